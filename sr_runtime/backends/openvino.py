@@ -1,0 +1,119 @@
+"""OpenVINO on the CPU, computing in FP32, or in BF16 where the processor can."""
+
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import openvino as ov
+from numpy.typing import NDArray
+
+from sr_runtime.backends.foreign import fixed_limits, probe_info
+from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError
+from sr_runtime.model_info import ModelInfo
+from sr_runtime.tensor import non_finite_error
+
+__all__ = ["OpenVINOBackend"]
+
+# Two: one is computed while the caller writes the other into its picture.
+DEPTH = 2
+# A new input shape takes about 0.04 s: measured, a small network's time for this many pixels.
+SHAPE_COST = 4096
+
+HINTS = {"fp32": ov.Type.f32, "bf16": ov.Type.bf16}
+
+
+class OpenVINOBackend:
+    """A compiled model and `DEPTH` asynchronous infer requests, used in turn."""
+
+    name = "openvino"
+
+    @staticmethod
+    def devices() -> tuple[str, ...]:
+        return ("cpu",)
+
+    @staticmethod
+    def precisions() -> tuple[str, ...]:
+        native = "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        return ("bf16", "fp32") if native else ("fp32",)
+
+    def __init__(self, model: Path, *, device: str, precision: str) -> None:
+        core = ov.Core()
+        try:
+            network = core.read_model(model)
+            compiled = core.compile_model(
+                network,
+                "CPU",
+                {"INFERENCE_PRECISION_HINT": HINTS[precision], "PERFORMANCE_HINT": "LATENCY"},
+            )
+        except RuntimeError as error:
+            raise ModelError(f"{model}: not a readable ONNX model ({_line(error)})") from error
+        self.device = device
+        self.compute_dtype = precision
+        if len(network.inputs) != 1:
+            raise ModelError(
+                f"{model}: no super-resolution model: it has {len(network.inputs)} inputs, "
+                "expected 1"
+            )
+        self._requests = deque(compiled.create_infer_request() for _ in range(DEPTH))
+        self._dtype = network.input(0).element_type.to_dtype()
+        shape = [
+            None if side.is_dynamic else side.get_length()
+            for side in network.input(0).partial_shape
+        ]
+        metadata = (
+            network.get_rt_info("framework").astype(dict)
+            if network.has_rt_info("framework")
+            else {}
+        )
+        info = ModelInfo.from_metadata(
+            {name: value.astype(str) for name, value in metadata.items()}
+        )
+        try:
+            self.info = info or probe_info(
+                lambda x: self.submit(x).result(), shape, self._dtype.name
+            )
+        except ModelError as error:
+            raise ModelError(f"{model}: {error}") from error
+        self.limits = fixed_limits(shape, depth=DEPTH, shape_cost=SHAPE_COST)
+
+    def submit(self, batch: NDArray[Any]) -> "_Handle":
+        return _Handle(self._requests, batch.astype(self._dtype, copy=False))
+
+    def close(self) -> None:
+        self._requests.clear()
+
+
+class _Handle:
+    """A started infer request; goes back to the idle ones with its result."""
+
+    def __init__(self, idle: deque[ov.InferRequest], batch: NDArray[Any]) -> None:
+        self._idle = idle
+        self._request = idle.popleft()
+        # share_inputs: OpenVINO reads the array itself, so it must live as long as the handle.
+        self._batch = batch
+        self._refused: RuntimeError | None = None
+        try:
+            self._request.start_async([batch], share_inputs=True)
+        except RuntimeError as error:
+            self._refused = error
+
+    def result(self) -> NDArray[Any]:
+        try:
+            if self._refused is not None:
+                raise self._refused
+            self._request.wait()
+        except RuntimeError as error:
+            if "alloc" in str(error):
+                raise OutOfMemoryError(f"openvino: not enough memory ({_line(error)})") from error
+            raise BackendError(f"openvino could not run the model ({_line(error)})") from error
+        finally:
+            self._idle.append(self._request)
+        outputs: list[NDArray[Any]] = [tensor.data for tensor in self._request.output_tensors]
+        if len(outputs) > 1 and not outputs[1].all():
+            raise non_finite_error()
+        return outputs[0]
+
+
+def _line(error: Exception) -> str:
+    """The last line of OpenVINO's message: those before it are its own source positions."""
+    return str(error).strip().splitlines()[-1]
