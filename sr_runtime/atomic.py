@@ -3,10 +3,12 @@
 import contextlib
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-__all__ = ["atomic_path"]
+from sr_runtime.errors import ArgumentError
+
+__all__ = ["atomic_path", "check_target"]
 
 
 @contextlib.contextmanager
@@ -23,3 +25,19 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_target(target: Path, *, inputs: Iterable[Path]) -> None:
+    """Raise ArgumentError if `target` cannot be written, or is one of the inputs.
+
+    To be called before the work, so that it is not lost.
+    """
+    if target.is_dir():
+        raise ArgumentError(f"{target} is a folder: give the name of a file")
+    if not target.parent.is_dir():
+        raise ArgumentError(f"{target}: the folder {target.parent} does not exist: create it first")
+    if not os.access(target.parent, os.W_OK):
+        raise ArgumentError(f"{target}: no permission to write into {target.parent}")
+    for path in inputs:
+        if target.exists() and path.exists() and target.samefile(path):
+            raise ArgumentError(f"{target} is an input, which is never overwritten: name another")

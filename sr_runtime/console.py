@@ -1,20 +1,41 @@
 """How every command line of this project ends: one sentence and an exit code, no traceback."""
 
+import contextlib
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 
-from sr_runtime.errors import SRError
+from sr_runtime.errors import BackendError, SRError
 
-__all__ = ["exit_code"]
+__all__ = ["exit_code", "needing_extra"]
 
 
 def exit_code(command: Callable[[], int]) -> int:
-    """Run `command`; 2 for an error the user can mend (said on stderr), 130 for Ctrl-C."""
+    """Run `command`; 2 for an error the user can mend (said on stderr), 130 for Ctrl-C.
+
+    Warnings become one line each.
+    """
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+        try:
+            return command()
+        except SRError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+        except MemoryError as error:
+            print(f"error: not enough memory ({error}): take smaller tiles (-t)", file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            return 130
+
+
+@contextlib.contextmanager
+def needing_extra(name: str) -> Iterator[None]:
+    """Turn the absence of a package that is imported in the block into a sentence."""
     try:
-        return command()
-    except SRError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+        yield
+    except ModuleNotFoundError as error:
+        raise BackendError(
+            f'{error.name} is not installed: pip install "sr-toolkit[{name}]"'
+        ) from error

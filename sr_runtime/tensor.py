@@ -16,8 +16,10 @@ from sr_runtime.model_info import ModelInfo
 __all__ = [
     "check_finite",
     "check_image",
-    "image_from_output",
-    "output_as_float",
+    "float_planes",
+    "image_from_planes",
+    "non_finite_error",
+    "planes_from_output",
     "tensor_from_tiles",
 ]
 
@@ -52,17 +54,22 @@ def tensor_from_tiles(tiles: Sequence[NDArray[Any]], info: ModelInfo) -> NDArray
     return tensor
 
 
-def output_as_float(output: NDArray[Any]) -> NDArray[np.float32]:
-    """One tile's output in either io as `(C, h, w)` float32, 1 being white."""
-    if output.dtype == np.uint8:
-        output = output.transpose(2, 0, 1) / np.float32(255)
-    return output.astype(np.float32, copy=False)
+def planes_from_output(output: NDArray[Any], info: ModelInfo) -> NDArray[Any]:
+    """A view of the model's output batch as `(N, C, h, w)`, whichever io it has."""
+    return output.transpose(0, 3, 1, 2) if info.io == "uint8" else output
 
 
-def check_finite(output: NDArray[Any]) -> None:
-    """Raise NonFiniteError for a float output that holds NaN or infinity."""
+def float_planes(planes: NDArray[Any]) -> NDArray[np.float32]:
+    """Planes of either type as float32, 1 being white."""
+    if planes.dtype == np.uint8:
+        planes = planes / np.float32(255)
+    return planes.astype(np.float32, copy=False)
+
+
+def check_finite(planes: NDArray[Any]) -> None:
+    """Raise NonFiniteError for float planes that hold NaN or infinity."""
     # Reductions propagate NaN, and unlike isfinite().all() they need no array of their own.
-    if output.size and not (np.isfinite(output.min()) and np.isfinite(output.max())):
+    if not (np.isfinite(planes.min()) and np.isfinite(planes.max())):
         raise non_finite_error()
 
 
@@ -74,12 +81,16 @@ def non_finite_error() -> NonFiniteError:
     )
 
 
-def image_from_output(output: NDArray[np.float32], image: NDArray[Any]) -> None:
-    """Write `(C, h, w)` float output into the `(h, w, C)` view `image`: clamped and rounded."""
-    if image.shape[2] == 1 and len(output) == 3:
-        output = np.tensordot(LUMA, output, 1)[np.newaxis]
+def image_from_planes(planes: NDArray[Any], image: NDArray[Any]) -> None:
+    """Write `(C, h, w)` planes into the `(h, w, C)` view `image`, clamped and rounded."""
+    if planes.dtype == np.uint8 and len(planes) == image.shape[2]:
+        image[...] = planes.transpose(1, 2, 0)
+        return
+    planes = float_planes(planes)
+    if len(planes) > image.shape[2]:
+        planes = np.tensordot(LUMA, planes, 1)[np.newaxis]
     peak = np.float32(np.iinfo(image.dtype).max)
-    for channel, plane in enumerate(output):
+    for channel, plane in enumerate(planes):
         scaled = plane * peak
         np.rint(scaled, out=scaled)
         np.clip(scaled, 0, peak, out=scaled)

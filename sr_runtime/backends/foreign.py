@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from sr_runtime.backends import Limits
 from sr_runtime.errors import BackendError, ModelError
-from sr_runtime.model_info import ModelInfo
+from sr_runtime.model_info import FOREIGN_HALO, ModelInfo
 
 __all__ = ["fixed_limits", "probe_info"]
 
@@ -59,7 +59,9 @@ def probe_info(
                 out_channels=channels,
                 io="float32",
                 weights_dtype=dtype,
-                multiple_of=1 if None not in shape[2:] else multiple,
+                multiple_of=multiple if None in shape[2:] else 1,
+                # A model of fixed size must have room for it.
+                halo=min(FOREIGN_HALO, *(side // 4 for side in shape[2:] if side)),
                 assumed=("scale", "multiple_of", "halo"),
             )
         seen = f"; {_text((batch, channels, height, width))} gave {_text(output)}"

@@ -1,0 +1,141 @@
+"""From a generator to an ONNX model that carries its facts and no trace of where it was made."""
+
+import contextlib
+import copy
+import logging
+import warnings
+from collections.abc import Iterator
+from typing import Literal
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+import sr_runtime
+from sr_runtime.model_info import IO, ModelInfo
+from sr_train.checkpoint import weights_sha256
+from sr_train.models import Generator
+
+__all__ = ["DEFAULT_OPSET", "Precision", "onnx_from_generator"]
+
+DEFAULT_OPSET = 18
+
+Precision = Literal["fp32", "fp16"]
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
+
+# Any size would do: batch, height and width are dynamic. Distinct, so that none is confused.
+EXAMPLE = (2, 24, 40)
+
+
+def onnx_from_generator(
+    generator: Generator,
+    *,
+    precision: Precision = "fp32",
+    io: IO = "float32",
+    opset: int = DEFAULT_OPSET,
+    halo: int,
+) -> onnx.ModelProto:
+    """Export with dynamic batch, height and width; the same generator gives the same bytes.
+
+    Args:
+        precision: "fp16" exports half weights, so that the graph between its input and output
+            conversions has no Cast and computes in FP16 on a GPU.
+        io: "float32": `(N, C, H, W)` in [0, 1], in and out. "uint8": `(N, H, W, C)`, in and out,
+            and a second output `finite`, one boolean per image.
+        halo: What `calibrate_halo` found.
+    """
+    dtype = DTYPES[precision]
+    module = _WithIO(copy.deepcopy(generator).eval().to(dtype), dtype, io)
+    batch, height, width = EXAMPLE
+    channels = generator.img_channels
+    if io == "uint8":
+        example = torch.zeros(batch, height, width, channels, dtype=torch.uint8)
+        axes = {0: "batch", 1: "height", 2: "width"}
+    else:
+        example = torch.zeros(batch, channels, height, width)
+        axes = {0: "batch", 2: "height", 3: "width"}
+    with _quiet_exporter():
+        program = torch.onnx.export(
+            module,
+            (example,),
+            dynamo=True,
+            verbose=False,
+            external_data=False,
+            opset_version=opset,
+            input_names=["input"],
+            output_names=["output", "finite"] if io == "uint8" else ["output"],
+            dynamic_shapes=({axis: _dimension(name, generator) for axis, name in axes.items()},),
+        )
+    assert program is not None
+    model = program.model_proto
+    _strip(model)
+    info = ModelInfo(
+        arch=generator.arch,
+        scale=generator.scale_factor,
+        in_channels=channels,
+        out_channels=channels,
+        io=io,
+        weights_dtype=str(dtype).removeprefix("torch."),
+        multiple_of=generator.multiple_of,
+        halo=halo,
+        receptive_radius=generator.receptive_radius,
+        weights_sha256=weights_sha256(generator),
+    )
+    onnx.helper.set_model_props(model, info.to_metadata())
+    onnx.checker.check_model(model)
+    return model
+
+
+class _WithIO(nn.Module):
+    """A generator between the input and output conversions of the model contract."""
+
+    def __init__(self, generator: Generator, dtype: torch.dtype, io: IO) -> None:
+        super().__init__()
+        self.generator = generator
+        self.dtype = dtype
+        self.io = io
+
+    def forward(self, image: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        if self.io == "float32":
+            output: Tensor = self.generator(image.to(self.dtype)).float()
+            return output
+        planes = image.permute(0, 3, 1, 2).to(self.dtype) / 255
+        output = self.generator(planes).float()
+        pixels = (output.clamp(0, 1) * 255).round().to(torch.uint8)
+        return pixels.permute(0, 2, 3, 1), output.isfinite().all(dim=(1, 2, 3))
+
+
+def _dimension(name: str, generator: Generator) -> torch.export.Dim:
+    multiple = generator.multiple_of
+    if name == "batch" or multiple == 1:
+        return torch.export.Dim(name)
+    return multiple * torch.export.Dim(f"{name}_over_{multiple}")
+
+
+@contextlib.contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Without torch's remarks on its own deprecations and on a torchvision that we do not want."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _strip(model: onnx.ModelProto) -> None:
+    """Drop what tells of the exporting machine: stack traces, source paths, intermediate names."""
+    graph = model.graph
+    model.producer_name, model.producer_version = "sr-toolkit", sr_runtime.__version__
+    for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
+        part.ClearField("doc_string")
+        part.ClearField("metadata_props")
+    graph.ClearField("value_info")
+    prefix = "generator."  # of _WithIO: the tensors are to have the checkpoint's names
+    for tensor in graph.initializer:
+        tensor.name = tensor.name.removeprefix(prefix)
+    for node in graph.node:
+        node.input[:] = [name.removeprefix(prefix) for name in node.input]

@@ -1,0 +1,40 @@
+"""Upscale real images with ESRGAN models, in tiles, fast and without seams; no torch needed.
+
+    import sr_runtime
+
+    with sr_runtime.load("model.onnx") as upscaler:
+        upscaler.upscale_file("photo.jpg", "photo_x4.png")
+
+`Upscaler.upscale` takes and returns numpy arrays and PIL images.
+"""
+
+from sr_runtime.errors import (
+    ArgumentError,
+    BackendError,
+    ImageError,
+    ModelError,
+    NonFiniteError,
+    OutOfMemoryError,
+    SRError,
+)
+from sr_runtime.model_info import ModelInfo
+from sr_runtime.output_size import OutputSize
+from sr_runtime.upscaler import Progress, Upscaler, load
+
+__all__ = [
+    "ArgumentError",
+    "BackendError",
+    "ImageError",
+    "ModelError",
+    "ModelInfo",
+    "NonFiniteError",
+    "OutOfMemoryError",
+    "OutputSize",
+    "Progress",
+    "SRError",
+    "Upscaler",
+    "__version__",
+    "load",
+]
+
+__version__ = "0.1.0"

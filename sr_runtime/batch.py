@@ -1,0 +1,138 @@
+"""Many files: while one is in the network, the next is read and the last one written."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import PIL.Image
+from tqdm import tqdm
+
+from sr_runtime import image
+from sr_runtime.errors import ImageError, SRError
+from sr_runtime.image import Picture
+from sr_runtime.jobs import Job
+from sr_runtime.output_size import OutputSize
+from sr_runtime.upscaler import Upscaler
+
+__all__ = ["Failure", "run_jobs"]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An image that could not be upscaled, and why."""
+
+    job: Job
+    error: SRError | MemoryError
+
+
+def run_jobs(
+    upscaler: Upscaler,
+    jobs: Sequence[Job],
+    *,
+    size: OutputSize,
+    quality: int | None = None,
+    max_pixels: int = image.DEFAULT_MAX_PIXELS,
+    show_progress: bool = True,
+) -> list[Failure]:
+    """Upscale the jobs in turn, showing a progress bar; return those that failed.
+
+    Besides the image in work, one that was read and one that is being written are in memory.
+    """
+    failures: list[Failure] = []
+
+    @contextmanager
+    def noting_failure_of(job: Job) -> Iterator[None]:
+        try:
+            yield
+        except (SRError, MemoryError) as error:
+            failures.append(Failure(job, error))
+
+    def read(job: Job) -> Picture:
+        return image.read(job.source, max_pixels=max_pixels)
+
+    def write(job: Job, picture: Picture) -> None:
+        with noting_failure_of(job):
+            image.write(picture, job.target, quality=quality)
+
+    with (
+        ThreadPoolExecutor(1) as reader,
+        ThreadPoolExecutor(1) as writer,
+        _ProgressBar(jobs, show_progress) as bar,
+    ):
+        reading: list[Future[Picture]] = [reader.submit(read, job) for job in jobs[:1]]
+        writing: Future[None] | None = None
+        for number, job in enumerate(jobs):
+            future = reading.pop()
+            reading += [
+                reader.submit(read, following) for following in jobs[number + 1 : number + 2]
+            ]
+            bar.start(number)
+            with noting_failure_of(job):
+                picture = future.result()
+                _make_folder(job)
+                upscaler.check_target(picture, job.target, size=size, quality=quality)
+                result = upscaler.upscale_picture(picture, size=size, progress=bar.tiles)
+                if writing is not None:
+                    writing.result()
+                writing = writer.submit(write, job, result)
+            bar.finish(number)
+    return failures
+
+
+def _make_folder(job: Job) -> None:
+    try:
+        job.target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImageError(
+            f"{job.target}: cannot create its folder ({error.strerror}): choose another with -o"
+        ) from error
+
+
+class _ProgressBar:
+    """Megapixels done of all the images, with the present image and its tiles."""
+
+    def __init__(self, jobs: Sequence[Job], shown: bool) -> None:
+        self._jobs = jobs
+        self._pixels = [_pixels(job) for job in jobs]
+        self._bar = tqdm(
+            total=sum(self._pixels) / 1e6,
+            disable=not shown,
+            bar_format="{desc} {percentage:3.0f}%|{bar}| {n:.2f}/{total:.2f} MP "
+            "[{elapsed}<{remaining}, {rate_noinv_fmt}]",
+            unit=" MP",
+        )
+
+    def __enter__(self) -> "_ProgressBar":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def start(self, number: int) -> None:
+        self._number = number
+        self._show("reading")
+
+    def tiles(self, done: int, total: int) -> None:
+        before = sum(self._pixels[: self._number])
+        self._move_to(before + self._pixels[self._number] * done / total)
+        self._show(f"tile {done}/{total}")
+
+    def finish(self, number: int) -> None:
+        self._move_to(sum(self._pixels[: number + 1]))
+
+    def _move_to(self, pixels: float) -> None:
+        self._bar.update(pixels / 1e6 - self._bar.n)
+
+    def _show(self, state: str) -> None:
+        place = f"{self._number + 1}/{len(self._jobs)} " if len(self._jobs) > 1 else ""
+        self._bar.set_description_str(f"{place}{self._jobs[self._number].source.name} {state}")
+
+
+def _pixels(job: Job) -> int:
+    """Size of an image by its header, 0 where it has none: its error is told when it is read."""
+    try:
+        with PIL.Image.open(job.source) as header:
+            return header.width * header.height * getattr(header, "n_frames", 1)
+    except Exception:
+        return 0

@@ -1,0 +1,82 @@
+"""What the command `info` prints: the engines of this machine, and the facts of a model."""
+
+import platform
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+
+from sr_runtime import backends
+from sr_runtime.backends import Backend
+from sr_runtime.model_info import ModelInfo
+from sr_runtime.tensor import tensor_from_tiles
+from sr_runtime.upscaler import Upscaler
+
+__all__ = ["backends_text", "model_text"]
+
+
+def backends_text() -> str:
+    """Which backends work here, in which precisions, and why the others do not."""
+    lines = [
+        f"{'platform':<18}{platform.system()} {platform.machine()}, "
+        f"Python {platform.python_version()}"
+    ]
+    for name in backends.BACKENDS:
+        reason = backends.unavailable(name)
+        if reason is None:
+            reason = (
+                f"works on {', '.join(backends.devices(name))} "
+                f"in {', '.join(backends.precisions(name))} (the first is what auto takes)"
+            )
+        lines.append(f"{name:<18}{reason}")
+    return "\n".join(lines)
+
+
+def model_text(model: Path, upscaler: Upscaler) -> str:
+    """The facts of an open model, and the memory that its tiles take."""
+    info = upscaler.info
+    facts = {field.name: getattr(info, field.name) for field in fields(ModelInfo)}
+    assumed = facts.pop("assumed")
+    lines = [f"{'file':<18}{model} ({model.stat().st_size / 1e6:.1f} MB)"]
+    for name, value in facts.items():
+        note = "  (not stated by the file: probed)" if name in assumed else ""
+        lines.append(f"{name:<18}{'not known' if value is None else value}{note}")
+    backend = upscaler.backend
+    lines.append(f"{'runs on':<18}{backend.name}, {backend.device}, {backend.compute_dtype}")
+    height, width = upscaler.max_tile
+    lines.append(
+        f"{'largest tile':<18}{height}×{width}, of it a halo of {upscaler.halo} on each side"
+    )
+    lines.append(f"{'memory of a tile':<18}{_memory_text(backend, height, width)}")
+    return "\n".join(lines)
+
+
+def _memory_text(backend: Backend, height: int, width: int) -> str:
+    """Peak memory of one tile, by how the process grows from a small tile to a larger one."""
+    if sys.platform == "win32":
+        return "not measured on Windows"
+    if backend.limits.max_tile is not None:
+        before = _peak_memory()
+        _infer(backend, height, width)
+        return f"{(_peak_memory() - before) / 1e9:.1f} GB (measured)"
+    small, large = 64 * backend.info.multiple_of, 192 * backend.info.multiple_of
+    _infer(backend, small, small)
+    before = _peak_memory()
+    _infer(backend, large, large)
+    per_pixel = (_peak_memory() - before) / (large**2 - small**2)
+    return f"{per_pixel * height * width / 1e9:.1f} GB (measured up to {large}×{large})"
+
+
+def _infer(backend: Backend, height: int, width: int) -> None:
+    gray = np.full((height, width, backend.info.in_channels), 128, np.uint8)
+    tiles = [gray] * (backend.limits.batch if backend.limits.fixed_batch else 1)
+    backend.submit(tensor_from_tiles(tiles, backend.info)).result()
+
+
+def _peak_memory() -> int:
+    """The largest size of this process so far, in bytes."""
+    import resource  # not on Windows
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,288 @@
+"""load() and Upscaler: image → tiles → image. The only place that decides precision and halo."""
+
+import os
+import threading
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar
+
+from numpy.typing import NDArray
+from PIL import Image
+from sr_runtime.image import Picture
+
+from sr_runtime import backends, image
+from sr_runtime.backends import Backend
+from sr_runtime.errors import ArgumentError, BackendError, OutOfMemoryError
+from sr_runtime.frame import check_frame, color_planes, network_runs, upscale_frame
+from sr_runtime.model_info import ModelInfo
+from sr_runtime.output_size import OutputSize
+from sr_runtime.tensor import check_image
+from sr_runtime.tile_loop import upscale_tiles
+from sr_runtime.tiling import TilePlan, plan_tiles
+
+__all__ = ["AUTO_TILE", "Progress", "Upscaler", "load"]
+
+# Speed is flat from 48 to 384 pixels; a larger tile recomputes less halo but takes more memory
+# (a 23-block RRDBNet at 384: 1.0 GB in BF16, 1.9 GB in FP32).
+AUTO_TILE = 384
+
+MODEL_SIZE = OutputSize()
+
+Progress = Callable[[int, int], None]
+"""Called with (tiles done, tiles in all)."""
+
+ImageT = TypeVar("ImageT", NDArray[Any], Image.Image)
+
+
+def load(
+    model: str | os.PathLike[str],
+    *,
+    backend: str = "auto",
+    device: str = "auto",
+    precision: str = "auto",
+    tile: int | Literal["auto"] = "auto",
+    halo: int | Literal["auto", "exact"] = "auto",
+    tta: bool = False,
+) -> "Upscaler":
+    """Open a model file for upscaling.
+
+    Args:
+        model: An ONNX file, ours or anyone else's ESRGAN.
+        backend: "openvino", "onnxruntime", or "auto": the fastest one that works here.
+        device: "cpu", or "auto".
+        precision: How the backend computes, "fp32" or "bf16", whatever the type in which the file
+            stores its weights; "auto" is bf16 where processor and backend have it, else fp32.
+        tile: Largest side of a tile in LR pixels, halo included.
+        halo: LR pixels of context around a tile: "auto" is what the model was calibrated to
+            (differences of at most 1/255), "exact" its receptive radius (none at all).
+        tta: Average over the eight flips and rotations: eight times the work.
+
+    Raises:
+        ModelError: The file is not there, or no super-resolution model.
+        BackendError: The backend, device or precision is not to be had here.
+        ArgumentError: A value is not one of those above.
+    """
+    name = backends.usable_backend(backend)
+    device = _choose("device", device, backends.devices(name), name)
+    precision = _choose("precision", precision, backends.precisions(name), name)
+    engine = backends.open_backend(name, Path(model), device=device, precision=precision)
+    return Upscaler(engine, tile=tile, halo=halo, tta=tta)
+
+
+def _choose(what: str, wanted: str, offered: tuple[str, ...], backend: str) -> str:
+    if wanted == "auto":
+        return offered[0]
+    if wanted not in offered:
+        raise BackendError(
+            f"{what} {wanted} is not to be had: backend {backend} offers "
+            f"{' and '.join(offered)} on this machine"
+        )
+    return wanted
+
+
+class Upscaler:
+    """A loaded model. Use it as a context manager.
+
+    Several threads may share one: they take turns, since one image keeps the device busy.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        tile: int | Literal["auto"] = "auto",
+        halo: int | Literal["auto", "exact"] = "auto",
+        tta: bool = False,
+    ) -> None:
+        """Take over an open backend; `load` has the arguments."""
+        self.backend = backend
+        self.info: ModelInfo = backend.info
+        self.halo = _halo(self.info, halo)
+        self.max_tile = _max_tile(backend, tile, self.halo)
+        self.tta = tta
+        self._lock = threading.Lock()
+        # A tile that cannot hold its halo is to be found now, not at the first large image.
+        self.plan(self.max_tile[0] + 1, self.max_tile[1] + 1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the engine and its memory."""
+        with self._lock:
+            self.backend.close()
+
+    def plan(self, height: int, width: int) -> TilePlan:
+        """The tiles of an image of `height` × `width`."""
+        return plan_tiles(
+            height,
+            width,
+            max_tile=self.max_tile,
+            halo=self.halo,
+            multiple_of=self.info.multiple_of,
+            min_tile=self.backend.limits.min_tile,
+            shape_cost=self.backend.limits.shape_cost,
+        )
+
+    def upscale(
+        self,
+        image_or_array: ImageT,
+        *,
+        size: OutputSize = MODEL_SIZE,
+        progress: Progress | None = None,
+    ) -> ImageT:
+        """Upscale a numpy array or a PIL image; the result is of the same kind.
+
+        Args:
+            image_or_array: `(H, W, C)` uint8 or uint16, C being 1 (gray), 2 (gray, alpha), 3 (RGB)
+                or 4 (RGBA), or `(H, W)`; or a PIL image (one frame; its EXIF orientation is kept
+                and not applied: `upscale_file` applies it).
+
+        Raises:
+            ArgumentError: The array is of another shape or type, or does not fit the model.
+            NonFiniteError: The network returned NaN or infinity.
+            OutOfMemoryError: Not even a small tile fits into memory.
+        """
+        if isinstance(image_or_array, Image.Image):
+            picture = image.from_pil(image_or_array)
+            return image.to_pil(self.upscale_picture(picture, size=size, progress=progress))
+        frame = check_frame(image_or_array)
+        picture = self.upscale_picture(Picture(frames=(frame,)), size=size, progress=progress)
+        result = picture.frames[0]
+        return result if image_or_array.ndim == 3 else result[:, :, 0]
+
+    def upscale_file(
+        self,
+        source: str | os.PathLike[str],
+        target: str | os.PathLike[str],
+        *,
+        size: OutputSize = MODEL_SIZE,
+        quality: int | None = None,
+        max_pixels: int = image.DEFAULT_MAX_PIXELS,
+        progress: Progress | None = None,
+    ) -> None:
+        """Upscale an image file, animations too, into the format of `target`'s suffix.
+
+        Raises:
+            ImageError: The source cannot be read, or the target cannot be written.
+        """
+        picture = image.read(source, max_pixels=max_pixels)
+        self.check_target(picture, target, size=size, quality=quality)
+        result = self.upscale_picture(picture, size=size, progress=progress)
+        image.write(result, target, quality=quality)
+
+    def check_target(
+        self,
+        picture: Picture,
+        target: str | os.PathLike[str],
+        *,
+        size: OutputSize = MODEL_SIZE,
+        quality: int | None = None,
+    ) -> None:
+        """Raise ImageError for a target that could not be written once the work is done."""
+        frame = picture.frames[0]
+        height, width = size.target(*frame.shape[:2], self.info.scale)
+        image.check_writable(
+            target,
+            image.output_format(target),
+            height=height,
+            width=width,
+            channels=frame.shape[2],
+            dtype=frame.dtype,
+            frames=len(picture.frames),
+            quality=quality,
+        )
+
+    def upscale_picture(
+        self, picture: Picture, *, size: OutputSize = MODEL_SIZE, progress: Progress | None = None
+    ) -> Picture:
+        """Upscale every frame of what `image.read` gives."""
+        for frame in picture.frames:
+            check_image(color_planes(frame), self.info)
+        with self._lock:
+            tiles = _TileCount(progress)
+            tiles.total = sum(
+                len(self.plan(*run))
+                for frame in picture.frames
+                for run in network_runs(frame, self.info.scale, size)
+            )
+            frames = tuple(
+                upscale_frame(frame, lambda x: self._run(x, tiles), self.info.scale, size)
+                for frame in picture.frames
+            )
+        return replace(picture, frames=frames)
+
+    def _run(self, planes: NDArray[Any], tiles: "_TileCount") -> NDArray[Any]:
+        """Apply the network once, with smaller tiles from where memory ran out."""
+        while True:
+            plan, done_before = self.plan(*planes.shape[:2]), tiles.done
+            try:
+                return upscale_tiles(
+                    self.backend, planes, plan, tta=self.tta, on_tiles=tiles.advance
+                )
+            except OutOfMemoryError as error:
+                smaller = max(plan.shape) // 2
+                if smaller < max(
+                    2 * self.halo + self.info.multiple_of, *self.backend.limits.min_tile
+                ):
+                    raise
+                warnings.warn(
+                    f"{error}: going on with tiles of {smaller} instead of {max(plan.shape)}",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
+                self.max_tile = _max_tile(self.backend, smaller, self.halo)
+                tiles.done = done_before
+                tiles.total += len(self.plan(*planes.shape[:2])) - len(plan)
+
+
+class _TileCount:
+    """What the progress callback is told."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self.done = self.total = 0
+        self._progress = progress
+
+    def advance(self, tiles: int) -> None:
+        self.done += tiles
+        if self._progress is not None:
+            self._progress(self.done, self.total)
+
+
+def _halo(info: ModelInfo, halo: int | Literal["auto", "exact"]) -> int:
+    if halo == "auto":
+        return info.halo
+    if halo == "exact":
+        if info.receptive_radius is None:
+            raise ArgumentError(
+                "halo exact needs the model's receptive radius, which this file does not state: "
+                "export it with `python -m sr_export onnx`, or give the halo as a number"
+            )
+        return info.receptive_radius
+    if not isinstance(halo, int) or halo < 0:
+        raise ArgumentError(f"halo {halo!r} is none of auto, exact, or a number from 0 up")
+    return halo
+
+
+def _max_tile(backend: Backend, tile: int | Literal["auto"], halo: int) -> tuple[int, int]:
+    limits = backend.limits
+    if tile == "auto":
+        tile = max(AUTO_TILE, 2 * halo + AUTO_TILE // 2, *limits.min_tile)
+    elif not isinstance(tile, int) or tile < max(1, *limits.min_tile):
+        raise ArgumentError(
+            f"tile {tile!r} is neither auto nor a number from {max(1, *limits.min_tile)} up, "
+            "the smallest that this model takes"
+        )
+    most = limits.max_tile or (tile, tile)
+    return min(tile, most[0]), min(tile, most[1])

@@ -1,0 +1,97 @@
+"""The tile plan: complete, inside the image, far enough from cuts, and cheap."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sr_runtime.errors import ArgumentError
+from sr_runtime.tiling import plan_tiles
+
+sides = st.integers(1, 700)
+plans = st.builds(
+    lambda height, width, multiple, halo, room: (height, width, multiple, halo, 2 * halo + room),
+    sides,
+    sides,
+    st.sampled_from([1, 2, 3, 4, 8]),
+    st.integers(0, 40),
+    st.integers(16, 200),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(plans)
+def test_every_pixel_comes_once_from_a_tile_that_has_its_whole_surroundings(plan) -> None:
+    height, width, multiple, halo, tile = plan
+    result = plan_tiles(height, width, max_tile=(tile, tile), halo=halo, multiple_of=multiple)
+    written = np.zeros((height, width), int)
+    for part in result:
+        for span, side, length in (
+            (part.rows, result.shape[0], result.padded[0]),
+            (part.cols, result.shape[1], result.padded[1]),
+        ):
+            assert span.start % multiple == 0 == side % multiple
+            assert 0 <= span.start <= span.begin < span.end <= span.start + side <= length
+            assert span.start == 0 or span.begin - span.start >= halo
+            assert span.start + side == length or span.start + side - span.end >= halo
+        written[part.rows.begin : part.rows.end, part.cols.begin : part.cols.end] += 1
+    assert (written == 1).all()
+    assert max(result.shape) <= tile
+    assert result.padded[0] - height < multiple
+    assert result.padded[1] - width < multiple
+
+
+def test_an_image_that_fits_one_tile_is_one_tile_of_its_own_size() -> None:
+    plan = plan_tiles(37, 91, max_tile=(128, 128), halo=32)
+    assert plan.shape == (37, 91)
+    assert len(plan) == 1
+
+
+def test_a_short_side_takes_its_own_length_while_the_long_one_is_cut() -> None:
+    plan = plan_tiles(37, 1000, max_tile=(128, 128), halo=32)
+    assert plan.shape[0] == 37
+    assert plan.shape[1] <= 128
+    assert len(plan.rows) == 1 < len(plan.cols)
+
+
+def test_an_image_below_the_smallest_tile_is_padded_to_it() -> None:
+    plan = plan_tiles(5, 200, max_tile=(64, 64), min_tile=(64, 64), halo=8)
+    assert plan.padded == (64, 200)
+    assert plan.shape == (64, 64)
+    assert plan.rows[0].end == 5
+
+
+def test_pixels_between_two_tiles_go_to_the_one_whose_cut_is_farther() -> None:
+    plan = plan_tiles(100, 1, max_tile=(64, 64), halo=4)
+    for left, right in pairwise(plan.rows):
+        from_left, from_right = left.start + plan.shape[0] - left.end, right.begin - right.start
+        assert abs(from_left - from_right) <= 1
+
+
+def test_images_of_many_sizes_share_few_tile_shapes() -> None:
+    shapes = {
+        plan_tiles(height, height + 77, max_tile=(256, 256), halo=16).shape
+        for height in range(300, 900, 7)
+    }
+    assert len(shapes) <= 25
+
+
+def test_a_smaller_tile_is_taken_where_it_saves_more_than_preparing_it_costs() -> None:
+    def shape(cost: int) -> tuple[int, int]:
+        return plan_tiles(400, 400, max_tile=(384, 384), halo=8, shape_cost=cost).shape
+
+    assert shape(0) < (384, 384)
+    assert shape(10**9) == (384, 384)
+
+
+@pytest.mark.parametrize("multiple", [1, 2, 8])
+def test_the_smallest_tile_that_the_error_names_is_the_smallest(multiple: int) -> None:
+    def plan(tile: int) -> None:
+        plan_tiles(500, 500, max_tile=(tile, tile), halo=13, multiple_of=multiple)
+
+    smallest = -(-(2 * 13 + multiple) // multiple) * multiple
+    plan(smallest)
+    with pytest.raises(ArgumentError, match=f"at least {smallest}"):
+        plan(smallest - 1)

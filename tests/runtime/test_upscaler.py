@@ -1,0 +1,250 @@
+"""Image → tiles → image: exact, for every kind of image, and honest when something goes wrong."""
+
+import threading
+
+import numpy as np
+import PIL.Image
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sr_runtime import ArgumentError, NonFiniteError, OutOfMemoryError, OutputSize, Upscaler
+from sr_runtime.backends import Limits
+from tests.runtime.known_network import Done, KnownNetwork
+
+
+def photo(height: int, width: int, channels: int = 3, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, channels), np.uint8)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    height=st.integers(1, 90),
+    width=st.integers(1, 90),
+    radius=st.integers(0, 4),
+    scale=st.sampled_from([1, 2, 3, 4]),
+    multiple=st.sampled_from([1, 2, 4]),
+    spare=st.integers(0, 5),
+    room=st.integers(11, 60),
+    batch=st.integers(1, 3),
+    depth=st.integers(1, 3),
+)
+def test_tiles_equal_the_whole_image_bit_for_bit(
+    height, width, radius, scale, multiple, spare, room, batch, depth
+) -> None:
+    network = KnownNetwork(
+        radius=radius,
+        scale=scale,
+        multiple_of=multiple,
+        limits=Limits(batch=batch, depth=depth),
+    )
+    halo = radius * multiple + spare
+    image = photo(height, width)
+    result = Upscaler(network, tile=2 * halo + room, halo=halo).upscale(image)
+    np.testing.assert_array_equal(result, network.whole(image))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 50), (50, 1), (7, 120), (24, 24), (100, 61)])
+def test_a_model_of_fixed_size_gives_the_whole_image_too(size: tuple[int, int]) -> None:
+    limits = Limits(min_tile=(24, 24), max_tile=(24, 24), batch=2, fixed_batch=True)
+    network = KnownNetwork(radius=2, limits=limits)
+    image = photo(*size)
+    np.testing.assert_array_equal(Upscaler(network).upscale(image), network.whole(image))
+    assert {shape[0] for shape in network.batches} == {2}
+
+
+def test_too_small_a_halo_is_seen_so_that_these_tests_can_fail() -> None:
+    network = KnownNetwork(radius=3)
+    image = photo(80, 80)
+    result = Upscaler(network, tile=24, halo=2).upscale(image)
+    assert (result != network.whole(image)).any()
+
+
+def test_16_bits_stay_16_bits() -> None:
+    image = photo(20, 30).astype(np.uint16) * 257
+    network = KnownNetwork(radius=1)
+    result = Upscaler(network).upscale(image)
+    assert result.dtype == np.uint16
+    np.testing.assert_array_equal(result, network.whole((image // 257).astype(np.uint8)) * 257.0)
+
+
+def test_gray_goes_through_an_rgb_model_and_comes_back_gray() -> None:
+    gray = photo(20, 30, channels=1)
+    network = KnownNetwork(radius=1)
+    rgb = network.whole(np.repeat(gray, 3, axis=2)).astype(float)
+    result = Upscaler(network).upscale(gray)
+    assert result.shape == (40, 60, 1)
+    np.testing.assert_allclose(result[:, :, 0], rgb @ [0.299, 0.587, 0.114], atol=0.51)
+    np.testing.assert_array_equal(Upscaler(network).upscale(gray[:, :, 0]), result[:, :, 0])
+
+
+def test_a_gray_model_refuses_colour() -> None:
+    with pytest.raises(ArgumentError, match="takes 1 channel.*3 colour"):
+        Upscaler(KnownNetwork(radius=1, channels=1)).upscale(photo(8, 8))
+
+
+def test_opaque_alpha_stays_opaque_and_costs_no_inference() -> None:
+    rgba = np.dstack([photo(20, 30), np.full((20, 30), 255, np.uint8)])
+    network = KnownNetwork(radius=1)
+    result = Upscaler(network).upscale(rgba)
+    assert len(network.batches) == 1
+    assert (result[:, :, 3] == 255).all()
+    np.testing.assert_array_equal(result[:, :, :3], network.whole(rgba[:, :, :3]))
+
+
+def test_pil_images_and_their_modes_come_back() -> None:
+    upscaler = Upscaler(KnownNetwork(radius=1))
+    for mode, back in [
+        ("RGB", "RGB"),
+        ("L", "L"),
+        ("RGBA", "RGBA"),
+        ("LA", "LA"),
+        ("1", "L"),
+        ("P", "RGB"),
+    ]:
+        source = PIL.Image.fromarray(photo(20, 30)).convert(mode)
+        result = upscaler.upscale(source)
+        assert (result.mode, result.size) == (back, (60, 40))
+
+
+def test_tta_averages_the_eight_views_and_undoes_them() -> None:
+    network = KnownNetwork(radius=1, scale=1)
+    network.answer = lambda batch: batch  # turns and mirrors undone, nothing else may remain
+    image = photo(40, 30)
+    upscaler = Upscaler(network, tile=16, halo=1, tta=True)
+    np.testing.assert_array_equal(upscaler.upscale(image), image)
+    assert len(network.batches) == 8 * len(upscaler.plan(40, 30))
+
+    tilted = KnownNetwork(radius=1, scale=1)
+    tilted.answer = lambda batch: batch * np.linspace(0, 1, batch.shape[-1], dtype=np.float32)
+    flat = np.full((16, 16, 3), 200, np.uint8)
+    result = Upscaler(tilted, tta=True).upscale(flat)
+    np.testing.assert_array_equal(result, np.full_like(flat, 100))  # the tilt averages out
+
+
+@pytest.mark.parametrize(
+    ("size", "shape", "runs"),
+    [
+        (OutputSize(), (40, 60), 1),
+        (OutputSize(scale=1.5), (30, 45), 1),
+        (OutputSize(scale=4), (80, 120), 2),
+        (OutputSize(scale=5), (100, 150), 3),
+        (OutputSize(width=90), (60, 90), 2),
+        (OutputSize(height=10), (10, 15), 1),
+    ],
+)
+def test_other_sizes_apply_the_network_until_it_is_enough_then_shrink(size, shape, runs) -> None:
+    network = KnownNetwork(radius=1)
+    assert Upscaler(network).upscale(photo(20, 30), size=size).shape[:2] == shape
+    assert len(network.batches) == runs
+
+
+def test_progress_counts_every_tile_to_the_end() -> None:
+    calls: list[tuple[int, int]] = []
+    rgba = photo(60, 60, channels=4)
+    upscaler = Upscaler(KnownNetwork(radius=1), tile=24)
+    upscaler.upscale(rgba, size=OutputSize(scale=3), progress=lambda *call: calls.append(call))
+    total = calls[-1][1]
+    assert calls == [(done, total) for done in range(1, total + 1)]
+
+
+def test_memory_that_runs_out_leads_to_smaller_tiles_and_the_same_picture() -> None:
+    network = KnownNetwork(radius=2, memory=40 * 40)
+    calls: list[tuple[int, int]] = []
+    image = photo(150, 130)
+    upscaler = Upscaler(network, tile=120)
+    with pytest.warns(RuntimeWarning, match="no room: going on with tiles of"):
+        result = upscaler.upscale(image, progress=lambda *call: calls.append(call))
+    np.testing.assert_array_equal(result, network.whole(image))
+    assert calls[-1][0] == calls[-1][1] == len(calls)
+    network.batches.clear()
+    upscaler.upscale(image)
+    assert max(shape[2] * shape[3] for shape in network.batches) <= 40 * 40  # it remembers
+
+
+def test_memory_that_never_suffices_is_an_error() -> None:
+    with pytest.warns(RuntimeWarning), pytest.raises(OutOfMemoryError):
+        Upscaler(KnownNetwork(radius=2, memory=1), tile=64).upscale(photo(100, 100))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_nan_and_infinity_are_an_error_not_a_black_tile(value: float) -> None:
+    network = KnownNetwork(radius=1)
+    answer = network.answer
+
+    def broken(batch: np.ndarray) -> np.ndarray:
+        output = answer(batch)
+        output[0, 1, 3, 3] = value
+        return output
+
+    network.answer = broken
+    with pytest.raises(NonFiniteError, match="precision fp32"):
+        Upscaler(network).upscale(photo(20, 20))
+
+
+def test_after_an_error_no_batch_is_left_in_flight() -> None:
+    class Counting(KnownNetwork):
+        taken = 0
+
+        def submit(self, batch: np.ndarray) -> Done:
+            done, network = super().submit(batch), self
+
+            class Handle:
+                def result(self) -> np.ndarray:
+                    network.taken += 1
+                    if network.taken == 2:
+                        raise NonFiniteError("the second")
+                    return done.result()
+
+            return Handle()
+
+    network = Counting(radius=1, limits=Limits(depth=3))
+    with pytest.raises(NonFiniteError, match="the second"):
+        Upscaler(network, tile=16).upscale(photo(60, 60))
+    assert network.taken == len(network.batches)
+
+
+def test_several_threads_may_share_an_upscaler() -> None:
+    network = KnownNetwork(radius=2)
+    upscaler = Upscaler(network, tile=20)
+    images = [photo(40 + i, 50, seed=i) for i in range(8)]
+    results: dict[int, np.ndarray] = {}
+
+    def work(i: int) -> None:
+        results[i] = upscaler.upscale(images[i])
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for i, image in enumerate(images):
+        np.testing.assert_array_equal(results[i], network.whole(image))
+
+
+@pytest.mark.parametrize(
+    ("array", "says"),
+    [
+        (np.zeros((4, 4, 3)), "float64.*uint8"),
+        (np.zeros((4, 4, 5), np.uint8), r"\(4, 4, 5\)"),
+        (np.zeros((0, 4, 3), np.uint8), r"\(0, 4, 3\)"),
+        (np.zeros(4, np.uint8), r"\(4,\)"),
+        (np.zeros((1, 3, 4, 4), np.uint8), r"\(1, 3, 4, 4\)"),
+    ],
+)
+def test_what_is_no_image_is_refused_with_its_shape_or_type(array: np.ndarray, says: str) -> None:
+    with pytest.raises(ArgumentError, match=says):
+        Upscaler(KnownNetwork(radius=1)).upscale(array)
+
+
+@pytest.mark.parametrize("tile", [0, -1, 5, "big", 1.5])
+def test_a_tile_that_cannot_be_is_refused_at_once(tile: object) -> None:
+    with pytest.raises(ArgumentError, match="tile"):
+        Upscaler(KnownNetwork(radius=3), tile=tile)
+
+
+def test_closing_releases_the_backend() -> None:
+    network = KnownNetwork(radius=1)
+    with Upscaler(network):
+        assert not network.closed
+    assert network.closed
