@@ -1,0 +1,1 @@
+"""Training: networks, losses, data, the two stages, and checkpoints of any trainer."""

@@ -1,0 +1,201 @@
+"""The generator of ESRGAN: residual-in-residual dense blocks at low resolution, then upsampling."""
+
+import math
+from collections import OrderedDict
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sr_runtime.errors import ArgumentError
+
+__all__ = ["RRDBNet"]
+
+SCALES = (1, 2, 3, 4, 8, 16)
+SLOPE = 0.2
+
+# ESRGAN, section 3.1: residual networks without batch normalisation train more easily when their
+# initial weights are smaller than He et al.'s.
+INITIAL_WEIGHTS = 0.1
+
+
+class RRDBNet(nn.Module):
+    """RRDBNet of Wang et al., "ESRGAN: Enhanced Super-Resolution GANs", 2018 (arXiv:1809.00219).
+
+    Its state dict has BasicSR's key names. The options are those of the hyper-parameter table;
+    `unshuffle` folds squares of that side into channels first (Real-ESRGAN's ×2 and ×1 networks:
+    2 and 4), so that the blocks run at 1/unshuffle of the input's resolution.
+
+    Raises ArgumentError for an option outside its range.
+    """
+
+    arch: ClassVar[str] = "RRDBNet"
+
+    def __init__(
+        self,
+        *,
+        scale_factor: int = 4,
+        img_channels: int = 3,
+        rrdb_channels: int = 64,
+        growth_channels: int = 32,
+        num_basic_blocks: int = 16,
+        num_dense_blocks: int = 3,
+        num_residual_blocks: int = 5,
+        residual_scaling: float = 0.2,
+        use_subpixel_conv: bool = False,
+        unshuffle: int = 1,
+    ) -> None:
+        super().__init__()
+        self.architecture: dict[str, int | float | bool] = {
+            "scale_factor": scale_factor,
+            "img_channels": img_channels,
+            "rrdb_channels": rrdb_channels,
+            "growth_channels": growth_channels,
+            "num_basic_blocks": num_basic_blocks,
+            "num_dense_blocks": num_dense_blocks,
+            "num_residual_blocks": num_residual_blocks,
+            "residual_scaling": residual_scaling,
+            "use_subpixel_conv": use_subpixel_conv,
+            "unshuffle": unshuffle,
+        }
+        _check(self.architecture)
+        self.scale_factor = scale_factor
+        self.img_channels = img_channels
+        self.multiple_of = unshuffle
+        self.use_subpixel_conv = use_subpixel_conv
+        self.stages = _stages(scale_factor * unshuffle)
+        self.depth = num_basic_blocks * num_dense_blocks * num_residual_blocks
+
+        width = rrdb_channels
+        self.conv_first = _conv3x3(img_channels * unshuffle**2, width)
+        self.body = nn.Sequential(
+            *(
+                RRDB(
+                    width, growth_channels, num_dense_blocks, num_residual_blocks, residual_scaling
+                )
+                for _ in range(num_basic_blocks)
+            )
+        )
+        self.conv_body = _conv3x3(width, width)
+        for k, factor in enumerate(self.stages, start=1):
+            outputs = width * factor**2 if use_subpixel_conv else width
+            self.add_module(f"conv_up{k}", _conv3x3(width, outputs))
+        self.conv_hr = _conv3x3(width, width)
+        self.conv_last = _conv3x3(width, img_channels)
+        self._initialise()
+
+    @torch.no_grad()
+    def _initialise(self) -> None:
+        for module in self.modules():
+            # On the meta device there is nothing to fill, and trying imports torch._dynamo: 1 s.
+            if isinstance(module, nn.Conv2d) and not module.weight.is_meta:
+                nn.init.kaiming_normal_(module.weight).mul_(INITIAL_WEIGHTS)
+                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+
+    def forward(self, image: Tensor) -> Tensor:
+        """`(N, C, H, W)` in [0, 1] to `(N, C, scale·H, scale·W)`, not clamped.
+
+        H and W must be multiples of `multiple_of`.
+        """
+        if self.multiple_of > 1:
+            image = F.pixel_unshuffle(image, self.multiple_of)
+        shallow = self.conv_first(image)
+        features = shallow + self.conv_body(self.body(shallow))
+        for k, factor in enumerate(self.stages, start=1):
+            features = self._upsampled(features, getattr(self, f"conv_up{k}"), factor)
+        output: Tensor = self.conv_last(_activation(self.conv_hr(features)))
+        return output
+
+    def _upsampled(self, features: Tensor, conv: nn.Module, factor: int) -> Tensor:
+        if self.use_subpixel_conv:
+            return _activation(F.pixel_shuffle(conv(features), factor))
+        return _activation(conv(F.interpolate(features, scale_factor=factor, mode="nearest")))
+
+    @property
+    def receptive_radius(self) -> int:
+        """LR pixels on either side of an output pixel beyond which the input cannot change it.
+
+        Exact. With an unshuffle it counts whole squares: pixels of one square share all their
+        context, so that tiles, whose origins are multiples of `multiple_of`, need no more.
+        """
+        # The last output pixel above pixel 0 of the trunk, and how far it sees on that side, walked
+        # back to the trunk. The other side mirrors it.
+        sees = math.prod(self.stages) - 1
+        sees += 2  # conv_last, conv_hr
+        for factor in reversed(self.stages):
+            sees = sees // factor + 1 if self.use_subpixel_conv else (sees + 1) // factor
+        sees += 1 + self.depth + 1  # conv_body, the dense blocks, conv_first
+        return self.multiple_of * sees
+
+
+class RRDB(nn.Sequential):
+    """x + β·D(…D(x)): dense blocks in a row, with a scaled residual around them all."""
+
+    def __init__(
+        self, width: int, growth: int, dense_blocks: int, convolutions: int, residual_scaling: float
+    ) -> None:
+        super().__init__(
+            OrderedDict(
+                (f"rdb{j}", DenseBlock(width, growth, convolutions, residual_scaling))
+                for j in range(1, dense_blocks + 1)
+            )
+        )
+        self.residual_scaling = residual_scaling
+
+    def forward(self, x: Tensor) -> Tensor:
+        residual = x
+        for dense_block in self:
+            residual = dense_block(residual)
+        return x + self.residual_scaling * residual
+
+
+class DenseBlock(nn.Sequential):
+    """x + β·F(x), where every convolution of F sees x and the outputs of all before it."""
+
+    def __init__(self, width: int, growth: int, convolutions: int, residual_scaling: float) -> None:
+        layers: OrderedDict[str, nn.Module] = OrderedDict(
+            (f"conv{k}", _conv3x3(width + (k - 1) * growth, growth)) for k in range(1, convolutions)
+        )
+        layers[f"conv{convolutions}"] = _conv3x3(width + (convolutions - 1) * growth, width)
+        super().__init__(layers)
+        self.residual_scaling = residual_scaling
+
+    def forward(self, x: Tensor) -> Tensor:
+        *growing, last = self
+        features = x
+        for conv in growing:
+            features = torch.cat((features, _activation(conv(features))), dim=1)
+        residual: Tensor = last(features)
+        return x + self.residual_scaling * residual
+
+
+def _conv3x3(inputs: int, outputs: int) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, kernel_size=3, padding=1)
+
+
+def _activation(features: Tensor) -> Tensor:
+    return F.leaky_relu(features, SLOPE, inplace=True)
+
+
+def _stages(magnification: int) -> tuple[int, ...]:
+    """Factors of the upsampling stages: one ×3, or as many ×2 as it takes."""
+    return (3,) if magnification == 3 else (2,) * (magnification.bit_length() - 1)
+
+
+def _check(options: dict[str, int | float | bool]) -> None:
+    choices = {"scale_factor": SCALES, "img_channels": (1, 3), "unshuffle": (1, 2, 4)}
+    for name, allowed in choices.items():
+        if options[name] not in allowed:
+            raise ArgumentError(f"{name} is {options[name]}: it must be one of {allowed}")
+    if options["scale_factor"] == 3 and options["unshuffle"] != 1:
+        raise ArgumentError(f"scale_factor 3 takes unshuffle 1, not {options['unshuffle']}")
+    counts = ["rrdb_channels", "growth_channels"]
+    counts += ["num_basic_blocks", "num_dense_blocks", "num_residual_blocks"]
+    for name in counts:
+        if options[name] < 1:
+            raise ArgumentError(f"{name} is {options[name]}: it must be at least 1")
+    if not 0 < options["residual_scaling"] <= 1:
+        raise ArgumentError(
+            f"residual_scaling is {options['residual_scaling']}: it must be above 0 and at most 1"
+        )

@@ -1,0 +1,220 @@
+"""A file that holds no generator gets one sentence: what was found and what was expected."""
+
+import os
+import pickle
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from sr_train.checkpoint import CheckpointError, load_generator
+from sr_train.models import RRDBNet, SRVGGNetCompact
+
+SMALL = {"rrdb_channels": 4, "growth_channels": 2, "num_basic_blocks": 2}
+
+
+class Trap:
+    """Unpickling it creates a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        return open, (str(self.path), "w")
+
+
+class ShellTrap(Trap):
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        return os.mkdir, (str(self.path),)
+
+
+def refusal(path: Path) -> str:
+    """The sentence, checked to be one line that begins with the file."""
+    with pytest.raises(CheckpointError) as caught:
+        load_generator(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    return message.removeprefix(f"{path}: ")
+
+
+def refusal_of(content: object, tmp_path: Path) -> str:
+    torch.save(content, tmp_path / "model.pth")
+    return refusal(tmp_path / "model.pth")
+
+
+@pytest.mark.parametrize("trap", [Trap, ShellTrap])
+@pytest.mark.parametrize("save", [torch.save, lambda o, path: path.write_bytes(pickle.dumps(o))])
+def test_pickled_code_never_runs(
+    save: Callable[[object, Path], object], trap: type[Trap], tmp_path: Path
+) -> None:
+    sprung = tmp_path / "sprung"
+    state = RRDBNet(**SMALL).state_dict()
+    for content in (trap(sprung), {"params": state, "hook": trap(sprung)}, [trap(sprung)]):
+        save(content, tmp_path / "model.pth")
+        refusal(tmp_path / "model.pth")
+        assert not sprung.exists()
+
+
+def test_pickled_code_is_named_with_the_way_out(tmp_path: Path) -> None:
+    assert re.search(
+        r"pickled code \(io\.open\), which is never run: save the tensors alone",
+        refusal_of({"params": {}, "hook": Trap(tmp_path / "sprung")}, tmp_path),
+    )
+    assert "torch.nn.modules.conv.Conv2d" in refusal_of(nn.Conv2d(1, 1, 1), tmp_path)
+
+
+def test_places_without_a_file_are_told_apart(tmp_path: Path) -> None:
+    assert "no such file" in refusal(tmp_path / "missing.pth")
+    assert "is a folder" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["model.pth", "model.safetensors"])
+@pytest.mark.parametrize(
+    "content", [b"", b"a text file\n", b"<!DOCTYPE html>", b"PK\x03\x04", b"\0"]
+)
+def test_bytes_of_another_kind_are_refused(content: bytes, name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert re.search(
+        "no PyTorch checkpoint|cannot be read as safetensors", refusal(tmp_path / name)
+    )
+
+
+def test_what_a_foreign_file_begins_with_is_shown(tmp_path: Path) -> None:
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 67040989\n"
+    (tmp_path / "model.pth").write_text(pointer)
+    assert "begin with b'version https://git-lfs." in refusal(tmp_path / "model.pth")
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_torchscript_is_named(tmp_path: Path) -> None:
+    torch.jit.trace(nn.Conv2d(3, 3, 1), torch.rand(1, 3, 2, 2)).save(tmp_path / "model.pt")
+    assert "TorchScript" in refusal(tmp_path / "model.pt")
+
+
+def some_state(*names: str) -> dict[str, Tensor]:
+    return {name: torch.rand(2, 2) for name in names}
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        ([torch.rand(2)], "holds a list"),
+        (torch.rand(2), "holds a Tensor"),
+        ({}, "holds no tensors"),
+        ({"params_ema": {}, "params": {"a": 1}}, "'params' with no tensors, only ['a']"),
+        ({"params": some_state("features.0.weight", "a")}, "'params' with 2 tensors such as 'feat"),
+        (some_state("conv0.weight", "conv9.weight"), "2 tensors such as 'conv0.weight'"),
+        (nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).state_dict(), "such as '0.weight'"),
+        (torch.optim.Adam([torch.rand(2)]).state_dict(), "no tensors, only ['state', 'param_"),
+    ],
+    ids=lambda v: v if isinstance(v, str) else "",
+)
+def test_tensors_of_another_kind_are_named(content: object, found: str, tmp_path: Path) -> None:
+    message = refusal_of(content, tmp_path)
+    assert found in message
+    assert "expected" in message or "RRDBNet in five key layouts, SRVGGNetCompact" in message
+
+
+def test_esrgan_plus_is_refused_by_name(tmp_path: Path) -> None:
+    state = RRDBNet(**SMALL).state_dict()
+    old = {re.sub(r"body\.(\d+)\.rdb", r"model.1.sub.\1.RDB", k): v for k, v in state.items()}
+    old["model.1.sub.0.RDB1.conv1x1.weight"] = torch.rand(4, 4, 1, 1)
+    assert "ESRGAN+" in refusal_of(old, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "network", [RRDBNet(**SMALL), SRVGGNetCompact(num_features=4)], ids=lambda n: n.arch
+)
+@pytest.mark.parametrize("place", range(4))
+def test_a_missing_tensor_is_named(network: nn.Module, place: int, tmp_path: Path) -> None:
+    state = dict(network.state_dict())
+    name = list(state)[[2, 5, -4, -1][place]]
+    del state[name]
+    assert f"missing '{name}'" in refusal_of(state, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "network", [RRDBNet(**SMALL), SRVGGNetCompact(num_features=4)], ids=lambda n: n.arch
+)
+def test_left_over_tensors_are_named_the_first_few(network: nn.Module, tmp_path: Path) -> None:
+    state = network.state_dict() | some_state("extra.a", "extra.b", "extra.c", "extra.d")
+    message = refusal_of(state, tmp_path)
+    assert "left with 'extra.a', 'extra.b', 'extra.c' and 1 more" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("conv_first.weight", (4, 5, 3, 3)),
+        ("conv_first.weight", (4,)),
+        ("conv_last.weight", (0, 4, 3, 3)),
+        ("body.0.rdb2.conv3.weight", (2, 4, 3, 3)),
+        ("body.1.rdb1.conv1.bias", (7,)),
+        ("conv_up1.weight", (5, 4, 3, 3)),
+        ("conv_hr.weight", (4, 4, 1, 1)),
+    ],
+)
+def test_shapes_that_make_no_network_are_shown(
+    name: str, shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    state = RRDBNet(**SMALL).state_dict() | {name: torch.zeros(shape)}
+    message = refusal_of(state, tmp_path)
+    assert f"{shape}" in message or "takes 5 channels" in message or "with 5 channels" in message
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_weight_that_is_no_number_is_named(value: float, tmp_path: Path) -> None:
+    state = RRDBNet(**SMALL).state_dict()
+    state["body.1.rdb2.conv3.bias"][1] = value
+    assert "NaN or infinity in body.1.rdb2.conv3.bias" in refusal_of(state, tmp_path)
+
+
+@pytest.mark.parametrize("stored", [torch.Tensor.to_sparse, lambda t: t.to("meta")])
+def test_tensors_without_plain_values_count_as_missing(
+    stored: Callable[[Tensor], Tensor], tmp_path: Path
+) -> None:
+    state = RRDBNet(**SMALL).state_dict()
+    state["conv_hr.bias"] = stored(state["conv_hr.bias"])
+    assert "missing 'conv_hr.bias'" in refusal_of(state, tmp_path)
+
+
+def test_integer_weights_are_refused(tmp_path: Path) -> None:
+    state = {name: tensor.to(torch.int8) for name, tensor in RRDBNet(**SMALL).state_dict().items()}
+    assert "torch.int8" in refusal_of(state, tmp_path)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data(), zipped=st.booleans())
+def test_a_file_cut_anywhere_is_refused(data: st.DataObject, zipped: bool, tmp_path: Path) -> None:
+    path = tmp_path / "model.pth"
+    state = SRVGGNetCompact(num_features=2, num_convolutions=1).state_dict()
+    torch.save({"params": state}, path, _use_new_zipfile_serialization=zipped)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: data.draw(st.integers(0, len(whole) - 1))])
+    refusal(path)
+
+
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(content=st.binary(max_size=64), suffix=st.sampled_from([".pth", ".safetensors"]))
+def test_any_bytes_are_refused_by_a_sentence(content: bytes, suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"model{suffix}"
+    path.write_bytes(content)
+    refusal(path)
+
+
+def test_safetensors_cut_short_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    safetensors.torch.save_file(RRDBNet(**SMALL).state_dict(), path)
+    path.write_bytes(path.read_bytes()[:-100])
+    assert "cannot be read as safetensors" in refusal(path)

@@ -1,0 +1,184 @@
+"""RRDBNet and SRVGGNetCompact as networks: what they compute, and what they refuse."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sr_runtime.errors import ArgumentError
+from sr_train.models import RRDBNet, SRVGGNetCompact, build_generator
+
+SMALL = {"rrdb_channels": 4, "growth_channels": 2, "num_basic_blocks": 1}
+
+
+def published_rrdbnet(network: RRDBNet, image: Tensor) -> Tensor:
+    """ESRGAN's generator with one block, written out from figure 4 of the paper."""
+    state, options = network.state_dict(), network.architecture
+    beta, u = options["residual_scaling"], options["unshuffle"]
+
+    def conv(name: str, x: Tensor) -> Tensor:
+        return F.conv2d(x, state[f"{name}.weight"], state[f"{name}.bias"], padding=1)
+
+    def lrelu(x: Tensor) -> Tensor:
+        return torch.where(x > 0, x, 0.2 * x)
+
+    n, c, h, w = image.shape
+    squares = image.reshape(n, c, h // u, u, w // u, u).permute(0, 1, 3, 5, 2, 4)
+    first = conv("conv_first", squares.reshape(n, c * u * u, h // u, w // u))
+    x = first
+    for j in (1, 2, 3):
+        x1 = lrelu(conv(f"body.0.rdb{j}.conv1", x))
+        x2 = lrelu(conv(f"body.0.rdb{j}.conv2", torch.cat((x, x1), 1)))
+        x3 = lrelu(conv(f"body.0.rdb{j}.conv3", torch.cat((x, x1, x2), 1)))
+        x4 = lrelu(conv(f"body.0.rdb{j}.conv4", torch.cat((x, x1, x2, x3), 1)))
+        x5 = conv(f"body.0.rdb{j}.conv5", torch.cat((x, x1, x2, x3, x4), 1))
+        x = x + beta * x5
+    x = first + conv("conv_body", first + beta * x)
+    for k in range(1, int(math.log2(options["scale_factor"] * u)) + 1):
+        if options["use_subpixel_conv"]:
+            x = conv(f"conv_up{k}", x)
+            n, c, h, w = x.shape
+            x = x.reshape(n, c // 4, 2, 2, h, w).permute(0, 1, 4, 2, 5, 3)
+            x = lrelu(x.reshape(n, c // 4, 2 * h, 2 * w))
+        else:
+            x = lrelu(conv(f"conv_up{k}", x.repeat_interleave(2, 2).repeat_interleave(2, 3)))
+    return conv("conv_last", lrelu(conv("conv_hr", x)))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"scale_factor": 1},
+        {"scale_factor": 2, "residual_scaling": 1.0},
+        {"scale_factor": 4},
+        {"scale_factor": 8, "residual_scaling": 0.5},
+        {"scale_factor": 4, "use_subpixel_conv": True},
+        {"scale_factor": 2, "unshuffle": 2},
+        {"scale_factor": 1, "unshuffle": 4, "use_subpixel_conv": True},
+    ],
+    ids=str,
+)
+def test_rrdbnet_computes_the_papers_equations(options: dict[str, float]) -> None:
+    network = RRDBNet(**SMALL, **options).double()
+    for parameter in network.parameters():  # the initial weights hardly reach the output
+        torch.nn.init.normal_(parameter, std=0.3)
+    image = torch.rand(2, 3, 4, 8, dtype=torch.float64)
+    expected = published_rrdbnet(network, image)
+    torch.testing.assert_close(network(image), expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("subpixel", [False, True])
+@pytest.mark.parametrize("scale", [1, 2, 3, 4, 8, 16])
+def test_output_is_exactly_scale_times_the_input(scale: int, subpixel: bool) -> None:
+    network = RRDBNet(scale_factor=scale, use_subpixel_conv=subpixel, **SMALL)
+    assert network(torch.rand(1, 3, 3, 5)).shape == (1, 3, 3 * scale, 5 * scale)
+
+
+@pytest.mark.parametrize(("scale", "unshuffle"), [(1, 2), (1, 4), (2, 2), (4, 2), (2, 4)])
+def test_unshuffled_input_gives_the_scale_asked_for(scale: int, unshuffle: int) -> None:
+    network = RRDBNet(scale_factor=scale, unshuffle=unshuffle, img_channels=1, **SMALL)
+    assert network.multiple_of == unshuffle
+    assert network.conv_first.in_channels == unshuffle**2
+    assert network(torch.rand(1, 1, 8, 4)).shape == (1, 1, 8 * scale, 4 * scale)
+
+
+def test_compact_learns_what_to_add_to_the_nearest_neighbour_enlargement() -> None:
+    network = SRVGGNetCompact(scale_factor=2, num_features=4, num_convolutions=1)
+    for parameter in network.body[-1].parameters():
+        torch.nn.init.zeros_(parameter)
+    image = torch.rand(1, 3, 3, 4)
+    assert torch.equal(network(image), image.repeat_interleave(2, 2).repeat_interleave(2, 3))
+    network.body[-1].bias.data.copy_(torch.arange(12.0))
+    added = network(image) - image.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    torch.testing.assert_close(added[0, 1, :2, :2], torch.tensor([[4.0, 5.0], [6.0, 7.0]]))
+
+
+def test_initial_weights_are_a_tenth_of_hes() -> None:
+    network = RRDBNet(num_basic_blocks=1, use_subpixel_conv=True)
+    for name, parameter in network.named_parameters():
+        if name.endswith("bias"):
+            assert not parameter.any(), name
+        else:
+            he = math.sqrt(2 / (9 * parameter.shape[1]))
+            assert parameter.std().item() == pytest.approx(0.1 * he, rel=0.1), name
+
+
+def test_key_names_are_basicsrs() -> None:
+    network = RRDBNet(**SMALL, num_dense_blocks=2, num_residual_blocks=2)
+    assert [
+        name.removesuffix(".weight") for name in network.state_dict() if "bias" not in name
+    ] == [
+        *("conv_first", "body.0.rdb1.conv1", "body.0.rdb1.conv2", "body.0.rdb2.conv1"),
+        *("body.0.rdb2.conv2", "conv_body", "conv_up1", "conv_up2", "conv_hr", "conv_last"),
+    ]
+    compact = SRVGGNetCompact(num_convolutions=1)
+    assert [name for name in compact.state_dict() if "bias" not in name] == [
+        f"body.{i}.weight" for i in range(5)
+    ]
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        RRDBNet(
+            scale_factor=2,
+            img_channels=1,
+            rrdb_channels=6,
+            growth_channels=3,
+            num_basic_blocks=2,
+            num_dense_blocks=1,
+            num_residual_blocks=4,
+            residual_scaling=0.1,
+            use_subpixel_conv=True,
+            unshuffle=2,
+        ),
+        SRVGGNetCompact(scale_factor=2, img_channels=1, num_features=8, num_convolutions=3),
+    ],
+    ids=["RRDBNet", "SRVGGNetCompact"],
+)
+def test_architecture_rebuilds_the_network(network: RRDBNet | SRVGGNetCompact) -> None:
+    rebuilt = build_generator(network.arch, network.architecture)
+    rebuilt.load_state_dict(network.state_dict())
+    image = torch.rand(1, 1, 4, 6)
+    assert type(rebuilt) is type(network)
+    assert rebuilt.architecture == network.architecture
+    assert torch.equal(rebuilt(image), network(image))
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"scale_factor": 5},
+        {"scale_factor": 0},
+        {"scale_factor": 3, "unshuffle": 2},
+        {"unshuffle": 3},
+        {"img_channels": 2},
+        {"rrdb_channels": 0},
+        {"growth_channels": 0},
+        {"num_basic_blocks": 0},
+        {"num_dense_blocks": 0},
+        {"num_residual_blocks": 0},
+        {"residual_scaling": 0.0},
+        {"residual_scaling": 1.5},
+        {"residual_scaling": math.nan},
+    ],
+    ids=str,
+)
+def test_rrdbnet_names_the_option_outside_its_range(option: dict[str, float]) -> None:
+    with pytest.raises(ArgumentError, match=next(iter(option))):
+        RRDBNet(**option)
+
+
+@pytest.mark.parametrize(
+    "option", [{"scale_factor": 0}, {"img_channels": 4}, {"num_features": 0}], ids=str
+)
+def test_compact_names_the_option_outside_its_range(option: dict[str, int]) -> None:
+    with pytest.raises(ArgumentError, match=next(iter(option))):
+        SRVGGNetCompact(**option)
+
+
+def test_a_network_of_another_name_is_refused() -> None:
+    with pytest.raises(ArgumentError, match="'SwinIR' is no generator"):
+        build_generator("SwinIR", {})
