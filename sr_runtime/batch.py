@@ -76,7 +76,6 @@ def run_jobs(
                 if writing is not None:
                     writing.result()
                 writing = writer.submit(write, job, result)
-            bar.finish(number)
     return failures
 
 
@@ -111,22 +110,19 @@ class _ProgressBar:
 
     def start(self, number: int) -> None:
         self._number = number
-        self._show("reading")
+        self._show(0, "reading")
 
     def tiles(self, done: int, total: int) -> None:
-        before = sum(self._pixels[: self._number])
-        self._move_to(before + self._pixels[self._number] * done / total)
-        self._show(f"tile {done}/{total}")
+        self._show(done / total, f"tile {done}/{total}")
 
-    def finish(self, number: int) -> None:
-        self._move_to(sum(self._pixels[: number + 1]))
-
-    def _move_to(self, pixels: float) -> None:
-        self._bar.update(pixels / 1e6 - self._bar.n)
-
-    def _show(self, state: str) -> None:
+    def _show(self, share: float, state: str) -> None:
+        """Show the present image, of which this share is done."""
         place = f"{self._number + 1}/{len(self._jobs)} " if len(self._jobs) > 1 else ""
-        self._bar.set_description_str(f"{place}{self._jobs[self._number].source.name} {state}")
+        name = self._jobs[self._number].source.name
+        self._bar.set_description_str(f"{place}{name} {state}", refresh=False)
+        pixels = sum(self._pixels[: self._number]) + share * self._pixels[self._number]
+        if not self._bar.update(pixels / 1e6 - self._bar.n):
+            self._bar.refresh()
 
 
 def _pixels(job: Job) -> int:

@@ -8,12 +8,14 @@ from numpy.typing import NDArray
 
 from sr_runtime.backends import Limits
 from sr_runtime.errors import BackendError, ModelError
-from sr_runtime.model_info import FOREIGN_HALO, ModelInfo
+from sr_runtime.model_info import FOREIGN_HALO, IO, ModelInfo
 
-__all__ = ["fixed_limits", "probe_info"]
+__all__ = ["declared_limits", "probe_info"]
 
 # Each is a multiple of one power of two more than the one before: 33 = 32 + 1, 34 = 32 + 2, …
 PROBE_SIDES = {1: 33, 2: 34, 4: 36, 8: 40, 16: 48, 32: 64}
+
+UNLIMITED = 1 << 16
 
 
 def probe_info(
@@ -61,7 +63,7 @@ def probe_info(
                 weights_dtype=dtype,
                 multiple_of=multiple if None in shape[2:] else 1,
                 # A model of fixed size must have room for it.
-                halo=min(FOREIGN_HALO, *(side // 4 for side in shape[2:] if side)),
+                halo=min([FOREIGN_HALO, *(side // 4 for side in shape[2:] if side)]),
                 assumed=("scale", "multiple_of", "halo"),
             )
         seen = f"; {_text((batch, channels, height, width))} gave {_text(output)}"
@@ -71,14 +73,16 @@ def probe_info(
     )
 
 
-def fixed_limits(shape: Sequence[int | None], *, depth: int, shape_cost: int = 0) -> Limits:
-    """The limits that a model's declared input shape `(N, C, H, W)` sets by itself."""
-    batch, height, width = shape[0], shape[2], shape[3]
+def declared_limits(
+    shape: Sequence[int | None], io: IO, *, depth: int, shape_cost: int = 0
+) -> Limits:
+    """The limits that a model's declared input shape sets by itself, None being dynamic."""
+    batch = shape[0]
+    height, width = shape[1:3] if io == "uint8" else shape[2:4]
+    fixed = height is not None or width is not None
     return Limits(
         min_tile=(height or 1, width or 1),
-        max_tile=None
-        if height is None and width is None
-        else (height or 1 << 16, width or 1 << 16),
+        max_tile=(height or UNLIMITED, width or UNLIMITED) if fixed else None,
         batch=batch or 1,
         fixed_batch=batch is not None,
         depth=depth,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sr_runtime.backends.foreign import fixed_limits, probe_info
+from sr_runtime.backends.foreign import declared_limits, probe_info
 from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError
 from sr_runtime.model_info import ModelInfo
 from sr_runtime.tensor import non_finite_error
@@ -70,7 +70,7 @@ class OnnxRuntimeBackend:
             self.info = info or probe_info(lambda x: self._run(x)[0], shape, self._dtype)
         except ModelError as error:
             raise ModelError(f"{model}: {error}") from error
-        self.limits = fixed_limits(shape, depth=1)
+        self.limits = declared_limits(shape, self.info.io, depth=1)
 
     def submit(self, batch: NDArray[Any]) -> "_Handle":
         try:

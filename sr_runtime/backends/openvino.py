@@ -7,7 +7,7 @@ from typing import Any
 import openvino as ov
 from numpy.typing import NDArray
 
-from sr_runtime.backends.foreign import fixed_limits, probe_info
+from sr_runtime.backends.foreign import declared_limits, probe_info
 from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError
 from sr_runtime.model_info import ModelInfo
 from sr_runtime.tensor import non_finite_error
@@ -74,7 +74,7 @@ class OpenVINOBackend:
             )
         except ModelError as error:
             raise ModelError(f"{model}: {error}") from error
-        self.limits = fixed_limits(shape, depth=DEPTH, shape_cost=SHAPE_COST)
+        self.limits = declared_limits(shape, self.info.io, depth=DEPTH, shape_cost=SHAPE_COST)
 
     def submit(self, batch: NDArray[Any]) -> "_Handle":
         return _Handle(self._requests, batch.astype(self._dtype, copy=False))

@@ -1,0 +1,62 @@
+"""How many bits per channel a file holds, which Pillow does not say."""
+
+import re
+import struct
+
+from PIL import Image
+
+__all__ = ["bits_per_channel"]
+
+BITS_PER_SAMPLE = 258  # TIFF tag
+
+
+def bits_per_channel(image: Image.Image) -> int:
+    """The most bits of any channel of an image that was opened and not yet loaded.
+
+    Pillow has no modes of more than 8 bits but gray: it opens 16-bit RGB as "RGB" and drops the
+    low byte when it loads the pixels. Of an image that has no file, 8.
+    """
+    match image.format:
+        case "PNG":
+            deep = any(str(args).endswith(";16B") for args in _decoder_arguments(image))
+            return 16 if deep else 8
+        case "TIFF":
+            return int(max(image.tag_v2.get(BITS_PER_SAMPLE, (1,))))  # type: ignore[attr-defined]
+        case "PPM":
+            # The arguments are (mode, largest value), or the mode alone where that fills its bytes.
+            largest = [args[-1] for args in _decoder_arguments(image) if isinstance(args, tuple)]
+            return max(largest, default=255).bit_length()
+        case "JPEG2000":
+            return _jpeg2000_bits(_file_bytes(image))
+        case "AVIF":
+            return _avif_bits(_file_bytes(image))
+        case _:
+            return 8
+
+
+def _decoder_arguments(image: Image.Image) -> list[object]:
+    return [tile.args for tile in getattr(image, "tile", ())]
+
+
+def _file_bytes(image: Image.Image) -> bytes:
+    file = getattr(image, "fp", None)
+    if file is None:
+        return b""
+    file.seek(0)
+    data: bytes = file.read()
+    return data
+
+
+def _jpeg2000_bits(data: bytes) -> int:
+    """From the codestream's SIZ segment (ISO 15444-1, A.5.1): one byte of depth per component."""
+    start = data.find(b"\xff\x4f\xff\x51")
+    if start < 0:
+        return 8
+    (components,) = struct.unpack_from(">H", data, start + 40)
+    return max((depth & 0x7F) + 1 for depth in data[start + 42 :][: 3 * components : 3])
+
+
+def _avif_bits(data: bytes) -> int:
+    """From the flags high_bitdepth and twelve_bit of each av1C box (AV1-ISOBMFF, 2.3.3)."""
+    flags = [match[1][0] for match in re.finditer(rb"av1C\x81.(.)", data, re.DOTALL)]
+    return max((12 if flag & 0x20 else 10 if flag & 0x40 else 8 for flag in flags), default=8)

@@ -1,0 +1,52 @@
+"""A program that embeds the runtime: one loaded model, many images, from several threads.
+
+    python -m sr_runtime.examples.embed MODEL.onnx photo.jpg portrait.png
+
+It stands for a server or a desktop application: the model is loaded once, requests come on their
+own threads, images are Pillow's or numpy's, and every error is a sentence for the user.
+"""
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+
+import sr_runtime
+
+
+def enlarge(upscaler: sr_runtime.Upscaler, path: Path) -> str:
+    """Handle one request; answer with a line of text."""
+
+    def progress(done: int, total: int) -> None:
+        print(f"{path.name}: tile {done} of {total}")
+
+    try:
+        with PIL.Image.open(path) as photo:
+            large = upscaler.upscale(photo, progress=progress)
+    except (OSError, sr_runtime.SRError) as error:
+        return f"{path.name} failed: {error}"
+    pixels = np.asarray(large)  # an array would have done as well, in and out
+    return f"{path.name}: {photo.width}×{photo.height} became {large.width}×{large.height}, " + (
+        f"brightness {pixels.mean():.1f}"
+    )
+
+
+def main(model: str, *paths: str) -> int:
+    """Upscale every path; return the program's exit code."""
+    try:
+        upscaler = sr_runtime.load(model)
+    except sr_runtime.SRError as error:
+        print(error, file=sys.stderr)
+        return 2
+    with upscaler, ThreadPoolExecutor(4) as requests:
+        for answer in requests.map(lambda path: enlarge(upscaler, Path(path)), paths):
+            print(answer)
+    return 0
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        sys.exit("usage: python -m sr_runtime.examples.embed MODEL.onnx IMAGE…")
+    sys.exit(main(*sys.argv[1:]))

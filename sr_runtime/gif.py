@@ -1,0 +1,60 @@
+"""Writing GIF: 256 colours a frame, one of them transparent where alpha is below a half."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sr_runtime.durations import rounded_durations
+
+__all__ = ["write_gif"]
+
+TRANSPARENT = 255  # index into the palette
+CENTISECOND = 10  # ms, the time step of the format
+
+
+def write_gif(
+    frames: Sequence[NDArray[Any]], path: Path, *, durations: Sequence[int], loop: int | None
+) -> None:
+    """Write `(H, W, C)` uint8 frames; `durations` in ms and `loop` as in Picture."""
+    first, *others = (_indexed(frame) for frame in frames)
+    animation: dict[str, Any] = {}
+    if others:
+        animation = {
+            "save_all": True,
+            "append_images": others,
+            "duration": rounded_durations(durations, CENTISECOND),
+            # Clear the canvas before each frame: only so can a pixel become transparent again.
+            "disposal": 2 if "transparency" in first.info else 1,
+        }
+    if loop == 0 or (loop is not None and loop > 1):
+        # Stated is how often to repeat after the first time, and once needs no statement.
+        animation["loop"] = max(0, loop - 1)
+    first.save(path, format="GIF", optimize=False, **animation)
+
+
+def _indexed(frame: NDArray[Any]) -> Image.Image:
+    channels = frame.shape[2]
+    if channels == 1:
+        return Image.fromarray(frame[:, :, 0])
+    if channels == 3:
+        return _with_palette(Image.fromarray(frame), 256)
+    visible = frame[:, :, -1:] >= 128
+    color = np.where(visible, np.broadcast_to(frame[:, :, :-1], (*frame.shape[:2], 3)), 0)
+    indexed = _with_palette(Image.fromarray(color), TRANSPARENT)
+    # An index beyond the end of a short palette is read differently everywhere.
+    indexed.putpalette([*(indexed.getpalette() or []), *[0] * 768][:768])
+    indexed.paste(TRANSPARENT, mask=Image.fromarray(~visible[:, :, 0]))
+    indexed.info["transparency"] = TRANSPARENT
+    return indexed
+
+
+def _with_palette(image: Image.Image, colors: int) -> Image.Image:
+    if image.getcolors(colors) is not None:
+        return image.quantize(colors, Image.Quantize.MEDIANCUT)  # exact
+    # Median cut has the higher PSNR on photos, but it turns a cat's green eyes brown.
+    palette = image.quantize(colors, Image.Quantize.FASTOCTREE)
+    return image.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)

@@ -1,0 +1,17 @@
+"""Images in and out: the names that the rest of the package and applications use."""
+
+from sr_runtime.image_read import DEFAULT_MAX_PIXELS, read
+from sr_runtime.image_write import Format, check_writable, output_format, write
+from sr_runtime.picture import Picture, from_pil, to_pil
+
+__all__ = [
+    "DEFAULT_MAX_PIXELS",
+    "Format",
+    "Picture",
+    "check_writable",
+    "from_pil",
+    "output_format",
+    "read",
+    "to_pil",
+    "write",
+]

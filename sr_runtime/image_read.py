@@ -1,0 +1,211 @@
+"""Reading an image file: limits first, then its pixels, upright and as they are shown."""
+
+import contextlib
+import os
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from sr_runtime import sixteen_bit
+from sr_runtime.bit_depth import bits_per_channel
+from sr_runtime.durations import rounded_durations
+from sr_runtime.errors import ImageError
+from sr_runtime.exif import descriptive_exif
+from sr_runtime.picture import Picture, dpi_of, pixels_of, profile_for
+
+__all__ = ["DEFAULT_MAX_PIXELS", "read"]
+
+DEFAULT_MAX_PIXELS = 2**27
+"""About 134 megapixels: the limit on all frames of a file together."""
+
+# Not all that Pillow knows: EPS runs Ghostscript on what it is given, others are cut to 8 bits.
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "JPEG2000", "PPM", "QOI", "TGA")
+
+PHOTOMETRIC, SAMPLE_FORMAT = 262, 339  # TIFF tags
+WHITE_IS_ZERO, UNSIGNED = 0, 1
+
+# What makes the `(H, W, C)` array of each EXIF orientation upright.
+TURNS: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+    8: lambda a: np.rot90(a),
+}
+
+
+def read(path: str | os.PathLike[str], *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:
+    """Read an image file, upright; an animation as the frames that a viewer shows.
+
+    Of a JPEG of several pictures (MPO) it is the first. Damaged EXIF is left behind.
+
+    Args:
+        max_pixels: The most that width × height × frames may be, checked before decoding.
+
+    Raises:
+        ImageError: The file is not there, no image, damaged, larger than `max_pixels`, or of a
+            kind that could only be read with a loss.
+    """
+    try:
+        with Path(path).open("rb") as file, _without_pillows_warnings():
+            return _decode(file, max_pixels)
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from error
+    except UnidentifiedImageError as error:
+        raise ImageError(f"{path}: no image that can be read ({', '.join(FORMATS)})") from error
+    except Image.DecompressionBombError as error:
+        # Pillow's own limit comes first, unless the program that reads has switched it off.
+        raise ImageError(
+            f"{path}: {str(error).partition(',')[0]} of Pillow and max_pixels is {max_pixels}: "
+            "raise it with --max-pixels, and in Python PIL.Image.MAX_IMAGE_PIXELS as well"
+        ) from error
+    except OSError as error:
+        raise ImageError(f"{path}: {error.strerror or error}") from error
+    except Exception as error:  # damaged files make decoders raise nearly anything
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ImageError(f"{path}: the file is damaged ({reason})") from error
+
+
+def _decode(file: BinaryIO, max_pixels: int) -> Picture:
+    image = Image.open(file, formats=FORMATS)
+    indices = _frame_indices(image)
+    _check_size(image, len(indices), max_pixels)
+    bits = bits_per_channel(image)
+    _check_kind(image, len(indices), bits)
+
+    durations: tuple[int, ...] = ()
+    if len(indices) > 1:
+        frames, durations = _read_animation(image, indices, max_pixels)
+        profile = profile_for(3, image.info.get("icc_profile"))
+    elif bits > 8 and image.mode in ("RGB", "RGBA"):
+        frames = [_read_sixteen_bit_color(image, file)]
+        profile = profile_for(frames[0].shape[2], image.info.get("icc_profile"))
+    else:
+        frame, profile = _read_still(image)
+        frames = [frame]
+
+    exif = descriptive_exif(image)
+    turn = TURNS.get(exif.pop(ExifTags.Base.Orientation, 1), TURNS[1])
+    return Picture(
+        frames=tuple(np.ascontiguousarray(turn(frame)) for frame in frames),
+        durations=durations,
+        loop=_play_count(image) if durations else None,
+        icc_profile=profile,
+        exif=exif.tobytes() if exif else None,
+        dpi=dpi_of(image),
+    )
+
+
+def _frame_indices(image: Image.Image) -> range:
+    if image.format == "MPO":
+        return range(1)
+    # An APNG may begin with a still for viewers that show no animation.
+    first = 1 if getattr(image, "default_image", False) else 0
+    return range(first, getattr(image, "n_frames", 1))
+
+
+def _check_size(image: Image.Image, frames: int, max_pixels: int) -> None:
+    if image.width * image.height * frames > max_pixels:
+        times = f" × {frames} frames" if frames > 1 else ""
+        raise ImageError(
+            f"{image.width} × {image.height} pixels{times} are more than the limit of "
+            f"{max_pixels}: raise it with --max-pixels"
+        )
+
+
+def _check_kind(image: Image.Image, frames: int, bits: int) -> None:
+    """Refuse what would lose bits or pages, or be taken for something else."""
+    if image.format == "TIFF":
+        if frames > 1:
+            raise ImageError(f"it has {frames} pages, and only one would be kept: split it first")
+        unsigned = set(_tiff_tag(image, SAMPLE_FORMAT) or (UNSIGNED,)) == {UNSIGNED}
+        if bits not in (1, 2, 4, 8, 16) or not unsigned:
+            raise ImageError(
+                f"its samples are of {bits} bits, or signed, or floating point, and have no "
+                "stated range: convert it to 8 or 16 bits first"
+            )
+    if bits > 8:
+        readable = {"PNG": "I;16 RGB RGBA", "TIFF": "I;16 I;16B RGB RGBA", "PPM": "I"}
+        if frames > 1 or image.mode not in readable.get(image.format or "", "").split():
+            raise ImageError(
+                f"its {bits} bits per channel would be cut to 8: convert it to a 16-bit RGB PNG "
+                "or TIFF, or to 8 bits, first"
+            )
+
+
+def _read_still(image: Image.Image) -> tuple[NDArray[Any], bytes | None]:
+    _scale_color_key(image)
+    pixels, profile = pixels_of(image)
+    if pixels.dtype == np.uint16 and _tiff_tag(image, PHOTOMETRIC) == WHITE_IS_ZERO:
+        pixels = 65535 - pixels  # Pillow inverts this at 8 bits and not at 16
+    return pixels, profile
+
+
+def _scale_color_key(image: Image.Image) -> None:
+    """Bring a PNG's transparent gray of 1, 2 or 4 bits to 8, as Pillow does with the pixels."""
+    factors = {"1": 255, "L;2": 85, "L;4": 17}
+    key = image.info.get("transparency")
+    if image.format == "PNG" and isinstance(key, int):
+        rawmode = image.tile[0].args  # type: ignore[attr-defined]
+        image.info["transparency"] = min(255, key * factors[rawmode]) if rawmode in factors else key
+
+
+def _read_sixteen_bit_color(image: Image.Image, file: BinaryIO) -> NDArray[Any]:
+    file.seek(0)
+    if image.format == "PNG":
+        return sixteen_bit.decode(file.read(), "PNG")
+    # A fourth channel of a TIFF may be no alpha; Pillow's mode says.
+    return sixteen_bit.decode(file.read(), "TIFF")[:, :, : len(image.getbands())]
+
+
+def _read_animation(
+    image: Image.Image, indices: range, max_pixels: int
+) -> tuple[list[NDArray[Any]], tuple[int, ...]]:
+    """Composited frames, RGBA if any pixel of any frame is transparent, and their durations."""
+    if image.format == "WEBP":
+        # Where the file has no alpha flag, Pillow would show black what no frame covers.
+        image.rawmode = image._mode = "RGBA"  # type: ignore[attr-defined]
+    frames: list[NDArray[Any]] = []
+    durations: list[float] = []
+    for index in indices:
+        image.seek(index)
+        _check_size(image, len(indices), max_pixels)  # a GIF's frame may reach beyond its canvas
+        canvas = image.convert("RGBA")
+        if frames:
+            canvas = canvas.crop((0, 0, frames[0].shape[1], frames[0].shape[0]))
+        frames.append(np.asarray(canvas))
+        durations.append(image.info.get("duration", 0))
+    if all((frame[:, :, 3] == 255).all() for frame in frames):
+        frames = [frame[:, :, :3] for frame in frames]
+    return frames, rounded_durations(durations, 1)
+
+
+def _tiff_tag(image: Image.Image, tag: int) -> Any:
+    return image.tag_v2.get(tag) if image.format == "TIFF" else None  # type: ignore[attr-defined]
+
+
+def _play_count(image: Image.Image) -> int | None:
+    loop = image.info.get("loop")
+    # A GIF states how often to repeat after the first time, WebP and PNG how often to play.
+    return loop + 1 if loop and image.format == "GIF" else loop
+
+
+# Warning filters belong to the whole process: one thread at a time may change them.
+_filters = threading.Lock()
+
+
+@contextlib.contextmanager
+def _without_pillows_warnings() -> Iterator[None]:
+    """Of sizes, which are limited here, and of odd metadata, which are left behind."""
+    with _filters, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        yield

@@ -1,0 +1,172 @@
+"""`python -m sr_runtime` as a user meets it: files out, exit codes, one sentence per mistake."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from sr_runtime.__main__ import main
+
+
+@pytest.fixture
+def model(tiny_onnx) -> str:
+    return str(tiny_onnx())
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
+    PIL.Image.fromarray(pixels).save(tmp_path / "photo.png", dpi=(300, 300))
+    return tmp_path / "photo.png"
+
+
+def size(path: Path) -> tuple[int, int]:
+    with PIL.Image.open(path) as image:
+        image.load()
+        return image.size
+
+
+def test_one_photo_is_upscaled_beside_itself(photo, model, capsys) -> None:
+    assert main(["upscale", str(photo), "-m", model]) == 0
+    assert size(photo.with_name("photo_x4.png")) == (160, 120)
+    assert "photo_x4.png" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "name", "expected"),
+    [
+        (["--scale", "2"], "photo_x2.png", (80, 60)),
+        (["--scale", "1.5"], "photo_x1.5.png", (60, 45)),
+        (["--width", "100"], "photo_w100.png", (100, 75)),
+        (["--height", "90", "--format", "jpg", "--quality", "80"], "photo_h90.jpg", (120, 90)),
+        (["-t", "36", "--halo", "8", "--tta"], "photo_x4.png", (160, 120)),
+        (["--halo", "exact", "--backend", "onnxruntime"], "photo_x4.png", (160, 120)),
+    ],
+)
+def test_options_do_what_they_say(options, name, expected, photo, model) -> None:
+    assert main(["upscale", str(photo), "-m", model, "-q", *options]) == 0
+    assert size(photo.with_name(name)) == expected
+
+
+def test_an_output_is_overwritten_and_nothing_else_is_left_beside_it(photo, model) -> None:
+    target = photo.with_name("out.webp")
+    target.write_text("an older result")
+    assert main(["upscale", str(photo), "-m", model, "-o", str(target)]) == 0
+    assert size(target) == (160, 120)
+    assert sorted(path.name for path in photo.parent.iterdir()) == ["out.webp", "photo.png"]
+
+
+def test_a_folder_with_a_bad_file_does_the_others_and_lists_it(photo, model, capsys) -> None:
+    folder = photo.parent
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff not a photo")
+    (folder / "cut.png").write_bytes(photo.read_bytes()[:900])
+    assert main(["upscale", str(folder), "-m", model, "-o", str(folder / "out")]) == 1
+    assert [path.name for path in (folder / "out").iterdir()] == ["photo.png"]
+    said = capsys.readouterr().err
+    assert "2 failed" in said
+    assert "broken.jpg" in said
+    assert "cut.png" in said
+    assert "Traceback" not in said
+
+
+def test_a_run_that_was_stopped_goes_on_with_skip_existing(photo, model, capsys) -> None:
+    target = photo.with_name("out.png")
+    target.write_text("finished before")
+    assert main(["upscale", str(photo), "-m", model, "-o", str(target), "--skip-existing"]) == 0
+    assert target.read_text() == "finished before"
+    assert "0 of 0" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["{photo}.nowhere", "-m", "{model}"], "no such file"),
+        (["{photo}", "-m", "{photo}"], "not a readable ONNX model"),
+        (["{photo}", "-m", "nowhere.onnx"], "nowhere.onnx: there is no such model"),
+        (["{photo}", "-m", "{model}", "-o", "{photo}"], "overwrite the input"),
+        (["{photo}", "-m", "{model}", "-o", "{folder}/no/out.png"], "does not exist"),
+        (["{photo}", "-m", "{model}", "-o", "{folder}/out.xyz"], "xyz"),
+        (["{photo}", "-m", "{model}", "-t", "12"], "at least 33"),
+        (["{photo}", "-m", "{model}", "--halo", "500", "-t", "64"], "halo of 500"),
+        (["{photo}", "-m", "{model}", "--device", "cuda"], "cuda"),
+        (["{photo}", "-m", "{model}", "--precision", "fp16"], "fp16"),
+        (["{photo}", "-m", "{model}", "--scale", "-1"], "scale -1"),
+        (["{photo}", "-m", "{model}", "--quality", "80"], "quality"),
+        (["{photo}", "-m", "{model}", "--format", "jpg", "--quality", "101"], "101"),
+        (["{photo}", "-m", "{model}", "--max-pixels", "1000"], "--max-pixels"),
+        (["{model}", "-m", "{model}"], "tiny.onnx"),
+        (["/dev/null", "-m", "{model}", "-o", "{folder}/out.png"], "/dev/null"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_exit_code_2(arguments, says, photo, model, capsys) -> None:
+    names = {"photo": str(photo), "model": model, "folder": str(photo.parent)}
+    before = sorted(photo.parent.iterdir())
+    assert main(["upscale", "-q", *(text.format(**names) for text in arguments)]) == 2
+    said = capsys.readouterr().err.strip()
+    assert said.startswith("error: ")
+    assert says in said
+    assert "\n" not in said
+    assert sorted(photo.parent.iterdir()) == before
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_permission_is_named(photo, model, capsys) -> None:
+    locked = photo.parent / "locked"
+    locked.mkdir(mode=0o500)
+    assert main(["upscale", str(photo), "-m", model, "-o", str(locked / "out.png")]) == 2
+    assert "locked" in capsys.readouterr().err
+
+
+def test_info_prints_the_facts_and_the_engines(model, capsys) -> None:
+    assert main(["info", model]) == 0
+    said = capsys.readouterr().out
+    for word in ("openvino", "onnxruntime", "RRDBNet", "halo", "weights_sha256", "GB (measured"):
+        assert word in said
+
+
+def test_info_without_a_model_prints_the_engines(capsys) -> None:
+    assert main(["info"]) == 0
+    assert "openvino" in capsys.readouterr().out
+
+
+def test_importing_the_runtime_loads_no_engine_and_no_torch() -> None:
+    program = (
+        "import sys, sr_runtime; "
+        "print([m for m in ('torch', 'onnx', 'onnxruntime', 'openvino', 'tensorrt') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_public_names_are_these() -> None:
+    import sr_runtime
+
+    assert sr_runtime.__all__ == sorted(sr_runtime.__all__)
+    assert set(sr_runtime.__all__) == {
+        "ArgumentError",
+        "BackendError",
+        "ImageError",
+        "ModelError",
+        "ModelInfo",
+        "NonFiniteError",
+        "OutOfMemoryError",
+        "OutputSize",
+        "Progress",
+        "SRError",
+        "Upscaler",
+        "__version__",
+        "load",
+    }
+
+
+def test_the_example_program_runs(photo, model) -> None:
+    program = [sys.executable, "-m", "sr_runtime.examples.embed", model, str(photo), "nowhere.png"]
+    done = subprocess.run(program, capture_output=True, text=True, check=True)
+    assert "photo.png: 40×30 became 160×120" in done.stdout
+    assert "nowhere.png failed" in done.stdout
