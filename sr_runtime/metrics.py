@@ -106,17 +106,19 @@ def _strips(
 
 def _planes(image: NDArray[Any], channel: Channel) -> NDArray[np.float64]:
     """The channels to compare, on a scale of 255: (H, W, 1) for Y, (H, W, C) for RGB."""
-    pixels = image * (PEAK / np.iinfo(image.dtype).max)
+    pixels = image.astype(np.float64) * (PEAK / np.iinfo(image.dtype).max)
     if channel == "rgb":
         return pixels
     red, green, blue = np.broadcast_to(pixels, (*pixels.shape[:2], 3)).transpose(2, 0, 1)
-    return (16 + (65.481 * red + 128.553 * green + 24.966 * blue) / PEAK)[:, :, None]
+    luma: NDArray[np.float64] = 16 + (65.481 * red + 128.553 * green + 24.966 * blue) / PEAK
+    return luma[:, :, None]
 
 
 def _windowed(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """Gaussian means, (H, W, C) to (H − 10, W − 10, C)."""
-    down = sliding_window_view(x, len(WINDOW), axis=0) @ WINDOW
-    return sliding_window_view(down, len(WINDOW), axis=1) @ WINDOW
+    for axis in (0, 1):
+        x = sliding_window_view(x, len(WINDOW), axis) @ WINDOW
+    return x
 
 
 @dataclass(frozen=True)

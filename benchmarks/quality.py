@@ -1,0 +1,118 @@
+"""PSNR and SSIM of models on data sets, on whole images, beside bicubic interpolation.
+
+python -m benchmarks.quality --model rrdb_psnr.onnx --data set5/x4 set14/x4
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+import sr_runtime
+from sr_runtime import Upscaler
+from sr_runtime.atomic import atomic_path
+from sr_runtime.console import exit_code
+from sr_runtime.errors import ArgumentError
+from sr_runtime.metrics import Score, mean, score, table
+from sr_runtime.pairs import Pair, find_pairs
+from sr_runtime.resize import resize
+
+__all__ = ["main", "upscale_whole"]
+
+# LR pixels: above any benchmark image, which the literature infers whole.
+TILE = 4096
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print one table for every model and data set; 0, or 2 after an error."""
+    arguments = _parser().parse_args(argv)
+    return exit_code(lambda: _run(arguments))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
+    parser.add_argument("--model", nargs="+", type=Path, required=True, metavar="ONNX")
+    parser.add_argument(
+        "--data",
+        nargs="+",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="NAME_HR.png beside NAME_LR.png, folders HR and LR, or high-resolution images alone",
+    )
+    parser.add_argument("--backend", default="auto", help="openvino, onnxruntime or auto")
+    parser.add_argument("--precision", default="auto", help="fp32, bf16 or auto")
+    parser.add_argument("--crop", type=int, metavar="N", help="border left out (default: scale)")
+    parser.add_argument("--json", type=Path, metavar="OUT", help="also write the results here")
+    return parser
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    data = {folder: tuple(find_pairs(folder)) for folder in arguments.data}
+    results = []
+    for model in arguments.model:
+        with sr_runtime.load(
+            model, backend=arguments.backend, precision=arguments.precision, tile=TILE
+        ) as upscaler:
+            for folder, pairs in data.items():
+                print(f"\n{model} on {folder}")
+                result = _measure(upscaler, pairs, arguments.crop)
+                results.append({"model": str(model), "data": str(folder), **result})
+    if arguments.json is not None:
+        _write_json(arguments.json, results)
+    return 0
+
+
+def _measure(upscaler: Upscaler, pairs: tuple[Pair, ...], crop: int | None) -> dict[str, Any]:
+    """Print the table of one model on one data set, and return what is in it."""
+    engine, scale = upscaler.backend, upscaler.info.scale
+    border = scale if crop is None else crop
+    scores = score(partial(upscale_whole, upscaler), pairs, scale=scale, crop=border)
+    bicubic = _bicubic(pairs, scale, border)
+    print(f"{engine.name} in {engine.compute_dtype}; ", end="")
+    print(table(scores, crop=border, references=[bicubic]), flush=True)
+    return {
+        "backend": engine.name,
+        "precision": engine.compute_dtype,
+        "scale": scale,
+        "crop": border,
+        "images": [asdict(row) for row in scores],
+        "mean": asdict(mean(scores)),
+        "bicubic": asdict(bicubic),
+    }
+
+
+def upscale_whole(upscaler: Upscaler, image: NDArray[Any]) -> NDArray[Any]:
+    """Upscale in a single tile; ArgumentError for a model that can't take all of the image."""
+    if len(upscaler.plan(*image.shape[:2])) > 1:
+        raise ArgumentError(
+            f"the model takes at most {upscaler.max_tile[0]}×{upscaler.max_tile[1]} pixels and "
+            f"an image has {image.shape[0]}×{image.shape[1]}: whole images need a model that "
+            "takes any size"
+        )
+    return upscaler.upscale(image)
+
+
+@cache
+def _bicubic(pairs: tuple[Pair, ...], scale: int, crop: int) -> Score:
+    def enlarge(image: NDArray[Any]) -> NDArray[Any]:
+        return resize(image, scale * image.shape[0], scale * image.shape[1])
+
+    return mean(score(enlarge, pairs, scale=scale, crop=crop), "bicubic mean")
+
+
+def _write_json(target: Path, results: list[dict[str, Any]]) -> None:
+    try:
+        with atomic_path(target) as path:
+            path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ArgumentError(f"cannot write {target}: {error.strerror}") from error
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
