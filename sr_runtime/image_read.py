@@ -194,9 +194,11 @@ def _tiff_tag(image: Image.Image, tag: int) -> Any:
 
 
 def _play_count(image: Image.Image) -> int | None:
-    loop = image.info.get("loop")
-    # A GIF states how often to repeat after the first time, WebP and PNG how often to play.
-    return loop + 1 if loop and image.format == "GIF" else loop
+    """How often an animation plays, at most what WebP can state; 0 for ever, None not stated."""
+    loop: int | None = image.info.get("loop")
+    if loop and image.format == "GIF":
+        loop += 1  # a GIF states how often to repeat after the first time
+    return loop and min(loop, 65535)
 
 
 # Warning filters belong to the whole process: one thread at a time may change them.

@@ -104,9 +104,12 @@ def profile_for(channels: int, profile: bytes | None) -> bytes | None:
 
 
 def dpi_of(image: Image.Image) -> tuple[float, float] | None:
-    """Dots per inch where stated, and within what all formats can hold."""
+    """Dots per inch where stated, and within what all formats can hold.
+
+    Of a TIFF that states none, Pillow says 1.
+    """
     match image.info.get("dpi"):
-        case (x, y) if 1 <= x < 65535 and 1 <= y < 65535:
+        case (x, y) if 1 < x < 65535 and 1 < y < 65535:
             return float(x), float(y)
     return None
 
@@ -122,9 +125,10 @@ def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
             image,
             ImageCms.ImageCmsProfile(io.BytesIO(profile)),
             ImageCms.createProfile("sRGB"),
+            # The usual choice for photos: colours that sRGB has stay, and black stays black.
             renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-            outputMode="RGB",
             flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+            outputMode="RGB",
         )
     except (ImageCms.PyCMSError, OSError) as error:
         raise ImageError(

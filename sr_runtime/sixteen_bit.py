@@ -32,7 +32,7 @@ def decode(data: bytes, format: Literal["PNG", "TIFF"]) -> NDArray[Any]:
         image = load(data, fail_on="error")
         pixels: NDArray[Any] = np.frombuffer(image.write_to_memory(), np.uint16)
     except vips.Error as error:
-        raise ImageError(f"the file is damaged ({' '.join(str(error).split())})") from error
+        raise ImageError(f"the file is damaged ({' '.join(error.detail.split())})") from error
     return pixels.reshape(image.height, image.width, image.bands)
 
 
@@ -59,4 +59,4 @@ def write_png(
     try:
         image.pngsave(str(path), compression=compression)
     except vips.Error as error:
-        raise OSError(" ".join(str(error).split())) from error
+        raise OSError(" ".join(error.detail.split())) from error

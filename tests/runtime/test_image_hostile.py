@@ -1,0 +1,147 @@
+"""Files that are too large, damaged, cut short, or no images: one sentence each, and no crash."""
+
+import contextlib
+import io
+import itertools
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from sr_runtime.errors import ImageError
+from sr_runtime.image import read
+
+KINDS = [
+    "PNG", "JPEG", "WEBP", "TIFF", "TIFF compressed", "BMP", "GIF", "GIF animated",
+    "PNG animated", "WEBP animated", "JPEG2000", "PPM", "TGA",
+]  # fmt: skip
+RGB = np.random.default_rng(0).integers(0, 256, (6, 5, 3), np.uint8)
+
+
+def saved(path: Path, image: Image.Image, **options: object) -> Path:
+    image.save(path, **options)
+    return path
+
+
+def test_an_image_above_the_limit_is_refused_by_its_header(tmp_path: Path) -> None:
+    path = saved(tmp_path / "large.png", Image.new("L", (100, 50)))
+
+    with pytest.raises(ImageError, match=r"100 × 50 .*4999.*--max-pixels"):
+        read(path, max_pixels=4999)
+    assert read(path, max_pixels=5000).frames[0].shape == (50, 100, 1)
+
+
+def test_all_frames_of_an_animation_count_for_the_limit(tmp_path: Path) -> None:
+    frames = [Image.new("L", (10, 10), shade) for shade in (0, 100, 200)]
+    path = saved(tmp_path / "a.gif", frames[0], save_all=True, append_images=frames[1:])
+
+    with pytest.raises(ImageError, match="10 × 10 pixels × 3 frames"):
+        read(path, max_pixels=299)
+    assert len(read(path, max_pixels=300).frames) == 3
+
+
+def test_pillows_own_limit_is_told_in_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = saved(tmp_path / "large.png", Image.new("L", (100, 50)))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2000)
+
+    with pytest.raises(ImageError, match=r"5000 pixels.*--max-pixels"):
+        read(path)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_an_accepted_size_is_not_warned_about(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    path = saved(tmp_path / f"large.{suffix}", Image.new("L", (100, 50)))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 4000)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read(path)
+
+
+def test_what_is_no_image_file_is_named_in_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "text.png").write_text("not an image")
+    (tmp_path / "empty.png").touch()
+
+    for name in ("text.png", "empty.png", "missing.png", "", "nul\0byte"):
+        with pytest.raises(ImageError) as caught:
+            read(f"{tmp_path}/{name}")
+        assert str(tmp_path) in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_postscript_is_never_run(tmp_path: Path) -> None:
+    path = saved(tmp_path / "program.eps", Image.fromarray(RGB))
+
+    with pytest.raises(ImageError, match="no image that can be read"):
+        read(path)
+
+
+def test_damaged_exif_does_not_spoil_a_photo(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x010F], exif[0x8769] = "camera", {0x9003: "2020:01:01 00:00:00"}
+    whole = exif.tobytes()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for cut in range(6, len(whole), 5):
+            path = saved(tmp_path / "photo.jpg", Image.fromarray(RGB), exif=whole[:cut])
+            assert read(path).frames[0].shape == (6, 5, 3)
+
+
+@pytest.fixture(params=KINDS, scope="module")
+def whole(request: pytest.FixtureRequest) -> bytes:
+    """A small file of each kind, with all that it can hold."""
+    y, x = np.mgrid[:24, :32]
+    photo = Image.fromarray(np.dstack([8 * x, 10 * y, 5 * (x ^ y)]).astype(np.uint8))
+    turned = [photo.rotate(angle) for angle in (40, 80)]
+    exif = Image.Exif()
+    exif[0x0112], exif[0x8769] = 6, {0x9003: "2020:01:01 00:00:00"}
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    format, *variant = request.param.split()
+    options: dict[str, object] = {}
+    if variant == ["animated"]:
+        options = {"save_all": True, "append_images": turned, "duration": 40, "loop": 2}
+    elif variant:
+        options = {"compression": "tiff_lzw"}
+    elif format in ("PNG", "JPEG", "WEBP", "TIFF"):
+        options = {"exif": exif.tobytes(), "icc_profile": srgb, "dpi": (72, 72)}
+    buffer = io.BytesIO()
+    photo.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def test_damaged_files_raise_image_errors_and_nothing_else(tmp_path: Path, whole: bytes) -> None:
+    rng = np.random.default_rng(1)
+    path = tmp_path / "damaged"
+    for _ in range(60):
+        damaged = bytearray(whole)
+        for position in rng.integers(0, min(len(whole), 400), rng.integers(1, 6)):
+            damaged[position] = rng.integers(0, 256)
+        path.write_bytes(damaged)
+        with contextlib.suppress(ImageError):
+            read(path, max_pixels=10**6)
+
+
+def test_a_truncated_file_is_an_error_or_shows_the_whole_picture(
+    tmp_path: Path, whole: bytes
+) -> None:
+    path = tmp_path / "truncated"
+    path.write_bytes(whole)
+    expected = read(path).frames
+    refused = 0
+    for length in np.linspace(0, len(whole) - 1, 40).astype(int):
+        path.write_bytes(whole[:length])
+        try:
+            frames = read(path).frames
+        except ImageError:
+            refused += 1
+            continue
+        assert len(frames) == len(expected)
+        assert all(itertools.starmap(np.array_equal, zip(frames, expected, strict=True)))
+    assert refused > 15

@@ -1,0 +1,213 @@
+"""What each kind of image file becomes."""
+
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from sr_runtime.errors import ImageError
+from sr_runtime.image import read
+
+RNG = np.random.default_rng(0)
+RGB = RNG.integers(0, 256, (6, 5, 3), np.uint8)
+GRAY = RGB[:, :, 0]
+GRAY16 = RNG.integers(0, 65536, (6, 5), np.uint16)
+ALPHA = np.where(RNG.random((6, 5)) < 0.5, 0, 200).astype(np.uint8)
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+ORIENTATION = 0x0112
+
+
+def saved(path: Path, image: Image.Image, **options: object) -> Path:
+    image.save(path, **options)
+    return path
+
+
+def png_of(depth: int, kind: int, row: bytes, key: bytes) -> bytes:
+    """A PNG of one row of 4 pixels with a transparent colour, which Pillow cannot write."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        )
+
+    header = struct.pack(">IIBBBBB", 4, 1, depth, kind, 0, 0, 0)
+    parts = {b"IHDR": header, b"tRNS": key, b"IDAT": zlib.compress(b"\0" + row), b"IEND": b""}
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts.items())
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        (Image.fromarray(GRAY), GRAY[:, :, None]),
+        (Image.fromarray(GRAY > 99), np.where(GRAY > 99, 255, 0)[:, :, None]),
+        (Image.fromarray(GRAY16), GRAY16[:, :, None]),
+        (Image.fromarray(RGB), RGB),
+        (Image.fromarray(np.dstack([GRAY, ALPHA])), np.dstack([GRAY, ALPHA])),
+        (Image.fromarray(np.dstack([RGB, ALPHA])), np.dstack([RGB, ALPHA])),
+        (Image.fromarray(RGB).quantize(256, 0), RGB),
+    ],
+    ids=["L", "1", "I;16", "RGB", "LA", "RGBA", "P"],
+)
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_modes_become_their_channels_without_loss(
+    tmp_path: Path, image: Image.Image, expected: np.ndarray, suffix: str
+) -> None:
+    picture = read(saved(tmp_path / f"image.{suffix}", image))
+
+    frame = picture.frames[0]
+    assert frame.dtype == (np.uint16 if image.mode == "I;16" else np.uint8)
+    np.testing.assert_array_equal(frame, expected)
+    assert (picture.durations, picture.loop) == ((), None)
+
+
+def test_a_palette_with_transparency_keeps_it(tmp_path: Path) -> None:
+    image = Image.fromarray(RGB).quantize(200, 0)
+    path = saved(tmp_path / "image.png", image, transparency=image.getpixel((2, 3)))
+
+    frame = read(path).frames[0]
+
+    assert frame.shape == (6, 5, 4)
+    assert frame[3, 2, 3] == 0
+    assert (frame[:, :, 3] == 255).sum() == 29
+
+
+@pytest.mark.parametrize(
+    ("depth", "kind", "row", "key", "alpha"),
+    [
+        (1, 0, b"\x40", b"\0\1", [255, 0, 255, 255]),
+        (2, 0, b"\x1b", b"\0\2", [255, 255, 0, 255]),
+        (4, 0, b"\x0f\x37", b"\0\x0f", [255, 0, 255, 255]),
+        (8, 0, b"\0\7\x0f\xff", b"\0\xff", [255, 255, 255, 0]),
+        (16, 0, b"\0\0\1\0\1\1\1\2", b"\1\1", [65535, 65535, 0, 65535]),
+        (8, 2, b"abcabdxyzabc", b"\0a\0b\0c", [0, 255, 255, 0]),
+    ],
+)
+def test_a_color_key_becomes_alpha(
+    tmp_path: Path, depth: int, kind: int, row: bytes, key: bytes, alpha: list[int]
+) -> None:
+    path = tmp_path / "keyed.png"
+    path.write_bytes(png_of(depth, kind, row, key))
+
+    frame = read(path).frames[0]
+
+    assert frame.shape[2] == (4 if kind == 2 else 2)
+    assert frame[0, :, -1].tolist() == alpha
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "YCbCr", "LAB"])
+def test_other_color_spaces_become_rgb(tmp_path: Path, mode: str) -> None:
+    colors = Image.new("RGB", (8, 8), (200, 80, 40))
+    if mode == "LAB":
+        lab = ImageCms.createProfile("LAB")
+        stored = ImageCms.profileToProfile(
+            colors, ImageCms.createProfile("sRGB"), lab, outputMode=mode
+        )
+    else:
+        stored = colors.convert(mode)
+
+    path = saved(tmp_path / "image.tif", stored, compression="tiff_lzw")
+    frame = read(path).frames[0]
+
+    assert np.abs(frame.astype(int) - (200, 80, 40)).max() <= 3
+
+
+def test_cmyk_goes_through_its_profile_and_leaves_it_behind(tmp_path: Path) -> None:
+    # A profile in whose space ink values mean something else than in Pillow's formula.
+    profile = cmyk_profile(lab_of_everything=(128, 255, 128))
+    path = saved(tmp_path / "i.jpg", Image.new("CMYK", (8, 8), (9, 9, 9, 9)), icc_profile=profile)
+
+    picture = read(path)
+
+    red, green, _ = picture.frames[0][4, 4].astype(int)
+    assert red - green > 100  # Pillow's conversion gives gray
+    assert picture.icc_profile is None
+
+
+def cmyk_profile(lab_of_everything: tuple[int, int, int]) -> bytes:
+    """An ICC v2 output profile whose A2B0 table maps any ink to one CIELAB colour (ICC.1:2001)."""
+    table = struct.pack(">4sI4B", b"mft1", 0, 4, 3, 2, 0)
+    table += struct.pack(">9i", *(65536 * int(i % 4 == 0) for i in range(9)))
+    table += bytes(range(256)) * 4 + bytes(lab_of_everything) * 16 + bytes(range(256)) * 3
+    header = struct.pack(">I4sI4s4s4s", 0, b"lcms", 0x02100000, b"prtr", b"CMYK", b"Lab ")
+    header += bytes(12) + b"acsp" + bytes(28)
+    header += struct.pack(">3I", 63190, 65536, 54061) + bytes(48)
+    profile = header + struct.pack(">I4sII", 1, b"A2B0", 144, len(table)) + table
+    return struct.pack(">I", len(profile)) + profile[4:]
+
+
+def test_a_profile_is_carried_only_where_it_fits_the_pixels(tmp_path: Path) -> None:
+    colored = read(saved(tmp_path / "rgb.png", Image.fromarray(RGB), icc_profile=SRGB))
+    gray = read(saved(tmp_path / "gray.png", Image.fromarray(GRAY), icc_profile=SRGB))
+
+    assert colored.icc_profile == SRGB
+    assert gray.icc_profile is None
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
+def test_every_orientation_is_applied_and_removed(
+    tmp_path: Path, orientation: int, suffix: str
+) -> None:
+    pixels = np.zeros((16, 24, 3), np.uint8)
+    pixels[:8, :8], pixels[:8, 16:], pixels[8:, :8] = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+    # What is stored so that `pixels` is seen: the inverse of what each orientation asks for.
+    turn = Image.Transpose
+    inverse = [
+        None, turn.FLIP_LEFT_RIGHT, turn.ROTATE_180, turn.FLIP_TOP_BOTTOM,
+        turn.TRANSPOSE, turn.ROTATE_90, turn.TRANSVERSE, turn.ROTATE_270,
+    ][orientation - 1]  # fmt: skip
+    stored = Image.fromarray(pixels)
+    stored = stored.transpose(inverse) if inverse is not None else stored
+    exif = Image.Exif()
+    exif[ORIENTATION], exif[0x010F] = orientation, "camera"
+
+    picture = read(saved(tmp_path / f"photo.{suffix}", stored, exif=exif.tobytes()))
+
+    assert picture.frames[0].shape == pixels.shape
+    np.testing.assert_array_equal(picture.frames[0] > 127, pixels > 127)
+    assert picture.exif is not None
+    kept = Image.Exif()
+    kept.load(picture.exif)
+    assert dict(kept) == {0x010F: "camera"}
+
+
+def test_dpi_is_read_and_nonsense_is_not(tmp_path: Path) -> None:
+    assert read(saved(tmp_path / "a.jpg", Image.fromarray(RGB), dpi=(300, 150))).dpi == (300, 150)
+    assert read(saved(tmp_path / "b.tif", Image.fromarray(RGB), dpi=(0.1, 1e6))).dpi is None
+    assert read(saved(tmp_path / "c.png", Image.fromarray(RGB))).dpi is None
+    assert read(saved(tmp_path / "d.tif", Image.fromarray(RGB))).dpi is None
+
+
+def test_of_a_phones_two_pictures_the_photo_is_read(tmp_path: Path) -> None:
+    photo, depth = Image.new("RGB", (8, 8), "red"), Image.new("RGB", (4, 4), "blue")
+    path = saved(tmp_path / "phone.jpg", photo, format="MPO", save_all=True, append_images=[depth])
+
+    picture = read(path)
+
+    assert [frame.shape for frame in picture.frames] == [(8, 8, 3)]
+    assert picture.frames[0][4, 4, 0] > 250
+
+
+def test_pages_are_not_lost_silently(tmp_path: Path) -> None:
+    pages = [Image.new("L", (4, 4)), Image.new("L", (4, 4))]
+    path = saved(tmp_path / "fax.tif", pages[0], save_all=True, append_images=pages[1:])
+
+    with pytest.raises(ImageError, match="2 pages"):
+        read(path)
+
+
+@pytest.mark.parametrize("mode", ["F", "I"])
+def test_samples_without_a_stated_range_are_refused(tmp_path: Path, mode: str) -> None:
+    path = saved(tmp_path / "data.tif", Image.new(mode, (4, 4), 70000))
+
+    with pytest.raises(ImageError, match="32 bits"):
+        read(path)
+
+
+def test_non_ascii_paths_work(tmp_path: Path) -> None:
+    path = saved(tmp_path / "žluťoučký 画像[1].png", Image.fromarray(RGB))
+
+    np.testing.assert_array_equal(read(path).frames[0], RGB)

@@ -1,0 +1,275 @@
+"""What each format keeps of a picture, and what is refused before the work."""
+
+import errno
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from sr_runtime.errors import ArgumentError, ImageError
+from sr_runtime.image import (
+    Format,
+    Picture,
+    check_writable,
+    from_pil,
+    output_format,
+    read,
+    to_pil,
+    write,
+)
+
+RNG = np.random.default_rng(0)
+Y, X = np.mgrid[:40, :60]
+SMOOTH = np.dstack([4 * X, 6 * Y, 2 * (X + Y), 255 - 4 * X]).astype(np.uint8)
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+WIDTH, HEIGHT = 0xA002, 0xA003
+
+
+def pixels(channels: int, dtype: type = np.uint8) -> np.ndarray:
+    return RNG.integers(0, np.iinfo(dtype).max, (7, 9, channels), dtype, endpoint=True)
+
+
+def camera_exif() -> bytes:
+    exif = Image.Exif()
+    exif[0x010F] = "camera"
+    exif[0x8769] = {WIDTH: 4000, HEIGHT: 3000, 0x9003: "2020:01:01 00:00:00", 0x927C: b"private"}
+    exif[0x8825] = {1: "N", 2: (1.0, 2.0, 3.0)}
+    return exif.tobytes()
+
+
+@pytest.mark.parametrize("format", ["png", "tiff"])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_lossless_formats_keep_every_pixel(tmp_path: Path, format: str, channels: int) -> None:
+    picture = Picture(frames=(pixels(channels),))
+
+    write(picture, tmp_path / f"image.{format}")
+
+    written = read(tmp_path / f"image.{format}").frames[0]
+    assert written.dtype == np.uint8
+    np.testing.assert_array_equal(written, picture.frames[0])
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "webp", "gif"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_lossy_formats_come_close(tmp_path: Path, suffix: str, channels: int) -> None:
+    frame = SMOOTH[:, :, :channels]
+
+    write(Picture(frames=(frame,)), tmp_path / f"image.{suffix}")
+
+    written = read(tmp_path / f"image.{suffix}").frames[0].astype(int)
+    assert np.abs(written - frame).mean() < (6 if suffix == "gif" else 2)
+
+
+@pytest.mark.parametrize("format", ["png", "jpg", "webp", "tiff"])
+def test_metadata_are_kept_and_the_sizes_in_them_made_right(tmp_path: Path, format: str) -> None:
+    picture = Picture(
+        frames=(SMOOTH[:, :, :3],), icc_profile=SRGB, exif=camera_exif(), dpi=(300.0, 150.0)
+    )
+
+    write(picture, tmp_path / f"image.{format}")
+
+    with Image.open(tmp_path / f"image.{format}") as image:
+        assert image.info["icc_profile"] == SRGB
+        exif = image.getexif()
+        assert exif[0x010F] == "camera"
+        camera = exif.get_ifd(0x8769)
+        assert (camera[WIDTH], camera[HEIGHT]) == (60, 40)
+        assert (camera[0x9003], camera[0x927C]) == ("2020:01:01 00:00:00", b"private")
+        assert exif.get_ifd(0x8825) == {1: "N", 2: (1.0, 2.0, 3.0)}
+        if format != "webp":  # which has no place for it
+            assert image.info["dpi"] == pytest.approx((300, 150), abs=0.1)
+
+
+def test_a_tiff_leaves_its_storage_tags_behind(tmp_path: Path) -> None:
+    Image.fromarray(SMOOTH[:, :, :3]).save(
+        tmp_path / "in.tif", compression="tiff_lzw", description="words", dpi=(72, 72)
+    )
+    picture = read(tmp_path / "in.tif")
+
+    for name in ("out.jpg", "out.tif"):
+        write(picture, tmp_path / name)
+        with Image.open(tmp_path / name) as image:
+            assert image.getexif()[0x010E] == "words"
+            assert image.mode == "RGB"
+            image.load()
+    with Image.open(tmp_path / "out.jpg") as image:
+        assert not set(image.getexif()) & {256, 257, 258, 259, 262, 273, 277, 278, 279, 284}
+
+
+def test_exif_that_no_jpeg_can_hold_does_not_spoil_the_result(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x8769] = {0x927C: bytes(70_000)}
+    picture = Picture(frames=(pixels(3),), exif=exif.tobytes())
+
+    write(picture, tmp_path / "image.jpg")
+    write(picture, tmp_path / "image.png")
+
+    assert read(tmp_path / "image.jpg").exif is None
+    assert read(tmp_path / "image.png").exif == exif.tobytes()
+
+
+def test_a_profile_of_another_color_space_is_not_written(tmp_path: Path) -> None:
+    write(Picture(frames=(pixels(1),), icc_profile=SRGB), tmp_path / "gray.png")
+
+    with Image.open(tmp_path / "gray.png") as image:
+        assert "icc_profile" not in image.info
+
+
+def test_jpeg_keeps_full_color_resolution(tmp_path: Path) -> None:
+    write(Picture(frames=(SMOOTH[:, :, :3],)), tmp_path / "image.jpg")
+
+    with Image.open(tmp_path / "image.jpg") as image:
+        assert {layer[1:3] for layer in image.layer} == {(1, 1)}
+
+
+@pytest.mark.parametrize("format", ["jpg", "webp"])
+def test_quality_trades_size(tmp_path: Path, format: str) -> None:
+    sizes = []
+    for quality in (20, None, 100):
+        write(Picture(frames=(pixels(3),)), tmp_path / f"image.{format}", quality=quality)
+        sizes.append((tmp_path / f"image.{format}").stat().st_size)
+
+    assert sizes[0] < sizes[1] < sizes[2]
+
+
+def test_a_gif_of_few_colors_is_exact_and_cuts_alpha_at_a_half(tmp_path: Path) -> None:
+    palette = RNG.integers(0, 256, (200, 3), np.uint8)
+    frame = np.dstack([palette[RNG.integers(0, 200, (40, 60))], SMOOTH[:, :, 3]])
+
+    write(Picture(frames=(frame,)), tmp_path / "image.gif")
+
+    written = read(tmp_path / "image.gif").frames[0]
+    visible = frame[:, :, 3] >= 128
+    np.testing.assert_array_equal(written[:, :, 3], np.where(visible, 255, 0))
+    np.testing.assert_array_equal(written[visible][:, :3], frame[visible][:, :3])
+
+
+@pytest.mark.parametrize(
+    ("name", "format"),
+    [
+        ("a.png", "png"),
+        ("a.JPEG", "jpg"),
+        ("a.b.tif", "tiff"),
+        ("é.webp", "webp"),
+        ("a.gif", "gif"),
+    ],
+)
+def test_the_suffix_chooses_the_format(name: str, format: Format) -> None:
+    assert output_format(Path("folder.x") / name) == format
+
+
+@pytest.mark.parametrize("name", ["a.psd", "a", ".png", "a.png.txt"])
+def test_an_unknown_suffix_is_refused_with_a_list(name: str) -> None:
+    with pytest.raises(ImageError, match=r"\.png, .*\.gif"):
+        output_format(name)
+
+
+@pytest.mark.parametrize(
+    ("format", "changes", "message"),
+    [
+        ("jpg", {"channels": 4}, "transparency"),
+        ("jpg", {"width": 65501}, "65500"),
+        ("webp", {"height": 16384}, "16383"),
+        ("gif", {"height": 65536}, "65535"),
+        ("tiff", {"height": 60000, "width": 30000}, "4 GiB"),
+        ("jpg", {"frames": 2}, "animation"),
+        ("tiff", {"frames": 2}, "animation"),
+        ("webp", {"dtype": np.uint16}, "8 bits"),
+        ("png", {"dtype": np.uint16, "frames": 2}, "16 bits"),
+        ("tiff", {"dtype": np.uint16, "channels": 2}, "gray with alpha"),
+    ],
+)
+def test_what_a_format_does_not_hold_is_known_beforehand(
+    tmp_path: Path, format: Format, changes: dict[str, object], message: str
+) -> None:
+    image = {"height": 10, "width": 10, "channels": 3, "dtype": np.uint8}
+    check_writable(tmp_path / "image", format, **image)
+
+    with pytest.raises(ImageError, match=message) as caught:
+        check_writable(tmp_path / "image", format, **(image | changes))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("format", "quality"), [("png", 90), ("jpg", 0), ("webp", 101)])
+def test_a_quality_without_meaning_is_refused(tmp_path: Path, format: Format, quality: int) -> None:
+    with pytest.raises(ArgumentError, match="quality"):
+        write(Picture(frames=(pixels(3),)), tmp_path / f"i.{format}", quality=quality)
+
+
+def test_a_place_that_cannot_be_written_is_known_beforehand(tmp_path: Path) -> None:
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "file").touch()
+    facts = {"height": 1, "width": 1, "channels": 1, "dtype": np.uint8}
+
+    for name in ("folder.png", "missing/a.png", "file/a.png", "n" * 300 + ".png"):
+        with pytest.raises(ImageError) as caught:
+            check_writable(tmp_path / name, "png", **facts)
+        assert name in str(caught.value)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file", "folder.png"]
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_folder_is_known_beforehand(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(ImageError, match="Permission denied"):
+        check_writable(tmp_path / "a.png", "png", height=1, width=1, channels=1, dtype=np.uint8)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "gif"])
+def test_a_failed_write_leaves_the_old_file_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    target = tmp_path / f"image.{suffix}"
+    target.write_text("old")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(ImageError, match="No space left"):
+        write(Picture(frames=(pixels(3),)), target)
+
+    assert list(tmp_path.iterdir()) == [target]
+    assert target.read_text() == "old"
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "I;16"])
+def test_a_pillow_image_goes_in_and_out_unchanged(mode: str) -> None:
+    frame = {"L": pixels(1)[:, :, 0], "I;16": pixels(1, np.uint16)[:, :, 0]}
+    image = Image.fromarray(frame.get(mode, pixels(len(mode))))
+    profile = SRGB if "RGB" in mode else None
+    # Pixels are taken as they lie, so the orientation still holds for them.
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image.info = {"icc_profile": profile, "exif": exif.tobytes(), "dpi": (72.0, 96.0)}
+
+    result = to_pil(from_pil(image))
+
+    assert (result.mode, result.size) == (mode, image.size)
+    assert result.tobytes() == image.tobytes()
+    assert result.getexif()[0x0112] == 6
+    assert result.info.get("icc_profile") == profile
+    assert result.info["dpi"] == (72, 96)
+
+
+@pytest.mark.parametrize("mode", ["1", "P", "CMYK", "YCbCr", "HSV", "I", "I;16B", "RGBX"])
+def test_pillow_images_of_other_modes_go_in(mode: str) -> None:
+    image = Image.new(mode, (3, 2), 1 if mode in ("1", "I", "I;16B", "P") else 0)
+    if mode == "P":
+        image.putpalette([0, 0, 0, 70, 80, 90])
+    channels = 1 if mode in ("1", "I", "I;16B") else 3
+
+    frame = from_pil(image).frames[0]
+
+    assert frame.shape == (2, 3, channels)
+    assert frame.dtype == (np.uint16 if mode.startswith("I") else np.uint8)
+    expected = {"1": 255, "P": 70, "CMYK": 255, "I": 1, "I;16B": 1}
+    assert frame[0, 0, 0] == expected.get(mode, 0)
+
+
+@pytest.mark.parametrize("image", [Image.new("F", (2, 2)), Image.new("I", (2, 2), 65536)])
+def test_pillow_images_beyond_16_bits_are_refused(image: Image.Image) -> None:
+    with pytest.raises(ImageError, match="first"):
+        from_pil(image)
