@@ -43,7 +43,7 @@ def _onnx(arguments: argparse.Namespace) -> int:
         generator,
         precision=arguments.precision,
         io=arguments.io,
-        opset=arguments.opset or DEFAULT_OPSET,
+        opset=DEFAULT_OPSET if arguments.opset is None else arguments.opset,
         halo=halo,
     )
     with atomic_path(output) as temporary:

@@ -45,7 +45,8 @@ def half_precision_checks(generator: Generator, image: Tensor) -> list[Check]:
         if not output.isfinite().all():
             overflowed.append(name)
 
-    half = copy.deepcopy(generator).half().to(memory_format=torch.channels_last)
+    half = copy.deepcopy(generator).half()
+    half.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     with torch.inference_mode():
         with _watching(generator, note_largest):
             wanted = generator(image)[0].numpy()

@@ -36,7 +36,8 @@ def calibrate_halo(generator: Generator, images: Sequence[NDArray[Any]]) -> int:
 
     Warns where even 64, the largest that is tried, is not enough.
     """
-    generator = copy.deepcopy(generator).eval().to(memory_format=torch.channels_last)
+    generator = copy.deepcopy(generator).eval()
+    generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     most = -(-generator.receptive_radius // STEP) * STEP
     halo = STEP
     for pixels in images:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import sr_runtime
+from sr_runtime.errors import ArgumentError
 from sr_runtime.model_info import IO, ModelInfo
 from sr_train.checkpoint import weights_sha256
 from sr_train.models import Generator
@@ -19,6 +20,8 @@ from sr_train.models import Generator
 __all__ = ["DEFAULT_OPSET", "Precision", "onnx_from_generator"]
 
 DEFAULT_OPSET = 18
+# What torch's exporter writes without a conversion by other means.
+OPSETS = range(18, 26)
 
 Precision = Literal["fp32", "fp16"]
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
@@ -43,7 +46,12 @@ def onnx_from_generator(
         io: "float32": `(N, C, H, W)` in [0, 1], in and out. "uint8": `(N, H, W, C)`, in and out,
             and a second output `finite`, one boolean per image.
         halo: What `calibrate_halo` found.
+
+    Raises:
+        ArgumentError: The opset is not one of 18 to 25.
     """
+    if opset not in OPSETS:
+        raise ArgumentError(f"opset {opset} is outside {OPSETS[0]} to {OPSETS[-1]}")
     dtype = DTYPES[precision]
     module = _WithIO(copy.deepcopy(generator).eval().to(dtype), dtype, io)
     batch, height, width = EXAMPLE

@@ -53,7 +53,8 @@ def verify(generator: Generator, model: Path, *, backend: str = "auto") -> list[
         crops = _crops(generator)
         checks = [check for crop in crops for check in _compare(generator, engine, crop)]
     if info.weights_dtype == "float16":
-        checks += half_precision_checks(generator, tensor_from_crop(crops[0]))
+        # First, for they know the layer.
+        return [*half_precision_checks(generator, tensor_from_crop(crops[0])), *checks]
     return checks
 
 
@@ -63,8 +64,8 @@ def require(checks: Sequence[Check], generator: Generator, model: Path) -> None:
         if not check.passed:
             layer = check.layer or first_differing_layer(generator, model, _crops(generator)[1])
             raise VerificationError(
-                f"{model.name} does not match its checkpoint: {check.name} is {check.value:.3g}, "
-                f"and the limit is {check.limit:g}; {layer}"
+                f"the model does not match its checkpoint: {check.name} is {check.value:.3g}, and "
+                f"the limit is {check.limit:g}; {layer}"
             )
 
 

@@ -23,12 +23,12 @@ FORMATS = ("png", "jpg", "webp", "tiff", "gif")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code."""
     arguments = _parser().parse_args(argv)
-    # `--max-pixels` is the limit here, and it is checked before anything is decoded.
-    PIL.Image.MAX_IMAGE_PIXELS = None
     return exit_code(lambda: arguments.command(arguments))
 
 
 def _upscale(arguments: argparse.Namespace) -> int:
+    # Pillow checks its own limit earlier than we ours; in this process they are the same.
+    PIL.Image.MAX_IMAGE_PIXELS = arguments.max_pixels
     size = OutputSize(scale=arguments.scale, width=arguments.width, height=arguments.height)
     with _load(arguments) as upscaler:
         jobs = plan_jobs(

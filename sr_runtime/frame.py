@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sr_runtime.alpha import bleed, limit_to_neighbours
 
+from sr_runtime.alpha import bleed, limit_to_neighbours
 from sr_runtime.errors import ArgumentError
 from sr_runtime.output_size import OutputSize
 from sr_runtime.resize import resize

@@ -55,7 +55,7 @@ class OutputSize:
         factor = max(target[0] / height, target[1] / width)
         if model_scale == 1 and factor > 1:
             raise ArgumentError(
-                f"the model keeps the image's size (scale 1) and cannot enlarge it {factor:.2f} times"
+                f"the model keeps the image's size (scale 1), and {factor:.2f} times was asked for"
             )
         # Rounding the target to whole pixels must not cost another pass.
         return max(1, math.ceil(round(math.log(factor, model_scale), 3))) if factor > 1 else 1

@@ -48,15 +48,15 @@ def upscale_tiles(
         image = np.pad(image, padding, mode="edge")
 
     pending: deque[tuple[list[Tile], int, Handle]] = deque()
-    sums = np.empty(0, np.float32)
+    mean: NDArray[Any] = np.empty(0)
 
     def finish_one() -> None:
-        nonlocal sums
+        nonlocal mean
         tiles, view, handle = pending.popleft()
         planes = _planes(handle.result(), backend, plan.shape, view, len(tiles))
         if tta:
             share = _seen_upright(float_planes(planes), view) / len(views)
-            planes = sums = share if view == 0 else sums + share
+            planes = mean = share if view == 0 else mean + share
         if view == views[-1]:
             for tile, tile_planes in zip(tiles, planes, strict=True):
                 _write(tile, tile_planes, result, scale)

@@ -11,12 +11,12 @@ from typing import Any, Literal, Self, TypeVar
 
 from numpy.typing import NDArray
 from PIL import Image
-from sr_runtime.image import Picture
 
 from sr_runtime import backends, image
 from sr_runtime.backends import Backend
 from sr_runtime.errors import ArgumentError, BackendError, OutOfMemoryError
 from sr_runtime.frame import check_frame, color_planes, network_runs, upscale_frame
+from sr_runtime.image import Picture
 from sr_runtime.model_info import ModelInfo
 from sr_runtime.output_size import OutputSize
 from sr_runtime.tensor import check_image
@@ -151,6 +151,7 @@ class Upscaler:
 
         Raises:
             ArgumentError: The array is of another shape or type, or does not fit the model.
+            ImageError: The PIL image has more bits than Pillow keeps, or a mode of no picture.
             NonFiniteError: The network returned NaN or infinity.
             OutOfMemoryError: Not even a small tile fits into memory.
         """
@@ -192,7 +193,7 @@ class Upscaler:
     ) -> None:
         """Raise ImageError for a target that could not be written once the work is done."""
         frame = picture.frames[0]
-        height, width = size.target(*frame.shape[:2], self.info.scale)
+        height, width = size.target(frame.shape[0], frame.shape[1], self.info.scale)
         image.check_writable(
             target,
             image.output_format(target),
@@ -260,7 +261,7 @@ class _TileCount:
             self._progress(self.done, self.total)
 
 
-def _halo(info: ModelInfo, halo: int | Literal["auto", "exact"]) -> int:
+def _halo(info: ModelInfo, halo: object) -> int:
     if halo == "auto":
         return info.halo
     if halo == "exact":
@@ -270,19 +271,22 @@ def _halo(info: ModelInfo, halo: int | Literal["auto", "exact"]) -> int:
                 "export it with `python -m sr_export onnx`, or give the halo as a number"
             )
         return info.receptive_radius
-    if not isinstance(halo, int) or halo < 0:
-        raise ArgumentError(f"halo {halo!r} is none of auto, exact, or a number from 0 up")
-    return halo
+    if isinstance(halo, int) and halo >= 0:
+        return halo
+    raise ArgumentError(f"halo {halo!r} is none of auto, exact, or a number from 0 up")
 
 
-def _max_tile(backend: Backend, tile: int | Literal["auto"], halo: int) -> tuple[int, int]:
+def _max_tile(backend: Backend, tile: object, halo: int) -> tuple[int, int]:
     limits = backend.limits
+    least = max(limits.min_tile)
     if tile == "auto":
-        tile = max(AUTO_TILE, 2 * halo + AUTO_TILE // 2, *limits.min_tile)
-    elif not isinstance(tile, int) or tile < max(1, *limits.min_tile):
+        side = max(AUTO_TILE, 2 * halo + AUTO_TILE // 2, least)
+    elif isinstance(tile, int) and tile >= least:
+        side = tile
+    else:
         raise ArgumentError(
-            f"tile {tile!r} is neither auto nor a number from {max(1, *limits.min_tile)} up, "
+            f"tile {tile!r} is neither auto nor a number from {least} up, "
             "the smallest that this model takes"
         )
-    most = limits.max_tile or (tile, tile)
-    return min(tile, most[0]), min(tile, most[1])
+    most = limits.max_tile or (side, side)
+    return min(side, most[0]), min(side, most[1])

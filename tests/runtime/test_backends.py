@@ -90,7 +90,7 @@ def test_anyone_elses_dynamic_model_runs_and_its_facts_are_probed(backend, tmp_p
         assert (upscaler.info.scale, upscaler.info.in_channels, upscaler.halo) == (2, 3, 32)
         assert "scale" in upscaler.info.assumed
         np.testing.assert_array_equal(upscaler.upscale(PHOTO), PHOTO.repeat(2, 0).repeat(2, 1))
-    with pytest.raises(ArgumentError, match="exact.*receptive radius"):
+    with pytest.raises(ArgumentError, match=r"exact.*receptive radius"):
         sr_runtime.load(model, backend=backend, halo="exact")
 
 
@@ -163,7 +163,7 @@ def test_nan_weights_raise_where_uint8_would_hide_them(backend, io, tiny_onnx, t
 def test_16_bits_are_refused_by_a_uint8_model(backend, tiny_onnx) -> None:
     with (
         sr_runtime.load(tiny_onnx(io="uint8"), backend=backend) as upscaler,
-        pytest.raises(ArgumentError, match="16 bits.*--io float32"),
+        pytest.raises(ArgumentError, match=r"16 bits.*--io float32"),
     ):
         upscaler.upscale(PHOTO.astype(np.uint16))
 
@@ -208,6 +208,6 @@ def test_a_wrong_scale_in_the_facts_is_noticed_at_the_first_tile(tiny_onnx, tmp_
     onnx.save(model, tmp_path / "m.onnx")
     with (
         sr_runtime.load(tmp_path / "m.onnx") as upscaler,
-        pytest.raises(ModelError, match="facts.*are wrong"),
+        pytest.raises(ModelError, match=r"facts.*are wrong"),
     ):
         upscaler.upscale(PHOTO)

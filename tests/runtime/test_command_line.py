@@ -135,8 +135,8 @@ def test_info_without_a_model_prints_the_engines(capsys) -> None:
 
 def test_importing_the_runtime_loads_no_engine_and_no_torch() -> None:
     program = (
-        "import sys, sr_runtime; "
-        "print([m for m in ('torch', 'onnx', 'onnxruntime', 'openvino', 'tensorrt') if m in sys.modules])"
+        "import sys, sr_runtime; heavy = 'torch onnx onnxruntime openvino tensorrt'.split(); "
+        "print([name for name in heavy if name in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True

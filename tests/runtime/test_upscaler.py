@@ -79,7 +79,7 @@ def test_gray_goes_through_an_rgb_model_and_comes_back_gray() -> None:
 
 
 def test_a_gray_model_refuses_colour() -> None:
-    with pytest.raises(ArgumentError, match="takes 1 channel.*3 colour"):
+    with pytest.raises(ArgumentError, match=r"takes 1 channel.*3 colour"):
         Upscaler(KnownNetwork(radius=1, channels=1)).upscale(photo(8, 8))
 
 

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import DTypeLike
 from PIL import Image
 
-from sr_runtime import sixteen_bit
 from sr_runtime.atomic import atomic_path
 from sr_runtime.errors import ArgumentError, ImageError
-from sr_runtime.exif import exif_with_size
-from sr_runtime.gif import write_gif
-from sr_runtime.picture import Picture, profile_for
-from sr_runtime.tiff import LARGEST_TIFF, write_tiff
+from sr_runtime.image import sixteen_bit
+from sr_runtime.image.exif import exif_with_size
+from sr_runtime.image.gif import write_gif
+from sr_runtime.image.picture import Picture, profile_for
+from sr_runtime.image.tiff import LARGEST_TIFF, write_tiff
 
 __all__ = ["Format", "check_writable", "output_format", "write"]
 

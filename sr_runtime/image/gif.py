@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sr_runtime.durations import rounded_durations
+from sr_runtime.image.durations import rounded_durations
 
 __all__ = ["write_gif"]
 

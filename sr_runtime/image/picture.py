@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from sr_runtime.bit_depth import bits_per_channel
 from sr_runtime.errors import ImageError
-from sr_runtime.exif import descriptive_exif
+from sr_runtime.image.bit_depth import bits_per_channel
+from sr_runtime.image.exif import descriptive_exif
 
 __all__ = ["Picture", "dpi_of", "from_pil", "pixels_of", "profile_for", "to_pil"]
 

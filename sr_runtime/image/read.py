@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from sr_runtime import sixteen_bit
-from sr_runtime.bit_depth import bits_per_channel
-from sr_runtime.durations import rounded_durations
 from sr_runtime.errors import ImageError
-from sr_runtime.exif import descriptive_exif
-from sr_runtime.picture import Picture, dpi_of, pixels_of, profile_for
+from sr_runtime.image import sixteen_bit
+from sr_runtime.image.bit_depth import bits_per_channel
+from sr_runtime.image.durations import rounded_durations
+from sr_runtime.image.exif import descriptive_exif
+from sr_runtime.image.picture import Picture, dpi_of, pixels_of, profile_for
 
 __all__ = ["DEFAULT_MAX_PIXELS", "read"]
 

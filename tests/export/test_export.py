@@ -1,0 +1,235 @@
+"""Export: faithful, deterministic, free of traces, and gone when it is not faithful."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+
+from sr_export.__main__ import main
+from sr_export.half import half_precision_checks
+from sr_export.halo import calibrate_halo, calibration_images, tensor_from_crop
+from sr_export.to_onnx import onnx_from_generator
+from sr_export.verify import VerificationError, require, verify
+from sr_runtime.errors import ArgumentError, ModelError
+from sr_runtime.model_info import ModelInfo
+from sr_train.checkpoint import save_generator, weights_sha256
+from sr_train.models import SRVGGNetCompact
+from tests.conftest import tiny_generator
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    save_generator(tiny_generator(), tmp_path / "tiny.safetensors")
+    return tmp_path / "tiny.safetensors"
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize("io", ["float32", "uint8"])
+def test_the_command_writes_a_verified_model_with_its_facts(
+    precision, io, checkpoint, tmp_path, capsys
+) -> None:
+    target = tmp_path / "model.onnx"
+    arguments = ["onnx", str(checkpoint), "-o", str(target), "--precision", precision, "--io", io]
+    assert main(arguments) == 0
+    assert "FAILED" not in capsys.readouterr().out
+    model = onnx.load(target)
+    info = ModelInfo.from_metadata({prop.key: prop.value for prop in model.metadata_props})
+    generator = tiny_generator()
+    assert info == ModelInfo(
+        arch="RRDBNet",
+        scale=4,
+        in_channels=3,
+        out_channels=3,
+        io=io,
+        weights_dtype="float32" if precision == "fp32" else "float16",
+        halo=info.halo,
+        receptive_radius=generator.receptive_radius,
+        weights_sha256=weights_sha256(generator),
+    )
+    assert info.halo in (8, 16, 24)
+    assert main(["verify", str(checkpoint), str(target)]) == 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"scale_factor": 1, "unshuffle": 4},
+        {"scale_factor": 2, "unshuffle": 2},
+        {"scale_factor": 3},
+        {"scale_factor": 8},
+        {"scale_factor": 4, "use_subpixel_conv": True},
+        {"scale_factor": 2, "img_channels": 1},
+    ],
+)
+def test_every_kind_of_network_is_exported_faithfully(options, tmp_path) -> None:
+    generator = tiny_generator(**options)
+    path = tmp_path / "m.onnx"
+    path.write_bytes(onnx_from_generator(generator, halo=8).SerializeToString())
+    require(verify(generator, path), generator, path)
+
+
+def test_fp16_has_no_cast_between_the_first_and_the_last_layer(tiny_onnx) -> None:
+    model = onnx.load(tiny_onnx(precision="fp16"))
+    operators = [node.op_type for node in model.graph.node]
+    assert operators[0] == operators[-1] == "Cast"
+    assert operators.count("Cast") == 2
+    weights = {tensor.data_type for tensor in model.graph.initializer if ".weight" in tensor.name}
+    assert weights == {onnx.TensorProto.FLOAT16}
+
+
+def test_batch_height_and_width_are_dynamic(tiny_onnx) -> None:
+    for io, places in (("float32", (0, 2, 3)), ("uint8", (0, 1, 2))):
+        shape = onnx.load(tiny_onnx(io=io)).graph.input[0].type.tensor_type.shape.dim
+        assert all(shape[place].dim_param for place in places)
+
+
+def test_the_file_tells_nothing_of_the_machine_it_was_made_on(tiny_onnx) -> None:
+    content = tiny_onnx().read_bytes()
+    for trace in (
+        str(Path.cwd()),
+        sys.prefix,
+        "site-packages",
+        ".py",
+        "stack_trace",
+        os.sep + "home",
+    ):
+        assert trace.encode() not in content
+    names = {tensor.name for tensor in onnx.load(tiny_onnx()).graph.initializer}
+    assert "body.0.rdb1.conv1.weight" in names
+
+
+def test_the_same_checkpoint_gives_the_same_bytes_in_another_process(checkpoint, tmp_path) -> None:
+    files = []
+    for seed in ("1", "2"):
+        files.append(tmp_path / f"{seed}.onnx")
+        subprocess.run(
+            [sys.executable, "-m", "sr_export", "onnx", str(checkpoint), "-o", str(files[-1])],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            check=True,
+            capture_output=True,
+        )
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_a_model_of_other_weights_fails_and_the_layer_is_named(tiny_onnx, tmp_path) -> None:
+    other = tiny_generator()
+    with torch.no_grad():
+        other.body[0].rdb2.conv3.weight += 0.5
+    with pytest.raises(
+        VerificationError, match=r"first layer that differs is body\.0\.rdb2\.conv3"
+    ):
+        require(verify(other, tiny_onnx()), other, tiny_onnx())
+
+
+def test_a_model_of_another_network_is_refused(tiny_onnx) -> None:
+    with pytest.raises(ModelError, match="different networks"):
+        verify(tiny_generator(scale_factor=2), tiny_onnx())
+
+
+def test_half_that_overflows_fails_names_the_layer_and_leaves_no_file(tmp_path, capsys) -> None:
+    generator = tiny_generator()
+    with torch.no_grad():  # the same function, through an enormous intermediate value
+        generator.conv_hr.weight *= 1e6
+        generator.conv_hr.bias *= 1e6
+        generator.conv_last.weight /= 1e6
+    save_generator(generator, tmp_path / "hot.safetensors")
+    target = tmp_path / "hot.onnx"
+    arguments = ["onnx", str(tmp_path / "hot.safetensors"), "-o", str(target)]
+    assert main([*arguments, "--precision", "fp16"]) == 2
+    said = capsys.readouterr().err
+    assert "conv_hr" in said
+    assert "\n" not in said.strip()
+    assert [path.name for path in tmp_path.iterdir()] == ["hot.safetensors"]
+    assert main(arguments) == 0  # fp32 holds it
+
+
+def test_the_largest_activation_is_measured_with_its_layer() -> None:
+    generator = tiny_generator()
+    with torch.no_grad():
+        generator.conv_first.bias[0] = 20_000
+    crop = calibration_images()[0][:32, :32]
+    activation = half_precision_checks(generator, tensor_from_crop(crop))[0]
+    assert activation.value >= 20_000
+    assert not activation.passed
+    assert activation.layer is not None
+
+
+def test_a_failed_export_keeps_the_file_that_was_there(tmp_path) -> None:
+    generator = tiny_generator()
+    with torch.no_grad():
+        generator.conv_first.bias[0] = 1e6
+    save_generator(generator, tmp_path / "hot.safetensors")
+    target = tmp_path / "model.onnx"
+    target.write_text("the model of yesterday")
+    arguments = [
+        "onnx",
+        str(tmp_path / "hot.safetensors"),
+        "-o",
+        str(target),
+        "--precision",
+        "fp16",
+    ]
+    assert main(arguments) == 2
+    assert target.read_text() == "the model of yesterday"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["nowhere.pth", "-o", "m.onnx"], "nowhere.pth"),
+        (["{checkpoint}", "-o", "{checkpoint}"], "never overwritten"),
+        (["{checkpoint}", "-o", "{folder}/no/m.onnx"], "does not exist"),
+        (["{checkpoint}", "-o", "{folder}/m.engine"], ".onnx"),
+        (["{checkpoint}", "-o", "{folder}/m.onnx", "--opset", "5"], "opset 5"),
+        (["{checkpoint}", "-o", "{folder}/m.onnx", "--calibrate", "{folder}"], "no images"),
+        (["{checkpoint}", "-o", "{folder}/m.onnx", "--calibrate", "{folder}/no"], "no images"),
+        (["{checkpoint}", "-o", "{folder}/m.onnx", "--scale", "2"], "scale"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_exit_code_2(arguments, says, checkpoint, capsys) -> None:
+    names = {"checkpoint": str(checkpoint), "folder": str(checkpoint.parent)}
+    assert main(["onnx", *(text.format(**names) for text in arguments)]) == 2
+    said = capsys.readouterr().err.strip()
+    assert says in said
+    assert "\n" not in said
+    assert list(checkpoint.parent.glob("*.onnx")) == []
+
+
+def test_a_network_without_context_gets_the_smallest_halo() -> None:
+    generator = SRVGGNetCompact(num_features=8, num_convolutions=2)
+    assert calibrate_halo(generator, calibration_images()) == 8
+
+
+def test_the_halo_grows_until_tiles_cannot_be_told_from_the_whole() -> None:
+    generator = SRVGGNetCompact(num_features=8, num_convolutions=18)
+    convolutions = [layer for layer in generator.body if isinstance(layer, torch.nn.Conv2d)]
+    with torch.no_grad():  # each of the 20 moves the picture one pixel to the left
+        for conv in convolutions:
+            conv.bias.zero_()
+            conv.weight.zero_()
+            for output in range(len(conv.weight)):
+                source = output // 16 if conv is convolutions[-1] else output
+                conv.weight[output, source % conv.weight.shape[1], 1, 2] = 1
+    assert calibrate_halo(generator, calibration_images()) == 24
+
+
+def test_images_to_calibrate_on_must_be_large_enough(tmp_path) -> None:
+    import PIL.Image
+
+    PIL.Image.new("RGB", (191, 300)).save(tmp_path / "small.png")
+    with pytest.raises(ArgumentError, match=r"small\.png: 191×300.*192×192"):
+        calibration_images(tmp_path)
+
+
+def test_the_shipped_crops_suit_gray_networks_too() -> None:
+    assert {crop.shape for crop in calibration_images(channels=1)} == {(192, 192, 1)}
+
+
+def test_opset_is_what_was_asked_for() -> None:
+    for opset in (18, 20):
+        model = onnx_from_generator(tiny_generator(), halo=8, opset=opset)
+        assert model.opset_import[0].version == opset
