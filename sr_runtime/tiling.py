@@ -9,6 +9,7 @@ inside the image, so that the network's zero padding meets only the image's true
     tile 2                           |..halo..|===kept===|
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise, product
@@ -59,6 +60,7 @@ def plan_tiles(
     halo: int,
     multiple_of: int = 1,
     min_tile: tuple[int, int] = (1, 1),
+    tile_step: int = 8,
     shape_cost: int = 0,
 ) -> TilePlan:
     """Plan the tiles of an image of `height` × `width`.
@@ -69,13 +71,15 @@ def plan_tiles(
         multiple_of: Tile sides and origins are multiples of this.
         min_tile: Smallest tile; shorter images are padded up to it. Equal to `max_tile` for a
             model of fixed size.
+        tile_step: Where an image takes several tiles, their sides are multiples of this: images
+            of many sizes then share few shapes.
         shape_cost: What a tile shape other than `max_tile` costs to prepare, in LR pixels.
 
     Raises:
         ArgumentError: A tile cannot hold its halo; the message has the smallest that can.
     """
-    heights = _tile_lengths(height, min_tile[0], max_tile[0], halo, multiple_of)
-    widths = _tile_lengths(width, min_tile[1], max_tile[1], halo, multiple_of)
+    heights = _tile_lengths(height, min_tile[0], max_tile[0], halo, multiple_of, tile_step)
+    widths = _tile_lengths(width, min_tile[1], max_tile[1], halo, multiple_of, tile_step)
     padded = (
         max(_round_up(height, multiple_of), heights[-1]),
         max(_round_up(width, multiple_of), widths[-1]),
@@ -96,13 +100,12 @@ def plan_tiles(
     )
 
 
-def _tile_lengths(length: int, least: int, most: int, halo: int, multiple: int) -> list[int]:
+def _tile_lengths(
+    length: int, least: int, most: int, halo: int, multiple: int, step: int
+) -> list[int]:
     """The sides a tile may have along one axis, the largest first."""
-    length, least, most = (
-        _round_up(length, multiple),
-        _round_up(least, multiple),
-        most // multiple * multiple,
-    )
+    length, least = _round_up(length, multiple), _round_up(least, multiple)
+    most = most // multiple * multiple
     if length <= most:
         return [max(length, least)]
     smallest = _round_up(2 * halo + multiple, multiple)
@@ -111,9 +114,9 @@ def _tile_lengths(length: int, least: int, most: int, halo: int, multiple: int) 
             f"a tile of {most} pixels has no room for a halo of {halo} on both sides: "
             f"take a tile of at least {smallest}, or a smaller halo"
         )
-    # A ladder of five sides, since each new shape costs the engine time to prepare.
-    ladder = (_round_up(most * eighths // 8, multiple) for eighths in (8, 7, 6, 5, 4))
-    return [side for side in ladder if side >= max(least, smallest)]
+    # Below half of the largest tile the halo costs more than a fitting side can save.
+    shortest = max(least, smallest, most // 2)
+    return list(range(most, shortest - 1, -math.lcm(step, multiple)))
 
 
 def _count(length: int, side: int, halo: int, multiple: int) -> int:

@@ -43,6 +43,8 @@ class Limits:
     """Every batch must have exactly `batch` tiles."""
     depth: int = 1
     """How many batches may be in flight."""
+    tile_step: int = 8
+    """Sides of tiles differ by multiples of this, so that images share shapes."""
     shape_cost: int = 0
     """What preparing a new input shape costs, in LR pixels of inference."""
 

@@ -72,10 +72,10 @@ def test_pixels_between_two_tiles_go_to_the_one_whose_cut_is_farther() -> None:
 
 def test_images_of_many_sizes_share_few_tile_shapes() -> None:
     shapes = {
-        plan_tiles(height, height + 77, max_tile=(256, 256), halo=16).shape
+        plan_tiles(height, height + 77, max_tile=(256, 256), halo=16, tile_step=32).shape
         for height in range(300, 900, 7)
     }
-    assert len(shapes) <= 25
+    assert len(shapes) <= 5 * 5
 
 
 def test_a_smaller_tile_is_taken_where_it_saves_more_than_preparing_it_costs() -> None:

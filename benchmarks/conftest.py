@@ -1,0 +1,41 @@
+"""What the benchmarks measure on: real weights and a real photo."""
+
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+from numpy.typing import NDArray
+
+from benchmarks.data import DATA
+from sr_export.__main__ import main as sr_export
+from sr_train.checkpoint import load_generator
+from sr_train.models import Generator
+
+WEIGHTS = DATA / "weights" / "RRDB_PSNR_x4.pth"
+PHOTO = DATA / "photos" / "coffee.png"
+
+
+@pytest.fixture(scope="session")
+def photo() -> NDArray[np.uint8]:
+    """400×600, RGB."""
+    if not PHOTO.exists():
+        pytest.skip(f"{PHOTO} is not there: set SR_DATA")
+    with PIL.Image.open(PHOTO) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+@pytest.fixture(scope="session")
+def generator() -> Generator:
+    """RRDB-23 ×4, the authors' RRDB_PSNR_x4."""
+    if not WEIGHTS.exists():
+        pytest.skip(f"{WEIGHTS} is not there: set SR_DATA")
+    return load_generator(WEIGHTS)
+
+
+@pytest.fixture(scope="session")
+def model(generator: Generator, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same as ONNX."""
+    path = tmp_path_factory.mktemp("model") / "rrdb.onnx"
+    assert sr_export(["onnx", str(WEIGHTS), "-o", str(path)]) == 0
+    return path

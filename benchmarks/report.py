@@ -1,0 +1,75 @@
+"""Run the speed benchmark and print its table: `python -m benchmarks.report [-o results.json]`."""
+
+import argparse
+import json
+import statistics
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.test_speed import BARE, BARE_FP32, CONTENDERS, ORT, TORCH, UPSCALER
+
+MFLOP_PER_PIXEL = 35.85  # RRDB-23 ×4, per LR pixel
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run, or read a former run; print the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__)
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path("benchmarks/results/cpu_speed.json"),
+        help="where the measurements go (%(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--read", action="store_true", help="print a former run instead")
+    arguments = parser.parse_args(argv)
+    if not arguments.read:
+        arguments.output.parent.mkdir(parents=True, exist_ok=True)
+        suite = str(Path(__file__).with_name("test_speed.py"))
+        code = pytest.main(
+            ["-q", "--benchmark-quiet", f"--benchmark-json={arguments.output}", suite]
+        )
+        if code:
+            return int(code)
+    print(table(json.loads(arguments.output.read_text())))
+    return 0
+
+
+def table(results: dict[str, Any]) -> str:
+    """Markdown: environment, then median, p90 and speed of each contender, then the ratios."""
+    seconds: dict[str, list[float]] = defaultdict(list)
+    for run in results["benchmarks"]:
+        seconds[run["extra_info"]["contender"]] += run["stats"]["data"]
+    facts = results["benchmarks"][0]["extra_info"]
+    machine, cpu = results["machine_info"], results["machine_info"]["cpu"]
+    lines = [
+        f"{cpu.get('brand_raw', machine['processor'])}, {cpu['count']} cores, "
+        f"Python {machine['python_version']}; RRDB-23 ×4, {facts['photo_pixels']} pixels, "
+        f"{facts['tile_pixels']} with halos; {len(seconds[UPSCALER])} rounds in turn",
+        "",
+        "| | median s | p90 s | GFLOP/s |",
+        "|---|--:|--:|--:|",
+    ]
+    for name in CONTENDERS:
+        median = statistics.median(seconds[name])
+        pixels = facts["photo_pixels" if name == TORCH else "tile_pixels"]
+        speed = pixels * MFLOP_PER_PIXEL / 1e3 / median
+        tenths = statistics.quantiles(seconds[name], n=10, method="inclusive")
+        precision = f" ({facts['precision']})" if name in (UPSCALER, BARE) else ""
+        lines.append(f"| {name}{precision} | {median:.2f} | {tenths[-1]:.2f} | {speed:.0f} |")
+    lines.append("")
+    for what, slow, fast in (
+        ("upscaler against the bare engine", BARE, UPSCALER),
+        ("bare OpenVINO against ONNX Runtime FP32", ORT, BARE),
+        ("bare OpenVINO FP32 against ONNX Runtime FP32", ORT, BARE_FP32),
+        ("upscaler against the PyTorch tile loop", TORCH, UPSCALER),
+    ):
+        ratio = statistics.median(a / b for a, b in zip(seconds[slow], seconds[fast], strict=True))
+        lines.append(f"- {what}: {ratio:.2f}× (median of the rounds' ratios)")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
