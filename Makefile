@@ -7,7 +7,7 @@ EXTRAS := cpu,export,train,vips,bench,dev
 WEIGHTS := $(SR_DATA)/weights/realesr-animevideov3.pth
 PHOTO := $(SR_DATA)/photos/coffee.png
 
-.PHONY: install test lint demo bench clean
+.PHONY: install test lint demo bench constraints clean
 
 install: $(VENV)/complete
 
@@ -42,6 +42,10 @@ demo: install
 
 bench: install
 	SR_DATA=$(SR_DATA) $(RUN) -m benchmarks.report
+
+# What is installed here and was tested becomes what others install.
+constraints: install
+	$(RUN) -m pip freeze --exclude-editable | sed 's/+cpu$$//' > constraints.txt
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info demo .benchmarks

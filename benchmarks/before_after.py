@@ -45,7 +45,7 @@ def _draw(arguments: argparse.Namespace) -> int:
         large,
     ]
     picture = PIL.Image.new("RGB", (3 * size[0] + 2 * GAP, size[1]), "white")
-    for place, panel in enumerate(panels):
+    for place, panel in enumerate((plain, smooth, large)):
         picture.paste(panel, (place * (size[0] + GAP), 0))
     picture.save(arguments.output)
     return 0

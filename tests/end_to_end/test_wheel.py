@@ -1,0 +1,49 @@
+"""What a stranger gets: the built wheel, in an empty environment, upscales a picture."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import PIL.Image
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*command: str | Path) -> str:
+    # Not from the repository, whose folders would be imported in place of the installed ones.
+    done = subprocess.run(
+        [str(part) for part in command],
+        capture_output=True,
+        text=True,
+        cwd=Path(command[0]).parent,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_wheel_upscales_a_picture_in_an_empty_environment(tmp_path: Path, tiny_onnx) -> None:
+    run(sys.executable, "-m", "build", "--wheel", "--outdir", tmp_path / "dist", ROOT)
+    (wheel,) = (tmp_path / "dist").glob("sr_toolkit-*.whl")
+    run(sys.executable, "-m", "venv", tmp_path / "venv")
+    scripts = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin")
+    constraints = ROOT / "constraints.txt"
+    run(scripts / "python", "-m", "pip", "install", "-q", "-c", constraints, f"{wheel}[cpu]")
+
+    photo = ROOT / "sr_export" / "calibration" / "coffee.png"
+    target = tmp_path / "large.png"
+    run(scripts / "sr-upscale", "upscale", photo, "-m", tiny_onnx(), "-o", target)
+    with PIL.Image.open(target) as large:
+        assert large.size == (768, 768)
+
+    packages = run(scripts / "python", "-m", "pip", "list", "--format=freeze").lower()
+    assert "torch" not in packages
+    assert "--help" in run(scripts / "sr-train", "--help")
+    assert "--help" in run(scripts / "sr-export", "--help")
+    missing = subprocess.run(
+        [scripts / "sr-export", "onnx", photo, "-o", tmp_path / "m.onnx"],
+        capture_output=True,
+        text=True,
+    )
+    assert missing.returncode == 2
+    assert 'pip install "sr-toolkit[export]"' in missing.stderr
