@@ -39,13 +39,13 @@ def _draw(arguments: argparse.Namespace) -> int:
         large = upscaler.upscale(photo).crop(
             (left * scale, top * scale, (left + width) * scale, (top + height) * scale)
         )
-    panels = [
+    shown = (
         detail.resize(size, Resampling.NEAREST),
         detail.resize(size, Resampling.BICUBIC),
         large,
-    ]
+    )
     picture = PIL.Image.new("RGB", (3 * size[0] + 2 * GAP, size[1]), "white")
-    for place, panel in enumerate((plain, smooth, large)):
+    for place, panel in enumerate(shown):
         picture.paste(panel, (place * (size[0] + GAP), 0))
     picture.save(arguments.output)
     return 0

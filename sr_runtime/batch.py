@@ -1,11 +1,11 @@
 """Many files: while one is in the network, the next is read and the last one written."""
 
+import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import PIL.Image
 from tqdm import tqdm
 
 from sr_runtime import image
@@ -93,7 +93,7 @@ class _ProgressBar:
 
     def __init__(self, jobs: Sequence[Job], shown: bool) -> None:
         self._jobs = jobs
-        self._pixels = [_pixels(job) for job in jobs]
+        self._pixels = [math.prod(image.size_and_frames(job.source)) for job in jobs]
         self._bar = tqdm(
             total=sum(self._pixels) / 1e6,
             disable=not shown,
@@ -123,12 +123,3 @@ class _ProgressBar:
         pixels = sum(self._pixels[: self._number]) + share * self._pixels[self._number]
         if not self._bar.update(pixels / 1e6 - self._bar.n):
             self._bar.refresh()
-
-
-def _pixels(job: Job) -> int:
-    """Size of an image by its header, 0 where it has none: its error is told when it is read."""
-    try:
-        with PIL.Image.open(job.source) as header:
-            return header.width * header.height * getattr(header, "n_frames", 1)
-    except Exception:
-        return 0

@@ -6,10 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import PIL.Image
-
 from sr_runtime.errors import ArgumentError
-from sr_runtime.image import output_format
+from sr_runtime.image import output_format, size_and_frames
 
 __all__ = ["IMAGE_SUFFIXES", "Job", "plan_jobs"]
 
@@ -108,13 +106,7 @@ def _renamed(path: Path, label: str, format: str | None, source: Path) -> Path:
 
 
 def _is_animated(source: Path) -> bool:
-    if source.suffix.lower() not in (".gif", ".webp"):
-        return False
-    try:
-        with PIL.Image.open(source) as image:
-            return bool(getattr(image, "is_animated", False))
-    except Exception:  # whatever is wrong with the file is said when its turn comes
-        return False
+    return source.suffix.lower() in (".gif", ".webp") and size_and_frames(source)[2] > 1
 
 
 def _told_apart(jobs: list[Job]) -> list[Job]:

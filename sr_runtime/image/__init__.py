@@ -1,7 +1,7 @@
 """Images in and out: the names that the rest of the package and applications use."""
 
 from sr_runtime.image.picture import Picture, from_pil, to_pil
-from sr_runtime.image.read import DEFAULT_MAX_PIXELS, read
+from sr_runtime.image.read import DEFAULT_MAX_PIXELS, read, size_and_frames
 from sr_runtime.image.write import Format, check_writable, output_format, write
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "from_pil",
     "output_format",
     "read",
+    "size_and_frames",
     "to_pil",
     "write",
 ]

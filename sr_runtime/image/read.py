@@ -19,7 +19,7 @@ from sr_runtime.image.durations import rounded_durations
 from sr_runtime.image.exif import descriptive_exif
 from sr_runtime.image.picture import Picture, dpi_of, pixels_of, profile_for
 
-__all__ = ["DEFAULT_MAX_PIXELS", "read"]
+__all__ = ["DEFAULT_MAX_PIXELS", "read", "size_and_frames"]
 
 DEFAULT_MAX_PIXELS = 2**27
 """About 134 megapixels: the limit on all frames of a file together."""
@@ -73,6 +73,18 @@ def read(path: str | os.PathLike[str], *, max_pixels: int = DEFAULT_MAX_PIXELS) 
     except Exception as error:  # damaged files make decoders raise nearly anything
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ImageError(f"{path}: the file is damaged ({reason})") from error
+
+
+def size_and_frames(path: str | os.PathLike[str]) -> tuple[int, int, int]:
+    """(height, width, frames) as the file's header states them, zeros for what is no image.
+
+    An estimate of the work: orientation, limits and damage are left to `read`.
+    """
+    try:
+        with _without_pillows_warnings(), Image.open(path, formats=FORMATS) as image:
+            return image.height, image.width, len(_frame_indices(image))
+    except Exception:  # as in `read`, which will say what is wrong
+        return 0, 0, 0
 
 
 def _decode(file: BinaryIO, max_pixels: int) -> Picture:

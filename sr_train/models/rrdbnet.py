@@ -175,7 +175,8 @@ def _conv3x3(inputs: int, outputs: int) -> nn.Conv2d:
 
 
 def _activation(features: Tensor) -> Tensor:
-    return F.leaky_relu(features, SLOPE, inplace=True)
+    # In place saves the memory of every activation; the exporter takes twice as long over it.
+    return F.leaky_relu(features, SLOPE, inplace=not torch.compiler.is_exporting())
 
 
 def _stages(magnification: int) -> tuple[int, ...]:
