@@ -3,7 +3,7 @@
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import PIL.Image
@@ -124,7 +124,7 @@ def _parser() -> argparse.ArgumentParser:
     upscale.set_defaults(command=_upscale)
     upscale.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="file or folder")
     upscale.add_argument(
-        "-o", "--output", type=Path, metavar="OUT",
+        "-o", "--output", metavar="OUT",
         help="file, whose suffix sets the format, or folder (photo_x4.png beside the input)",
     )  # fmt: skip
     upscale.add_argument("-m", "--model", type=Path, required=True, help="ONNX file")
@@ -157,7 +157,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _number_or(*words: str):  # type: ignore[no-untyped-def]
+def _number_or(*words: str) -> Callable[[str], int | str]:
     def parse(text: str) -> int | str:
         if text in words:
             return text

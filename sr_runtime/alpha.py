@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["bleed", "limit_to_neighbours"]
+__all__ = ["bleed", "restore_flat_areas"]
 
 
 def bleed(color: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
@@ -27,7 +27,7 @@ def bleed(color: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
     return np.where(visible[:, :, np.newaxis], color, np.rint(filled).astype(color.dtype))
 
 
-def limit_to_neighbours(upscaled: NDArray[Any], alpha: NDArray[Any], scale: int) -> NDArray[Any]:
+def restore_flat_areas(upscaled: NDArray[Any], alpha: NDArray[Any], scale: int) -> NDArray[Any]:
     """Restore upscaled alpha wherever the 2 × 2 pixels around a place are all equal.
 
     What is opaque stays exactly opaque and what is clear exactly clear, and hard edges lose the

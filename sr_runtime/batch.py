@@ -38,8 +38,13 @@ def run_jobs(
     """Upscale the jobs in turn, showing a progress bar; return those that failed.
 
     Besides the image in work, one that was read and one that is being written are in memory.
+
+    Raises:
+        ImageError: The first folder to write into cannot be created.
     """
     failures: list[Failure] = []
+    if jobs:
+        _make_folder(jobs[0])  # a place that cannot be written is said once, and before the work
 
     @contextmanager
     def noting_failure_of(job: Job) -> Iterator[None]:
@@ -76,6 +81,8 @@ def run_jobs(
                 if writing is not None:
                     writing.result()
                 writing = writer.submit(write, job, result)
+        if writing is not None:
+            writing.result()
     return failures
 
 

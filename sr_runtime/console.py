@@ -1,6 +1,7 @@
 """How every command line of this project ends: one sentence and an exit code, no traceback."""
 
 import contextlib
+import io
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -15,6 +16,9 @@ def exit_code(command: Callable[[], int]) -> int:
 
     Warnings become one line each.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a file name must not fail on an old console
+            stream.reconfigure(errors="backslashreplace")
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
         try:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sr_runtime.alpha import bleed, limit_to_neighbours
+from sr_runtime.alpha import bleed, restore_flat_areas
 from sr_runtime.errors import ArgumentError
 from sr_runtime.output_size import OutputSize
 from sr_runtime.resize import resize
@@ -70,8 +70,9 @@ def upscale_frame(
         result[:, :, -1] = alpha[0, 0]
         if _varies(alpha):
             enlarged = enlarge(alpha[:, :, np.newaxis])[:, :, 0]
-            result[:, :, -1] = limit_to_neighbours(enlarged, alpha, len(enlarged) // height)
-    return resize(result, *size.target(height, width, scale))
+            result[:, :, -1] = restore_flat_areas(enlarged, alpha, len(enlarged) // height)
+    target = size.target(height, width, scale)
+    return result if result.shape[:2] == target else resize(result, *target)
 
 
 def _alpha(frame: NDArray[Any]) -> NDArray[Any] | None:

@@ -29,13 +29,14 @@ class Job:
 
 
 def plan_jobs(
-    inputs: Sequence[Path], output: Path | None, *, label: str, format: str | None
+    inputs: Sequence[Path], output: str | os.PathLike[str] | None, *, label: str, format: str | None
 ) -> list[Job]:
     """Find the images and name their results.
 
     Without `output`, `photo.jpg` becomes `photo_{label}.png` beside it, and the images of a folder
-    go to `folder_{label}`. With several images `output` is a folder, in which the inputs' own tree
-    is kept. Animations keep their format, all else becomes PNG, unless `format` is given.
+    go to `folder_{label}`. With several images, or where it ends in a slash, `output` is a folder,
+    in which the inputs' own tree is kept. Animations keep their format, all else becomes PNG,
+    unless `format` is given.
 
     Raises:
         ArgumentError: An input is not there or has no images, an output would replace an input or
@@ -44,32 +45,33 @@ def plan_jobs(
     for path in inputs:
         if not path.exists():
             raise ArgumentError(f"{path}: there is no such file or folder")
+    folder = None if output is None else Path(output)
     if output is not None and not _is_folder(output, inputs):
-        jobs = [Job(inputs[0], _file_target(output, format))]
+        jobs = [Job(inputs[0], _file_target(Path(output), format))]
     else:
         jobs = []
         for path in inputs:
             if path.is_dir():
-                root = output or path.with_name(f"{path.resolve().name}_{label}")
+                root = folder or path.with_name(f"{path.resolve().name}_{label}")
                 sources = _images_below(path, leave_out=root)
                 jobs += [
                     Job(source, _renamed(root / source.relative_to(path), "", format, source))
                     for source in sources
                 ]
-            elif output is None:
+            elif folder is None:
                 jobs.append(Job(path, _renamed(path, f"_{label}", format, path)))
             else:
-                jobs.append(Job(path, _renamed(output / path.name, "", format, path)))
+                jobs.append(Job(path, _renamed(folder / path.name, "", format, path)))
         jobs = _told_apart(jobs)
     _refuse_overwriting_inputs(jobs)
     return jobs
 
 
-def _is_folder(output: Path, inputs: Sequence[Path]) -> bool:
+def _is_folder(output: str | os.PathLike[str], inputs: Sequence[Path]) -> bool:
     needed = len(inputs) > 1 or inputs[0].is_dir()
-    if needed and output.exists() and not output.is_dir():
+    if needed and Path(output).is_file():
         raise ArgumentError(f"{output} is a file, and several images need a folder: name another")
-    return needed or output.is_dir()
+    return needed or Path(output).is_dir() or os.fspath(output).endswith(("/", os.sep))
 
 
 def _file_target(output: Path, format: str | None) -> Path:

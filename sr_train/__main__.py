@@ -5,8 +5,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sr_runtime.console import exit_code
-from sr_runtime.errors import ArgumentError, BackendError
+from sr_runtime.atomic import check_target
+from sr_runtime.console import exit_code, needing_extra
 
 __all__ = ["main"]
 
@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m sr_train", description=__doc__)
+    parser = argparse.ArgumentParser(prog="sr-train", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     convert = commands.add_parser(
         "convert",
@@ -46,15 +46,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _convert(checkpoint: Path, output: Path, scale: int | None) -> int:
+    check_target(output, inputs=[checkpoint])
     # Here, not above: torch takes seconds to import, and --help needs none of it.
-    try:
+    with needing_extra("export"):
         from sr_train.checkpoint import load_generator, save_generator, weights_sha256
-    except ModuleNotFoundError as error:
-        raise BackendError(
-            f'{error.name} is not installed: pip install "sr-toolkit[export]"'
-        ) from error
-    if output.exists() and checkpoint.exists() and output.samefile(checkpoint):
-        raise ArgumentError(f"{output} is the input, which is never overwritten: name another -o")
+
     generator = load_generator(checkpoint, scale=scale)
     save_generator(generator, output)
     parameters = sum(parameter.numel() for parameter in generator.parameters())

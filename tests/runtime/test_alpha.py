@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sr_runtime.alpha import bleed, limit_to_neighbours
+from sr_runtime.alpha import bleed, restore_flat_areas
 
 RNG = np.random.default_rng(0)
 
@@ -68,7 +68,7 @@ def test_alpha_is_the_networks_but_among_equal_pixels(shape: tuple[int, int], sc
     alpha = RNG.choice(np.array([0, 255], np.uint8), shape, p=(0.3, 0.7))
     upscaled = RNG.integers(0, 256, (height * scale, width * scale), np.uint8)
 
-    result = limit_to_neighbours(upscaled, alpha, scale)
+    result = restore_flat_areas(upscaled, alpha, scale)
 
     for y, x in np.ndindex(upscaled.shape):
         near = [
@@ -84,7 +84,7 @@ def test_a_ringing_network_cannot_open_what_is_opaque() -> None:
     alpha[:, 6:] = 65535
     upscaled = RNG.integers(0, 65536, (32, 48), np.uint16)
 
-    result = limit_to_neighbours(upscaled, alpha, 4)
+    result = restore_flat_areas(upscaled, alpha, 4)
 
     assert result.dtype == np.uint16
     assert (result[:, :22] == 0).all()

@@ -88,6 +88,12 @@ def test_an_input_is_never_a_target(tmp_path: Path) -> None:
         plan_jobs([photo], hard, label="x4", format=None)
 
 
+def test_a_slash_at_the_end_means_a_folder(tmp_path: Path) -> None:
+    photo = picture(tmp_path / "photo.jpg")
+    (job,) = plan_jobs([photo], f"{tmp_path}/new/", label="x4", format=None)
+    assert job.target == tmp_path / "new" / "photo.png"
+
+
 def test_what_cannot_be_is_refused_in_a_sentence(tmp_path: Path) -> None:
     photo, other = picture(tmp_path / "a.png"), picture(tmp_path / "b.png")
     (tmp_path / "empty").mkdir()
