@@ -13,12 +13,12 @@ from sr_train.checkpoint import load_generator
 from sr_train.models import Generator
 
 WEIGHTS = DATA / "weights" / "RRDB_PSNR_x4.pth"
-PHOTO = DATA / "photos" / "coffee.png"
+PHOTO = DATA / "photos" / "chelsea.png"
 
 
 @pytest.fixture(scope="session")
 def photo() -> NDArray[np.uint8]:
-    """400×600, RGB."""
+    """300×451, RGB."""
     if not PHOTO.exists():
         pytest.skip(f"{PHOTO} is not there: set SR_DATA")
     with PIL.Image.open(PHOTO) as image:
