@@ -25,6 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("photo", type=Path)
     parser.add_argument("--size", default="2000x3000", help="height x width (%(default)s)")
     arguments = parser.parse_args(argv)
+    PIL.Image.MAX_IMAGE_PIXELS = None  # the result is larger than what Pillow finds usual
     height, width = map(int, arguments.size.split("x"))
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "photo.png"), Path(folder, "large.png")
