@@ -1,0 +1,39 @@
+"""No seams: a real network on a real photo, in small tiles and whole."""
+
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+from numpy.typing import NDArray
+
+import sr_runtime
+from sr_export.__main__ import main as sr_export
+from sr_runtime.backends import precisions
+
+
+@pytest.fixture(scope="module")
+def model(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("animevideov3") / "model.onnx"
+    weights = data / "weights" / "realesr-animevideov3.pth"
+    assert sr_export(["onnx", str(weights), "-o", str(path)]) == 0
+    return path
+
+
+@pytest.fixture(scope="module")
+def photo(data: Path) -> NDArray[np.uint8]:
+    with PIL.Image.open(data / "photos" / "coffee.png") as image:
+        return np.asarray(image.convert("RGB"))
+
+
+@pytest.mark.parametrize("precision", precisions("openvino"))
+@pytest.mark.parametrize(("halo", "most"), [("auto", 1), ("exact", 0)])
+def test_tiles_cannot_be_told_from_the_whole_photo(precision, halo, most, model, photo) -> None:
+    def upscaled(tile: int) -> NDArray[np.uint8]:
+        options = {"precision": precision, "halo": halo, "tile": tile}
+        with sr_runtime.load(model, backend="openvino", **options) as upscaler:
+            assert (len(upscaler.plan(*photo.shape[:2])) > 1) == (tile < 600)
+            return upscaler.upscale(photo)
+
+    difference = upscaled(96).astype(int) - upscaled(1024)
+    assert np.abs(difference).max() <= most
