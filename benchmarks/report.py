@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.data import DATA
 from benchmarks.test_speed import BARE, CONTENDERS, ORT, TILED, TORCH, UPSCALER
 
 
@@ -31,6 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         if code:
             return int(code)
+    if not arguments.output.exists():
+        print(f"error: nothing was measured: no weights and photos at {DATA}, set SR_DATA")
+        return 2
     print(table(json.loads(arguments.output.read_text())))
     return 0
 

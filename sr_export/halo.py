@@ -14,7 +14,7 @@ from torch import Tensor
 from sr_runtime import image
 from sr_runtime.errors import ArgumentError
 from sr_runtime.frame import color_planes
-from sr_runtime.jobs import IMAGE_SUFFIXES
+from sr_runtime.image import IMAGE_SUFFIXES
 from sr_train.models import Generator
 
 __all__ = ["CALIBRATION", "calibrate_halo", "calibration_images", "tensor_from_crop"]
@@ -23,16 +23,18 @@ CALIBRATION = Path(__file__).parent / "calibration"
 
 STEP = 8
 CORE = 64
-# Measured: at 64 no ESRGAN generator that we know differs by more than 1/255.
+# Measured: no ESRGAN generator that we know needs more than 40.
 LARGEST = 64
-SIDE = CORE + 2 * LARGEST
+# Around the core in the image that stands for the whole: more than the largest halo.
+CONTEXT = 96
+SIDE = CORE + 2 * CONTEXT
 
 
 def calibrate_halo(generator: Generator, images: Sequence[NDArray[Any]]) -> int:
     """The smallest multiple of 8 at which tiles and whole images differ by at most 1/255.
 
     Args:
-        images: `(192, 192, C)` uint8, as `calibration_images` gives them.
+        images: `(256, 256, C)` uint8, as `calibration_images` gives them.
 
     Warns where even 64, the largest that is tried, is not enough.
     """
@@ -56,7 +58,7 @@ def calibrate_halo(generator: Generator, images: Sequence[NDArray[Any]]) -> int:
 
 
 def calibration_images(folder: Path = CALIBRATION, *, channels: int = 3) -> list[NDArray[Any]]:
-    """The middle `(192, 192, channels)` of every image in a folder.
+    """The middle `(256, 256, channels)` of every image in a folder.
 
     Raises:
         ArgumentError: The folder has no image, or one that is too small.
@@ -88,10 +90,10 @@ def _largest_difference(
     generator: Generator, pixels: NDArray[Any], whole: NDArray[Any], halo: int
 ) -> int:
     """Largest difference, in 1/255, over the core of a tile with this halo."""
-    scale, margin = generator.scale_factor, LARGEST - halo
+    scale, margin = generator.scale_factor, CONTEXT - halo
     tile = _run(generator, pixels[margin : SIDE - margin, margin : SIDE - margin])
     core = slice(halo * scale, (halo + CORE) * scale)
-    whole_core = slice(LARGEST * scale, (LARGEST + CORE) * scale)
+    whole_core = slice(CONTEXT * scale, (CONTEXT + CORE) * scale)
     difference = tile[:, core, core].astype(int) - whole[:, whole_core, whole_core]
     return int(np.abs(difference).max())
 

@@ -135,7 +135,7 @@ def _quiet_exporter() -> Iterator[None]:
 
 
 def _strip(model: onnx.ModelProto) -> None:
-    """Drop what tells of the exporting machine: stack traces, source paths, intermediate names."""
+    """Drop what tells of the exporting machine, stack traces and source paths, and inner shapes."""
     graph = model.graph
     model.producer_name, model.producer_version = "sr-toolkit", sr_runtime.__version__
     for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):

@@ -19,7 +19,8 @@ from sr_runtime.errors import (
 )
 from sr_runtime.model_info import ModelInfo
 from sr_runtime.output_size import OutputSize
-from sr_runtime.upscaler import Progress, Upscaler, load
+from sr_runtime.progress import Progress
+from sr_runtime.upscaler import Upscaler, load
 
 __all__ = [
     "ArgumentError",

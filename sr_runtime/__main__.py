@@ -53,12 +53,12 @@ def _upscale(arguments: argparse.Namespace) -> int:
         raise failures[0].error
     done = len(jobs) - len(failures)
     if not arguments.quiet:
-        where = jobs[0].target if len(jobs) == 1 else f"{done} of {len(jobs)} images"
+        where = jobs[0].target if len(jobs) == done == 1 else f"{done} of {len(jobs)} images"
         print(f"{where}: done in {time.perf_counter() - started:.1f} s")
     if failures:
         print(f"{len(failures)} failed:", file=sys.stderr)
         for failure in failures:
-            print(f"  {failure.error}", file=sys.stderr)
+            print(f"  {failure}", file=sys.stderr)
     return 1 if failures else 0
 
 
@@ -66,7 +66,6 @@ def _info(arguments: argparse.Namespace) -> int:
     print(f"{'sr-toolkit':<18}{sr_runtime.__version__}")
     print(backends_text())
     if arguments.model is not None:
-        arguments.tta = False
         with _load(arguments) as upscaler:
             print(model_text(arguments.model, upscaler))
     return 0
@@ -152,7 +151,7 @@ def _parser() -> argparse.ArgumentParser:
         "info", parents=[engine], help="what a model is, and which engines work here",
         description="Print what a model is, what memory it takes, and which engines work here.",
     )  # fmt: skip
-    info.set_defaults(command=_info)
+    info.set_defaults(command=_info, tta=False)
     info.add_argument("model", nargs="?", type=Path, metavar="MODEL", help="ONNX file")
     return parser
 

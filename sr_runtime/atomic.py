@@ -3,6 +3,7 @@
 import contextlib
 import os
 import secrets
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -27,17 +28,25 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def check_target(target: Path, *, inputs: Iterable[Path]) -> None:
+def check_target(target: Path, *, inputs: Iterable[Path] = ()) -> None:
     """Raise ArgumentError if `target` cannot be written, or is one of the inputs.
 
     To be called before the work, so that it is not lost.
     """
-    if target.is_dir():
-        raise ArgumentError(f"{target} is a folder: give the name of a file")
-    if not target.parent.is_dir():
-        raise ArgumentError(f"{target}: the folder {target.parent} does not exist: create it first")
-    if not os.access(target.parent, os.W_OK):
-        raise ArgumentError(f"{target}: no permission to write into {target.parent}")
+    try:
+        if target.is_dir():
+            raise ArgumentError(f"{target}: this is a folder: give a file name")
+        # Only trying tells about access lists, read-only systems and quotas.
+        with tempfile.TemporaryFile(dir=target.parent):
+            pass
+        if target.exists() and not os.access(target, os.W_OK):
+            raise PermissionError(0, "the file is read-only")
+    except FileNotFoundError as error:
+        raise ArgumentError(
+            f"{target}: the folder {target.parent} does not exist: create it first"
+        ) from error
+    except OSError as error:
+        raise ArgumentError(f"{target}: cannot be written ({error.strerror})") from error
     for path in inputs:
         if target.exists() and path.exists() and target.samefile(path):
             raise ArgumentError(f"{target} is an input, which is never overwritten: name another")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tqdm import tqdm
 
 from sr_runtime import image
-from sr_runtime.errors import ImageError, SRError
+from sr_runtime.errors import BackendError, ImageError, ModelError, SRError
 from sr_runtime.image import Picture
 from sr_runtime.jobs import Job
 from sr_runtime.output_size import OutputSize
@@ -24,6 +24,11 @@ class Failure:
 
     job: Job
     error: SRError | MemoryError
+
+    def __str__(self) -> str:
+        reason = str(self.error) or "not enough memory"
+        name = str(self.job.source)
+        return reason if name in reason else f"{name}: {reason}"
 
 
 def run_jobs(
@@ -40,16 +45,19 @@ def run_jobs(
     Besides the image in work, one that was read and one that is being written are in memory.
 
     Raises:
-        ImageError: The first folder to write into cannot be created.
+        ArgumentError: `quality` does not fit the format of a result.
+        ModelError, BackendError: The model does not work, whatever the image.
     """
+    for job in jobs:
+        image.check_quality(image.output_format(job.target), quality)
     failures: list[Failure] = []
-    if jobs:
-        _make_folder(jobs[0])  # a place that cannot be written is said once, and before the work
 
     @contextmanager
     def noting_failure_of(job: Job) -> Iterator[None]:
         try:
             yield
+        except (ModelError, BackendError):
+            raise
         except (SRError, MemoryError) as error:
             failures.append(Failure(job, error))
 
@@ -100,7 +108,7 @@ class _ProgressBar:
 
     def __init__(self, jobs: Sequence[Job], shown: bool) -> None:
         self._jobs = jobs
-        self._pixels = [math.prod(image.size_and_frames(job.source)) for job in jobs]
+        self._pixels = [shown and math.prod(image.size_and_frames(job.source)) for job in jobs]
         self._bar = tqdm(
             total=sum(self._pixels) / 1e6,
             disable=not shown,

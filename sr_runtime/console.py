@@ -20,6 +20,8 @@ def exit_code(command: Callable[[], int]) -> int:
         if isinstance(stream, io.TextIOWrapper):  # a file name must not fail on an old console
             stream.reconfigure(errors="backslashreplace")
     with warnings.catch_warnings():
+        # Of odd metadata, which are left behind, and of sizes, which we limit ourselves.
+        warnings.filterwarnings("ignore", module=r"PIL\.")
         warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
         try:
             return command()
@@ -27,7 +29,11 @@ def exit_code(command: Callable[[], int]) -> int:
             print(f"error: {error}", file=sys.stderr)
             return 2
         except MemoryError as error:
-            print(f"error: not enough memory ({error}): take smaller tiles (-t)", file=sys.stderr)
+            print(f"error: not enough memory ({error}): take a smaller image", file=sys.stderr)
+            return 2
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            print(f"error: {where}{error.strerror or error}", file=sys.stderr)
             return 2
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)

@@ -40,7 +40,7 @@ def model_text(model: Path, upscaler: Upscaler) -> str:
     assumed = facts.pop("assumed")
     lines = [f"{'file':<18}{model} ({model.stat().st_size / 1e6:.1f} MB)"]
     for name, value in facts.items():
-        note = "  (not stated by the file: probed)" if name in assumed else ""
+        note = "  (probed or assumed: the file does not say)" if name in assumed else ""
         lines.append(f"{name:<18}{'not known' if value is None else value}{note}")
     backend = upscaler.backend
     lines.append(f"{'runs on':<18}{backend.name}, {backend.device}, {backend.compute_dtype}")
@@ -59,13 +59,18 @@ def _memory_text(backend: Backend, height: int, width: int) -> str:
     if backend.limits.max_tile is not None:
         before = _peak_memory()
         _infer(backend, height, width)
-        return f"{(_peak_memory() - before) / 1e9:.1f} GB (measured)"
+        return _gigabytes(_peak_memory() - before, "measured")
     small, large = 64 * backend.info.multiple_of, 192 * backend.info.multiple_of
     _infer(backend, small, small)
     before = _peak_memory()
     _infer(backend, large, large)
     per_pixel = (_peak_memory() - before) / (large**2 - small**2)
-    return f"{per_pixel * height * width / 1e9:.1f} GB (measured up to {large}×{large})"
+    return _gigabytes(per_pixel * height * width, f"measured up to {large}×{large}")
+
+
+def _gigabytes(size: float, how: str) -> str:
+    # A process that was larger before does not grow.
+    return f"{size / 1e9:.1f} GB ({how})" if size > 0 else "less than this process had already"
 
 
 def _infer(backend: Backend, height: int, width: int) -> None:

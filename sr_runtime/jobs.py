@@ -1,23 +1,17 @@
 """Which files to read and where to write: the naming rules of the command line."""
 
 import os
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sr_runtime.atomic import check_target
 from sr_runtime.errors import ArgumentError
-from sr_runtime.image import output_format, size_and_frames
+from sr_runtime.image import IMAGE_SUFFIXES, output_format, size_and_frames
 
-__all__ = ["IMAGE_SUFFIXES", "Job", "plan_jobs"]
-
-# What is taken for an image in a folder; a file named on the command line may have any suffix.
-# fmt: off
-IMAGE_SUFFIXES = frozenset((
-    ".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm",
-    ".tga", ".tif", ".tiff", ".webp",
-))
-# fmt: on
+__all__ = ["Job", "plan_jobs"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +46,8 @@ def plan_jobs(
         jobs = []
         for path in inputs:
             if path.is_dir():
-                root = folder or path.with_name(f"{path.resolve().name}_{label}")
+                whole = path.resolve()
+                root = folder or whole.with_name(f"{whole.name}_{label}")
                 sources = _images_below(path, leave_out=root)
                 jobs += [
                     Job(source, _renamed(root / source.relative_to(path), "", format, source))
@@ -63,6 +58,7 @@ def plan_jobs(
             else:
                 jobs.append(Job(path, _renamed(folder / path.name, "", format, path)))
         jobs = _told_apart(jobs)
+        _check_folder(jobs[0].target.parent)
     _refuse_overwriting_inputs(jobs)
     return jobs
 
@@ -75,8 +71,7 @@ def _is_folder(output: str | os.PathLike[str], inputs: Sequence[Path]) -> bool:
 
 
 def _file_target(output: Path, format: str | None) -> Path:
-    if not output.parent.is_dir():
-        raise ArgumentError(f"{output}: the folder {output.parent} does not exist: create it first")
+    check_target(output)
     if format is not None and output_format(output) != format:
         raise ArgumentError(
             f"--format {format} contradicts the suffix of {output}: leave one of them out"
@@ -86,12 +81,14 @@ def _file_target(output: Path, format: str | None) -> Path:
 
 def _images_below(folder: Path, *, leave_out: Path) -> list[Path]:
     """Images in a folder and its subfolders, without hidden files and earlier results."""
-    images = sorted(
-        Path(parent, name)
-        for parent, _, names in os.walk(folder)
-        for name in names
-        if Path(name).suffix.lower() in IMAGE_SUFFIXES and not name.startswith(".")
-    )
+    images = []
+    for parent, folders, names in os.walk(folder, onerror=_refuse_unreadable):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        images += [
+            Path(parent, name)
+            for name in names
+            if Path(name).suffix.lower() in IMAGE_SUFFIXES and not name.startswith(".")
+        ]
     results = leave_out.resolve()
     if results != folder.resolve():
         images = [image for image in images if results not in image.resolve().parents]
@@ -99,7 +96,23 @@ def _images_below(folder: Path, *, leave_out: Path) -> list[Path]:
         raise ArgumentError(
             f"{folder}: no images in this folder ({' '.join(sorted(IMAGE_SUFFIXES))})"
         )
-    return images
+    return sorted(images)
+
+
+def _refuse_unreadable(error: OSError) -> None:
+    raise ArgumentError(f"{error.filename}: this folder cannot be read ({error.strerror})")
+
+
+def _check_folder(folder: Path) -> None:
+    """Raise ArgumentError if nothing can be written into a folder, which may not exist yet."""
+    place = folder.resolve()
+    while not place.exists():
+        place = place.parent
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        raise ArgumentError(f"{folder}: cannot be written into ({error.strerror})") from error
 
 
 def _renamed(path: Path, label: str, format: str | None, source: Path) -> Path:
@@ -113,21 +126,25 @@ def _is_animated(source: Path) -> bool:
 
 def _told_apart(jobs: list[Job]) -> list[Job]:
     """Where photo.jpg and photo.png would share a result: photo.jpg.png and photo.png.png."""
-    uses = Counter(job.target for job in jobs)
+
+    def name(target: Path) -> str:
+        return str(target).casefold()  # many file systems take A.png and a.png for one
+
+    uses = Counter(name(job.target) for job in jobs)
     jobs = [
         job
-        if uses[job.target] == 1
+        if uses[name(job.target)] == 1
         else Job(job.source, job.target.with_name(job.source.name + job.target.suffix))
         for job in jobs
     ]
-    first: dict[Path, Path] = {}
+    first: dict[str, Path] = {}
     for job in jobs:
-        if job.target in first:
+        if name(job.target) in first:
             raise ArgumentError(
-                f"{first[job.target]} and {job.source} would both be written to {job.target}: "
-                "upscale them into different folders"
+                f"{first[name(job.target)]} and {job.source} would both be written to "
+                f"{job.target}: upscale them into different folders"
             )
-        first[job.target] = job.source
+        first[name(job.target)] = job.source
     return jobs
 
 

@@ -37,12 +37,20 @@ class OutputSize:
                 raise ArgumentError(f"{name} {value} is not a number of pixels: give 1 or more")
 
     def target(self, height: int, width: int, model_scale: int) -> tuple[int, int]:
-        """(height, width) of the result for an image of `height` × `width`."""
+        """(height, width) of the result for an image of `height` × `width`.
+
+        Raises ArgumentError for a width or height of more than 64 times the image's.
+        """
+        factor: float = model_scale if self.scale is None else self.scale
         if self.width is not None:
-            return max(1, round(height * self.width / width)), self.width
+            factor = self.width / width
         if self.height is not None:
-            return self.height, max(1, round(width * self.height / height))
-        factor = model_scale if self.scale is None else self.scale
+            factor = self.height / height
+        if factor > MAX_SCALE:
+            raise ArgumentError(
+                f"{factor:.0f} times the size of the image, {width}×{height}, was asked for, and "
+                f"{MAX_SCALE} is the most"
+            )
         return max(1, round(height * factor)), max(1, round(width * factor))
 
     def passes(self, height: int, width: int, model_scale: int) -> int:

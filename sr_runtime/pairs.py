@@ -6,14 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
-from sr_runtime.image import read
 
 from sr_runtime.errors import ArgumentError
+from sr_runtime.image import IMAGE_SUFFIXES, read
 from sr_runtime.resize import downscale, mod_crop
 
 __all__ = ["Pair", "find_pairs"]
-
-SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,7 @@ def _images(folder: Path, ending: str = "") -> dict[str, Path]:
     """The images whose stem has this ending, by the stem without it."""
     images: dict[str, Path] = {}
     for path in folder.iterdir():
-        if path.suffix.lower() in SUFFIXES and path.stem.endswith(ending):
+        if path.suffix.lower() in IMAGE_SUFFIXES and path.stem.endswith(ending):
             name = path.stem.removesuffix(ending)
             if name in images:
                 raise ArgumentError(f"{path} and {images[name].name} are one name: remove either")

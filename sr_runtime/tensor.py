@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sr_runtime.errors import ArgumentError, NonFiniteError
-from sr_runtime.model_info import ModelInfo
+from sr_runtime.model_info import IO, ModelInfo
 
 __all__ = [
     "check_finite",
     "check_image",
     "float_planes",
     "image_from_planes",
-    "non_finite_error",
+    "picture_of",
     "planes_from_output",
     "tensor_from_tiles",
 ]
@@ -70,11 +70,17 @@ def check_finite(planes: NDArray[Any]) -> None:
     """Raise NonFiniteError for float planes that hold NaN or infinity."""
     # Reductions propagate NaN, and unlike isfinite().all() they need no array of their own.
     if not (np.isfinite(planes.min()) and np.isfinite(planes.max())):
-        raise non_finite_error()
+        raise _non_finite_error()
 
 
-def non_finite_error() -> NonFiniteError:
-    """The one wording of it, for backends whose graph makes the check itself."""
+def picture_of(outputs: Sequence[NDArray[Any]], io: IO) -> NDArray[Any]:
+    """A model's first output; a uint8 model says in the second whether its floats were finite."""
+    if io == "uint8" and not outputs[1].all():
+        raise _non_finite_error()
+    return outputs[0]
+
+
+def _non_finite_error() -> NonFiniteError:
     return NonFiniteError(
         "the network returned NaN or infinity: its weights are damaged or overflow in reduced "
         "precision; try precision fp32, and check the file with `python -m sr_export verify`"

@@ -71,8 +71,8 @@ def plan_tiles(
         multiple_of: Tile sides and origins are multiples of this.
         min_tile: Smallest tile; shorter images are padded up to it. Equal to `max_tile` for a
             model of fixed size.
-        tile_step: Where an image takes several tiles, their sides are multiples of this: images
-            of many sizes then share few shapes.
+        tile_step: Where an image takes several tiles, their sides are `max_tile` less multiples of
+            this: images of many sizes then share few shapes.
         shape_cost: What a tile shape other than `max_tile` costs to prepare, in LR pixels.
 
     Raises:
@@ -106,6 +106,10 @@ def _tile_lengths(
     """The sides a tile may have along one axis, the largest first."""
     length, least = _round_up(length, multiple), _round_up(least, multiple)
     most = most // multiple * multiple
+    if least > most:
+        raise ArgumentError(
+            f"no tile of {least} to {most} pixels is a multiple of {multiple}: take a larger tile"
+        )
     if length <= most:
         return [max(length, least)]
     smallest = _round_up(2 * halo + multiple, multiple)

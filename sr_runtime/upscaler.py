@@ -3,7 +3,6 @@
 import os
 import threading
 import warnings
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -14,24 +13,22 @@ from PIL import Image
 
 from sr_runtime import backends, image
 from sr_runtime.backends import Backend
-from sr_runtime.errors import ArgumentError, BackendError, OutOfMemoryError
+from sr_runtime.errors import ArgumentError, BackendError, OutOfMemoryError, SRError
 from sr_runtime.frame import check_frame, color_planes, network_runs, upscale_frame
 from sr_runtime.image import Picture
 from sr_runtime.model_info import ModelInfo
 from sr_runtime.output_size import OutputSize
+from sr_runtime.progress import Progress, TileCount
 from sr_runtime.tensor import check_image
 from sr_runtime.tile_loop import upscale_tiles
 from sr_runtime.tiling import TilePlan, plan_tiles
 
-__all__ = ["Progress", "Upscaler", "load"]
+__all__ = ["Upscaler", "load"]
 
 # Larger tiles recompute less halo and take more memory: with a 23-block RRDBNet about 2 GB, either.
 AUTO_TILE = {"bf16": 512, "fp32": 384}
 
 MODEL_SIZE = OutputSize()
-
-Progress = Callable[[int, int], None]
-"""Called with (tiles done, tiles in all)."""
 
 ImageT = TypeVar("ImageT", NDArray[Any], Image.Image)
 
@@ -68,7 +65,11 @@ def load(
     device = _choose("device", device, backends.devices(name), name)
     precision = _choose("precision", precision, backends.precisions(name), name)
     engine = backends.open_backend(name, Path(model), device=device, precision=precision)
-    return Upscaler(engine, tile=tile, halo=halo, tta=tta)
+    try:
+        return Upscaler(engine, tile=tile, halo=halo, tta=tta)
+    except SRError:
+        engine.close()
+        raise
 
 
 def _choose(what: str, wanted: str, offered: tuple[str, ...], backend: str) -> str:
@@ -103,6 +104,7 @@ class Upscaler:
         self.max_tile = _max_tile(backend, tile, self.halo)
         self.tta = tta
         self._lock = threading.Lock()
+        self._closed = False
         # A tile that cannot hold its halo is to be found now, not at the first large image.
         self.plan(self.max_tile[0] + 1, self.max_tile[1] + 1)
 
@@ -118,9 +120,11 @@ class Upscaler:
         self.close()
 
     def close(self) -> None:
-        """Release the engine and its memory."""
+        """Release the engine and its memory, once what is in work is done."""
         with self._lock:
-            self.backend.close()
+            if not self._closed:
+                self._closed = True
+                self.backend.close()
 
     def plan(self, height: int, width: int) -> TilePlan:
         """The tiles of an image of `height` × `width`."""
@@ -211,54 +215,46 @@ class Upscaler:
         """Upscale every frame of what `image.read` gives."""
         for frame in picture.frames:
             check_image(color_planes(frame), self.info)
+        runs = [run for f in picture.frames for run in network_runs(f, self.info.scale, size)]
         with self._lock:
-            tiles = _TileCount(progress)
-            tiles.total = sum(
-                len(self.plan(*run))
-                for frame in picture.frames
-                for run in network_runs(frame, self.info.scale, size)
-            )
+            if self._closed:
+                raise ArgumentError("this upscaler is closed: load the model again")
+            tiles = TileCount(progress, self.plan, runs)
             frames = tuple(
                 upscale_frame(frame, lambda x: self._run(x, tiles), self.info.scale, size)
                 for frame in picture.frames
             )
         return replace(picture, frames=frames)
 
-    def _run(self, planes: NDArray[Any], tiles: "_TileCount") -> NDArray[Any]:
+    def _run(self, planes: NDArray[Any], tiles: TileCount) -> NDArray[Any]:
         """Apply the network once, with smaller tiles from where memory ran out."""
         while True:
-            plan, done_before = self.plan(*planes.shape[:2]), tiles.done
+            plan = self.plan(*planes.shape[:2])
+            tiles.start_run()
             try:
-                return upscale_tiles(
+                result = upscale_tiles(
                     self.backend, planes, plan, tta=self.tta, on_tiles=tiles.advance
                 )
             except OutOfMemoryError as error:
-                smaller = max(plan.shape) // 2
-                if smaller < max(
-                    2 * self.halo + self.info.multiple_of, *self.backend.limits.min_tile
-                ):
-                    raise
-                warnings.warn(
-                    f"{error}: going on with tiles of {smaller} instead of {max(plan.shape)}",
-                    RuntimeWarning,
-                    stacklevel=2,
-                )
-                self.max_tile = _max_tile(self.backend, smaller, self.halo)
-                tiles.done = done_before
-                tiles.total += len(self.plan(*planes.shape[:2])) - len(plan)
+                self._take_smaller_tiles(plan, error)
+            else:
+                tiles.end_run()
+                return result
 
-
-class _TileCount:
-    """What the progress callback is told."""
-
-    def __init__(self, progress: Progress | None) -> None:
-        self.done = self.total = 0
-        self._progress = progress
-
-    def advance(self, tiles: int) -> None:
-        self.done += tiles
-        if self._progress is not None:
-            self._progress(self.done, self.total)
+    def _take_smaller_tiles(self, plan: TilePlan, error: OutOfMemoryError) -> None:
+        """Halve the largest tile; raise `error` if it could not hold its halo then."""
+        before, smaller = self.max_tile, max(plan.shape) // 2
+        try:
+            self.max_tile = _max_tile(self.backend, smaller, self.halo)
+            self.plan(*plan.padded)
+        except ArgumentError:
+            self.max_tile = before
+            raise error from None
+        warnings.warn(
+            f"{error}: going on with tiles of {smaller} instead of {max(plan.shape)}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
 
 def _halo(info: ModelInfo, halo: object) -> int:

@@ -1,1 +1,1 @@
-"""Training: networks, losses, data, the two stages, and checkpoints of any trainer."""
+"""The networks of ESRGAN, and the checkpoints of any trainer."""

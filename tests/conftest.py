@@ -1,17 +1,15 @@
 """Real images and weights, and the models that several tests share."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
+from benchmarks.data import DATA
 from sr_export.__main__ import main as sr_export
 from sr_export.to_onnx import onnx_from_generator
 from sr_train.models import RRDBNet
-
-DATA = Path(os.environ.get("SR_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
 @pytest.fixture(scope="session")

@@ -44,7 +44,7 @@ class Limits:
     depth: int = 1
     """How many batches may be in flight."""
     tile_step: int = 8
-    """Sides of tiles differ by multiples of this, so that images share shapes."""
+    """Sides of tiles differ by multiples of this, so that images of many sizes share shapes."""
     shape_cost: int = 0
     """What preparing a new input shape costs, in LR pixels of inference."""
 
@@ -82,8 +82,10 @@ def unavailable(name: str) -> str | None:
     """Why backend `name` does not work here, in one sentence; None if it does."""
     try:
         _backend_class(name)
+    except ModuleNotFoundError as error:
+        return f'{error.name} is not installed: pip install "sr-toolkit[cpu]"'
     except ImportError as error:
-        return f'{error}; pip install "sr-toolkit[cpu]"'
+        return str(error)
     return None
 
 
@@ -95,14 +97,13 @@ def usable_backend(name: str) -> str:
         BackendError: It does not work here; the message names what to install.
     """
     if name == "auto":
-        reasons = {candidate: unavailable(candidate) for candidate in BACKENDS}
-        for candidate, reason in reasons.items():
+        reasons = []
+        for candidate in BACKENDS:
+            reason = unavailable(candidate)
             if reason is None:
                 return candidate
-        raise BackendError(
-            "no inference engine works here: "
-            + "; ".join(f"{candidate}: {reason}" for candidate, reason in reasons.items())
-        )
+            reasons.append(f"{candidate}: {reason}")
+        raise BackendError(f"no inference engine works here: {'; '.join(reasons)}")
     if name not in BACKENDS:
         raise ArgumentError(f"backend {name!r} is none of auto, {', '.join(BACKENDS)}")
     if reason := unavailable(name):
@@ -128,7 +129,10 @@ def open_backend(name: str, model: Path, *, device: str, precision: str) -> Back
     """
     if not model.is_file():
         raise ModelError(f"{model}: there is no such model file")
-    return _backend_class(name)(model, device=device, precision=precision)
+    try:
+        return _backend_class(name)(model, device=device, precision=precision)
+    except ModelError as error:
+        raise ModelError(f"{model}: {error}") from error
 
 
 def _backend_class(name: str) -> "type[OpenVINOBackend] | type[OnnxRuntimeBackend]":

@@ -64,7 +64,7 @@ def probe_info(
                 multiple_of=multiple if None in shape[2:] else 1,
                 # A model of fixed size must have room for it.
                 halo=min([FOREIGN_HALO, *(side // 4 for side in shape[2:] if side)]),
-                assumed=("scale", "multiple_of", "halo"),
+                assumed=("scale", "weights_dtype", "multiple_of", "halo"),
             )
         seen = f"; {_text((batch, channels, height, width))} gave {_text(output)}"
     raise ModelError(

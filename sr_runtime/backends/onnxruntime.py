@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sr_runtime.backends.foreign import declared_limits, probe_info
-from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError
-from sr_runtime.model_info import ModelInfo
-from sr_runtime.tensor import non_finite_error
+from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError, SRError
+from sr_runtime.model_info import IO, ModelInfo
+from sr_runtime.tensor import picture_of
 
 
 def _installed(distribution: str) -> bool:
@@ -52,36 +52,32 @@ class OnnxRuntimeBackend:
             self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         # onnxruntime's exceptions share no base class of their own.
         except Exception as error:
-            raise ModelError(f"{model}: not a readable ONNX model ({_line(error)})") from error
+            raise ModelError(f"not a readable ONNX model ({_line(error)})") from error
         self.device = device
         self.compute_dtype = precision
         inputs = self._session.get_inputs()
         if len(inputs) != 1:
-            raise ModelError(
-                f"{model}: no super-resolution model: it has {len(inputs)} inputs, expected 1"
-            )
+            raise ModelError(f"no super-resolution model: it has {len(inputs)} inputs, expected 1")
         self._input = inputs[0].name
         shape = [side if isinstance(side, int) else None for side in inputs[0].shape]
         self._dtype = {"tensor(float)": "float32", "tensor(float16)": "float16"}.get(
             inputs[0].type, inputs[0].type
         )
         info = ModelInfo.from_metadata(self._session.get_modelmeta().custom_metadata_map)
-        try:
-            self.info = info or probe_info(lambda x: self._run(x)[0], shape, self._dtype)
-        except ModelError as error:
-            raise ModelError(f"{model}: {error}") from error
-        self.limits = declared_limits(shape, self.info.io, depth=1)
+        self._io: IO = "float32" if info is None else info.io
+        self.info = info or probe_info(self._run, shape, self._dtype)
+        self.limits = declared_limits(shape, self._io, depth=1)
 
     def submit(self, batch: NDArray[Any]) -> "_Handle":
         try:
-            return _Handle(self._run(batch), None)
-        except (BackendError, OutOfMemoryError) as error:
-            return _Handle([], error)
+            return _Handle(self._run(batch))
+        except SRError as error:
+            return _Handle(error)
 
     def close(self) -> None:
         del self._session
 
-    def _run(self, batch: NDArray[Any]) -> list[NDArray[Any]]:
+    def _run(self, batch: NDArray[Any]) -> NDArray[Any]:
         if self._dtype == "float16":
             batch = batch.astype(np.float16)
         try:
@@ -89,25 +85,22 @@ class OnnxRuntimeBackend:
         except Exception as error:
             if "alloc" in str(error):
                 raise OutOfMemoryError(
-                    f"onnxruntime: not enough memory ({_line(error)})"
+                    f"onnxruntime: not enough memory for a tile ({_line(error)})"
                 ) from error
             raise BackendError(f"onnxruntime could not run the model ({_line(error)})") from error
-        return outputs
+        return picture_of(outputs, self._io)
 
 
 class _Handle:
-    """What a batch gave: its outputs or its error."""
+    """What a batch gave: its output or its error."""
 
-    def __init__(self, outputs: list[NDArray[Any]], error: Exception | None) -> None:
-        self._outputs = outputs
-        self._error = error
+    def __init__(self, outcome: NDArray[Any] | SRError) -> None:
+        self._outcome = outcome
 
     def result(self) -> NDArray[Any]:
-        if self._error is not None:
-            raise self._error
-        if len(self._outputs) > 1 and not self._outputs[1].all():
-            raise non_finite_error()
-        return self._outputs[0]
+        if isinstance(self._outcome, SRError):
+            raise self._outcome
+        return self._outcome
 
 
 def _line(error: Exception) -> str:

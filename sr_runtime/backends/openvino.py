@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from sr_runtime.backends.foreign import declared_limits, probe_info
 from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError
-from sr_runtime.model_info import ModelInfo
-from sr_runtime.tensor import non_finite_error
+from sr_runtime.model_info import IO, ModelInfo
+from sr_runtime.tensor import picture_of
 
 __all__ = ["OpenVINOBackend"]
 
@@ -46,13 +46,12 @@ class OpenVINOBackend:
                 {"INFERENCE_PRECISION_HINT": HINTS[precision], "PERFORMANCE_HINT": "LATENCY"},
             )
         except RuntimeError as error:
-            raise ModelError(f"{model}: not a readable ONNX model ({_line(error)})") from error
+            raise ModelError(f"not a readable ONNX model ({_line(error)})") from error
         self.device = device
         self.compute_dtype = precision
         if len(network.inputs) != 1:
             raise ModelError(
-                f"{model}: no super-resolution model: it has {len(network.inputs)} inputs, "
-                "expected 1"
+                f"no super-resolution model: it has {len(network.inputs)} inputs, expected 1"
             )
         self._requests = deque(compiled.create_infer_request() for _ in range(DEPTH))
         self._dtype = network.input(0).element_type.to_dtype()
@@ -68,16 +67,12 @@ class OpenVINOBackend:
         info = ModelInfo.from_metadata(
             {name: value.astype(str) for name, value in metadata.items()}
         )
-        try:
-            self.info = info or probe_info(
-                lambda x: self.submit(x).result(), shape, self._dtype.name
-            )
-        except ModelError as error:
-            raise ModelError(f"{model}: {error}") from error
-        self.limits = declared_limits(shape, self.info.io, depth=DEPTH, shape_cost=SHAPE_COST)
+        self._io: IO = "float32" if info is None else info.io
+        self.info = info or probe_info(lambda x: self.submit(x).result(), shape, self._dtype.name)
+        self.limits = declared_limits(shape, self._io, depth=DEPTH, shape_cost=SHAPE_COST)
 
     def submit(self, batch: NDArray[Any]) -> "_Handle":
-        return _Handle(self._requests, batch.astype(self._dtype, copy=False))
+        return _Handle(self._requests, batch.astype(self._dtype, copy=False), self._io)
 
     def close(self) -> None:
         self._requests.clear()
@@ -86,15 +81,16 @@ class OpenVINOBackend:
 class _Handle:
     """A started infer request; goes back to the idle ones with its result."""
 
-    def __init__(self, idle: deque[ov.InferRequest], batch: NDArray[Any]) -> None:
+    def __init__(self, idle: deque[ov.InferRequest], batch: NDArray[Any], io: IO) -> None:
         self._idle = idle
         self._request = idle.popleft()
         # share_inputs: OpenVINO reads the array itself, so it must live as long as the handle.
         self._batch = batch
-        self._refused: RuntimeError | None = None
+        self._io = io
+        self._refused: Exception | None = None
         try:
             self._request.start_async([batch], share_inputs=True)
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             self._refused = error
 
     def result(self) -> NDArray[Any]:
@@ -102,18 +98,17 @@ class _Handle:
             if self._refused is not None:
                 raise self._refused
             self._request.wait()
-        except RuntimeError as error:
-            if "alloc" in str(error):
-                raise OutOfMemoryError(f"openvino: not enough memory ({_line(error)})") from error
+        except (RuntimeError, MemoryError) as error:
+            if isinstance(error, MemoryError) or "alloc" in str(error):
+                raise OutOfMemoryError(
+                    f"openvino: not enough memory for a tile ({_line(error)})"
+                ) from error
             raise BackendError(f"openvino could not run the model ({_line(error)})") from error
         finally:
             self._idle.append(self._request)
-        outputs: list[NDArray[Any]] = [tensor.data for tensor in self._request.output_tensors]
-        if len(outputs) > 1 and not outputs[1].all():
-            raise non_finite_error()
-        return outputs[0]
+        return picture_of([tensor.data for tensor in self._request.output_tensors], self._io)
 
 
 def _line(error: Exception) -> str:
     """The last line of OpenVINO's message: those before it are its own source positions."""
-    return str(error).strip().splitlines()[-1]
+    return (str(error).strip() or type(error).__name__).splitlines()[-1]

@@ -27,9 +27,10 @@ def enlarge(upscaler: sr_runtime.Upscaler, path: Path) -> str:
             large = upscaler.upscale(photo, progress=progress)
     except (OSError, sr_runtime.SRError) as error:
         return f"{path.name} failed: {error}"
-    pixels = np.asarray(large)  # an array would have done as well, in and out
-    return f"{path.name}: {photo.width}×{photo.height} became {large.width}×{large.height}, " + (
-        f"brightness {pixels.mean():.1f}"
+    brightness = np.asarray(large).mean()  # arrays would have done as well, in and out
+    return (
+        f"{path.name}: {photo.width}×{photo.height} became {large.width}×{large.height}, "
+        f"of brightness {brightness:.1f}"
     )
 
 

@@ -1,10 +1,7 @@
 """Reading an image file: limits first, then its pixels, upright and as they are shown."""
 
-import contextlib
 import os
-import threading
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,13 +16,21 @@ from sr_runtime.image.durations import rounded_durations
 from sr_runtime.image.exif import descriptive_exif
 from sr_runtime.image.picture import Picture, dpi_of, pixels_of, profile_for
 
-__all__ = ["DEFAULT_MAX_PIXELS", "read", "size_and_frames"]
+__all__ = ["DEFAULT_MAX_PIXELS", "IMAGE_SUFFIXES", "read", "size_and_frames"]
 
 DEFAULT_MAX_PIXELS = 2**27
 """About 134 megapixels: the limit on all frames of a file together."""
 
 # Not all that Pillow knows: EPS runs Ghostscript on what it is given, others are cut to 8 bits.
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "JPEG2000", "PPM", "QOI", "TGA")
+
+# What is taken for an image in a folder; a file that is named itself may have any suffix.
+# fmt: off
+IMAGE_SUFFIXES = frozenset((
+    ".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm",
+    ".qoi", ".tga", ".tif", ".tiff", ".webp",
+))
+# fmt: on
 
 PHOTOMETRIC, SAMPLE_FORMAT = 262, 339  # TIFF tags
 WHITE_IS_ZERO, UNSIGNED = 0, 1
@@ -56,7 +61,7 @@ def read(path: str | os.PathLike[str], *, max_pixels: int = DEFAULT_MAX_PIXELS) 
             kind that could only be read with a loss.
     """
     try:
-        with Path(path).open("rb") as file, _without_pillows_warnings():
+        with Path(path).open("rb") as file:
             return _decode(file, max_pixels)
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from error
@@ -81,7 +86,7 @@ def size_and_frames(path: str | os.PathLike[str]) -> tuple[int, int, int]:
     An estimate of the work: orientation, limits and damage are left to `read`.
     """
     try:
-        with _without_pillows_warnings(), Image.open(path, formats=FORMATS) as image:
+        with Image.open(path, formats=FORMATS) as image:
             return image.height, image.width, len(_frame_indices(image))
     except Exception:  # as in `read`, which will say what is wrong
         return 0, 0, 0
@@ -211,15 +216,3 @@ def _play_count(image: Image.Image) -> int | None:
     if loop and image.format == "GIF":
         loop += 1  # a GIF states how often to repeat after the first time
     return loop and min(loop, 65535)
-
-
-# Warning filters belong to the whole process: one thread at a time may change them.
-_filters = threading.Lock()
-
-
-@contextlib.contextmanager
-def _without_pillows_warnings() -> Iterator[None]:
-    """Of sizes, which are limited here, and of odd metadata, which are left behind."""
-    with _filters, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"PIL\.")
-        yield

@@ -2,7 +2,6 @@
 
 import os
 import struct
-import tempfile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 from PIL import Image
 
-from sr_runtime.atomic import atomic_path
+from sr_runtime.atomic import atomic_path, check_target
 from sr_runtime.errors import ArgumentError, ImageError
 from sr_runtime.image import sixteen_bit
 from sr_runtime.image.exif import exif_with_size
@@ -18,7 +17,7 @@ from sr_runtime.image.gif import write_gif
 from sr_runtime.image.picture import Picture, profile_for
 from sr_runtime.image.tiff import LARGEST_TIFF, write_tiff
 
-__all__ = ["Format", "check_writable", "output_format", "write"]
+__all__ = ["Format", "check_quality", "check_writable", "output_format", "write"]
 
 Format = Literal["png", "jpg", "webp", "tiff", "gif"]
 
@@ -73,13 +72,11 @@ def check_writable(
             image.
         ArgumentError: `quality` is not within 1 to 100, or `format` has none.
     """
-    _check_place(Path(path))
-    if quality is not None:
-        if format not in ("jpg", "webp"):
-            raise ArgumentError(f"quality is for jpg and webp, and not for {format}: leave it out")
-        if not 1 <= quality <= 100:
-            raise ArgumentError(f"quality {quality} is not within 1 to 100")
-
+    try:
+        check_target(Path(path))
+    except ArgumentError as error:
+        raise ImageError(str(error)) from error
+    check_quality(format, quality)
     side = LARGEST_SIDE.get(format)
     if side is not None and max(height, width) > side:
         raise ImageError(
@@ -109,6 +106,16 @@ def check_writable(
                 sixteen_bit.load_vips()
             except ImageError as error:
                 raise ImageError(f"{path}: {error}") from error
+
+
+def check_quality(format: Format, quality: int | None) -> None:
+    """Raise ArgumentError for a `quality` outside 1 to 100, or of a format that has none."""
+    if quality is None:
+        return
+    if format not in ("jpg", "webp"):
+        raise ArgumentError(f"quality is for jpg and webp, and not for {format}: leave it out")
+    if not 1 <= quality <= 100:
+        raise ArgumentError(f"quality {quality} is not within 1 to 100")
 
 
 def write(
@@ -151,21 +158,6 @@ def write(
         # All but the first are Pillow's for durations and metadata that a format does not hold.
         reason = getattr(error, "strerror", None) or error
         raise ImageError(f"{path}: cannot be written ({reason})") from error
-
-
-def _check_place(path: Path) -> None:
-    try:
-        if path.is_dir():
-            raise ImageError(f"{path}: this is a folder: give a file name")
-        # Only trying tells about access lists, read-only systems and quotas.
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-        if path.exists() and not os.access(path, os.W_OK):
-            raise PermissionError(0, "the file is read-only")
-    except FileNotFoundError as error:
-        raise ImageError(f"{path}: there is no folder {path.parent}: create it first") from error
-    except OSError as error:
-        raise ImageError(f"{path}: cannot be written ({error.strerror})") from error
 
 
 def _encode(picture: Picture, path: Path, format: Format, exif: bytes | None, quality: int) -> None:

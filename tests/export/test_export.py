@@ -204,29 +204,40 @@ def test_a_network_without_context_gets_the_smallest_halo() -> None:
     assert calibrate_halo(generator, calibration_images()) == 8
 
 
-def test_the_halo_grows_until_tiles_cannot_be_told_from_the_whole() -> None:
-    generator = SRVGGNetCompact(num_features=8, num_convolutions=18)
-    convolutions = [layer for layer in generator.body if isinstance(layer, torch.nn.Conv2d)]
-    with torch.no_grad():  # each of the 20 moves the picture one pixel to the left
-        for conv in convolutions:
+def shifting_network(convolutions: int) -> SRVGGNetCompact:
+    """Every convolution moves the picture one pixel to the left."""
+    generator = SRVGGNetCompact(num_features=8, num_convolutions=convolutions - 2)
+    layers = [layer for layer in generator.body if isinstance(layer, torch.nn.Conv2d)]
+    assert len(layers) == convolutions
+    with torch.no_grad():
+        for conv in layers:
             conv.bias.zero_()
             conv.weight.zero_()
             for output in range(len(conv.weight)):
-                source = output // 16 if conv is convolutions[-1] else output
+                source = output // 16 if conv is layers[-1] else output
                 conv.weight[output, source % conv.weight.shape[1], 1, 2] = 1
-    assert calibrate_halo(generator, calibration_images()) == 24
+    return generator
+
+
+def test_the_halo_grows_until_tiles_cannot_be_told_from_the_whole() -> None:
+    assert calibrate_halo(shifting_network(20), calibration_images()) == 24
+
+
+def test_a_network_that_needs_more_than_the_largest_halo_is_warned_of() -> None:
+    with pytest.warns(RuntimeWarning, match="even at a halo of 64"):
+        assert calibrate_halo(shifting_network(80), calibration_images()[:1]) == 64
 
 
 def test_images_to_calibrate_on_must_be_large_enough(tmp_path) -> None:
     import PIL.Image
 
-    PIL.Image.new("RGB", (191, 300)).save(tmp_path / "small.png")
-    with pytest.raises(ArgumentError, match=r"small\.png: 191×300.*192×192"):
+    PIL.Image.new("RGB", (255, 300)).save(tmp_path / "small.png")
+    with pytest.raises(ArgumentError, match=r"small\.png: 255×300.*256×256"):
         calibration_images(tmp_path)
 
 
 def test_the_shipped_crops_suit_gray_networks_too() -> None:
-    assert {crop.shape for crop in calibration_images(channels=1)} == {(192, 192, 1)}
+    assert {crop.shape for crop in calibration_images(channels=1)} == {(256, 256, 1)}
 
 
 def test_opset_is_what_was_asked_for() -> None:

@@ -121,6 +121,18 @@ def test_a_model_with_half_inputs_and_a_gray_model_run(backend, tmp_path) -> Non
 
 
 @both
+def test_a_second_output_of_somebody_elses_model_means_nothing(backend, tmp_path) -> None:
+    path = foreign(tmp_path / "m.onnx", doubling(), ["n", 3, "h", "w"])
+    model = onnx.load(path)
+    model.graph.node.append(helper.make_node("Mul", ["y", "zero"], ["z"]))
+    model.graph.initializer.append(numpy_helper.from_array(np.float32(0), "zero"))
+    model.graph.output.append(helper.make_tensor_value_info("z", TensorProto.FLOAT, [None] * 4))
+    onnx.save(model, path)
+    with sr_runtime.load(path, backend=backend, precision="fp32") as upscaler:
+        np.testing.assert_array_equal(upscaler.upscale(PHOTO), PHOTO.repeat(2, 0).repeat(2, 1))
+
+
+@both
 def test_what_is_no_super_resolution_model_is_refused_with_what_it_is(backend, tmp_path) -> None:
     text = tmp_path / "text.onnx"
     text.write_text("not a model")

@@ -68,9 +68,40 @@ def test_a_folder_with_a_bad_file_does_the_others_and_lists_it(photo, model, cap
     assert [path.name for path in (folder / "out").iterdir()] == ["photo.png"]
     said = capsys.readouterr().err
     assert "2 failed" in said
+    assert len(said.strip().splitlines()[-3:]) == 3
     assert "broken.jpg" in said
     assert "cut.png" in said
     assert "Traceback" not in said
+
+
+def test_tta_and_the_engine_are_really_chosen(photo, model) -> None:
+    def pixels(name: str, *options: str) -> np.ndarray:
+        target = photo.with_name(name)
+        assert main(["upscale", str(photo), "-m", model, "-q", "-o", str(target), *options]) == 0
+        with PIL.Image.open(target) as image:
+            return np.asarray(image).astype(int)
+
+    plain = pixels("plain.png", "--precision", "fp32")
+    other = pixels(
+        "other.png", "--backend", "onnxruntime", "-t", "60", "--halo", "exact", "-t", "60"
+    )
+    assert np.abs(other - plain).max() <= 1
+    assert np.abs(pixels("tta.png", "--precision", "fp32", "--tta") - plain).max() > 1
+
+
+def test_a_folder_names_every_file_that_failed(photo, tiny_onnx, capsys) -> None:
+    deep = photo.with_name("deep.png")
+    PIL.Image.fromarray(np.zeros((8, 8), np.uint16)).save(deep)
+    command = ["upscale", str(photo), str(deep), "-m", str(tiny_onnx(io="uint8")), "-q"]
+    assert main([*command, "-o", str(photo.parent / "out")]) == 1
+    assert "deep.png: the image has 16 bits" in capsys.readouterr().err
+
+
+def test_a_quality_that_the_format_has_not_is_said_once(photo, model, capsys) -> None:
+    command = ["upscale", str(photo.parent), "-m", model, "-o", str(photo.parent / "out")]
+    assert main([*command, "--quality", "80"]) == 2
+    assert "quality is for jpg and webp" in capsys.readouterr().err
+    assert not (photo.parent / "out").exists()
 
 
 def test_a_run_that_was_stopped_goes_on_with_skip_existing(photo, model, capsys) -> None:
@@ -95,6 +126,8 @@ def test_a_run_that_was_stopped_goes_on_with_skip_existing(photo, model, capsys)
         (["{photo}", "-m", "{model}", "--device", "cuda"], "cuda"),
         (["{photo}", "-m", "{model}", "--precision", "fp16"], "fp16"),
         (["{photo}", "-m", "{model}", "--scale", "-1"], "scale -1"),
+        (["{photo}", "-m", "{model}", "--width", "100000000"], "64 is the most"),
+        (["{photo}", "-m", "{model}", "-o", "/dev/null/out/"], "/dev/null"),
         (["{photo}", "-m", "{model}", "--quality", "80"], "quality"),
         (["{photo}", "-m", "{model}", "--format", "jpg", "--quality", "101"], "101"),
         (["{photo}", "-m", "{model}", "--max-pixels", "1000"], "--max-pixels"),

@@ -52,18 +52,6 @@ def test_pillows_own_limit_is_told_in_one_sentence(
         read(path)
 
 
-@pytest.mark.parametrize("suffix", ["png", "tif"])
-def test_an_accepted_size_is_not_warned_about(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
-) -> None:
-    path = saved(tmp_path / f"large.{suffix}", Image.new("L", (100, 50)))
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 4000)
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        read(path)
-
-
 def test_what_is_no_image_file_is_named_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("not an image")
     (tmp_path / "empty.png").touch()

@@ -43,6 +43,7 @@ def test_a_folder_keeps_its_tree_and_hidden_and_other_files_are_left_out(tmp_pat
     picture(tmp_path / "in/a.jpg")
     picture(tmp_path / "in/später/b.PNG")
     picture(tmp_path / "in/._a.jpg")
+    picture(tmp_path / "in/.thumbnails/a.jpg")
     (tmp_path / "in/notes.txt").write_text("no image")
     assert targets([tmp_path / "in"], tmp_path / "out") == {
         "in/a.jpg": "out/a.png",
@@ -86,6 +87,19 @@ def test_an_input_is_never_a_target(tmp_path: Path) -> None:
     hard.hardlink_to(photo)
     with pytest.raises(ArgumentError, match="would overwrite the input"):
         plan_jobs([photo], hard, label="x4", format=None)
+
+
+def test_the_folder_one_is_in_can_be_named(tmp_path: Path, monkeypatch) -> None:
+    picture(tmp_path / "in/a.jpg")
+    monkeypatch.chdir(tmp_path / "in")
+    (job,) = plan_jobs([Path()], None, label="x4", format=None)
+    assert job.target == tmp_path / "in_x4" / "a.png"
+
+
+def test_names_that_differ_in_case_alone_are_told_apart(tmp_path: Path) -> None:
+    photos = [picture(tmp_path / "p/Photo.jpg"), picture(tmp_path / "q/photo.png")]
+    jobs = plan_jobs(photos, tmp_path / "out", label="x4", format=None)
+    assert [job.target.name for job in jobs] == ["Photo.jpg.png", "photo.png.png"]
 
 
 def test_a_slash_at_the_end_means_a_folder(tmp_path: Path) -> None:

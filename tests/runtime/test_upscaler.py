@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from sr_runtime import ArgumentError, NonFiniteError, OutOfMemoryError, OutputSize, Upscaler
 from sr_runtime.backends import Limits
+from sr_runtime.image import Picture
 from tests.runtime.known_network import Done, KnownNetwork
 
 
@@ -109,7 +110,7 @@ def test_pil_images_and_their_modes_come_back() -> None:
 
 def test_tta_averages_the_eight_views_and_undoes_them() -> None:
     network = KnownNetwork(radius=1, scale=1)
-    network.answer = lambda batch: batch  # turns and mirrors undone, nothing else may remain
+    network.answer = np.copy  # turns and mirrors undone, nothing else may remain
     image = photo(40, 30)
     upscaler = Upscaler(network, tile=16, halo=1, tta=True)
     np.testing.assert_array_equal(upscaler.upscale(image), image)
@@ -162,6 +163,16 @@ def test_memory_that_runs_out_leads_to_smaller_tiles_and_the_same_picture() -> N
     assert max(shape[2] * shape[3] for shape in network.batches) <= 40 * 40  # it remembers
 
 
+def test_progress_stays_within_its_total_when_memory_runs_out_in_an_animation() -> None:
+    calls: list[tuple[int, int]] = []
+    frames = tuple(photo(90, 90, seed=i) for i in range(3))
+    upscaler = Upscaler(KnownNetwork(radius=2, memory=40 * 40), tile=80)
+    with pytest.warns(RuntimeWarning, match="going on"):
+        upscaler.upscale_picture(Picture(frames=frames), progress=lambda *call: calls.append(call))
+    total = calls[-1][1]
+    assert calls == [(done, total) for done in range(1, total + 1)]
+
+
 def test_memory_that_never_suffices_is_an_error() -> None:
     with pytest.warns(RuntimeWarning), pytest.raises(OutOfMemoryError):
         Upscaler(KnownNetwork(radius=2, memory=1), tile=64).upscale(photo(100, 100))
@@ -184,15 +195,15 @@ def test_nan_and_infinity_are_an_error_not_a_black_tile(value: float) -> None:
 
 def test_after_an_error_no_batch_is_left_in_flight() -> None:
     class Counting(KnownNetwork):
-        taken = 0
+        results = 0
 
         def submit(self, batch: np.ndarray) -> Done:
             done, network = super().submit(batch), self
 
             class Handle:
                 def result(self) -> np.ndarray:
-                    network.taken += 1
-                    if network.taken == 2:
+                    network.results += 1
+                    if network.results == 2:
                         raise NonFiniteError("the second")
                     return done.result()
 
@@ -201,7 +212,7 @@ def test_after_an_error_no_batch_is_left_in_flight() -> None:
     network = Counting(radius=1, limits=Limits(depth=3))
     with pytest.raises(NonFiniteError, match="the second"):
         Upscaler(network, tile=16).upscale(photo(60, 60))
-    assert network.taken == len(network.batches)
+    assert network.results == len(network.batches)
 
 
 def test_several_threads_may_share_an_upscaler() -> None:
@@ -243,8 +254,21 @@ def test_a_tile_that_cannot_be_is_refused_at_once(tile: object) -> None:
         Upscaler(KnownNetwork(radius=3), tile=tile)
 
 
-def test_closing_releases_the_backend() -> None:
+@pytest.mark.filterwarnings("ignore:no room")
+@pytest.mark.parametrize("halo", [0, 3, 13, 14])
+def test_memory_that_does_not_suffice_is_never_called_a_wrong_tile(halo: int) -> None:
+    upscaler = Upscaler(KnownNetwork(radius=0, multiple_of=4, memory=1), tile=62, halo=halo)
+    with pytest.raises(OutOfMemoryError):
+        upscaler.upscale(photo(100, 100))
+
+
+def test_closing_releases_the_backend_once_and_ends_its_use() -> None:
     network = KnownNetwork(radius=1)
-    with Upscaler(network):
+    with Upscaler(network) as upscaler:
         assert not network.closed
     assert network.closed
+    network.closed = False
+    upscaler.close()
+    assert not network.closed
+    with pytest.raises(ArgumentError, match="closed"):
+        upscaler.upscale(photo(8, 8))

@@ -1,0 +1,40 @@
+"""What a progress callback is told: how many tiles are done, of how many in all."""
+
+from collections.abc import Callable
+
+from sr_runtime.tiling import TilePlan
+
+__all__ = ["Progress", "TileCount"]
+
+Progress = Callable[[int, int], None]
+"""Called with (tiles done, tiles in all)."""
+
+
+class TileCount:
+    """Counts the tiles of all the network's runs that an image or animation needs."""
+
+    def __init__(
+        self,
+        progress: Progress | None,
+        plan: Callable[[int, int], TilePlan],
+        runs: list[tuple[int, int]],
+    ) -> None:
+        """`runs` are the (height, width) of the inputs, in order; `plan` tells their tiles."""
+        self._progress, self._plan, self._runs = progress, plan, runs
+        self._finished = 0
+
+    def start_run(self) -> None:
+        """Begin a run, or begin it again: its tiles may have become smaller, and all later ones."""
+        self._done = self._finished
+        self._total = self._finished + sum(len(self._plan(*run)) for run in self._runs)
+
+    def advance(self, tiles: int) -> None:
+        """Count tiles of the present run."""
+        self._done += tiles
+        if self._progress is not None:
+            self._progress(self._done, self._total)
+
+    def end_run(self) -> None:
+        """The present run is complete."""
+        self._finished = self._done
+        del self._runs[0]
