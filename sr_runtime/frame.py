@@ -35,10 +35,10 @@ def color_planes(frame: NDArray[Any]) -> NDArray[Any]:
 
 
 def network_runs(frame: NDArray[Any], scale: int, size: OutputSize) -> Iterator[tuple[int, int]]:
-    """(height, width) of each run of the network that `upscale_frame` will need."""
+    """(height, width) of the network's runs in `upscale_frame`, in their order."""
     height, width = frame.shape[:2]
-    for run in range(size.passes(height, width, scale)):
-        for _ in range(2 if _varies(_alpha(frame)) else 1):
+    for _ in range(2 if _varies(_alpha(frame)) else 1):
+        for run in range(size.passes(height, width, scale)):
             yield height * scale**run, width * scale**run
 
 

@@ -16,8 +16,8 @@ import PIL.Image
 import sr_runtime
 
 
-def enlarge(upscaler: sr_runtime.Upscaler, path: Path) -> str:
-    """Handle one request; answer with a line of text."""
+def enlarge(upscaler: sr_runtime.Upscaler, path: Path) -> bool:
+    """Handle one request; say how it went, and return whether it went well."""
 
     def progress(done: int, total: int) -> None:
         print(f"{path.name}: tile {done} of {total}")
@@ -26,12 +26,14 @@ def enlarge(upscaler: sr_runtime.Upscaler, path: Path) -> str:
         with PIL.Image.open(path) as photo:
             large = upscaler.upscale(photo, progress=progress)
     except (OSError, sr_runtime.SRError) as error:
-        return f"{path.name} failed: {error}"
+        print(f"{path.name} failed: {error}")
+        return False
     brightness = np.asarray(large).mean()  # arrays would have done as well, in and out
-    return (
+    print(
         f"{path.name}: {photo.width}×{photo.height} became {large.width}×{large.height}, "
         f"of brightness {brightness:.1f}"
     )
+    return True
 
 
 def main(model: str, *paths: str) -> int:
@@ -42,9 +44,8 @@ def main(model: str, *paths: str) -> int:
         print(error, file=sys.stderr)
         return 2
     with upscaler, ThreadPoolExecutor(4) as requests:
-        for answer in requests.map(lambda path: enlarge(upscaler, Path(path)), paths):
-            print(answer)
-    return 0
+        went_well = list(requests.map(lambda path: enlarge(upscaler, Path(path)), paths))
+    return 0 if all(went_well) else 1
 
 
 if __name__ == "__main__":
