@@ -53,7 +53,7 @@ def load(
             stores its weights; "auto" is bf16 where processor and backend have it, else fp32.
         tile: Largest side of a tile in LR pixels, halo included.
         halo: LR pixels of context around a tile: "auto" is what the model was calibrated to
-            (differences of at most 1/255), "exact" its receptive radius (none at all).
+            (differences of at most 1/255), "exact" its receptive radius (the last bit of a float).
         tta: Average over the eight flips and rotations: eight times the work.
 
     Raises:

@@ -73,6 +73,17 @@ def test_bf16_costs_at_most_a_twentieth_of_a_decibel(
     assert half.psnr_rgb == pytest.approx(full.psnr_rgb, abs=0.05)
 
 
+def test_the_gan_needs_more_context_than_the_psnr_network(
+    psnr_onnx: Path, esrgan_onnx: Path
+) -> None:
+    halos = []
+    for model in (psnr_onnx, esrgan_onnx):
+        with sr_runtime.load(model) as upscaler:
+            assert upscaler.info.receptive_radius == 349
+            halos.append(upscaler.halo)
+    assert halos == [24, 40]  # on the crops in sr_export/calibration
+
+
 @pytest.fixture
 def nearest_onnx(tmp_path: Path) -> Path:
     """Somebody else's model, whose answer is known: every pixel repeated twice along both axes."""
