@@ -142,7 +142,7 @@ def _parser() -> argparse.ArgumentParser:
         "--skip-existing", action="store_true", help="leave out what a former run has finished"
     )
     upscale.add_argument(
-        "--max-pixels", type=int, default=DEFAULT_MAX_PIXELS, metavar="N",
+        "--max-pixels", type=_number_or(), default=DEFAULT_MAX_PIXELS, metavar="N",
         help="refuse images of more pixels (%(default)s)",
     )  # fmt: skip
     upscale.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no summary")
@@ -162,7 +162,7 @@ def _number_or(*words: str) -> Callable[[str], int | str]:
             return text
         if text.isdigit():
             return int(text)
-        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor {' or '.join(words)}")
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join((*words, 'a number'))}")
 
     return parse
 

@@ -41,11 +41,11 @@ def check_target(target: Path, *, inputs: Iterable[Path] = ()) -> None:
             pass
         if target.exists() and not os.access(target, os.W_OK):
             raise PermissionError(0, "the file is read-only")
-    except FileNotFoundError as error:
-        raise ArgumentError(
-            f"{target}: the folder {target.parent} does not exist: create it first"
-        ) from error
     except OSError as error:
+        if not target.parent.is_dir():
+            raise ArgumentError(
+                f"{target}: the folder {target.parent} does not exist: create it first"
+            ) from error
         raise ArgumentError(f"{target}: cannot be written ({error.strerror})") from error
     for path in inputs:
         if target.exists() and path.exists() and target.samefile(path):

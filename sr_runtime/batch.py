@@ -1,6 +1,7 @@
 """Many files: while one is in the network, the next is read and the last one written."""
 
 import math
+import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -111,7 +112,7 @@ class _ProgressBar:
         self._pixels = [shown and math.prod(image.size_and_frames(job.source)) for job in jobs]
         self._bar = tqdm(
             total=sum(self._pixels) / 1e6,
-            disable=not shown,
+            disable=not shown or sys.stderr is None,  # as in a program without a console
             bar_format="{desc} {percentage:3.0f}%|{bar}| {n:.2f}/{total:.2f} MP "
             "[{elapsed}<{remaining}, {rate_noinv_fmt}]",
             unit=" MP",

@@ -87,10 +87,12 @@ def _images_below(folder: Path, *, leave_out: Path) -> list[Path]:
         images += [
             Path(parent, name)
             for name in names
-            if Path(name).suffix.lower() in IMAGE_SUFFIXES and not name.startswith(".")
+            if Path(name).suffix.lower() in IMAGE_SUFFIXES
+            and not name.startswith(".")
+            and not Path(parent, name).is_fifo()  # reading one would wait for ever
         ]
     results = leave_out.resolve()
-    if results != folder.resolve():
+    if folder.resolve() in results.parents:
         images = [image for image in images if results not in image.resolve().parents]
     if not images:
         raise ArgumentError(
@@ -130,11 +132,14 @@ def _told_apart(jobs: list[Job]) -> list[Job]:
     def name(target: Path) -> str:
         return str(target).casefold()  # many file systems take A.png and a.png for one
 
+    def ending(job: Job) -> str:
+        return job.target.name.removeprefix(job.source.stem)
+
     uses = Counter(name(job.target) for job in jobs)
     jobs = [
         job
         if uses[name(job.target)] == 1
-        else Job(job.source, job.target.with_name(job.source.name + job.target.suffix))
+        else Job(job.source, job.target.with_name(job.source.name + ending(job)))
         for job in jobs
     ]
     first: dict[str, Path] = {}
@@ -142,7 +147,7 @@ def _told_apart(jobs: list[Job]) -> list[Job]:
         if name(job.target) in first:
             raise ArgumentError(
                 f"{first[name(job.target)]} and {job.source} would both be written to "
-                f"{job.target}: upscale them into different folders"
+                f"{job.target}: rename one of them"
             )
         first[name(job.target)] = job.source
     return jobs

@@ -28,6 +28,8 @@ __all__ = ["Upscaler", "load"]
 # Larger tiles recompute less halo and take more memory: with a 23-block RRDBNet about 2 GB, either.
 AUTO_TILE = {"bf16": 512, "fp32": 384}
 
+LARGEST_TILE = 1 << 16
+
 MODEL_SIZE = OutputSize()
 
 ImageT = TypeVar("ImageT", NDArray[Any], Image.Image)
@@ -103,6 +105,15 @@ class Upscaler:
         self.halo = _halo(self.info, halo)
         self.max_tile = _max_tile(backend, tile, self.halo)
         self.tta = tta
+        limits = backend.limits
+        if tta and (limits.min_tile, limits.max_tile) != (
+            limits.min_tile[::-1],
+            limits.max_tile and limits.max_tile[::-1],
+        ):
+            raise ArgumentError(
+                f"tta turns tiles by a quarter, and the model takes only {limits.min_tile} to "
+                f"{limits.max_tile}: leave tta out"
+            )
         self._lock = threading.Lock()
         self._closed = False
         # A tile that cannot hold its halo is to be found now, not at the first large image.
@@ -278,12 +289,12 @@ def _max_tile(backend: Backend, tile: object, halo: int) -> tuple[int, int]:
     if tile == "auto":
         usual = AUTO_TILE[backend.compute_dtype]
         side = max(usual, 2 * halo + usual // 2, least)
-    elif isinstance(tile, int) and tile >= least:
+    elif isinstance(tile, int) and least <= tile <= LARGEST_TILE:
         side = tile
     else:
         raise ArgumentError(
-            f"tile {tile!r} is neither auto nor a number from {least} up, "
-            "the smallest that this model takes"
+            f"tile {tile!r} is neither auto nor a number from {least}, the smallest that this "
+            f"model takes, to {LARGEST_TILE}"
         )
     most = limits.max_tile or (side, side)
     return min(side, most[0]), min(side, most[1])

@@ -52,6 +52,8 @@ class OnnxRuntimeBackend:
             self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         # onnxruntime's exceptions share no base class of their own.
         except Exception as error:
+            if "alloc" in str(error):
+                raise OutOfMemoryError(f"{model}: not enough memory to load it") from error
             raise ModelError(f"not a readable ONNX model ({_line(error)})") from error
         self.device = device
         self.compute_dtype = precision

@@ -6,6 +6,7 @@ from typing import Any
 
 import openvino as ov
 from numpy.typing import NDArray
+from openvino.frontend import FrontEndManager
 
 from sr_runtime.backends.foreign import declared_limits, probe_info
 from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError
@@ -39,13 +40,17 @@ class OpenVINOBackend:
     def __init__(self, model: Path, *, device: str, precision: str) -> None:
         core = ov.Core()
         try:
-            network = core.read_model(model)
+            # By name: left to choose, OpenVINO tries other formats, which complain on stderr.
+            frontend = FrontEndManager().load_by_framework("onnx")
+            network = frontend.convert(frontend.load(str(model)))
             compiled = core.compile_model(
                 network,
                 "CPU",
                 {"INFERENCE_PRECISION_HINT": HINTS[precision], "PERFORMANCE_HINT": "LATENCY"},
             )
-        except RuntimeError as error:
+        except Exception as error:  # the types that OpenVINO raises share no other base
+            if _is_memory(error):
+                raise OutOfMemoryError(f"{model}: not enough memory to load it") from error
             raise ModelError(f"not a readable ONNX model ({_line(error)})") from error
         self.device = device
         self.compute_dtype = precision
@@ -53,7 +58,8 @@ class OpenVINOBackend:
             raise ModelError(
                 f"no super-resolution model: it has {len(network.inputs)} inputs, expected 1"
             )
-        self._requests = deque(compiled.create_infer_request() for _ in range(DEPTH))
+        self._new_request = compiled.create_infer_request
+        self._idle = deque(self._new_request() for _ in range(DEPTH))
         self._dtype = network.input(0).element_type.to_dtype()
         shape = [
             None if side.is_dynamic else side.get_length()
@@ -72,21 +78,21 @@ class OpenVINOBackend:
         self.limits = declared_limits(shape, self._io, depth=DEPTH, shape_cost=SHAPE_COST)
 
     def submit(self, batch: NDArray[Any]) -> "_Handle":
-        return _Handle(self._requests, batch.astype(self._dtype, copy=False), self._io)
+        return _Handle(self, batch.astype(self._dtype, copy=False))
 
     def close(self) -> None:
-        self._requests.clear()
+        self._idle.clear()
+        del self._new_request
 
 
 class _Handle:
     """A started infer request; goes back to the idle ones with its result."""
 
-    def __init__(self, idle: deque[ov.InferRequest], batch: NDArray[Any], io: IO) -> None:
-        self._idle = idle
-        self._request = idle.popleft()
+    def __init__(self, backend: OpenVINOBackend, batch: NDArray[Any]) -> None:
+        self._backend = backend
+        self._request = backend._idle.popleft()
         # share_inputs: OpenVINO reads the array itself, so it must live as long as the handle.
         self._batch = batch
-        self._io = io
         self._refused: Exception | None = None
         try:
             self._request.start_async([batch], share_inputs=True)
@@ -99,14 +105,21 @@ class _Handle:
                 raise self._refused
             self._request.wait()
         except (RuntimeError, MemoryError) as error:
-            if isinstance(error, MemoryError) or "alloc" in str(error):
+            # What failed may be left half prepared: it is not to be used again.
+            self._request = self._backend._new_request()
+            if _is_memory(error):
                 raise OutOfMemoryError(
                     f"openvino: not enough memory for a tile ({_line(error)})"
                 ) from error
             raise BackendError(f"openvino could not run the model ({_line(error)})") from error
         finally:
-            self._idle.append(self._request)
-        return picture_of([tensor.data for tensor in self._request.output_tensors], self._io)
+            self._backend._idle.append(self._request)
+        outputs = [tensor.data for tensor in self._request.output_tensors]
+        return picture_of(outputs, self._backend._io)
+
+
+def _is_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or "alloc" in str(error)
 
 
 def _line(error: Exception) -> str:

@@ -39,7 +39,9 @@ def descriptive_exif(image: Image.Image) -> Image.Exif:
     try:
         exif = image.getexif()
         for tag in DESCRIPTIVE & set(exif):
-            kept[tag] = exif[tag]
+            value = exif[tag]
+            # Pillow reads text as Latin-1, whatever it is, and would write it as ASCII.
+            kept[tag] = value.encode("latin-1") if isinstance(value, str) else value
         for directory in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
             # An offset into the old file: nothing reads what it points to.
             tags = {t: v for t, v in exif.get_ifd(directory).items() if t != ExifTags.IFD.Interop}

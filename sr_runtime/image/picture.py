@@ -45,6 +45,12 @@ def from_pil(image: Image.Image) -> Picture:
     """
     if bits_per_channel(image) > 8 and not image.mode.startswith(("I", "F")):
         raise ImageError("Pillow cuts this 16-bit image to 8 bits: let sr_runtime read its file")
+    if 0 in image.size:
+        raise ImageError(f"an image of {image.width}×{image.height} has no pixels")
+    try:
+        image.load()
+    except (OSError, ValueError) as error:
+        raise ImageError(f"the image cannot be read ({error})") from error
     frame, icc_profile = pixels_of(image)
     exif = descriptive_exif(image)
     return Picture(

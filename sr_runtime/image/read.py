@@ -47,6 +47,8 @@ TURNS: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
     8: lambda a: np.rot90(a),
 }
 
+SIDEWAYS = (5, 6, 7, 8)
+
 
 def read(path: str | os.PathLike[str], *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:
     """Read an image file, upright; an animation as the frames that a viewer shows.
@@ -111,14 +113,18 @@ def _decode(file: BinaryIO, max_pixels: int) -> Picture:
         frames = [frame]
 
     exif = descriptive_exif(image)
-    turn = TURNS.get(exif.pop(ExifTags.Base.Orientation, 1), TURNS[1])
+    orientation = exif.pop(ExifTags.Base.Orientation, 1)
+    turn = TURNS.get(orientation, TURNS[1])
+    dpi = dpi_of(image)
+    if dpi is not None and orientation in SIDEWAYS:
+        dpi = dpi[::-1]
     return Picture(
         frames=tuple(np.ascontiguousarray(turn(frame)) for frame in frames),
         durations=durations,
         loop=_play_count(image) if durations else None,
         icc_profile=profile,
         exif=exif.tobytes() if exif else None,
-        dpi=dpi_of(image),
+        dpi=dpi,
     )
 
 

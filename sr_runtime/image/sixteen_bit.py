@@ -56,7 +56,13 @@ def write_png(
     for name, value in (("icc-profile-data", icc_profile), ("exif-data", exif)):
         if value is not None:
             image.set_type(vips.GValue.blob_type, name, value)
-    try:
-        image.pngsave(str(path), compression=compression)
-    except vips.Error as error:
-        raise OSError(" ".join(error.detail.split())) from error
+    # libvips makes up EXIF where there is none, unless it is told what to keep.
+    keep = "icc" if exif is None else "all"
+    content: bytes = image.pngsave_buffer(compression=compression, keep=keep)
+    path.write_bytes(content if dpi is not None else _without_resolution(content))
+
+
+def _without_resolution(png: bytes) -> bytes:
+    """Without the chunk pHYs: libvips states a pixel per mm where the resolution is not known."""
+    start = png.index(b"pHYs") - 4  # the length of its 9 bytes comes first, and a checksum last
+    return png[:start] + png[start + 21 :]

@@ -106,6 +106,13 @@ def test_anyone_elses_fixed_size_model_runs_on_any_image(backend, shape, tmp_pat
 
 
 @both
+def test_tta_is_refused_where_a_turned_tile_does_not_fit(backend, tmp_path) -> None:
+    model = foreign(tmp_path / "m.onnx", doubling(), [1, 3, 24, 32])
+    with pytest.raises(ArgumentError, match="tta turns tiles"):
+        sr_runtime.load(model, backend=backend, tta=True)
+
+
+@both
 def test_a_model_with_half_inputs_and_a_gray_model_run(backend, tmp_path) -> None:
     half = foreign(tmp_path / "h.onnx", doubling(), ["n", 3, "h", "w"], TensorProto.FLOAT16)
     gray = foreign(tmp_path / "g.onnx", doubling(1), ["n", 1, "h", "w"])

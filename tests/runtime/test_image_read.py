@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from sr_runtime.errors import ImageError
-from sr_runtime.image import read
+from sr_runtime.image import from_pil, read, write
 
 RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 256, (6, 5, 3), np.uint8)
@@ -211,3 +211,35 @@ def test_non_ascii_paths_work(tmp_path: Path) -> None:
     path = saved(tmp_path / "žluťoučký 画像[1].png", Image.fromarray(RGB))
 
     np.testing.assert_array_equal(read(path).frames[0], RGB)
+
+
+def test_sideways_photos_have_their_resolution_turned_too(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (8, 4)).save(tmp_path / "scan.png", exif=exif, dpi=(72, 144))
+    picture = read(tmp_path / "scan.png")
+    assert picture.frames[0].shape == (8, 4, 3)
+    assert picture.dpi == pytest.approx((144, 72), abs=0.1)
+
+
+def test_text_in_exif_keeps_its_bytes(tmp_path: Path) -> None:
+    text = "© Jürgen 日本".encode()
+    exif = Image.Exif()
+    exif[0x8298] = text
+    Image.new("RGB", (8, 4)).save(tmp_path / "photo.jpg", exif=exif)
+    write(read(tmp_path / "photo.jpg"), tmp_path / "copy.jpg")
+    assert text in (tmp_path / "copy.jpg").read_bytes()
+
+
+@pytest.mark.parametrize("image", [Image.new("RGB", (0, 5)), Image.new("L", (3, 0))])
+def test_a_pillow_image_without_pixels_is_refused(image: Image.Image) -> None:
+    with pytest.raises(ImageError, match="no pixels"):
+        from_pil(image)
+
+
+def test_a_pillow_image_of_a_cut_file_is_refused(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "photo.jpg")
+    (tmp_path / "cut.jpg").write_bytes((tmp_path / "photo.jpg").read_bytes()[:2000])
+    with Image.open(tmp_path / "cut.jpg") as image, pytest.raises(ImageError, match="truncated"):
+        from_pil(image)

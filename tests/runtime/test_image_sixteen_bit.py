@@ -209,3 +209,12 @@ def test_importing_the_module_does_not_load_vips() -> None:
     code = "import sys, sr_runtime.image; sys.exit('pyvips' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_16_bit_png_states_only_what_is_known(tmp_path: Path) -> None:
+    pixels = np.full((4, 5, 3), 1234, np.uint16)
+    write(Picture(frames=(pixels,)), tmp_path / "deep.png")
+    with Image.open(tmp_path / "deep.png") as image:
+        image.load()
+        assert image.info == {}
+    np.testing.assert_array_equal(read(tmp_path / "deep.png").frames[0], pixels)

@@ -1,5 +1,6 @@
 """What is read, where results go, and that no input and no other result is ever replaced."""
 
+import os
 from pathlib import Path
 
 import PIL.Image
@@ -100,6 +101,22 @@ def test_names_that_differ_in_case_alone_are_told_apart(tmp_path: Path) -> None:
     photos = [picture(tmp_path / "p/Photo.jpg"), picture(tmp_path / "q/photo.png")]
     jobs = plan_jobs(photos, tmp_path / "out", label="x4", format=None)
     assert [job.target.name for job in jobs] == ["Photo.jpg.png", "photo.png.png"]
+
+
+def test_results_may_go_into_the_folder_above(tmp_path: Path) -> None:
+    picture(tmp_path / "all/raw/a.jpg")
+    assert targets([tmp_path / "all/raw"], tmp_path / "all") == {"raw/a.jpg": "a.png"}
+
+
+def test_without_an_output_names_that_would_meet_keep_their_label(tmp_path: Path) -> None:
+    photos = [picture(tmp_path / name) for name in ("a.jpg", "a.png")]
+    assert targets(photos, None) == {"a.jpg": "a.jpg_x4.png", "a.png": "a.png_x4.png"}
+
+
+def test_a_pipe_in_a_folder_is_not_waited_for(tmp_path: Path) -> None:
+    picture(tmp_path / "in/a.jpg")
+    os.mkfifo(tmp_path / "in/b.jpg")
+    assert targets([tmp_path / "in"], tmp_path / "out") == {"in/a.jpg": "out/a.png"}
 
 
 def test_a_slash_at_the_end_means_a_folder(tmp_path: Path) -> None:
