@@ -4,7 +4,7 @@ from typing import Any
 
 from PIL import ExifTags, Image
 
-__all__ = ["descriptive_exif", "exif_with_size"]
+__all__ = ["descriptive_exif", "exif_with_size", "unchanged"]
 
 ORIENTATION = ExifTags.Base.Orientation
 
@@ -39,9 +39,7 @@ def descriptive_exif(image: Image.Image) -> Image.Exif:
     try:
         exif = image.getexif()
         for tag in DESCRIPTIVE & set(exif):
-            value = exif[tag]
-            # Pillow reads text as Latin-1, whatever it is, and would write it as ASCII.
-            kept[tag] = value.encode("latin-1") if isinstance(value, str) else value
+            kept[tag] = unchanged(exif[tag])
         for directory in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
             # An offset into the old file: nothing reads what it points to.
             tags = {t: v for t, v in exif.get_ifd(directory).items() if t != ExifTags.IFD.Interop}
@@ -53,10 +51,17 @@ def descriptive_exif(image: Image.Image) -> Image.Exif:
     return kept
 
 
+def unchanged(value: Any) -> Any:
+    """A value to be written as it was read: Pillow reads text as Latin-1, but writes ASCII."""
+    return value.encode("latin-1", "replace") if isinstance(value, str) else value
+
+
 def exif_with_size(exif: bytes, *, width: int, height: int) -> bytes:
     """`exif` with the pixel dimensions it states, if it does, replaced by the given ones."""
     tags = Image.Exif()
     tags.load(exif)
+    for tag in set(tags) & DESCRIPTIVE:
+        tags[tag] = unchanged(tags[tag])
     camera: dict[int, Any] = tags.get_ifd(ExifTags.IFD.Exif)
     if ExifTags.Base.ExifImageWidth in camera:
         camera[ExifTags.Base.ExifImageWidth] = width

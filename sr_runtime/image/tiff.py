@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
+from sr_runtime.image.exif import unchanged
+
 __all__ = ["LARGEST_TIFF", "write_tiff"]
 
 LARGEST_TIFF = 2**32 - 2**24
@@ -68,7 +70,7 @@ def _add_exif(tags: ImageFileDirectory_v2, exif: bytes) -> None:
     stored.load(exif)
     for tag in stored:
         is_directory = tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
-        tags[tag] = stored.get_ifd(tag) if is_directory else stored[tag]
+        tags[tag] = stored.get_ifd(tag) if is_directory else unchanged(stored[tag])
 
 
 def _pack(strip: NDArray[Any]) -> bytes:

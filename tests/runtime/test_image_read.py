@@ -222,13 +222,14 @@ def test_sideways_photos_have_their_resolution_turned_too(tmp_path: Path) -> Non
     assert picture.dpi == pytest.approx((144, 72), abs=0.1)
 
 
-def test_text_in_exif_keeps_its_bytes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", ["jpg", "tiff", "webp"])
+def test_text_in_exif_keeps_its_bytes(suffix: str, tmp_path: Path) -> None:
     text = "© Jürgen 日本".encode()
     exif = Image.Exif()
     exif[0x8298] = text
     Image.new("RGB", (8, 4)).save(tmp_path / "photo.jpg", exif=exif)
-    write(read(tmp_path / "photo.jpg"), tmp_path / "copy.jpg")
-    assert text in (tmp_path / "copy.jpg").read_bytes()
+    write(read(tmp_path / "photo.jpg"), tmp_path / f"copy.{suffix}")
+    assert text in (tmp_path / f"copy.{suffix}").read_bytes()
 
 
 @pytest.mark.parametrize("image", [Image.new("RGB", (0, 5)), Image.new("L", (3, 0))])
