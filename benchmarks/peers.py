@@ -19,7 +19,7 @@ def torch_tile_loop(
     """
     scale = generator.scale_factor
     height, width, channels = image.shape
-    tensor = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
+    tensor = torch.tensor(image).permute(2, 0, 1)[None].float() / 255
     result = torch.empty(1, channels, height * scale, width * scale)
     for top in range(0, height, tile):
         for left in range(0, width, tile):
