@@ -85,7 +85,7 @@ def run_jobs(
             with noting_failure_of(job):
                 picture = future.result()
                 _make_folder(job)
-                upscaler.check_target(picture, job.target, size=size, quality=quality)
+                upscaler.check_result(picture, job.target, size=size, quality=quality)
                 result = upscaler.upscale_picture(picture, size=size, progress=bar.tiles)
                 if writing is not None:
                     writing.result()

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sr_runtime import backends, image
+from sr_runtime.atomic import check_target
 from sr_runtime.backends import Backend
 from sr_runtime.errors import ArgumentError, BackendError, OutOfMemoryError, SRError
 from sr_runtime.frame import check_frame, color_planes, network_runs, upscale_frame
@@ -192,13 +193,15 @@ class Upscaler:
 
         Raises:
             ImageError: The source cannot be read, or the target cannot be written.
+            ArgumentError: The target is the source, which is never overwritten.
         """
+        check_target(Path(target), inputs=[Path(source)])
         picture = image.read(source, max_pixels=max_pixels)
-        self.check_target(picture, target, size=size, quality=quality)
+        self.check_result(picture, target, size=size, quality=quality)
         result = self.upscale_picture(picture, size=size, progress=progress)
         image.write(result, target, quality=quality)
 
-    def check_target(
+    def check_result(
         self,
         picture: Picture,
         target: str | os.PathLike[str],
@@ -206,7 +209,7 @@ class Upscaler:
         size: OutputSize = MODEL_SIZE,
         quality: int | None = None,
     ) -> None:
-        """Raise ImageError for a target that could not be written once the work is done."""
+        """Raise ImageError for a result that `target` could not hold, before the work is done."""
         frame = picture.frames[0]
         height, width = size.target(frame.shape[0], frame.shape[1], self.info.scale)
         image.check_writable(

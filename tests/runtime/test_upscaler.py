@@ -272,3 +272,16 @@ def test_closing_releases_the_backend_once_and_ends_its_use() -> None:
     assert not network.closed
     with pytest.raises(ArgumentError, match="closed"):
         upscaler.upscale(photo(8, 8))
+
+
+def test_a_file_is_never_upscaled_onto_itself(tmp_path) -> None:
+    path = tmp_path / "photo.png"
+    PIL.Image.fromarray(photo(8, 8)).save(path)
+    before = path.read_bytes()
+    upscaler = Upscaler(KnownNetwork(radius=1))
+    with pytest.raises(ArgumentError, match="never overwritten"):
+        upscaler.upscale_file(path, path)
+    assert path.read_bytes() == before
+    upscaler.upscale_file(path, tmp_path / "large.png")
+    with PIL.Image.open(tmp_path / "large.png") as large:
+        assert large.size == (16, 16)
