@@ -34,7 +34,7 @@ def test_the_wheel_upscales_a_picture_in_an_empty_environment(tmp_path: Path, ti
     target = tmp_path / "large.png"
     run(scripts / "sr-upscale", "upscale", photo, "-m", tiny_onnx(), "-o", target)
     with PIL.Image.open(target) as large:
-        assert large.size == (768, 768)
+        assert large.size == (1024, 1024)
 
     packages = run(scripts / "python", "-m", "pip", "list", "--format=freeze").lower()
     assert "torch" not in packages
