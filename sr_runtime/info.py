@@ -53,24 +53,25 @@ def model_text(model: Path, upscaler: Upscaler) -> str:
 
 
 def _memory_text(backend: Backend, height: int, width: int) -> str:
-    """Peak memory of one tile, by how the process grows from a small tile to a larger one."""
+    """Peak memory of one tile, by how the process grows from one tile to a larger one."""
     if sys.platform == "win32":
         return "not measured on Windows"
     if backend.limits.max_tile is not None:
         before = _peak_memory()
         _infer(backend, height, width)
-        return _gigabytes(_peak_memory() - before, "measured")
-    small, large = 64 * backend.info.multiple_of, 192 * backend.info.multiple_of
-    _infer(backend, small, small)
-    before = _peak_memory()
-    _infer(backend, large, large)
-    per_pixel = (_peak_memory() - before) / (large**2 - small**2)
-    return _gigabytes(per_pixel * height * width, f"measured up to {large}×{large}")
-
-
-def _gigabytes(size: float, how: str) -> str:
-    # A process that was larger before does not grow.
-    return f"{size / 1e9:.1f} GB ({how})" if size > 0 else "less than this process had already"
+        return f"{(_peak_memory() - before) / 1e9:.2f} GB (measured)"
+    smaller: tuple[int, int] | None = None
+    for factor in (64, 128, 256, 512, 1024):
+        side, before = factor * backend.info.multiple_of, _peak_memory()
+        _infer(backend, side, side)
+        peak = _peak_memory()
+        # Loading took memory too: only from where a tile needs more does the process grow.
+        if peak > before:
+            if smaller is not None:
+                per_pixel = (peak - smaller[1]) / (side**2 - smaller[0] ** 2)
+                return f"{per_pixel * height * width / 1e9:.2f} GB (measured up to {side}×{side})"
+            smaller = side, peak
+    return "less than loading takes"
 
 
 def _infer(backend: Backend, height: int, width: int) -> None:

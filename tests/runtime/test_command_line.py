@@ -154,8 +154,9 @@ def test_a_folder_without_permission_is_named(photo, model, capsys) -> None:
     assert "locked" in capsys.readouterr().err
 
 
-def test_info_prints_the_facts_and_the_engines(model) -> None:
-    # In a process of its own, whose memory can be seen to grow.
+def test_info_prints_the_facts_and_the_engines(tiny_onnx) -> None:
+    # Wide enough, and in a process of its own, so that memory is seen to grow.
+    model = str(tiny_onnx(rrdb_channels=64, growth_channels=32))
     command = [sys.executable, "-m", "sr_runtime", "info", model]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     for word in ("openvino", "onnxruntime", "RRDBNet", "halo", "weights_sha256", "GB (measured"):
