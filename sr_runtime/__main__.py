@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import get_args
 
 import PIL.Image
 
@@ -12,12 +13,10 @@ import sr_runtime
 from sr_runtime.backends import BACKENDS
 from sr_runtime.batch import run_jobs
 from sr_runtime.console import exit_code
-from sr_runtime.image import DEFAULT_MAX_PIXELS
+from sr_runtime.image import DEFAULT_MAX_PIXELS, Format
 from sr_runtime.info import backends_text, model_text
 from sr_runtime.jobs import plan_jobs
 from sr_runtime.output_size import OutputSize
-
-FORMATS = ("png", "jpg", "webp", "tiff", "gif")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -132,7 +131,9 @@ def _parser() -> argparse.ArgumentParser:
     size.add_argument("--width", type=int, metavar="W", help="width of the result in pixels")
     size.add_argument("--height", type=int, metavar="H", help="height of the result in pixels")
     upscale.add_argument(
-        "--format", choices=FORMATS, help="format of results that are not named by -o (png)"
+        "--format",
+        choices=get_args(Format),
+        help="format of results that are not named by -o (png)",
     )
     upscale.add_argument("--quality", type=int, metavar="Q", help="1 to 100, of jpg and webp (95)")
     upscale.add_argument(

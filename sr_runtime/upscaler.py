@@ -1,4 +1,4 @@
-"""load() and Upscaler: image → tiles → image. The only place that decides precision and halo."""
+"""load() and Upscaler: image → tiles → image. What is asked for becomes what is done here."""
 
 import os
 import threading
@@ -22,14 +22,10 @@ from sr_runtime.output_size import OutputSize
 from sr_runtime.progress import Progress, TileCount
 from sr_runtime.tensor import check_image
 from sr_runtime.tile_loop import upscale_tiles
+from sr_runtime.tile_size import chosen_halo, largest_tile
 from sr_runtime.tiling import TilePlan, plan_tiles
 
 __all__ = ["Upscaler", "load"]
-
-# Larger tiles recompute less halo and take more memory: with a 23-block RRDBNet about 2 GB, either.
-AUTO_TILE = {"bf16": 512, "fp32": 384}
-
-LARGEST_TILE = 1 << 16
 
 MODEL_SIZE = OutputSize()
 
@@ -103,8 +99,8 @@ class Upscaler:
         """Take over an open backend; `load` has the arguments."""
         self.backend = backend
         self.info: ModelInfo = backend.info
-        self.halo = _halo(self.info, halo)
-        self.max_tile = _max_tile(backend, tile, self.halo)
+        self.halo = chosen_halo(self.info, halo)
+        self.max_tile = largest_tile(backend, tile, self.halo)
         self.tta = tta
         limits = backend.limits
         if tta and (limits.min_tile, limits.max_tile) != (
@@ -259,7 +255,7 @@ class Upscaler:
         """Halve the largest tile; raise `error` if it could not hold its halo then."""
         before, smaller = self.max_tile, max(plan.shape) // 2
         try:
-            self.max_tile = _max_tile(self.backend, smaller, self.halo)
+            self.max_tile = largest_tile(self.backend, smaller, self.halo)
             self.plan(*plan.padded)
         except ArgumentError:
             self.max_tile = before
@@ -269,35 +265,3 @@ class Upscaler:
             RuntimeWarning,
             stacklevel=2,
         )
-
-
-def _halo(info: ModelInfo, halo: object) -> int:
-    if halo == "auto":
-        return info.halo
-    if halo == "exact":
-        if info.receptive_radius is None:
-            raise ArgumentError(
-                "halo exact needs the model's receptive radius, which this file does not state: "
-                "export it with `python -m sr_export onnx`, or give the halo as a number"
-            )
-        return info.receptive_radius
-    if isinstance(halo, int) and halo >= 0:
-        return halo
-    raise ArgumentError(f"halo {halo!r} is none of auto, exact, or a number from 0 up")
-
-
-def _max_tile(backend: Backend, tile: object, halo: int) -> tuple[int, int]:
-    limits = backend.limits
-    least = max(limits.min_tile)
-    if tile == "auto":
-        usual = AUTO_TILE[backend.compute_dtype]
-        side = max(usual, 2 * halo + usual // 2, least)
-    elif isinstance(tile, int) and least <= tile <= LARGEST_TILE:
-        side = tile
-    else:
-        raise ArgumentError(
-            f"tile {tile!r} is neither auto nor a number from {least}, the smallest that this "
-            f"model takes, to {LARGEST_TILE}"
-        )
-    most = limits.max_tile or (side, side)
-    return min(side, most[0]), min(side, most[1])
