@@ -13,8 +13,8 @@ __all__ = [
     "Augmentation",
     "Config",
     "ContentLoss",
-    "Discriminator",
-    "Generator",
+    "DiscriminatorConfig",
+    "GeneratorConfig",
     "PerceptualLoss",
     "Pretraining",
     "Stage",
@@ -81,7 +81,7 @@ class Training:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Generator:
+class GeneratorConfig:
     """The RRDBNet to be trained. With `init` the checkpoint's architecture is taken instead."""
 
     rrdb_channels: int = 64
@@ -101,7 +101,7 @@ class Generator:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Discriminator:
+class DiscriminatorConfig:
     """The network that tells HR from SR in stage 2."""
 
     type: Literal["vgg", "unet"] = "vgg"
@@ -248,8 +248,8 @@ class Config:
     """weights/interpolated is (1 − α)·PSNR + α·GAN."""
     pretraining: Pretraining = field(default_factory=Pretraining)
     training: Training = field(default_factory=Training)
-    generator: Generator = field(default_factory=Generator)
-    discriminator: Discriminator = field(default_factory=Discriminator)
+    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
     content_loss: ContentLoss = field(default_factory=ContentLoss)
     perceptual_loss: PerceptualLoss = field(default_factory=PerceptualLoss)
     adversarial_loss: AdversarialLoss = field(default_factory=AdversarialLoss)
