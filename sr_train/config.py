@@ -107,7 +107,7 @@ class DiscriminatorConfig:
     type: Literal["vgg", "unet"] = "vgg"
     """SRGAN's VGG style, one logit an image; or a U-Net with spectral norm, one logit a pixel."""
     vgg_blk_ch: tuple[int, ...] = (64, 64, 128, 128, 256, 256, 512, 512)
-    """Output channels of the VGG style's convolutions; the second of two equal ones has stride 2."""
+    """Channels of the VGG style's convolutions; the second of two equal ones has stride 2."""
     fc_features: tuple[int, ...] = (100,)
     """Widths of its hidden fully connected layers."""
     batch_norm: bool = True
