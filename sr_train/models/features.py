@@ -1,0 +1,153 @@
+"""Networks trained to classify ImageNet, cut off where their features serve as a distance.
+
+Their state dicts have the key names of torchvision's `features`: "0.weight", "3.squeeze.weight", …
+"""
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from sr_runtime.errors import ArgumentError
+
+__all__ = ["FeatureNetwork", "build_features"]
+
+# Of ImageNet's images, R, G and B in [0, 1], as torchvision's networks were trained.
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+
+# Convolutions in each block of Simonyan and Zisserman's networks, 2015 (arXiv:1409.1556), table 1.
+VGG_BLOCKS = {
+    "vgg11": (1, 1, 2, 2, 2),
+    "vgg13": (2, 2, 2, 2, 2),
+    "vgg16": (2, 2, 3, 3, 3),
+    "vgg19": (2, 2, 4, 4, 4),
+}
+VGG_WIDTHS = (64, 128, 256, 512, 512)
+
+
+class FeatureNetwork(nn.Sequential):
+    """A frozen network that returns what some of its layers make of an image.
+
+    `tapped` gives the names of these layers by their index. Images must be `least_size` pixels high
+    and wide, or more. With `normalize_input` they are normalised by ImageNet's statistics first.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        layers: Iterable[nn.Module],
+        tapped: Mapping[int, str],
+        *,
+        least_size: int,
+        normalize_input: bool,
+    ) -> None:
+        super().__init__(*layers)
+        self.tapped = tapped
+        self.least_size = least_size
+        self.normalize_input = normalize_input
+        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
+        self.requires_grad_(False).eval()
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """`(N, 3 or 1, H, W)` in [0, 1] to `(N, C, H', W')` of every layer asked for, by name.
+
+        A gray image counts as R = G = B. Raises ArgumentError for one that is too small.
+        """
+        if min(image.shape[2:]) < self.least_size:
+            raise ArgumentError(
+                f"an image of {image.shape[2]}×{image.shape[3]} pixels has no {self._deepest}: "
+                f"take {self.least_size}×{self.least_size} or more, or a layer less deep"
+            )
+        x = image.expand(-1, 3, -1, -1)
+        if self.normalize_input:
+            x = (x - self.mean) / self.std
+        features = {}
+        for index, layer in enumerate(self):
+            x = layer(x)
+            if index in self.tapped:
+                features[self.tapped[index]] = x
+        return features
+
+    @property
+    def _deepest(self) -> str:
+        return self.tapped[len(self) - 1]
+
+
+def build_features(
+    vgg_type: str, layers: Iterable[str], *, normalize_input: bool = True
+) -> FeatureNetwork:
+    """The network up to the deepest of `layers`, with fresh weights.
+
+    VGG's are `conv{block}_{k}`, before activation. SqueezeNet's are `fire2` to `fire9`, as in its
+    paper, and `relu1`, all after activation. Raises ArgumentError for another network or layer.
+    """
+    if vgg_type in VGG_BLOCKS:
+        modules, names = _vgg(VGG_BLOCKS[vgg_type])
+    elif vgg_type == "squeezenet1_1":
+        modules, names = _squeezenet()
+    else:
+        raise ArgumentError(
+            f"{vgg_type!r} is no feature network: take one of {(*VGG_BLOCKS, 'squeezenet1_1')}"
+        )
+    layers = set(layers)
+    if unknown := sorted(layers - set(names.values())):
+        raise ArgumentError(
+            f"{vgg_type} has no layer {unknown[0]!r}: it has {', '.join(names.values())}"
+        )
+    if not layers:
+        raise ArgumentError(f"no layer of {vgg_type} is asked for: name at least one")
+    tapped = {index: name for index, name in names.items() if name in layers}
+    modules = modules[: max(tapped) + 1]
+    pools = sum(isinstance(module, nn.MaxPool2d) for module in modules)
+    # A pool of VGG halves and rounds down. Those of SqueezeNet round up, after a convolution 3 wide
+    # of stride 2 that has no padding.
+    least = 2**pools if vgg_type in VGG_BLOCKS else 2 * 2**pools + 1
+    return FeatureNetwork(modules, tapped, least_size=least, normalize_input=normalize_input)
+
+
+def _vgg(blocks: Iterable[int]) -> tuple[list[nn.Module], dict[int, str]]:
+    """All modules of torchvision's `features`, and the names of its convolutions by index."""
+    modules: list[nn.Module] = []
+    names = {}
+    inputs = 3
+    for block, (convolutions, width) in enumerate(zip(blocks, VGG_WIDTHS, strict=True), start=1):
+        for k in range(1, convolutions + 1):
+            names[len(modules)] = f"conv{block}_{k}"
+            # Not in place, which would change the features before activation.
+            modules += [nn.Conv2d(inputs, width, kernel_size=3, padding=1), nn.ReLU()]
+            inputs = width
+        modules.append(nn.MaxPool2d(2))
+    return modules, names
+
+
+def _squeezenet() -> tuple[list[nn.Module], dict[int, str]]:
+    """SqueezeNet 1.1 of Iandola et al., 2016 (arXiv:1602.07360), likewise."""
+    modules = [nn.Conv2d(3, 64, kernel_size=3, stride=2), nn.ReLU(), _pool()]
+    modules += [Fire(64, 16, 64), Fire(128, 16, 64), _pool()]
+    modules += [Fire(128, 32, 128), Fire(256, 32, 128), _pool()]
+    modules += [Fire(256, 48, 192), Fire(384, 48, 192), Fire(384, 64, 256), Fire(512, 64, 256)]
+    fires = [index for index, module in enumerate(modules) if isinstance(module, Fire)]
+    names = {index: f"fire{number}" for number, index in enumerate(fires, start=2)}
+    return modules, {1: "relu1", **names}
+
+
+def _pool() -> nn.Module:
+    return nn.MaxPool2d(kernel_size=3, stride=2, ceil_mode=True)
+
+
+class Fire(nn.Module):
+    """1×1 convolutions to few channels, then 1×1 and 3×3 ones side by side to `expanded` each."""
+
+    def __init__(self, inputs: int, squeezed: int, expanded: int) -> None:
+        super().__init__()
+        self.squeeze = nn.Conv2d(inputs, squeezed, kernel_size=1)
+        self.expand1x1 = nn.Conv2d(squeezed, expanded, kernel_size=1)
+        self.expand3x3 = nn.Conv2d(squeezed, expanded, kernel_size=3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.squeeze(x).relu()
+        return torch.cat((self.expand1x1(x), self.expand3x3(x)), dim=1).relu()

@@ -1,0 +1,178 @@
+"""Weights trained elsewhere, for perceptual losses and LPIPS: where they are, and reading them."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from sr_runtime.atomic import atomic_path
+from sr_runtime.errors import ArgumentError, ModelError
+from sr_train.config import PerceptualLoss
+from sr_train.download import download
+from sr_train.models.features import FeatureNetwork, build_features
+from sr_train.tensor_file import read_tensor_file
+
+__all__ = [
+    "WEIGHTS",
+    "load_features",
+    "load_tensors",
+    "prepare_weights",
+    "read_weights",
+    "weights_file",
+]
+
+TORCHVISION = "https://download.pytorch.org/models/"
+LPIPS_V01 = (
+    "https://raw.githubusercontent.com/richzhang/PerceptualSimilarity/master/lpips/weights/v0.1/"
+)
+
+
+@dataclass(frozen=True)
+class OfficialWeights:
+    """A file of weights on its authors' server."""
+
+    url: str
+    digests: Mapping[str, str]
+    """Its sha256, or the beginning of it, under each name that it goes by; it is downloaded as the
+    first. A variant without the classifier, much smaller, has a digest of its own."""
+
+    @property
+    def name(self) -> str:
+        return next(iter(self.digests))
+
+
+def _torchvision(name: str, sha256: str, *, features: str | None = None) -> OfficialWeights:
+    file = f"{name}-{sha256}.pth"  # torchvision's names carry the beginning of the digest
+    variant = {} if features is None else {f"{name}_features.pth": features}
+    return OfficialWeights(TORCHVISION + file, {file: sha256, **variant})
+
+
+LPIPS_SHA256 = "4a5350f23600cb79923ce65bb07cbf57dca461329894153e05a1346bd531cf76"
+SQUEEZENET_FEATURES = "435cedb387e95bc8291893f61a3a64f0345b8c23a05139aceef43947efb3d52d"
+
+WEIGHTS: Mapping[str, OfficialWeights] = {
+    "vgg11": _torchvision("vgg11", "8a719046"),
+    "vgg13": _torchvision("vgg13", "19584684"),
+    "vgg16": _torchvision("vgg16", "397923af"),
+    "vgg19": _torchvision("vgg19", "dcbb9e9d"),
+    "squeezenet1_1": _torchvision("squeezenet1_1", "b8a52dc0", features=SQUEEZENET_FEATURES),
+    "lpips_squeeze": OfficialWeights(
+        LPIPS_V01 + "squeeze.pth",
+        dict.fromkeys(("lpips_squeeze_linear.pth", "squeeze.pth"), LPIPS_SHA256),
+    ),
+}
+
+
+def weights_file(name: str, *, given: str | None, root: Path) -> Path:
+    """The file of WEIGHTS `name`.
+
+    That is `given`; or one already in ROOT/weights or in the folder of test data, $SR_DATA/weights
+    (../shared/data where SR_DATA isn't set); or the official one, which is downloaded to
+    ROOT/weights. Raises ArgumentError, saying which file to put where, if there is none.
+    """
+    if given is not None:
+        if not Path(given).is_file():
+            raise ArgumentError(f"{given}: there is no such file of {name} weights")
+        return Path(given)
+    for folder in (root, Path(os.environ.get("SR_DATA", "../shared/data"))):
+        if found := _find(name, folder / "weights"):
+            return found
+    return _downloaded(name, root)
+
+
+def prepare_weights(name: str, *, root: Path, source: Path | None) -> Path:
+    """Put the file of WEIGHTS `name` into ROOT/weights, from the folder `source` or by download.
+
+    Its digest is checked. Raises ArgumentError if it differs, or if `source` lacks the file.
+    """
+    if source is None:
+        path = _find(name, root / "weights") or _downloaded(name, root)
+        _check_digest(name, path)
+        return path
+    found = _find(name, source) or _find(name, source / "weights")
+    if found is None:
+        raise ArgumentError(
+            f"{source} holds no weights of {name}: expected {' or '.join(WEIGHTS[name].digests)}"
+        )
+    _check_digest(name, found)
+    target = root / "weights" / found.name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(target) as temporary:
+        shutil.copyfile(found, temporary)
+    return target
+
+
+def load_features(config: PerceptualLoss, root: Path) -> FeatureNetwork:
+    """The network of `config` with its pretrained weights, frozen, on the CPU.
+
+    Raises ArgumentError for a layer that it does not have and for absent weights, and ModelError
+    for a file that holds others.
+    """
+    network = build_features(
+        config.vgg_type, config.layer_weights, normalize_input=config.normalize_input
+    )
+    load_tensors(network, weights_file(config.vgg_type, given=config.weights, root=root))
+    return network
+
+
+def load_tensors(network: FeatureNetwork, path: Path) -> None:
+    """Fill `network` from a file of its tensors by torchvision's names; deeper ones are left out.
+
+    Raises ModelError if some are missing or have another shape.
+    """
+    shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    network.load_state_dict(read_weights(path, shapes))
+
+
+def read_weights(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
+    """The tensors of these names and shapes in a file, with or without the prefix `features.`.
+
+    Raises ModelError if some are missing or have another shape.
+    """
+    try:
+        content, _ = read_tensor_file(path)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
+    tensors = {str(name).removeprefix("features."): tensor for name, tensor in content.items()}
+    for name, shape in shapes.items():
+        if name not in tensors or tuple(tensors[name].shape) != shape:
+            held = f"of shape {tuple(tensors[name].shape)}" if name in tensors else "absent"
+            raise ModelError(
+                f"{path} holds other weights than these: {name!r} should be of shape {shape} and "
+                f"is {held}"
+            )
+    return {name: tensors[name] for name in shapes}
+
+
+def _find(name: str, folder: Path) -> Path | None:
+    paths = (folder / file for file in WEIGHTS[name].digests)
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _downloaded(name: str, root: Path) -> Path:
+    official = WEIGHTS[name]
+    target = root / "weights" / official.name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        download(official.url, target, digest=f"sha256:{official.digests[official.name]}")
+    except ArgumentError as error:
+        raise ArgumentError(
+            f"{error}; {name} weights fetched elsewhere ({official.url}) belong at {target}, or in "
+            f"any FOLDER for `python -m sr_train prepare {name} --from FOLDER --root {root}`"
+        ) from error
+    return target
+
+
+def _check_digest(name: str, path: Path) -> None:
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    expected = WEIGHTS[name].digests[path.name]
+    if not sha256.startswith(expected):
+        raise ArgumentError(
+            f"{path} is not the file of that name: its sha256 begins {sha256[: len(expected)]} and "
+            f"should begin {expected}; remove it and fetch {WEIGHTS[name].url}"
+        )
