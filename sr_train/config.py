@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from sr_train.config_checks import check_config
+
 __all__ = [
     "AdversarialLoss",
     "Augmentation",
@@ -256,3 +258,7 @@ class Config:
     augmentation: Augmentation = field(default_factory=Augmentation)
     validation: Validation = field(default_factory=Validation)
     wandb: Wandb = field(default_factory=Wandb)
+
+    def __post_init__(self) -> None:
+        """Raise ArgumentError for what cannot be."""
+        check_config(self)

@@ -1,0 +1,243 @@
+"""Configurations from presets, files and the command line."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sr_runtime.errors import ArgumentError
+from sr_train.config import Config, PerceptualLoss, Pretraining, Training, Wandb
+from sr_train.config_file import PRESETS, config_text, fit_arguments, read_config, write_config
+
+
+def config(*arguments: str) -> Config:
+    return fit_arguments(arguments).config
+
+
+def sentence(*arguments: str) -> str:
+    """What `fit` with these arguments is refused with."""
+    with pytest.raises(ArgumentError) as refused:
+        fit_arguments(arguments)
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "config.yaml"
+
+
+def test_nothing_said_gives_the_defaults() -> None:
+    assert config() == Config()
+
+
+def test_fields_of_every_kind_are_read_from_the_command_line() -> None:
+    assert config(
+        *("--pretraining.lr", "1e-4"),
+        *("--pretraining.cr_patch_size", "null"),
+        *("--training.train_datasets", "[div2k, bsds500:train+test]"),
+        *("--training.g_sched_steps=[]", "--compile=true", "--stages=pretraining,training"),
+        *("--perceptual_loss.layer_weights", "{conv1_1: 1e-1}"),
+        *("--wandb.project", "mine", "--grad_clip", "1"),
+    ) == Config(
+        pretraining=Pretraining(lr=1e-4, cr_patch_size=None),
+        training=Training(train_datasets=("div2k", "bsds500:train+test"), g_sched_steps=()),
+        compile=True,
+        perceptual_loss=PerceptualLoss(layer_weights={"conv1_1": 0.1}),
+        wandb=Wandb(project="mine"),
+        grad_clip=1.0,
+    )
+
+
+def test_the_file_outdoes_the_preset_and_the_command_line_both(file: Path) -> None:
+    file.write_text("pretraining: {lr: 5e-4, num_epoch: 7}")
+    # The order on the command line changes nothing.
+    read = config("--pretraining.lr", "3e-4", "--config", str(file), "--preset", "128_23_div2k")
+    assert read.pretraining.lr == 3e-4
+    assert read.pretraining.num_epoch == 7
+    assert read.pretraining.sched_step == 175000
+    assert read.generator.num_basic_blocks == 23
+
+
+def test_layer_weights_are_replaced_as_a_whole_and_changed_one_by_one(file: Path) -> None:
+    file.write_text("perceptual_loss: {layer_weights: {conv3_4: 0.5}}")
+    assert read_config(file).perceptual_loss.layer_weights == {"conv3_4": 0.5}
+    more = read_config(file, ["--perceptual_loss.layer_weights.conv5_4", "1"])
+    assert more.perceptual_loss.layer_weights == {"conv3_4": 0.5, "conv5_4": 1.0}
+
+
+def test_json_is_read_as_yaml_is(tmp_path: Path) -> None:
+    content = {"seed": 3, "pretraining": {"cr_patch_size": [64, 64], "lr": 1e-3}}
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(content, indent="\t"))
+    assert read_config(path) == Config(
+        seed=3, pretraining=Pretraining(cr_patch_size=(64, 64), lr=1e-3)
+    )
+
+
+@pytest.mark.parametrize("preset", sorted(path.stem for path in PRESETS.glob("*.yaml")))
+def test_every_preset_is_a_configuration_and_survives_a_file(preset: str, file: Path) -> None:
+    read = config("--preset", preset)
+    write_config(read, file)
+    assert read_config(file) == read
+
+
+def test_presets_are_the_documented_ones() -> None:
+    assert {path.stem for path in PRESETS.glob("*")} == {
+        "default",
+        "128_23_div2k",
+        "p192_t128_23_div2k_bsds500",
+        "192_23_div2k",
+        "p192_t128_16_div2k_bsds500",
+        "paper",
+        "tiny",
+    }
+    assert config("--preset", "default") == Config()
+
+
+@pytest.mark.parametrize(
+    ("preset", "crops", "blocks", "data"),
+    [
+        ("128_23_div2k", (128, 128), 23, ("div2k",)),
+        ("p192_t128_23_div2k_bsds500", (192, 128), 23, ("div2k", "bsds500")),
+        ("192_23_div2k", (192, 192), 23, ("div2k",)),
+        ("p192_t128_16_div2k_bsds500", (192, 128), 16, ("div2k", "bsds500")),
+    ],
+)
+def test_published_executions(
+    preset: str, crops: tuple[int, int], blocks: int, data: tuple[str, ...]
+) -> None:
+    read = config("--preset", preset)
+    assert read.generator.num_basic_blocks == blocks
+    assert read.pretraining == Pretraining(
+        num_epoch=8000,
+        cr_patch_size=(crops[0], crops[0]),
+        sched_step=175000,
+        train_datasets=data,
+        val_datasets=("div2k",),
+    )
+    assert read.training == Training(
+        num_epoch=6000,
+        cr_patch_size=(crops[1], crops[1]),
+        g_sched_steps=(50000, 100000, 175000, 250000),
+        d_sched_steps=(50000, 100000, 175000, 250000),
+        train_datasets=data,
+        val_datasets=("div2k",),
+    )
+
+
+def test_odd_values_survive_a_file(file: Path) -> None:
+    odd = Config(
+        data_root="null",
+        init="12",
+        pretraining=Pretraining(cr_patch_size=None, lr=1e-20, train_datasets=("yes", "1e3", "é")),
+        training=Training(g_sched_steps=()),
+        perceptual_loss=PerceptualLoss(layer_weights={"conv1_1": 1e-5, "conv5_4": 2.0}),
+        wandb=Wandb(project="a: b"),
+    )
+    write_config(odd, file)
+    assert read_config(file) == odd
+    assert file.read_text(encoding="utf-8") == config_text(odd)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--pretrainin.lr", "1"], "pretrainin.lr is no field: did you mean pretraining.lr"),
+        (["--lr=1"], "lr is no field: did you mean pretraining.lr?"),
+        (["--presets", "tiny"], "presets is no field: did you mean preset"),
+        (["--zzzz", "1"], "zzzz is no field: `sr-train fit --help` lists them all"),
+        (["--pretraining", "1"], "pretraining is a section: name a field of it"),
+        (["demo"], "demo is no field"),
+        (["--discriminator.type", "x"], "discriminator.type is x: it must be one of 'vgg', 'unet'"),
+        (["--pretraining.lr", "fast"], "pretraining.lr is fast: it must be a number"),
+        (["--pretraining.lr"], "--pretraining.lr has no value: it must be a number"),
+        (["--grad_clip", "x"], "grad_clip is x: it must be a number or null"),
+        (["--batch_size", "2.5"], "batch_size is 2.5: it must be a whole number"),
+        (["--compile", "1"], "compile is 1: it must be true or false"),
+        (["--seed", "null"], "seed is null: it must be a whole number"),
+        (
+            ["--training.train_datasets", "div2k"],
+            'training.train_datasets is div2k: it must be written like ["div2k"]',
+        ),
+        (
+            ["--pretraining.cr_patch_size", "[64]"],
+            "pretraining.cr_patch_size is [64]: it must be written like [128, 128] or null",
+        ),
+        (["--preset", "large"], "--preset large is unknown: take one of 128_23_div2k, "),
+        (["--config", "missing.yaml"], "missing.yaml: cannot be read (No such file"),
+        (["--resume", "missing"], "there is no run, since"),
+        (["--resume", "a", "--run", "b"], "--resume goes on with the run's own configuration"),
+    ],
+)
+def test_mistakes_on_the_command_line_are_named_with_what_was_meant(
+    arguments: list[str], said: str
+) -> None:
+    assert said in sentence(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("pretraning: {lr: 1}", "pretraning is no field: did you mean pretraining"),
+        ("pretraining: {lrr: 1}", "pretraining.lrr is no field: did you mean pretraining.lr"),
+        ("pretraining: 5", "pretraining is 5: it must be a section of fields"),
+        ("pretraining:", "pretraining is null: it must be a section of fields"),
+        ("batch_size: large", "batch_size is large: it must be a whole number"),
+        ("batch_size: true", "batch_size is true: it must be a whole number"),
+        ("batch_size: null", "batch_size is null: it must be a whole number"),
+        ("data_root: null", "data_root is null: it must be a text"),
+        ("pretraining: {lr: .nan}", "pretraining.lr is NaN: it must be a number"),
+        ("wandb: {mode: on}", "wandb.mode is true: it must be one of 'online', 'offline'"),
+        ("preset: tiny", "preset is no field"),
+        ("7: 7", "7 is no field"),
+        ("just text", "holds 'just text', where fields and values were expected"),
+        ("a: [", "is not the YAML or JSON it should be"),
+    ],
+)
+def test_mistakes_in_a_file_are_named_with_the_file(text: str, said: str, file: Path) -> None:
+    file.write_text(text)
+    found = sentence("--config", str(file))
+    assert found.startswith(f"{file}: ")
+    assert said in found
+
+
+def test_an_empty_file_changes_nothing(file: Path) -> None:
+    file.touch()
+    assert read_config(file) == Config()
+
+
+def test_a_resumed_run_keeps_its_configuration_but_for_what_is_named(file: Path) -> None:
+    write_config(Config(seed=5, batch_size=4), file)
+    resumed = fit_arguments(["--resume", str(file.parent), "--pretraining.num_epoch", "3"])
+    assert resumed.resume == str(file.parent)
+    assert resumed.config == Config(seed=5, batch_size=4, pretraining=Pretraining(num_epoch=3))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("generator.num_basic_blocks", "3"),
+        ("discriminator.type", "unet"),
+        ("scale_factor", "2"),
+        ("seed", "1"),
+        ("batch_size", "8"),
+        ("training.train_datasets", "[bsds500]"),
+    ],
+)
+def test_a_resumed_run_cannot_become_another(field: str, value: str, file: Path) -> None:
+    write_config(Config(), file)
+    said = sentence("--resume", str(file.parent), f"--{field}", value)
+    assert field.partition(".")[0] in said
+    assert "cannot change when" in said
+
+
+def test_the_help_describes_every_field(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        fit_arguments(["--help"])
+    assert ended.value.code == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "Learning rate of Adam. (0.0002)" in shown
+    assert "{vgg | unet}" in shown
+    assert "Stage 2: generator against discriminator:" in shown
+    assert "() " not in shown
