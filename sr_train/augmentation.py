@@ -1,0 +1,81 @@
+"""Random changes of training crops, by Albumentations."""
+
+import os
+import random
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sr_runtime.console import needing_extra
+from sr_train.config import Augmentation, Stage
+
+# It would ask a server for newer versions whenever it is imported.
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
+with needing_extra("train"):
+    import albumentations as A
+
+__all__ = ["Augment"]
+
+# LR crops are small, and a sensible network must still be able to guess what is missing.
+JPEG_QUALITY = (60, 95)
+HOLES = (1, 4)
+HOLE_SIDE = (1 / 16, 1 / 8)  # of the crop's
+
+Pixels = NDArray[np.uint8]
+
+
+class Augment:
+    """Mirrors and transposes LR and HR alike; in pretraining also damages some of the LR.
+
+    Gray and RGB. A transposed crop that is not square changes its shape.
+    """
+
+    def __init__(self, config: Augmentation, stage: Stage) -> None:
+        self._symmetry = A.Compose(
+            [_symmetry(config)], additional_targets={"hr": "image"}, is_check_shapes=False
+        )
+        self._damage = A.Compose(
+            [
+                A.ImageCompression(quality_range=JPEG_QUALITY, p=config.compression),
+                A.CoarseDropout(
+                    num_holes_range=HOLES,
+                    hole_height_range=HOLE_SIDE,
+                    hole_width_range=HOLE_SIDE,
+                    fill=0,
+                    p=config.coarse_dropout,
+                ),
+            ]
+        )
+        self._damages = stage == "pretraining"
+
+    def __call__(
+        self, lr: Pixels, hr: Pixels, generator: np.random.Generator
+    ) -> tuple[Pixels, Pixels]:
+        """Change a pair of (h, w, C) and (scale·h, scale·w, C) crops, as `generator` draws.
+
+        Nothing else is drawn from: equal generators make equal changes.
+        """
+        draws = random.Random(int(generator.integers(1 << 63)))
+        self._symmetry.set_random_state(generator, draws)
+        pair: dict[str, Any] = self._symmetry(image=lr, hr=hr)
+        lr, hr = pair["image"], pair["hr"]
+        if self._damages:
+            self._damage.set_random_state(generator, draws)
+            lr = self._damage(image=lr)["image"]
+        return lr, hr
+
+
+def _symmetry(config: Augmentation) -> Any:
+    if config.symmetry == "d4":
+        return A.D4(p=1)
+    flips = A.OneOf(
+        [
+            A.HorizontalFlip(p=1),
+            A.VerticalFlip(p=1),
+            A.Sequential([A.HorizontalFlip(p=1), A.VerticalFlip(p=1)], p=1),
+        ],
+        p=config.flip_weight,
+    )
+    # The p of what is in OneOf is its weight, not its probability.
+    return A.OneOf([flips, A.Transpose(p=config.transpose_weight)], p=config.probability)

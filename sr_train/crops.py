@@ -1,0 +1,116 @@
+"""A random crop of an image, as a function of (seed, stage, epoch, position) and nothing else.
+
+So workers keep no state, and a run resumed at any mini-batch sees what it would have seen.
+"""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from sr_runtime.tensor import LUMA
+from sr_train.augmentation import Augment
+from sr_train.config import Config, Pretraining, Stage, Training
+from sr_train.packed import PackedImages
+
+__all__ = ["Batch", "Key", "TrainingCrops", "in_channels", "section", "seeded"]
+
+Pixels = NDArray[np.uint8]
+Batch = tuple[Tensor, Tensor]
+"""LR (N, C, h, w) and HR (N, C, scale·h, scale·w), uint8."""
+
+
+class Key(NamedTuple):
+    """Which crop."""
+
+    epoch: int
+    position: int
+    """In the epoch's order."""
+    image: int
+    """Among those of all data sets, one after the other."""
+
+
+def section(config: Config, stage: Stage) -> Pretraining | Training:
+    """The stage's part of the configuration."""
+    return config.pretraining if stage == "pretraining" else config.training
+
+
+def seeded(config: Config, stage: Stage, *key: int) -> np.random.Generator:
+    """Random numbers for this key, unrelated to those for any other."""
+    return np.random.default_rng((config.seed, 0 if stage == "pretraining" else 1, *key))
+
+
+class TrainingCrops(Dataset[Batch]):
+    """A random crop from every training image of a stage."""
+
+    def __init__(self, sets: Sequence[PackedImages], config: Config, stage: Stage) -> None:
+        self._sets = sets
+        self._ends = list(accumulate(len(images) for images in sets))
+        self._config = config
+        self._stage: Stage = stage
+        self._augment = Augment(config.augmentation, stage)
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    def __getitem__(self, key: Key) -> Batch:
+        lr, hr = self.__getitems__([key])
+        return lr[0], hr[0]
+
+    def __getitems__(self, keys: Sequence[Key]) -> Batch:
+        """A mini-batch; DataLoader calls this instead of fetching crops one by one."""
+        lr, hr = zip(*map(self.crop, keys), strict=True)
+        return _tensor(lr), _tensor(hr)
+
+    def crop(self, key: Key) -> tuple[Pixels, Pixels]:
+        """LR (h, w, C) and HR (scale·h, scale·w, C)."""
+        generator = seeded(self._config, self._stage, key.epoch, key.position)
+        lr, hr = self.cut(key.image, generator)
+        channels = self._config.img_channels
+        return self._augment(in_channels(lr, channels), in_channels(hr, channels), generator)
+
+    def cut(self, image: int, generator: np.random.Generator) -> tuple[Pixels, Pixels]:
+        """The same part of both images, at a random place; not yet augmented."""
+        which = bisect_right(self._ends, image)
+        images = self._sets[which]
+        i = image - self._ends[which] + len(images)
+        lr, hr = images.lr(i), images.hr(i)
+        patch = section(self._config, self._stage).cr_patch_size
+        if patch is None:
+            return lr, hr
+        scale = images.scale
+        height, width = patch[0] // scale, patch[1] // scale
+        top = int(generator.integers(lr.shape[0] - height + 1))
+        left = int(generator.integers(lr.shape[1] - width + 1))
+        bottom, right = top + height, left + width
+        return (
+            lr[top:bottom, left:right],
+            hr[scale * top : scale * bottom, scale * left : scale * right],
+        )
+
+
+def in_channels(image: Pixels, channels: int) -> Pixels:
+    """The image, or its luma (BT.601, full range, rounded) where RGB meets gray networks.
+
+    LR and HR are each converted: within a rounding, LR is the shrunk gray HR.
+    """
+    if image.shape[2] == channels:
+        return image
+    luma: Pixels = np.rint(image @ LUMA).astype(np.uint8)
+    return luma[:, :, np.newaxis]
+
+
+def _tensor(crops: Sequence[Pixels]) -> Tensor:
+    """(h, w, C) each to (N, C, h, w)."""
+    # Not by torch, whose threads would wait for those that train.
+    height, width, channels = crops[0].shape
+    batch = np.empty((len(crops), channels, height, width), np.uint8)
+    for planes, crop in zip(batch, crops, strict=True):
+        planes[...] = crop.transpose(2, 0, 1)
+    return torch.from_numpy(batch)

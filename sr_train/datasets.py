@@ -1,0 +1,205 @@
+"""Preparing data sets, known ones and one's own, and finding those that are prepared."""
+
+import difflib
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from sr_runtime.errors import ArgumentError
+from sr_runtime.image import IMAGE_SUFFIXES
+from sr_runtime.pairs import Pair, find_pairs
+from sr_train.archives import fetch, unpacked
+from sr_train.catalogue import DATASETS, Split
+from sr_train.packed import PackedImages, index_path
+from sr_train.prepare_split import Wanted, prepare_split
+from sr_train.source_images import fingerprint
+
+__all__ = ["DATASETS", "prepare", "prepared"]
+
+OWN_SPLIT = "all"
+"""The one split of a folder of one's own images."""
+
+
+def prepare(item: str, *, root: Path, source: Path | None, scale: int, jobs: int) -> Path:
+    """Make ROOT/NAME from a known data set, or from a folder of one's own images.
+
+    What is prepared and whole is left as it is, and another scale is added to it; both are said.
+
+    Args:
+        item: A name of DATASETS, or a folder as `sr_runtime.pairs.find_pairs` takes it.
+        source: A folder that has the known data set already, in place of its official address.
+        scale: How many times LR is smaller than HR.
+        jobs: Processes that decode images.
+
+    Raises ArgumentError or ImageError, naming file and remedy; nothing is left half made.
+    """
+    if item not in DATASETS:
+        return _prepare_own(item, root, source, scale, jobs)
+    if source is None:
+        _prepare_official(item, root, scale, jobs)
+    else:
+        _prepare_from(item, source, root, scale, jobs)
+    return root / item
+
+
+def prepared(
+    specification: str, *, root: Path, scale: int, purpose: Literal["train", "val"]
+) -> list[PackedImages]:
+    """The splits that a configuration names: `bsds500`, `bsds500:train+test`, `my_photos`.
+
+    Raises ArgumentError if there is no such split, or it is not prepared, with the command.
+    """
+    name, _, listed = specification.partition(":")
+    splits = listed.split("+") if listed else [_default_split(name, purpose)]
+    existing = tuple(DATASETS[name].splits) if name in DATASETS else (OWN_SPLIT,)
+    for split in splits:
+        if split not in existing:
+            raise ArgumentError(f"{name} has no split {split!r}: it has {', '.join(existing)}")
+        if not index_path(root / name / split, scale).exists():
+            raise _not_prepared(name, split, root, scale)
+    return [PackedImages(root / name / split, scale) for split in splits]
+
+
+def _prepare_official(name: str, root: Path, scale: int, jobs: int) -> None:
+    for split, published in DATASETS[name].splits.items():
+        wanted = Wanted(
+            name=name, split=split, root=root, scale=scale, command=_command(name, root, scale)
+        )
+        pairs = partial(_pairs_of_archive, published, root, scale)
+        prepare_split(wanted, pairs, jobs=jobs, gray_among_rgb=True)
+
+
+@contextmanager
+def _pairs_of_archive(published: Split, root: Path, scale: int) -> Iterator[list[Pair]]:
+    archive, folders = fetch(published.archive, root), published.named(scale)
+    with unpacked(archive, folders) as content:
+        if not (found := _folders_below(content, folders)):
+            raise _nothing_in(archive, folders)
+        yield find_pairs(found[0])
+
+
+def _prepare_from(name: str, source: Path, root: Path, scale: int, jobs: int) -> None:
+    splits = DATASETS[name].splits
+    found = {}
+    for split, published in splits.items():
+        folders = _folders_below(source, published.named(scale))
+        if not folders and len(splits) == 1 and _has_images(source):
+            folders = [source]
+        if len(folders) > 1:
+            raise ArgumentError(
+                f"{source} holds {folders[0]} and {folders[1]}, and either could be {name}:{split}:"
+                " name the folder above one of them"
+            )
+        if folders:
+            found[split] = find_pairs(folders[0])
+        else:
+            print(f"{name}:{split} is not in {source}")
+    if not found:
+        raise _nothing_in(source, sum((split.named(scale) for split in splits.values()), ()))
+    for split, pairs in found.items():
+        if len(pairs) != splits[split].images:
+            print(f"{name}:{split}: {len(pairs)} images, of {splits[split].images} published")
+        wanted = Wanted(
+            name=name,
+            split=split,
+            root=root,
+            scale=scale,
+            command=_command(name, root, scale, source),
+            fingerprint=fingerprint(pairs),
+        )
+        prepare_split(wanted, partial(_at_hand, pairs), jobs=jobs, gray_among_rgb=True)
+
+
+def _prepare_own(item: str, root: Path, source: Path | None, scale: int, jobs: int) -> Path:
+    folder = Path(item)
+    if source is not None:
+        raise ArgumentError(
+            f"--from tells where a known data set ({', '.join(DATASETS)}) lies, and {item} is "
+            "none: leave it out"
+        )
+    if not folder.is_dir():
+        raise ArgumentError(f"{item} is neither a folder nor {_known_names(item)}")
+    name = folder.resolve().name
+    if name in DATASETS or not name or set(name) & set(":+"):
+        raise ArgumentError(
+            f"{folder}: a data set goes by the name of its folder, and {name!r} is that of a known "
+            "one, or has a : or +: rename the folder"
+        )
+    pairs = find_pairs(folder)
+    wanted = Wanted(
+        name=name,
+        split=OWN_SPLIT,
+        root=root,
+        scale=scale,
+        command=_command(item, root, scale),
+        fingerprint=fingerprint(pairs),
+    )
+    prepare_split(wanted, partial(_at_hand, pairs), jobs=jobs, gray_among_rgb=False)
+    return root / name
+
+
+@contextmanager
+def _at_hand(pairs: list[Pair]) -> Iterator[list[Pair]]:
+    yield pairs
+
+
+def _folders_below(source: Path, names: tuple[str, ...]) -> list[Path]:
+    """The folder itself and those in it, at any depth, with such a name and with images."""
+    if not source.is_dir():
+        raise ArgumentError(f"{source} is not a folder: name the one that has the data set")
+    return [
+        path
+        for path in (source.resolve(), *sorted(source.rglob("*")))
+        if path.name in names and path.is_dir() and _has_images(path)
+    ]
+
+
+def _has_images(folder: Path) -> bool:
+    return any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.iterdir())
+
+
+def _nothing_in(source: Path, folders: tuple[str, ...]) -> ArgumentError:
+    return ArgumentError(
+        f"{source} has no folder {' or '.join(folders)} with images in it: name the folder that "
+        "the official archive unpacks to"
+    )
+
+
+def _default_split(name: str, purpose: Literal["train", "val"]) -> str:
+    if name not in DATASETS:
+        return OWN_SPLIT
+    dataset = DATASETS[name]
+    split = dataset.train if purpose == "train" else dataset.val
+    if split is None:
+        use = "training" if purpose == "train" else "validation"
+        raise ArgumentError(
+            f"{name} has no split for {use}: take another data set, or name a split all the same, "
+            f"as {name}:{next(iter(dataset.splits))}"
+        )
+    return split
+
+
+def _not_prepared(name: str, split: str, root: Path, scale: int) -> ArgumentError:
+    known = name in DATASETS
+    command = _command(name if known else f"FOLDER/{name}", root, scale)
+    return ArgumentError(
+        f"{name}:{split} is not prepared for a scale of {scale} in {root}: run `{command}`"
+        + ("" if known else f", where FOLDER/{name} is yours; it is not {_known_names(name)}")
+    )
+
+
+def _known_names(wrong: str) -> str:
+    near = difflib.get_close_matches(wrong, DATASETS, 1)
+    return f"a known data set ({', '.join(DATASETS)})" + (
+        f": did you mean {near[0]}?" if near else ""
+    )
+
+
+def _command(item: str, root: Path, scale: int, source: Path | None = None) -> str:
+    words = ["prepare", item, "--root", str(root), "--scale", str(scale)]
+    return "python -m sr_train " + shlex.join(
+        words if source is None else [*words, "--from", str(source)]
+    )

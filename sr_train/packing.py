@@ -1,0 +1,205 @@
+"""Decoding images once, into the packed files of a split."""
+
+import contextlib
+import hashlib
+import multiprocessing
+import os
+import shutil
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from sr_runtime.atomic import atomic_path
+from sr_runtime.errors import ArgumentError, ImageError, OutOfMemoryError
+from sr_runtime.image import read
+from sr_runtime.pairs import Pair
+from sr_runtime.resize import downscale
+from sr_train.packed import Index, PackedFile, PackedImages, index_path
+
+__all__ = ["pack_images", "pack_scale"]
+
+Pixels = NDArray[np.uint8]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def pack_images(pairs: Sequence[Pair], index: Index, folder: Path, *, jobs: int) -> None:
+    """Read every pair, make the LR images that are missing, and write the split into `folder`.
+
+    `index` is complete but for the checksums. Whatever goes wrong, the folder keeps what it had.
+    Holds a few images for each of the `jobs` processes.
+
+    Raises ImageError or ArgumentError: an image is damaged, the disk is full.
+    """
+    read_pair = partial(_read_pair, scale=index.scale, channels=index.channels)
+    hr_bytes, lr_bytes = _lengths(index)
+    with _writing(folder, hr_bytes + lr_bytes) as write:
+        hr = write(index.hr.name, hr_bytes)
+        lr = write(index.lr.name, lr_bytes)
+        images = _in_order(read_pair, pairs, jobs)
+        for pair, size, (hr_image, lr_image) in zip(
+            _progress(pairs, index), index.sizes, images, strict=True
+        ):
+            if hr_image.shape != (*size, index.channels):
+                raise ImageError(
+                    f"{pair.hr}: its pixels are {hr_image.shape}, unlike its header: "
+                    "save it once more with another program"
+                )
+            hr.write(np.ascontiguousarray(hr_image).data)
+            lr.write(np.ascontiguousarray(lr_image).data)
+        complete = replace(index, hr=hr.finished(), lr=lr.finished())
+        # From here on a crash leaves a split that is not prepared, rather than a wrong one.
+        index_path(folder, index.scale).unlink(missing_ok=True)
+        _forget_others(folder, complete.hr)
+    complete.write(folder)
+
+
+def pack_scale(packed: PackedImages, index: Index, folder: Path, *, jobs: int) -> None:
+    """Add LR images of another scale to a split that is packed already."""
+    shrink = partial(_shrink, packed, scale=index.scale)
+    length = _lengths(index)[1]
+    with _writing(folder, length) as write:
+        lr = write(index.lr.name, length)
+        for image in _progress(_in_order(shrink, range(len(packed)), jobs), index):
+            lr.write(image.data)
+        complete = replace(index, lr=lr.finished())
+    complete.write(folder)
+
+
+def _read_pair(pair: Pair, *, scale: int, channels: int) -> tuple[Pixels, Pixels]:
+    hr = read(pair.hr).frames[0]
+    lr = downscale(hr, scale) if pair.lr is None else read(pair.lr).frames[0]
+    return _with_channels(hr, channels), _with_channels(lr, channels)
+
+
+def _with_channels(image: Pixels, channels: int) -> Pixels:
+    """A gray image of an RGB data set as R = G = B."""
+    return image if image.shape[2] == channels else np.repeat(image, channels, axis=2)
+
+
+def _shrink(packed: PackedImages, i: int, *, scale: int) -> Pixels:
+    lr: Pixels = downscale(packed.whole(i), scale)
+    return lr
+
+
+def _lengths(index: Index) -> tuple[int, int]:
+    """Bytes of all HR pixels, and of all LR pixels."""
+    return (
+        sum(h * w for h, w in index.sizes) * index.channels,
+        sum((h // index.scale) * (w // index.scale) for h, w in index.sizes) * index.channels,
+    )
+
+
+def _progress(items: Iterable[Item], index: Index) -> Iterable[Item]:
+    return tqdm(items, f"{index.name}:{index.split}", len(index.names), unit="image", disable=None)
+
+
+class _Npy:
+    """A flat uint8 array on its way to a file, image by image."""
+
+    def __init__(self, file: BinaryIO, name: str, length: int) -> None:
+        self._file, self._name, self._left = file, name, length
+        self._digest = hashlib.sha256()
+        header = {"descr": "|u1", "fortran_order": False, "shape": (length,)}
+        np.lib.format.write_array_header_1_0(self, header)
+
+    def write(self, content: bytes | memoryview) -> None:
+        self._file.write(content)
+        self._digest.update(content)
+
+    def finished(self) -> PackedFile:
+        self._file.flush()
+        return PackedFile(self._name, self._file.tell(), self._digest.hexdigest())
+
+
+@contextlib.contextmanager
+def _writing(folder: Path, needed: int) -> Iterator[Callable[[str, int], _Npy]]:
+    """Files of `folder` that get their names when the block succeeds."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for abandoned in folder.glob(".*.npy"):  # by a process that was killed
+            abandoned.unlink()
+        if (free := shutil.disk_usage(folder).free) < needed:
+            raise ArgumentError(
+                f"{folder}: {needed:,} bytes are needed and {free:,} are free: make room, or "
+                "choose another --root"
+            )
+        with contextlib.ExitStack() as files:
+
+            def write(name: str, length: int) -> _Npy:
+                temporary = files.enter_context(atomic_path(folder / name))
+                return _Npy(files.enter_context(temporary.open("wb")), name, length)
+
+            yield write
+    except OSError as error:  # reading images raises only ImageError
+        raise ArgumentError(
+            f"{folder}: cannot be written ({error.strerror or error}): make room, or choose "
+            "another --root"
+        ) from error
+
+
+def _forget_others(folder: Path, hr: PackedFile) -> None:
+    """Other scales of a split belong to its HR images: where those change, they go."""
+    for path in folder.glob("x*.json"):
+        try:
+            other = Index.read(path)
+        except ArgumentError:  # damaged
+            path.unlink()
+            continue
+        if other.hr.name == hr.name and other.hr.sha256 != hr.sha256:
+            path.unlink()
+            (folder / other.lr.name).unlink(missing_ok=True)
+
+
+def _in_order(
+    function: Callable[[Item], Result], items: Iterable[Item], jobs: int
+) -> Iterator[Result]:
+    """As `map`, in `jobs` processes that run at most two items ahead each."""
+    if jobs == 1:
+        yield from map(function, items)
+        return
+    waiting: deque[Future[Result]] = deque()
+    # Spawned: a forked process inherits the locks that our threads happened to hold.
+    context = multiprocessing.get_context("spawn")
+    with _single_threaded_children(), ProcessPoolExecutor(jobs, context) as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > 2 * jobs:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        except BrokenProcessPool as error:
+            raise OutOfMemoryError(
+                f"one of {jobs} processes that decode images was killed, most likely for want of "
+                "memory: take fewer --jobs"
+            ) from error
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _single_threaded_children() -> Iterator[None]:
+    """Processes started meanwhile multiply matrices on one thread: together they use all cores.
+
+    BLAS looks at the environment when it is loaded, and hardly ever again.
+    """
+    name = "OMP_NUM_THREADS"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before

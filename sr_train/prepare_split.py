@@ -1,0 +1,119 @@
+"""Making one split of a data set, or finding that there is nothing to make."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sr_runtime.errors import ArgumentError
+from sr_runtime.pairs import Pair
+from sr_train.packed import Index, PackedFile, PackedImages, index_path
+from sr_train.packing import pack_images, pack_scale
+from sr_train.source_images import check_pairs
+
+__all__ = ["Wanted", "prepare_split"]
+
+# Of a split whose LR images are all made here: then HR is the same for every scale.
+SHARED_HR = "hr.npy"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """A split that is to be prepared for a scale."""
+
+    name: str
+    split: str
+    root: Path
+    scale: int
+    command: str
+    """What the user runs to have it made."""
+    fingerprint: str | None = None
+    """Of the files of the user's folder; None: it is made from the official archive."""
+
+    @property
+    def folder(self) -> Path:
+        """Where it is packed."""
+        return self.root / self.name / self.split
+
+    def says(self, what: str) -> None:
+        """Tell the user."""
+        print(f"{self.name}:{self.split} for a scale of {self.scale}: {what}")
+
+
+def prepare_split(
+    wanted: Wanted,
+    open_pairs: Callable[[], AbstractContextManager[list[Pair]]],
+    *,
+    jobs: int,
+    gray_among_rgb: bool,
+) -> None:
+    """Pack the pairs of a split, unless it is there and whole; its checksums tell.
+
+    `open_pairs` is called only if they are needed: it may download them.
+    """
+    if _is_whole(wanted):
+        wanted.says("already prepared, checksums verified")
+    elif packed := _of_another_scale(wanted):
+        index = replace(
+            packed.index,
+            scale=wanted.scale,
+            command=wanted.command,
+            lr=PackedFile(f"lr_x{wanted.scale}.npy"),
+        )
+        pack_scale(packed, index, wanted.folder, jobs=jobs)
+        wanted.says(f"{len(packed)} images, shrunk from those prepared for {packed.scale}")
+    else:
+        with open_pairs() as pairs:
+            sizes, channels = check_pairs(pairs, wanted.scale, gray_among_rgb=gray_among_rgb)
+            shared = all(pair.lr is None for pair in pairs)
+            index = Index(
+                name=wanted.name,
+                split=wanted.split,
+                scale=wanted.scale,
+                channels=channels,
+                names=tuple(pair.name for pair in pairs),
+                sizes=tuple(sizes),
+                hr=PackedFile(SHARED_HR if shared else f"hr_x{wanted.scale}.npy"),
+                lr=PackedFile(f"lr_x{wanted.scale}.npy"),
+                command=wanted.command,
+                fingerprint=wanted.fingerprint,
+            )
+            pack_images(pairs, index, wanted.folder, jobs=jobs)
+        wanted.says(f"{len(pairs)} images packed")
+
+
+def _is_whole(wanted: Wanted) -> bool:
+    if not index_path(wanted.folder, wanted.scale).exists():
+        return False
+    try:
+        packed = PackedImages(wanted.folder, wanted.scale)
+        packed.verify()
+    except ArgumentError as error:
+        wanted.says(f"making it again: {error}")
+        return False
+    if _is_made_from(wanted, packed.index):
+        return True
+    wanted.says("making it again: its source has changed")
+    return False
+
+
+def _of_another_scale(wanted: Wanted) -> PackedImages | None:
+    """What has the same HR images, whole and large enough to be shrunk as wanted."""
+    for path in sorted(wanted.folder.glob("x*.json")):
+        try:
+            packed = PackedImages(wanted.folder, Index.read(path).scale)
+            packed.verify()
+        except ArgumentError:  # then they are made from the source, as if there were none
+            continue
+        if (
+            packed.index.hr.name == SHARED_HR
+            and packed.scale != wanted.scale
+            and _is_made_from(wanted, packed.index)
+            and min(map(min, packed.index.sizes)) >= wanted.scale
+        ):
+            return packed
+    return None
+
+
+def _is_made_from(wanted: Wanted, index: Index) -> bool:
+    return wanted.fingerprint in (None, index.fingerprint)
