@@ -1,12 +1,22 @@
-"""What the field does, for comparison: the plainest loop over tiles, in PyTorch."""
+"""What the field does, for comparison, in plain PyTorch: a loop over tiles, training steps."""
+
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
 
+from sr_train.config import Config
 from sr_train.models import Generator
+from sr_train.models.features import FeatureNetwork
+from sr_train.stages import build_discriminator
 
-__all__ = ["torch_tile_loop"]
+__all__ = ["Step", "plain_gan", "plain_pretraining", "torch_tile_loop"]
+
+Step = Callable[[Tensor, Tensor], Tensor]
+"""Learns from a mini-batch of uint8 LR and HR crops; returns the content loss."""
 
 
 @torch.inference_mode()
@@ -34,3 +44,61 @@ def torch_tile_loop(
             ]
             result[:, :, top * scale : bottom * scale, left * scale : right * scale] = output
     return (result[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+
+
+def plain_pretraining(config: Config, generator: Generator, device: torch.device) -> Step:
+    """Stage 1 as most projects write it: eager FP32 in PyTorch's own memory format."""
+    generator = generator.to(device)
+    optimizer = torch.optim.Adam(generator.parameters(), lr=config.pretraining.lr)
+
+    def step(lr: Tensor, hr: Tensor) -> Tensor:
+        low, high = lr.to(device) / 255, hr.to(device) / 255
+        optimizer.zero_grad()
+        content = F.l1_loss(generator(low), high)
+        content.backward()
+        optimizer.step()
+        return content.detach()
+
+    return step
+
+
+def plain_gan(
+    config: Config, generator: Generator, features: FeatureNetwork, device: torch.device
+) -> Step:
+    """Stage 2 as most projects write it: eager FP32 in PyTorch's own memory format."""
+    generator, features = generator.to(device), features.to(device)
+    discriminator = build_discriminator(config).to(device)
+    options = config.training
+    g_optimizer = torch.optim.Adam(generator.parameters(), lr=options.g_lr, betas=options.betas)
+    d_optimizer = torch.optim.Adam(discriminator.parameters(), lr=options.d_lr, betas=options.betas)
+
+    def step(lr: Tensor, hr: Tensor) -> Tensor:
+        low, high = lr.to(device) / 255, hr.to(device) / 255
+        discriminator.requires_grad_(False)
+        g_optimizer.zero_grad()
+        sr = generator(low)
+        content = F.l1_loss(sr, high)
+        loss = options.g_content_loss_scaling * content
+        wanted, made = features(high), features(sr)
+        for layer, weight in config.perceptual_loss.layer_weights.items():
+            loss = loss + weight * F.l1_loss(made[layer], wanted[layer].detach())
+        real, fake = discriminator(high).detach(), discriminator(sr)
+        loss = loss + options.g_adversarial_loss_scaling * _relativistic(fake, real)
+        loss.backward()
+        g_optimizer.step()
+
+        discriminator.requires_grad_(True)
+        d_optimizer.zero_grad()
+        _relativistic(discriminator(high), discriminator(sr.detach())).backward()
+        d_optimizer.step()
+        return content.detach()
+
+    return step
+
+
+def _relativistic(better: Tensor, worse: Tensor) -> Tensor:
+    """How little `better` is taken for the more realistic of the two."""
+    above, below = better - worse.mean(), worse - better.mean()
+    ones, zeros = torch.ones_like(above), torch.zeros_like(below)
+    cross_entropy = F.binary_cross_entropy_with_logits
+    return cross_entropy(above, ones) + cross_entropy(below, zeros)

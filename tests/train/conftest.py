@@ -1,9 +1,15 @@
 """The networks here are tiny: several threads would only wait for one another."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
+import PIL.Image
 import pytest
 import torch
+
+from sr_train.datasets import prepare
+
+PHOTOS = Path(__file__).parents[2] / "sr_export" / "calibration"
 
 
 @pytest.fixture(autouse=True)
@@ -13,3 +19,18 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped photos prepared for ×4: `patches` (ten of 128×128), `small` (two of 64×64)."""
+    folder = tmp_path_factory.mktemp("photos")
+    for name, side, number in (("patches", 128, 10), ("small", 64, 2)):
+        (folder / name).mkdir()
+        for k in range(number):
+            with PIL.Image.open(sorted(PHOTOS.glob("*.png"))[k % 3]) as photo:
+                left, top = 128 * (k // 3 % 2), 128 * (k // 6)
+                part = photo.convert("RGB").crop((left, top, left + side, top + side))
+            part.save(folder / name / f"{k}.png")
+        prepare(str(folder / name), root=folder / "data", source=None, scale=4, jobs=1)
+    return folder / "data"

@@ -1,0 +1,44 @@
+"""In which type the convolutions of training compute."""
+
+from typing import Literal
+
+import torch
+
+from sr_runtime.errors import BackendError
+
+__all__ = ["Precision", "autocast", "compute_dtype", "resolved"]
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def resolved(precision: Precision, device: torch.device) -> Precision:
+    """What `precision` means on `device`: `auto` is bf16 where it is native, else fp32.
+
+    Raises BackendError for bf16 on a GPU that has none.
+    """
+    if precision == "auto":
+        return "bf16" if _native_bf16(device) else "fp32"
+    if precision == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
+        name = torch.cuda.get_device_name(device)
+        raise BackendError(f"{name} has no bf16: take --precision fp16 or fp32")
+    return precision
+
+
+def compute_dtype(precision: Precision, device: torch.device) -> torch.dtype:
+    """The type that convolutions of this precision compute in."""
+    return DTYPES[resolved(precision, device)]
+
+
+def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
+    """A context in which convolutions compute in `dtype`; weights and losses stay fp32."""
+    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
+
+
+def _native_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    # No public name for these before PyTorch 2.13.
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()

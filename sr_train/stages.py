@@ -1,0 +1,209 @@
+"""The two stages of ESRGAN: what one mini-batch does to the networks.
+
+Wang et al., "ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks", 2018
+(arXiv:1809.00219). A stage owns its networks; it knows nothing of files and epochs.
+"""
+
+import torch
+from torch import Tensor
+
+from sr_train.config import Config
+from sr_train.distributed import Processes
+from sr_train.learner import Learner, placed
+from sr_train.losses import (
+    content_loss,
+    discriminator_loss,
+    generator_loss,
+    gradient_penalty,
+    perceptual_loss,
+)
+from sr_train.models import Generator
+from sr_train.models.discriminator import UNetDiscriminator, VGGDiscriminator
+from sr_train.models.features import FeatureNetwork
+from sr_train.schedule import multi_step, step, warmed_up
+
+__all__ = ["GanStage", "PretrainStage", "build_discriminator"]
+
+Pair = tuple[Tensor, Tensor]
+
+
+class PretrainStage:
+    """Stage 1: the generator alone learns the pixels."""
+
+    def __init__(self, config: Config, generator: Generator, processes: Processes) -> None:
+        self.config = config
+        self.processes = processes
+        self.generator = Learner(
+            generator,
+            config,
+            processes,
+            betas=config.pretraining.betas,
+            ema_decay=config.ema_decay,
+        )
+        self.learners = {"g": self.generator}
+
+    def learning_rates(self, batch: int) -> dict[str, float]:
+        """By name of the learner, in the stage's mini-batch `batch`, counted from 0."""
+        options = self.config.pretraining
+        lr = step(options.lr, batch, every=options.sched_step, gamma=options.sched_gamma)
+        return {"g": warmed_up(lr, batch, steps=self.config.warmup_steps)}
+
+    def step(self, lr: Tensor, hr: Tensor, batch: int) -> dict[str, Tensor]:
+        """Learn from uint8 `(N, C, h, w)` and `(N, C, H, W)`; return losses and gradient norm."""
+        parts = _parts(lr, hr, self.config, self.processes)
+        self.generator.zero_grad()
+        losses = []
+        for part, (low, high) in enumerate(parts, start=1):
+            with self.generator.synchronised(last=part == len(parts)):
+                with self.generator.autocast():
+                    sr = self.generator.parallel(low)
+                loss = content_loss(sr, high, self.config.content_loss.loss_f)
+                self.generator.backward(loss / len(parts))
+            losses.append(loss.detach())
+        norm = self.generator.step(self.learning_rates(batch)["g"])
+        return {"content": torch.stack(losses).mean(), "gradient_norm_g": norm}
+
+
+class GanStage:
+    """Stage 2: the generator learns features and the discriminator's opinion, which learns too.
+
+    L = perceptual + λ·adversarial + η·content, then the discriminator, in every mini-batch.
+    """
+
+    def __init__(
+        self, config: Config, generator: Generator, features: FeatureNetwork, processes: Processes
+    ) -> None:
+        self.config = config
+        self.processes = processes
+        self.loss = config.adversarial_loss.type
+        wasserstein = self.loss in ("wgan", "wgan-gp")
+        self.critic_steps = config.adversarial_loss.n_critic if wasserstein else 1
+        # Clipped weights and momentum together are unstable (Arjovsky et al., 2017, section 3).
+        algorithm = "rmsprop" if self.loss == "wgan" else "adam"
+        betas = config.training.betas
+        self.generator = Learner(
+            generator,
+            config,
+            processes,
+            algorithm=algorithm,
+            betas=betas,
+            ema_decay=config.ema_decay,
+        )
+        self.discriminator = Learner(
+            build_discriminator(config), config, processes, algorithm=algorithm, betas=betas
+        )
+        self.features = placed(features, config, processes)
+        self.learners = {"g": self.generator, "d": self.discriminator}
+
+    def learning_rates(self, batch: int) -> dict[str, float]:
+        """By name of the learner, in the stage's mini-batch `batch`, counted from 0."""
+        options, warmup = self.config.training, self.config.warmup_steps
+        g = multi_step(
+            options.g_lr, batch, milestones=options.g_sched_steps, gamma=options.g_sched_gamma
+        )
+        d = multi_step(
+            options.d_lr, batch, milestones=options.d_sched_steps, gamma=options.d_sched_gamma
+        )
+        return {"g": warmed_up(g, batch, steps=warmup), "d": warmed_up(d, batch, steps=warmup)}
+
+    def step(self, lr: Tensor, hr: Tensor, batch: int) -> dict[str, Tensor]:
+        """Learn from uint8 `(N, C, h, w)` and `(N, C, H, W)`; return losses and gradient norms."""
+        parts = _parts(lr, hr, self.config, self.processes)
+        rates = self.learning_rates(batch)
+        if (batch + 1) % self.critic_steps == 0:
+            values, srs = self._generator_step(parts, rates["g"])
+        else:
+            values, srs = {}, self._super_resolved(parts)
+        return values | self._discriminator_step(parts, srs, rates["d"])
+
+    def _generator_step(
+        self, parts: list[Pair], rate: float
+    ) -> tuple[dict[str, Tensor], list[Tensor]]:
+        """Update the generator, with the discriminator frozen; losses, and its images."""
+        options, discriminator = self.config.training, self.discriminator.network
+        discriminator.requires_grad_(False)
+        self.generator.zero_grad()
+        losses, srs = [], []
+        for part, (low, high) in enumerate(parts, start=1):
+            with self.generator.synchronised(last=part == len(parts)):
+                with self.generator.autocast():
+                    sr = self.generator.parallel(low)
+                    sr_features, fake = self.features(sr), discriminator(sr)
+                    with torch.no_grad():
+                        hr_features = self.features(high)
+                        real = discriminator(high) if self.loss == "ragan" else None
+                content = content_loss(sr, high, self.config.content_loss.loss_f)
+                perceptual = perceptual_loss(sr_features, hr_features, self.config.perceptual_loss)
+                adversarial = generator_loss(self.loss, real, fake, mean=self.processes.mean)
+                total = (
+                    perceptual
+                    + options.g_adversarial_loss_scaling * adversarial
+                    + options.g_content_loss_scaling * content
+                )
+                self.generator.backward(total / len(parts))
+            losses.append(torch.stack([content, perceptual, adversarial, total]).detach())
+            srs.append(sr.detach())
+        norm = self.generator.step(rate)
+        discriminator.requires_grad_(True)
+        names = ("content", "perceptual", "g_adversarial", "g_total")
+        values = dict(zip(names, torch.stack(losses).mean(0), strict=True))
+        return values | {"gradient_norm_g": norm}, srs
+
+    @torch.no_grad()
+    def _super_resolved(self, parts: list[Pair]) -> list[Tensor]:
+        with self.generator.autocast():
+            return [self.generator.network(low) for low, _ in parts]
+
+    def _discriminator_step(
+        self, parts: list[Pair], srs: list[Tensor], rate: float
+    ) -> dict[str, Tensor]:
+        """Update the discriminator on HR images and those that the generator made."""
+        options, learner = self.config.adversarial_loss, self.discriminator
+        learner.zero_grad()
+        losses = []
+        for part, ((_, high), sr) in enumerate(zip(parts, srs, strict=True), start=1):
+            with learner.synchronised(last=part == len(parts)):
+                with learner.autocast():
+                    real, fake = learner.parallel(high), learner.parallel(sr)
+                loss = discriminator_loss(self.loss, real, fake, mean=self.processes.mean)
+                if self.loss == "wgan-gp":
+                    penalty = gradient_penalty(learner.network, high, sr)
+                    loss = loss + options.gp_weight * penalty
+                learner.backward(loss / len(parts))
+            losses.append(loss.detach())
+        norm = learner.step(rate)
+        if self.loss == "wgan":
+            with torch.no_grad():
+                for parameter in learner.parameters:
+                    parameter.clamp_(-options.wgan_clip, options.wgan_clip)
+        return {"d_adversarial": torch.stack(losses).mean(), "gradient_norm_d": norm}
+
+
+def build_discriminator(config: Config) -> VGGDiscriminator | UNetDiscriminator:
+    """The discriminator of stage 2, with fresh weights."""
+    options = config.discriminator
+    if options.type == "unet":
+        return UNetDiscriminator(
+            img_channels=config.img_channels, unet_channels=options.unet_channels
+        )
+    assert config.training.cr_patch_size is not None  # a configuration that says so is refused
+    return VGGDiscriminator(
+        img_channels=config.img_channels,
+        vgg_blk_ch=options.vgg_blk_ch,
+        fc_features=options.fc_features,
+        patch_size=config.training.cr_patch_size,
+        batch_norm=options.batch_norm,
+    )
+
+
+def _parts(lr: Tensor, hr: Tensor, config: Config, processes: Processes) -> list[Pair]:
+    """The mini-batch on the device as floats in [0, 1], in the parts to be accumulated."""
+    layout = torch.channels_last if config.channels_last else torch.contiguous_format
+    low, high = (
+        images.to(processes.device, non_blocking=True)
+        .to(torch.float32, memory_format=layout)
+        .div_(255)
+        .chunk(config.grad_accumulation)
+        for images in (lr, hr)
+    )
+    return list(zip(low, high, strict=True))

@@ -1,0 +1,83 @@
+"""Validation during training: whole images, shared out among the processes."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sr_runtime.errors import SRError
+from sr_train.config import Config, Stage
+from sr_train.curves import comparison
+from sr_train.data import validation_pairs
+from sr_train.distributed import Processes
+from sr_train.evaluate import mean, validate
+from sr_train.learner import placed
+from sr_train.lpips import load_lpips
+from sr_train.models import Generator
+from sr_train.precision import compute_dtype
+from sr_train.pretrained import load_features
+
+__all__ = ["Validator"]
+
+T = TypeVar("T")
+
+
+class Validator:
+    """What a run is measured by: the perceptual loss's features, and LPIPS.
+
+    Stage 2 cannot do without their weights and raises SRError, saying where to get them; a run of
+    stage 1 alone leaves their columns empty.
+    """
+
+    def __init__(self, config: Config, processes: Processes) -> None:
+        self.config = config
+        self.processes = processes
+        self.missing: list[str] = []
+        """What is not measured and why, a sentence each."""
+        root = Path(config.data_root)
+        features = self._loaded(lambda: load_features(config.perceptual_loss, root))
+        lpips = self._loaded(lambda: load_lpips(config.validation, root))
+        self.features = features and placed(features, config, processes)
+        self.lpips = lpips and placed(lpips, config, processes)
+
+    def measure(
+        self, generator: Generator, stage: Stage
+    ) -> tuple[dict[str, float], list[tuple[str, NDArray[np.uint8]]]]:
+        """Means over the stage's validation images, and samples LR | bicubic | SR | HR by name."""
+        config, processes = self.config, self.processes
+        share = validation_pairs(config, stage)[processes.rank :: processes.world_size]
+        perceptual = (self.features, config.perceptual_loss) if self.features else None
+        results, pictures = [], []
+        for result, lr, sr, hr in validate(
+            generator,
+            share,
+            scale=config.scale_factor,
+            device=processes.device,
+            content=config.content_loss,
+            perceptual=perceptual,
+            lpips=self.lpips,
+            precision=compute_dtype(config.precision, processes.device),
+            channels_last=config.channels_last,
+        ):
+            results.append(result)
+            if len(pictures) < config.validation.samples:
+                pictures.append((result.name, comparison(lr, sr, hr, config.scale_factor)))
+        means = mean(processes.gathered(results))
+        return {f"val_{name}": value for name, value in means.items()}, pictures
+
+    def _loaded(self, load: Callable[[], T]) -> T | None:
+        """What `load` returns; the first process goes ahead, since it may have to download."""
+        if not self.processes.is_first:
+            self.processes.wait()
+        try:
+            return load()
+        except SRError as error:
+            if "training" in self.config.stages.split(","):
+                raise
+            self.missing.append(f"not measured in this run: {error}")
+            return None
+        finally:
+            if self.processes.is_first:
+                self.processes.wait()

@@ -1,0 +1,138 @@
+"""One network learning: skipped steps, averages, clipping, scaled losses."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from sr_train.config import Config
+from sr_train.distributed import Processes
+from sr_train.learner import Learner
+
+ALONE = Processes(0, 1, torch.device("cpu"))
+
+
+def _learner(algorithm: str = "adam", ema_decay: float = 0.0, **options: object) -> Learner:
+    torch.manual_seed(0)
+    config = Config(**({"precision": "fp32"} | options))
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 1, 3))
+    return Learner(
+        network, config, ALONE, algorithm=algorithm, betas=(0.9, 0.99), ema_decay=ema_decay
+    )
+
+
+def _step(learner: Learner, factor: float = 1.0, lr: float = 1e-2) -> torch.Tensor:
+    torch.manual_seed(1)
+    learner.zero_grad()
+    with learner.autocast():
+        output = learner.parallel(torch.rand(2, 3, 8, 8))
+    learner.backward(output.float().square().mean() * factor)
+    return learner.step(lr)
+
+
+def _bytes(learner: Learner) -> list[bytes]:
+    return [p.detach().numpy().tobytes() for p in learner.parameters]
+
+
+@pytest.mark.parametrize("algorithm", ["adam", "rmsprop"])
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_step_with_nan_or_infinity_changes_no_weight_and_is_counted(
+    algorithm: str, bad: float
+) -> None:
+    learner = _learner(algorithm)
+    _step(learner)
+    before = _bytes(learner)
+    _step(learner, bad)
+    assert _bytes(learner) == before
+    assert (learner.skipped, learner.skipped_in_a_row) == (1, 1)
+    _step(learner)
+    assert _bytes(learner) != before
+    assert (learner.skipped, learner.skipped_in_a_row) == (1, 0)
+
+
+def test_adam_goes_on_after_a_skipped_step_as_if_it_had_not_been() -> None:
+    skipping, plain = _learner(), _learner()
+    for learner, factors in ((skipping, (1.0, float("nan"), 0.5)), (plain, (1.0, 0.5))):
+        for factor in factors:
+            _step(learner, factor)
+    assert _bytes(skipping) == _bytes(plain)
+
+
+def test_the_longest_row_of_skipped_steps_is_remembered() -> None:
+    learner = _learner()
+    for factor in (float("nan"),) * 3 + (1.0,) + (float("nan"),) * 2:
+        _step(learner, factor)
+    assert learner.most_skipped_in_a_row == 3
+    assert learner.skipped == 5
+
+
+def test_adam_is_pytorchs() -> None:
+    learner = _learner()
+    reference = copy.deepcopy(learner.network)
+    adam = torch.optim.Adam(reference.parameters(), lr=1e-2, betas=(0.9, 0.99))
+    for _ in range(3):
+        _step(learner)
+        torch.manual_seed(1)
+        adam.zero_grad()
+        reference(torch.rand(2, 3, 8, 8)).square().mean().backward()
+        adam.step()
+    for ours, theirs in zip(learner.parameters, reference.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_clipping_bounds_the_gradient_and_the_norm_told_is_the_one_before() -> None:
+    learner = _learner(grad_clip=0.01)
+    norm = _step(learner, 100.0)
+    gradients = [p.grad for p in learner.parameters]
+    assert norm > 1
+    assert torch.nn.utils.get_total_norm(gradients) == pytest.approx(0.01, rel=1e-3)
+
+
+def test_the_average_moves_towards_the_weights_by_one_minus_decay() -> None:
+    learner = _learner(ema_decay=0.9)
+    _step(learner)  # the first one is copied
+    first = [p.detach().clone() for p in learner.averaged.parameters()]
+    _step(learner)
+    for average, old, new in zip(
+        learner.averaged.parameters(), first, learner.parameters, strict=True
+    ):
+        torch.testing.assert_close(average, 0.9 * old + 0.1 * new)
+
+
+def test_without_an_average_the_network_itself_is_kept() -> None:
+    learner = _learner()
+    assert learner.averaged is learner.network
+
+
+def test_fp16_scales_its_losses_and_steps_that_overflow_are_skipped() -> None:
+    learner = _learner(precision="fp16")
+    scale = learner.scaler.get_scale()
+    before = _bytes(learner)
+    _step(learner, float("inf"))
+    assert _bytes(learner) == before
+    assert learner.scaler.get_scale() == scale / 2
+    _step(learner)
+    assert _bytes(learner) != before
+    assert learner.skipped == 1
+
+
+def test_its_state_holds_everything(tmp_path: object) -> None:
+    first, second = _learner(ema_decay=0.9), _learner(ema_decay=0.9)
+    for factor in (1.0, float("nan"), 0.3):
+        _step(first, factor)
+    second.load_state_dict(copy.deepcopy(first.state_dict()))
+    for learner in (first, second):
+        _step(learner, 0.7)
+    assert _bytes(first) == _bytes(second)
+    assert second.skipped == 1
+    averages = [list(learner.averaged.parameters()) for learner in (first, second)]
+    assert all(torch.equal(a, b) for a, b in zip(*averages, strict=True))
+
+
+def test_gradient_norms_are_told_by_group_of_layers() -> None:
+    learner = _learner()
+    norm = _step(learner)
+    groups = learner.gradient_norms()
+    assert set(groups) == {"0", "1"}
+    assert torch.stack(list(groups.values())).norm() == pytest.approx(float(norm), rel=1e-5)

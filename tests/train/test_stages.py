@@ -1,0 +1,196 @@
+"""What a mini-batch does to the networks of either stage."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+from torch import Tensor
+
+from sr_runtime.resize import downscale
+from sr_train.config import (
+    AdversarialLoss,
+    Config,
+    DiscriminatorConfig,
+    PerceptualLoss,
+    Training,
+)
+from sr_train.distributed import Processes
+from sr_train.models import RRDBNet
+from sr_train.models.features import build_features
+from sr_train.stages import GanStage, PretrainStage
+from tests.train.conftest import PHOTOS
+
+ALONE = Processes(0, 1, torch.device("cpu"))
+SMALL = {"rrdb_channels": 8, "growth_channels": 4, "num_basic_blocks": 1}
+UNET = DiscriminatorConfig(type="unet", unet_channels=4)
+VGG = DiscriminatorConfig(vgg_blk_ch=(4, 4, 8, 8), fc_features=(8,))
+PLAIN = DiscriminatorConfig(vgg_blk_ch=(4, 4, 8, 8), fc_features=(8,), batch_norm=False)
+PERCEPTUAL = PerceptualLoss(vgg_type="squeezenet1_1", layer_weights={"fire2": 1.0})
+
+
+def _config(**options: Any) -> Config:
+    return Config(
+        **(
+            {
+                "precision": "fp32",
+                "ema_decay": 0.0,
+                "discriminator": UNET,
+                "perceptual_loss": PERCEPTUAL,
+                "training": Training(cr_patch_size=(32, 32)),
+            }
+            | options
+        )
+    )
+
+
+def _pretraining(config: Config) -> PretrainStage:
+    torch.manual_seed(0)
+    return PretrainStage(config, RRDBNet(**SMALL), ALONE)
+
+
+def _gan(config: Config) -> GanStage:
+    torch.manual_seed(0)
+    features = build_features("squeezenet1_1", PERCEPTUAL.layer_weights)
+    return GanStage(config, RRDBNet(**SMALL), features, ALONE)
+
+
+@pytest.fixture(scope="module")
+def crops() -> tuple[Tensor, Tensor]:
+    """Four crops of a real photo, 8×8 and 32×32."""
+    with PIL.Image.open(next(iter(sorted(PHOTOS.glob("*.png"))))) as file:
+        photo = np.asarray(file.convert("RGB"))
+    hr = [photo[32 * k : 32 * k + 32, 32 * k : 32 * k + 32] for k in range(4)]
+    lr = [downscale(crop, 4) for crop in hr]
+    low, high = (torch.from_numpy(np.stack(x).transpose(0, 3, 1, 2).copy()) for x in (lr, hr))
+    return low, high
+
+
+def _weights(network: torch.nn.Module) -> list[Tensor]:
+    return [tensor.detach().clone() for tensor in network.parameters()]
+
+
+def _same(before: list[Tensor], after: list[Tensor]) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def _close(first: PretrainStage | GanStage, second: PretrainStage | GanStage) -> None:
+    for name, learner in first.learners.items():
+        for a, b in zip(learner.parameters, second.learners[name].parameters, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("make", [_pretraining, _gan])
+def test_a_stage_learns_the_crops_it_sees(
+    make: Callable[[Config], PretrainStage | GanStage], crops: tuple[Tensor, Tensor]
+) -> None:
+    training = Training(cr_patch_size=(32, 32), g_lr=1e-3, g_content_loss_scaling=1.0)
+    stage = make(_config(training=training))
+    contents = [float(stage.step(*crops, batch)["content"]) for batch in range(60)]
+    assert contents[-1] < 0.7 * contents[0]
+
+
+@pytest.mark.parametrize("make", [_pretraining, _gan])
+def test_two_parts_of_a_mini_batch_teach_what_the_whole_teaches(
+    make: Callable[[Config], PretrainStage | GanStage], crops: tuple[Tensor, Tensor]
+) -> None:
+    # Not relativistic, no batch norm and no spectral norm: those see a part for the whole.
+    plain = {"adversarial_loss": AdversarialLoss(type="vanilla"), "discriminator": PLAIN}
+    whole, parts = make(_config(**plain)), make(_config(**plain, grad_accumulation=2))
+    for batch in range(3):
+        expected, found = whole.step(*crops, batch), parts.step(*crops, batch)
+        for name, value in expected.items():
+            assert found[name] == pytest.approx(float(value), rel=1e-3), name
+    _close(whole, parts)
+
+
+@pytest.mark.parametrize("discriminator", [UNET, VGG])
+@pytest.mark.parametrize("loss", ["ragan", "vanilla", "lsgan", "hinge", "wgan", "wgan-gp"])
+def test_every_loss_moves_both_networks(
+    loss: Any, discriminator: DiscriminatorConfig, crops: tuple[Tensor, Tensor]
+) -> None:
+    if loss == "wgan-gp" and discriminator is VGG:
+        discriminator = PLAIN
+    stage = _gan(
+        _config(
+            adversarial_loss=AdversarialLoss(type=loss, n_critic=1), discriminator=discriminator
+        )
+    )
+    before = {name: _weights(learner.network) for name, learner in stage.learners.items()}
+    values = stage.step(*crops, 0)
+    assert set(values) == {
+        "content",
+        "perceptual",
+        "g_adversarial",
+        "g_total",
+        "d_adversarial",
+        "gradient_norm_g",
+        "gradient_norm_d",
+    }
+    assert all(value.isfinite() for value in values.values())
+    for name, learner in stage.learners.items():
+        assert not _same(before[name], _weights(learner.network)), name
+
+
+def test_the_total_is_perceptual_plus_lambda_adversarial_plus_eta_content(
+    crops: tuple[Tensor, Tensor],
+) -> None:
+    training = Training(
+        cr_patch_size=(32, 32), g_adversarial_loss_scaling=0.3, g_content_loss_scaling=0.7
+    )
+    values = _gan(_config(training=training)).step(*crops, 0)
+    expected = values["perceptual"] + 0.3 * values["g_adversarial"] + 0.7 * values["content"]
+    torch.testing.assert_close(values["g_total"], expected)
+
+
+def test_the_discriminator_gets_no_gradient_from_the_generators_step(
+    crops: tuple[Tensor, Tensor],
+) -> None:
+    training = Training(cr_patch_size=(32, 32), d_lr=1e-30)
+    stage = _gan(_config(training=training, adversarial_loss=AdversarialLoss(type="hinge")))
+    stage.step(*crops, 0)
+    mixed = [p.grad.clone() for p in stage.discriminator.parameters if p.grad is not None]
+    # The same discriminator on the same images, without any step of a generator.
+    alone = _gan(_config(training=training, adversarial_loss=AdversarialLoss(type="hinge")))
+    parts = [(crops[0] / 255, crops[1] / 255)]
+    with torch.no_grad():
+        srs = [alone.generator.network(parts[0][0])]
+        # Spectral norm's power iteration moves with every pass: one for the generator's step.
+        alone.discriminator.network(srs[0])
+    alone._discriminator_step(parts, srs, 1e-30)
+    for a, b in zip(mixed, (p.grad for p in alone.discriminator.parameters), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-6)
+
+
+def test_wgan_clips_the_critic_and_lets_the_generator_wait_for_it(
+    crops: tuple[Tensor, Tensor],
+) -> None:
+    loss = AdversarialLoss(type="wgan", n_critic=3, wgan_clip=0.02)
+    stage = _gan(_config(adversarial_loss=loss, discriminator=VGG))
+    first = _weights(stage.generator.network)
+    moved = []
+    for batch in range(6):
+        stage.step(*crops, batch)
+        moved.append(not _same(first, _weights(stage.generator.network)))
+        first = _weights(stage.generator.network)
+    assert moved == [False, False, True, False, False, True]
+    assert max(float(p.detach().abs().max()) for p in stage.discriminator.parameters) <= 0.02
+
+
+def test_the_precision_changes_the_numbers_a_little(crops: tuple[Tensor, Tensor]) -> None:
+    exact = _gan(_config()).step(*crops, 0)
+    for precision in ("bf16", "fp16"):
+        rounded = _gan(_config(precision=precision)).step(*crops, 0)
+        for name in ("content", "perceptual", "d_adversarial"):
+            assert rounded[name] == pytest.approx(float(exact[name]), rel=0.03)
+        assert rounded["perceptual"] != exact["perceptual"]
+
+
+def test_the_memory_format_changes_nothing(crops: tuple[Tensor, Tensor]) -> None:
+    one, other = _gan(_config()), _gan(_config(channels_last=False))
+    for batch in range(2):
+        one.step(*crops, batch)
+        other.step(*crops, batch)
+    _close(one, other)
