@@ -77,7 +77,7 @@ def fit_arguments(arguments: Sequence[str]) -> FitArguments:
         config=config,
         run=told.run,
         resume=told.resume,
-        print_config=told.print_config is not None,
+        print_config=told.print_config,
     )
 
 
@@ -185,6 +185,7 @@ def _parser() -> ArgumentParser:
         formatter_class=argparse.HelpFormatter,
         exit_on_error=False,
         allow_abbrev=False,
+        print_config=None,  # ours shows what the preset says, too
     )
     run = parser.add_argument_group("New or old")
     run.add_argument("--run", metavar="NAME", help="name of a new run in the folder runs, or path")
@@ -192,7 +193,7 @@ def _parser() -> ArgumentParser:
     run.add_argument("--preset", metavar="NAME", help=", ".join(_presets()))
     run.add_argument("--config", metavar="FILE", help="YAML or JSON")
     run.add_argument(
-        "--print_config", nargs="?", const="", help="print the configuration, and do nothing else"
+        "--print_config", action="store_true", help="print the configuration, and do nothing else"
     )
     groups = {about: parser.add_argument_group(about) for about in sections().values()}
     for name, field in all_fields().items():

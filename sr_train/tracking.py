@@ -1,0 +1,175 @@
+"""Where a run's numbers and pictures go: console, metrics.csv, TensorBoard, Weights & Biases."""
+
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import PIL.Image
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from sr_runtime.atomic import atomic_path
+from sr_runtime.console import needing_extra
+from sr_runtime.errors import ArgumentError
+from sr_train.config import Config, Stage, Wandb
+from sr_train.metrics_file import MetricsFile
+
+__all__ = ["Tracker"]
+
+# What the progress bar shows, and how.
+SHOWN = {
+    "content": "content {:.4f}",
+    "perceptual": "perceptual {:.3f}",
+    "g_adversarial": "adversarial {:.3f}",
+    "g_total": "total {:.3f}",
+    "d_adversarial": "discriminator {:.3f}",
+    "lr_g": "lr {:.1e}",
+    "images_per_second": "{:.1f} images/s",
+}
+
+
+class Tracker:
+    """Open until it is closed as a context. What was logged after `step` is taken back first.
+
+    `wandb_id` is the identity of the W&B run to go on with. W&B shows values over the column
+    `step`, so that it takes the steps that a resumed run repeats. Offline, each start of a run
+    leaves a folder under `wandb`, all of one identity, which `wandb sync` unites.
+
+    Raises ArgumentError if W&B lets us not in, BackendError for a missing package.
+    """
+
+    def __init__(
+        self, folder: Path, config: Config, *, step: int, total_steps: int, wandb_id: str | None
+    ) -> None:
+        self.folder = folder
+        with ExitStack() as stack:
+            self._wandb = None
+            if config.wandb.project is not None:
+                self._wandb = _wandb_run(config, folder, wandb_id)
+                stack.push(_finishing(self._wandb))
+            self._metrics = stack.enter_context(MetricsFile(folder / "metrics.csv", step=step))
+            self._board = stack.enter_context(_summary_writer(folder / "tensorboard", step))
+            # In a log file, where every refresh is a line, one a minute is enough.
+            interval = 0.5 if sys.stderr.isatty() else 60.0
+            self._bar = stack.enter_context(
+                tqdm(
+                    initial=step,
+                    total=total_steps,
+                    unit="step",
+                    mininterval=interval,
+                    dynamic_ncols=True,
+                )
+            )
+            self._open = stack.pop_all()
+
+    @property
+    def wandb_id(self) -> str | None:
+        """The identity of the W&B run; None if W&B is off."""
+        return None if self._wandb is None else self._wandb.id
+
+    def log(self, step: int, stage: Stage, epoch: int, values: Mapping[str, float]) -> None:
+        """Record what was measured. Names with a slash are not for metrics.csv."""
+        columns = {name: value for name, value in values.items() if "/" not in name}
+        self._metrics.write(step, stage, epoch, columns)
+        tagged = {_tag(stage, name): value for name, value in values.items()}
+        for tag, value in tagged.items():
+            self._board.add_scalar(tag, value, step)
+        self._board.flush()
+        self._send({"step": step, "epoch": epoch, **tagged})
+        if shown := [text.format(values[name]) for name, text in SHOWN.items() if name in values]:
+            self._bar.set_description(f"{stage}, epoch {epoch}", refresh=False)
+            self._bar.set_postfix_str(", ".join(shown), refresh=False)
+
+    def picture(self, step: int, name: str, image: NDArray[np.uint8]) -> None:
+        """Record a picture (H, W, 3); it is samples/NAME_STEP.png, too."""
+        name = name.replace("/", "_")
+        target = self.folder / "samples" / f"{name}_{step:07}.png"
+        target.parent.mkdir(exist_ok=True)
+        with atomic_path(target) as temporary:
+            PIL.Image.fromarray(image).save(temporary)
+        self._board.add_image(f"samples/{name}", image, step, dataformats="HWC")
+        if self._wandb is not None:
+            import wandb
+
+            self._send({"step": step, f"samples/{name}": wandb.Image(image)})
+
+    def graph(self, generator: nn.Module, lr: Tensor) -> None:
+        """Record the network's graph, as it is run for `lr` (N, C, h, w)."""
+        self._board.add_graph(generator, lr)
+
+    def advance(self, step: int) -> None:
+        """Move the progress bar to `step`."""
+        self._bar.update(step - self._bar.n)
+
+    def say(self, sentence: str) -> None:
+        """Print without breaking the progress bar."""
+        self._bar.write(sentence)
+
+    def _send(self, values: Mapping[str, object]) -> None:
+        if self._wandb is not None:
+            self._wandb.log(dict(values))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._open.__exit__(kind, error, trace)
+
+
+def _tag(stage: Stage, name: str) -> str:
+    """The name in TensorBoard and W&B, which group by what is before the slash."""
+    if "/" in name:
+        return name
+    measured = name.removeprefix("val_")
+    return f"{stage}/{name}" if measured == name else f"validation/{measured}"
+
+
+def _summary_writer(folder: Path, step: int) -> Any:
+    with needing_extra("train"):
+        from torch.utils.tensorboard.writer import SummaryWriter
+
+    # TensorBoard then hides all that an earlier start wrote from this step on.
+    return SummaryWriter(folder, purge_step=step + 1)
+
+
+def _wandb_run(config: Config, folder: Path, wandb_id: str | None) -> Any:
+    with needing_extra("train"):
+        import wandb
+
+    options: Wandb = config.wandb
+    instead = "or leave it for later with --wandb.mode offline"
+    try:
+        if options.mode == "online" and not wandb.login(prompt=False):
+            raise ArgumentError(f"nobody is logged in to W&B: run `wandb login`, {instead}")
+        run = wandb.init(
+            project=options.project,
+            entity=options.entity,
+            mode=options.mode,
+            name=folder.name,
+            dir=folder,
+            id=wandb_id,
+            resume="allow" if wandb_id else None,
+            config=asdict(config),
+            settings=wandb.Settings(silent=True, console="off"),
+        )
+    except wandb.Error as error:
+        reason = " ".join(str(error).split())
+        raise ArgumentError(f"W&B cannot be reached ({reason}): try again, {instead}") from error
+    run.define_metric("*", step_metric="step")
+    return run
+
+
+def _finishing(run: Any) -> Callable[..., None]:
+    """An exit that tells W&B how the run ended; its own would print a traceback, too."""
+    return lambda kind, *_: run.finish(exit_code=0 if kind is None else 1)
