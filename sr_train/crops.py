@@ -41,9 +41,10 @@ def section(config: Config, stage: Stage) -> Pretraining | Training:
     return config.pretraining if stage == "pretraining" else config.training
 
 
-def seeded(config: Config, stage: Stage, *key: int) -> np.random.Generator:
-    """Random numbers for this key, unrelated to those for any other."""
-    return np.random.default_rng((config.seed, 0 if stage == "pretraining" else 1, *key))
+def seeded(config: Config, stage: Stage, epoch: int, purpose: int) -> np.random.Generator:
+    """Random numbers unrelated to those of any other purpose: 0 is the order of an epoch, then
+    come its crops."""
+    return np.random.default_rng((config.seed, stage == "training", epoch, purpose))
 
 
 class TrainingCrops(Dataset[Batch]):
@@ -70,7 +71,7 @@ class TrainingCrops(Dataset[Batch]):
 
     def crop(self, key: Key) -> tuple[Pixels, Pixels]:
         """LR (h, w, C) and HR (scale·h, scale·w, C)."""
-        generator = seeded(self._config, self._stage, key.epoch, key.position)
+        generator = seeded(self._config, self._stage, key.epoch, 1 + key.position)
         lr, hr = self.cut(key.image, generator)
         channels = self._config.img_channels
         return self._augment(in_channels(lr, channels), in_channels(hr, channels), generator)

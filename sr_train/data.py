@@ -98,7 +98,7 @@ class _Order(Sampler[list[Key]]):
         for number in range(self._start, self._stop):
             epoch, batch = divmod(number, self._batches)
             if order is None or batch == 0:
-                order = seeded(self._config, self._stage, epoch).permutation(self._images)
+                order = seeded(self._config, self._stage, epoch, 0).permutation(self._images)
             positions = (batch * self._size + i for i in self._share)
             yield [Key(epoch, at, int(order[at % self._images])) for at in positions]
 

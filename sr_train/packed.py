@@ -60,7 +60,7 @@ class Index:
     def write(self, folder: Path) -> None:
         """Write it into the folder of the split."""
         with atomic_path(index_path(folder, self.scale)) as temporary:
-            temporary.write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False), "utf-8")
+            temporary.write_text(json.dumps(asdict(self), indent=1), "utf-8")
 
     @classmethod
     def read(cls, path: Path) -> Self:

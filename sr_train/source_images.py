@@ -10,6 +10,7 @@ from PIL import ExifTags, Image
 from sr_runtime.errors import ArgumentError, ImageError
 from sr_runtime.image import size_and_frames
 from sr_runtime.image.bit_depth import bits_per_channel
+from sr_runtime.image.exif import descriptive_exif
 from sr_runtime.pairs import Pair
 
 __all__ = ["Header", "check_pairs", "fingerprint", "read_header"]
@@ -40,7 +41,7 @@ def read_header(path: Path) -> Header:
         if image.has_transparency_data:
             raise ImageError(f"{path}: has an alpha channel: flatten it, or save it without")
         height, width = image.height, image.width
-        if image.getexif().get(ExifTags.Base.Orientation) in SIDEWAYS:
+        if _orientation(image) in SIDEWAYS:
             height, width = width, height
         return Header(height, width, 1 if image.mode in ("1", "L") else 3)
 
@@ -85,6 +86,13 @@ def fingerprint(pairs: Sequence[Pair]) -> str:
         facts = path.stat()
         digest.update(f"{path.name}/{facts.st_size}/{facts.st_mtime_ns}\n".encode())
     return digest.hexdigest()
+
+
+def _orientation(image: Image.Image) -> int | None:
+    # Of a PNG without EXIF at its beginning, Pillow would decode all pixels to look at the end.
+    if image.format == "PNG" and not {"exif", "Raw profile type exif"} & image.info.keys():
+        return None
+    return descriptive_exif(image).get(ExifTags.Base.Orientation)
 
 
 def _check_lr(path: Path, hr: Header, scale: int) -> Header:

@@ -1,0 +1,521 @@
+"""Preparing: layouts, official archives from a server of our own, bad data, interruptions."""
+
+import http.server
+import io
+import json
+import shutil
+import subprocess
+import sys
+import tarfile
+import threading
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sr_runtime.errors import ArgumentError, ImageError
+from sr_runtime.image import read
+from sr_runtime.resize import downscale
+from sr_train import catalogue, datasets
+from sr_train.archives import Archive
+from sr_train.datasets import DATASETS, prepare, prepared
+from sr_train.packed import PackedImages
+from tests.train.made_images import made_image, save, save_folder
+
+SIZE = (32, 40)
+
+
+def prepare_own(folder: Path, root: Path, scale: int = 4, jobs: int = 1) -> PackedImages:
+    path = prepare(str(folder), root=root, source=None, scale=scale, jobs=jobs)
+    return PackedImages(path / "all", scale)
+
+
+def tree(root: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()
+    }
+
+
+# Known data sets, as they lie in a folder
+
+
+def test_lr_of_the_benchmarks_equals_the_official_one(data: Path, tmp_path: Path) -> None:
+    for name, count in (("set5", 5), ("set14", 14)):
+        # Without the official LR, it is made here.
+        for path in (data / name / "x4").glob("*_HR.png"):
+            target = tmp_path / name / path.name.replace("_HR", "")
+            target.parent.mkdir(exist_ok=True)
+            shutil.copy(path, target)
+        prepare(name, root=tmp_path / "given", source=data / name, scale=4, jobs=1)
+        prepare(name, root=tmp_path / "made", source=tmp_path / name, scale=4, jobs=1)
+        given, made = (
+            prepared(name, root=tmp_path / root, scale=4, purpose="val")[0]
+            for root in ("given", "made")
+        )
+        assert len(given) == len(made) == count
+        for i, image in enumerate(given.names):
+            official = read(data / name / "x4" / f"{image}_LR.png").frames[0]
+            assert (made.lr(i) == official).all()
+            assert (given.lr(i) == official).all()
+            assert (given.hr(i) == made.hr(i)).all()
+
+
+def test_a_gray_image_of_a_benchmark_is_read_as_rgb(data: Path, tmp_path: Path) -> None:
+    prepare("set14", root=tmp_path, source=data / "set14", scale=4, jobs=1)
+    (set14,) = prepared("set14", root=tmp_path, scale=4, purpose="val")
+    hr = set14.hr(set14.names.index("img_003_SRF_4"))
+    assert hr.shape[2] == 3
+    assert (hr == hr[:, :, :1]).all()
+
+
+@pytest.mark.parametrize("layout", ["", "BSR/BSDS500/data/images"])
+def test_bsds500_comes_in_its_official_splits(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], layout: str
+) -> None:
+    source = tmp_path / "source"
+    for split, count in (("train", 3), ("val", 2), ("test", 4)):
+        (source / layout / split).mkdir(parents=True)
+        (source / "BSR/BSDS500/data/groundTruth" / split).mkdir(parents=True)
+        for path in sorted((data / "bsds500" / split).iterdir())[:count]:
+            shutil.copy(path, source / layout / split)
+    root = tmp_path / "data"
+    assert prepare("bsds500", root=root, source=source, scale=4, jobs=2) == root / "bsds500"
+    assert "bsds500:train: 3 images, of 200 published" in capsys.readouterr().out
+    both = prepared("bsds500:train+test", root=root, scale=4, purpose="train")
+    assert [len(split) for split in both] == [3, 4]
+    assert [split.name for split in both] == ["bsds500:train", "bsds500:test"]
+    (val,) = prepared("bsds500", root=root, scale=4, purpose="val")
+    first = sorted((data / "bsds500" / "val").iterdir())[0]
+    assert (val.whole(0) == read(first).frames[0]).all()
+    assert (val.lr(0) == downscale(read(first).frames[0], 4)).all()
+
+
+def test_an_official_folder_may_lack_splits_and_other_folders_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_folder(tmp_path / "x" / "DIV2K_valid_HR", SIZE)
+    prepare("div2k", root=tmp_path / "data", source=tmp_path / "x", scale=4, jobs=1)
+    assert "div2k:train is not in" in capsys.readouterr().out
+    assert len(prepared("div2k", root=tmp_path / "data", scale=4, purpose="val")[0]) == 1
+    with pytest.raises(ArgumentError, match=r"prepare div2k --root .* --scale 4`$"):
+        prepared("div2k", root=tmp_path / "data", scale=4, purpose="train")
+    save_folder(tmp_path / "y", SIZE)
+    with pytest.raises(ArgumentError, match=r"no folder DIV2K_train_HR or DIV2K_valid_HR"):
+        prepare("div2k", root=tmp_path / "data", source=tmp_path / "y", scale=4, jobs=1)
+    save_folder(tmp_path / "x" / "copy" / "DIV2K_valid_HR", SIZE)
+    with pytest.raises(ArgumentError, match=r"either could be div2k:val"):
+        prepare("div2k", root=tmp_path / "data", source=tmp_path / "x", scale=4, jobs=1)
+
+
+# Known data sets, from their addresses
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder of a server that stands for all official ones."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    handler = partial(Handler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+
+        def moved(archive: Archive) -> Archive:
+            return replace(
+                archive, url=f"http://127.0.0.1:{server.server_port}/{archive.name}", digest=None
+            )
+
+        here = {
+            name: replace(
+                dataset,
+                splits={
+                    split: replace(published, archive=moved(published.archive))
+                    for split, published in dataset.splits.items()
+                },
+            )
+            for name, dataset in catalogue.DATASETS.items()
+        }
+        monkeypatch.setattr(datasets, "DATASETS", here)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield folder
+        server.shutdown()
+        thread.join()
+
+
+def png(seed: int, size: tuple[int, int] = SIZE) -> bytes:
+    content = io.BytesIO()
+    Image.fromarray(made_image(seed, *size)).save(content, "PNG")
+    return content.getvalue()
+
+
+def write_zip(path: Path, members: Mapping[str, bytes]) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+
+
+def write_tar(path: Path, members: Mapping[str, bytes]) -> None:
+    with tarfile.open(path, "w:gz" if path.suffix == ".tgz" else "w") as archive:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+
+
+def test_archives_are_fetched_unpacked_recorded_and_checked_ever_after(
+    site: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    members = {f"Flickr2K/Flickr2K_HR/{i}.png": png(i) for i in range(3)}
+    junk = {"Flickr2K/Flickr2K_LR/9.png": png(9), "Flickr2K/Flickr2K_HR/._0.png": b"junk"}
+    write_tar(site / "Flickr2K.tar", members | junk)
+    root = tmp_path / "data"
+    prepare("flickr2k", root=root, source=None, scale=4, jobs=1)
+    (train,) = prepared("flickr2k", root=root, scale=4, purpose="train")
+    assert train.names == ("0", "1", "2")
+    assert (train.whole(2) == made_image(2, *SIZE)).all()
+    assert "no checksum is published" in capsys.readouterr().out
+    recorded = json.loads((root / "downloads/checksums.json").read_text())
+    assert recorded.keys() == {"Flickr2K.tar"}
+    assert sorted(path.name for path in (root / "downloads").iterdir()) == [
+        "Flickr2K.tar",
+        "checksums.json",
+    ]
+
+    (root / "downloads/Flickr2K.tar").unlink()
+    write_tar(site / "Flickr2K.tar", members)
+    prepare("flickr2k", root=root, source=None, scale=4, jobs=1)  # whole: nothing is fetched
+    shutil.rmtree(root / "flickr2k")
+    with pytest.raises(ArgumentError, match=r"Flickr2K.tar.* has sha256 .* and not"):
+        prepare("flickr2k", root=root, source=None, scale=4, jobs=1)
+
+
+def test_zip_and_compressed_tar_are_unpacked_in_their_official_layout(
+    site: Path, tmp_path: Path
+) -> None:
+    for name in ("train", "valid"):
+        write_zip(site / f"DIV2K_{name}_HR.zip", {f"DIV2K_{name}_HR/0001.png": png(1)})
+    images = "BSR/BSDS500/data/images"
+    write_tar(
+        site / "BSR_bsds500.tgz",
+        {
+            f"{images}/{split}/{split}.png": png(i)
+            for i, split in enumerate(["train", "val", "test"])
+        }
+        | {f"{images}/train/Thumbs.db": b"", "BSR/BSDS500/data/groundTruth/train/1.mat": b""},
+    )
+    hr, root = made_image(7, 32, 40), tmp_path / "data"
+    official_lr = made_image(8, 8, 10)  # not what bicubic makes of it: to be taken all the same
+    for path, image in (("hr.png", hr), ("lr.png", official_lr)):
+        save(image, tmp_path / path)
+    write_zip(
+        site / "Set5.zip",
+        {
+            f"Set5/image_SRF_{scale}/img_001_SRF_{scale}_{kind}.png": content
+            for scale in (2, 4)
+            for kind, content in (
+                ("HR", (tmp_path / "hr.png").read_bytes()),
+                ("LR", (tmp_path / "lr.png").read_bytes()),
+                ("bicubic", png(9)),
+            )
+        },
+    )
+    for name in ("div2k", "bsds500", "set5"):
+        prepare(name, root=root, source=None, scale=4, jobs=1)
+    for specification in ("div2k:train+val", "bsds500:train+val+test"):
+        splits = prepared(specification, root=root, scale=4, purpose="train")
+        assert [len(split) for split in splits] == [1] * len(splits)
+    (set5,) = prepared("set5", root=root, scale=4, purpose="val")
+    assert set5.names == ("img_001_SRF_4",)
+    assert (set5.lr(0) == official_lr).all()
+
+
+def test_a_damaged_archive_is_named(site: Path, tmp_path: Path) -> None:
+    write_tar(site / "Flickr2K.tar", {"Flickr2K_HR/0.png": png(0)})
+    content = (site / "Flickr2K.tar").read_bytes()
+    (site / "Flickr2K.tar").write_bytes(content[:800])
+    with pytest.raises(ArgumentError, match=r"Flickr2K.tar is damaged .*delete it"):
+        prepare("flickr2k", root=tmp_path / "data", source=None, scale=4, jobs=1)
+    assert not (tmp_path / "data/flickr2k").exists()
+
+
+def test_an_archive_cannot_write_outside_its_folder(site: Path, tmp_path: Path) -> None:
+    write_tar(site / "Flickr2K.tar", {"../../../Flickr2K_HR/0.png": png(0)})
+    with pytest.raises(ArgumentError, match=r"Flickr2K.tar is damaged .*outside"):
+        prepare("flickr2k", root=tmp_path / "data", source=None, scale=4, jobs=1)
+    assert not list(tmp_path.rglob("0.png"))
+
+
+def test_an_address_that_does_not_answer_names_file_and_place(site: Path, tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match=r"404 .*put it at .*downloads/Flickr2K\.tar$"):
+        prepare("flickr2k", root=tmp_path / "data", source=None, scale=4, jobs=1)
+
+
+def test_the_known_digests_and_splits_are_the_published_ones() -> None:
+    images = {
+        name: [split.images for split in dataset.splits.values()]
+        for name, dataset in DATASETS.items()
+    }
+    assert images == {
+        "div2k": [800, 100],
+        "flickr2k": [2650],
+        "bsds500": [200, 100, 200],
+        "set5": [5],
+        "set14": [14],
+    }
+    for dataset in DATASETS.values():
+        for split in dataset.splits.values():
+            assert split.archive.url.startswith("https://")
+
+
+# One's own images
+
+
+def test_a_folder_of_ones_own_serves_training_and_validation(tmp_path: Path) -> None:
+    images = save_folder(tmp_path / "my photos", SIZE, (64, 64))
+    prepare_own(tmp_path / "my photos", tmp_path / "data", jobs=2)
+    for purpose in ("train", "val"):
+        (own,) = prepared("my photos", root=tmp_path / "data", scale=4, purpose=purpose)
+        assert own.name == "my photos:all"
+        assert (own.hr(1) == images[1]).all()
+
+
+@pytest.mark.parametrize("layout", ["{kind}/{i}.png", "{i}_{kind}.png"])
+def test_given_lr_images_are_kept(tmp_path: Path, layout: str) -> None:
+    for i in range(2):
+        save(made_image(i, 33, 40), tmp_path / "mine" / layout.format(kind="HR", i=i))
+        save(made_image(9 + i, 8, 10), tmp_path / "mine" / layout.format(kind="LR", i=i))
+    own = prepare_own(tmp_path / "mine", tmp_path / "data")
+    assert (own.lr(1) == made_image(10, 8, 10)).all()
+    assert (own.hr(1) == made_image(1, 33, 40)[:32]).all()
+    with pytest.raises(ArgumentError, match=r"8×10 pixels.* made for a scale of 2"):
+        prepare_own(tmp_path / "mine", tmp_path / "data", scale=2)
+
+
+def test_gray_images_alone_are_a_gray_data_set(tmp_path: Path) -> None:
+    save_folder(tmp_path / "gray", (*SIZE, 1), (*SIZE, 1))
+    assert prepare_own(tmp_path / "gray", tmp_path / "data").lr(0).shape == (8, 10, 1)
+
+
+def test_turned_photos_are_upright(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    (tmp_path / "mine").mkdir()
+    Image.fromarray(made_image(0, 32, 48)).save(tmp_path / "mine/a.jpg", exif=exif)
+    assert prepare_own(tmp_path / "mine", tmp_path / "data").size(0) == (48, 32)
+
+
+# Prepared once
+
+
+def test_what_is_whole_is_not_made_again_and_that_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_folder(tmp_path / "mine", SIZE)
+    own = prepare_own(tmp_path / "mine", tmp_path / "data")
+    before = {path: path.stat().st_mtime_ns for path in own.folder.iterdir()}
+    capsys.readouterr()
+    prepare_own(tmp_path / "mine", tmp_path / "data")
+    assert {path: path.stat().st_mtime_ns for path in own.folder.iterdir()} == before
+    assert "already prepared" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["hr.npy", "lr_x4.npy", "x4.json"])
+def test_what_is_damaged_is_made_again_and_that_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    save_folder(tmp_path / "mine", SIZE)
+    own = prepare_own(tmp_path / "mine", tmp_path / "data")
+    before = tree(own.folder)
+    content = bytearray((own.folder / name).read_bytes())
+    content[-1] ^= 1
+    (own.folder / name).write_bytes(content)
+    prepare_own(tmp_path / "mine", tmp_path / "data")
+    assert tree(own.folder) == before
+    assert "making it again" in capsys.readouterr().out
+
+
+def test_another_scale_shares_the_hr_images(tmp_path: Path) -> None:
+    (image,) = save_folder(tmp_path / "mine", (33, 47))
+    first = prepare_own(tmp_path / "mine", tmp_path / "data")
+    hr = first.folder / "hr.npy"
+    written = hr.stat().st_mtime_ns
+    second = prepare_own(tmp_path / "mine", tmp_path / "data", scale=3, jobs=2)
+    assert hr.stat().st_mtime_ns == written
+    assert (second.lr(0) == downscale(image, 3)).all()
+    assert second.size(0) == (33, 45)
+    PackedImages(first.folder, 4).verify()
+    second.verify()
+
+
+def test_new_images_in_the_folder_make_it_again_and_other_scales_go(tmp_path: Path) -> None:
+    save_folder(tmp_path / "mine", SIZE)
+    prepare_own(tmp_path / "mine", tmp_path / "data")
+    save_folder(tmp_path / "mine", SIZE, SIZE)
+    assert len(prepare_own(tmp_path / "mine", tmp_path / "data", scale=2)) == 2
+    with pytest.raises(ArgumentError, match="not prepared for a scale of 4"):
+        prepared("mine", root=tmp_path / "data", scale=4, purpose="val")
+
+
+# Bad data
+
+
+def save_alpha(path: Path) -> None:
+    Image.fromarray(made_image(0, *SIZE, 4)).save(path)
+
+
+def save_sixteen_bits(path: Path) -> None:
+    Image.fromarray(made_image(0, *SIZE, 1)[:, :, 0].astype(np.uint16) * 257).save(path)
+
+
+def save_animation(path: Path) -> None:
+    frames = [Image.fromarray(made_image(i, *SIZE)) for i in range(2)]
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+
+
+def save_gray(path: Path) -> None:
+    save(made_image(0, *SIZE, 1), path)
+
+
+def save_text(path: Path) -> None:
+    path.write_text("no image")
+
+
+def save_small(path: Path) -> None:
+    save(made_image(0, 3, 40), path)
+
+
+def save_truncated(path: Path) -> None:
+    save(made_image(0, *SIZE), path)
+    path.write_bytes(path.read_bytes()[:-200])
+
+
+BAD = [
+    (save_alpha, "alpha"),
+    (save_sixteen_bits, "16 bits"),
+    (save_animation, "2 frames"),
+    (save_gray, "grayscale"),
+    (save_text, "no image"),
+    (save_small, "3×40 pixels"),
+    (save_truncated, ""),
+]
+
+
+@pytest.mark.parametrize(("spoil", "what"), BAD, ids=[spoil.__name__ for spoil, _ in BAD])
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_bad_image_is_named_and_what_was_prepared_stays(
+    tmp_path: Path, spoil: Any, what: str, jobs: int
+) -> None:
+    save_folder(tmp_path / "mine", SIZE, SIZE, SIZE)
+    prepare_own(tmp_path / "mine", tmp_path / "data")
+    before = tree(tmp_path / "data")
+    spoil(tmp_path / "mine" / "1b.png")
+    with pytest.raises((ArgumentError, ImageError), match=rf"1b\.png: .*{what}"):
+        prepare_own(tmp_path / "mine", tmp_path / "data", jobs=jobs)
+    assert tree(tmp_path / "data") == before
+
+
+def test_pairs_that_do_not_match_are_named(tmp_path: Path) -> None:
+    save(made_image(0, 32, 40), tmp_path / "mine" / "a_HR.png")
+    save(made_image(0, 8, 11), tmp_path / "mine" / "a_LR.png")
+    with pytest.raises(ArgumentError, match=r"a_LR\.png: 8×11 pixels.*32×40.*8×10"):
+        prepare_own(tmp_path / "mine", tmp_path / "data")
+
+
+def test_empty_folders_and_wrong_names_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "a:b").mkdir()
+    (tmp_path / "set5").mkdir()
+    for item, words in (
+        (str(tmp_path / "empty"), "holds no images"),
+        (str(tmp_path / "a:b"), "rename the folder"),
+        (str(tmp_path / "set5"), "rename the folder"),
+        ("bsds50", "did you mean bsds500"),
+    ):
+        with pytest.raises(ArgumentError, match=words):
+            prepare(item, root=tmp_path / "data", source=None, scale=4, jobs=1)
+    with pytest.raises(ArgumentError, match="--from"):
+        prepare(str(tmp_path / "empty"), root=tmp_path, source=tmp_path, scale=4, jobs=1)
+    with pytest.raises(ArgumentError, match="not a folder"):
+        prepare("set5", root=tmp_path, source=tmp_path / "nowhere", scale=4, jobs=1)
+
+
+@pytest.mark.parametrize(
+    ("specification", "purpose", "words"),
+    [
+        ("bsds500", "train", r"bsds500:train is not prepared .*sr_train prepare bsds500 --root"),
+        ("bsds500:dev", "train", "no split 'dev': it has train, val, test"),
+        ("flickr2k", "val", "flickr2k has no split for validation"),
+        ("set5", "train", "set5 has no split for training"),
+        ("photos", "train", r"prepare FOLDER/photos .*not a known data set"),
+        ("photos:train", "train", "photos has no split 'train': it has all"),
+        ("dvi2k", "train", "did you mean div2k"),
+    ],
+)
+def test_what_is_not_prepared_is_refused_with_the_command(
+    tmp_path: Path, specification: str, purpose: Any, words: str
+) -> None:
+    with pytest.raises(ArgumentError, match=words):
+        prepared(specification, root=tmp_path, scale=4, purpose=purpose)
+
+
+# Interruptions
+
+
+def test_too_little_space_is_noticed_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_folder(tmp_path / "mine", SIZE)
+    little = shutil.disk_usage(tmp_path)._replace(free=4000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: little)
+    with pytest.raises(ArgumentError, match=r"4,080 bytes are needed and 4,000 are free"):
+        prepare_own(tmp_path / "mine", tmp_path / "data")
+    assert tree(tmp_path / "data") == {}
+
+
+FILL = """
+import resource, signal, sys
+from pathlib import Path
+from sr_runtime.errors import ArgumentError
+from sr_train.datasets import prepare
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
+try:
+    prepare(sys.argv[1], root=Path(sys.argv[2]), source=None, scale=4, jobs=1)
+except ArgumentError as error:
+    sys.exit(str(error))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit of file sizes")
+def test_a_disk_that_fills_up_leaves_what_was_prepared(tmp_path: Path) -> None:
+    save_folder(tmp_path / "mine", SIZE)
+    prepare_own(tmp_path / "mine", tmp_path / "data")
+    before = tree(tmp_path / "data")
+    save_folder(tmp_path / "mine", SIZE, SIZE)
+    command = [sys.executable, "-c", FILL, tmp_path / "mine", tmp_path / "data"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert "all: cannot be written (File too large): make room" in run.stderr
+    assert tree(tmp_path / "data") == before
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    save_folder(tmp_path / "mine", SIZE)
+    folder = tmp_path / "data/mine/all"
+    folder.mkdir(parents=True)
+    (folder / ".0123456789ab.npy").write_bytes(b"half")
+    (folder / "hr.npy").write_bytes(b"complete, but of no index")
+    own = prepare_own(tmp_path / "mine", tmp_path / "data")
+    own.verify()
+    assert sorted(path.name for path in folder.iterdir()) == ["hr.npy", "lr_x4.npy", "x4.json"]
