@@ -11,8 +11,6 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import NDArray
-
 import sr_runtime
 from sr_runtime import Upscaler
 from sr_runtime.atomic import atomic_path
@@ -20,12 +18,9 @@ from sr_runtime.console import exit_code
 from sr_runtime.errors import ArgumentError
 from sr_runtime.metrics import Score, mean, score, table
 from sr_runtime.pairs import Pair, find_pairs
-from sr_runtime.resize import resize
+from sr_runtime.whole import TILE, bicubic, upscale_whole
 
-__all__ = ["main", "upscale_whole"]
-
-# LR pixels: above any benchmark image, which the literature infers whole.
-TILE = 4096
+__all__ = ["TILE", "main", "upscale_whole"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -73,9 +68,9 @@ def _measure(upscaler: Upscaler, pairs: tuple[Pair, ...], crop: int | None) -> d
     engine, scale = upscaler.backend, upscaler.info.scale
     border = scale if crop is None else crop
     scores = score(partial(upscale_whole, upscaler), pairs, scale=scale, crop=border)
-    bicubic = _bicubic(pairs, scale, border)
+    reference = _bicubic(pairs, scale, border)
     print(f"{engine.name} in {engine.compute_dtype}; ", end="")
-    print(table(scores, crop=border, references=[bicubic]), flush=True)
+    print(table(scores, crop=border, references=[reference]), flush=True)
     return {
         "backend": engine.name,
         "precision": engine.compute_dtype,
@@ -83,26 +78,13 @@ def _measure(upscaler: Upscaler, pairs: tuple[Pair, ...], crop: int | None) -> d
         "crop": border,
         "images": [asdict(row) for row in scores],
         "mean": asdict(mean(scores)),
-        "bicubic": asdict(bicubic),
+        "bicubic": asdict(reference),
     }
-
-
-def upscale_whole(upscaler: Upscaler, image: NDArray[Any]) -> NDArray[Any]:
-    """Upscale in a single tile; ArgumentError for a model that can't take all of the image."""
-    if len(upscaler.plan(*image.shape[:2])) > 1:
-        raise ArgumentError(
-            f"the model takes at most {upscaler.max_tile[0]}×{upscaler.max_tile[1]} pixels and "
-            f"an image has {image.shape[0]}×{image.shape[1]}: whole images need a model that "
-            "takes any size"
-        )
-    return upscaler.upscale(image)
 
 
 @cache
 def _bicubic(pairs: tuple[Pair, ...], scale: int, crop: int) -> Score:
-    def enlarge(image: NDArray[Any]) -> NDArray[Any]:
-        return resize(image, scale * image.shape[0], scale * image.shape[1])
-
+    enlarge = partial(bicubic, scale=scale)
     return mean(score(enlarge, pairs, scale=scale, crop=crop), "bicubic mean")
 
 

@@ -4,23 +4,36 @@ Luma: Y of Recommendation ITU-R BT.601 in studio range, 16 to 235 on a scale of 
 SSIM: Wang, Bovik, Sheikh and Simoncelli, "Image quality assessment: from error visibility to
 structural similarity", IEEE Transactions on Image Processing 13(4), 2004. A gray image counts as
 R = G = B, and can be compared with an RGB one; 16-bit images are scaled to the same peak of 255.
+Learned distances, such as LPIPS, need a network: the caller brings them.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass
 from statistics import fmean
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from sr_runtime.errors import ArgumentError
-from sr_runtime.pairs import Pair
 
-__all__ = ["Channel", "Score", "mean", "psnr", "score", "ssim", "table"]
+__all__ = [
+    "Channel",
+    "Distance",
+    "ImagePair",
+    "Score",
+    "compare",
+    "mean",
+    "models_table",
+    "psnr",
+    "score",
+    "ssim",
+    "table",
+]
 
 Channel = Literal["y", "rgb"]
+Distance = Callable[[NDArray[Any], NDArray[Any]], float]
 
 PEAK = 255.0
 
@@ -121,70 +134,114 @@ def _windowed(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return x
 
 
+class ImagePair(Protocol):
+    """An image of a data set: `sr_runtime.pairs.Pair`, or one of a packed set."""
+
+    @property
+    def name(self) -> str: ...
+
+    def read(self, scale: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        """LR (h, w, C) and HR (scale·h, scale·w, C)."""
+
+
 @dataclass(frozen=True)
 class Score:
-    """PSNR in dB and SSIM of one image, or their means over a data set."""
+    """PSNR in dB, SSIM and LPIPS of one image, or their means over a data set."""
 
     name: str
     psnr_y: float
     ssim_y: float
     psnr_rgb: float
     ssim_rgb: float
+    lpips: float | None = None
+    """None: not measured."""
 
 
 def score(
     upscale: Callable[[NDArray[Any]], NDArray[Any]],
-    pairs: Iterable[Pair],
+    pairs: Iterable[ImagePair],
     *,
     scale: int,
     crop: int | None = None,
+    distance: Distance | None = None,
 ) -> list[Score]:
     """Score `upscale`, which makes (scale·H, scale·W, C) of (H, W, C), on whole images.
 
     `crop` is the border left out, in high-resolution pixels: `scale` if None, as is customary.
+    `distance` gives the LPIPS of two images (H, W, C) that are cropped already.
     """
     border = scale if crop is None else crop
     scores = []
     for pair in pairs:
         lr, hr = pair.read(scale)
-        sr = upscale(lr)
-        try:
-            values = [
-                metric(sr, hr, channel=channel, crop=border)
-                for channel in ("y", "rgb")
-                for metric in (psnr, ssim)
-            ]
-        except ArgumentError as error:
-            raise ArgumentError(f"{pair.name}: {error}") from error
-        scores.append(Score(pair.name, *values))
+        scores.append(compare(pair.name, upscale(lr), hr, crop=border, distance=distance))
     return scores
 
 
+def compare(
+    name: str,
+    sr: NDArray[Any],
+    hr: NDArray[Any],
+    *,
+    crop: int,
+    distance: Distance | None = None,
+) -> Score:
+    """Everything `score` measures, of one image; ArgumentError, with its `name`, as `psnr`."""
+    try:
+        values = [
+            metric(sr, hr, channel=channel, crop=crop)
+            for channel in ("y", "rgb")
+            for metric in (psnr, ssim)
+        ]
+        if distance is not None:
+            values.append(distance(*_comparable(sr, hr, crop, smallest=1)))
+    except ArgumentError as error:
+        raise ArgumentError(f"{name}: {error}") from error
+    return Score(name, *values)
+
+
 def mean(scores: Sequence[Score], name: str = "mean") -> Score:
-    """The mean of every column."""
-    columns = zip(*(astuple(row)[1:] for row in scores), strict=True)
-    return Score(name, *map(fmean, columns))
+    """The mean of every column; that of LPIPS is None unless all have it."""
+    *columns, distances = zip(*(astuple(row)[1:] for row in scores), strict=True)
+    figures: list[Any] = [fmean(column) for column in columns]
+    figures.append(None if None in distances else fmean(distances))
+    return Score(name, *figures)
 
 
 def table(scores: Sequence[Score], *, crop: int, references: Sequence[Score] = ()) -> str:
     """Markdown: the protocol, then `scores`, their mean, and `references` to compare it with."""
-    rows = [
-        (
-            row.name,
-            f"{row.psnr_y:.3f}",
-            f"{row.ssim_y:.4f}",
-            f"{row.psnr_rgb:.3f}",
-            f"{row.ssim_rgb:.4f}",
-        )
-        for row in (*scores, mean(scores), *references)
-    ]
-    width = max(len(row[0]) for row in rows)
+    return _markdown("image", [*scores, mean(scores), *references], images=len(scores), crop=crop)
+
+
+def models_table(means: Sequence[Score], *, images: int, crop: int) -> str:
+    """Markdown: the protocol, then the mean over `images` images of each model, by its name."""
+    return _markdown("model", means, images=images, crop=crop)
+
+
+def _markdown(label: str, rows: Sequence[Score], *, images: int, crop: int) -> str:
+    head = (
+        f"{images} images, each as a whole, {crop} pixels cropped along every border; PSNR in "
+        "dB, SSIM with an 11×11 Gaussian window; Y: luma in BT.601 studio range"
+    )
+    columns = {
+        label: [row.name for row in rows],
+        "PSNR Y": [f"{row.psnr_y:.3f}" for row in rows],
+        "SSIM Y": [f"{row.ssim_y:.4f}" for row in rows],
+        "PSNR RGB": [f"{row.psnr_rgb:.3f}" for row in rows],
+        "SSIM RGB": [f"{row.ssim_rgb:.4f}" for row in rows],
+    }
+    if any(row.lpips is not None for row in rows):
+        head += "; LPIPS v0.1 with SqueezeNet, in RGB, smaller is better"
+        columns["LPIPS"] = ["" if row.lpips is None else f"{row.lpips:.4f}" for row in rows]
+
+    first, *others = ((title, max(map(len, (title, *cells)))) for title, cells in columns.items())
     lines = [
-        f"{len(scores)} images, each as a whole, {crop} pixels cropped along every border; PSNR in "
-        "dB, SSIM with an 11×11 Gaussian window; Y: luma in BT.601 studio range",
-        "",
-        f"| {'image':{width}} | PSNR Y | SSIM Y | PSNR RGB | SSIM RGB |",
-        f"|:{'-' * width}-|-------:|-------:|---------:|---------:|",
+        f"| {first[0]:{first[1]}} | "
+        + " | ".join(f"{title:>{width}}" for title, width in others)
+        + " |",
+        f"|:{'-' * first[1]}-|" + "|".join("-" * (width + 1) + ":" for _, width in others) + "|",
     ]
-    lines += [f"| {n:{width}} | {a:>6} | {b:>6} | {c:>8} | {d:>8} |" for n, a, b, c, d in rows]
-    return "\n".join(lines)
+    for name, *values in zip(*columns.values(), strict=True):
+        cells = (f"{value:>{width}}" for value, (_, width) in zip(values, others, strict=True))
+        lines.append(f"| {name:{first[1]}} | {' | '.join(cells)} |")
+    return "\n".join([head, "", *lines])

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sr_runtime.errors import ArgumentError
-from sr_runtime.metrics import Channel, Score, mean, psnr, score, ssim, table
+from sr_runtime.metrics import Channel, Score, mean, models_table, psnr, score, ssim, table
 from sr_runtime.pairs import Pair
 
 CHANNELS: list[Channel] = ["y", "rgb"]
@@ -224,4 +224,40 @@ def test_the_table_states_its_protocol_and_ends_with_mean_and_references() -> No
         "| butterfly    | 34.000 | 0.7000 |      inf |   1.0000 |",
         "| mean         | 32.000 | 0.8000 |      inf |   0.9000 |",
         "| bicubic mean | 25.000 | 0.5000 |   24.000 |   0.4000 |",
+    ]
+
+
+def test_a_learned_distance_sees_the_images_without_their_borders(tmp_path: Path) -> None:
+    pair = saved_pair(tmp_path, "a", 40, 48)
+    seen: list[NDArray[np.generic]] = []
+
+    def distance(sr: NDArray[np.generic], hr: NDArray[np.generic]) -> float:
+        seen.extend((sr, hr))
+        return 0.25
+
+    (row,) = score(enlarged, [pair], scale=2, crop=3, distance=distance)
+    assert row.lpips == 0.25
+    lr, hr = pair.read(2)
+    np.testing.assert_array_equal(seen[0], enlarged(lr)[3:-3, 3:-3])
+    np.testing.assert_array_equal(seen[1], hr[3:-3, 3:-3])
+    (without,) = score(enlarged, [pair], scale=2, crop=3)
+    assert without.lpips is None
+
+
+def test_the_mean_of_lpips_needs_it_of_every_image() -> None:
+    rows = [Score("a", 30.0, 0.9, 28.0, 0.8, 0.2), Score("b", 34.0, 0.7, 29.0, 0.6, 0.4)]
+    assert mean(rows).lpips == pytest.approx(0.3)
+    assert mean([*rows, Score("c", 34.0, 0.7, 29.0, 0.6)]).lpips is None
+
+
+def test_one_table_shows_several_models_and_lpips_where_there_is_any() -> None:
+    rows = [Score("a.onnx", 30.0, 0.9, 28.0, 0.8, 0.12345), Score("bicubic", 25.0, 0.5, 24.0, 0.4)]
+    head, _, *body = models_table(rows, images=7, crop=4).splitlines()
+    assert head.startswith("7 images")
+    assert "LPIPS v0.1 with SqueezeNet" in head
+    assert body == [
+        "| model   | PSNR Y | SSIM Y | PSNR RGB | SSIM RGB |  LPIPS |",
+        "|:--------|-------:|-------:|---------:|---------:|-------:|",
+        "| a.onnx  | 30.000 | 0.9000 |   28.000 |   0.8000 | 0.1235 |",
+        "| bicubic | 25.000 | 0.5000 |   24.000 |   0.4000 |        |",
     ]

@@ -1,0 +1,80 @@
+"""A generator in PyTorch on one image."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from sr_runtime.errors import ArgumentError
+from sr_runtime.tensor import check_finite, image_from_planes
+from sr_train.models import Generator
+from sr_train.precision import autocast
+
+__all__ = ["image_from_tensor", "super_resolved", "tensor_from_image", "upscale_torch"]
+
+
+def tensor_from_image(image: NDArray[Any], device: torch.device) -> Tensor:
+    """(H, W, C) uint8 or uint16 to (1, C, H, W) fp32 in [0, 1]."""
+    planes = image.transpose(2, 0, 1)[np.newaxis] / np.float32(np.iinfo(image.dtype).max)
+    return torch.from_numpy(np.ascontiguousarray(planes, np.float32)).to(device)
+
+
+def image_from_tensor(tensor: Tensor, *, like: NDArray[Any]) -> NDArray[Any]:
+    """(1, C, H, W) to (H, W, channels of `like`) in its type, clamped and rounded.
+
+    RGB becomes gray where `like` is. Raises NonFiniteError for NaN or infinity.
+    """
+    planes = tensor[0].float().cpu().numpy()
+    check_finite(planes)
+    image = np.empty((*planes.shape[1:], like.shape[2]), like.dtype)
+    image_from_planes(planes, image)
+    return image
+
+
+@torch.inference_mode()
+def super_resolved(
+    generator: Generator,
+    image: NDArray[Any],
+    *,
+    device: torch.device,
+    precision: torch.dtype,
+    channels_last: bool,
+) -> Tensor:
+    """(H, W, C) to (1, channels of the generator, scale·H, scale·W) fp32 on `device`, not clamped.
+
+    The whole image at once. Gray goes through an RGB generator as R = G = B; ArgumentError for RGB
+    through a gray one. `generator` is on `device` already, and `channels_last` says how.
+    """
+    low = tensor_from_image(image, device)
+    if low.shape[1] not in (1, generator.img_channels):
+        raise ArgumentError(
+            f"the generator takes {generator.img_channels} channel(s) and the image has "
+            f"{low.shape[1]}: convert the image to gray, or take an RGB generator"
+        )
+    low = low.expand(-1, generator.img_channels, -1, -1)
+    height, width = low.shape[2:]
+    multiple, scale = generator.multiple_of, generator.scale_factor
+    low = F.pad(low, (0, -width % multiple, 0, -height % multiple), mode="replicate")
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    with autocast(device, precision):
+        sr = generator(low.contiguous(memory_format=layout))
+    cropped: Tensor = sr[..., : scale * height, : scale * width].float()
+    return cropped
+
+
+def upscale_torch(
+    generator: Generator,
+    image: NDArray[Any],
+    *,
+    device: torch.device,
+    precision: torch.dtype = torch.float32,
+    channels_last: bool = False,
+) -> NDArray[Any]:
+    """(H, W, C) uint8 or uint16 to (scale·H, scale·W, C), as `super_resolved`."""
+    sr = super_resolved(
+        generator, image, device=device, precision=precision, channels_last=channels_last
+    )
+    return image_from_tensor(sr, like=image)

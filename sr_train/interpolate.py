@@ -1,0 +1,63 @@
+"""Networks between networks: weights mixed tensor by tensor."""
+
+from collections.abc import Sequence
+
+import torch
+
+from sr_runtime.errors import ArgumentError
+from sr_train.models import Generator, build_generator
+
+__all__ = ["average", "interpolate"]
+
+
+def interpolate(psnr: Generator, gan: Generator, alpha: float) -> Generator:
+    """(1 − α)·PSNR + α·GAN: ESRGAN, section 3.4, network interpolation.
+
+    The larger α, the more texture and noise. Raises ArgumentError for an α outside [0, 1], and for
+    generators of different architectures.
+    """
+    if not 0 <= alpha <= 1:
+        raise ArgumentError(f"alpha is {alpha}: it must be between 0 (PSNR) and 1 (GAN)")
+    return _mixed([psnr, gan], [1 - alpha, alpha])
+
+
+def average(generators: Sequence[Generator]) -> Generator:
+    """The mean of the weights, of checkpoints of one run for instance.
+
+    Raises ArgumentError for none, and for generators of different architectures.
+    """
+    if not generators:
+        raise ArgumentError("no generator to average: give at least one")
+    return _mixed(generators, [1 / len(generators)] * len(generators))
+
+
+@torch.no_grad()
+def _mixed(generators: Sequence[Generator], shares: Sequence[float]) -> Generator:
+    """Summed in float64, so that equal networks stay what they are."""
+    first = generators[0]
+    for other in generators[1:]:
+        _check_alike(first, other)
+    mixed = build_generator(first.arch, first.architecture)
+    states = [generator.state_dict() for generator in generators]
+    mixed.load_state_dict(
+        {
+            name: sum(
+                share * state[name].double().cpu()
+                for share, state in zip(shares, states, strict=True)
+            )
+            for name in states[0]
+        }
+    )
+    return mixed.eval()
+
+
+def _check_alike(a: Generator, b: Generator) -> None:
+    """Raise ArgumentError with the first difference."""
+    if a.arch != b.arch:
+        raise ArgumentError(f"cannot mix {a.arch} with {b.arch}: take generators of one kind")
+    for name, value in a.architecture.items():
+        if b.architecture[name] != value:
+            raise ArgumentError(
+                f"cannot mix generators with {name} {value} and {b.architecture[name]}: take two "
+                "of one architecture, best of one run"
+            )

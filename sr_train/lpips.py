@@ -1,0 +1,88 @@
+"""LPIPS v0.1 on SqueezeNet: how different two images look, learned from human judgements."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from sr_train.config import Validation
+from sr_train.models.features import FeatureNetwork, build_features
+from sr_train.pretrained import load_tensors, read_weights, weights_file
+
+__all__ = ["LPIPS", "load_lpips"]
+
+LAYERS = {
+    "relu1": 64,
+    "fire3": 128,
+    "fire5": 256,
+    "fire6": 384,
+    "fire7": 384,
+    "fire8": 512,
+    "fire9": 512,
+}
+"""The layers compared, and their channels."""
+
+# Of R, G and B on a scale from −1 to 1: the authors' own rounding of ImageNet's statistics.
+SHIFT = (-0.030, -0.088, -0.188)
+SCALE = (0.458, 0.448, 0.450)
+
+EPSILON = 1e-10
+
+
+class LPIPS(nn.Module):
+    """Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric", 2018.
+
+    arXiv:1801.03924, equation 1: features are divided by their norm over the channels, and their
+    squared differences weighed by a learned head, averaged over positions and summed over layers.
+    `features` gives LAYERS, without normalising its input; a head is `(1, C, 1, 1)`.
+    """
+
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(self, features: FeatureNetwork, heads: Sequence[Tensor]) -> None:
+        super().__init__()
+        self.features = features
+        self.heads = nn.ParameterList(heads).requires_grad_(False)
+        self.register_buffer("shift", torch.tensor(SHIFT).view(1, 3, 1, 1))
+        self.register_buffer("scale", torch.tensor(SCALE).view(1, 3, 1, 1))
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        """Distances `(N,)` in fp32 of `(N, 3 or 1, H, W)` in [0, 1]; 0 for equal images.
+
+        Raises ArgumentError for images smaller than 17×17.
+        """
+        with torch.autocast(a.device.type, enabled=False):
+            seen, wanted = self._unit_features(a), self._unit_features(b)
+            distances = [
+                (head * (x - y).square()).sum(1).mean((1, 2))
+                for head, x, y in zip(self.heads, seen, wanted, strict=True)
+            ]
+        return torch.stack(distances).sum(0)
+
+    def _unit_features(self, image: Tensor) -> list[Tensor]:
+        features = self.features((2 * image.float() - 1 - self.shift) / self.scale)
+        # Unlike a square root, vector_norm has a finite gradient where no channel responds.
+        return [
+            features[layer]
+            / (torch.linalg.vector_norm(features[layer], dim=1, keepdim=True) + EPSILON)
+            for layer in LAYERS
+        ]
+
+
+def load_lpips(validation: Validation, root: Path) -> LPIPS:
+    """LPIPS with its published weights, frozen, on the CPU.
+
+    Raises ArgumentError, saying which file to put where, for absent weights, and ModelError for a
+    file that holds others.
+    """
+    network = weights_file("squeezenet1_1", given=validation.squeezenet_weights, root=root)
+    linear = weights_file("lpips_squeeze", given=validation.lpips_weights, root=root)
+    features = build_features("squeezenet1_1", LAYERS, normalize_input=False)
+    load_tensors(features, network)
+    shapes = {
+        f"lin{k}.model.1.weight": (1, channels, 1, 1) for k, channels in enumerate(LAYERS.values())
+    }
+    heads = [head.clone() for head in read_weights(linear, shapes).values()]
+    return LPIPS(features, heads).eval()

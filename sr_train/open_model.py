@@ -1,0 +1,52 @@
+"""Checkpoints and exported models alike, as functions from image to image."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from numpy.typing import NDArray
+
+import sr_runtime
+from sr_runtime.whole import TILE, upscale_whole
+from sr_train.checkpoint import load_generator
+from sr_train.inference import upscale_torch
+from sr_train.precision import compute_dtype
+
+__all__ = ["OpenModel", "open_model"]
+
+
+@dataclass(frozen=True)
+class OpenModel:
+    """Something that enlarges whole images."""
+
+    name: str
+    scale: int
+    upscale: Callable[[NDArray[Any]], NDArray[Any]]
+    """(H, W, C) to (scale·H, scale·W, C)."""
+
+
+@contextlib.contextmanager
+def open_model(
+    path: Path,
+    *,
+    scale: int | None,
+    precision: Literal["fp32", "bf16", "fp16"],
+    device: torch.device,
+) -> Iterator[OpenModel]:
+    """An `.onnx` file in the runtime's engine, or the generator of a checkpoint on `device`.
+
+    `scale` is needed only for a checkpoint that leaves it open. Raises ModelError for neither, and
+    BackendError for a precision that the engine hasn't got.
+    """
+    if path.suffix.lower() == ".onnx":
+        with sr_runtime.load(path, precision=precision, tile=TILE) as upscaler:
+            yield OpenModel(str(path), upscaler.info.scale, partial(upscale_whole, upscaler))
+        return
+    generator = load_generator(path, scale=scale).to(device)
+    dtype = compute_dtype(precision, device)
+    upscale = partial(upscale_torch, generator, device=device, precision=dtype)
+    yield OpenModel(str(path), generator.scale_factor, upscale)

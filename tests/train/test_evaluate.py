@@ -1,0 +1,261 @@
+"""Whole-image measuring: as in training, and of any models in one table."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import nn
+
+from sr_runtime import metrics
+from sr_runtime.errors import ArgumentError, NonFiniteError
+from sr_runtime.pairs import Pair, find_pairs
+from sr_train.checkpoint import save_generator
+from sr_train.config import ContentLoss, PerceptualLoss, Validation
+from sr_train.datasets import prepare
+from sr_train.evaluate import Result, evaluate, mean, validate
+from sr_train.inference import tensor_from_image, upscale_torch
+from sr_train.lpips import load_lpips
+from sr_train.models import Generator
+from sr_train.pretrained import load_features
+from tests.conftest import tiny_generator
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> list[Pair]:
+    """Two photos of soft stripes, of which sides are no multiples of 4."""
+    folder = tmp_path / "stripes"
+    folder.mkdir()
+    for name, (height, width) in {"first": (101, 83), "second": (76, 90)}.items():
+        rows, columns, planes = np.ogrid[:height, :width, :3]
+        picture = 127 + 100 * np.sin(rows / 5 + columns / 3 + planes)
+        Image.fromarray(picture.astype(np.uint8)).save(folder / f"{name}.png")
+    return find_pairs(folder)
+
+
+def measured(generator: Generator, pairs: list[Pair], **options: object) -> list[Result]:
+    given: dict[str, object] = {
+        "scale": 4,
+        "device": CPU,
+        "content": ContentLoss(),
+        "perceptual": None,
+        "lpips": None,
+        "precision": torch.float32,
+        "channels_last": False,
+    }
+    return [row[0] for row in validate(generator, pairs, **(given | options))]  # type: ignore
+
+
+def test_validation_measures_whole_images_as_training_and_literature_do(
+    pairs: list[Pair],
+) -> None:
+    generator = tiny_generator()
+    for pair, (result, lr, sr, hr) in zip(
+        pairs,
+        validate(
+            generator,
+            pairs,
+            scale=4,
+            device=CPU,
+            content=ContentLoss(loss_f="l1"),
+            perceptual=None,
+            lpips=None,
+            precision=torch.float32,
+            channels_last=False,
+        ),
+        strict=True,
+    ):
+        low, high = pair.read(4)
+        np.testing.assert_array_equal(lr, low)
+        np.testing.assert_array_equal(hr, high)
+        with torch.no_grad():
+            output = generator(tensor_from_image(low, CPU))
+        expected = (output.double() - tensor_from_image(high, CPU).double()).abs().mean().item()
+        assert output.min() < 0  # it is the unclamped output that counts
+        assert result.content == pytest.approx(expected, rel=1e-5)
+        rounded = (output[0].permute(1, 2, 0) * 255).round().clamp(0, 255).byte().numpy()
+        np.testing.assert_array_equal(sr, rounded)
+        assert result.psnr_y == metrics.psnr(rounded, high, channel="y", crop=4)
+        expected = metrics.ssim(rounded, high, channel="rgb", crop=4)
+        assert result.ssim_rgb == pytest.approx(expected, rel=1e-9)
+        assert result.name == pair.name
+        assert result.perceptual is None
+        assert result.lpips is None
+        assert not torch.is_inference_mode_enabled()  # the caller goes on training
+
+
+def test_validation_measures_features_and_lpips(pairs: list[Pair], data: Path) -> None:
+    weights = data / "weights"
+    squeezenet = str(weights / "squeezenet1_1_features.pth")
+    config = PerceptualLoss(
+        vgg_type="squeezenet1_1", layer_weights={"fire2": 1.0}, weights=squeezenet
+    )
+    features = load_features(config, Path("nowhere"))
+    lpips = load_lpips(
+        Validation(
+            squeezenet_weights=squeezenet,
+            lpips_weights=str(weights / "lpips_squeeze_linear.pth"),
+        ),
+        Path("nowhere"),
+    )
+    generator = tiny_generator()
+    results = measured(generator, pairs, perceptual=(features, config), lpips=lpips)
+    for pair, result in zip(pairs, results, strict=True):
+        low, high = pair.read(4)
+        target = tensor_from_image(high, CPU)
+        with torch.no_grad():
+            of_sr, of_hr = features(generator(tensor_from_image(low, CPU))), features(target)
+        expected = (of_sr["fire2"] - of_hr["fire2"]).abs().mean().item()
+        assert result.perceptual == pytest.approx(expected, rel=1e-4)
+        sr = tensor_from_image(upscale_torch(generator, low, device=CPU), CPU)
+        inner = (..., slice(4, -4), slice(4, -4))
+        assert result.lpips == pytest.approx(lpips(sr[inner], target[inner]).item(), rel=1e-4)
+    means = mean(results)
+    assert set(means) == set(Result.__dataclass_fields__) - {"name"}
+    assert means["lpips"] == pytest.approx(sum(r.lpips or 0 for r in results) / 2)
+
+
+def test_the_mean_leaves_out_what_was_not_measured(pairs: list[Pair]) -> None:
+    means = mean(measured(tiny_generator(), pairs))
+    assert set(means) == {"content", "psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb"}
+
+
+def test_bf16_and_channels_last_change_little(pairs: list[Pair]) -> None:
+    generator = tiny_generator()
+    full = mean(measured(generator, pairs))
+    generator = generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    reduced = mean(measured(generator, pairs, precision=torch.bfloat16, channels_last=True))
+    assert reduced != full
+    assert reduced["psnr_y"] == pytest.approx(full["psnr_y"], abs=0.1)
+
+
+def test_a_network_gone_wrong_is_named(pairs: list[Pair]) -> None:
+    generator = tiny_generator()
+    assert isinstance(generator.conv_last.bias, nn.Parameter)
+    generator.conv_last.bias.data.fill_(torch.nan)
+    with pytest.raises(NonFiniteError):
+        measured(generator, pairs)
+
+
+def gray(height: int, width: int) -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 1), np.uint8)
+
+
+def test_gray_images_pass_through_an_rgb_generator() -> None:
+    generator = tiny_generator()
+    image = gray(9, 7)
+    result = upscale_torch(generator, image, device=CPU)
+    assert result.shape == (36, 28, 1)
+    with torch.no_grad():
+        rgb = generator(tensor_from_image(image.repeat(3, axis=2), CPU))[0].numpy()
+    luma = np.tensordot([0.299, 0.587, 0.114], rgb, 1).clip(0, 1)
+    np.testing.assert_allclose(result[:, :, 0], 255 * luma, atol=0.501)
+
+
+def test_color_is_refused_by_a_gray_generator() -> None:
+    with pytest.raises(ArgumentError, match=r"takes 1 channel\(s\) and the image has 3"):
+        upscale_torch(tiny_generator(img_channels=1), gray(8, 8).repeat(3, axis=2), device=CPU)
+
+
+def test_sizes_that_an_unshuffling_generator_cannot_take_are_padded_and_cropped() -> None:
+    generator = tiny_generator(scale_factor=2, unshuffle=2)
+    image = gray(9, 7).repeat(3, axis=2)
+    padded = np.pad(image, ((0, 1), (0, 1), (0, 0)), mode="edge")
+    result = upscale_torch(generator, image, device=CPU)
+    np.testing.assert_array_equal(result, upscale_torch(generator, padded, device=CPU)[:18, :14])
+
+
+def test_one_table_shows_checkpoints_and_exported_models(
+    pairs: list[Pair],
+    tiny_onnx: Callable[..., Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The same network as a checkpoint and as ONNX scores the same."""
+    checkpoint, onnx, stored = tmp_path / "tiny.safetensors", tiny_onnx(), tmp_path / "scores.json"
+    save_generator(tiny_generator(), checkpoint)
+    folder = str(pairs[0].hr.parent)
+    code = evaluate(
+        [checkpoint, onnx],
+        [folder],
+        root=tmp_path,
+        device="cpu",
+        lpips=False,
+        images=True,
+        json=stored,
+    )
+    assert code == 0
+    (result,) = json.loads(stored.read_text("utf-8"))["results"]
+    models = result["models"]
+    assert list(models) == [str(checkpoint), str(onnx), "bicubic"]
+    ours, exported, bicubic = (models[name]["mean"]["psnr_y"] for name in models)
+    assert ours == pytest.approx(exported, abs=0.01)
+    assert bicubic > ours  # of a network that never learned
+    assert [row["name"] for row in models["bicubic"]["images"]] == ["first", "second"]
+    printed = capsys.readouterr().out
+    assert f"{folder}, ×4, computed in fp32" in printed
+    assert "2 images, each as a whole, 4 pixels cropped" in printed
+    *_, first, second, third = printed.splitlines()
+    for line, name, value in zip(
+        (first, second, third), models, (ours, exported, bicubic), strict=True
+    ):
+        assert line.startswith(f"| {name} ")
+        assert f"| {value:.3f} |" in line
+    assert printed.count("| first ") == 3
+
+
+def test_what_does_not_fit_together_is_refused_before_anything_is_measured(
+    pairs: list[Pair], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    two, four = tmp_path / "two.pth", tmp_path / "four.pth"
+    save_generator(tiny_generator(scale_factor=2), two)
+    save_generator(tiny_generator(), four)
+    folder = str(pairs[0].hr.parent)
+    with pytest.raises(ArgumentError, match=r"two\.pth makes ×2 and .*four\.pth ×4"):
+        evaluate([two, four], [folder], root=tmp_path, lpips=False)
+    with pytest.raises(ArgumentError, match="set5"):
+        evaluate([four], [folder, "set5"], root=tmp_path, lpips=False)
+    with pytest.raises(ArgumentError, match="does not exist"):
+        evaluate([four], [folder], root=tmp_path, lpips=False, json=tmp_path / "no" / "a.json")
+    assert capsys.readouterr().out == ""
+
+
+def test_the_authors_network_scores_as_published_on_set5(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.set_num_threads(2)
+    stored = tmp_path / "scores.json"
+    weights = data / "weights" / "RRDB_PSNR_x4.pth"
+    evaluate([weights], [str(data / "set5" / "x4")], root=data, device="cpu", json=stored)
+    models = json.loads(stored.read_text("utf-8"))["results"][0]["models"]
+    result, bicubic = models[str(weights)]["mean"], models["bicubic"]["mean"]
+    assert result["psnr_y"] == pytest.approx(32.74, abs=0.01)
+    assert result["psnr_rgb"] == pytest.approx(30.795, abs=0.01)
+    assert result["ssim_y"] == pytest.approx(0.901, abs=0.001)
+    assert 0 < result["lpips"] < bicubic["lpips"]
+    assert "|  LPIPS |" in capsys.readouterr().out
+
+
+def test_a_prepared_data_set_scores_as_the_folder_it_was_made_of(
+    pairs: list[Pair], tmp_path: Path
+) -> None:
+    checkpoint, stored = tmp_path / "tiny.pth", tmp_path / "scores.json"
+    save_generator(tiny_generator(), checkpoint)
+    folder = pairs[0].hr.parent
+    prepare(str(folder), root=tmp_path / "root", source=None, scale=4, jobs=1)
+    evaluate(
+        [checkpoint],
+        [str(folder), folder.name],
+        root=tmp_path / "root",
+        device="cpu",
+        lpips=False,
+        json=stored,
+    )
+    from_folder, from_packed = json.loads(stored.read_text("utf-8"))["results"]
+    assert from_folder["models"] == from_packed["models"]
