@@ -1,6 +1,7 @@
 """Official archives: fetched once, remembered by their checksums, unpacked for a moment."""
 
 import contextlib
+import gzip
 import json
 import shutil
 import tarfile
@@ -14,9 +15,12 @@ from pathlib import Path, PurePosixPath
 from sr_runtime.atomic import atomic_path
 from sr_runtime.errors import ArgumentError
 from sr_runtime.image import IMAGE_SUFFIXES
-from sr_train.download import download
+from sr_train.download import DigestError, download
 
-__all__ = ["Archive", "fetch", "unpacked"]
+__all__ = ["Archive", "unpacked"]
+
+
+DAMAGE = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError)
 
 
 @dataclass(frozen=True)
@@ -30,46 +34,58 @@ class Archive:
     """As `download` takes it; None: nobody published one, so the first download's is kept."""
 
 
-def fetch(archive: Archive, root: Path) -> Path:
-    """The archive in ROOT/downloads, downloaded if it is not there, and checked in any case."""
-    downloads = root / "downloads"
-    ledger = downloads / "checksums.json"
+@contextlib.contextmanager
+def unpacked(archive: Archive, root: Path, folders: tuple[str, ...]) -> Iterator[Path]:
+    """A folder, deleted in the end, with the images of those folders in the archive.
+
+    The archive stays in ROOT/downloads, where it is looked for first, and is checked in any case.
+    If nobody published its checksum, the one of the first archive that served is recorded.
+
+    Raises ArgumentError for an archive that cannot be had, is damaged, or would write elsewhere.
+    """
+    ledger = root / "downloads" / "checksums.json"
     known: dict[str, str] = json.loads(ledger.read_text("utf-8")) if ledger.exists() else {}
-    target = downloads / archive.name
-    sha256 = download(archive.url, target, digest=archive.digest or known.get(archive.name))
+    path = ledger.with_name(archive.name)
+    try:
+        sha256 = download(archive.url, path, digest=archive.digest or known.get(archive.name))
+    except DigestError as error:
+        if archive.digest is not None:
+            raise
+        raise ArgumentError(
+            f"{error} (the checksum is of the first one, kept in {ledger})"
+        ) from error
+    prefix = f".{archive.name}-"
+    for abandoned in path.parent.glob(f"{prefix}*"):  # by a process that was killed
+        shutil.rmtree(abandoned)
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=path.parent) as temporary:
+        _unpack(path, folders, Path(temporary))
+        yield Path(temporary)
     if archive.digest is None and archive.name not in known:
-        known[archive.name] = f"sha256:{sha256}"
-        with atomic_path(ledger) as temporary:
-            temporary.write_text(json.dumps(known, indent=1), "utf-8")
+        with atomic_path(ledger) as replacement:
+            content = known | {archive.name: f"sha256:{sha256}"}
+            replacement.write_text(json.dumps(content, indent=1), "utf-8")
         print(
             f"{archive.name}: no checksum is published; SHA-256 {sha256} is recorded in {ledger} "
             "and checked from now on"
         )
-    return target
 
 
-@contextlib.contextmanager
-def unpacked(archive: Path, folders: tuple[str, ...]) -> Iterator[Path]:
-    """A folder, deleted in the end, with the images of those folders in the archive.
-
-    Raises ArgumentError for a damaged archive, or one that would write elsewhere.
-    """
-    with tempfile.TemporaryDirectory(prefix=".unpacked-", dir=archive.parent) as temporary:
-        try:
-            if zipfile.is_zipfile(archive):
-                _unpack_zip(archive, folders, Path(temporary))
-            else:
-                _unpack_tar(archive, folders, Path(temporary))
-        except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError) as error:
-            raise ArgumentError(
-                f"{archive} is damaged ({error}): delete it and prepare the data set again"
-            ) from error
-        except OSError as error:
-            raise ArgumentError(
-                f"{archive} cannot be unpacked ({error.strerror or error}): make room, or choose "
-                "another --root"
-            ) from error
-        yield Path(temporary)
+def _unpack(archive: Path, folders: tuple[str, ...], target: Path) -> None:
+    try:
+        if archive.suffix == ".zip":
+            _unpack_zip(archive, folders, target)
+        else:
+            _unpack_tar(archive, folders, target)
+    except DAMAGE as error:
+        reason = str(error).partition("\n")[0].rstrip(":")
+        raise ArgumentError(
+            f"{archive} is damaged ({reason}): delete it and prepare the data set again"
+        ) from error
+    except OSError as error:
+        raise ArgumentError(
+            f"{archive} cannot be unpacked ({error.strerror or error}): make room, or choose "
+            "another --root"
+        ) from error
 
 
 def _unpack_zip(archive: Path, folders: tuple[str, ...], target: Path) -> None:

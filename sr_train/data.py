@@ -31,6 +31,9 @@ Pixels = NDArray[np.uint8]
 # process then has time to save.
 GRACE_SECONDS = 10
 
+# Sides of the smallest image that LPIPS's SqueezeNet takes (SSIM's window has 11), its border off.
+MEASURABLE = 17
+
 
 def batches_per_epoch(config: Config, stage: Stage) -> int:
     """Mini-batches in which every training image has been seen; the last one is filled up."""
@@ -137,33 +140,36 @@ def validation_pairs(config: Config, stage: Stage) -> list[PackedPair]:
 def check_data(config: Config) -> None:
     """Raise ArgumentError, naming image and remedy, for data on which a stage would fail later.
 
-    Not prepared, damaged at first sight, gray where RGB is trained, smaller than the crop.
+    Not prepared, damaged at first sight, gray where RGB is trained, smaller than the crop, or too
+    small to be measured.
     """
     stages: tuple[Stage, ...] = ("pretraining", "training")
     for stage in (stage for stage in stages if stage in config.stages.split(",")):
-        sets = _images(config, stage, "train")
-        for images in [*sets, *_images(config, stage, "val")]:
+        train, val = _images(config, stage, "train"), _images(config, stage, "val")
+        for images in train + val:
             if images.channels < config.img_channels:
                 raise ArgumentError(
                     f"{images.name} is gray and img_channels is {config.img_channels}: set "
                     "img_channels to 1, or convert its images to RGB and prepare it again"
                 )
         if patch := section(config, stage).cr_patch_size:
-            for images in sets:
-                _check_sizes(images, patch, stage)
+            _check_sizes(train, patch, f"{stage}.cr_patch_size", "choose a smaller crop, or ")
+        side = MEASURABLE + 2 * config.scale_factor
+        _check_sizes(val, (side, side), "what SSIM and LPIPS need", "")
 
 
-def _check_sizes(images: PackedImages, patch: tuple[int, int], stage: Stage) -> None:
-    sizes = [images.size(i) for i in range(len(images))]
-    small = [i for i, (h, w) in enumerate(sizes) if h < patch[0] or w < patch[1]]
-    if small:
-        (height, width), others = sizes[small[0]], len(small) - 1
-        raise ArgumentError(
-            f"{images.names[small[0]]} of {images.name} has {height}×{width} pixels, less than "
-            f"{stage}.cr_patch_size {patch[0]}×{patch[1]}"
-            + (f", and so have {others} more" if others else "")
-            + ": choose a smaller crop, or remove small images and prepare the data set again"
-        )
+def _check_sizes(sets: list[PackedImages], least: tuple[int, int], whose: str, remedy: str) -> None:
+    for images in sets:
+        sizes = [images.size(i) for i in range(len(images))]
+        small = [i for i, (h, w) in enumerate(sizes) if h < least[0] or w < least[1]]
+        if small:
+            (height, width), others = sizes[small[0]], len(small) - 1
+            raise ArgumentError(
+                f"{images.names[small[0]]} of {images.name} has {height}×{width} pixels, less than "
+                f"{whose}, {least[0]}×{least[1]}"
+                + (f", and so have {others} more" if others else "")
+                + f": {remedy}remove small images and prepare the data set again"
+            )
 
 
 def _batch_size(config: Config, stage: Stage) -> int:

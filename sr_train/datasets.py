@@ -11,7 +11,7 @@ from typing import Literal
 from sr_runtime.errors import ArgumentError
 from sr_runtime.image import IMAGE_SUFFIXES
 from sr_runtime.pairs import Pair, find_pairs
-from sr_train.archives import fetch, unpacked
+from sr_train.archives import unpacked
 from sr_train.catalogue import DATASETS, Split
 from sr_train.packed import PackedImages, index_path
 from sr_train.prepare_split import Wanted, prepare_split
@@ -36,6 +36,9 @@ def prepare(item: str, *, root: Path, source: Path | None, scale: int, jobs: int
 
     Raises ArgumentError or ImageError, naming file and remedy; nothing is left half made.
     """
+    for name, number in (("scale", scale), ("jobs", jobs)):
+        if number < 1:
+            raise ArgumentError(f"--{name} is {number}: it must be at least 1")
     if item not in DATASETS:
         return _prepare_own(item, root, source, scale, jobs)
     if source is None:
@@ -74,10 +77,10 @@ def _prepare_official(name: str, root: Path, scale: int, jobs: int) -> None:
 
 @contextmanager
 def _pairs_of_archive(published: Split, root: Path, scale: int) -> Iterator[list[Pair]]:
-    archive, folders = fetch(published.archive, root), published.named(scale)
-    with unpacked(archive, folders) as content:
+    folders = published.named(scale)
+    with unpacked(published.archive, root, folders) as content:
         if not (found := _folders_below(content, folders)):
-            raise _nothing_in(archive, folders)
+            raise _nothing_in(root / "downloads" / published.archive.name, folders)
         yield find_pairs(found[0])
 
 
@@ -164,7 +167,7 @@ def _has_images(folder: Path) -> bool:
 def _nothing_in(source: Path, folders: tuple[str, ...]) -> ArgumentError:
     return ArgumentError(
         f"{source} has no folder {' or '.join(folders)} with images in it: name the folder that "
-        "the official archive unpacks to"
+        "the official archive unpacks to, or another scale"
     )
 
 

@@ -12,12 +12,16 @@ from tqdm import tqdm
 
 from sr_runtime.errors import ArgumentError
 
-__all__ = ["download"]
+__all__ = ["DigestError", "download"]
 
 BLOCK = 1 << 20
 TIMEOUT = 30  # seconds without a byte
 
 PARTIAL, OUT_OF_RANGE = 206, 416  # HTTP status
+
+
+class DigestError(ArgumentError):
+    """A file is another than was expected."""
 
 
 class _CutError(Exception):
@@ -37,7 +41,8 @@ def download(url: str, target: Path, *, digest: str | None) -> str:
         The file's SHA-256.
 
     Raises:
-        ArgumentError: No connection, a refusal by the server, another digest, a full disk.
+        DigestError: The file has another digest; it is left for inspection.
+        ArgumentError: No connection, a refusal by the server, a full disk.
     """
     if target.exists():
         return _checked(target, url, digest)
@@ -150,7 +155,7 @@ def _checked(path: Path, url: str, digest: str | None) -> str:
         assert len(wanted) >= 8, digest
         found = found[: len(wanted)]
     if found != wanted:
-        raise ArgumentError(
+        raise DigestError(
             f"{path} has {kind} {found} and not {wanted}: it is damaged, or no longer the file "
             f"that was at {url}: delete it and download it again"
         )

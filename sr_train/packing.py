@@ -5,6 +5,8 @@ import hashlib
 import multiprocessing
 import os
 import shutil
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -170,7 +172,10 @@ def _in_order(
     waiting: deque[Future[Result]] = deque()
     # Spawned: a forked process inherits the locks that our threads happened to hold.
     context = multiprocessing.get_context("spawn")
-    with _single_threaded_children(), ProcessPoolExecutor(jobs, context) as pool:
+    with (
+        _single_threaded_children(),
+        ProcessPoolExecutor(jobs, context, initializer=_end_with_parent) as pool,
+    ):
         try:
             for item in items:
                 waiting.append(pool.submit(function, item))
@@ -185,6 +190,19 @@ def _in_order(
             ) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """Leave Ctrl-C to the process that waits for us, and outlive it in no case."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def end() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=end, daemon=True).start()
 
 
 @contextlib.contextmanager

@@ -264,12 +264,13 @@ def test_images_of_several_validation_sets_have_different_names(root: Path) -> N
         (
             {},
             "small",
-            r"1 of small:all has 28×40 pixels, less than pretraining\.cr_patch_size 32×32"
+            r"1 of small:all has 28×40 pixels, less than pretraining\.cr_patch_size, 32×32"
             r", and so have 1 more",
         ),
         ({}, "gray", r"gray:all is gray and img_channels is 3"),
         ({}, "nothing", r"nothing:all is not prepared"),
         ({"val": "gray"}, "mine", r"gray:all is gray"),
+        ({"val": "small"}, "mine", r"2 of small:all has 40×24 pixels, less than what SSIM"),
         ({"val": "nothing"}, "mine", r"nothing:all is not prepared"),
         ({"scale_factor": 2}, "mine", r"not prepared for a scale of 2"),
         ({"stages": "training", "init": "x"}, "small", r"training\.cr_patch_size"),

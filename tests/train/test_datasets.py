@@ -1,13 +1,17 @@
 """Preparing: layouts, official archives from a server of our own, bad data, interruptions."""
 
+import contextlib
 import http.server
 import io
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
 import threading
+import time
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -195,7 +199,7 @@ def test_archives_are_fetched_unpacked_recorded_and_checked_ever_after(
     write_tar(site / "Flickr2K.tar", members)
     prepare("flickr2k", root=root, source=None, scale=4, jobs=1)  # whole: nothing is fetched
     shutil.rmtree(root / "flickr2k")
-    with pytest.raises(ArgumentError, match=r"Flickr2K.tar.* has sha256 .* and not"):
+    with pytest.raises(ArgumentError, match=r"Flickr2K.tar.* has sha256 .* and not .*kept in"):
         prepare("flickr2k", root=root, source=None, scale=4, jobs=1)
 
 
@@ -239,13 +243,33 @@ def test_zip_and_compressed_tar_are_unpacked_in_their_official_layout(
     assert (set5.lr(0) == official_lr).all()
 
 
-def test_a_damaged_archive_is_named(site: Path, tmp_path: Path) -> None:
-    write_tar(site / "Flickr2K.tar", {"Flickr2K_HR/0.png": png(0)})
-    content = (site / "Flickr2K.tar").read_bytes()
-    (site / "Flickr2K.tar").write_bytes(content[:800])
-    with pytest.raises(ArgumentError, match=r"Flickr2K.tar is damaged .*delete it"):
-        prepare("flickr2k", root=tmp_path / "data", source=None, scale=4, jobs=1)
-    assert not (tmp_path / "data/flickr2k").exists()
+@pytest.mark.parametrize(
+    ("dataset", "archive"),
+    [("flickr2k", "Flickr2K.tar"), ("bsds500", "BSR_bsds500.tgz"), ("set5", "Set5.zip")],
+)
+@pytest.mark.parametrize("damage", ["cut", "changed", "a web page"])
+def test_a_damaged_archive_is_named(
+    site: Path, tmp_path: Path, dataset: str, archive: str, damage: str
+) -> None:
+    write = write_zip if archive.endswith("zip") else write_tar
+    folder = {"flickr2k": "Flickr2K_HR", "bsds500": "train", "set5": "image_SRF_4"}[dataset]
+    write(site / archive, {f"{folder}/0.png": png(0)})
+    content = bytearray((site / archive).read_bytes())
+    content[1000] ^= 1
+    damaged = {"cut": content[:800], "changed": content, "a web page": b"<html>"}[damage]
+    (site / archive).write_bytes(damaged)
+    # A plain tar has no checksums: there it is the PNG that is found out.
+    with pytest.raises((ArgumentError, ImageError), match=rf"{archive} is damaged .*delete it|png"):
+        prepare(dataset, root=tmp_path / "data", source=None, scale=4, jobs=1)
+    assert not list((tmp_path / "data").rglob("*.npy"))
+
+    # The right one is welcome then.
+    (tmp_path / "data/downloads" / archive).unlink()
+    (site / archive).unlink()
+    write(site / archive, {f"{folder}/{split}.png": png(0) for split in range(2)})
+    with contextlib.suppress(ArgumentError):  # of BSDS500 the other splits are missing
+        prepare(dataset, root=tmp_path / "data", source=None, scale=4, jobs=1)
+    assert len(list((tmp_path / "data").rglob("x4.json"))) == 1
 
 
 def test_an_archive_cannot_write_outside_its_folder(site: Path, tmp_path: Path) -> None:
@@ -445,6 +469,9 @@ def test_empty_folders_and_wrong_names_are_refused(tmp_path: Path) -> None:
             prepare(item, root=tmp_path / "data", source=None, scale=4, jobs=1)
     with pytest.raises(ArgumentError, match="--from"):
         prepare(str(tmp_path / "empty"), root=tmp_path, source=tmp_path, scale=4, jobs=1)
+    for numbers in ({"scale": 0, "jobs": 1}, {"scale": 4, "jobs": 0}):
+        with pytest.raises(ArgumentError, match="is 0: it must be at least 1"):
+            prepare("set5", root=tmp_path, source=None, **numbers)
     with pytest.raises(ArgumentError, match="not a folder"):
         prepare("set5", root=tmp_path, source=tmp_path / "nowhere", scale=4, jobs=1)
 
@@ -508,6 +535,56 @@ def test_a_disk_that_fills_up_leaves_what_was_prepared(tmp_path: Path) -> None:
     assert run.returncode == 1
     assert "all: cannot be written (File too large): make room" in run.stderr
     assert tree(tmp_path / "data") == before
+
+
+KILL = """
+import os, signal, sys
+from pathlib import Path
+from sr_train import packing
+from sr_train.datasets import prepare
+
+if __name__ == "__main__":
+    written = packing._Npy.write
+
+    def write(self, content):
+        written(self, content)
+        if self._file.tell() > 7000:
+            print(*(child.pid for child in packing.multiprocessing.active_children()), flush=True)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    packing._Npy.write = write
+    prepare(sys.argv[1], root=Path(sys.argv[2]), source=None, scale=4, jobs=2)
+"""
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+def test_killed_at_work_it_leaves_no_process_and_the_next_one_starts_afresh(tmp_path: Path) -> None:
+    save_folder(tmp_path / "mine", SIZE, SIZE, SIZE)
+    (tmp_path / "kill.py").write_text(KILL)
+    command = [sys.executable, tmp_path / "kill.py", tmp_path / "mine", tmp_path / "data"]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    run = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert run.returncode == -signal.SIGKILL, run.stderr
+    children = [int(pid) for pid in run.stdout.split()]
+    assert children
+    deadline = time.monotonic() + 20
+    while any(is_running(pid) for pid in children):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    with pytest.raises(ArgumentError, match="not prepared"):
+        prepared("mine", root=tmp_path / "data", scale=4, purpose="val")
+    own = prepare_own(tmp_path / "mine", tmp_path / "data")
+    own.verify()
+    names = sorted(path.name for path in own.folder.iterdir())
+    assert names == ["hr.npy", "lr_x4.npy", "x4.json"]
 
 
 def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path) -> None:
