@@ -8,7 +8,7 @@ import shutil
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
@@ -44,34 +44,36 @@ def pack_images(pairs: Sequence[Pair], index: Index, folder: Path, *, jobs: int)
     """
     read_pair = partial(_read_pair, scale=index.scale, channels=index.channels)
     hr_bytes, lr_bytes = _lengths(index)
-    with _writing(folder, hr_bytes + lr_bytes) as write:
+    images = _in_order(read_pair, pairs, jobs)
+    with _writing(folder, hr_bytes + lr_bytes) as write, contextlib.closing(images):
         hr = write(index.hr.name, hr_bytes)
         lr = write(index.lr.name, lr_bytes)
-        images = _in_order(read_pair, pairs, jobs)
-        for pair, size, (hr_image, lr_image) in zip(
-            _progress(pairs, index), index.sizes, images, strict=True
-        ):
-            if hr_image.shape != (*size, index.channels):
-                raise ImageError(
-                    f"{pair.hr}: its pixels are {hr_image.shape}, unlike its header: "
-                    "save it once more with another program"
-                )
-            hr.write(np.ascontiguousarray(hr_image).data)
-            lr.write(np.ascontiguousarray(lr_image).data)
+        bar = _progress(pairs, index)
+        for pair, (height, width), decoded in zip(bar, index.sizes, images, strict=True):
+            for file, path, image, scale in zip(
+                (hr, lr), (pair.hr, pair.lr), decoded, (1, index.scale), strict=True
+            ):
+                if image.shape != (height // scale, width // scale, index.channels):
+                    raise ImageError(
+                        f"{path}: its pixels are {image.shape}, unlike its header: save it once "
+                        "more with another program"
+                    )
+                file.write(np.ascontiguousarray(image).data)
         complete = replace(index, hr=hr.finished(), lr=lr.finished())
         # From here on a crash leaves a split that is not prepared, rather than a wrong one.
         index_path(folder, index.scale).unlink(missing_ok=True)
         _forget_others(folder, complete.hr)
     complete.write(folder)
+    _remove_unused(folder)
 
 
 def pack_scale(packed: PackedImages, index: Index, folder: Path, *, jobs: int) -> None:
     """Add LR images of another scale to a split that is packed already."""
-    shrink = partial(_shrink, packed, scale=index.scale)
     length = _lengths(index)[1]
-    with _writing(folder, length) as write:
+    images = _in_order(partial(_shrink, packed, scale=index.scale), range(len(packed)), jobs)
+    with _writing(folder, length) as write, contextlib.closing(images):
         lr = write(index.lr.name, length)
-        for image in _progress(_in_order(shrink, range(len(packed)), jobs), index):
+        for image in _progress(images, index):
             lr.write(image.data)
         complete = replace(index, lr=lr.finished())
     complete.write(folder)
@@ -109,7 +111,7 @@ class _Npy:
     """A flat uint8 array on its way to a file, image by image."""
 
     def __init__(self, file: BinaryIO, name: str, length: int) -> None:
-        self._file, self._name, self._left = file, name, length
+        self._file, self._name = file, name
         self._digest = hashlib.sha256()
         header = {"descr": "|u1", "fortran_order": False, "shape": (length,)}
         np.lib.format.write_array_header_1_0(self, header)
@@ -159,12 +161,23 @@ def _forget_others(folder: Path, hr: PackedFile) -> None:
             continue
         if other.hr.name == hr.name and other.hr.sha256 != hr.sha256:
             path.unlink()
-            (folder / other.lr.name).unlink(missing_ok=True)
+            print(
+                f"{other.name}:{other.split} for a scale of {other.scale} was made from other "
+                "images, and is removed: prepare it again"
+            )
+
+
+def _remove_unused(folder: Path) -> None:
+    indexes = [Index.read(path) for path in folder.glob("x*.json")]
+    used = {file.name for index in indexes for file in (index.hr, index.lr)}
+    for path in folder.glob("*.npy"):
+        if path.name not in used:
+            path.unlink()
 
 
 def _in_order(
     function: Callable[[Item], Result], items: Iterable[Item], jobs: int
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """As `map`, in `jobs` processes that run at most two items ahead each."""
     if jobs == 1:
         yield from map(function, items)

@@ -93,7 +93,7 @@ def _is_whole(wanted: Wanted) -> bool:
         return False
     if _is_made_from(wanted, packed.index):
         return True
-    wanted.says("making it again: its source has changed")
+    wanted.says(f"making it again: not what `{packed.index.command}` was given")
     return False
 
 

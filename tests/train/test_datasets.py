@@ -381,11 +381,15 @@ def test_another_scale_shares_the_hr_images(tmp_path: Path) -> None:
     second.verify()
 
 
-def test_new_images_in_the_folder_make_it_again_and_other_scales_go(tmp_path: Path) -> None:
+def test_new_images_in_the_folder_make_it_again_and_other_scales_go(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     save_folder(tmp_path / "mine", SIZE)
-    prepare_own(tmp_path / "mine", tmp_path / "data")
+    folder = prepare_own(tmp_path / "mine", tmp_path / "data").folder
     save_folder(tmp_path / "mine", SIZE, SIZE)
     assert len(prepare_own(tmp_path / "mine", tmp_path / "data", scale=2)) == 2
+    assert "mine:all for a scale of 4 was made from other images" in capsys.readouterr().out
+    assert sorted(path.name for path in folder.iterdir()) == ["hr.npy", "lr_x2.npy", "x2.json"]
     with pytest.raises(ArgumentError, match="not prepared for a scale of 4"):
         prepared("mine", root=tmp_path / "data", scale=4, purpose="val")
 
