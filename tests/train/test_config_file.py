@@ -126,6 +126,18 @@ def test_published_executions(
     )
 
 
+def test_the_paper_s_run() -> None:
+    read = config("--preset", "paper")
+    batches = -(-(800 + 2650) // read.batch_size)
+    assert 1_000_000 <= read.pretraining.num_epoch * batches < 1_000_000 + batches
+    assert 400_000 <= read.training.num_epoch * batches < 400_000 + batches
+    assert read.generator.num_basic_blocks == 23
+    assert read.pretraining.betas == read.training.betas == (0.9, 0.999)
+    assert read.augmentation.symmetry == "d4"
+    assert read.augmentation.compression == read.augmentation.coarse_dropout == 0
+    assert read.training.train_datasets == ("div2k", "flickr2k")
+
+
 def test_odd_values_survive_a_file(file: Path) -> None:
     odd = Config(
         data_root="null",
