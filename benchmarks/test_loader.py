@@ -18,8 +18,8 @@ from torch import Tensor
 from benchmarks.data import DATA
 from sr_runtime.resize import downscale
 from sr_train.config import Augmentation, Config, Pretraining
-from sr_train.data import training_loader
-from sr_train.datasets import prepare
+from sr_train.data.datasets import prepare
+from sr_train.data.loading import training_loader
 
 ROUNDS = 4
 PHOTOS = 6

@@ -116,7 +116,8 @@ def _device(name: str) -> torch.device:
             f"device {name} was asked for and PyTorch {torch.__version__} finds no CUDA GPU: "
             "install its CUDA build and a driver, or take --device cpu"
         )
-    index = int(os.environ.get("LOCAL_RANK", 0)) if device.index is None else device.index
+    stated: int | None = device.index  # PyTorch's annotation says it is always stated
+    index = int(os.environ.get("LOCAL_RANK", 0)) if stated is None else stated
     if index >= torch.cuda.device_count():
         raise BackendError(f"device cuda:{index} is not there: {torch.cuda.device_count()} are")
     return torch.device("cuda", index)

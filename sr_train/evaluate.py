@@ -20,7 +20,7 @@ from sr_runtime.metrics import ImagePair
 from sr_runtime.pairs import find_pairs
 from sr_runtime.whole import bicubic
 from sr_train.config import ContentLoss, PerceptualLoss, Validation
-from sr_train.datasets import DATASETS, prepared
+from sr_train.data.datasets import DATASETS, prepared
 from sr_train.distributed import joined
 from sr_train.inference import image_from_tensor, super_resolved, tensor_from_image
 from sr_train.losses import content_loss, perceptual_loss
@@ -170,7 +170,7 @@ def _pairs(item: str, root: Path, scale: int) -> Sequence[ImagePair]:
     if item.partition(":")[0] not in DATASETS and Path(item).is_dir():
         return find_pairs(item)
     # Not above: it needs what training alone needs.
-    from sr_train.data import PackedPair
+    from sr_train.data.loading import PackedPair
 
     return [
         PackedPair(name, images, i, images.channels)

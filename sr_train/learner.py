@@ -18,7 +18,9 @@ from sr_train.config import Config
 from sr_train.distributed import Processes
 from sr_train.precision import autocast, compute_dtype
 
-__all__ = ["Learner", "placed"]
+__all__ = ["Algorithm", "Learner", "placed"]
+
+Algorithm = Literal["adam", "rmsprop"]
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -37,7 +39,7 @@ class Learner(Generic[Network]):
         config: Config,
         processes: Processes,
         *,
-        algorithm: Literal["adam", "rmsprop"] = "adam",
+        algorithm: Algorithm = "adam",
         betas: tuple[float, float],
         ema_decay: float = 0.0,
     ) -> None:
@@ -79,8 +81,10 @@ class Learner(Generic[Network]):
     @contextlib.contextmanager
     def synchronised(self, last: bool) -> Iterator[None]:
         """A context for a part of a mini-batch; gradients travel between processes in the last."""
-        waits = isinstance(self.parallel, DistributedDataParallel) and not last
-        with self.parallel.no_sync() if waits else contextlib.nullcontext():
+        if isinstance(self.parallel, DistributedDataParallel) and not last:
+            with self.parallel.no_sync():
+                yield
+        else:
             yield
 
     def backward(self, loss: Tensor) -> None:

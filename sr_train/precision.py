@@ -39,6 +39,6 @@ def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
 
 def _native_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     # No public name for these before PyTorch 2.13.
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()

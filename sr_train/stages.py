@@ -4,12 +4,14 @@ Wang et al., "ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks"
 (arXiv:1809.00219). A stage owns its networks; it knows nothing of files and epochs.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from sr_train.config import Config
 from sr_train.distributed import Processes
-from sr_train.learner import Learner, placed
+from sr_train.learner import Algorithm, Learner, placed
 from sr_train.losses import (
     content_loss,
     discriminator_loss,
@@ -40,7 +42,7 @@ class PretrainStage:
             betas=config.pretraining.betas,
             ema_decay=config.ema_decay,
         )
-        self.learners = {"g": self.generator}
+        self.learners: dict[str, Learner[Any]] = {"g": self.generator}
 
     def learning_rates(self, batch: int) -> dict[str, float]:
         """By name of the learner, in the stage's mini-batch `batch`, counted from 0."""
@@ -79,7 +81,7 @@ class GanStage:
         wasserstein = self.loss in ("wgan", "wgan-gp")
         self.critic_steps = config.adversarial_loss.n_critic if wasserstein else 1
         # Clipped weights and momentum together are unstable (Arjovsky et al., 2017, section 3).
-        algorithm = "rmsprop" if self.loss == "wgan" else "adam"
+        algorithm: Algorithm = "rmsprop" if self.loss == "wgan" else "adam"
         betas = config.training.betas
         self.generator = Learner(
             generator,
@@ -93,7 +95,10 @@ class GanStage:
             build_discriminator(config), config, processes, algorithm=algorithm, betas=betas
         )
         self.features = placed(features, config, processes)
-        self.learners = {"g": self.generator, "d": self.discriminator}
+        self.learners: dict[str, Learner[Any]] = {
+            "g": self.generator,
+            "d": self.discriminator,
+        }
 
     def learning_rates(self, batch: int) -> dict[str, float]:
         """By name of the learner, in the stage's mini-batch `batch`, counted from 0."""

@@ -20,7 +20,7 @@ from sr_train.checkpoint import load_generator, save_generator
 from sr_train.config import Config, Stage
 from sr_train.config_file import write_config
 from sr_train.curves import draw_curves
-from sr_train.data import batches_per_epoch, check_data, training_loader
+from sr_train.data.loading import batches_per_epoch, check_data, training_loader
 from sr_train.distributed import Processes, joined
 from sr_train.interpolate import interpolate
 from sr_train.meter import Meter, peak_memory
@@ -130,6 +130,8 @@ class Run:
 
     def train(self, interrupted: Callable[[], int | None]) -> int:
         """Every stage from where the run is."""
+        if self.state is None:
+            self._save(None)  # now, so that a run can be resumed from its first step
         for name in self.stages[self.stages.index(self.position.stage) :]:
             if name != self.position.stage:
                 self._enter_stage(name)

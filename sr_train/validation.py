@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from sr_runtime.errors import SRError
 from sr_train.config import Config, Stage
 from sr_train.curves import comparison
-from sr_train.data import validation_pairs
+from sr_train.data.loading import validation_pairs
 from sr_train.distributed import Processes
-from sr_train.evaluate import mean, validate
+from sr_train.evaluate import Result, mean, validate
 from sr_train.learner import placed
 from sr_train.lpips import load_lpips
 from sr_train.models import Generator
@@ -49,7 +49,8 @@ class Validator:
         config, processes = self.config, self.processes
         share = validation_pairs(config, stage)[processes.rank :: processes.world_size]
         perceptual = (self.features, config.perceptual_loss) if self.features else None
-        results, pictures = [], []
+        results: list[Result] = []
+        pictures: list[tuple[str, NDArray[np.uint8]]] = []
         for result, lr, sr, hr in validate(
             generator,
             share,

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from sr_runtime.image import read
 from sr_runtime.resize import downscale
-from sr_train.augmentation import Augment
 from sr_train.config import Augmentation, Stage
+from sr_train.data.augmentation import Augment
 
 Pixels = NDArray[np.uint8]
 

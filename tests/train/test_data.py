@@ -19,9 +19,9 @@ from torch import Tensor
 from sr_runtime.errors import ArgumentError
 from sr_runtime.resize import downscale
 from sr_train.config import Augmentation, Config, DiscriminatorConfig, Pretraining, Stage, Training
-from sr_train.crops import Key, TrainingCrops
-from sr_train.data import batches_per_epoch, check_data, training_loader, validation_pairs
-from sr_train.datasets import prepare, prepared
+from sr_train.data.crops import Key, TrainingCrops
+from sr_train.data.datasets import prepare, prepared
+from sr_train.data.loading import batches_per_epoch, check_data, training_loader, validation_pairs
 from tests.train.made_images import Pixels, save, save_folder
 
 PLAIN = Augmentation(probability=0, compression=0, coarse_dropout=0)

@@ -27,9 +27,9 @@ from sr_runtime.errors import ArgumentError, ImageError
 from sr_runtime.image import read
 from sr_runtime.resize import downscale
 from sr_train import catalogue, datasets
-from sr_train.archives import Archive
-from sr_train.datasets import DATASETS, prepare, prepared
-from sr_train.packed import PackedImages
+from sr_train.data.archives import Archive
+from sr_train.data.datasets import DATASETS, prepare, prepared
+from sr_train.data.packed import PackedImages
 from tests.train.made_images import made_image, save, save_folder
 
 SIZE = (32, 40)
@@ -517,7 +517,7 @@ FILL = """
 import resource, signal, sys
 from pathlib import Path
 from sr_runtime.errors import ArgumentError
-from sr_train.datasets import prepare
+from sr_train.data.datasets import prepare
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
@@ -545,7 +545,7 @@ KILL = """
 import os, signal, sys
 from pathlib import Path
 from sr_train import packing
-from sr_train.datasets import prepare
+from sr_train.data.datasets import prepare
 
 if __name__ == "__main__":
     written = packing._Npy.write

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from sr_runtime.errors import ArgumentError
-from sr_train.download import download
+from sr_train.data.download import download
 
 CONTENT = np.random.default_rng(0).bytes(3_000_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

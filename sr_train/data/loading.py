@@ -13,9 +13,9 @@ from torch.utils.data import DataLoader, Sampler
 
 from sr_runtime.errors import ArgumentError
 from sr_train.config import Config, Stage
-from sr_train.crops import Batch, Key, TrainingCrops, in_channels, section, seeded
-from sr_train.datasets import prepared
-from sr_train.packed import PackedImages
+from sr_train.data.crops import Batch, Key, TrainingCrops, in_channels, section, seeded
+from sr_train.data.datasets import prepared
+from sr_train.data.packed import PackedImages
 
 __all__ = [
     "PackedPair",

@@ -11,11 +11,11 @@ from typing import Literal
 from sr_runtime.errors import ArgumentError
 from sr_runtime.image import IMAGE_SUFFIXES
 from sr_runtime.pairs import Pair, find_pairs
-from sr_train.archives import unpacked
-from sr_train.catalogue import DATASETS, Split
-from sr_train.packed import PackedImages, index_path
-from sr_train.prepare_split import Wanted, prepare_split
-from sr_train.source_images import fingerprint
+from sr_train.data.archives import unpacked
+from sr_train.data.catalogue import DATASETS, Split
+from sr_train.data.packed import PackedImages, index_path
+from sr_train.data.prepare_split import Wanted, prepare_split
+from sr_train.data.source_images import fingerprint
 
 __all__ = ["DATASETS", "prepare", "prepared"]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from sr_runtime.errors import ArgumentError
 from sr_runtime.pairs import Pair
-from sr_train.packed import Index, PackedFile, PackedImages, index_path
-from sr_train.packing import pack_images, pack_scale
-from sr_train.source_images import check_pairs
+from sr_train.data.packed import Index, PackedFile, PackedImages, index_path
+from sr_train.data.packing import pack_images, pack_scale
+from sr_train.data.source_images import check_pairs
 
 __all__ = ["Wanted", "prepare_split"]
 

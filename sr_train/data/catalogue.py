@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sr_train.archives import Archive
+from sr_train.data.archives import Archive
 
 __all__ = ["DATASETS", "Dataset", "Split"]
 

@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from sr_runtime.tensor import LUMA
-from sr_train.augmentation import Augment
 from sr_train.config import Config, Pretraining, Stage, Training
-from sr_train.packed import PackedImages
+from sr_train.data.augmentation import Augment
+from sr_train.data.packed import PackedImages
 
 __all__ = ["Batch", "Key", "TrainingCrops", "in_channels", "section", "seeded"]
 

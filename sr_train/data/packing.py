@@ -25,7 +25,7 @@ from sr_runtime.errors import ArgumentError, ImageError, OutOfMemoryError
 from sr_runtime.image import read
 from sr_runtime.pairs import Pair
 from sr_runtime.resize import downscale
-from sr_train.packed import Index, PackedFile, PackedImages, index_path
+from sr_train.data.packed import Index, PackedFile, PackedImages, index_path
 
 __all__ = ["pack_images", "pack_scale"]
 

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from sr_runtime.atomic import atomic_path
 from sr_runtime.errors import ArgumentError
 from sr_runtime.image import IMAGE_SUFFIXES
-from sr_train.download import DigestError, download
+from sr_train.data.download import DigestError, download
 
 __all__ = ["Archive", "unpacked"]
 

@@ -1,0 +1,1 @@
+"""Data sets: fetched, prepared once into packed files, and read as crops and whole images."""

@@ -1,0 +1,72 @@
+"""Real photographs, both stages, and what users do with the result; by the command line alone."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import PIL.Image
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def _run(*arguments: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "sr_train", *arguments], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def folder(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Data prepared in `data`, and in `demo` a run of the preset `tiny` with fewer epochs."""
+    folder = tmp_path_factory.mktemp("training")
+    root = f"{folder}/data"
+    _run("prepare", "bsds500", "--from", f"{data}/bsds500", "--root", root)
+    _run("prepare", "set5", "--from", f"{data}/set5/x4", "--root", root)
+    weights = ("squeezenet1_1", "lpips_squeeze")
+    _run("prepare", *weights, "--from", f"{data}/weights", "--root", root)
+    _run(
+        "fit", "--preset", "tiny", "--run", f"{folder}/demo", "--data_root", root,
+        "--pretraining.num_epoch", "12", "--pretraining.val_datasets", '["set5:test"]',
+        "--training.num_epoch", "3", "--training.val_datasets", '["set5:test"]',
+    )  # fmt: skip
+    return folder
+
+
+def test_both_stages_learn_and_leave_what_the_readme_says(folder: Path) -> None:
+    run = folder / "demo"
+    with (run / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    first, *_, last = (float(row["content"]) for row in rows if row["content"])
+    assert last < 0.5 * first
+    assert {row["stage"] for row in rows} == {"pretraining", "training"}
+    for column in ("perceptual", "g_adversarial", "d_adversarial", "val_psnr_y", "val_lpips"):
+        assert any(row[column] for row in rows), column
+    names = {path.stem for path in (run / "weights").iterdir()}
+    assert names == {"psnr", "esrgan", "best", "interpolated"}
+    for picture in (run / "curves.png", *(run / "samples").iterdir()):
+        with PIL.Image.open(picture) as image:
+            assert image.width > 400
+    assert (run / "config.yaml").exists()
+
+
+def test_its_models_are_interpolated_averaged_and_measured_in_one_table(folder: Path) -> None:
+    weights = folder / "demo" / "weights"
+    half, mean, table = folder / "half.safetensors", folder / "mean.pth", folder / "table.json"
+    psnr, esrgan = f"{weights}/psnr.safetensors", f"{weights}/esrgan.safetensors"
+    _run("interpolate", psnr, esrgan, "--alpha", "0.5", "-o", str(half))
+    _run("average", psnr, esrgan, "-o", str(mean))
+    _run(
+        "evaluate", psnr, esrgan, str(half), str(mean),
+        "--data", "set5", "--root", f"{folder}/data", "--json", str(table),
+    )  # fmt: skip
+    (result,) = json.loads(table.read_text())["results"]
+    means = {Path(name).stem: facts["mean"] for name, facts in result["models"].items()}
+    assert set(means) == {"psnr", "esrgan", "half", "mean", "bicubic"}
+    # Of two networks, ½ and ½ is what their average is.
+    assert means["half"]["psnr_y"] == pytest.approx(means["mean"]["psnr_y"], abs=1e-3)
+    # Less than two minutes of training, and near enough to bicubic to see that nothing is shifted.
+    assert means["psnr"]["psnr_y"] > means["bicubic"]["psnr_y"] - 1.5

@@ -1,0 +1,60 @@
+"""Two processes, each with half of every mini-batch, against one with all of it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.train.test_resume import CONFIG, ROOT, finish, rows, start
+
+COMPARED = ("content", "perceptual", "g_adversarial", "g_total", "d_adversarial", "val_psnr_y")
+
+
+def _start_two(*arguments: str) -> "subprocess.Popen[str]":
+    torchrun = ["torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    return subprocess.Popen(
+        # Without the dashes torchrun takes --run for one of its own options.
+        [sys.executable, "-m", *torchrun, "-m", "--", "sr_train", "fit", *arguments],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("loss", ["ragan", "hinge"])
+def test_two_processes_follow_the_loss_curve_of_one(
+    data: Path, data_root: Path, tmp_path: Path, loss: str
+) -> None:
+    path = tmp_path / "config.yaml"
+    text = CONFIG.format(root=data_root, weights=data / "weights", discriminator="unet", workers=0)
+    path.write_text(text + f"adversarial_loss: {{type: {loss}}}\n")
+    options = ("--config", str(path), "--device", "cpu")
+    finish(start(*options, "--run", str(tmp_path / "one")))
+    finish(_start_two(*options, "--run", str(tmp_path / "two")))
+
+    one, two = rows(tmp_path / "one"), rows(tmp_path / "two")
+    assert [row["step"] for row in one] == [row["step"] for row in two]
+    compared = 0
+    for expected, found in zip(one, two, strict=True):
+        for name in COMPARED:
+            if expected[name]:
+                assert float(found[name]) == pytest.approx(float(expected[name]), rel=2e-3), name
+                compared += 1
+    assert compared > 50
+
+
+def test_a_mini_batch_that_two_processes_cannot_share_is_refused(
+    data: Path, data_root: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        CONFIG.format(root=data_root, weights=data / "weights", discriminator="unet", workers=0)
+    )
+    process = _start_two("--config", str(path), "--batch_size", "3", "--run", str(tmp_path / "two"))
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode
+    assert "batch_size" in output

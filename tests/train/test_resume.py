@@ -1,0 +1,196 @@
+"""A run that is killed and resumed ends as one that never was, byte for byte."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from sr_train.state import load_state
+
+ROOT = Path(__file__).parents[2]
+
+# Ten crops in mini-batches of four: three an epoch, of which the last is filled up.
+CONFIG = """
+seed: 3
+data_root: {root}
+batch_size: 4
+precision: fp32
+deterministic: true
+ema_decay: 0.9
+workers: {workers}
+log_every: 2
+save_every: 4
+pretraining:
+  num_epoch: 5
+  cr_patch_size: [32, 32]
+  lr: 1e-3
+  sched_step: 4
+  train_datasets: [patches]
+  val_datasets: [small]
+training:
+  num_epoch: 5
+  cr_patch_size: [32, 32]
+  g_sched_steps: [5]
+  train_datasets: [patches]
+  val_datasets: [small]
+generator: {{rrdb_channels: 8, growth_channels: 4, num_basic_blocks: 1}}
+discriminator:
+  type: {discriminator}
+  unet_channels: 4
+  vgg_blk_ch: [4, 4, 8, 8]
+  fc_features: [8]
+perceptual_loss:
+  vgg_type: squeezenet1_1
+  layer_weights: {{fire2: 1.0}}
+  weights: {weights}/squeezenet1_1_features.pth
+validation:
+  every_epochs: 2
+  samples: 1
+  lpips_weights: {weights}/lpips_squeeze_linear.pth
+  squeezenet_weights: {weights}/squeezenet1_1_features.pth
+"""
+Write = Callable[..., Path]
+
+MEASURED_TIME = ("images_per_second", "peak_memory_gb", "time")
+
+
+def start(*arguments: str, **variables: str) -> "subprocess.Popen[str]":
+    """`sr_train fit`, in a process of its own that computes on one thread."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "sr_train", "fit", *arguments],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(process: "subprocess.Popen[str]", code: int = 0) -> str:
+    """Its output, once it has ended as it should."""
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == code, output
+    return output
+
+
+def interrupt(process: "subprocess.Popen[str]", folder: Path, step: int, number: int) -> None:
+    """Send a signal as soon as metrics.csv has `step`."""
+    while not any(int(row["step"]) >= step for row in rows(folder)):
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.01)
+    process.send_signal(number)
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    """metrics.csv, without what depends on the machine's mood."""
+    path = folder / "metrics.csv"
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        complete = [row for row in csv.DictReader(file) if None not in row.values()]
+    return [{k: v for k, v in row.items() if k not in MEASURED_TIME} for row in complete]
+
+
+@pytest.fixture
+def config(data: Path, data_root: Path, tmp_path: Path) -> Write:
+    """Writes the configuration."""
+
+    def write(discriminator: str = "unet", workers: int = 1) -> Path:
+        path = tmp_path / "config.yaml"
+        text = CONFIG.format(
+            root=data_root, weights=data / "weights", discriminator=discriminator, workers=workers
+        )
+        path.write_text(text)
+        return path
+
+    return write
+
+
+# Of 30 steps: before the first state is saved, and in the midst of either stage's epochs.
+@pytest.mark.parametrize(("discriminator", "kills"), [("unet", (2, 10, 22)), ("vgg", (22,))])
+def test_killed_in_both_stages_and_resumed_it_ends_the_same(
+    config: Write, tmp_path: Path, discriminator: str, kills: tuple[int, ...]
+) -> None:
+    path = str(config(discriminator))
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    finish(start("--config", path, "--run", str(whole)))
+
+    process = start("--config", path, "--run", str(killed))
+    for step in kills:
+        interrupt(process, killed, step, signal.SIGKILL)
+        finish(process, -signal.SIGKILL)
+        process = start("--resume", str(killed))
+    finish(process)
+
+    files = sorted(file.name for file in (whole / "weights").iterdir())
+    assert files == [f"{name}.safetensors" for name in ("best", "esrgan", "interpolated", "psnr")]
+    for name in files:
+        assert (whole / "weights" / name).read_bytes() == (killed / "weights" / name).read_bytes()
+    assert rows(whole) == rows(killed)
+    steps = [int(row["step"]) for row in rows(whole)]
+    assert steps == sorted(steps)
+    assert {*range(2, 31, 2)} <= {*steps}
+    first, second = load_state(whole / "state.pt"), load_state(killed / "state.pt")
+    assert str(first["learners"]) == str(second["learners"])
+
+    board = EventAccumulator(str(killed / "tensorboard")).Reload()
+    shown = [event.step for event in board.Scalars("training/g_total")]
+    assert shown == sorted(set(shown))
+    assert (killed / "curves.png").stat().st_size > 10_000
+    assert list((killed / "samples").iterdir())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_sigterm_save_and_say_how_to_go_on(
+    config: Write, tmp_path: Path, number: signal.Signals
+) -> None:
+    path, folder = str(config(workers=0)), tmp_path / "run"
+    process = start("--config", path, "--run", str(folder))
+    interrupt(process, folder, 2, number)
+    output = finish(process, 128 + number)
+    assert f"fit --resume {folder}" in output
+    state = load_state(folder / "state.pt")
+    assert state["position"]["step"] >= 2
+    assert f"step {state['position']['step']}" in output
+
+
+def test_a_full_disk_leaves_the_former_state_whole(config: Write, tmp_path: Path) -> None:
+    path, folder = str(config(workers=0)), tmp_path / "run"
+    process = start("--config", path, "--run", str(folder))
+    interrupt(process, folder, 6, signal.SIGTERM)
+    finish(process, 143)
+    before = (folder / "state.pt").read_bytes()
+    program = f"""
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, ({len(before) // 2}, {len(before) // 2}))
+import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+from sr_train.__main__ import main
+sys.exit(main(["fit", "--resume", {str(folder)!r}]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert (folder / "state.pt").read_bytes() == before
+    assert sorted(p.name for p in folder.iterdir() if p.name.startswith(".")) == []
+
+
+def test_weights_of_a_run_are_generators_that_load(config: Write, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    finish(start("--config", str(config(workers=0)), "--run", str(folder)))
+    psnr, esrgan, both = (
+        load_file(folder / "weights" / f"{name}.safetensors")
+        for name in ("psnr", "esrgan", "interpolated")
+    )
+    for name, tensor in both.items():
+        expected = 0.2 * psnr[name].double() + 0.8 * esrgan[name].double()
+        assert (tensor.double() - expected).abs().max() < 1e-6
