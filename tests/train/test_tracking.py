@@ -153,14 +153,18 @@ def test_wandb_works_offline_and_goes_on_as_the_same_run(
         assert identity is not None
         track.log(10, "pretraining", 0, {"content": 0.123456})
         track.picture(10, "baby", PICTURE)
-    time.sleep(1)  # W&B names its folders by the second
     with tracker(tmp_path, step=5, wandb_id=identity, **options) as track:
         assert track.wandb_id == identity
         track.log(6, "pretraining", 0, {"content": 0.654321})
     files = sorted((tmp_path / "wandb").glob(f"offline-run-*/run-{identity}.wandb"))
     for path, value in zip(files, (b"0.123456", b"0.654321"), strict=True):
-        assert b"pretraining/content" in path.read_bytes()
+        # A process of W&B writes it, a moment after `finish` has returned.
+        for _ in range(100):
+            if value in path.read_bytes():
+                break
+            time.sleep(0.1)
         assert value in path.read_bytes()
+        assert b"pretraining/content" in path.read_bytes()
     assert len(list((tmp_path / "wandb").rglob("media/images/samples/*.png"))) == 1
     assert "wandb:" not in capfd.readouterr().err
 
