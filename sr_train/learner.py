@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from sr_train.config import Config
 from sr_train.distributed import Processes
@@ -47,11 +47,8 @@ class Learner(Generic[Network]):
         self.dtype = compute_dtype(config.precision, self.device)
         self.grad_clip = config.grad_clip
         self.network = placed(network, config, processes)
-        self.average = (
-            AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(ema_decay))
-            if ema_decay
-            else None
-        )
+        self.ema_decay = ema_decay
+        self.average = AveragedModel(self.network, multi_avg_fn=self._blend) if ema_decay else None
         if config.compile:
             self.network.compile()
         self.parallel = processes.parallel(self.network)
@@ -141,6 +138,14 @@ class Learner(Generic[Network]):
         self.scaler.load_state_dict(state["scaler"])
         for name in COUNTERS:
             getattr(self, name).copy_(state[name])
+
+    @torch.no_grad()
+    def _blend(self, averages: list[Tensor], weights: list[Tensor], _: object) -> None:
+        """Move the averages towards the weights, faster at first: initial weights are nothing."""
+        assert self.average is not None
+        count = int(self.average.n_averaged)  # on the CPU, unlike the argument
+        decay = min(self.ema_decay, (1 + count) / (10 + count))
+        torch._foreach_lerp_(averages, weights, 1 - decay)
 
     def _gradients(self) -> list[Tensor]:
         return [p.grad for p in self.parameters if p.grad is not None]

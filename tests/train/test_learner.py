@@ -89,15 +89,19 @@ def test_clipping_bounds_the_gradient_and_the_norm_told_is_the_one_before() -> N
     assert torch.nn.utils.get_total_norm(gradients) == pytest.approx(0.01, rel=1e-3)
 
 
-def test_the_average_moves_towards_the_weights_by_one_minus_decay() -> None:
+@pytest.mark.parametrize(("steps", "decay"), [(1, 2 / 11), (50, 51 / 60), (120, 0.9)])
+def test_the_average_moves_towards_the_weights_and_forgets_the_first_ones_soon(
+    steps: int, decay: float
+) -> None:
     learner = _learner(ema_decay=0.9)
-    _step(learner)  # the first one is copied
-    first = [p.detach().clone() for p in learner.averaged.parameters()]
+    for _ in range(steps):
+        _step(learner)
+    before = [p.detach().clone() for p in learner.averaged.parameters()]
     _step(learner)
     for average, old, new in zip(
-        learner.averaged.parameters(), first, learner.parameters, strict=True
+        learner.averaged.parameters(), before, learner.parameters, strict=True
     ):
-        torch.testing.assert_close(average, 0.9 * old + 0.1 * new)
+        torch.testing.assert_close(average, decay * old + (1 - decay) * new)
 
 
 def test_without_an_average_the_network_itself_is_kept() -> None:
