@@ -24,6 +24,8 @@ Algorithm = Literal["adam", "rmsprop"]
 
 Network = TypeVar("Network", bound=nn.Module)
 
+Tensors = list[Tensor] | tuple[Tensor, ...]
+
 COUNTERS = ("skipped", "skipped_in_a_row", "most_skipped_in_a_row")
 
 
@@ -140,7 +142,7 @@ class Learner(Generic[Network]):
             getattr(self, name).copy_(state[name])
 
     @torch.no_grad()
-    def _blend(self, averages: list[Tensor], weights: list[Tensor], _: object) -> None:
+    def _blend(self, averages: Tensors, weights: Tensors, _: object) -> None:
         """Move the averages towards the weights, faster at first: initial weights are nothing."""
         assert self.average is not None
         count = int(self.average.n_averaged)  # on the CPU, unlike the argument

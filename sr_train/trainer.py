@@ -164,7 +164,7 @@ class Run:
         epochs = getattr(config, position.stage).num_epoch
         self._start_clock()
         for lr, hr in loader:
-            if self.tracker and position.step == 0:
+            if self.tracker and position.step == 0 and not config.compile:
                 self.tracker.graph(stage.generator.averaged, lr[:1].to(self.processes.device) / 255)
             self.meter.add(stage.step(lr, hr, self._stage_batch()))
             position.advance(per_epoch)
