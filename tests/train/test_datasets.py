@@ -26,7 +26,7 @@ from PIL import Image
 from sr_runtime.errors import ArgumentError, ImageError
 from sr_runtime.image import read
 from sr_runtime.resize import downscale
-from sr_train import catalogue, datasets
+from sr_train.data import catalogue, datasets
 from sr_train.data.archives import Archive
 from sr_train.data.datasets import DATASETS, prepare, prepared
 from sr_train.data.packed import PackedImages
@@ -544,7 +544,7 @@ def test_a_disk_that_fills_up_leaves_what_was_prepared(tmp_path: Path) -> None:
 KILL = """
 import os, signal, sys
 from pathlib import Path
-from sr_train import packing
+from sr_train.data import packing
 from sr_train.data.datasets import prepare
 
 if __name__ == "__main__":
