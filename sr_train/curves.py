@@ -18,8 +18,9 @@ from sr_runtime.metrics import psnr
 from sr_runtime.resize import resize
 from sr_train.metrics_file import read_metrics
 
-__all__ = ["comparison", "draw_curves"]
+__all__ = ["comparison", "draw_curves", "stacked"]
 
+Image = NDArray[np.uint8]
 Series = Mapping[str, Sequence[tuple[str, int, float]]]
 
 NAMES = {
@@ -71,27 +72,20 @@ def draw_curves(folder: Path) -> None:
         figure.savefig(temporary, dpi=110)
 
 
-def comparison(
-    lr: NDArray[np.uint8], sr: NDArray[np.uint8], hr: NDArray[np.uint8], scale: int
-) -> NDArray[np.uint8]:
-    """LR, bicubic, SR and HR side by side with captions and PSNR Y: (H, W, 3) uint8.
+def comparison(lr: Image, srs: Mapping[str, Image], hr: Image, scale: int) -> Image:
+    """LR, bicubic, each of `srs` and HR side by side, with captions and PSNR Y: (H, W, 3) uint8.
 
-    `lr` is (h, w, 1 or 3), `sr` and `hr` are `scale` times as high and wide.
+    `lr` is (h, w, 1 or 3), the others are `scale` times as high and wide.
     """
     height, width = hr.shape[:2]
-    bicubic = resize(lr, height, width)
-    nearest = lr.repeat(scale, axis=0).repeat(scale, axis=1)
-    panels = {
-        "LR": nearest,
-        f"bicubic  {psnr(bicubic, hr, channel='y', crop=scale):.2f} dB": bicubic,
-        f"SR  {psnr(sr, hr, channel='y', crop=scale):.2f} dB": sr,
-        "HR": hr,
-    }
+    panels = {"LR": lr.repeat(scale, axis=0).repeat(scale, axis=1)}
+    for name, image in {"bicubic": resize(lr, height, width), **srs}.items():
+        panels[f"{name}  {psnr(image, hr, channel='y', crop=scale):.2f} dB"] = image
+    panels["HR"] = hr
     window = _middle(height), _middle(width)
     shown_height, shown_width = hr[window].shape[:2]
-    canvas = PIL.Image.new(
-        "RGB", (4 * shown_width + 3 * GAP, CAPTION + shown_height), color=(255, 255, 255)
-    )
+    size = (len(panels) * (shown_width + GAP) - GAP, CAPTION + shown_height)
+    canvas = PIL.Image.new("RGB", size, color="white")
     draw = PIL.ImageDraw.Draw(canvas)
     font = PIL.ImageFont.load_default(size=CAPTION * 0.6)
     for index, (caption, image) in enumerate(panels.items()):
@@ -100,6 +94,18 @@ def comparison(
         canvas.paste(PIL.Image.fromarray(np.ascontiguousarray(rgb)), (left, CAPTION))
         draw.text((left + 4, CAPTION / 2), caption, fill=(0, 0, 0), font=font, anchor="lm")
     return np.asarray(canvas)
+
+
+def stacked(pictures: Sequence[Image]) -> Image:
+    """Pictures (H, W, 3) one below the other, on white."""
+    sizes = [picture.shape for picture in pictures]
+    canvas = np.full((sum(h for h, _, _ in sizes), max(w for _, w, _ in sizes), 3), 255, np.uint8)
+    top = 0
+    for picture in pictures:
+        height, width, _ = picture.shape
+        canvas[top : top + height, :width] = picture
+        top += height
+    return canvas
 
 
 def _middle(length: int) -> slice:

@@ -12,6 +12,7 @@ from signal import SIGTERM
 from types import TracebackType
 from typing import Any, Self
 
+import PIL.Image
 import torch
 
 from sr_runtime.atomic import atomic_path
@@ -301,13 +302,20 @@ class Run:
         """What is made of a whole run."""
         if not self.tracker:
             return
-        psnr, esrgan = self._weights("psnr"), self._weights("esrgan")
-        if self.stages == ["pretraining", "training"]:
+        results = {"pretraining": "psnr", "training": "esrgan"}
+        generators = {
+            name: load_generator(self._weights(name))
+            for name in (results[stage] for stage in self.stages)
+        }
+        if len(generators) == 2:
             alpha = self.config.interpolation_alpha
-            both = interpolate(load_generator(psnr), load_generator(esrgan), alpha)
-            save_generator(both, self._weights("interpolated"))
+            generators["interpolated"] = interpolate(*generators.values(), alpha)
+            save_generator(generators["interpolated"], self._weights("interpolated"))
+        picture = self.validator.comparison(generators, self.position.stage)
+        with atomic_path(self.folder / "comparison.png") as temporary:
+            PIL.Image.fromarray(picture).save(temporary)
         draw_curves(self.folder)
-        self._say(f"done: weights, samples and curves.png are in {self.folder}")
+        self._say(f"done: weights, samples, comparison.png and curves.png are in {self.folder}")
 
     def _stage_batch(self) -> int:
         """Mini-batches of the stage that are over."""

@@ -1,6 +1,6 @@
 """Validation during training: whole images, shared out among the processes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from sr_runtime.errors import SRError
 from sr_train.config import Config, Stage
-from sr_train.curves import comparison
+from sr_train.curves import comparison, stacked
 from sr_train.data.loading import validation_pairs
 from sr_train.distributed import Processes
 from sr_train.evaluate import Result, mean, validate
+from sr_train.inference import upscale_torch
 from sr_train.learner import placed
 from sr_train.lpips import load_lpips
 from sr_train.models import Generator
@@ -64,9 +65,32 @@ class Validator:
         ):
             results.append(result)
             if len(pictures) < config.validation.samples:
-                pictures.append((result.name, comparison(lr, sr, hr, config.scale_factor)))
+                pictures.append((result.name, comparison(lr, {"SR": sr}, hr, config.scale_factor)))
         means = mean(processes.gathered(results))
         return {f"val_{name}": value for name, value in means.items()}, pictures
+
+    def comparison(self, generators: Mapping[str, Generator], stage: Stage) -> NDArray[np.uint8]:
+        """The samples as each of these generators makes them, beside LR, bicubic and HR."""
+        config, device = self.config, self.processes.device
+        networks = {
+            name: placed(generator, config, self.processes)
+            for name, generator in generators.items()
+        }
+        rows = []
+        for pair in validation_pairs(config, stage)[: max(1, config.validation.samples)]:
+            lr, hr = pair.read(config.scale_factor)
+            srs = {
+                name: upscale_torch(
+                    network,
+                    lr,
+                    device=device,
+                    precision=compute_dtype(config.precision, device),
+                    channels_last=config.channels_last,
+                )
+                for name, network in networks.items()
+            }
+            rows.append(comparison(lr, srs, hr, config.scale_factor))
+        return stacked(rows)
 
     def _loaded(self, load: Callable[[], T]) -> T | None:
         """What `load` returns; the first process goes ahead, since it may have to download."""

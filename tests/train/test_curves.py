@@ -44,7 +44,7 @@ def test_a_comparison_shows_lr_bicubic_sr_and_hr_in_this_order(channels: int) ->
     hr = noise(40, 48, channels)
     lr = downscale(hr, 4)
     sr = 255 - hr
-    picture = comparison(lr, sr, hr, 4)
+    picture = comparison(lr, {"SR": sr}, hr, 4)
     assert picture.shape == (CAPTION + 40, 4 * 48 + 3 * GAP, 3)
     nearest = np.kron(lr, np.ones((4, 4, 1), np.uint8))
     for index, expected in enumerate((nearest, resize(lr, 40, 48), sr, hr)):
@@ -56,5 +56,5 @@ def test_a_comparison_shows_lr_bicubic_sr_and_hr_in_this_order(channels: int) ->
 
 def test_of_a_large_image_the_middle_is_compared() -> None:
     hr = noise(WINDOW + 40, 16, 3)
-    picture = comparison(downscale(hr, 4), hr, hr, 4)
+    picture = comparison(downscale(hr, 4), {"SR": hr}, hr, 4)
     assert np.array_equal(picture[CAPTION:, -16:], hr[20:-20])
