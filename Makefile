@@ -42,6 +42,8 @@ demo: install
 
 bench: install
 	SR_DATA=$(SR_DATA) $(RUN) -m benchmarks.report
+	SR_DATA=$(SR_DATA) $(RUN) -m benchmarks.training -o benchmarks/results/cpu_training.json
+	SR_DATA=$(SR_DATA) $(RUN) -m benchmarks.loader -o benchmarks/results/cpu_loader.json
 
 # What is installed here and was tested becomes what others install.
 constraints: install

@@ -309,7 +309,9 @@ class Run:
         }
         if len(generators) == 2:
             alpha = self.config.interpolation_alpha
-            generators["interpolated"] = interpolate(*generators.values(), alpha)
+            generators["interpolated"] = interpolate(
+                generators["psnr"], generators["esrgan"], alpha
+            )
             save_generator(generators["interpolated"], self._weights("interpolated"))
         picture = self.validator.comparison(generators, self.position.stage)
         with atomic_path(self.folder / "comparison.png") as temporary:
