@@ -172,8 +172,14 @@ class Augmentation:
     """flip_or_transpose: weight of a transpose."""
     compression: float = 0.25
     """Probability that pretraining compresses an LR crop (JPEG)."""
+    jpeg_quality: tuple[int, int] = (60, 95)
+    """Least and greatest quality of that compression."""
     coarse_dropout: float = 0.25
     """Probability that pretraining blanks rectangles of an LR crop."""
+    dropout_holes: tuple[int, int] = (1, 4)
+    """Least and greatest number of these rectangles."""
+    dropout_hole_size: tuple[float, float] = (0.0625, 0.125)
+    """Least and greatest side of each, as a fraction of the crop's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,9 +229,9 @@ class Config:
     device: str = "auto"
     """auto (cuda where there is one), cpu, cuda or cuda:N."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Of convolutions; weights stay fp32. auto: bf16 where the device computes in it natively."""
+    """Of the networks' arithmetic; weights stay fp32. auto: bf16 where it is native, else fp32."""
     channels_last: bool = True
-    """Memory format of the networks: faster on most devices."""
+    """Keep tensors in the channels-last memory format, which is faster on most devices."""
     compile: bool = False
     """Compile the networks with torch.compile."""
     deterministic: bool = False
@@ -233,7 +239,7 @@ class Config:
     grad_accumulation: int = 1
     """Parts in which each mini-batch goes through the networks, one after the other."""
     grad_clip: float | None = None
-    """Largest norm of each network's gradient; null: any."""
+    """Largest norm of each network's gradient, to which larger ones are clipped; null: off."""
     ema_decay: float = 0.999
     """Of the moving average of the generator's weights, which is validated and saved; 0: off."""
     warmup_steps: int = 0

@@ -11,26 +11,12 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from sr_runtime.errors import ArgumentError
+from sr_train.network_facts import SCALES, UNET_STRIDE, VGG_BLOCKS
 
 if TYPE_CHECKING:
-    from sr_train.config import Config
+    from sr_train.config import Augmentation, Config
 
-__all__ = ["SCALES", "check_config", "perceptual_layers", "value_of"]
-
-SCALES = (1, 2, 3, 4, 8, 16)
-"""Those of RRDBNet."""
-
-# Convolutions between two poolings: Simonyan and Zisserman, "Very deep convolutional networks for
-# large-scale image recognition", 2014, table 1, columns A, B, D and E.
-VGG_CONVOLUTIONS = {
-    "vgg11": (1, 1, 2, 2, 2),
-    "vgg13": (2, 2, 2, 2, 2),
-    "vgg16": (2, 2, 3, 3, 3),
-    "vgg19": (2, 2, 4, 4, 4),
-}
-
-# The U-Net halves its input three times.
-UNET_STRIDE = 8
+__all__ = ["check_config", "perceptual_layers", "value_of"]
 
 # What a value must be, in words and as a test, and the fields it goes for. NaN fails every test.
 LIMITS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
@@ -72,6 +58,21 @@ LIMITS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
         "two numbers, each at least 0 and below 1",
         lambda values: all(0 <= value < 1 for value in values),
         "pretraining.betas training.betas",
+    ),
+    (
+        "two growing numbers from 1 to 100",
+        lambda pair: 1 <= pair[0] <= pair[1] <= 100,
+        "augmentation.jpeg_quality",
+    ),
+    (
+        "two growing numbers, the first at least 1",
+        lambda pair: 1 <= pair[0] <= pair[1],
+        "augmentation.dropout_holes",
+    ),
+    (
+        "two growing numbers above 0 and at most 1",
+        lambda pair: 0 < pair[0] <= pair[1] <= 1,
+        "augmentation.dropout_hole_size",
     ),
     (
         "at least one data set",
@@ -116,6 +117,7 @@ def check_config(config: "Config") -> None:
             if not holds(value := value_of(config, name)):
                 raise ArgumentError(f"{name} is {_text(value)}: it must be {words}")
     _check_layers(config)
+    _check_symmetry(config.augmentation)
     stages = config.stages.split(",")
     for stage in stages:
         _check_crops(config, stage)
@@ -142,7 +144,7 @@ def perceptual_layers(vgg_type: str) -> tuple[str, ...]:
     """Names of the layers whose features a perceptual loss can compare."""
     if vgg_type == "squeezenet1_1":
         return "relu1", *(f"fire{i}" for i in range(2, 10))
-    blocks = enumerate(VGG_CONVOLUTIONS[vgg_type], start=1)
+    blocks = enumerate(VGG_BLOCKS[vgg_type], start=1)
     return tuple(f"conv{i}_{k}" for i, count in blocks for k in range(1, count + 1))
 
 
@@ -155,6 +157,15 @@ def _check_layers(config: "Config") -> None:
                 f"perceptual_loss.layer_weights names {layer}, which {vgg_type} has not got: "
                 f"take some of {', '.join(layers)}, or another perceptual_loss.vgg_type"
             )
+
+
+def _check_symmetry(augmentation: "Augmentation") -> None:
+    chosen = augmentation.symmetry == "flip_or_transpose" and augmentation.probability > 0
+    if chosen and not augmentation.flip_weight + augmentation.transpose_weight:
+        raise ArgumentError(
+            "augmentation.flip_weight and augmentation.transpose_weight are both 0: give one of "
+            "them a weight, or set augmentation.probability to 0"
+        )
 
 
 def _check_crops(config: "Config", stage: str) -> None:

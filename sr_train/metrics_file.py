@@ -4,13 +4,12 @@ import csv
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from sr_runtime.atomic import atomic_path
+from sr_runtime.errors import ArgumentError
 from sr_train.config import Stage
 
-__all__ = ["COLUMNS", "MetricsFile", "read_metrics"]
+__all__ = ["COLUMNS", "append_metrics", "cut_metrics", "read_metrics"]
 
 PLACE = ("step", "stage", "epoch")
 LOSSES = ("content", "perceptual", "g_adversarial", "g_total", "d_adversarial")
@@ -21,31 +20,26 @@ VALIDATION = ("content", "perceptual", "psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb
 COLUMNS = (*PLACE, *LOSSES, *COURSE, *COST, *(f"val_{name}" for name in VALIDATION))
 
 
-class MetricsFile:
-    """Opening it removes the rows after `step`, and one that a killed process left unfinished."""
+def cut_metrics(path: Path, *, step: int) -> None:
+    """Remove the rows after `step`, and one that a killed process left unfinished; or begin it."""
+    rows = [row for row in _rows(path) if int(row["step"]) <= step]
+    with atomic_path(path) as temporary:
+        temporary.write_text(_text(dict(zip(COLUMNS, COLUMNS, strict=True)), *rows))
 
-    def __init__(self, path: Path, *, step: int) -> None:
-        rows = [row for row in _rows(path) if int(row["step"]) <= step]
-        with atomic_path(path) as temporary:
-            temporary.write_text(_text(dict(zip(COLUMNS, COLUMNS, strict=True)), *rows))
-        self._file = path.open("a")
 
-    def write(self, step: int, stage: Stage, epoch: int, values: Mapping[str, float]) -> None:
-        """Add a row, on disk when this returns; columns without a value stay blank."""
-        numbers = {name: f"{value:.8g}" for name, value in values.items()}
-        self._file.write(_text({"step": step, "stage": stage, "epoch": epoch, **numbers}))
-        self._file.flush()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._file.close()
+def append_metrics(
+    path: Path, step: int, stage: Stage, epoch: int, values: Mapping[str, float]
+) -> None:
+    """Add a row; columns without a value stay blank. ArgumentError if the disk is full."""
+    numbers = {name: f"{value:.8g}" for name, value in values.items()}
+    try:
+        with path.open("a") as file:
+            file.write(_text({"step": step, "stage": stage, "epoch": epoch, **numbers}))
+    except OSError as error:
+        raise ArgumentError(
+            f"{path} cannot be written ({error.strerror}): make room, and go on with "
+            f"--resume {path.parent}"
+        ) from error
 
 
 def read_metrics(path: Path) -> dict[str, list[tuple[str, int, float]]]:

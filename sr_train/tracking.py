@@ -18,7 +18,7 @@ from sr_runtime.atomic import atomic_path
 from sr_runtime.console import needing_extra
 from sr_runtime.errors import ArgumentError
 from sr_train.config import Config, Stage, Wandb
-from sr_train.metrics_file import MetricsFile
+from sr_train.metrics_file import append_metrics, cut_metrics
 
 __all__ = ["Tracker"]
 
@@ -30,6 +30,7 @@ SHOWN = {
     "g_total": "total {:.3f}",
     "d_adversarial": "discriminator {:.3f}",
     "lr_g": "lr {:.1e}",
+    "lr_d": "discriminator's {:.1e}",
     "images_per_second": "{:.1f} images/s",
 }
 
@@ -53,7 +54,7 @@ class Tracker:
             if config.wandb.project is not None:
                 self._wandb = _wandb_run(config, folder, wandb_id)
                 stack.push(_finishing(self._wandb))
-            self._metrics = stack.enter_context(MetricsFile(folder / "metrics.csv", step=step))
+            cut_metrics(folder / "metrics.csv", step=step)
             self._board = stack.enter_context(_summary_writer(folder / "tensorboard", step))
             # In a log file, where every refresh is a line, one a minute is enough.
             interval = 0.5 if sys.stderr.isatty() else 60.0
@@ -76,14 +77,13 @@ class Tracker:
     def log(self, step: int, stage: Stage, epoch: int, values: Mapping[str, float]) -> None:
         """Record what was measured. Names with a slash are not for metrics.csv."""
         columns = {name: value for name, value in values.items() if "/" not in name}
-        self._metrics.write(step, stage, epoch, columns)
+        append_metrics(self.folder / "metrics.csv", step, stage, epoch, columns)
         tagged = {_tag(stage, name): value for name, value in values.items()}
         for tag, value in tagged.items():
             self._board.add_scalar(tag, value, step)
         self._board.flush()
         self._send({"step": step, "epoch": epoch, **tagged})
         if shown := [text.format(values[name]) for name, text in SHOWN.items() if name in values]:
-            self._bar.set_description(f"{stage}, epoch {epoch}", refresh=False)
             self._bar.set_postfix_str(", ".join(shown), refresh=False)
 
     def picture(self, step: int, name: str, image: NDArray[np.uint8]) -> None:
@@ -103,8 +103,9 @@ class Tracker:
         """Record the network's graph, as it is run for `lr` (N, C, h, w)."""
         self._board.add_graph(generator, lr)
 
-    def advance(self, step: int) -> None:
+    def advance(self, step: int, stage: Stage, epoch: int) -> None:
         """Move the progress bar to `step`."""
+        self._bar.set_description(f"{stage}, epoch {epoch}", refresh=False)
         self._bar.update(step - self._bar.n)
 
     def say(self, sentence: str) -> None:

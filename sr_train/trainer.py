@@ -180,7 +180,7 @@ class Run:
             if stopping or position.step % config.save_every == 0:
                 self._save(stage)
             if self.tracker:
-                self.tracker.advance(position.step)
+                self.tracker.advance(position.step, position.stage, position.epoch)
             if stopping:
                 return signal or SIGTERM
         return None

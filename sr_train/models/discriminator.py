@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from sr_runtime.errors import ArgumentError
+from sr_train.network_facts import UNET_STRIDE
 
 __all__ = ["UNetDiscriminator", "VGGDiscriminator"]
 
@@ -91,8 +92,6 @@ class UNetDiscriminator(nn.Module):
     2018): a forward pass in training mode takes one step of the power iteration.
     """
 
-    stride = 8
-
     def __init__(self, *, img_channels: int = 3, unet_channels: int = 64) -> None:
         super().__init__()
         width = unet_channels
@@ -111,10 +110,10 @@ class UNetDiscriminator(nn.Module):
 
         Raises ArgumentError for sides that are no multiples of 8.
         """
-        if any(side % self.stride for side in image.shape[2:]):
+        if any(side % UNET_STRIDE for side in image.shape[2:]):
             raise ArgumentError(
                 f"the U-Net discriminator cannot judge {image.shape[2]}×{image.shape[3]} pixels: "
-                f"take crops of multiples of {self.stride}"
+                f"take crops of multiples of {UNET_STRIDE}"
             )
         features = F.leaky_relu(self.first(image), SLOPE)
         skipped = []

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sr_runtime.errors import ArgumentError
+from sr_train.network_facts import VGG_BLOCKS
 
 __all__ = ["FeatureNetwork", "build_features"]
 
@@ -16,13 +17,6 @@ __all__ = ["FeatureNetwork", "build_features"]
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
-# Convolutions in each block of Simonyan and Zisserman's networks, 2015 (arXiv:1409.1556), table 1.
-VGG_BLOCKS = {
-    "vgg11": (1, 1, 2, 2, 2),
-    "vgg13": (2, 2, 2, 2, 2),
-    "vgg16": (2, 2, 3, 3, 3),
-    "vgg19": (2, 2, 4, 4, 4),
-}
 VGG_WIDTHS = (64, 128, 256, 512, 512)
 
 

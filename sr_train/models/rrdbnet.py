@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sr_runtime.errors import ArgumentError
+from sr_train.network_facts import SCALES
 
 __all__ = ["RRDBNet"]
 
-SCALES = (1, 2, 3, 4, 8, 16)
 SLOPE = 0.2
 
 # ESRGAN, section 3.1: residual networks without batch normalisation train more easily when their

@@ -18,9 +18,10 @@ from sr_train.config import (
     Training,
     Validation,
 )
-from sr_train.config_checks import LIMITS, SCALES, perceptual_layers, value_of
+from sr_train.config_checks import LIMITS, perceptual_layers, value_of
 from sr_train.models import RRDBNet
 from sr_train.models.features import build_features
+from sr_train.network_facts import SCALES
 
 DOCUMENTED = {
     "scale_factor": 4,

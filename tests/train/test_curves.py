@@ -9,18 +9,21 @@ from numpy.typing import NDArray
 
 from sr_runtime.resize import downscale, resize
 from sr_train.config import Stage
-from sr_train.curves import CAPTION, GAP, WINDOW, comparison, draw_curves
-from sr_train.metrics_file import MetricsFile
+from sr_train.curves import draw_curves
+from sr_train.metrics_file import append_metrics, cut_metrics
+from sr_train.pictures import CAPTION, GAP, WINDOW, comparison
 
 
 @pytest.mark.parametrize("stages", [("pretraining",), ("training",), ("pretraining", "training")])
 def test_curves_are_drawn_for_any_of_the_stages(stages: tuple[Stage, ...], tmp_path: Path) -> None:
-    with MetricsFile(tmp_path / "metrics.csv", step=0) as metrics:
-        for step, stage in enumerate(stages, start=1):
-            for k in (10 * step, 10 * step + 5):
-                metrics.write(k, stage, 1, {"content": 1 / k, "lr_g": 1e-4})
-            if stage == "training":
-                metrics.write(30, stage, 1, {"g_total": 0.5, "val_psnr_y": 20.0, "val_lpips": 0.2})
+    path = tmp_path / "metrics.csv"
+    cut_metrics(path, step=0)
+    for step, stage in enumerate(stages, start=1):
+        for k in (10 * step, 10 * step + 5):
+            append_metrics(path, k, stage, 1, {"content": 1 / k, "lr_g": 1e-4})
+        if stage == "training":
+            values = {"g_total": 0.5, "val_psnr_y": 20.0, "val_lpips": 0.2}
+            append_metrics(path, 30, stage, 1, values)
     draw_curves(tmp_path)
     picture = np.asarray(PIL.Image.open(tmp_path / "curves.png").convert("RGB"))
     # Blue lines, and orange ones where there is LPIPS.
@@ -29,8 +32,7 @@ def test_curves_are_drawn_for_any_of_the_stages(stages: tuple[Stage, ...], tmp_p
 
 
 def test_a_run_without_measurements_has_no_curves(tmp_path: Path) -> None:
-    with MetricsFile(tmp_path / "metrics.csv", step=0):
-        pass
+    cut_metrics(tmp_path / "metrics.csv", step=0)
     draw_curves(tmp_path)
     assert not (tmp_path / "curves.png").exists()
 

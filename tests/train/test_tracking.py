@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from sr_runtime.errors import ArgumentError
 from sr_train.config import Config, Wandb
-from sr_train.metrics_file import COLUMNS, MetricsFile, read_metrics
+from sr_train.metrics_file import COLUMNS, append_metrics, cut_metrics, read_metrics
 from sr_train.models import RRDBNet
 from sr_train.tracking import Tracker
 
@@ -55,18 +55,15 @@ def test_metrics_of_both_stages_share_columns_and_leave_the_others_blank(tmp_pat
     ]
 
 
-def test_a_row_is_on_disk_before_the_run_goes_on(tmp_path: Path) -> None:
-    with MetricsFile(tmp_path / "metrics.csv", step=0) as metrics:
-        metrics.write(1, "pretraining", 0, {"content": 1.0})
-        assert content_by_step(tmp_path) == {1: 1.0}
-
-
 def test_an_unknown_metric_is_not_lost_silently(tmp_path: Path) -> None:
-    with (
-        MetricsFile(tmp_path / "metrics.csv", step=0) as metrics,
-        pytest.raises(ValueError, match="contents"),
-    ):
-        metrics.write(1, "pretraining", 0, {"contents": 1.0})
+    with tracker(tmp_path) as track, pytest.raises(ValueError, match="contents"):
+        track.log(1, "pretraining", 0, {"contents": 1.0})
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_metrics_that_cannot_be_written_name_their_file() -> None:
+    with pytest.raises(ArgumentError, match=r"/dev/full cannot be written \(No space left"):
+        append_metrics(Path("/dev/full"), 1, "pretraining", 0, {"content": 1.0})
 
 
 def test_a_resumed_run_takes_back_what_came_after_its_state(tmp_path: Path) -> None:
@@ -91,12 +88,12 @@ def test_a_new_run_begins_with_empty_metrics(tmp_path: Path) -> None:
 @pytest.mark.parametrize("torn", ["30,pretr", "3", "30,pretraining,1,0.5,,,,,,,,,,,,,,,,,,"])
 def test_a_row_that_was_torn_off_is_removed(torn: str, tmp_path: Path) -> None:
     path = tmp_path / "metrics.csv"
-    with MetricsFile(path, step=0) as metrics:
-        metrics.write(10, "pretraining", 0, {"content": 1.0})
+    cut_metrics(path, step=0)
+    append_metrics(path, 10, "pretraining", 0, {"content": 1.0})
     whole = path.read_text()
     path.write_text(whole + torn)
     assert content_by_step(tmp_path) == {10: 1.0}
-    MetricsFile(path, step=99).__exit__(None, None, None)
+    cut_metrics(path, step=99)
     assert path.read_text() == whole
 
 
@@ -136,7 +133,7 @@ def test_the_console_shows_where_the_run_is(
 ) -> None:
     with tracker(tmp_path, step=40) as track:
         track.log(41, "training", 3, {"content": 0.01234, "lr_g": 1e-4, "images_per_second": 12.5})
-        track.advance(41)
+        track.advance(41, "training", 3)
         track.say("validated")
     said = capsys.readouterr()
     assert "validated" in said.out
