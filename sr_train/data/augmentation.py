@@ -17,11 +17,6 @@ with needing_extra("train"):
 
 __all__ = ["Augment"]
 
-# LR crops are small, and a sensible network must still be able to guess what is missing.
-JPEG_QUALITY = (60, 95)
-HOLES = (1, 4)
-HOLE_SIDE = (1 / 16, 1 / 8)  # of the crop's
-
 Pixels = NDArray[np.uint8]
 
 
@@ -37,11 +32,11 @@ class Augment:
         )
         self._damage = A.Compose(
             [
-                A.ImageCompression(quality_range=JPEG_QUALITY, p=config.compression),
+                A.ImageCompression(quality_range=config.jpeg_quality, p=config.compression),
                 A.CoarseDropout(
-                    num_holes_range=HOLES,
-                    hole_height_range=HOLE_SIDE,
-                    hole_width_range=HOLE_SIDE,
+                    num_holes_range=config.dropout_holes,
+                    hole_height_range=config.dropout_hole_size,
+                    hole_width_range=config.dropout_hole_size,
                     fill=0,
                     p=config.coarse_dropout,
                 ),

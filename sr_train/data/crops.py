@@ -19,7 +19,7 @@ from sr_train.config import Config, Pretraining, Stage, Training
 from sr_train.data.augmentation import Augment
 from sr_train.data.packed import PackedImages
 
-__all__ = ["Batch", "Key", "TrainingCrops", "in_channels", "section", "seeded"]
+__all__ = ["Batch", "Key", "TrainingCrops", "in_channels", "random_generator", "section"]
 
 Pixels = NDArray[np.uint8]
 Batch = tuple[Tensor, Tensor]
@@ -41,10 +41,11 @@ def section(config: Config, stage: Stage) -> Pretraining | Training:
     return config.pretraining if stage == "pretraining" else config.training
 
 
-def seeded(config: Config, stage: Stage, epoch: int, purpose: int) -> np.random.Generator:
-    """Random numbers unrelated to those of any other purpose: 0 is the order of an epoch, then
-    come its crops."""
-    return np.random.default_rng((config.seed, stage == "training", epoch, purpose))
+def random_generator(
+    config: Config, stage: Stage, epoch: int, *, stream: int
+) -> np.random.Generator:
+    """Independent of those of other streams: 0 is for the order of an epoch, the rest for crops."""
+    return np.random.default_rng((config.seed, stage == "training", epoch, stream))
 
 
 class TrainingCrops(Dataset[Batch]):
@@ -60,18 +61,14 @@ class TrainingCrops(Dataset[Batch]):
     def __len__(self) -> int:
         return self._ends[-1]
 
-    def __getitem__(self, key: Key) -> Batch:
-        lr, hr = self.__getitems__([key])
-        return lr[0], hr[0]
-
-    def __getitems__(self, keys: Sequence[Key]) -> Batch:
-        """A mini-batch; DataLoader calls this instead of fetching crops one by one."""
+    def __getitem__(self, keys: Sequence[Key]) -> Batch:
+        """A mini-batch."""
         lr, hr = zip(*map(self.crop, keys), strict=True)
         return _tensor(lr), _tensor(hr)
 
     def crop(self, key: Key) -> tuple[Pixels, Pixels]:
         """LR (h, w, C) and HR (scale·h, scale·w, C)."""
-        generator = seeded(self._config, self._stage, key.epoch, 1 + key.position)
+        generator = random_generator(self._config, self._stage, key.epoch, stream=1 + key.position)
         lr, hr = self.cut(key.image, generator)
         channels = self._config.img_channels
         return self._augment(in_channels(lr, channels), in_channels(hr, channels), generator)

@@ -1,10 +1,13 @@
 """From prepared data sets to mini-batches of crops, and to whole images for validation."""
 
+import hashlib
+import json
+import math
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -13,23 +16,28 @@ from torch.utils.data import DataLoader, Sampler
 
 from sr_runtime.errors import ArgumentError
 from sr_train.config import Config, Stage
-from sr_train.data.crops import Batch, Key, TrainingCrops, in_channels, section, seeded
+from sr_train.data.crops import (
+    Batch,
+    Key,
+    TrainingCrops,
+    in_channels,
+    random_generator,
+    section,
+)
 from sr_train.data.datasets import prepared
 from sr_train.data.packed import PackedImages
+from sr_train.network_facts import UNET_STRIDE
 
 __all__ = [
     "PackedPair",
     "batches_per_epoch",
     "check_data",
+    "data_digest",
     "training_loader",
     "validation_pairs",
 ]
 
 Pixels = NDArray[np.uint8]
-
-# How long a worker survives a SIGTERM, which job managers send to the workers too: the training
-# process then has time to save.
-GRACE_SECONDS = 10
 
 # Sides of the smallest image that LPIPS's SqueezeNet takes (SSIM's window has 11), its border off.
 MEASURABLE = 17
@@ -38,7 +46,16 @@ MEASURABLE = 17
 def batches_per_epoch(config: Config, stage: Stage) -> int:
     """Mini-batches in which every training image has been seen; the last one is filled up."""
     images = sum(len(images) for images in _images(config, stage, "train"))
-    return -(-images // _batch_size(config, stage))
+    return math.ceil(images / _batch_size(config, stage))
+
+
+def data_digest(config: Config, stage: Stage) -> str:
+    """SHA-256 of what a stage trains on: names and checksums of its sets, in their order."""
+    facts = [
+        (images.name, images.names, images.index.hr.sha256, images.index.lr.sha256)
+        for images in _images(config, stage, "train")
+    ]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
 def training_loader(
@@ -48,14 +65,31 @@ def training_loader(
 
     Yields LR (N, C, h, w) and HR (N, C, scale·h, scale·w), uint8 and contiguous, where N is this
     rank's share of the mini-batch. Raises ArgumentError if the ranks cannot share it equally.
+
+    To be iterated by `for`: workers end with their iterator or with this process, and by no signal.
     """
+    size = _batch_size(config, stage)
+    if size % world_size:
+        raise ArgumentError(
+            f"{stage}: a mini-batch of {size} cannot be shared equally by {world_size} "
+            "processes: choose a batch_size that they divide, and a cr_patch_size"
+        )
+    share = size // world_size
     crops = TrainingCrops(_images(config, stage, "train"), config, stage)
+    order = _Order(
+        config,
+        stage,
+        images=len(crops),
+        epoch=epoch,
+        batch=batch,
+        share=range(rank * share, (rank + 1) * share),
+    )
     return DataLoader(
         crops,
-        batch_sampler=_Order(config, stage, len(crops), epoch, batch, rank, world_size),
-        collate_fn=_as_it_is,
+        sampler=order,
+        batch_size=None,  # what the sampler gives are whole mini-batches
         num_workers=config.workers,
-        worker_init_fn=_outlive_signals,
+        worker_init_fn=_ignore_signals,
         pin_memory=config.device != "cpu" and torch.cuda.is_available(),
         # Its own, or it would draw from the one that is saved and restored.
         generator=torch.Generator(),
@@ -70,39 +104,26 @@ class _Order(Sampler[list[Key]]):
     """
 
     def __init__(
-        self,
-        config: Config,
-        stage: Stage,
-        images: int,
-        epoch: int,
-        batch: int,
-        rank: int,
-        world_size: int,
+        self, config: Config, stage: Stage, *, images: int, epoch: int, batch: int, share: range
     ) -> None:
-        self._size = _batch_size(config, stage)
-        if self._size % world_size:
-            raise ArgumentError(
-                f"{stage}: a mini-batch of {self._size} cannot be shared equally by {world_size} "
-                "processes: choose a batch_size that they divide, and a cr_patch_size"
-            )
         self._config, self._stage = config, stage
-        self._images = images
-        self._batches = -(-images // self._size)
+        self._images, self._share = images, share
+        self._batches = batches_per_epoch(config, stage)
         self._start = epoch * self._batches + batch
         self._stop = section(config, stage).num_epoch * self._batches
-        share = self._size // world_size
-        self._share = range(rank * share, (rank + 1) * share)
 
     def __len__(self) -> int:
         return max(0, self._stop - self._start)
 
     def __iter__(self) -> Iterator[list[Key]]:
+        size = _batch_size(self._config, self._stage)
         order = None
         for number in range(self._start, self._stop):
             epoch, batch = divmod(number, self._batches)
             if order is None or batch == 0:
-                order = seeded(self._config, self._stage, epoch, 0).permutation(self._images)
-            positions = (batch * self._size + i for i in self._share)
+                generator = random_generator(self._config, self._stage, epoch, stream=0)
+                order = generator.permutation(self._images)
+            positions = (batch * size + i for i in self._share)
             yield [Key(epoch, at, int(order[at % self._images])) for at in positions]
 
 
@@ -140,8 +161,8 @@ def validation_pairs(config: Config, stage: Stage) -> list[PackedPair]:
 def check_data(config: Config) -> None:
     """Raise ArgumentError, naming image and remedy, for data on which a stage would fail later.
 
-    Not prepared, damaged at first sight, gray where RGB is trained, smaller than the crop, or too
-    small to be measured.
+    Not prepared, damaged at first sight, gray where RGB is trained, smaller than the crop, whole
+    images that the discriminator cannot judge, or too small to be measured.
     """
     stages: tuple[Stage, ...] = ("pretraining", "training")
     for stage in (stage for stage in stages if stage in config.stages.split(",")):
@@ -153,22 +174,41 @@ def check_data(config: Config) -> None:
                     "img_channels to 1, or convert its images to RGB and prepare it again"
                 )
         if patch := section(config, stage).cr_patch_size:
-            _check_sizes(train, patch, f"{stage}.cr_patch_size", "choose a smaller crop, or ")
+            whose = f"{stage}.cr_patch_size"
+            _check_least(train, patch, whose, "choose a smaller crop, or remove small images")
+        elif stage == "training":  # with a U-Net, as `sr_train.config` demands for whole images
+            _check_sizes(
+                train,
+                lambda height, width: height % UNET_STRIDE == width % UNET_STRIDE == 0,
+                f"no multiples of {UNET_STRIDE}, as the U-Net discriminator needs them",
+                "choose training.cr_patch_size, or crop such images",
+            )
         side = MEASURABLE + 2 * config.scale_factor
-        _check_sizes(val, (side, side), "what SSIM and LPIPS need", "")
+        _check_least(val, (side, side), "what SSIM and LPIPS need", "remove small images")
 
 
-def _check_sizes(sets: list[PackedImages], least: tuple[int, int], whose: str, remedy: str) -> None:
+def _check_least(
+    sets: Sequence[PackedImages], least: tuple[int, int], whose: str, remedy: str
+) -> None:
+    _check_sizes(
+        sets,
+        lambda height, width: height >= least[0] and width >= least[1],
+        f"less than {whose}, {least[0]}×{least[1]}",
+        remedy,
+    )
+
+
+def _check_sizes(
+    sets: Sequence[PackedImages], fits: Callable[[int, int], bool], fault: str, remedy: str
+) -> None:
     for images in sets:
-        sizes = [images.size(i) for i in range(len(images))]
-        small = [i for i, (h, w) in enumerate(sizes) if h < least[0] or w < least[1]]
-        if small:
-            (height, width), others = sizes[small[0]], len(small) - 1
+        wrong = [i for i in range(len(images)) if not fits(*images.size(i))]
+        if wrong:
+            (height, width), others = images.size(wrong[0]), len(wrong) - 1
             raise ArgumentError(
-                f"{images.names[small[0]]} of {images.name} has {height}×{width} pixels, less than "
-                f"{whose}, {least[0]}×{least[1]}"
+                f"{images.names[wrong[0]]} of {images.name} has {height}×{width} pixels, {fault}"
                 + (f", and so have {others} more" if others else "")
-                + f": {remedy}remove small images and prepare the data set again"
+                + f": {remedy} and prepare the data set again"
             )
 
 
@@ -192,11 +232,10 @@ def _images(config: Config, stage: Stage, purpose: Literal["train", "val"]) -> l
     ]
 
 
-def _as_it_is(batch: Any) -> Any:
-    return batch
+def _ignore_signals(worker: int) -> None:
+    """Ctrl-C and job managers reach a whole group; the training process then needs us to go on.
 
-
-def _outlive_signals(worker: int) -> None:
-    """Ctrl-C and SIGTERM often reach a whole group; it is the training process that ends us."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE_SECONDS))
+    We are told when it is done, and look every few seconds whether it is still there.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

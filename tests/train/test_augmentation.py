@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -106,12 +107,30 @@ def test_only_lr_and_only_in_pretraining_is_damaged_as_often_as_configured(
     assert is_binomial(damaged, 0.25 if stage == "pretraining" else 0)
 
 
-def test_coarse_dropout_leaves_most_of_the_crop() -> None:
+def blanked(**config: Any) -> list[float]:
+    """Shares of 200 crops that coarse dropout blanks."""
     white = np.full((32, 32, 3), 255, np.uint8)
-    augment = Augment(Augmentation(probability=0, compression=0, coarse_dropout=1), "pretraining")
-    shares = [(augment(white, white, np.random.default_rng(i))[0] == 0).mean() for i in range(200)]
+    augment = Augment(replace(NO_DAMAGE, probability=0, coarse_dropout=1, **config), "pretraining")
+    return [(augment(white, white, np.random.default_rng(i))[0] == 0).mean() for i in range(200)]
+
+
+def test_coarse_dropout_blanks_as_many_and_as_large_holes_as_configured() -> None:
+    shares = blanked()
     assert min(shares) > 0
     assert max(shares) <= 4 / 64
+    assert set(blanked(dropout_holes=(1, 1), dropout_hole_size=(0.5, 0.5))) == {1 / 4}
+    assert max(blanked(dropout_holes=(3, 3), dropout_hole_size=(0.25, 0.25))) == 3 / 16
+
+
+def test_compression_is_of_the_configured_quality() -> None:
+    smooth = np.add.outer(np.arange(64), np.arange(64)).astype(np.uint8)[:, :, np.newaxis]
+
+    def error(quality: int) -> float:
+        config = replace(NO_DAMAGE, compression=1, jpeg_quality=(quality, quality), probability=0)
+        lr, _ = Augment(config, "pretraining")(smooth, smooth, np.random.default_rng(0))
+        return float(np.abs(lr.astype(int) - smooth).mean())
+
+    assert error(100) < 1 < error(5)
 
 
 def test_equal_generators_make_equal_changes_whatever_was_drawn_before() -> None:

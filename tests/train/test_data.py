@@ -3,7 +3,9 @@
 import hashlib
 import multiprocessing
 import os
+import shutil
 import signal
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterable
@@ -21,7 +23,13 @@ from sr_runtime.resize import downscale
 from sr_train.config import Augmentation, Config, DiscriminatorConfig, Pretraining, Stage, Training
 from sr_train.data.crops import Key, TrainingCrops
 from sr_train.data.datasets import prepare, prepared
-from sr_train.data.loading import batches_per_epoch, check_data, training_loader, validation_pairs
+from sr_train.data.loading import (
+    batches_per_epoch,
+    check_data,
+    data_digest,
+    training_loader,
+    validation_pairs,
+)
 from tests.train.made_images import Pixels, save, save_folder
 
 PLAIN = Augmentation(probability=0, compression=0, coarse_dropout=0)
@@ -184,6 +192,40 @@ def test_workers_go_on_when_the_whole_group_is_told_to_stop(root: Path, number: 
     assert len(list(found)) == 3 * 30 - 1
 
 
+LEAVE = """
+import os, signal, sys
+import torch
+from pathlib import Path
+from sr_train.data.loading import training_loader
+from tests.train.test_data import config
+
+torch.utils.data._utils.worker.MP_STATUS_CHECK_INTERVAL = 0.1  # how often workers look for us
+how, root = sys.argv[1:]
+settings = config(Path(root), workers=2, epochs=100)
+for batch in training_loader(settings, "training", epoch=0, batch=0):
+    if how == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    raise SystemError(how)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+def test_workers_end_with_the_process_however_it_ends(root: Path) -> None:
+    runs = [
+        # They inherit its stderr, which is read until all have closed it.
+        subprocess.Popen(
+            [sys.executable, "-c", LEAVE, how, root],
+            stderr=subprocess.PIPE,
+            cwd=Path(__file__).parents[2],
+        )
+        for how in ("kill", "an error")
+    ]
+    killed, failed = (run.communicate(timeout=30)[1] for run in runs)
+    assert [run.returncode for run in runs] == [-signal.SIGKILL, 1]
+    assert killed == b""
+    assert failed.endswith(b"SystemError: an error\n")
+
+
 def test_ranks_share_the_mini_batches_of_one_process(root: Path) -> None:
     whole = batches(config(root))
     shares = [batches(config(root), rank=rank, world_size=2) for rank in range(2)]
@@ -215,14 +257,14 @@ def test_the_crops_survive_another_start_method(root: Path, method: str) -> None
     settings = config(root, augmentation=Augmentation(), epochs=1)
     sets = prepared("mine", root=root, scale=4, purpose="train")
     crops = TrainingCrops(sets, settings, "pretraining")
-    here = crops[Key(0, 0, 3)]
+    here = crops[[Key(0, 0, 3)]]
     with multiprocessing.get_context(method).Pool(1) as pool:
         there = pool.apply(_crop, (crops, Key(0, 0, 3)))
     assert [tensor.numpy().tobytes() for tensor in here] == there
 
 
 def _crop(crops: TrainingCrops, key: Key) -> list[bytes]:
-    return [tensor.numpy().tobytes() for tensor in crops[key]]
+    return [tensor.numpy().tobytes() for tensor in crops[[key]]]
 
 
 def test_gray_networks_get_gray_images_as_they_are_and_the_luma_of_rgb(root: Path) -> None:
@@ -238,6 +280,21 @@ def test_gray_networks_get_gray_images_as_they_are_and_the_luma_of_rgb(root: Pat
                 source.hr(i) @ [0.299, 0.587, 0.114] if name == "rgb" else source.hr(i)[..., 0]
             )
             assert np.abs(hr[:, :, 0] - expected).max() <= 0.5
+
+
+def test_the_digest_tells_what_a_stage_trains_on_and_not_where_it_lies(
+    root: Path, tmp_path: Path
+) -> None:
+    settings = config(root, "mine", "small")
+    digest = data_digest(settings, "training")
+    shutil.copytree(root, tmp_path / "copy")
+    assert data_digest(config(tmp_path / "copy", "mine", "small", val="rgb"), "training") == digest
+    for other in (("mine",), ("small", "mine"), ("mine", "rgb")):
+        assert data_digest(config(root, *other), "training") != digest
+    save_folder(tmp_path / "small", (40, 40), (31, 40), (40, 28))
+    shutil.rmtree(tmp_path / "copy/small")
+    prepare(str(tmp_path / "small"), root=tmp_path / "copy", source=None, scale=4, jobs=1)
+    assert data_digest(config(tmp_path / "copy", "mine", "small"), "training") != digest
 
 
 def test_validation_reads_every_whole_image_and_copies_it(root: Path) -> None:
@@ -274,6 +331,11 @@ def test_images_of_several_validation_sets_have_different_names(root: Path) -> N
         ({"val": "nothing"}, "mine", r"nothing:all is not prepared"),
         ({"scale_factor": 2}, "mine", r"not prepared for a scale of 2"),
         ({"stages": "training", "init": "x"}, "small", r"training\.cr_patch_size"),
+        (
+            {"cr_patch_size": None},
+            "small",
+            r"1 of small:all has 28×40 pixels, no multiples of 8, .*: choose training\.cr_patch",
+        ),
     ],
 )
 def test_data_that_would_fail_later_are_named_at_once(
@@ -282,6 +344,10 @@ def test_data_that_would_fail_later_are_named_at_once(
     check_data(config(root))
     with pytest.raises(ArgumentError, match=words):
         check_data(config(root, train, **fields))
+
+
+def test_whole_images_that_a_unet_can_judge_are_taken(root: Path) -> None:
+    check_data(config(root, "rgb", val="rgb", cr_patch_size=None))
 
 
 def test_data_of_a_stage_that_is_not_run_are_not_needed(root: Path) -> None:
