@@ -268,3 +268,13 @@ class Config:
     def __post_init__(self) -> None:
         """Raise ArgumentError for what cannot be."""
         check_config(self)
+
+    @property
+    def stage_names(self) -> tuple[Stage, ...]:
+        """The stages to run, in order."""
+        names: tuple[Stage, ...] = ("pretraining", "training")
+        return tuple(name for name in names if name in self.stages.split(","))
+
+    def section(self, stage: Stage) -> Pretraining | Training:
+        """What the stage was told."""
+        return self.pretraining if stage == "pretraining" else self.training

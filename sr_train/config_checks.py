@@ -118,12 +118,11 @@ def check_config(config: "Config") -> None:
                 raise ArgumentError(f"{name} is {_text(value)}: it must be {words}")
     _check_layers(config)
     _check_symmetry(config.augmentation)
-    stages = config.stages.split(",")
-    for stage in stages:
+    for stage in config.stage_names:
         _check_crops(config, stage)
-    if "training" in stages:
+    if "training" in config.stage_names:
         _check_adversaries(config)
-    if stages == ["training"] and config.init is None:
+    if config.stages == "training" and config.init is None:
         raise ArgumentError(
             "stages is training alone, which needs a generator to start from: name a checkpoint "
             "with init, or run pretraining first with stages pretraining,training"
@@ -191,6 +190,11 @@ def _check_crops(config: "Config", stage: str) -> None:
 
 
 def _check_adversaries(config: "Config") -> None:
+    if config.adversarial_loss.type == "wgan-gp" and config.compile:
+        raise ArgumentError(
+            "adversarial_loss.type is wgan-gp, whose gradient penalty torch.compile cannot "
+            "differentiate twice: set compile to false"
+        )
     discriminator, crop = config.discriminator, config.training.cr_patch_size
     if discriminator.type == "unet":
         if crop is not None:

@@ -1,15 +1,15 @@
 """The processes of one training: a single one, or those that torchrun starts, one a GPU."""
 
 import contextlib
+import inspect
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 from torch.nn.parallel import DistributedDataParallel
 
 from sr_runtime.errors import ArgumentError, BackendError
@@ -33,20 +33,26 @@ class Processes:
         return self.rank == 0
 
     def parallel(self, network: nn.Module) -> nn.Module:
-        """`network` with its gradients averaged over all processes."""
+        """`network` with its gradients averaged over all processes.
+
+        On GPUs its batch normalisation, replaced in place, is over all of them, too.
+        """
         if self.world_size == 1:
             return network
         if self.device.type == "cuda":
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
-        # Both of a GAN's halves see two batches before they learn, and buffers may not be
-        # overwritten in between. They are equal anyway: every process computes the same.
-        return DistributedDataParallel(network, broadcast_buffers=False)
+        # A discriminator sees two batches before it learns, and its buffers may not be overwritten
+        # in between. PyTorch 2.13 renamed the option.
+        known = inspect.signature(DistributedDataParallel).parameters
+        name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+        options: dict[str, Any] = {name: False}
+        return DistributedDataParallel(network, **options)
 
     def mean(self, values: Tensor) -> Tensor:
         """The mean over the shares of all processes, with gradients to each of them."""
         if self.world_size == 1:
             return values.mean()
-        total: Tensor = all_reduce(values.mean())
+        total: Tensor = _Sum.apply(values.mean())  # type: ignore[no-untyped-call]
         return total / self.world_size
 
     def gathered(self, items: Sequence[T]) -> list[T]:
@@ -86,12 +92,14 @@ def joined(device: str) -> Iterator[Processes]:
     `device` is auto, cpu, cuda or cuda:N. Raises BackendError for a GPU that is not there.
     """
     rank, world_size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-    chosen = _device(device)
+    chosen = _device(device, alone=world_size == 1)
+    if chosen.type == "cuda":
+        torch.cuda.set_device(chosen)
+        # What is called fp32 is fp32.
+        torch.backends.cudnn.allow_tf32 = False
     if world_size == 1:
         yield Processes(0, 1, chosen)
         return
-    if chosen.type == "cuda":
-        torch.cuda.set_device(chosen)
     # Flags and results are on the CPU: they travel by gloo, also beside NCCL.
     dist.init_process_group("cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo")
     try:
@@ -100,7 +108,21 @@ def joined(device: str) -> Iterator[Processes]:
         dist.destroy_process_group()
 
 
-def _device(name: str) -> torch.device:
+class _Sum(torch.autograd.Function):
+    """The sum over all processes; what each does with it counts for the values of all."""
+
+    @staticmethod
+    def forward(ctx: object, value: Tensor) -> Tensor:
+        total = value.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: object, gradient: Tensor) -> Tensor:
+        return _Sum.forward(ctx, gradient)
+
+
+def _device(name: str, *, alone: bool) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -117,6 +139,10 @@ def _device(name: str) -> torch.device:
             "install its CUDA build and a driver, or take --device cpu"
         )
     stated: int | None = device.index  # PyTorch's annotation says it is always stated
+    if stated is not None and not alone:
+        raise ArgumentError(
+            f"device is {name}, but torchrun gives every process a GPU of its own: take cuda"
+        )
     index = int(os.environ.get("LOCAL_RANK", 0)) if stated is None else stated
     if index >= torch.cuda.device_count():
         raise BackendError(f"device cuda:{index} is not there: {torch.cuda.device_count()} are")

@@ -83,7 +83,8 @@ def validate(
             if perceptual is not None:
                 features, options = perceptual
                 with autocast(device, precision):
-                    of_output, of_target = features(output), features(target)
+                    # Not called: a compiled network would be compiled again for every size.
+                    of_output, of_target = features.forward(output), features.forward(target)
                 felt = perceptual_loss(of_output, of_target, options).item()
         yield Result(**asdict(score), content=pixels, perceptual=felt), lr, sr, hr
 

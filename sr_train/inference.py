@@ -60,7 +60,8 @@ def super_resolved(
     low = F.pad(low, (0, -width % multiple, 0, -height % multiple), mode="replicate")
     layout = torch.channels_last if channels_last else torch.contiguous_format
     with autocast(device, precision):
-        sr = generator(low.contiguous(memory_format=layout))
+        # Not called: a compiled network would be compiled again for every size.
+        sr = generator.forward(low.contiguous(memory_format=layout))
     cropped: Tensor = sr[..., : scale * height, : scale * width].float()
     return cropped
 

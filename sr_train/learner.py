@@ -18,15 +18,10 @@ from sr_train.config import Config
 from sr_train.distributed import Processes
 from sr_train.precision import autocast, compute_dtype
 
-__all__ = ["Algorithm", "Learner", "placed"]
+__all__ = ["Learner", "OptimizerName", "placed"]
 
-Algorithm = Literal["adam", "rmsprop"]
-
+OptimizerName = Literal["adam", "rmsprop"]
 Network = TypeVar("Network", bound=nn.Module)
-
-Tensors = list[Tensor] | tuple[Tensor, ...]
-
-COUNTERS = ("skipped", "skipped_in_a_row", "most_skipped_in_a_row")
 
 
 class Learner(Generic[Network]):
@@ -41,30 +36,30 @@ class Learner(Generic[Network]):
         config: Config,
         processes: Processes,
         *,
-        algorithm: Algorithm = "adam",
+        optimizer: OptimizerName = "adam",
         betas: tuple[float, float],
         ema_decay: float = 0.0,
     ) -> None:
         self.device = processes.device
         self.dtype = compute_dtype(config.precision, self.device)
         self.grad_clip = config.grad_clip
-        self.network = placed(network, config, processes)
         self.ema_decay = ema_decay
-        self.average = AveragedModel(self.network, multi_avg_fn=self._blend) if ema_decay else None
+        self.network = placed(network, config, processes)
+        self.average = AveragedModel(self.network) if ema_decay else None
         if config.compile:
             self.network.compile()
         self.parallel = processes.parallel(self.network)
-        self.parameters = list(self.network.parameters())
+        self.parameters: list[Tensor] = list(self.network.parameters())
         # The learning rate comes with every step.
-        self.fused = algorithm == "adam"
-        self.algorithm: torch.optim.Optimizer = (
+        self.optimizer: torch.optim.Optimizer = (
             torch.optim.Adam(self.parameters, lr=0.0, betas=betas, fused=True)
-            if self.fused
+            if optimizer == "adam"
             else torch.optim.RMSprop(self.parameters, lr=0.0)
         )
         # fp16 gradients underflow unless losses are scaled (Micikevicius et al., 2018).
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
         self.skipped = torch.zeros((), device=self.device)
+        """Steps that were skipped, in all."""
         self.skipped_in_a_row = torch.zeros((), device=self.device)
         self.most_skipped_in_a_row = torch.zeros((), device=self.device)
 
@@ -92,76 +87,72 @@ class Learner(Generic[Network]):
 
     def step(self, lr: float) -> Tensor:
         """Update the weights unless the gradient holds NaN or infinity; return its norm."""
-        for group in self.algorithm.param_groups:
+        for group in self.optimizer.param_groups:
             group["lr"] = lr
-        self.scaler.unscale_(self.algorithm)
-        norm = get_total_norm(self._gradients())
+        self.scaler.unscale_(self.optimizer)
+        norm = get_total_norm([p.grad for p in self.parameters if p.grad is not None])
         finite = norm.isfinite()
         if self.grad_clip is not None:
             clip_grads_with_norm_(self.parameters, self.grad_clip, norm)
-        if self.scaler.is_enabled():
-            self.scaler.step(self.algorithm)
-            self.scaler.update()
-        else:
-            self._step_if(finite)
+        self._step_if(finite)
+        self.scaler.update()
         self._count(finite)
-        if self.average is not None:
-            self.average.update_parameters(self.network)
+        self._update_average()
         return norm
 
     def zero_grad(self) -> None:
         """Forget the gradient."""
-        self.algorithm.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
 
-    def gradient_norms(self) -> dict[str, Tensor]:
-        """Norms of the last gradient by group of layers: `body.0`, `conv_first`, …"""
+    def gradient_norms(self) -> dict[str, float]:
+        """Norms of the gradient last applied, by group of layers: `body.0`, `conv_first`, …"""
         groups = defaultdict(list)
         for name, parameter in self.network.named_parameters():
             if parameter.grad is not None:
                 groups[".".join(name.split(".")[:-1][:2])].append(parameter.grad)
-        return {name: get_total_norm(gradients) for name, gradients in groups.items()}
+        norms = torch.stack([get_total_norm(gradients) for gradients in groups.values()])
+        return dict(zip(groups, norms.tolist(), strict=True))
 
     def state_dict(self) -> dict[str, Any]:
         """All that a resumed run needs."""
         return {
             "network": self.network.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
-            "algorithm": self.algorithm.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
-            **{name: getattr(self, name) for name in COUNTERS},
+            "skipped": self.skipped,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from `state_dict()`."""
+        """Go on from `state_dict()`, also of a run without an average, or of another precision."""
         self.network.load_state_dict(state["network"])
         if self.average is not None:
-            self.average.load_state_dict(state["average"])
-        self.algorithm.load_state_dict(state["algorithm"])
-        self.scaler.load_state_dict(state["scaler"])
-        for name in COUNTERS:
-            getattr(self, name).copy_(state[name])
+            if state["average"] is None:
+                self.average.module.load_state_dict(state["network"])
+            else:
+                self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if state["scaler"]:
+            self.scaler.load_state_dict(state["scaler"])
+        self.skipped.copy_(state["skipped"])
 
     @torch.no_grad()
-    def _blend(self, averages: Tensors, weights: Tensors, _: object) -> None:
-        """Move the averages towards the weights, faster at first: initial weights are nothing."""
-        assert self.average is not None
-        count = int(self.average.n_averaged)  # on the CPU, unlike the argument
-        decay = min(self.ema_decay, (1 + count) / (10 + count))
-        torch._foreach_lerp_(averages, weights, 1 - decay)
-
-    def _gradients(self) -> list[Tensor]:
-        return [p.grad for p in self.parameters if p.grad is not None]
-
     def _step_if(self, finite: Tensor) -> None:
-        if self.fused:
-            # The fused kernel then leaves weights, moments and its own count as they are.
-            self.algorithm.grad_scale = None  # type: ignore[attr-defined]
-            self.algorithm.found_inf = (~finite).float()  # type: ignore[attr-defined]
-        else:
-            # A gradient of zero moves no weight of an RMSProp without momentum.
-            for gradient in self._gradients():
-                gradient.copy_(torch.where(finite, gradient, 0))
-        self.algorithm.step()
+        """Step, or leave weights and moments as they are."""
+        if isinstance(self.optimizer, torch.optim.Adam):
+            # Read by the fused kernel, which is how GradScaler tells it, too.
+            self.optimizer.grad_scale = None  # type: ignore[attr-defined]
+            self.optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
+            self.optimizer.step()
+            return
+        moments = [state["square_avg"] for state in self.optimizer.state.values()]
+        before = [moment.clone() for moment in moments]
+        for parameter in self.parameters:
+            if parameter.grad is not None:
+                parameter.grad.copy_(torch.where(finite, parameter.grad, 0))
+        self.optimizer.step()
+        for moment, kept in zip(moments, before, strict=True):
+            moment.copy_(torch.where(finite, moment, kept))
 
     def _count(self, finite: Tensor) -> None:
         missed = (~finite).float()
@@ -171,6 +162,18 @@ class Learner(Generic[Network]):
         torch.maximum(
             self.most_skipped_in_a_row, self.skipped_in_a_row, out=self.most_skipped_in_a_row
         )
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        """Move the average towards the weights, faster at first: initial weights are nothing."""
+        if self.average is None:
+            return
+        # Its own update_parameters moves this count to the GPU, and waits for it.
+        count = int(self.average.n_averaged)
+        decay = min(self.ema_decay, (1 + count) / (10 + count))
+        averages: list[Tensor] = list(self.average.parameters())
+        torch._foreach_lerp_(averages, self.parameters, 1 - decay)
+        self.average.n_averaged += 1
 
 
 def placed(network: Network, config: Config, processes: Processes) -> Network:

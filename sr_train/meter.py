@@ -11,41 +11,41 @@ __all__ = ["Meter", "peak_memory"]
 
 
 class Meter:
-    """Sums of finite values, and how many there were, by name."""
+    """Means of what every step returns, kept on the device until somebody reads them."""
 
     def __init__(self) -> None:
-        self.sums: dict[str, Tensor] = {}
-        self.counts: dict[str, Tensor] = {}
+        # By the names that a step returned: sums of the finite values, and how many there were.
+        self.totals: dict[str, Tensor] = {}
 
     def add(self, values: Mapping[str, Tensor]) -> None:
         """Take the values of a step in; what is not finite belongs to a step that was skipped."""
-        for name, value in values.items():
-            value = value.detach().float()
-            finite = value.isfinite()
-            self.sums[name] = self.sums.get(name, 0) + torch.where(finite, value, 0)
-            self.counts[name] = self.counts.get(name, 0) + finite.float()
+        numbers = torch.stack([value.detach().float() for value in values.values()])
+        finite = numbers.isfinite()
+        total = torch.stack([torch.where(finite, numbers, 0), finite.float()])
+        names = " ".join(values)
+        self.totals[names] = self.totals[names] + total if names in self.totals else total
 
     def read(self) -> dict[str, float]:
-        """The means since the last reading. This waits for the device, once."""
-        if not self.sums:
-            return {}
-        means = torch.stack([self.sums[name] / self.counts[name] for name in self.sums]).tolist()
-        named = dict(zip(self.sums, means, strict=True))
-        self.sums, self.counts = {}, {}
-        return named
+        """The means since the last reading, NaN where all was skipped. Waits for the device."""
+        sums: dict[str, list[float]] = {}
+        for names, totals in self.totals.items():
+            for name, total, count in zip(names.split(), *totals.tolist(), strict=True):
+                before = sums.get(name, [0.0, 0.0])
+                sums[name] = [before[0] + total, before[1] + count]
+        self.totals = {}
+        return {n: total / count if count else float("nan") for n, (total, count) in sums.items()}
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Tensor]:
         """What has been taken in and not yet read."""
-        return {"sums": self.sums, "counts": self.counts}
+        return self.totals
 
     def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
         """Go on from `state_dict()`."""
-        self.sums = {name: value.to(device) for name, value in state["sums"].items()}
-        self.counts = {name: value.to(device) for name, value in state["counts"].items()}
+        self.totals = {names: totals.to(device) for names, totals in state.items()}
 
 
 def peak_memory(device: torch.device) -> int:
-    """Bytes: the most that tensors took on the GPU, or this process in main memory."""
+    """Bytes: what tensors took on the GPU; or this process in main memory, with mapped files."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     import resource  # not on Windows

@@ -21,7 +21,7 @@ def resolved(precision: Precision, device: torch.device) -> Precision:
     """
     if precision == "auto":
         return "bf16" if _native_bf16(device) else "fp32"
-    if precision == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
+    if precision == "bf16" and device.type == "cuda" and not _native_bf16(device):
         name = torch.cuda.get_device_name(device)
         raise BackendError(f"{name} has no bf16: take --precision fp16 or fp32")
     return precision

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sr_train.config import Config
 from sr_train.distributed import Processes
-from sr_train.learner import Algorithm, Learner, placed
+from sr_train.learner import Learner, OptimizerName, placed
 from sr_train.losses import (
     content_loss,
     discriminator_loss,
@@ -81,20 +81,22 @@ class GanStage:
         wasserstein = self.loss in ("wgan", "wgan-gp")
         self.critic_steps = config.adversarial_loss.n_critic if wasserstein else 1
         # Clipped weights and momentum together are unstable (Arjovsky et al., 2017, section 3).
-        algorithm: Algorithm = "rmsprop" if self.loss == "wgan" else "adam"
+        optimizer: OptimizerName = "rmsprop" if self.loss == "wgan" else "adam"
         betas = config.training.betas
         self.generator = Learner(
             generator,
             config,
             processes,
-            algorithm=algorithm,
+            optimizer=optimizer,
             betas=betas,
             ema_decay=config.ema_decay,
         )
         self.discriminator = Learner(
-            build_discriminator(config), config, processes, algorithm=algorithm, betas=betas
+            build_discriminator(config), config, processes, optimizer=optimizer, betas=betas
         )
         self.features = placed(features, config, processes)
+        if config.compile:
+            self.features.compile()
         self.learners: dict[str, Learner[Any]] = {
             "g": self.generator,
             "d": self.discriminator,

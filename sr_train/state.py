@@ -26,6 +26,8 @@ def save_state(state: dict[str, Any], path: Path) -> None:
             torch.save(state, temporary)
             with temporary.open("rb") as file:
                 os.fsync(file.fileno())
+    except torch.AcceleratorError:
+        raise
     # PyTorch's writer turns a full disk into a RuntimeError.
     except (OSError, RuntimeError) as error:
         raise ArgumentError(
@@ -52,17 +54,17 @@ def load_state(path: Path) -> dict[str, Any]:
     return state
 
 
-def random_state() -> dict[str, Any]:
-    """PyTorch's own random numbers, of the CPU and of the GPU in use."""
-    gpu = torch.cuda.get_rng_state() if torch.cuda.is_available() else None
-    return {"cpu": torch.get_rng_state(), "cuda": gpu}
+def random_state(device: torch.device) -> dict[str, Any]:
+    """PyTorch's own random numbers, of the CPU and of `device`."""
+    cuda = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+    return {"cpu": torch.get_rng_state(), "cuda": cuda}
 
 
-def restore_random_state(state: dict[str, Any]) -> None:
+def restore_random_state(state: dict[str, Any], device: torch.device) -> None:
     """Go on from `random_state()`."""
     torch.set_rng_state(state["cpu"])
-    if state["cuda"] is not None and torch.cuda.is_available():
-        torch.cuda.set_rng_state(state["cuda"])
+    if state["cuda"] is not None and device.type == "cuda":
+        torch.cuda.set_rng_state(state["cuda"], device)
 
 
 @contextlib.contextmanager

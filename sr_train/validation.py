@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from sr_runtime.errors import SRError
@@ -50,6 +51,8 @@ class Validator:
         config, processes = self.config, self.processes
         share = validation_pairs(config, stage)[processes.rank :: processes.world_size]
         perceptual = (self.features, config.perceptual_loss) if self.features else None
+        # The search for the fastest convolution pays for crops, which have all one size.
+        searches, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, False
         results: list[Result] = []
         pictures: list[tuple[str, NDArray[np.uint8]]] = []
         for result, lr, sr, hr in validate(
@@ -66,6 +69,7 @@ class Validator:
             results.append(result)
             if len(pictures) < config.validation.samples:
                 pictures.append((result.name, comparison(lr, {"SR": sr}, hr, config.scale_factor)))
+        torch.backends.cudnn.benchmark = searches
         means = mean(processes.gathered(results))
         return {f"val_{name}": value for name, value in means.items()}, pictures
 
@@ -99,7 +103,7 @@ class Validator:
         try:
             return load()
         except SRError as error:
-            if "training" in self.config.stages.split(","):
+            if "training" in self.config.stage_names:
                 raise
             self.missing.append(f"not measured in this run: {error}")
             return None

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,10 +10,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import PIL.Image
 import pytest
+import torch
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch.utils._pytree import tree_flatten
 
+from sr_train.data.datasets import prepare
 from sr_train.state import load_state
 
 ROOT = Path(__file__).parents[2]
@@ -26,7 +31,7 @@ precision: fp32
 deterministic: true
 ema_decay: 0.9
 workers: {workers}
-log_every: 2
+log_every: 3
 save_every: 4
 pretraining:
   num_epoch: 5
@@ -42,11 +47,8 @@ training:
   train_datasets: [patches]
   val_datasets: [small]
 generator: {{rrdb_channels: 8, growth_channels: 4, num_basic_blocks: 1}}
-discriminator:
-  type: {discriminator}
-  unet_channels: 4
-  vgg_blk_ch: [4, 4, 8, 8]
-  fc_features: [8]
+discriminator: {discriminator}
+adversarial_loss: {{type: {loss}, n_critic: 2}}
 perceptual_loss:
   vgg_type: squeezenet1_1
   layer_weights: {{fire2: 1.0}}
@@ -57,6 +59,9 @@ validation:
   lpips_weights: {weights}/lpips_squeeze_linear.pth
   squeezenet_weights: {weights}/squeezenet1_1_features.pth
 """
+UNET = "{type: unet, unet_channels: 4}"
+PLAIN_VGG = "{type: vgg, vgg_blk_ch: [4, 4, 8, 8], fc_features: [8], batch_norm: false}"
+
 Write = Callable[..., Path]
 
 MEASURED_TIME = ("images_per_second", "peak_memory_gb", "time")
@@ -103,23 +108,25 @@ def rows(folder: Path) -> list[dict[str, str]]:
 def config(data: Path, data_root: Path, tmp_path: Path) -> Write:
     """Writes the configuration."""
 
-    def write(discriminator: str = "unet", workers: int = 1) -> Path:
+    def write(discriminator: str = UNET, loss: str = "ragan", workers: int = 1) -> Path:
         path = tmp_path / "config.yaml"
-        text = CONFIG.format(
-            root=data_root, weights=data / "weights", discriminator=discriminator, workers=workers
-        )
-        path.write_text(text)
+        options = {"discriminator": discriminator, "loss": loss, "workers": workers}
+        path.write_text(CONFIG.format(root=data_root, weights=data / "weights", **options))
         return path
 
     return write
 
 
-# Of 30 steps: before the first state is saved, and in the midst of either stage's epochs.
-@pytest.mark.parametrize(("discriminator", "kills"), [("unet", (2, 10, 22)), ("vgg", (22,))])
+# Of 30 steps: before the first state is saved, and in the midst of either stage's epochs, with
+# metrics that are not yet written. The second case draws random numbers in every step.
+@pytest.mark.parametrize(
+    ("discriminator", "loss", "kills"),
+    [(UNET, "ragan", (3, 9, 21)), (PLAIN_VGG, "wgan-gp", (21,))],
+)
 def test_killed_in_both_stages_and_resumed_it_ends_the_same(
-    config: Write, tmp_path: Path, discriminator: str, kills: tuple[int, ...]
+    config: Write, tmp_path: Path, discriminator: str, loss: str, kills: tuple[int, ...]
 ) -> None:
-    path = str(config(discriminator))
+    path = str(config(discriminator, loss))
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     finish(start("--config", path, "--run", str(whole)))
 
@@ -137,9 +144,12 @@ def test_killed_in_both_stages_and_resumed_it_ends_the_same(
     assert rows(whole) == rows(killed)
     steps = [int(row["step"]) for row in rows(whole)]
     assert steps == sorted(steps)
-    assert {*range(2, 31, 2)} <= {*steps}
-    first, second = load_state(whole / "state.pt"), load_state(killed / "state.pt")
-    assert str(first["learners"]) == str(second["learners"])
+    assert {*range(3, 31, 3)} <= {*steps}
+    states = [load_state(folder / "state.pt") for folder in (whole, killed)]
+    first, second = (tree_flatten(state["learners"])[0] for state in states)
+    assert len(first) == len(second) > 100
+    for a, b in zip(first, second, strict=True):
+        assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
 
     board = EventAccumulator(str(killed / "tensorboard")).Reload()
     shown = [event.step for event in board.Scalars("training/g_total")]
@@ -184,7 +194,9 @@ sys.exit(main(["fit", "--resume", {str(folder)!r}]))
     assert sorted(p.name for p in folder.iterdir() if p.name.startswith(".")) == []
 
 
-def test_weights_of_a_run_are_generators_that_load(config: Write, tmp_path: Path) -> None:
+def test_a_finished_run_can_be_resumed_with_more_epochs_and_not_with_fewer(
+    config: Write, tmp_path: Path
+) -> None:
     folder = tmp_path / "run"
     finish(start("--config", str(config(workers=0)), "--run", str(folder)))
     psnr, esrgan, both = (
@@ -194,3 +206,28 @@ def test_weights_of_a_run_are_generators_that_load(config: Write, tmp_path: Path
     for name, tensor in both.items():
         expected = 0.2 * psnr[name].double() + 0.8 * esrgan[name].double()
         assert (tensor.double() - expected).abs().max() < 1e-6
+    with PIL.Image.open(folder / "comparison.png") as picture:
+        assert picture.width > 6 * 64  # LR, bicubic, three networks, HR
+
+    resume = ("--resume", str(folder))
+    for field, epochs in (("training", 3), ("pretraining", 6)):
+        said = finish(start(*resume, f"--{field}.num_epoch", str(epochs)), 2)
+        assert f"{field}.num_epoch cannot become {epochs}" in said
+    finish(start(*resume, "--training.num_epoch", "6"))
+    assert int(rows(folder)[-1]["step"]) == 33
+
+
+def test_a_run_goes_on_only_with_the_images_it_was_trained_on(
+    config: Write, data_root: Path, tmp_path: Path
+) -> None:
+    folder, other = tmp_path / "run", tmp_path / "data"
+    process = start("--config", str(config(workers=0)), "--run", str(folder))
+    interrupt(process, folder, 3, signal.SIGTERM)
+    finish(process, 143)
+    photos = tmp_path / "patches"
+    photos.mkdir()
+    shutil.copy(next(iter((data_root.parent / "patches").iterdir())), photos)
+    prepare(str(photos), root=other, source=None, scale=4, jobs=1)
+    shutil.copytree(data_root / "small", other / "small")
+    said = finish(start("--resume", str(folder), "--data_root", str(other)), 2)
+    assert "pretraining.train_datasets" in said

@@ -1,0 +1,64 @@
+"""What a stage starts from: its saved state, the stage before, anyone's checkpoint, or nothing."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sr_runtime.errors import ArgumentError
+from sr_train.checkpoint import load_generator
+from sr_train.config import Config, Stage
+from sr_train.distributed import Processes
+from sr_train.models import Generator, RRDBNet, build_generator
+from sr_train.models.features import FeatureNetwork
+from sr_train.stages import GanStage, PretrainStage
+from sr_train.state import restore_random_state
+
+__all__ = ["build_stage"]
+
+
+def build_stage(
+    config: Config,
+    name: Stage,
+    folder: Path,
+    processes: Processes,
+    features: FeatureNetwork | None,
+    state: dict[str, Any] | None,
+) -> PretrainStage | GanStage:
+    """The stage of the run in `folder`, new, or as `state` has it.
+
+    Raises ArgumentError if the checkpoint to start from has other channels or another scale.
+    """
+    saved = state if state and state["learners"] else None
+    torch.manual_seed(config.seed)
+    generator = build_generator(*saved["generator"]) if saved else _generator(config, name, folder)
+    stage: PretrainStage | GanStage
+    if name == "pretraining":
+        stage = PretrainStage(config, generator, processes)
+    else:
+        assert features is not None  # a run with this stage does not begin without them
+        stage = GanStage(config, generator, features, processes)
+    if saved:
+        for key, learner in stage.learners.items():
+            learner.load_state_dict(saved["learners"][key])
+        restore_random_state(saved["random"], processes.device)
+    return stage
+
+
+def _generator(config: Config, name: Stage, folder: Path) -> Generator:
+    if name != config.stage_names[0]:
+        return load_generator(folder / "weights" / "psnr.safetensors")
+    if config.init is None:
+        return RRDBNet(
+            scale_factor=config.scale_factor,
+            img_channels=config.img_channels,
+            **dataclasses.asdict(config.generator),
+        )
+    generator = load_generator(config.init, scale=config.scale_factor)
+    if generator.img_channels != config.img_channels:
+        raise ArgumentError(
+            f"init {config.init} has {generator.img_channels} channels and img_channels is "
+            f"{config.img_channels}: make them the same"
+        )
+    return generator
