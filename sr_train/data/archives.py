@@ -2,7 +2,8 @@
 
 import contextlib
 import gzip
-import json
+import os
+import re
 import shutil
 import tarfile
 import tempfile
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from sr_runtime.atomic import atomic_path
-from sr_runtime.errors import ArgumentError
+from sr_runtime.errors import ArgumentError, ImageError
 from sr_runtime.image import IMAGE_SUFFIXES
 from sr_train.data.download import DigestError, download
 
@@ -39,35 +40,58 @@ def unpacked(archive: Archive, root: Path, folders: tuple[str, ...]) -> Iterator
     """A folder, deleted in the end, with the images of those folders in the archive.
 
     The archive stays in ROOT/downloads, where it is looked for first, and is checked in any case.
-    If nobody published its checksum, the one of the first archive that served is recorded.
+    If nobody published its checksum, the one of the first archive that served is recorded beside
+    it, as `sha256sum` writes them.
 
     Raises ArgumentError for an archive that cannot be had, is damaged, or would write elsewhere.
+    Errors that name one of the images name archive and member instead.
     """
-    ledger = root / "downloads" / "checksums.json"
-    known: dict[str, str] = json.loads(ledger.read_text("utf-8")) if ledger.exists() else {}
-    path = ledger.with_name(archive.name)
+    path = root / "downloads" / archive.name
+    record = path.with_name(f"{archive.name}.sha256")
+    recorded = _recorded(record)
     try:
-        sha256 = download(archive.url, path, digest=archive.digest or known.get(archive.name))
+        sha256 = download(archive.url, path, digest=archive.digest or recorded)
     except DigestError as error:
         if archive.digest is not None:
             raise
         raise ArgumentError(
-            f"{error} (the checksum is of the first one, kept in {ledger})"
+            f"{error} (the checksum is of the first one, kept in {record})"
         ) from error
     prefix = f".{archive.name}-"
     for abandoned in path.parent.glob(f"{prefix}*"):  # by a process that was killed
         shutil.rmtree(abandoned)
     with tempfile.TemporaryDirectory(prefix=prefix, dir=path.parent) as temporary:
         _unpack(path, folders, Path(temporary))
-        yield Path(temporary)
-    if archive.digest is None and archive.name not in known:
-        with atomic_path(ledger) as replacement:
-            content = known | {archive.name: f"sha256:{sha256}"}
-            replacement.write_text(json.dumps(content, indent=1), "utf-8")
+        try:
+            yield Path(temporary)
+        except (ArgumentError, ImageError) as error:
+            where = f"{temporary}{os.sep}"  # which will be gone when this is read
+            if where not in str(error):
+                raise
+            raise ArgumentError(
+                f"{path} holds an image that cannot be prepared ({str(error).replace(where, '')}): "
+                "delete the archive and prepare the data set again"
+            ) from error
+    if archive.digest is None and recorded is None:
+        with atomic_path(record) as replacement:
+            replacement.write_text(f"{sha256}  {archive.name}\n", "utf-8")
         print(
-            f"{archive.name}: no checksum is published; SHA-256 {sha256} is recorded in {ledger} "
+            f"{archive.name}: no checksum is published; SHA-256 {sha256} is recorded in {record} "
             "and checked from now on"
         )
+
+
+def _recorded(record: Path) -> str | None:
+    """The checksum in a file that may not be there, as `download` takes it."""
+    if not record.exists():
+        return None
+    content = record.read_text("utf-8", errors="replace")
+    if (found := re.match(r"[0-9a-f]{64}\b", content)) is None:
+        raise ArgumentError(
+            f"{record} is damaged, as it does not begin with a SHA-256: delete it and prepare the "
+            "data set again"
+        )
+    return f"sha256:{found[0]}"
 
 
 def _unpack(archive: Path, folders: tuple[str, ...], target: Path) -> None:

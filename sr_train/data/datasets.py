@@ -3,8 +3,7 @@
 import difflib
 import shlex
 from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Literal
 
@@ -13,8 +12,9 @@ from sr_runtime.image import IMAGE_SUFFIXES
 from sr_runtime.pairs import Pair, find_pairs
 from sr_train.data.archives import unpacked
 from sr_train.data.catalogue import DATASETS, Split
+from sr_train.data.lock import only_process_in
 from sr_train.data.packed import PackedImages, index_path
-from sr_train.data.prepare_split import Wanted, prepare_split
+from sr_train.data.prepare_split import Wanted, check_is_of_same_folder, prepare_split
 from sr_train.data.source_images import fingerprint
 
 __all__ = ["DATASETS", "prepare", "prepared"]
@@ -27,6 +27,7 @@ def prepare(item: str, *, root: Path, source: Path | None, scale: int, jobs: int
     """Make ROOT/NAME from a known data set, or from a folder of one's own images.
 
     What is prepared and whole is left as it is, and another scale is added to it; both are said.
+    Waits while another process prepares the same data set.
 
     Args:
         item: A name of DATASETS, or a folder as `sr_runtime.pairs.find_pairs` takes it.
@@ -41,10 +42,11 @@ def prepare(item: str, *, root: Path, source: Path | None, scale: int, jobs: int
             raise ArgumentError(f"--{name} is {number}: it must be at least 1")
     if item not in DATASETS:
         return _prepare_own(item, root, source, scale, jobs)
-    if source is None:
-        _prepare_official(item, root, scale, jobs)
-    else:
-        _prepare_from(item, source, root, scale, jobs)
+    with only_process_in(root / item):
+        if source is None:
+            _prepare_official(item, root, scale, jobs)
+        else:
+            _prepare_from(item, source, root, scale, jobs)
     return root / item
 
 
@@ -55,9 +57,12 @@ def prepared(
 
     Raises ArgumentError if there is no such split, or it is not prepared, with the command.
     """
-    name, _, listed = specification.partition(":")
-    splits = listed.split("+") if listed else [_default_split(name, purpose)]
+    _check_is_no_folder(specification, root, scale)
+    name, colon, listed = specification.partition(":")
+    splits = listed.split("+") if colon else [_default_split(name, purpose)]
     existing = tuple(DATASETS[name].splits) if name in DATASETS else (OWN_SPLIT,)
+    if len(set(splits)) < len(splits):
+        raise ArgumentError(f"{specification} names a split twice: name each of them once")
     for split in splits:
         if split not in existing:
             raise ArgumentError(f"{name} has no split {split!r}: it has {', '.join(existing)}")
@@ -69,9 +74,14 @@ def prepared(
 def _prepare_official(name: str, root: Path, scale: int, jobs: int) -> None:
     for split, published in DATASETS[name].splits.items():
         wanted = Wanted(
-            name=name, split=split, root=root, scale=scale, command=_command(name, root, scale)
+            name=name,
+            split=split,
+            root=root,
+            scale=scale,
+            command=_command(name, root, scale),
+            images=published.images,
         )
-        pairs = partial(_pairs_of_archive, published, root, scale)
+        pairs = _pairs_of_archive(published, root, scale)
         prepare_split(wanted, pairs, jobs=jobs, gray_among_rgb=True)
 
 
@@ -104,16 +114,20 @@ def _prepare_from(name: str, source: Path, root: Path, scale: int, jobs: int) ->
         raise _nothing_in(source, sum((split.named(scale) for split in splits.values()), ()))
     for split, pairs in found.items():
         if len(pairs) != splits[split].images:
-            print(f"{name}:{split}: {len(pairs)} images, of {splits[split].images} published")
+            print(
+                f"{name}:{split}: {len(pairs)} images, where the official split has "
+                f"{splits[split].images}"
+            )
         wanted = Wanted(
             name=name,
             split=split,
             root=root,
             scale=scale,
             command=_command(name, root, scale, source),
+            source=str(source.resolve()),
             fingerprint=fingerprint(pairs),
         )
-        prepare_split(wanted, partial(_at_hand, pairs), jobs=jobs, gray_among_rgb=True)
+        prepare_split(wanted, nullcontext(pairs), jobs=jobs, gray_among_rgb=True)
 
 
 def _prepare_own(item: str, root: Path, source: Path | None, scale: int, jobs: int) -> Path:
@@ -138,15 +152,13 @@ def _prepare_own(item: str, root: Path, source: Path | None, scale: int, jobs: i
         root=root,
         scale=scale,
         command=_command(item, root, scale),
+        source=str(folder.resolve()),
         fingerprint=fingerprint(pairs),
     )
-    prepare_split(wanted, partial(_at_hand, pairs), jobs=jobs, gray_among_rgb=False)
+    with only_process_in(root / name):
+        check_is_of_same_folder(wanted)
+        prepare_split(wanted, nullcontext(pairs), jobs=jobs, gray_among_rgb=False)
     return root / name
-
-
-@contextmanager
-def _at_hand(pairs: list[Pair]) -> Iterator[list[Pair]]:
-    yield pairs
 
 
 def _folders_below(source: Path, names: tuple[str, ...]) -> list[Path]:
@@ -183,6 +195,17 @@ def _default_split(name: str, purpose: Literal["train", "val"]) -> str:
             f"as {name}:{next(iter(dataset.splits))}"
         )
     return split
+
+
+def _check_is_no_folder(specification: str, root: Path, scale: int) -> None:
+    folder = Path(specification)
+    if specification in DATASETS or index_path(root / specification / OWN_SPLIT, scale).exists():
+        return
+    if folder.is_dir():
+        raise ArgumentError(
+            f"{specification} is a folder, and not yet a data set for a scale of {scale}: run "
+            f"`{_command(specification, root, scale)}`, then name it {folder.resolve().name}"
+        )
 
 
 def _not_prepared(name: str, split: str, root: Path, scale: int) -> ArgumentError:

@@ -1,11 +1,11 @@
 """One split of a prepared data set: its images decoded once, memory-mapped, one after the other.
 
     ROOT/NAME/SPLIT/x4.json     what is there for a scale of 4
-    ROOT/NAME/SPLIT/hr.npy      every pixel of every image, uint8; the same for all scales
-    ROOT/NAME/SPLIT/lr_x4.npy   the images shrunk 4 times
+    ROOT/NAME/SPLIT/hr.bin      every pixel of every image, uint8; the same for all scales
+    ROOT/NAME/SPLIT/lr_x4.bin   the images shrunk 4 times
 
 A crop reads its own rows and nothing else. Where the data set brings LR images of its own, made
-for one scale, its HR images are of that scale too (`hr_x4.npy`).
+for one scale, its HR images are of that scale too (`hr_x4.bin`).
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from sr_runtime.errors import ArgumentError
 
 __all__ = ["Index", "PackedFile", "PackedImages", "index_path"]
 
-SCHEMA = 1
+SCHEMA = 2
 
 Pixels = NDArray[np.uint8]
 
@@ -53,8 +53,10 @@ class Index:
     lr: PackedFile
     command: str
     """Makes the split anew."""
+    source: str | None
+    """The user's folder it was made from; None: the official archive."""
     fingerprint: str | None
-    """Of the files of the user's folder it was made from; None: of the official archive."""
+    """Of the files of that folder."""
     schema: int = SCHEMA
 
     def write(self, folder: Path) -> None:
@@ -138,9 +140,9 @@ class PackedImages:
     def hr(self, i: int) -> Pixels:
         """(H, W, C) uint8, read-only: an HR image cut to a multiple of the scale (mod-cropped)."""
         height, width = self.size(i)
-        return self.whole(i)[:height, :width]
+        return self.uncropped_hr(i)[:height, :width]
 
-    def whole(self, i: int) -> Pixels:
+    def uncropped_hr(self, i: int) -> Pixels:
         """(H, W, C) uint8, read-only: an HR image as stored."""
         return self._cut(self._hr, self._hr_ends, i, *self.index.sizes[i])
 
@@ -169,7 +171,7 @@ class PackedImages:
 
     def _map(self, file: PackedFile) -> Pixels:
         # As a plain array: slices of np.memmap cost several microseconds each.
-        flat: Pixels = np.load(self.folder / file.name, mmap_mode="r").view(np.ndarray)
+        flat: Pixels = np.memmap(self.folder / file.name, np.uint8, "r").view(np.ndarray)
         return flat
 
     def _cut(self, flat: Pixels, ends: list[int], i: int, height: int, width: int) -> Pixels:

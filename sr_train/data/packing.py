@@ -46,8 +46,8 @@ def pack_images(pairs: Sequence[Pair], index: Index, folder: Path, *, jobs: int)
     hr_bytes, lr_bytes = _lengths(index)
     images = _in_order(read_pair, pairs, jobs)
     with _writing(folder, hr_bytes + lr_bytes) as write, contextlib.closing(images):
-        hr = write(index.hr.name, hr_bytes)
-        lr = write(index.lr.name, lr_bytes)
+        hr = write(index.hr.name)
+        lr = write(index.lr.name)
         bar = _progress(pairs, index)
         for pair, (height, width), decoded in zip(bar, index.sizes, images, strict=True):
             for file, path, image, scale in zip(
@@ -72,7 +72,7 @@ def pack_scale(packed: PackedImages, index: Index, folder: Path, *, jobs: int) -
     length = _lengths(index)[1]
     images = _in_order(partial(_shrink, packed, scale=index.scale), range(len(packed)), jobs)
     with _writing(folder, length) as write, contextlib.closing(images):
-        lr = write(index.lr.name, length)
+        lr = write(index.lr.name)
         for image in _progress(images, index):
             lr.write(image.data)
         complete = replace(index, lr=lr.finished())
@@ -91,7 +91,7 @@ def _with_channels(image: Pixels, channels: int) -> Pixels:
 
 
 def _shrink(packed: PackedImages, i: int, *, scale: int) -> Pixels:
-    lr: Pixels = downscale(packed.whole(i), scale)
+    lr: Pixels = downscale(packed.uncropped_hr(i), scale)
     return lr
 
 
@@ -107,16 +107,14 @@ def _progress(items: Iterable[Item], index: Index) -> Iterable[Item]:
     return tqdm(items, f"{index.name}:{index.split}", len(index.names), unit="image", disable=None)
 
 
-class _Npy:
-    """A flat uint8 array on its way to a file, image by image."""
+class _Writer:
+    """Pixels on their way to a file, image by image."""
 
-    def __init__(self, file: BinaryIO, name: str, length: int) -> None:
+    def __init__(self, file: BinaryIO, name: str) -> None:
         self._file, self._name = file, name
         self._digest = hashlib.sha256()
-        header = {"descr": "|u1", "fortran_order": False, "shape": (length,)}
-        np.lib.format.write_array_header_1_0(self, header)
 
-    def write(self, content: bytes | memoryview) -> None:
+    def write(self, content: memoryview) -> None:
         self._file.write(content)
         self._digest.update(content)
 
@@ -126,11 +124,11 @@ class _Npy:
 
 
 @contextlib.contextmanager
-def _writing(folder: Path, needed: int) -> Iterator[Callable[[str, int], _Npy]]:
+def _writing(folder: Path, needed: int) -> Iterator[Callable[[str], _Writer]]:
     """Files of `folder` that get their names when the block succeeds."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for abandoned in folder.glob(".*.npy"):  # by a process that was killed
+        for abandoned in folder.glob(".*.bin"):  # by a process that was killed
             abandoned.unlink()
         if (free := shutil.disk_usage(folder).free) < needed:
             raise ArgumentError(
@@ -139,9 +137,9 @@ def _writing(folder: Path, needed: int) -> Iterator[Callable[[str, int], _Npy]]:
             )
         with contextlib.ExitStack() as files:
 
-            def write(name: str, length: int) -> _Npy:
+            def write(name: str) -> _Writer:
                 temporary = files.enter_context(atomic_path(folder / name))
-                return _Npy(files.enter_context(temporary.open("wb")), name, length)
+                return _Writer(files.enter_context(temporary.open("wb")), name)
 
             yield write
     except OSError as error:  # reading images raises only ImageError
@@ -170,7 +168,7 @@ def _forget_others(folder: Path, hr: PackedFile) -> None:
 def _remove_unused(folder: Path) -> None:
     indexes = [Index.read(path) for path in folder.glob("x*.json")]
     used = {file.name for index in indexes for file in (index.hr, index.lr)}
-    for path in folder.glob("*.npy"):
+    for path in (*folder.glob("*.bin"), *folder.glob("*.npy")):  # .npy: of schema 1
         if path.name not in used:
             path.unlink()
 

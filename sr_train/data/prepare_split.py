@@ -1,6 +1,5 @@
 """Making one split of a data set, or finding that there is nothing to make."""
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,10 +10,10 @@ from sr_train.data.packed import Index, PackedFile, PackedImages, index_path
 from sr_train.data.packing import pack_images, pack_scale
 from sr_train.data.source_images import check_pairs
 
-__all__ = ["Wanted", "prepare_split"]
+__all__ = ["Wanted", "check_is_of_same_folder", "prepare_split"]
 
 # Of a split whose LR images are all made here: then HR is the same for every scale.
-SHARED_HR = "hr.npy"
+SHARED_HR = "hr.bin"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,43 +26,47 @@ class Wanted:
     scale: int
     command: str
     """What the user runs to have it made."""
+    images: int | None = None
+    """How many the official split has; None: it is made from what a folder has."""
+    source: str | None = None
+    """The user's folder; None: it is made from the official archive."""
     fingerprint: str | None = None
-    """Of the files of the user's folder; None: it is made from the official archive."""
+    """Of the files of that folder."""
 
     @property
     def folder(self) -> Path:
         """Where it is packed."""
         return self.root / self.name / self.split
 
-    def says(self, what: str) -> None:
-        """Tell the user."""
+    def report(self, what: str) -> None:
+        """Print what becomes of it."""
         print(f"{self.name}:{self.split} for a scale of {self.scale}: {what}")
 
 
 def prepare_split(
     wanted: Wanted,
-    open_pairs: Callable[[], AbstractContextManager[list[Pair]]],
+    opened_pairs: AbstractContextManager[list[Pair]],
     *,
     jobs: int,
     gray_among_rgb: bool,
 ) -> None:
     """Pack the pairs of a split, unless it is there and whole; its checksums tell.
 
-    `open_pairs` is called only if they are needed: it may download them.
+    `opened_pairs` is entered only if they are needed: that may download them.
     """
     if _is_whole(wanted):
-        wanted.says("already prepared, checksums verified")
+        wanted.report("already prepared, checksums verified")
     elif packed := _of_another_scale(wanted):
         index = replace(
             packed.index,
             scale=wanted.scale,
             command=wanted.command,
-            lr=PackedFile(f"lr_x{wanted.scale}.npy"),
+            lr=PackedFile(f"lr_x{wanted.scale}.bin"),
         )
         pack_scale(packed, index, wanted.folder, jobs=jobs)
-        wanted.says(f"{len(packed)} images, shrunk from those prepared for {packed.scale}")
+        wanted.report(f"{len(packed)} images, shrunk from those prepared for {packed.scale}")
     else:
-        with open_pairs() as pairs:
+        with opened_pairs as pairs:
             sizes, channels = check_pairs(pairs, wanted.scale, gray_among_rgb=gray_among_rgb)
             shared = all(pair.lr is None for pair in pairs)
             index = Index(
@@ -73,13 +76,31 @@ def prepare_split(
                 channels=channels,
                 names=tuple(pair.name for pair in pairs),
                 sizes=tuple(sizes),
-                hr=PackedFile(SHARED_HR if shared else f"hr_x{wanted.scale}.npy"),
-                lr=PackedFile(f"lr_x{wanted.scale}.npy"),
+                hr=PackedFile(SHARED_HR if shared else f"hr_x{wanted.scale}.bin"),
+                lr=PackedFile(f"lr_x{wanted.scale}.bin"),
                 command=wanted.command,
+                source=wanted.source,
                 fingerprint=wanted.fingerprint,
             )
             pack_images(pairs, index, wanted.folder, jobs=jobs)
-        wanted.says(f"{len(pairs)} images packed")
+        wanted.report(f"{len(pairs)} images packed")
+
+
+def check_is_of_same_folder(wanted: Wanted) -> None:
+    """Raise ArgumentError for the name of another folder's images, which would be replaced.
+
+    A folder that was moved with its files is the same.
+    """
+    for path in wanted.folder.glob("x*.json"):
+        try:
+            index = Index.read(path)
+        except ArgumentError:  # then they are made again
+            continue
+        if index.source != wanted.source and index.fingerprint != wanted.fingerprint:
+            raise ArgumentError(
+                f"{wanted.name} is prepared from {index.source} already: rename the folder "
+                f"{wanted.source}, or delete {wanted.root / wanted.name}"
+            )
 
 
 def _is_whole(wanted: Wanted) -> bool:
@@ -89,11 +110,18 @@ def _is_whole(wanted: Wanted) -> bool:
         packed = PackedImages(wanted.folder, wanted.scale)
         packed.verify()
     except ArgumentError as error:
-        wanted.says(f"making it again: {error}")
+        wanted.report(f"making it again: {error}")
         return False
     if _is_made_from(wanted, packed.index):
         return True
-    wanted.says(f"making it again: not what `{packed.index.command}` was given")
+    if wanted.images is None:
+        reason = f"its images are not those that `{packed.index.command}` was given"
+    else:
+        reason = (
+            f"{len(packed)} images of {packed.index.source}, where the official split has "
+            f"{wanted.images}"
+        )
+    wanted.report(f"making it again: {reason}")
     return False
 
 
@@ -116,4 +144,6 @@ def _of_another_scale(wanted: Wanted) -> PackedImages | None:
 
 
 def _is_made_from(wanted: Wanted, index: Index) -> bool:
-    return wanted.fingerprint in (None, index.fingerprint)
+    if wanted.images is None:
+        return wanted.fingerprint == index.fingerprint
+    return index.source is None or len(index.names) == wanted.images

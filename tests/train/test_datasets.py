@@ -1,9 +1,9 @@
 """Preparing: layouts, official archives from a server of our own, bad data, interruptions."""
 
 import contextlib
+import hashlib
 import http.server
 import io
-import json
 import os
 import shutil
 import signal
@@ -29,6 +29,7 @@ from sr_runtime.resize import downscale
 from sr_train.data import catalogue, datasets
 from sr_train.data.archives import Archive
 from sr_train.data.datasets import DATASETS, prepare, prepared
+from sr_train.data.lock import LOCK, only_process_in
 from sr_train.data.packed import PackedImages
 from tests.train.made_images import made_image, save, save_folder
 
@@ -42,7 +43,9 @@ def prepare_own(folder: Path, root: Path, scale: int = 4, jobs: int = 1) -> Pack
 
 def tree(root: Path) -> dict[str, bytes]:
     return {
-        str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()
+        str(path.relative_to(root)): path.read_bytes()
+        for path in root.rglob("*")
+        if path.is_file() and path.name != LOCK
     }
 
 
@@ -90,13 +93,13 @@ def test_bsds500_comes_in_its_official_splits(
             shutil.copy(path, source / layout / split)
     root = tmp_path / "data"
     assert prepare("bsds500", root=root, source=source, scale=4, jobs=2) == root / "bsds500"
-    assert "bsds500:train: 3 images, of 200 published" in capsys.readouterr().out
+    assert "bsds500:train: 3 images, where the official split has 200" in capsys.readouterr().out
     both = prepared("bsds500:train+test", root=root, scale=4, purpose="train")
     assert [len(split) for split in both] == [3, 4]
     assert [split.name for split in both] == ["bsds500:train", "bsds500:test"]
     (val,) = prepared("bsds500", root=root, scale=4, purpose="val")
     first = sorted((data / "bsds500" / "val").iterdir())[0]
-    assert (val.whole(0) == read(first).frames[0]).all()
+    assert (val.uncropped_hr(0) == read(first).frames[0]).all()
     assert (val.lr(0) == downscale(read(first).frames[0], 4)).all()
 
 
@@ -121,8 +124,12 @@ def test_an_official_folder_may_lack_splits_and_other_folders_are_refused(
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The folder of a server that stands for all official ones."""
+def site(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Iterator[Path]:
+    """The folder of a server that stands for all official ones; by default, of their digests no
+    one is published."""
+    keeps_digests = getattr(request, "param", False)
     folder = tmp_path / "site"
     folder.mkdir()
 
@@ -135,7 +142,9 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
         def moved(archive: Archive) -> Archive:
             return replace(
-                archive, url=f"http://127.0.0.1:{server.server_port}/{archive.name}", digest=None
+                archive,
+                url=f"http://127.0.0.1:{server.server_port}/{archive.name}",
+                digest=archive.digest if keeps_digests else None,
             )
 
         here = {
@@ -186,14 +195,13 @@ def test_archives_are_fetched_unpacked_recorded_and_checked_ever_after(
     prepare("flickr2k", root=root, source=None, scale=4, jobs=1)
     (train,) = prepared("flickr2k", root=root, scale=4, purpose="train")
     assert train.names == ("0", "1", "2")
-    assert (train.whole(2) == made_image(2, *SIZE)).all()
+    assert (train.uncropped_hr(2) == made_image(2, *SIZE)).all()
     assert "no checksum is published" in capsys.readouterr().out
-    recorded = json.loads((root / "downloads/checksums.json").read_text())
-    assert recorded.keys() == {"Flickr2K.tar"}
-    assert sorted(path.name for path in (root / "downloads").iterdir()) == [
-        "Flickr2K.tar",
-        "checksums.json",
-    ]
+    sha256 = hashlib.sha256((site / "Flickr2K.tar").read_bytes()).hexdigest()
+    assert tree(root / "downloads") == {
+        "Flickr2K.tar": (site / "Flickr2K.tar").read_bytes(),
+        "Flickr2K.tar.sha256": f"{sha256}  Flickr2K.tar\n".encode(),
+    }
 
     (root / "downloads/Flickr2K.tar").unlink()
     write_tar(site / "Flickr2K.tar", members)
@@ -258,10 +266,15 @@ def test_a_damaged_archive_is_named(
     content[1000] ^= 1
     damaged = {"cut": content[:800], "changed": content, "a web page": b"<html>"}[damage]
     (site / archive).write_bytes(damaged)
-    # A plain tar has no checksums: there it is the PNG that is found out.
-    with pytest.raises((ArgumentError, ImageError), match=rf"{archive} is damaged .*delete it|png"):
+    words = rf"downloads/{archive} is damaged .*: delete it and prepare the data set again$"
+    if damage == "changed" and dataset != "set5":  # tar has no checksums of its members
+        words = (
+            rf"downloads/{archive} holds an image that cannot be prepared "
+            rf"\({folder}/0\.png: .*\): delete the archive and prepare the data set again$"
+        )
+    with pytest.raises(ArgumentError, match=words):
         prepare(dataset, root=tmp_path / "data", source=None, scale=4, jobs=1)
-    assert not list((tmp_path / "data").rglob("*.npy"))
+    assert not list((tmp_path / "data").rglob("*.bin"))
 
     # The right one is welcome then.
     (tmp_path / "data/downloads" / archive).unlink()
@@ -270,6 +283,50 @@ def test_a_damaged_archive_is_named(
     with contextlib.suppress(ArgumentError):  # of BSDS500 the other splits are missing
         prepare(dataset, root=tmp_path / "data", source=None, scale=4, jobs=1)
     assert len(list((tmp_path / "data").rglob("x4.json"))) == 1
+
+
+@pytest.mark.parametrize("site", [True], indirect=True)
+def test_another_archive_than_the_published_one_is_refused(site: Path, tmp_path: Path) -> None:
+    write_tar(site / "BSR_bsds500.tgz", {"train/0.png": png(0)})
+    with pytest.raises(ArgumentError, match=r"has md5 .* and not 0b17383ff0b21fe43d2f28e624203169"):
+        prepare("bsds500", root=tmp_path / "data", source=None, scale=4, jobs=1)
+    assert not list((tmp_path / "data").rglob("*.bin"))
+
+
+def test_a_damaged_record_of_a_checksum_is_named(site: Path, tmp_path: Path) -> None:
+    write_tar(site / "Flickr2K.tar", {"Flickr2K_HR/0.png": png(0)})
+    record = tmp_path / "data/downloads/Flickr2K.tar.sha256"
+    record.parent.mkdir(parents=True)
+    record.write_bytes(b"\xff" * 64)
+    with pytest.raises(ArgumentError, match=r"Flickr2K\.tar\.sha256 is damaged.*: delete it"):
+        prepare("flickr2k", root=tmp_path / "data", source=None, scale=4, jobs=1)
+
+
+def test_a_part_that_was_given_is_made_anew_from_the_official_archive(
+    site: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, source = tmp_path / "data", tmp_path / "part"
+    save_folder(source, SIZE, SIZE)
+    prepare("set5", root=root, source=source, scale=4, jobs=1)
+    assert "set5:test: 2 images, where the official split has 5" in capsys.readouterr().out
+    write_zip(site / "Set5.zip", {f"x4/{i}.png": png(9 + i) for i in range(5)})
+    prepare("set5", root=root, source=None, scale=4, jobs=1)
+    said = capsys.readouterr().out
+    assert f"making it again: 2 images of {source}, where the official split has 5" in said
+    (set5,) = prepared("set5", root=root, scale=4, purpose="val")
+    assert (set5.hr(0) == made_image(9, *SIZE)).all()
+    prepare("set5", root=root, source=None, scale=4, jobs=1)
+    assert "already prepared" in capsys.readouterr().out
+
+
+def test_a_whole_set_that_was_given_is_not_fetched(
+    site: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_folder(tmp_path / "whole", *[SIZE] * 5)
+    prepare("set5", root=tmp_path / "data", source=tmp_path / "whole", scale=4, jobs=1)
+    assert "official" not in capsys.readouterr().out
+    prepare("set5", root=tmp_path / "data", source=None, scale=4, jobs=1)
+    assert "already prepared" in capsys.readouterr().out
 
 
 def test_an_archive_cannot_write_outside_its_folder(site: Path, tmp_path: Path) -> None:
@@ -296,9 +353,19 @@ def test_the_known_digests_and_splits_are_the_published_ones() -> None:
         "set5": [5],
         "set14": [14],
     }
+    digests = {}
     for dataset in DATASETS.values():
         for split in dataset.splits.values():
             assert split.archive.url.startswith("https://")
+            digests[split.archive.name] = split.archive.digest
+    assert digests == {
+        "DIV2K_train_HR.zip": "md5:bdc2d9338d4e574fe81bf7d158758658",
+        "DIV2K_valid_HR.zip": "md5:9fcdda83005c5e5997799b69f955ff88",
+        "BSR_bsds500.tgz": "md5:0b17383ff0b21fe43d2f28e624203169",
+        "Flickr2K.tar": None,
+        "Set5.zip": None,
+        "Set14.zip": None,
+    }
 
 
 # One's own images
@@ -353,7 +420,7 @@ def test_what_is_whole_is_not_made_again_and_that_is_said(
     assert "already prepared" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", ["hr.npy", "lr_x4.npy", "x4.json"])
+@pytest.mark.parametrize("name", ["hr.bin", "lr_x4.bin", "x4.json"])
 def test_what_is_damaged_is_made_again_and_that_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
@@ -371,7 +438,7 @@ def test_what_is_damaged_is_made_again_and_that_is_said(
 def test_another_scale_shares_the_hr_images(tmp_path: Path) -> None:
     (image,) = save_folder(tmp_path / "mine", (33, 47))
     first = prepare_own(tmp_path / "mine", tmp_path / "data")
-    hr = first.folder / "hr.npy"
+    hr = first.folder / "hr.bin"
     written = hr.stat().st_mtime_ns
     second = prepare_own(tmp_path / "mine", tmp_path / "data", scale=3, jobs=2)
     assert hr.stat().st_mtime_ns == written
@@ -389,9 +456,28 @@ def test_new_images_in_the_folder_make_it_again_and_other_scales_go(
     save_folder(tmp_path / "mine", SIZE, SIZE)
     assert len(prepare_own(tmp_path / "mine", tmp_path / "data", scale=2)) == 2
     assert "mine:all for a scale of 4 was made from other images" in capsys.readouterr().out
-    assert sorted(path.name for path in folder.iterdir()) == ["hr.npy", "lr_x2.npy", "x2.json"]
+    assert sorted(path.name for path in folder.iterdir()) == ["hr.bin", "lr_x2.bin", "x2.json"]
     with pytest.raises(ArgumentError, match="not prepared for a scale of 4"):
         prepared("mine", root=tmp_path / "data", scale=4, purpose="val")
+
+
+def test_another_folder_of_the_same_name_is_refused_and_a_moved_one_is_known(
+    tmp_path: Path,
+) -> None:
+    for folder in ("a", "b"):
+        save_folder(tmp_path / folder / "HR", SIZE)
+    root = tmp_path / "data"
+    prepare_own(tmp_path / "a/HR", root)
+    before = tree(root)
+    for scale in (2, 4):
+        with pytest.raises(
+            ArgumentError, match=r"HR is prepared from .*a/HR already: rename .*b/HR, or delete"
+        ):
+            prepare_own(tmp_path / "b/HR", root, scale=scale)
+    assert tree(root) == before
+    (tmp_path / "a").rename(tmp_path / "c")
+    prepare_own(tmp_path / "c/HR", root)
+    assert tree(root) == before
 
 
 # Bad data
@@ -434,7 +520,7 @@ BAD = [
     (save_gray, "grayscale"),
     (save_text, "no image"),
     (save_small, "3×40 pixels"),
-    (save_truncated, ""),
+    (save_truncated, "image file is truncated"),
 ]
 
 
@@ -487,6 +573,8 @@ def test_empty_folders_and_wrong_names_are_refused(tmp_path: Path) -> None:
         ("bsds500:dev", "train", "no split 'dev': it has train, val, test"),
         ("flickr2k", "val", "flickr2k has no split for validation"),
         ("set5", "train", "set5 has no split for training"),
+        ("bsds500:", "train", "no split '': it has train, val, test"),
+        ("bsds500:train+val+train", "train", "names a split twice"),
         ("photos", "train", r"prepare FOLDER/photos .*not a known data set"),
         ("photos:train", "train", "photos has no split 'train': it has all"),
         ("dvi2k", "train", "did you mean div2k"),
@@ -499,7 +587,47 @@ def test_what_is_not_prepared_is_refused_with_the_command(
         prepared(specification, root=tmp_path, scale=4, purpose=purpose)
 
 
-# Interruptions
+def test_a_folder_is_refused_with_the_name_that_it_will_have(tmp_path: Path) -> None:
+    save_folder(tmp_path / "photos", SIZE)
+    with pytest.raises(
+        ArgumentError, match=r"is a folder.*sr_train prepare .*/photos --root .*name it photos$"
+    ):
+        prepared(str(tmp_path / "photos"), root=tmp_path / "data", scale=4, purpose="train")
+
+
+def test_a_prepared_set_may_have_the_name_of_a_folder_that_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_folder(tmp_path / "photos", SIZE)
+    monkeypatch.chdir(tmp_path)
+    prepare_own(Path("photos"), Path("data"))
+    assert len(prepared("photos", root=Path("data"), scale=4, purpose="train")[0]) == 1
+
+
+# Interruptions, and company
+
+
+def test_two_that_prepare_the_same_wait_for_one_another(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_folder(tmp_path / "mine", SIZE, SIZE)
+    root, said = tmp_path / "data", ""
+    with only_process_in(root / "mine"):
+        others = [
+            threading.Thread(target=prepare_own, args=(tmp_path / "mine", root)) for _ in range(2)
+        ]
+        for other in others:
+            other.start()
+        deadline = time.monotonic() + 20
+        while said.count("mine: another process is preparing it; waiting") < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+            said += capsys.readouterr().out
+        assert tree(root) == {}
+    for other in others:
+        other.join()
+    said = capsys.readouterr().out
+    assert said.count("2 images packed") == said.count("already prepared") == 1
 
 
 def test_too_little_space_is_noticed_before_anything_is_written(
@@ -548,7 +676,7 @@ from sr_train.data import packing
 from sr_train.data.datasets import prepare
 
 if __name__ == "__main__":
-    written = packing._Npy.write
+    written = packing._Writer.write
 
     def write(self, content):
         written(self, content)
@@ -556,7 +684,7 @@ if __name__ == "__main__":
             print(*(child.pid for child in packing.multiprocessing.active_children()), flush=True)
             os.kill(os.getpid(), signal.SIGKILL)
 
-    packing._Npy.write = write
+    packing._Writer.write = write
     prepare(sys.argv[1], root=Path(sys.argv[2]), source=None, scale=4, jobs=2)
 """
 
@@ -588,15 +716,16 @@ def test_killed_at_work_it_leaves_no_process_and_the_next_one_starts_afresh(tmp_
     own = prepare_own(tmp_path / "mine", tmp_path / "data")
     own.verify()
     names = sorted(path.name for path in own.folder.iterdir())
-    assert names == ["hr.npy", "lr_x4.npy", "x4.json"]
+    assert names == ["hr.bin", "lr_x4.bin", "x4.json"]
 
 
 def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path) -> None:
     save_folder(tmp_path / "mine", SIZE)
     folder = tmp_path / "data/mine/all"
     folder.mkdir(parents=True)
-    (folder / ".0123456789ab.npy").write_bytes(b"half")
-    (folder / "hr.npy").write_bytes(b"complete, but of no index")
+    (folder / ".0123456789ab.bin").write_bytes(b"half")
+    (folder / "hr.bin").write_bytes(b"complete, but of no index")
+    (folder / "lr_x4.npy").write_bytes(b"of an earlier version")
     own = prepare_own(tmp_path / "mine", tmp_path / "data")
     own.verify()
-    assert sorted(path.name for path in folder.iterdir()) == ["hr.npy", "lr_x4.npy", "x4.json"]
+    assert sorted(path.name for path in folder.iterdir()) == ["hr.bin", "lr_x4.bin", "x4.json"]

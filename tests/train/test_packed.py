@@ -33,7 +33,7 @@ def test_hr_is_mod_cropped_and_lr_its_bicubic_reduction(
     assert (packed.name, packed.names, len(packed)) == ("mine:all", ("0", "1", "2"), 3)
     for i, image in enumerate(images):
         assert packed.size(i) == mod_crop(image, 4).shape[:2]
-        assert np.array_equal(packed.whole(i), image)
+        assert np.array_equal(packed.uncropped_hr(i), image)
         assert np.array_equal(packed.hr(i), mod_crop(image, 4))
         assert np.array_equal(packed.lr(i), downscale(image, 4))
 
@@ -44,7 +44,7 @@ def test_images_are_read_only_views_and_not_read_before_they_are_used(
     view = packed.hr(1)
     assert not view.flags.owndata
     assert not view.flags.writeable
-    (packed.folder / "lr_x4.npy").unlink()
+    (packed.folder / "lr_x4.bin").unlink()
     packed.hr(0)  # does not touch LR
 
 
@@ -55,7 +55,7 @@ def test_another_process_gets_the_folder_and_not_the_pixels(packed: PackedImages
     assert np.array_equal(pickle.loads(content).hr(2), packed.hr(2))
 
 
-@pytest.mark.parametrize("name", ["hr.npy", "lr_x4.npy"])
+@pytest.mark.parametrize("name", ["hr.bin", "lr_x4.bin"])
 def test_one_wrong_byte_is_noticed_with_file_and_command(packed: PackedImages, name: str) -> None:
     packed.verify()
     path = packed.folder / name
@@ -66,7 +66,7 @@ def test_one_wrong_byte_is_noticed_with_file_and_command(packed: PackedImages, n
         PackedImages(packed.folder, 4).verify()
 
 
-@pytest.mark.parametrize("name", ["hr.npy", "lr_x4.npy"])
+@pytest.mark.parametrize("name", ["hr.bin", "lr_x4.bin"])
 def test_a_truncated_or_absent_file_is_noticed_on_opening(packed: PackedImages, name: str) -> None:
     path = packed.folder / name
     path.write_bytes(path.read_bytes()[:-1])
@@ -77,7 +77,7 @@ def test_a_truncated_or_absent_file_is_noticed_on_opening(packed: PackedImages, 
         PackedImages(packed.folder, 4)
 
 
-@pytest.mark.parametrize("content", ["", "{}", '{"schema": 1}', '{"schema": 99}', "[1]", "\x00"])
+@pytest.mark.parametrize("content", ["", "{}", '{"schema": 2}', '{"schema": 1}', "[1]", "\x00"])
 def test_a_damaged_or_foreign_index_is_named(packed: PackedImages, content: str) -> None:
     (packed.folder / "x4.json").write_text(content)
     with pytest.raises(ArgumentError, match=r"x4\.json is .*prepare it again"):
