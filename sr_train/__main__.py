@@ -9,6 +9,7 @@ from pathlib import Path
 from sr_runtime.atomic import check_target
 from sr_runtime.console import exit_code, needing_extra
 from sr_runtime.errors import ArgumentError
+from sr_train.argument_errors import Parser
 
 __all__ = ["main"]
 
@@ -20,8 +21,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if words[:1] == ["fit"]:
         return exit_code(lambda: _fit(words[1:]))
+    return exit_code(lambda: _run(words))
+
+
+def _run(words: Sequence[str]) -> int:
     arguments = _parser().parse_args(words)
-    return exit_code(lambda: arguments.command(arguments))
+    code: int = arguments.command(arguments)
+    return code
 
 
 def _fit(words: Sequence[str]) -> int:
@@ -38,16 +44,15 @@ def _fit(words: Sequence[str]) -> int:
     return fit(told.config, folder, resume=told.resume is not None)
 
 
-def _run_folder(run: str | None, resume: str | None) -> Path:
+def _run_folder(run: str | None, resume: Path | None) -> Path:
     """The folder of a new run or an old one."""
     if resume is not None:
-        folder = Path(resume)
-        if not (folder / "state.pt").exists():
+        if not (resume / "state.pt").exists():
             raise ArgumentError(
-                f"{folder} has no state.pt, so that nothing was saved yet: start it again with "
-                f"--run {folder} --config {folder / 'config.yaml'}"
+                f"{resume} has no state.pt, so that nothing was saved yet: start it again with "
+                f"--run {resume} --config {resume / 'config.yaml'}"
             )
-        return folder
+        return resume
     if not run:
         raise ArgumentError("the run has no name: give it one with --run, or --resume an old one")
     folder = Path(run) if Path(run).name != run else Path("runs", run)
@@ -136,7 +141,7 @@ def _convert(arguments: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="sr-train",
         description="Train ESRGAN generators, measure them, and convert anyone's checkpoints.",
     )
@@ -154,8 +159,9 @@ def _parser() -> argparse.ArgumentParser:
         "weights (vgg11, vgg13, vgg16, vgg19, squeezenet1_1, lpips_squeeze)",
     )  # fmt: skip
     prepare.add_argument(
-        "--root", type=Path, default=Path("data"), metavar="DIR", help="where to put them (data)"
-    )
+        "--root", type=Path, default=Path("data"), metavar="DIR",
+        help="where to put them; fit finds them with --data_root, evaluate with --root (data)",
+    )  # fmt: skip
     prepare.add_argument(
         "--from", dest="source", type=Path, metavar="FOLDER",
         help="take the data set or the weights from here instead of downloading",
@@ -184,8 +190,9 @@ def _parser() -> argparse.ArgumentParser:
         help="prepared data sets (set5, bsds500:val) or folders of images",
     )  # fmt: skip
     evaluate.add_argument(
-        "--root", type=Path, default=Path("data"), metavar="DIR", help="of prepared data (data)"
-    )
+        "--root", type=Path, default=Path("data"), metavar="DIR",
+        help="where prepare --root put data sets and weights, fit's --data_root (data)",
+    )  # fmt: skip
     evaluate.add_argument("--images", action="store_true", help="show every image, not only means")
     evaluate.add_argument("--json", type=Path, metavar="OUT", help="write the numbers here, too")
     evaluate.add_argument("--no-lpips", action="store_true", help="leave out LPIPS")

@@ -219,7 +219,7 @@ class Config:
     seed: int = 0
     """Of initial weights, crops and augmentation."""
     data_root: str = "data"
-    """Where `prepare` put the data sets."""
+    """Where `prepare --root` put the data sets; `evaluate --root` is the same folder."""
     scale_factor: int = 4
     """How much larger the output is."""
     batch_size: int = 16

@@ -30,13 +30,18 @@ LIMITS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
         discriminator.unet_channels adversarial_loss.n_critic validation.every_epochs""",
     ),
     (
-        "0 or more",
+        "from 0 to 2^63 − 1, which is 9223372036854775807",
+        lambda value: 0 <= value < 2**63,
+        "seed",
+    ),
+    (
+        "a finite number, 0 or more",
         lambda value: 0 <= value < inf,
-        """seed warmup_steps workers validation.samples training.g_adversarial_loss_scaling
+        """warmup_steps workers validation.samples training.g_adversarial_loss_scaling
         training.g_content_loss_scaling augmentation.flip_weight augmentation.transpose_weight""",
     ),
     (
-        "above 0",
+        "a finite number above 0",
         lambda value: value is None or 0 < value < inf,
         """grad_clip pretraining.lr training.g_lr training.d_lr adversarial_loss.wgan_clip
         adversarial_loss.gp_weight""",

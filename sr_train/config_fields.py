@@ -1,6 +1,7 @@
 """The fields of the configuration by their dotted names, and what there is to say about them."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, is_dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -43,9 +44,16 @@ class Field:
         """What the value must be, in words."""
         if self.choices:
             return f"one of {', '.join(map(repr, self.choices))}"
-        kinds = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+        kinds = {
+            int: "a whole number",
+            float: "a finite number",
+            bool: "true or false",
+            str: "a text",
+        }
         alternatives = get_args(self.type) if isinstance(self.type, UnionType) else (self.type,)
         kind = kinds.get(alternatives[0], f"written like {as_text(self.default)}")
+        if isinstance(self.default, Mapping):
+            kind += ", with a space after each colon"
         return kind + (" or null" if self.takes_null else "")
 
 

@@ -6,7 +6,7 @@ A file is read as the arguments that would say the same, so that values are chec
 import argparse
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -17,6 +17,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from sr_runtime.atomic import atomic_path
 from sr_runtime.errors import ArgumentError
+from sr_train.argument_errors import Once, sentence
 from sr_train.config import Config
 from sr_train.config_checks import value_of
 from sr_train.config_fields import all_fields, as_text, sections, unknown_field
@@ -54,7 +55,7 @@ class FitArguments:
     config: Config
     run: str | None
     """Name or folder of a new run."""
-    resume: str | None
+    resume: Path | None
     """Folder of the run to go on with."""
     print_config: bool
 
@@ -71,15 +72,19 @@ def fit_arguments(arguments: Sequence[str]) -> FitArguments:
                 "--resume goes on with the run's own configuration: leave out --run, --preset and "
                 "--config; single fields can be changed, as with --save_every 100"
             )
-        config = _resumed(Path(told.resume), arguments)
-    else:
-        sources = [] if told.preset is None else [_preset(told.preset)]
-        sources += [] if told.config is None else [Path(told.config)]
-        config = _config(sources, arguments)
+        folder = _old_run(told.resume)
+        return FitArguments(
+            config=_resumed(folder, arguments),
+            run=None,
+            resume=folder,
+            print_config=told.print_config,
+        )
+    sources = [] if told.preset is None else [_preset(told.preset)]
+    sources += [] if told.config is None else [Path(told.config)]
     return FitArguments(
-        config=config,
+        config=_config(sources, arguments),
         run=told.run,
-        resume=told.resume,
+        resume=None,
         print_config=told.print_config,
     )
 
@@ -106,6 +111,12 @@ def _preset(name: str) -> Path:
     if name not in _presets():
         raise ArgumentError(f"--preset {name} is unknown: take one of {', '.join(_presets())}")
     return PRESETS / f"{name}.yaml"
+
+
+def _old_run(name: str) -> Path:
+    """The folder: `runs/NAME`, where `--run NAME` has put it, or a path."""
+    in_runs = Path("runs", name)
+    return in_runs if Path(name).name == name and in_runs.exists() else Path(name)
 
 
 def _resumed(folder: Path, overrides: Sequence[str]) -> Config:
@@ -143,7 +154,7 @@ def _file_arguments(path: Path) -> list[str]:
     """The arguments that say what a YAML or JSON file says."""
     try:
         text = path.read_text(encoding="utf-8-sig")
-        content = json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
+        content = _from_json(text) if path.suffix.lower() == ".json" else _from_yaml(text)
     except OSError as error:
         raise ArgumentError(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, yaml.YAMLError) as error:
@@ -152,6 +163,33 @@ def _file_arguments(path: Path) -> list[str]:
     if not isinstance(content, Mapping | None):
         raise ArgumentError(f"{path}: holds {content!r}, where fields and values were expected")
     return list(_mapping_arguments(content or {}, "", f"{path}: "))
+
+
+def _from_json(text: str) -> Any:
+    return json.loads(text, object_pairs_hook=_without_repetition)
+
+
+def _from_yaml(text: str) -> Any:
+    return yaml.load(text, _YAMLLoader)
+
+
+class _YAMLLoader(yaml.SafeLoader):  # type: ignore[misc]
+    """Refuses a key that comes twice, of which YAML's own keeps the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names = (key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+        _without_repetition((name, None) for name in names)
+        made: dict[Any, Any] = super().construct_mapping(node, deep)
+        return made
+
+
+def _without_repetition(items: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
+    found: dict[Any, Any] = {}
+    for key, value in items:
+        if key in found:
+            raise ValueError(f"{key} is there twice: leave out one of them")
+        found[key] = value
+    return found
 
 
 def _mapping_arguments(content: Mapping[Any, Any], prefix: str, where: str) -> Iterator[str]:
@@ -191,10 +229,16 @@ def _parser() -> ArgumentParser:
         print_config=None,  # ours shows what the preset says, too
     )
     run = parser.add_argument_group("New or old")
-    run.add_argument("--run", metavar="NAME", help="name of a new run in the folder runs, or path")
-    run.add_argument("--resume", metavar="RUN", help="folder of a run to go on with")
-    run.add_argument("--preset", metavar="NAME", help=", ".join(_presets()))
-    run.add_argument("--config", metavar="FILE", help="YAML or JSON")
+    run.add_argument(
+        "--run", metavar="NAME", action=Once, help="name of a new run in the folder runs, or path"
+    )
+    run.add_argument(
+        "--resume", metavar="RUN", action=Once, help="run to go on with, named as by --run"
+    )
+    run.add_argument("--preset", metavar="NAME", action=Once, help=", ".join(_presets()))
+    run.add_argument(
+        "--config", metavar="FILE", action=Once, help="YAML or JSON file with any of these fields"
+    )
     run.add_argument(
         "--print_config", action="store_true", help="print the configuration, and do nothing else"
     )
@@ -225,4 +269,4 @@ def _sentence(message: str) -> str:
             given = {"None": "null", "True": "true", "False": "false"}.get(value[1], value[1])
             return f"{name[1]} is {given}: it must be {field.wanted}"
         return f"--{name[1]} has no value: it must be {field.wanted}"
-    return " ".join(message.split())
+    return sentence(message)

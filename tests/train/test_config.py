@@ -83,6 +83,7 @@ REFUSED: list[tuple[Callable[[], Config], str]] = [
     (lambda: Config(scale_factor=5), "scale_factor is 5: it must be one of 1, 2, 3, 4, 8, 16"),
     (lambda: Config(img_channels=4), "img_channels is 4: it must be 3"),
     (lambda: Config(seed=-1), "seed is -1"),
+    (lambda: Config(seed=2**63), "seed is 9223372036854775808: it must be from 0 to 2"),
     (lambda: Config(ema_decay=1.0), "ema_decay is 1.0"),
     (lambda: Config(interpolation_alpha=1.5), "interpolation_alpha is 1.5"),
     (lambda: Config(grad_clip=0.0), "grad_clip is 0.0"),

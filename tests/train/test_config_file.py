@@ -162,9 +162,9 @@ def test_odd_values_survive_a_file(file: Path) -> None:
         (["--pretraining", "1"], "pretraining is a section: name a field of it"),
         (["demo"], "demo is no field"),
         (["--discriminator.type", "x"], "discriminator.type is x: it must be one of 'vgg', 'unet'"),
-        (["--pretraining.lr", "fast"], "pretraining.lr is fast: it must be a number"),
-        (["--pretraining.lr"], "--pretraining.lr has no value: it must be a number"),
-        (["--grad_clip", "x"], "grad_clip is x: it must be a number or null"),
+        (["--pretraining.lr", "fast"], "pretraining.lr is fast: it must be a finite number"),
+        (["--pretraining.lr"], "--pretraining.lr has no value: it must be a finite number"),
+        (["--grad_clip", "x"], "grad_clip is x: it must be a finite number or null"),
         (["--batch_size", "2.5"], "batch_size is 2.5: it must be a whole number"),
         (["--compile", "1"], "compile is 1: it must be true or false"),
         (["--seed", "null"], "seed is null: it must be a whole number"),
@@ -176,6 +176,16 @@ def test_odd_values_survive_a_file(file: Path) -> None:
             ["--pretraining.cr_patch_size", "[64]"],
             "pretraining.cr_patch_size is [64]: it must be written like [128, 128] or null",
         ),
+        (
+            ["--perceptual_loss.layer_weights", "{conv5_4:1.0}"],
+            "layer_weights is {conv5_4:1.0}: it must be written like "
+            '{"conv5_4": 1.0}, with a space after each colon',
+        ),
+        (["--run"], "--run has no value: give it one"),
+        (["--resume"], "--resume has no value: give it one"),
+        (["--print_config=3"], "--print_config takes no value: leave out 3"),
+        (["--preset=tiny", "--preset=paper"], "--preset is given twice, as tiny and paper"),
+        (["--config=a", "--config=b"], "--config is given twice, as a and b"),
         (["--preset", "large"], "--preset large is unknown: take one of 128_23_div2k, "),
         (["--config", "missing.yaml"], "missing.yaml: cannot be read (No such file"),
         (["--resume", "missing"], "there is no run, since"),
@@ -199,11 +209,14 @@ def test_mistakes_on_the_command_line_are_named_with_what_was_meant(
         ("batch_size: true", "batch_size is true: it must be a whole number"),
         ("batch_size: null", "batch_size is null: it must be a whole number"),
         ("data_root: null", "data_root is null: it must be a text"),
-        ("pretraining: {lr: .nan}", "pretraining.lr is NaN: it must be a number"),
+        ("pretraining: {lr: .nan}", "pretraining.lr is NaN: it must be a finite number"),
         ("wandb: {mode: on}", "wandb.mode is true: it must be one of 'online', 'offline'"),
         ("preset: tiny", "preset is no field"),
         ("7: 7", "7 is no field"),
         ("just text", "holds 'just text', where fields and values were expected"),
+        ("seed: 1\nbatch_size: 2\nseed: 3", "seed is there twice"),
+        ("pretraining: {lr: 1, lr: 2}", "lr is there twice"),
+        ("? [1]\n: 2", "is not the YAML or JSON it should be"),
         ("a: [", "is not the YAML or JSON it should be"),
     ],
 )
@@ -214,6 +227,17 @@ def test_mistakes_in_a_file_are_named_with_the_file(text: str, said: str, file: 
     assert said in found
 
 
+def test_a_field_twice_in_json_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text('{"wandb": {"entity": "a", "entity": "b"}}')
+    assert "entity is there twice" in sentence("--config", str(path))
+
+
+def test_a_merged_section_may_be_changed(file: Path) -> None:
+    file.write_text("pretraining: &one {num_epoch: 3}\ntraining: {<<: *one, num_epoch: 4}")
+    assert read_config(file).training.num_epoch == 4
+
+
 def test_an_empty_file_changes_nothing(file: Path) -> None:
     file.touch()
     assert read_config(file) == Config()
@@ -222,8 +246,19 @@ def test_an_empty_file_changes_nothing(file: Path) -> None:
 def test_a_resumed_run_keeps_its_configuration_but_for_what_is_named(file: Path) -> None:
     write_config(Config(seed=5, batch_size=4), file)
     resumed = fit_arguments(["--resume", str(file.parent), "--pretraining.num_epoch", "3"])
-    assert resumed.resume == str(file.parent)
+    assert resumed.resume == file.parent
     assert resumed.config == Config(seed=5, batch_size=4, pretraining=Pretraining(num_epoch=3))
+
+
+def test_a_run_is_resumed_by_its_name_or_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in (Path("runs", "one"), Path("two")):
+        folder.mkdir(parents=True)
+        write_config(Config(), folder / "config.yaml")
+    for name, folder in (("one", "runs/one"), ("runs/one", "runs/one"), ("two", "two")):
+        assert fit_arguments(["--resume", name]).resume == Path(folder)
 
 
 @pytest.mark.parametrize(
