@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from sr_runtime import metrics
 from sr_runtime.atomic import atomic_path, check_target
-from sr_runtime.errors import ArgumentError
+from sr_runtime.errors import ArgumentError, SRError
 from sr_runtime.metrics import ImagePair
 from sr_runtime.pairs import find_pairs
 from sr_runtime.whole import bicubic
@@ -118,6 +118,9 @@ def evaluate(
     open. `data` are names of data sets prepared under `root`, and folders of images. `images` adds
     a table of single images for each model; `json` is a file for all numbers.
 
+    16-bit images are measured as such, enlarged to 16 bits and compared on the scale of 255, though
+    `prepare` takes none: training's crops are 8-bit, but a table need not round what it is given.
+
     Raises an SRError, before anything is measured, for what is absent or does not fit together.
     """
     if json is not None:
@@ -137,12 +140,16 @@ def evaluate(
         results = []
         for item, pairs in sets.items():
             scores = {
-                model.name: metrics.score(
-                    model.upscale,
-                    tqdm(pairs, desc=f"{model.name} on {item}", unit="image", leave=False),
-                    scale=factor,
-                    distance=distance,
-                )
+                model.name: [
+                    _score(model, pair, item, distance)
+                    for pair in tqdm(
+                        pairs,
+                        desc=f"{model.name} on {item}",
+                        unit="image",
+                        leave=False,
+                        disable=None,  # where there is no terminal
+                    )
+                ]
                 for model in opened
             }
             print(f"\n{item}, ×{factor}, computed in {precision}")
@@ -178,6 +185,17 @@ def _pairs(item: str, root: Path, scale: int) -> Sequence[ImagePair]:
         for images in prepared(item, root=root, scale=scale, purpose="val")
         for i, name in enumerate(images.names)
     ]
+
+
+def _score(
+    model: OpenModel, pair: ImagePair, item: str, distance: metrics.Distance | None
+) -> metrics.Score:
+    try:
+        (score,) = metrics.score(model.upscale, [pair], scale=model.scale, distance=distance)
+    except SRError as error:
+        reason = str(error).removeprefix(f"{pair.name}: ")
+        raise type(error)(f"{model.name} on {pair.name} of {item}: {reason}") from error
+    return score
 
 
 def _distance(lpips: LPIPS, device: torch.device, sr: Image, hr: Image) -> float:

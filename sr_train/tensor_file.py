@@ -33,10 +33,21 @@ def read_tensor_file(path: Path) -> tuple[Mapping[Any, Any], Mapping[str, str]]:
     Pickled code is never run. The tensors may be mapped into memory from the file: copy what
     outlives it. Raises ModelError, saying what was found, for any other file.
     """
+    run = path if path.is_dir() else path.parent
+    if path in (run, run / "state.pt") and (run / "state.pt").exists():
+        raise ModelError(
+            "is a run's own, for `fit --resume`: give one of the run's generators, "
+            f"{run / 'weights' / '*.safetensors'}"
+        )
     if path.is_dir():
         raise ModelError("is a folder: give a .pth or .safetensors file")
     if not path.exists():
         raise ModelError("there is no such file")
+    if path.suffix.lower() == ".onnx":
+        raise ModelError(
+            "is an ONNX model, whose weights are not read back: give the .pth or .safetensors file "
+            "that it was exported from"
+        )
     if path.suffix.lower() == ".safetensors":
         return _read_safetensors(path)
     return _read_pytorch(path), {}
@@ -54,21 +65,24 @@ def _read_safetensors(path: Path) -> tuple[Mapping[str, Any], Mapping[str, str]]
 def _read_pytorch(path: Path) -> Mapping[Any, Any]:
     ignored = torch.serialization.safe_globals([(_Ignored, name) for name in IGNORED])
     try:
+        with path.open("rb") as file:
+            head = file.read(24)
+    except OSError as error:
+        raise ModelError(f"cannot be opened ({error})") from error
+    try:
         with ignored, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # PyTorch's hints about files that we refuse below
             mappable = zipfile.is_zipfile(path)  # unless written before PyTorch 1.6
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=mappable)
-    except OSError as error:
-        raise ModelError(f"cannot be opened ({error})") from error
-    # PyTorch's reader raises whatever the bytes lead it to, KeyError and struct.error included.
+    # PyTorch's reader raises whatever the bytes lead it to, KeyError and OSError included.
     except Exception as error:
-        raise ModelError(_fault(path, str(error))) from error
+        raise ModelError(_fault(str(error), head, path.stat().st_size)) from error
     if not isinstance(content, Mapping):
         raise ModelError(f"holds a {type(content).__name__}, where tensors by name were expected")
     return content
 
 
-def _fault(path: Path, reason: str) -> str:
+def _fault(reason: str, head: bytes, size: int) -> str:
     if "TorchScript" in reason:
         return "is a TorchScript archive, which holds code: save its state_dict() instead"
     if code := re.search(r"GLOBAL (\S+)", reason):
@@ -76,12 +90,9 @@ def _fault(path: Path, reason: str) -> str:
             f"holds pickled code ({code[1]}), which is never run: save the tensors alone, as "
             "torch.save({'params': generator.state_dict()}, 'model.pth')"
         )
-    with path.open("rb") as file:
-        head = file.read(24)
-    return (
-        f"is no PyTorch checkpoint, or not all of one: {path.stat().st_size} bytes that begin "
-        f"with {head!r}"
-    )
+    if head.startswith(b"PK"):  # a ZIP archive, as PyTorch's are
+        return f"is cut short or damaged ({size} bytes), or no PyTorch checkpoint: fetch it again"
+    return f"is no PyTorch checkpoint, or not all of one: {size} bytes that begin with {head!r}"
 
 
 class _Ignored:

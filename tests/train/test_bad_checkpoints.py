@@ -75,6 +75,17 @@ def test_places_without_a_file_are_told_apart(tmp_path: Path) -> None:
     assert "is a folder" in refusal(tmp_path)
 
 
+def test_a_run_says_where_its_generators_are(tmp_path: Path) -> None:
+    torch.save({"position": {}}, tmp_path / "state.pt")
+    for path in (tmp_path, tmp_path / "state.pt"):
+        assert str(tmp_path / "weights" / "*.safetensors") in refusal(path)
+
+
+def test_an_onnx_model_is_named(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"\x08\n")
+    assert "is an ONNX model" in refusal(tmp_path / "model.onnx")
+
+
 @pytest.mark.parametrize("name", ["model.pth", "model.safetensors"])
 @pytest.mark.parametrize(
     "content", [b"", b"a text file\n", b"<!DOCTYPE html>", b"PK\x03\x04", b"\0"]
@@ -82,7 +93,7 @@ def test_places_without_a_file_are_told_apart(tmp_path: Path) -> None:
 def test_bytes_of_another_kind_are_refused(content: bytes, name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
     assert re.search(
-        "no PyTorch checkpoint|cannot be read as safetensors", refusal(tmp_path / name)
+        "no PyTorch checkpoint|cut short|cannot be read as safetensors", refusal(tmp_path / name)
     )
 
 
@@ -200,7 +211,8 @@ def test_a_file_cut_anywhere_is_refused(data: st.DataObject, zipped: bool, tmp_p
     torch.save({"params": state}, path, _use_new_zipfile_serialization=zipped)
     whole = path.read_bytes()
     path.write_bytes(whole[: data.draw(st.integers(0, len(whole) - 1))])
-    refusal(path)
+    said = refusal(path)
+    assert "cut short" in said or not path.read_bytes().startswith(b"PK")
 
 
 @settings(

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import nn
 
 from sr_runtime import metrics
-from sr_runtime.errors import ArgumentError, NonFiniteError
+from sr_runtime.errors import ArgumentError, NonFiniteError, SRError
 from sr_runtime.pairs import Pair, find_pairs
 from sr_train.checkpoint import save_generator
 from sr_train.config import ContentLoss, PerceptualLoss, Validation
@@ -224,6 +224,24 @@ def test_what_does_not_fit_together_is_refused_before_anything_is_measured(
     with pytest.raises(ArgumentError, match="does not exist"):
         evaluate([four], [folder], root=tmp_path, lpips=False, json=tmp_path / "no" / "a.json")
     assert capsys.readouterr().out == ""
+
+
+def test_a_failure_names_the_model_and_the_image(pairs: list[Pair], tmp_path: Path) -> None:
+    gray, broken, good = (tmp_path / f"{name}.pth" for name in ("gray", "broken", "good"))
+    save_generator(tiny_generator(img_channels=1), gray)
+    generator = tiny_generator()
+    save_generator(generator, good)
+    with torch.no_grad():
+        generator.conv_last.weight *= 1e38
+        generator.conv_hr.weight *= 1e38
+    save_generator(generator, broken)
+    folder = pairs[0].hr.parent
+    for path, reason in ((gray, "takes 1 channel"), (broken, "returned NaN")):
+        with pytest.raises(SRError, match=rf"{path.name} on first of .*stripes: .*{reason}"):
+            evaluate([path], [str(folder)], root=tmp_path, device="cpu", lpips=False)
+    Image.new("RGB", (3, 3)).save(folder / "dot.png")
+    with pytest.raises(ArgumentError, match=r"on dot of .*stripes: cannot shrink 3×3"):
+        evaluate([good], [str(folder)], root=tmp_path, device="cpu", lpips=False)
 
 
 def test_the_authors_network_scores_as_published_on_set5(
