@@ -31,7 +31,7 @@ from sr_runtime.errors import ArgumentError
 from sr_runtime.resize import downscale
 from sr_train.config import Config
 from sr_train.distributed import Processes
-from sr_train.meter import peak_memory
+from sr_train.memory import peak_memory
 from sr_train.models import RRDBNet
 from sr_train.models.features import FeatureNetwork, build_features
 from sr_train.precision import resolved

@@ -1,17 +1,16 @@
-"""What a run measures of itself without waiting for the device: means of steps, peak memory."""
+"""Means of what every step returns, kept on the device until somebody reads them."""
 
-import sys
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-__all__ = ["Meter", "peak_memory"]
+__all__ = ["Meter"]
 
 
 class Meter:
-    """Means of what every step returns, kept on the device until somebody reads them."""
+    """Means of the finite values, by name."""
 
     def __init__(self) -> None:
         # By the names that a step returned: sums of the finite values, and how many there were.
@@ -42,13 +41,3 @@ class Meter:
     def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
         """Go on from `state_dict()`."""
         self.totals = {names: totals.to(device) for names, totals in state.items()}
-
-
-def peak_memory(device: torch.device) -> int:
-    """Bytes: what tensors took on the GPU; or this process in main memory, with mapped files."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    import resource  # not on Windows
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

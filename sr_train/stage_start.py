@@ -1,6 +1,6 @@
 """What a stage starts from: its saved state, the stage before, anyone's checkpoint, or nothing."""
 
-import dataclasses
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +8,14 @@ import torch
 
 from sr_runtime.errors import ArgumentError
 from sr_train.checkpoint import load_generator
-from sr_train.config import Config, Stage
+from sr_train.config import Config, GeneratorConfig, Stage
 from sr_train.distributed import Processes
 from sr_train.models import Generator, RRDBNet, build_generator
 from sr_train.models.features import FeatureNetwork
 from sr_train.stages import GanStage, PretrainStage
 from sr_train.state import restore_random_state
 
-__all__ = ["build_stage"]
+__all__ = ["build_stage", "told_of"]
 
 
 def build_stage(
@@ -30,20 +30,30 @@ def build_stage(
 
     Raises ArgumentError if the checkpoint to start from has other channels or another scale.
     """
-    saved = state if state and state["learners"] else None
     torch.manual_seed(config.seed)
-    generator = build_generator(*saved["generator"]) if saved else _generator(config, name, folder)
+    generator = build_generator(*state["generator"]) if state else _generator(config, name, folder)
     stage: PretrainStage | GanStage
     if name == "pretraining":
         stage = PretrainStage(config, generator, processes)
     else:
         assert features is not None  # a run with this stage does not begin without them
         stage = GanStage(config, generator, features, processes)
-    if saved:
+    if state:
         for key, learner in stage.learners.items():
-            learner.load_state_dict(saved["learners"][key])
-        restore_random_state(saved["random"], processes.device)
+            learner.load_state_dict(state["learners"][key])
+        restore_random_state(state["random"], processes.device)
     return stage
+
+
+def told_of(generator: Generator, told: GeneratorConfig) -> GeneratorConfig:
+    """What a configuration must say of `generator`: with `init` it is not what the user said.
+
+    Only an RRDBNet can be said; for another it is left as it was `told`.
+    """
+    if not isinstance(generator, RRDBNet):
+        return told
+    options: dict[str, Any] = generator.architecture
+    return GeneratorConfig(**{field.name: options[field.name] for field in fields(GeneratorConfig)})
 
 
 def _generator(config: Config, name: Stage, folder: Path) -> Generator:
@@ -53,7 +63,7 @@ def _generator(config: Config, name: Stage, folder: Path) -> Generator:
         return RRDBNet(
             scale_factor=config.scale_factor,
             img_channels=config.img_channels,
-            **dataclasses.asdict(config.generator),
+            **asdict(config.generator),
         )
     generator = load_generator(config.init, scale=config.scale_factor)
     if generator.img_channels != config.img_channels:

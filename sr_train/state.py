@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
@@ -22,17 +23,18 @@ def save_state(state: dict[str, Any], path: Path) -> None:
     Raises ArgumentError if the disk is full or cannot be written.
     """
     try:
-        with atomic_path(path) as temporary:
-            torch.save(state, temporary)
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
-    except torch.AcceleratorError:
-        raise
-    # PyTorch's writer turns a full disk into a RuntimeError.
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
     except (OSError, RuntimeError) as error:
+        # PyTorch's writer raises a RuntimeError of its own over that of the disk.
+        reason = error if isinstance(error, OSError) else error.__context__
+        if not isinstance(reason, OSError):
+            raise
         raise ArgumentError(
-            f"{path} cannot be written ({error}): make room; what it held before is unharmed, and "
-            f"training goes on from there with --resume {path.parent}"
+            f"{path} cannot be written ({reason.strerror}): make room; what it held before is "
+            f"unharmed, and training goes on from there with --resume {path.parent}"
         ) from error
 
 
@@ -69,18 +71,22 @@ def restore_random_state(state: dict[str, Any], device: torch.device) -> None:
 
 @contextlib.contextmanager
 def interruption() -> Iterator[Callable[[], int | None]]:
-    """Let Ctrl-C and SIGTERM ask for an end instead of making one; yields who asks, the signal.
+    """Let Ctrl-C, SIGTERM and a closed terminal ask for an end; yields which signal has asked.
 
     A second Ctrl-C ends at once.
     """
     received: list[int] = []
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    # nohup ignores it, and means it.
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
 
     def note(number: int, _: FrameType | None) -> None:
         if received and number == signal.SIGINT:
             raise KeyboardInterrupt
         received.append(number)
 
-    former = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    former = {number: signal.signal(number, note) for number in numbers}
     try:
         yield lambda: received[0] if received else None
     finally:

@@ -1,12 +1,13 @@
 """The training run: load, step, log, validate, save; through stage 1 and stage 2 to the end."""
 
-import dataclasses
+import contextlib
 import math
 import os
 import shutil
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,15 +17,17 @@ import torch
 from sr_runtime.atomic import atomic_path
 from sr_runtime.errors import ArgumentError, NonFiniteError
 from sr_train.checkpoint import save_generator
-from sr_train.config import Config, Stage
+from sr_train.config import Config
 from sr_train.config_file import write_config
 from sr_train.data.loading import batches_per_epoch, check_data, training_loader
 from sr_train.distributed import Processes, joined
-from sr_train.meter import Meter, peak_memory
+from sr_train.memory import memory_advice, peak_memory
+from sr_train.meter import Meter
 from sr_train.position import Position, check_resumable, made_for
 from sr_train.precision import resolved
 from sr_train.results import write_results
-from sr_train.stage_start import build_stage
+from sr_train.run_folder import only_training_in
+from sr_train.stage_start import build_stage, told_of
 from sr_train.stages import GanStage, PretrainStage
 from sr_train.state import (
     interruption,
@@ -41,28 +44,42 @@ __all__ = ["fit"]
 def fit(config: Config, folder: Path, *, resume: bool) -> int:
     """Train in `folder`; 0, or 128 and the signal that interrupted it.
 
-    Raises an SRError for what a user can mend: data, weights, devices, disks, divergence.
+    Raises an SRError for what a user can mend: data, weights, devices, memory, disks, divergence.
+    What can be known to fail does so before anything is written.
     """
-    with joined(config.device) as processes:
-        precision = resolved(config.precision, processes.device)
-        config = dataclasses.replace(config, precision=precision)
+    with joined(config.device) as processes, memory_advice(config):
+        config = replace(config, precision=resolved(config.precision, processes.device))
         torch.backends.cudnn.benchmark = not config.deterministic
         if config.deterministic:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.use_deterministic_algorithms(True)
         check_data(config)
+        for name in config.stage_names:  # says what cannot be shared by these processes
+            training_loader(
+                config,
+                name,
+                epoch=0,
+                batch=0,
+                rank=processes.rank,
+                world_size=processes.world_size,
+            )
         state = load_state(folder / "state.pt") if resume else None
         if state:
             check_resumable(config, folder, state)
         validator = Validator(config, processes)
-        if processes.is_first:
-            (folder / "weights").mkdir(parents=True, exist_ok=True)
-            write_config(config, folder / "config.yaml")
-        processes.wait()
-        if not (folder / "config.yaml").exists():
-            raise ArgumentError(f"{folder} is not seen by all machines: put it on a shared disk")
-        with Run(config, folder, processes, validator, state) as run, interruption() as interrupted:
-            return run.train(interrupted)
+        position = Position(**state["position"]) if state else Position(config.stage_names[0])
+        stage = build_stage(config, position.stage, folder, processes, validator.features, state)
+        config = replace(config, generator=told_of(stage.generator.network, config.generator))
+        with interruption() as interrupted, contextlib.ExitStack() as stack:
+            if processes.is_first:
+                stack.enter_context(only_training_in(folder))
+                (folder / "weights").mkdir(exist_ok=True)
+                write_config(config, folder / "config.yaml")
+            processes.wait()
+            if not (folder / "config.yaml").exists():
+                raise ArgumentError(f"{folder} is on one machine only: put it on a shared disk")
+            run = stack.enter_context(Run(config, folder, processes, validator, position, state))
+            return run.train(stage, interrupted)
 
 
 class Run:
@@ -74,13 +91,13 @@ class Run:
         folder: Path,
         processes: Processes,
         validator: Validator,
+        position: Position,
         state: dict[str, Any] | None,
     ) -> None:
         self.config, self.folder = config, folder
         self.processes, self.validator = processes, validator
+        self.position = position
         self.per_epoch = {stage: batches_per_epoch(config, stage) for stage in config.stage_names}
-        self.state = state
-        self.position = Position(**state["position"]) if state else Position(config.stage_names[0])
         self.best: float | None = state["best"] if state else None
         self.meter = Meter()
         if state:
@@ -111,31 +128,20 @@ class Run:
         if self.tracker:
             self.tracker.__exit__(kind, error, trace)
 
-    def train(self, interrupted: Callable[[], int | None]) -> int:
-        """Every stage from where the run is."""
-        if self.state is None:
-            self._save(None)  # now, so that a run can be resumed from its first step
-        names = self.config.stage_names
-        for name in names[names.index(self.position.stage) :]:
-            if name != self.position.stage:
-                self._enter_stage(name)
-            stage = build_stage(
-                self.config,
-                name,
-                self.folder,
-                self.processes,
-                self.validator.features,
-                self.state,
+    def train(self, stage: PretrainStage | GanStage, interrupted: Callable[[], int | None]) -> int:
+        """From where the run is, in `stage`, to its end."""
+        if self.position.step == 0:
+            self._save(stage)  # now, so that a run can be resumed from its first step
+        number = self._train_stage(stage, interrupted)
+        if number is not None:
+            self._say(
+                f"interrupted at step {self.position.step}, which is saved; go on with: "
+                f"python -m sr_train fit --resume {self.folder}"
             )
-            self.state = None
-            number = self._train_stage(stage, interrupted)
-            if number is not None:
-                self._say(
-                    f"interrupted at step {self.position.step}, which is saved; go on with: "
-                    f"python -m sr_train fit --resume {self.folder}"
-                )
-                return 128 + number
-            self._finish_stage(stage)
+            return 128 + number
+        self._finish_stage(stage)
+        if self.position.stage != self.config.stage_names[-1]:
+            return self.train(self._next_stage(), interrupted)
         if self.tracker:
             write_results(self.config, self.folder, self.validator)
             self._say(f"done: weights, samples and pictures are in {self.folder}")
@@ -203,9 +209,10 @@ class Run:
             if learner.most_skipped_in_a_row > limit:
                 raise NonFiniteError(
                     f"training diverged: {int(learner.most_skipped_in_a_row)} steps in a row had "
-                    f"NaN or infinite gradients, and max_skipped_steps is {limit}; the last good "
-                    f"state is {self.folder / 'state.pt'}: go on from it with a lower learning "
-                    f"rate, --grad_clip or --precision fp32, with --resume {self.folder}"
+                    f"NaN or infinite gradients, and max_skipped_steps is {limit}; the last state "
+                    f"before them is {self.folder / 'state.pt'}: --resume {self.folder} with a "
+                    "lower learning rate, --grad_clip 1 or --precision fp32; should that diverge "
+                    "at once, start a new run with --init on one of its weights"
                 )
 
     def _validation_is_due(self) -> bool:
@@ -222,8 +229,9 @@ class Run:
             means, pictures = self.validator.measure(averaged, position.stage)
         except NonFiniteError as error:
             raise NonFiniteError(
-                f"the validation after step {position.step} failed, since {error}; the state of "
-                f"that step is {self.folder / 'state.pt'}"
+                f"training diverged, as the validation after step {position.step} shows, which met "
+                "NaN or infinity: start a new run with a lower learning rate, and --init on one of "
+                f"the weights in {self.folder / 'weights'} where there are some"
             ) from error
         # By PSNR in stage 1, and in stage 2, which gives some of it up, by what it is for.
         score = means["val_psnr_y"] if position.stage == "pretraining" else -means["val_lpips"]
@@ -239,20 +247,19 @@ class Run:
                 self.tracker.picture(position.step, name, picture)
         self._start_clock()
 
-    def _save(self, stage: PretrainStage | GanStage | None) -> None:
-        """Write all that `--resume` needs; without a stage, one that is about to begin."""
-        if stage:
-            self._check_convergence(stage)
-        if not self.tracker:
+    def _save(self, stage: PretrainStage | GanStage) -> None:
+        """Write all that `--resume` needs, unless the last steps were skipped: they go nowhere."""
+        self._check_convergence(stage)
+        learners = stage.learners.values()
+        if not self.tracker or any(learner.skipped_in_a_row for learner in learners):
             return
-        learners = stage.learners if stage else {}
-        generator = stage.generator.network if stage else None
+        generator = stage.generator.network
         state = {
-            "position": dataclasses.asdict(self.position),
+            "position": asdict(self.position),
             "made_for": made_for(self.config),
             "best": self.best,
-            "generator": (generator.arch, generator.architecture) if generator else None,
-            "learners": {name: learner.state_dict() for name, learner in learners.items()},
+            "generator": (generator.arch, generator.architecture),
+            "learners": {name: learner.state_dict() for name, learner in stage.learners.items()},
             "meter": self.meter.state_dict(),
             "random": random_state(self.processes.device),
             "wandb_id": self.tracker.wandb_id,
@@ -268,12 +275,16 @@ class Run:
             else:
                 save_generator(stage.generator.averaged, self._weights("esrgan"))
 
-    def _enter_stage(self, name: Stage) -> None:
-        self.position = Position(name, step=self.position.step)
+    def _next_stage(self) -> GanStage | PretrainStage:
+        """Stage 2, which starts from the result of stage 1."""
+        self.position = Position("training", step=self.position.step)
         self.best = None
         self.meter = Meter()
-        self._save(None)
-        self.processes.wait()  # for weights/psnr, from which the others read
+        self.processes.wait()  # for weights/psnr, which the first process has written
+        features = self.validator.features
+        stage = build_stage(self.config, "training", self.folder, self.processes, features, None)
+        self._save(stage)
+        return stage
 
     def _batches(self) -> int:
         """Mini-batches of the stage that are over."""

@@ -14,7 +14,7 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-__all__ = ["LOCK", "only_process_in"]
+__all__ = ["LOCK", "only_process_in", "try_lock"]
 
 LOCK = ".lock"
 """Its file in the folder, which stays there."""
@@ -35,9 +35,9 @@ def only_process_in(folder: Path) -> Iterator[None]:
         ) from error
     with file:
         try:
-            if not _try_lock(file):
+            if not try_lock(file):
                 print(f"{folder}: another process is preparing it; waiting until it is done")
-                while not _try_lock(file):
+                while not try_lock(file):
                     time.sleep(0.2)
         except OSError as error:
             print(
@@ -47,7 +47,8 @@ def only_process_in(folder: Path) -> Iterator[None]:
         yield
 
 
-def _try_lock(file: BinaryIO) -> bool:
+def try_lock(file: BinaryIO) -> bool:
+    """Lock an open file until it is closed; False where another process has it."""
     try:
         if sys.platform == "win32":
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)

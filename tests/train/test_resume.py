@@ -191,7 +191,7 @@ sys.exit(main(["fit", "--resume", {str(folder)!r}]))
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert (folder / "state.pt").read_bytes() == before
-    assert sorted(p.name for p in folder.iterdir() if p.name.startswith(".")) == []
+    assert sorted(p.name for p in folder.iterdir() if p.name.startswith(".")) == [".lock"]
 
 
 def test_a_finished_run_can_be_resumed_with_more_epochs_and_not_with_fewer(
@@ -231,3 +231,33 @@ def test_a_run_goes_on_only_with_the_images_it_was_trained_on(
     shutil.copytree(data_root / "small", other / "small")
     said = finish(start("--resume", str(folder), "--data_root", str(other)), 2)
     assert "pretraining.train_datasets" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--init", "sr_export/calibration/coffee.png"), "coffee.png"),
+        (("--batch_size", "0"), "batch_size is 0"),
+        (("--generator.rrdb_channels", "1000000"), "not enough memory"),
+    ],
+)
+def test_what_cannot_begin_leaves_no_run_behind(
+    config: Write, tmp_path: Path, options: tuple[str, ...], says: str
+) -> None:
+    folder = tmp_path / "run"
+    said = finish(start("--config", str(config()), "--run", str(folder), *options), 2)
+    assert says in said
+    assert "Traceback" not in said
+    assert not folder.exists()
+
+
+def test_a_run_is_trained_by_one_process_at_a_time(config: Write, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    process = start(
+        "--config", str(config()), "--run", str(folder), "--pretraining.num_epoch", "99"
+    )
+    interrupt(process, folder, 3, signal.SIGCONT)  # nothing but the wait until it trains
+    said = finish(start("--resume", str(folder)), 2)
+    assert "is being trained by another process" in said
+    process.kill()
+    process.communicate()
