@@ -16,7 +16,7 @@ from sr_train.stages import build_discriminator
 __all__ = ["Step", "plain_gan", "plain_pretraining", "torch_tile_loop"]
 
 Step = Callable[[Tensor, Tensor], Tensor]
-"""Learns from a mini-batch of uint8 LR and HR crops; returns the content loss."""
+"""Learns from a mini-batch of uint8 LR and HR crops; returns its losses."""
 
 
 @torch.inference_mode()
@@ -57,7 +57,7 @@ def plain_pretraining(config: Config, generator: Generator, device: torch.device
         content = F.l1_loss(generator(low), high)
         content.backward()
         optimizer.step()
-        return content.detach()
+        return content.detach()[None]
 
     return step
 
@@ -78,20 +78,24 @@ def plain_gan(
         g_optimizer.zero_grad()
         sr = generator(low)
         content = F.l1_loss(sr, high)
-        loss = options.g_content_loss_scaling * content
         wanted, made = features(high), features(sr)
-        for layer, weight in config.perceptual_loss.layer_weights.items():
-            loss = loss + weight * F.l1_loss(made[layer], wanted[layer].detach())
-        real, fake = discriminator(high).detach(), discriminator(sr)
-        loss = loss + options.g_adversarial_loss_scaling * _relativistic(fake, real)
-        loss.backward()
+        layers = config.perceptual_loss.layer_weights.items()
+        distances = [w * F.l1_loss(made[k], wanted[k].detach()) for k, w in layers]
+        perceptual = torch.stack(distances).sum()
+        adversarial = _relativistic(discriminator(sr), discriminator(high).detach())
+        (
+            perceptual
+            + options.g_adversarial_loss_scaling * adversarial
+            + options.g_content_loss_scaling * content
+        ).backward()
         g_optimizer.step()
 
         discriminator.requires_grad_(True)
         d_optimizer.zero_grad()
-        _relativistic(discriminator(high), discriminator(sr.detach())).backward()
+        d_adversarial = _relativistic(discriminator(high), discriminator(sr.detach()))
+        d_adversarial.backward()
         d_optimizer.step()
-        return content.detach()
+        return torch.stack([content, perceptual, adversarial, d_adversarial]).detach()
 
     return step
 

@@ -9,11 +9,12 @@ round does not.
 
 import argparse
 import json
+import multiprocessing
 import platform
 import statistics
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from sr_runtime.atomic import atomic_path
 from sr_runtime.console import exit_code
 from sr_runtime.errors import ArgumentError
 from sr_runtime.resize import downscale
-from sr_train.config import Config
+from sr_train.config import Config, Stage
 from sr_train.distributed import Processes
 from sr_train.memory import peak_memory
 from sr_train.models import RRDBNet
@@ -38,6 +39,8 @@ from sr_train.precision import resolved
 from sr_train.stages import GanStage, PretrainStage
 
 __all__ = ["measure"]
+
+STAGES: tuple[Stage, ...] = ("pretraining", "training")
 
 PLAIN = "plain eager loop, fp32"
 
@@ -64,13 +67,14 @@ def _run(rounds: int, output: Path | None) -> int:
 def measure(device: torch.device, rounds: int) -> dict[str, Any]:
     """Seconds of every step by stage and contender, with what they were measured on."""
     config = Config()
-    lr, hr = _crops(config)
+    lr, hr = _crops(config, device)
+    memory = {stage: _in_a_new_process(_peak_memory, stage, device) for stage in STAGES}
     stages: dict[str, dict[str, list[float]]] = {}
     for stage, contenders in _contenders(config, device).items():
-        contents = {name: float(step(lr, hr)) for name, step in contenders.items()}
+        losses = {name: step(lr, hr).tolist() for name, step in contenders.items()}
         # All begin with the same weights; bf16 has 8 bits of mantissa.
-        if not np.allclose(list(contents.values()), contents[PLAIN], rtol=0.02):
-            raise ArgumentError(f"{stage}: the contenders compute different losses: {contents}")
+        if not all(np.allclose(found, losses[PLAIN], rtol=0.05) for found in losses.values()):
+            raise ArgumentError(f"{stage}: the contenders compute different losses: {losses}")
         seconds: dict[str, list[float]] = {name: [] for name in contenders}
         for _ in range(rounds):
             for name, step in contenders.items():
@@ -82,37 +86,59 @@ def measure(device: torch.device, rounds: int) -> dict[str, Any]:
         "torch": torch.__version__,
         "crops": list(hr.shape),
         "blocks": config.generator.num_basic_blocks,
-        "peak_memory_gb": round(peak_memory(device) / 1e9, 2),
+        "peak_memory_gb": memory,
         "seconds": stages,
     }
 
 
 def _contenders(config: Config, device: torch.device) -> Mapping[str, Mapping[str, Step]]:
     """Steps of each stage by name; every one has networks of its own, with the same weights."""
-    processes = Processes(0, 1, device)
     ours = f"sr_train, {resolved('auto', device)}, channels-last"
     variants = {ours: config}
     if device.type == "cuda":
         variants[f"{ours}, compiled"] = replace(config, compile=True)
 
-    def pretraining(config: Config) -> Step:
-        stage = PretrainStage(config, _generator(), processes)
-        return lambda lr, hr: stage.step(lr, hr, 0)["content"]
-
-    def gan(config: Config) -> Step:
-        stage = GanStage(config, _generator(), _features(config), processes)
-        return lambda lr, hr: stage.step(lr, hr, 0)["content"]
-
     return {
         "pretraining": {
             PLAIN: plain_pretraining(config, _generator(), device),
-            **{name: pretraining(variant) for name, variant in variants.items()},
+            **{name: _our_step("pretraining", c, device) for name, c in variants.items()},
         },
         "training": {
             PLAIN: plain_gan(config, _generator(), _features(config), device),
-            **{name: gan(variant) for name, variant in variants.items()},
+            **{name: _our_step("training", c, device) for name, c in variants.items()},
         },
     }
+
+
+def _our_step(name: Stage, config: Config, device: torch.device) -> Step:
+    processes = Processes(0, 1, device)
+    stage: PretrainStage | GanStage
+    losses = ["content"]
+    if name == "pretraining":
+        stage = PretrainStage(config, _generator(), processes)
+    else:
+        stage = GanStage(config, _generator(), _features(config), processes)
+        losses += ["perceptual", "g_adversarial", "d_adversarial"]
+
+    def step(lr: Tensor, hr: Tensor) -> Tensor:
+        values = stage.step(lr, hr, 0)
+        return torch.stack([values[name] for name in losses])
+
+    return step
+
+
+def _in_a_new_process(function: Callable[..., float], *arguments: object) -> float:
+    """The result of a function whose memory is to be counted alone."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(function, arguments)
+
+
+def _peak_memory(name: Stage, device: torch.device) -> float:
+    """GB that two steps of a stage take, at the defaults."""
+    step = _our_step(name, Config(), device)
+    for _ in range(2):
+        step(*_crops(Config(), device))
+    return round(peak_memory(device) / 1e9, 2)
 
 
 def _generator() -> RRDBNet:
@@ -127,7 +153,7 @@ def _features(config: Config) -> FeatureNetwork:
     return build_features(options.vgg_type, options.layer_weights)
 
 
-def _crops(config: Config) -> tuple[Tensor, Tensor]:
+def _crops(config: Config, device: torch.device) -> tuple[Tensor, Tensor]:
     """A mini-batch of a real photo's crops, LR and HR, uint8 `(N, C, H, W)`."""
     path = DATA / "photos" / "coffee.png"
     if not path.exists():
@@ -141,7 +167,10 @@ def _crops(config: Config) -> tuple[Tensor, Tensor]:
     lefts = random.integers(photo.shape[1] - width, size=config.batch_size)
     hr = [photo[y : y + height, x : x + width] for y, x in zip(tops, lefts, strict=True)]
     lr = [downscale(crop, config.scale_factor) for crop in hr]
-    return _tensor(lr), _tensor(hr)
+    tensors = _tensor(lr), _tensor(hr)
+    if device.type == "cuda":
+        return tensors[0].pin_memory(), tensors[1].pin_memory()
+    return tensors
 
 
 def _tensor(images: list[np.ndarray[Any, Any]]) -> Tensor:
@@ -149,11 +178,14 @@ def _tensor(images: list[np.ndarray[Any, Any]]) -> Tensor:
 
 
 def _seconds(step: Step, lr: Tensor, hr: Tensor, device: torch.device) -> float:
+    # A GPU runs behind: one step alone would tell how fast it is launched.
+    count = 20 if device.type == "cuda" else 1
     start = time.perf_counter()
-    step(lr, hr)
+    for _ in range(count):
+        step(lr, hr)
     if device.type == "cuda":
         torch.cuda.synchronize()
-    return time.perf_counter() - start
+    return (time.perf_counter() - start) / count
 
 
 def _table(results: Mapping[str, Any]) -> str:
@@ -161,7 +193,7 @@ def _table(results: Mapping[str, Any]) -> str:
     lines = [
         f"{results['device']}, {results['threads']} threads, PyTorch {results['torch']}; "
         f"{results['blocks']} blocks, {count} crops of {height}×{width}; "
-        f"peak memory of all contenders together {results['peak_memory_gb']} GB",
+        + ", ".join(f"{stage} takes {gb} GB" for stage, gb in results["peak_memory_gb"].items()),
     ]
     for stage, contenders in results["seconds"].items():
         lines += ["", f"| {stage} | median s a step | steps/s | against the plain loop |"]
