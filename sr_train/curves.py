@@ -10,22 +10,26 @@ from sr_runtime.atomic import atomic_path
 from sr_runtime.console import needing_extra
 from sr_train.metrics_file import read_metrics
 
-__all__ = ["draw_curves"]
+__all__ = ["curves", "draw_curves"]
+
 Series = Mapping[str, Sequence[tuple[str, int, float]]]
 
-NAMES = {
-    "content": "content",
-    "perceptual": "perceptual",
-    "g_adversarial": "adversarial",
-    "g_total": "generator, total",
-    "d_adversarial": "discriminator",
-    "lr_g": "generator",
-    "lr_d": "discriminator",
-    "val_psnr_y": "PSNR Y",
-    "val_lpips": "LPIPS",
+# What is shown together is of one size; the columns of metrics.csv with their names there.
+PANELS: dict[str, dict[str, str]] = {
+    "Content loss": {"content": "training crops", "val_content": "validation"},
+    "Generator's loss": {"perceptual": "perceptual", "g_total": "total"},
+    "Adversarial losses": {"g_adversarial": "generator", "d_adversarial": "discriminator"},
+    "PSNR Y in dB, more is better": {"val_psnr_y": "validation"},
+    "LPIPS, less is better": {"val_lpips": "validation"},
+    "Learning rates": {"lr_g": "generator", "lr_d": "discriminator"},
 }
+LOGARITHMIC = ("Content loss", "Learning rates")
 
-COLORS = ("tab:blue", "tab:orange", "tab:green", "tab:red")
+# The second lies over the first where they are equal: both are to be seen.
+LINES = (
+    {"color": "tab:blue", "linewidth": 2.0},
+    {"color": "tab:orange", "linewidth": 1.5, "linestyle": (0, (4, 3))},
+)
 
 
 def draw_curves(folder: Path) -> None:
@@ -33,53 +37,47 @@ def draw_curves(folder: Path) -> None:
     series = read_metrics(folder / "metrics.csv")
     if not series:
         return
+    with atomic_path(folder / "curves.png") as temporary:
+        curves(series).savefig(temporary, dpi=110)
+
+
+def curves(series: Series) -> Any:
+    """A figure of matplotlib: a panel for each thing measured, a line for each stage in it."""
     with needing_extra("train"):
         from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(13, 8.5), layout="constrained")
-    content, losses, quality, rates = figure.subplots(2, 2).flat
-    _plot(content, series, "content", title="Content loss")
-    adversarial = ("perceptual", "g_adversarial", "g_total", "d_adversarial")
-    _plot(losses, series, *adversarial, title="Losses of stage 2")
-    _plot(quality, series, "val_psnr_y", title="Validation: PSNR Y in dB, more is better")
-    if "val_lpips" in series:
-        quality.set_title(f"{quality.get_title()}; LPIPS (right), less is better")
-        _lines(quality.twinx(), series, "val_lpips", color="tab:orange")
-        quality.plot([], [], color="tab:orange", marker=".", label=NAMES["val_lpips"])
-        quality.legend()
-    _plot(rates, series, "lr_g", "lr_d", title="Learning rates")
-    for axes in (content, rates):
-        axes.set_yscale("log")
-    for axes in (content, losses, quality, rates):
+    shown = [title for title, names in PANELS.items() if names.keys() & series.keys()]
+    columns = 2 if len(shown) <= 4 else 3
+    rows = -(-len(shown) // columns)
+    figure = Figure(figsize=(5.5 * columns, 4.2 * rows), layout="constrained")
+    for place, title in enumerate(shown, start=1):
+        axes = figure.add_subplot(rows, columns, place)
+        axes.set_title(title, fontsize=11, loc="left")
+        axes.set_xlabel("mini-batches")
+        axes.grid(alpha=0.3)
+        axes.margins(y=0.12)  # room for the stages' names
+        if title in LOGARITHMIC:
+            axes.set_yscale("log")
+        for (name, label), style in zip(PANELS[title].items(), LINES, strict=False):
+            _lines(axes, series.get(name, ()), label, style)
+        if len(PANELS[title]) > 1:  # above, where it covers no line
+            axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)
         _mark_stages(axes, series)
-    with atomic_path(folder / "curves.png") as temporary:
-        figure.savefig(temporary, dpi=110)
+    return figure
 
 
-def _plot(axes: Any, series: Series, *names: str, title: str) -> None:
-    axes.set_title(title, fontsize=11)
-    axes.set_xlabel("mini-batches")
-    axes.grid(alpha=0.3)
-    measured = [name for name in names if name in series]
-    for name, color in zip(measured, COLORS, strict=False):
-        _lines(axes, series, name, color=color)
-    if measured:
-        axes.legend()
-    else:
-        axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center", color="gray")
-
-
-def _lines(axes: Any, series: Series, name: str, *, color: str) -> None:
-    """A line for each stage."""
-    label, marker = NAMES[name], "." if name.startswith("val_") else ""
-    for _, points in groupby(series[name], key=itemgetter(0)):
-        _, steps, values = zip(*points, strict=True)
-        axes.plot(steps, values, color=color, marker=marker, linewidth=1.2, label=label)
+def _lines(
+    axes: Any, values: Sequence[tuple[str, int, float]], label: str, style: Mapping[str, object]
+) -> None:
+    marker = "." if label == "validation" else ""
+    for _, points in groupby(values, key=itemgetter(0)):
+        _, steps, heights = zip(*points, strict=True)
+        axes.plot(steps, heights, marker=marker, label=label, **style)
         label = ""
 
 
 def _mark_stages(axes: Any, series: Series) -> None:
-    """The same steps in all pictures, with the second stage, where there are two, shaded."""
+    """The same steps in all panels, with the second stage, where there are two, shaded."""
     rows = sorted((step, stage) for values in series.values() for stage, step, _ in values)
     (_, first), (end, last) = rows[0], rows[-1]
     axes.set_xlim(0, end)

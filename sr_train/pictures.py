@@ -1,6 +1,7 @@
 """Images side by side, with captions."""
 
 from collections.abc import Mapping, Sequence
+from math import ceil
 
 import numpy as np
 import PIL.Image
@@ -25,7 +26,8 @@ GAP = 4
 def comparison(lr: Image, srs: Mapping[str, Image], hr: Image, scale: int) -> Image:
     """LR, bicubic, each of `srs` and HR side by side, with captions and PSNR Y: (H, W, 3) uint8.
 
-    `lr` is (h, w, 1 or 3), the others are `scale` times as high and wide.
+    `lr` is (h, w, 1 or 3), the others are `scale` times as high and wide. Of large images the
+    middle is shown, and small ones are magnified by a whole number.
     """
     height, width = hr.shape[:2]
     panels = {"LR": lr.repeat(scale, axis=0).repeat(scale, axis=1)}
@@ -34,15 +36,20 @@ def comparison(lr: Image, srs: Mapping[str, Image], hr: Image, scale: int) -> Im
     panels["HR"] = hr
     window = _middle(height), _middle(width)
     shown_height, shown_width = hr[window].shape[:2]
-    size = (len(panels) * (shown_width + GAP) - GAP, CAPTION + shown_height)
+    font = PIL.ImageFont.load_default(size=CAPTION * 0.6)
+    needed = ceil(max(font.getlength(caption) for caption in panels)) + 2 * GAP
+    # Small images are magnified until their caption fits, or they are as large as a window.
+    factor = max(1, min(ceil(needed / shown_width), WINDOW // max(shown_height, shown_width)))
+    column = max(needed, factor * shown_width)
+    size = (len(panels) * (column + GAP) - GAP, CAPTION + factor * shown_height)
     canvas = PIL.Image.new("RGB", size, color="white")
     draw = PIL.ImageDraw.Draw(canvas)
-    font = PIL.ImageFont.load_default(size=CAPTION * 0.6)
     for index, (caption, image) in enumerate(panels.items()):
-        left = index * (shown_width + GAP)
+        left = index * (column + GAP)
         rgb = np.broadcast_to(image[window], (shown_height, shown_width, 3))
-        canvas.paste(PIL.Image.fromarray(np.ascontiguousarray(rgb)), (left, CAPTION))
-        draw.text((left + 4, CAPTION / 2), caption, fill=(0, 0, 0), font=font, anchor="lm")
+        magnified = rgb.repeat(factor, axis=0).repeat(factor, axis=1)
+        canvas.paste(PIL.Image.fromarray(magnified), (left, CAPTION))
+        draw.text((left + GAP, CAPTION / 2), caption, fill=(0, 0, 0), font=font, anchor="lm")
     return np.asarray(canvas)
 
 

@@ -1,6 +1,7 @@
 """Where a run's numbers and pictures go: console, metrics.csv, TensorBoard, Weights & Biases."""
 
 import sys
+import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -22,7 +23,7 @@ from sr_train.metrics_file import append_metrics, cut_metrics
 
 __all__ = ["Tracker"]
 
-# What the progress bar shows, and how.
+# What the console shows, and how.
 SHOWN = {
     "content": "content {:.4f}",
     "perceptual": "perceptual {:.3f}",
@@ -32,6 +33,8 @@ SHOWN = {
     "lr_g": "lr {:.1e}",
     "lr_d": "discriminator's {:.1e}",
     "images_per_second": "{:.1f} images/s",
+    "val_psnr_y": "validation: PSNR Y {:.2f} dB",
+    "val_lpips": "LPIPS {:.4f}",
 }
 
 
@@ -40,7 +43,8 @@ class Tracker:
 
     `wandb_id` is the identity of the W&B run to go on with. W&B shows values over the column
     `step`, so that it takes the steps that a resumed run repeats. Offline, each start of a run
-    leaves a folder under `wandb`, all of one identity, which `wandb sync` unites.
+    leaves a folder under `wandb`, all of one identity, which `wandb sync` unites. A terminal shows
+    a progress bar; where there is none, as in a log file, whatever is logged is a line.
 
     Raises ArgumentError if W&B lets us not in, BackendError for a missing package.
     """
@@ -56,17 +60,17 @@ class Tracker:
                 stack.push(_finishing(self._wandb))
             cut_metrics(folder / "metrics.csv", step=step)
             self._board = stack.enter_context(_summary_writer(folder / "tensorboard", step))
-            # In a log file, where every refresh is a line, one a minute is enough.
-            interval = 0.5 if sys.stderr.isatty() else 60.0
             self._bar = stack.enter_context(
                 tqdm(
                     initial=step,
                     total=total_steps,
                     unit="step",
-                    mininterval=interval,
+                    mininterval=0.5,
                     dynamic_ncols=True,
+                    disable=not sys.stderr.isatty(),
                 )
             )
+            self._first, self._last, self._opened = step, total_steps, time.monotonic()
             self._open = stack.pop_all()
 
     @property
@@ -85,6 +89,9 @@ class Tracker:
         self._send({"step": step, "epoch": epoch, **tagged})
         if shown := [text.format(values[name]) for name, text in SHOWN.items() if name in values]:
             self._bar.set_postfix_str(", ".join(shown), refresh=False)
+            if self._bar.disable:
+                place = f"{stage}, epoch {epoch}, step {step}/{self._last}"
+                self.say(f"{place}: {', '.join([*shown, self._left(step)])}")
 
     def picture(self, step: int, name: str, image: NDArray[np.uint8]) -> None:
         """Record a picture (H, W, 3); it is samples/NAME_STEP.png, too."""
@@ -110,7 +117,13 @@ class Tracker:
 
     def say(self, sentence: str) -> None:
         """Print without breaking the progress bar."""
-        self._bar.write(sentence)
+        with self._bar.external_write_mode():
+            print(sentence, flush=True)
+
+    def _left(self, step: int) -> str:
+        """How long it takes from `step` to the end, as far as one can tell."""
+        per_step = (time.monotonic() - self._opened) / max(1, step - self._first)
+        return f"{self._bar.format_interval(per_step * (self._last - step))} left"
 
     def _send(self, values: Mapping[str, object]) -> None:
         if self._wandb is not None:

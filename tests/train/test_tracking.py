@@ -1,5 +1,7 @@
 """What a run leaves behind: metrics.csv, TensorBoard, Weights & Biases, sample pictures."""
 
+import os
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -128,17 +130,45 @@ def test_pictures_are_files_and_none_is_left_half_written(
     assert np.array_equal(np.asarray(PIL.Image.open(path)), PICTURE)
 
 
-def test_the_console_shows_where_the_run_is(
+MEASURED = {"content": 0.01234, "lr_g": 1e-4, "images_per_second": 12.5}
+
+
+def test_a_log_file_has_a_line_for_whatever_is_logged_and_no_bar(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with tracker(tmp_path, step=40) as track:
-        track.log(41, "training", 3, {"content": 0.01234, "lr_g": 1e-4, "images_per_second": 12.5})
+        track.log(41, "training", 3, MEASURED)
         track.advance(41, "training", 3)
-        track.say("validated")
+        track.log(41, "training", 3, {"val_psnr_y": 26.5, "val_lpips": 0.25})
+        track.say("done")
     said = capsys.readouterr()
-    assert "validated" in said.out
+    assert said.err == ""
+    first, second, last = said.out.splitlines()
+    begin = "training, epoch 3, step 41/100: "
+    assert first.startswith(begin + "content 0.0123, lr 1.0e-04, 12.5 images/s, ")
+    assert second.startswith(begin + "validation: PSNR Y 26.50 dB, LPIPS 0.2500, ")
+    assert first.endswith(" left")
+    assert last == "done"
+
+
+def test_a_terminal_shows_where_the_run_is_in_a_bar(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    termios = pytest.importorskip("termios")
+    shown_at, terminal = os.openpty()
+    termios.tcsetwinsize(terminal, (24, 200))
+    with os.fdopen(terminal, "w") as stream:
+        monkeypatch.setattr(sys, "stderr", stream)
+        with tracker(tmp_path, step=40) as track:
+            track.log(41, "training", 3, MEASURED)
+            track.advance(41, "training", 3)
+            track.say("done")
+        shown = os.read(shown_at, 100_000).decode()
+    os.close(shown_at)
+    assert capsys.readouterr().out == "done\n"
     for fact in ("training, epoch 3", "41/100", "content 0.0123", "lr 1.0e-04", "12.5 images/s"):
-        assert fact in said.err
+        assert fact in shown
+    assert shown.count("\n") == 1  # all else is drawn over
 
 
 def test_wandb_works_offline_and_goes_on_as_the_same_run(
