@@ -1,9 +1,12 @@
 """From prepared data sets to mini-batches of crops, and to whole images for validation."""
 
+import atexit
 import hashlib
 import json
 import math
+import multiprocessing
 import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,8 +68,6 @@ def training_loader(
 
     Yields LR (N, C, h, w) and HR (N, C, scale·h, scale·w), uint8 and contiguous, where N is this
     rank's share of the mini-batch. Raises ArgumentError if the ranks cannot share it equally.
-
-    To be iterated by `for`: workers end with their iterator or with this process, and by no signal.
     """
     size = _batch_size(config, stage)
     if size % world_size:
@@ -239,3 +240,14 @@ def _ignore_signals(worker: int) -> None:
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+
+
+@atexit.register
+def _end_workers() -> None:
+    """An error that nobody caught holds the loader, and Python would wait for its workers forever,
+    having sent them a SIGTERM."""
+    if sys.platform != "win32":
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch's would complain
+    for process in multiprocessing.active_children():
+        if process.daemon:
+            process.kill()
