@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sr_runtime.errors import ArgumentError
-from sr_train.data.lock import LOCK, try_lock
+from sr_train.lock import LOCK, try_lock
 
 __all__ = ["only_training_in"]
 
@@ -21,8 +21,11 @@ def only_training_in(folder: Path) -> Iterator[None]:
     Raises ArgumentError while another process trains there.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    alone = True
     with (folder / LOCK).open("wb") as file:
-        if not try_lock(file):
+        with contextlib.suppress(OSError):  # some network drives know no locks
+            alone = try_lock(file)
+        if not alone:
             raise ArgumentError(
                 f"{folder} is being trained by another process: stop that one first, or choose "
                 "another name with --run"

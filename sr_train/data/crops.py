@@ -15,11 +15,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from sr_runtime.tensor import LUMA
-from sr_train.config import Config, Pretraining, Stage, Training
+from sr_train.config import Config, Stage
 from sr_train.data.augmentation import Augment
 from sr_train.data.packed import PackedImages
 
-__all__ = ["Batch", "Key", "TrainingCrops", "in_channels", "random_generator", "section"]
+__all__ = ["Batch", "Key", "TrainingCrops", "in_channels", "random_generator"]
 
 Pixels = NDArray[np.uint8]
 Batch = tuple[Tensor, Tensor]
@@ -34,11 +34,6 @@ class Key(NamedTuple):
     """In the epoch's order."""
     image: int
     """Among those of all data sets, one after the other."""
-
-
-def section(config: Config, stage: Stage) -> Pretraining | Training:
-    """The stage's part of the configuration."""
-    return config.pretraining if stage == "pretraining" else config.training
 
 
 def random_generator(
@@ -79,7 +74,7 @@ class TrainingCrops(Dataset[Batch]):
         images = self._sets[which]
         i = image - self._ends[which] + len(images)
         lr, hr = images.lr(i), images.hr(i)
-        patch = section(self._config, self._stage).cr_patch_size
+        patch = self._config.section(self._stage).cr_patch_size
         if patch is None:
             return lr, hr
         scale = images.scale

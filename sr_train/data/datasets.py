@@ -12,10 +12,10 @@ from sr_runtime.image import IMAGE_SUFFIXES
 from sr_runtime.pairs import Pair, find_pairs
 from sr_train.data.archives import unpacked
 from sr_train.data.catalogue import DATASETS, Split
-from sr_train.data.lock import only_process_in
 from sr_train.data.packed import PackedImages, index_path
 from sr_train.data.prepare_split import Wanted, check_is_of_same_folder, prepare_split
 from sr_train.data.source_images import fingerprint
+from sr_train.lock import only_process_in
 
 __all__ = ["DATASETS", "prepare", "prepared"]
 

@@ -25,7 +25,6 @@ from sr_train.data.crops import (
     TrainingCrops,
     in_channels,
     random_generator,
-    section,
 )
 from sr_train.data.datasets import prepared
 from sr_train.data.packed import PackedImages
@@ -111,7 +110,7 @@ class _Order(Sampler[list[Key]]):
         self._images, self._share = images, share
         self._batches = batches_per_epoch(config, stage)
         self._start = epoch * self._batches + batch
-        self._stop = section(config, stage).num_epoch * self._batches
+        self._stop = config.section(stage).num_epoch * self._batches
 
     def __len__(self) -> int:
         return max(0, self._stop - self._start)
@@ -174,7 +173,7 @@ def check_data(config: Config) -> None:
                     f"{images.name} is gray and img_channels is {config.img_channels}: set "
                     "img_channels to 1, or convert its images to RGB and prepare it again"
                 )
-        if patch := section(config, stage).cr_patch_size:
+        if patch := config.section(stage).cr_patch_size:
             whose = f"{stage}.cr_patch_size"
             _check_least(train, patch, whose, "choose a smaller crop, or remove small images")
         elif stage == "training":  # with a U-Net, as `sr_train.config` demands for whole images
@@ -215,11 +214,11 @@ def _check_sizes(
 
 def _batch_size(config: Config, stage: Stage) -> int:
     """Whole images differ in size, so each is a mini-batch."""
-    return 1 if section(config, stage).cr_patch_size is None else config.batch_size
+    return 1 if config.section(stage).cr_patch_size is None else config.batch_size
 
 
 def _images(config: Config, stage: Stage, purpose: Literal["train", "val"]) -> list[PackedImages]:
-    stage_config = section(config, stage)
+    stage_config = config.section(stage)
     named = stage_config.train_datasets if purpose == "train" else stage_config.val_datasets
     return [
         images

@@ -29,7 +29,7 @@ from sr_runtime.resize import downscale
 from sr_train.data import catalogue, datasets
 from sr_train.data.archives import Archive
 from sr_train.data.datasets import DATASETS, prepare, prepared
-from sr_train.data.lock import LOCK, only_process_in
+from sr_train.lock import LOCK, only_process_in
 from sr_train.data.packed import PackedImages
 from tests.train.made_images import made_image, save, save_folder
 
