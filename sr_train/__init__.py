@@ -1,1 +1,1 @@
-"""The networks of ESRGAN, and the checkpoints of any trainer."""
+"""ESRGAN: its networks, its training in two stages, and the checkpoints of any trainer."""
