@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from sr_runtime.atomic import atomic_path
 from sr_runtime.errors import ArgumentError, ImageError
 from sr_runtime.image import IMAGE_SUFFIXES
-from sr_train.data.download import DigestError, download
+from sr_train.data.download import DigestError, download, remedy
 
 __all__ = ["Archive", "unpacked"]
 
@@ -107,8 +107,7 @@ def _unpack(archive: Path, folders: tuple[str, ...], target: Path) -> None:
         ) from error
     except OSError as error:
         raise ArgumentError(
-            f"{archive} cannot be unpacked ({error.strerror or error}): make room, or choose "
-            "another --root"
+            f"{archive} cannot be unpacked ({error.strerror or error}): {remedy(error)}"
         ) from error
 
 

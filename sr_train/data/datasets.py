@@ -2,8 +2,10 @@
 
 import difflib
 import shlex
+import signal
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +14,7 @@ from sr_runtime.image import IMAGE_SUFFIXES
 from sr_runtime.pairs import Pair, find_pairs
 from sr_train.data.archives import unpacked
 from sr_train.data.catalogue import DATASETS, Split
-from sr_train.data.packed import PackedImages, index_path
+from sr_train.data.packed import Index, PackedImages, index_path
 from sr_train.data.prepare_split import Wanted, check_is_of_same_folder, prepare_split
 from sr_train.data.source_images import fingerprint
 from sr_train.lock import only_process_in
@@ -27,7 +29,7 @@ def prepare(item: str, *, root: Path, source: Path | None, scale: int, jobs: int
     """Make ROOT/NAME from a known data set, or from a folder of one's own images.
 
     What is prepared and whole is left as it is, and another scale is added to it; both are said.
-    Waits while another process prepares the same data set.
+    Waits while another process prepares the same data set. SIGTERM ends it as Ctrl-C does.
 
     Args:
         item: A name of DATASETS, or a folder as `sr_runtime.pairs.find_pairs` takes it.
@@ -42,7 +44,7 @@ def prepare(item: str, *, root: Path, source: Path | None, scale: int, jobs: int
             raise ArgumentError(f"--{name} is {number}: it must be at least 1")
     if item not in DATASETS:
         return _prepare_own(item, root, source, scale, jobs)
-    with only_process_in(root / item):
+    with _working_on(item, tuple(DATASETS[item].splits), root):
         if source is None:
             _prepare_official(item, root, scale, jobs)
         else:
@@ -69,6 +71,34 @@ def prepared(
         if not index_path(root / name / split, scale).exists():
             raise _not_prepared(name, split, root, scale)
     return [PackedImages(root / name / split, scale) for split in splits]
+
+
+@contextmanager
+def _working_on(name: str, splits: tuple[str, ...], root: Path) -> Iterator[None]:
+    """Alone, and leaving no empty folder that was not there before, even after SIGTERM."""
+    with _terminated_as_interrupted(), only_process_in(root / name):
+        folders = [root / "downloads", *(root / name / split for split in splits)]
+        absent = [folder for folder in folders if not folder.exists()]
+        try:
+            yield
+        finally:
+            for folder in absent:
+                with suppress(OSError):  # there is none, or something is in it
+                    folder.rmdir()
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM raises KeyboardInterrupt, where it is in our hands."""
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _prepare_official(name: str, root: Path, scale: int, jobs: int) -> None:
@@ -113,7 +143,14 @@ def _prepare_from(name: str, source: Path, root: Path, scale: int, jobs: int) ->
     if not found:
         raise _nothing_in(source, sum((split.named(scale) for split in splits.values()), ()))
     for split, pairs in found.items():
-        if len(pairs) != splits[split].images:
+        if len(pairs) > splits[split].images:
+            raise ArgumentError(
+                f"{source} has {len(pairs)} images for {name}:{split}, where the official split "
+                f"has {splits[split].images}: name the folder that has {name}, or prepare this one "
+                "as a data set of your own"
+            )
+    for split, pairs in found.items():
+        if len(pairs) < splits[split].images:
             print(
                 f"{name}:{split}: {len(pairs)} images, where the official split has "
                 f"{splits[split].images}"
@@ -145,6 +182,7 @@ def _prepare_own(item: str, root: Path, source: Path | None, scale: int, jobs: i
             f"{folder}: a data set goes by the name of its folder, and {name!r} is that of a known "
             "one, or has a : or +: rename the folder"
         )
+    _check_is_not_above_images(folder)
     pairs = find_pairs(folder)
     wanted = Wanted(
         name=name,
@@ -155,10 +193,21 @@ def _prepare_own(item: str, root: Path, source: Path | None, scale: int, jobs: i
         source=str(folder.resolve()),
         fingerprint=fingerprint(pairs),
     )
-    with only_process_in(root / name):
+    with _working_on(name, (OWN_SPLIT,), root):
         check_is_of_same_folder(wanted)
         prepare_split(wanted, nullcontext(pairs), jobs=jobs, gray_among_rgb=False)
     return root / name
+
+
+def _check_is_not_above_images(folder: Path) -> None:
+    if _has_images(folder) or ((folder / "HR").is_dir() and (folder / "LR").is_dir()):
+        return
+    for below in sorted(folder.iterdir()):
+        if below.is_dir() and _has_images(below):
+            raise ArgumentError(
+                f"{folder} holds no images, but its subfolders hold some: prepare one of them, "
+                f"as {below}"
+            )
 
 
 def _folders_below(source: Path, names: tuple[str, ...]) -> list[Path]:
@@ -209,16 +258,31 @@ def _check_is_no_folder(specification: str, root: Path, scale: int) -> None:
 
 
 def _not_prepared(name: str, split: str, root: Path, scale: int) -> ArgumentError:
-    known = name in DATASETS
-    command = _command(name if known else f"FOLDER/{name}", root, scale)
+    command = _command(name, root, scale)
+    hint = ""
+    if other := _of_any_scale(root / name / split):
+        source = Path(other.source) if other.source else None
+        if name in DATASETS:
+            command = _command(name, root, scale, source)
+        else:
+            command = _command(str(source), root, scale)
+    elif name not in DATASETS:
+        command = _command(f"FOLDER/{name}", root, scale)
+        hint = f", where FOLDER/{name} is yours; it is not {_known_names(name)}"
     return ArgumentError(
-        f"{name}:{split} is not prepared for a scale of {scale} in {root}: run `{command}`"
-        + ("" if known else f", where FOLDER/{name} is yours; it is not {_known_names(name)}")
+        f"{name}:{split} is not prepared for a scale of {scale} in {root}: run `{command}`{hint}"
     )
 
 
+def _of_any_scale(folder: Path) -> Index | None:
+    for path in sorted(folder.glob("x*.json")):
+        with suppress(ArgumentError):  # damaged: it cannot tell how it was made
+            return Index.read(path)
+    return None
+
+
 def _known_names(wrong: str) -> str:
-    near = difflib.get_close_matches(wrong, DATASETS, 1)
+    near = difflib.get_close_matches(wrong.lower(), DATASETS, 1)
     return f"a known data set ({', '.join(DATASETS)})" + (
         f": did you mean {near[0]}?" if near else ""
     )

@@ -1,5 +1,6 @@
 """Fetching a file that may be large over a line that may be cut."""
 
+import errno
 import hashlib
 import http.client
 import shutil
@@ -12,10 +13,12 @@ from tqdm import tqdm
 
 from sr_runtime.errors import ArgumentError
 
-__all__ = ["DigestError", "download"]
+__all__ = ["DigestError", "download", "remedy"]
 
 BLOCK = 1 << 20
 TIMEOUT = 30  # seconds without a byte
+
+FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
 PARTIAL, OUT_OF_RANGE = 206, 416  # HTTP status
 
@@ -42,13 +45,12 @@ def download(url: str, target: Path, *, digest: str | None) -> str:
 
     Raises:
         DigestError: The file has another digest; it is left for inspection.
-        ArgumentError: No connection, a refusal by the server, a full disk.
+        ArgumentError: No connection, a refusal by the server, a folder that cannot be written.
     """
     if target.exists():
         return _checked(target, url, digest)
     part = target.with_name(target.name + ".part")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
         while True:
             before = _size(part)
             try:
@@ -64,10 +66,15 @@ def download(url: str, target: Path, *, digest: str | None) -> str:
         part.replace(target)
     except OSError as error:
         raise ArgumentError(
-            f"{part}: cannot be written ({error.strerror or error}): make room, or choose another "
-            "folder"
+            f"{part}: cannot be written ({error.strerror or error}): {remedy(error)}"
         ) from error
     return sha256
+
+
+def remedy(error: OSError) -> str:
+    """What the user can do about a file that cannot be written."""
+    room = "make room, or " if error.errno in FULL else ""
+    return f"{room}choose another --root"
 
 
 def _fetch(url: str, part: Path, target: Path) -> None:
@@ -100,10 +107,11 @@ def _fetch(url: str, part: Path, target: Path) -> None:
             start = 0
         length = response.headers.get("Content-Length")
         total = None if length is None else start + int(length)
+        part.parent.mkdir(parents=True, exist_ok=True)
         if total is not None and (free := shutil.disk_usage(part.parent).free) < total - start:
             raise ArgumentError(
                 f"{url} has {total:,} bytes, and {free:,} are free at {part.parent}: make room, or "
-                "choose another folder"
+                "choose another --root"
             )
         with part.open("ab" if start else "wb") as file:
             _copy(response, file, start, total, target.name)

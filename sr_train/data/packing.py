@@ -25,6 +25,7 @@ from sr_runtime.errors import ArgumentError, ImageError, OutOfMemoryError
 from sr_runtime.image import read
 from sr_runtime.pairs import Pair
 from sr_runtime.resize import downscale
+from sr_train.data.download import remedy
 from sr_train.data.packed import Index, PackedFile, PackedImages, index_path
 
 __all__ = ["pack_images", "pack_scale"]
@@ -80,9 +81,18 @@ def pack_scale(packed: PackedImages, index: Index, folder: Path, *, jobs: int) -
 
 
 def _read_pair(pair: Pair, *, scale: int, channels: int) -> tuple[Pixels, Pixels]:
-    hr = read(pair.hr).frames[0]
-    lr = downscale(hr, scale) if pair.lr is None else read(pair.lr).frames[0]
+    hr = _decoded(pair.hr)
+    lr = downscale(hr, scale) if pair.lr is None else _decoded(pair.lr)
     return _with_channels(hr, channels), _with_channels(lr, channels)
+
+
+def _decoded(path: Path) -> Pixels:
+    try:
+        return read(path).frames[0]
+    except ImageError as error:
+        if isinstance(error.__cause__, ImageError):  # of contents, and with a remedy
+            raise
+        raise ImageError(f"{error}: replace or remove it") from error
 
 
 def _with_channels(image: Pixels, channels: int) -> Pixels:
@@ -144,8 +154,7 @@ def _writing(folder: Path, needed: int) -> Iterator[Callable[[str], _Writer]]:
             yield write
     except OSError as error:  # reading images raises only ImageError
         raise ArgumentError(
-            f"{folder}: cannot be written ({error.strerror or error}): make room, or choose "
-            "another --root"
+            f"{folder}: cannot be written ({error.strerror or error}): {remedy(error)}"
         ) from error
 
 

@@ -1,6 +1,7 @@
 """What can be known to be wrong with a folder of images before any is decoded."""
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,15 +63,11 @@ def check_pairs(
         header = read_header(pair.hr)
         sizes.append((header.height, header.width))
         headers = {pair.hr: header}
-        if min(sizes[-1]) < scale:
-            raise ArgumentError(
-                f"{pair.hr}: {header.height}×{header.width} pixels cannot be shrunk {scale} times: "
-                "remove it"
-            )
         if pair.lr is not None:
             headers[pair.lr] = _check_lr(pair.lr, header, scale)
         for path, found in headers.items():
             (gray if found.channels == 1 else colored).append(path)
+    _check_sizes(pairs, sizes, scale)
     if gray and colored and not gray_among_rgb:
         raise ArgumentError(
             f"{gray[0]}: grayscale, as {len(gray)} of {len(gray) + len(colored)} images are, among "
@@ -84,7 +81,9 @@ def fingerprint(pairs: Sequence[Pair]) -> str:
     digest = hashlib.sha256()
     for path in (path for pair in pairs for path in (pair.hr, pair.lr) if path is not None):
         facts = path.stat()
-        digest.update(f"{path.name}/{facts.st_size}/{facts.st_mtime_ns}\n".encode())
+        # A name is any bytes, and not always UTF-8.
+        digest.update(os.fsencode(path.name))
+        digest.update(f"/{facts.st_size}/{facts.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
 
@@ -93,6 +92,22 @@ def _orientation(image: Image.Image) -> int | None:
     if image.format == "PNG" and not {"exif", "Raw profile type exif"} & image.info.keys():
         return None
     return descriptive_exif(image).get(ExifTags.Base.Orientation)
+
+
+def _check_sizes(pairs: Sequence[Pair], sizes: Sequence[tuple[int, int]], scale: int) -> None:
+    small = [i for i, size in enumerate(sizes) if min(size) < scale]
+    if 2 * len(small) > len(sizes):  # then it is not the images that are wrong
+        height, width = min(sizes, key=min)
+        raise ArgumentError(
+            f"--scale {scale} is too large for {len(small)} of {len(sizes)} images, of which the "
+            f"smallest has {height}×{width} pixels: choose a smaller scale"
+        )
+    if small:
+        height, width = sizes[small[0]]
+        raise ArgumentError(
+            f"{pairs[small[0]].hr}: {height}×{width} pixels cannot be shrunk {scale} times: "
+            "remove it"
+        )
 
 
 def _check_lr(path: Path, hr: Header, scale: int) -> Header:

@@ -29,8 +29,8 @@ from sr_runtime.resize import downscale
 from sr_train.data import catalogue, datasets
 from sr_train.data.archives import Archive
 from sr_train.data.datasets import DATASETS, prepare, prepared
-from sr_train.lock import LOCK, only_process_in
 from sr_train.data.packed import PackedImages
+from sr_train.lock import LOCK, only_process_in
 from tests.train.made_images import made_image, save, save_folder
 
 SIZE = (32, 40)
@@ -329,6 +329,13 @@ def test_a_whole_set_that_was_given_is_not_fetched(
     assert "already prepared" in capsys.readouterr().out
 
 
+def test_a_larger_set_than_the_official_one_is_refused(tmp_path: Path) -> None:
+    save_folder(tmp_path / "set14", *[SIZE] * 6)
+    with pytest.raises(ArgumentError, match=r"set14 has 6 images for set5:test, where .* has 5"):
+        prepare("set5", root=tmp_path / "data", source=tmp_path / "set14", scale=4, jobs=1)
+    assert tree(tmp_path / "data") == {}
+
+
 def test_an_archive_cannot_write_outside_its_folder(site: Path, tmp_path: Path) -> None:
     write_tar(site / "Flickr2K.tar", {"../../../Flickr2K_HR/0.png": png(0)})
     with pytest.raises(ArgumentError, match=r"Flickr2K.tar is damaged .*outside"):
@@ -395,6 +402,17 @@ def test_given_lr_images_are_kept(tmp_path: Path, layout: str) -> None:
 def test_gray_images_alone_are_a_gray_data_set(tmp_path: Path) -> None:
     save_folder(tmp_path / "gray", (*SIZE, 1), (*SIZE, 1))
     assert prepare_own(tmp_path / "gray", tmp_path / "data").lr(0).shape == (8, 10, 1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are Unicode")
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_file_name_may_be_any_bytes(tmp_path: Path, jobs: int) -> None:
+    name = os.fsdecode(b"bad\xff")
+    for i in range(2):
+        save(made_image(i, *SIZE), tmp_path / "mine" / f"{name}{i}.png")
+    own = prepare_own(tmp_path / "mine", tmp_path / "data", jobs=jobs)
+    assert own.names == (f"{name}0", f"{name}1")
+    assert (own.hr(1) == made_image(1, *SIZE)).all()
 
 
 def test_turned_photos_are_upright(tmp_path: Path) -> None:
@@ -520,7 +538,7 @@ BAD = [
     (save_gray, "grayscale"),
     (save_text, "no image"),
     (save_small, "3×40 pixels"),
-    (save_truncated, "image file is truncated"),
+    (save_truncated, "image file is truncated.*: replace or remove it$"),
 ]
 
 
@@ -545,6 +563,31 @@ def test_pairs_that_do_not_match_are_named(tmp_path: Path) -> None:
         prepare_own(tmp_path / "mine", tmp_path / "data")
 
 
+def test_a_scale_that_is_too_large_is_named_and_not_the_images(tmp_path: Path) -> None:
+    save_folder(tmp_path / "mine", SIZE, (30, 200), (200, 200))
+    with pytest.raises(
+        ArgumentError, match=r"^--scale 100 is too large for 2 of 3 images.*smallest has 30×200"
+    ):
+        prepare_own(tmp_path / "mine", tmp_path / "data", scale=100)
+    assert sorted(path.name for path in (tmp_path / "data").rglob("*")) == [LOCK, "mine"]
+
+
+@pytest.mark.parametrize("below", ["b", "HR"])
+def test_a_folder_above_those_with_images_is_refused(tmp_path: Path, below: str) -> None:
+    (tmp_path / "mine" / "a").mkdir(parents=True)
+    save_folder(tmp_path / "mine" / below, SIZE)
+    with pytest.raises(ArgumentError, match=rf"subfolders hold some: .* as .*mine/{below}$"):
+        prepare_own(tmp_path / "mine", tmp_path / "data")
+
+
+def test_an_image_that_cannot_be_decoded_leaves_no_empty_folder(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    save_truncated(tmp_path / "mine" / "0.png")
+    with pytest.raises(ImageError):
+        prepare_own(tmp_path / "mine", tmp_path / "data")
+    assert sorted(path.name for path in (tmp_path / "data").rglob("*")) == [LOCK, "mine"]
+
+
 def test_empty_folders_and_wrong_names_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "a:b").mkdir()
@@ -554,6 +597,7 @@ def test_empty_folders_and_wrong_names_are_refused(tmp_path: Path) -> None:
         (str(tmp_path / "a:b"), "rename the folder"),
         (str(tmp_path / "set5"), "rename the folder"),
         ("bsds50", "did you mean bsds500"),
+        ("DIV2K", "did you mean div2k"),
     ):
         with pytest.raises(ArgumentError, match=words):
             prepare(item, root=tmp_path / "data", source=None, scale=4, jobs=1)
@@ -585,6 +629,21 @@ def test_what_is_not_prepared_is_refused_with_the_command(
 ) -> None:
     with pytest.raises(ArgumentError, match=words):
         prepared(specification, root=tmp_path, scale=4, purpose=purpose)
+
+
+def test_the_command_for_another_scale_names_the_source(tmp_path: Path) -> None:
+    root, mine, given = tmp_path / "data", tmp_path / "mine", tmp_path / "given"
+    for folder in (mine, given):
+        save_folder(folder, SIZE)
+    prepare_own(mine, root)
+    with pytest.raises(ArgumentError, match=rf"prepare {mine} --root {root} --scale 2`$"):
+        prepared("mine", root=root, scale=2, purpose="train")
+    prepare("set5", root=root, source=given, scale=4, jobs=1)
+    with pytest.raises(
+        ArgumentError, match=rf"prepare set5 --root {root} --scale 2 --from {given}`$"
+    ):
+        prepared("set5", root=root, scale=2, purpose="val")
+    prepare("set5", root=root, source=given, scale=2, jobs=1)  # as it says
 
 
 def test_a_folder_is_refused_with_the_name_that_it_will_have(tmp_path: Path) -> None:
@@ -687,6 +746,22 @@ if __name__ == "__main__":
     packing._Writer.write = write
     prepare(sys.argv[1], root=Path(sys.argv[2]), source=None, scale=4, jobs=2)
 """
+
+
+TERMINATE = KILL.replace("SIGKILL", "SIGTERM")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
+def test_terminated_it_cleans_up_as_after_ctrl_c(tmp_path: Path) -> None:
+    save_folder(tmp_path / "mine", SIZE, SIZE, SIZE)
+    (tmp_path / "terminate.py").write_text(TERMINATE)
+    command = [sys.executable, tmp_path / "terminate.py", tmp_path / "mine", tmp_path / "data"]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    run = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert run.returncode == -signal.SIGINT
+    assert run.stderr.rstrip().endswith("KeyboardInterrupt")
+    assert "resource_tracker" not in run.stderr
+    assert sorted(path.name for path in (tmp_path / "data").rglob("*")) == [LOCK, "mine"]
 
 
 def is_running(pid: int) -> bool:

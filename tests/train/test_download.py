@@ -1,5 +1,6 @@
 """Downloads from a real server on this machine, which can be made to misbehave."""
 
+import errno
 import hashlib
 import http.server
 import threading
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from sr_runtime.errors import ArgumentError
-from sr_train.data.download import download
+from sr_train.data.download import download, remedy
 
 CONTENT = np.random.default_rng(0).bytes(3_000_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -146,3 +147,18 @@ def test_a_refusal_says_the_status_and_where_to_put_the_file(
 def test_without_a_connection_it_says_where_to_put_the_file(tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match=r"cannot be reached .*put it at .*file\.bin$"):
         download("http://127.0.0.1:9/file.bin", tmp_path / "file.bin", digest=None)
+
+
+def test_nothing_is_made_before_something_comes(server: Server, tmp_path: Path) -> None:
+    server.status = 404
+    with pytest.raises(ArgumentError):
+        download(server.url, tmp_path / "folder" / "file.bin", digest=None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_room_is_advised_where_it_helps(server: Server, tmp_path: Path) -> None:
+    for full in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
+        assert remedy(OSError(full, "full")) == "make room, or choose another --root"
+    (tmp_path / "a file").write_bytes(b"")
+    with pytest.raises(ArgumentError, match=r"written \(.*\): choose another --root$"):
+        download(server.url, tmp_path / "a file" / "file.bin", digest=None)
