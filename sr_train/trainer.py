@@ -29,12 +29,7 @@ from sr_train.results import write_results
 from sr_train.run_folder import only_training_in
 from sr_train.stage_start import build_stage, told_of
 from sr_train.stages import GanStage, PretrainStage
-from sr_train.state import (
-    interruption,
-    load_state,
-    random_state,
-    save_state,
-)
+from sr_train.state import interruption, load_state, random_state, save_state
 from sr_train.tracking import Tracker
 from sr_train.validation import Validator
 
@@ -99,6 +94,7 @@ class Run:
         self.position = position
         self.per_epoch = {stage: batches_per_epoch(config, stage) for stage in config.stage_names}
         self.best: float | None = state["best"] if state else None
+        self.saved = position.step
         self.meter = Meter()
         if state:
             self.meter.load_state_dict(state["meter"], processes.device)
@@ -135,7 +131,7 @@ class Run:
         number = self._train_stage(stage, interrupted)
         if number is not None:
             self._say(
-                f"interrupted at step {self.position.step}, which is saved; go on with: "
+                f"interrupted; the state of step {self.saved} is saved, go on with: "
                 f"python -m sr_train fit --resume {self.folder}"
             )
             return 128 + number
@@ -265,6 +261,7 @@ class Run:
             "wandb_id": self.tracker.wandb_id,
         }
         save_state(state, self.folder / "state.pt")
+        self.saved = self.position.step
 
     def _finish_stage(self, stage: PretrainStage | GanStage) -> None:
         """Keep the stage's result: of stage 1 the best, of stage 2 the last (and the best)."""

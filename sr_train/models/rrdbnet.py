@@ -15,9 +15,10 @@ __all__ = ["RRDBNet"]
 
 SLOPE = 0.2
 
-# ESRGAN, section 3.1: residual networks without batch normalisation train more easily when their
-# initial weights are smaller than He et al.'s.
-INITIAL_WEIGHTS = 0.1
+# ESRGAN, section 3.1: residuals without batch normalisation train more easily when their initial
+# weights are smaller than He et al.'s. The layers around them, small as well, would let almost
+# nothing through: training began with a thousand steps of next to no progress.
+INITIAL_RESIDUALS = 0.1
 
 
 class RRDBNet(nn.Module):
@@ -87,10 +88,10 @@ class RRDBNet(nn.Module):
 
     @torch.no_grad()
     def _initialise(self) -> None:
-        for module in self.modules():
+        for module in self.body.modules():
             # On the meta device there is nothing to fill, and trying imports torch._dynamo: 1 s.
             if isinstance(module, nn.Conv2d) and not module.weight.is_meta:
-                nn.init.kaiming_normal_(module.weight).mul_(INITIAL_WEIGHTS)
+                nn.init.kaiming_normal_(module.weight).mul_(INITIAL_RESIDUALS)
                 nn.init.zeros_(module.bias)  # type: ignore[arg-type]
 
     def forward(self, image: Tensor) -> Tensor:

@@ -95,14 +95,24 @@ def test_compact_learns_what_to_add_to_the_nearest_neighbour_enlargement() -> No
     torch.testing.assert_close(added[0, 1, :2, :2], torch.tensor([[4.0, 5.0], [6.0, 7.0]]))
 
 
-def test_initial_weights_are_a_tenth_of_hes() -> None:
+def test_initial_weights_of_residuals_are_a_tenth_of_hes() -> None:
     network = RRDBNet(num_basic_blocks=1, use_subpixel_conv=True)
-    for name, parameter in network.named_parameters():
+    for name, parameter in network.body.named_parameters():
         if name.endswith("bias"):
             assert not parameter.any(), name
         else:
             he = math.sqrt(2 / (9 * parameter.shape[1]))
             assert parameter.std().item() == pytest.approx(0.1 * he, rel=0.1), name
+
+
+def test_a_new_network_lets_the_image_through() -> None:
+    torch.manual_seed(0)
+    network = RRDBNet(num_basic_blocks=1)
+    images = torch.rand(8, 3, 1, 1).expand(-1, -1, 8, 8)  # differ in colour alone
+    with torch.no_grad():
+        outputs = network(images)[:, :, 16, 16]
+    # With small weights in every layer it was below 1e-5.
+    assert outputs.std(dim=0).max() > 1e-3
 
 
 def test_key_names_are_basicsrs() -> None:

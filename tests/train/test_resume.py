@@ -169,7 +169,7 @@ def test_ctrl_c_and_sigterm_save_and_say_how_to_go_on(
     assert f"fit --resume {folder}" in output
     state = load_state(folder / "state.pt")
     assert state["position"]["step"] >= 2
-    assert f"step {state['position']['step']}" in output
+    assert f"state of step {state['position']['step']} is saved" in output
 
 
 def test_a_full_disk_leaves_the_former_state_whole(config: Write, tmp_path: Path) -> None:
