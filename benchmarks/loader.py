@@ -27,8 +27,8 @@ from sr_runtime.console import exit_code
 from sr_runtime.errors import ArgumentError
 from sr_runtime.resize import downscale
 from sr_train.config import Augmentation, Config, Pretraining
-from sr_train.data.datasets import prepare
 from sr_train.data.loading import training_loader
+from sr_train.data.prepare import prepare
 
 ROUNDS = 4
 PHOTOS = 6

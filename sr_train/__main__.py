@@ -65,7 +65,7 @@ def _run_folder(run: str | None, resume: Path | None) -> Path:
 
 def _prepare(arguments: argparse.Namespace) -> int:
     with needing_extra("train"):
-        from sr_train.data.datasets import prepare
+        from sr_train.data.prepare import prepare
         from sr_train.pretrained import WEIGHTS, prepare_weights
 
     for item in arguments.items:

@@ -20,7 +20,8 @@ from sr_runtime.metrics import ImagePair
 from sr_runtime.pairs import find_pairs
 from sr_runtime.whole import bicubic
 from sr_train.config import ContentLoss, PerceptualLoss, Validation
-from sr_train.data.datasets import DATASETS, prepared
+from sr_train.data.catalogue import DATASETS
+from sr_train.data.prepared import prepared
 from sr_train.distributed import joined
 from sr_train.inference import image_from_tensor, super_resolved, tensor_from_image
 from sr_train.losses import content_loss, perceptual_loss

@@ -26,8 +26,8 @@ from sr_train.data.crops import (
     in_channels,
     random_generator,
 )
-from sr_train.data.datasets import prepared
 from sr_train.data.packed import PackedImages
+from sr_train.data.prepared import prepared
 from sr_train.network_facts import UNET_STRIDE
 
 __all__ = [

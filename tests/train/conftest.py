@@ -7,7 +7,7 @@ import PIL.Image
 import pytest
 import torch
 
-from sr_train.data.datasets import prepare
+from sr_train.data.prepare import prepare
 
 PHOTOS = Path(__file__).parents[2] / "sr_export" / "calibration"
 

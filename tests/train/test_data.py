@@ -22,7 +22,6 @@ from sr_runtime.errors import ArgumentError
 from sr_runtime.resize import downscale
 from sr_train.config import Augmentation, Config, DiscriminatorConfig, Pretraining, Stage, Training
 from sr_train.data.crops import Key, TrainingCrops
-from sr_train.data.datasets import prepare, prepared
 from sr_train.data.loading import (
     batches_per_epoch,
     check_data,
@@ -30,6 +29,8 @@ from sr_train.data.loading import (
     training_loader,
     validation_pairs,
 )
+from sr_train.data.prepare import prepare
+from sr_train.data.prepared import prepared
 from tests.train.made_images import Pixels, save, save_folder
 
 PLAIN = Augmentation(probability=0, compression=0, coarse_dropout=0)

@@ -16,7 +16,7 @@ from sr_runtime.errors import ArgumentError, NonFiniteError, SRError
 from sr_runtime.pairs import Pair, find_pairs
 from sr_train.checkpoint import save_generator
 from sr_train.config import ContentLoss, PerceptualLoss, Validation
-from sr_train.data.datasets import prepare
+from sr_train.data.prepare import prepare
 from sr_train.evaluate import Result, evaluate, mean, validate
 from sr_train.inference import tensor_from_image, upscale_torch
 from sr_train.lpips import load_lpips

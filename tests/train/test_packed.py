@@ -8,8 +8,8 @@ import pytest
 
 from sr_runtime.errors import ArgumentError
 from sr_runtime.resize import downscale, mod_crop
-from sr_train.data.datasets import prepare
 from sr_train.data.packed import PackedImages
+from sr_train.data.prepare import prepare
 from tests.train.made_images import Pixels, save_folder
 
 SIZES = [(32, 40), (33, 47), (64, 36)]

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils._pytree import tree_flatten
 
-from sr_train.data.datasets import prepare
+from sr_train.data.prepare import prepare
 from sr_train.state import load_state
 
 ROOT = Path(__file__).parents[2]

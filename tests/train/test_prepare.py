@@ -26,10 +26,12 @@ from PIL import Image
 from sr_runtime.errors import ArgumentError, ImageError
 from sr_runtime.image import read
 from sr_runtime.resize import downscale
-from sr_train.data import catalogue, datasets
+from sr_train.data import catalogue
 from sr_train.data.archives import Archive
-from sr_train.data.datasets import DATASETS, prepare, prepared
+from sr_train.data.catalogue import DATASETS
 from sr_train.data.packed import PackedImages
+from sr_train.data.prepare import prepare
+from sr_train.data.prepared import prepared
 from sr_train.lock import LOCK, only_process_in
 from tests.train.made_images import made_image, save, save_folder
 
@@ -157,7 +159,8 @@ def site(
             )
             for name, dataset in catalogue.DATASETS.items()
         }
-        monkeypatch.setattr(datasets, "DATASETS", here)
+        monkeypatch.setattr("sr_train.data.prepare.DATASETS", here)
+        monkeypatch.setattr("sr_train.data.prepared.DATASETS", here)
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield folder
@@ -704,7 +707,7 @@ FILL = """
 import resource, signal, sys
 from pathlib import Path
 from sr_runtime.errors import ArgumentError
-from sr_train.data.datasets import prepare
+from sr_train.data.prepare import prepare
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
@@ -732,7 +735,7 @@ KILL = """
 import os, signal, sys
 from pathlib import Path
 from sr_train.data import packing
-from sr_train.data.datasets import prepare
+from sr_train.data.prepare import prepare
 
 if __name__ == "__main__":
     written = packing._Writer.write

@@ -1,28 +1,22 @@
-"""Preparing data sets, known ones and one's own, and finding those that are prepared."""
+"""Preparing data sets: known ones and one's own."""
 
-import difflib
-import shlex
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Literal
 
 from sr_runtime.errors import ArgumentError
 from sr_runtime.image import IMAGE_SUFFIXES
 from sr_runtime.pairs import Pair, find_pairs
 from sr_train.data.archives import unpacked
 from sr_train.data.catalogue import DATASETS, Split
-from sr_train.data.packed import Index, PackedImages, index_path
 from sr_train.data.prepare_split import Wanted, check_is_of_same_folder, prepare_split
+from sr_train.data.prepared import OWN_SPLIT, known_names, prepare_command
 from sr_train.data.source_images import fingerprint
 from sr_train.lock import only_process_in
 
-__all__ = ["DATASETS", "prepare", "prepared"]
-
-OWN_SPLIT = "all"
-"""The one split of a folder of one's own images."""
+__all__ = ["prepare"]
 
 
 def prepare(item: str, *, root: Path, source: Path | None, scale: int, jobs: int) -> Path:
@@ -50,27 +44,6 @@ def prepare(item: str, *, root: Path, source: Path | None, scale: int, jobs: int
         else:
             _prepare_from(item, source, root, scale, jobs)
     return root / item
-
-
-def prepared(
-    specification: str, *, root: Path, scale: int, purpose: Literal["train", "val"]
-) -> list[PackedImages]:
-    """The splits that a configuration names: `bsds500`, `bsds500:train+test`, `my_photos`.
-
-    Raises ArgumentError if there is no such split, or it is not prepared, with the command.
-    """
-    _check_is_no_folder(specification, root, scale)
-    name, colon, listed = specification.partition(":")
-    splits = listed.split("+") if colon else [_default_split(name, purpose)]
-    existing = tuple(DATASETS[name].splits) if name in DATASETS else (OWN_SPLIT,)
-    if len(set(splits)) < len(splits):
-        raise ArgumentError(f"{specification} names a split twice: name each of them once")
-    for split in splits:
-        if split not in existing:
-            raise ArgumentError(f"{name} has no split {split!r}: it has {', '.join(existing)}")
-        if not index_path(root / name / split, scale).exists():
-            raise _not_prepared(name, split, root, scale)
-    return [PackedImages(root / name / split, scale) for split in splits]
 
 
 @contextmanager
@@ -108,7 +81,7 @@ def _prepare_official(name: str, root: Path, scale: int, jobs: int) -> None:
             split=split,
             root=root,
             scale=scale,
-            command=_command(name, root, scale),
+            command=prepare_command(name, root, scale),
             images=published.images,
         )
         pairs = _pairs_of_archive(published, root, scale)
@@ -160,7 +133,7 @@ def _prepare_from(name: str, source: Path, root: Path, scale: int, jobs: int) ->
             split=split,
             root=root,
             scale=scale,
-            command=_command(name, root, scale, source),
+            command=prepare_command(name, root, scale, source),
             source=str(source.resolve()),
             fingerprint=fingerprint(pairs),
         )
@@ -175,7 +148,7 @@ def _prepare_own(item: str, root: Path, source: Path | None, scale: int, jobs: i
             "none: leave it out"
         )
     if not folder.is_dir():
-        raise ArgumentError(f"{item} is neither a folder nor {_known_names(item)}")
+        raise ArgumentError(f"{item} is neither a folder nor {known_names(item)}")
     name = folder.resolve().name
     if name in DATASETS or not name or set(name) & set(":+"):
         raise ArgumentError(
@@ -189,7 +162,7 @@ def _prepare_own(item: str, root: Path, source: Path | None, scale: int, jobs: i
         split=OWN_SPLIT,
         root=root,
         scale=scale,
-        command=_command(item, root, scale),
+        command=prepare_command(item, root, scale),
         source=str(folder.resolve()),
         fingerprint=fingerprint(pairs),
     )
@@ -229,67 +202,4 @@ def _nothing_in(source: Path, folders: tuple[str, ...]) -> ArgumentError:
     return ArgumentError(
         f"{source} has no folder {' or '.join(folders)} with images in it: name the folder that "
         "the official archive unpacks to, or another scale"
-    )
-
-
-def _default_split(name: str, purpose: Literal["train", "val"]) -> str:
-    if name not in DATASETS:
-        return OWN_SPLIT
-    dataset = DATASETS[name]
-    split = dataset.train if purpose == "train" else dataset.val
-    if split is None:
-        use = "training" if purpose == "train" else "validation"
-        raise ArgumentError(
-            f"{name} has no split for {use}: take another data set, or name a split all the same, "
-            f"as {name}:{next(iter(dataset.splits))}"
-        )
-    return split
-
-
-def _check_is_no_folder(specification: str, root: Path, scale: int) -> None:
-    folder = Path(specification)
-    if specification in DATASETS or index_path(root / specification / OWN_SPLIT, scale).exists():
-        return
-    if folder.is_dir():
-        raise ArgumentError(
-            f"{specification} is a folder, and not yet a data set for a scale of {scale}: run "
-            f"`{_command(specification, root, scale)}`, then name it {folder.resolve().name}"
-        )
-
-
-def _not_prepared(name: str, split: str, root: Path, scale: int) -> ArgumentError:
-    command = _command(name, root, scale)
-    hint = ""
-    if other := _of_any_scale(root / name / split):
-        source = Path(other.source) if other.source else None
-        if name in DATASETS:
-            command = _command(name, root, scale, source)
-        else:
-            command = _command(str(source), root, scale)
-    elif name not in DATASETS:
-        command = _command(f"FOLDER/{name}", root, scale)
-        hint = f", where FOLDER/{name} is yours; it is not {_known_names(name)}"
-    return ArgumentError(
-        f"{name}:{split} is not prepared for a scale of {scale} in {root}: run `{command}`{hint}"
-    )
-
-
-def _of_any_scale(folder: Path) -> Index | None:
-    for path in sorted(folder.glob("x*.json")):
-        with suppress(ArgumentError):  # damaged: it cannot tell how it was made
-            return Index.read(path)
-    return None
-
-
-def _known_names(wrong: str) -> str:
-    near = difflib.get_close_matches(wrong.lower(), DATASETS, 1)
-    return f"a known data set ({', '.join(DATASETS)})" + (
-        f": did you mean {near[0]}?" if near else ""
-    )
-
-
-def _command(item: str, root: Path, scale: int, source: Path | None = None) -> str:
-    words = ["prepare", item, "--root", str(root), "--scale", str(scale)]
-    return "python -m sr_train " + shlex.join(
-        words if source is None else [*words, "--from", str(source)]
     )
