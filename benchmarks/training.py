@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from benchmarks.data import DATA
 from benchmarks.peers import Step, plain_gan, plain_pretraining
@@ -147,10 +147,14 @@ def _generator() -> RRDBNet:
 
 
 def _features(config: Config) -> FeatureNetwork:
-    """The default perceptual loss's network; its weights do not change its speed."""
+    """The default perceptual loss's network, with weights that keep the size of its signals."""
     torch.manual_seed(0)
     options = config.perceptual_loss
-    return build_features(options.vgg_type, options.layer_weights)
+    network = build_features(options.vgg_type, options.layer_weights)
+    for module in network:
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight)
+    return network
 
 
 def _crops(config: Config, device: torch.device) -> tuple[Tensor, Tensor]:
