@@ -9,8 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import torch
 
@@ -66,14 +65,29 @@ def fit(config: Config, folder: Path, *, resume: bool) -> int:
         stage = build_stage(config, position.stage, folder, processes, validator.features, state)
         config = replace(config, generator=told_of(stage.generator.network, config.generator))
         with interruption() as interrupted, contextlib.ExitStack() as stack:
+            tracker = None
             if processes.is_first:
                 stack.enter_context(only_training_in(folder))
                 (folder / "weights").mkdir(exist_ok=True)
                 write_config(config, folder / "config.yaml")
+                tracker = stack.enter_context(
+                    Tracker(
+                        folder,
+                        config,
+                        step=position.step,
+                        total_steps=sum(
+                            config.section(name).num_epoch * batches_per_epoch(config, name)
+                            for name in config.stage_names
+                        ),
+                        wandb_id=state["wandb_id"] if state else None,
+                    )
+                )
+                for sentence in validator.missing:
+                    tracker.say(sentence)
             processes.wait()
             if not (folder / "config.yaml").exists():
                 raise ArgumentError(f"{folder} is on one machine only: put it on a shared disk")
-            run = stack.enter_context(Run(config, folder, processes, validator, position, state))
+            run = Run(config, folder, processes, validator, tracker, position, state)
             return run.train(stage, interrupted)
 
 
@@ -86,11 +100,13 @@ class Run:
         folder: Path,
         processes: Processes,
         validator: Validator,
+        tracker: Tracker | None,
         position: Position,
         state: dict[str, Any] | None,
     ) -> None:
         self.config, self.folder = config, folder
         self.processes, self.validator = processes, validator
+        self.tracker = tracker  # of the first process alone, which is the one that writes
         self.position = position
         self.per_epoch = {stage: batches_per_epoch(config, stage) for stage in config.stage_names}
         self.best: float | None = state["best"] if state else None
@@ -98,31 +114,6 @@ class Run:
         self.meter = Meter()
         if state:
             self.meter.load_state_dict(state["meter"], processes.device)
-        self.tracker: Tracker | None = None
-        if processes.is_first:
-            self.tracker = Tracker(
-                folder,
-                config,
-                step=self.position.step,
-                total_steps=sum(
-                    config.section(name).num_epoch * count for name, count in self.per_epoch.items()
-                ),
-                wandb_id=state["wandb_id"] if state else None,
-            )
-            for sentence in validator.missing:
-                self.tracker.say(sentence)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self.tracker:
-            self.tracker.__exit__(kind, error, trace)
 
     def train(self, stage: PretrainStage | GanStage, interrupted: Callable[[], int | None]) -> int:
         """From where the run is, in `stage`, to its end."""
