@@ -1,4 +1,4 @@
-"""Small pictures with something to tell them by, as files."""
+"""Small pictures as files, and data sets made of them."""
 
 from pathlib import Path
 
@@ -6,7 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sr_train.data.packed import PackedImages
+from sr_train.data.prepare import prepare
+from sr_train.lock import LOCK
+
 Pixels = NDArray[np.uint8]
+
+SIZE = (32, 40)
 
 
 def made_image(seed: int, height: int, width: int, channels: int = 3) -> Pixels:
@@ -26,3 +32,18 @@ def save_folder(folder: Path, *sizes: tuple[int, ...]) -> list[Pixels]:
     for i, image in enumerate(images):
         save(image, folder / f"{i}.png")
     return images
+
+
+def prepare_own(folder: Path, root: Path, scale: int = 4, jobs: int = 1) -> PackedImages:
+    """The folder as a prepared data set."""
+    path = prepare(str(folder), root=root, source=None, scale=scale, jobs=jobs)
+    return PackedImages(path / "all", scale)
+
+
+def tree(root: Path) -> dict[str, bytes]:
+    """Every file below, but for locks."""
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for path in root.rglob("*")
+        if path.is_file() and path.name != LOCK
+    }

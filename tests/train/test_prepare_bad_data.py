@@ -1,0 +1,176 @@
+"""Preparing what cannot be prepared: images and names that are refused."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sr_runtime.errors import ArgumentError, ImageError
+from sr_train.data.prepare import prepare
+from sr_train.data.prepared import prepared
+from sr_train.lock import LOCK
+from tests.train.made_images import SIZE, made_image, prepare_own, save, save_folder, tree
+
+
+def save_alpha(path: Path) -> None:
+    Image.fromarray(made_image(0, *SIZE, 4)).save(path)
+
+
+def save_sixteen_bits(path: Path) -> None:
+    Image.fromarray(made_image(0, *SIZE, 1)[:, :, 0].astype(np.uint16) * 257).save(path)
+
+
+def save_animation(path: Path) -> None:
+    frames = [Image.fromarray(made_image(i, *SIZE)) for i in range(2)]
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+
+
+def save_gray(path: Path) -> None:
+    save(made_image(0, *SIZE, 1), path)
+
+
+def save_text(path: Path) -> None:
+    path.write_text("no image")
+
+
+def save_small(path: Path) -> None:
+    save(made_image(0, 3, 40), path)
+
+
+def save_truncated(path: Path) -> None:
+    save(made_image(0, *SIZE), path)
+    path.write_bytes(path.read_bytes()[:-200])
+
+
+BAD = [
+    (save_alpha, "alpha"),
+    (save_sixteen_bits, "16 bits"),
+    (save_animation, "2 frames"),
+    (save_gray, "grayscale"),
+    (save_text, "no image"),
+    (save_small, "3×40 pixels"),
+    (save_truncated, "image file is truncated.*: replace or remove it$"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "what"), BAD, ids=[spoil.__name__ for spoil, _ in BAD])
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_bad_image_is_named_and_what_was_prepared_stays(
+    tmp_path: Path, spoil: Any, what: str, jobs: int
+) -> None:
+    save_folder(tmp_path / "mine", SIZE, SIZE, SIZE)
+    prepare_own(tmp_path / "mine", tmp_path / "data")
+    before = tree(tmp_path / "data")
+    spoil(tmp_path / "mine" / "1b.png")
+    with pytest.raises((ArgumentError, ImageError), match=rf"1b\.png: .*{what}"):
+        prepare_own(tmp_path / "mine", tmp_path / "data", jobs=jobs)
+    assert tree(tmp_path / "data") == before
+
+
+def test_pairs_that_do_not_match_are_named(tmp_path: Path) -> None:
+    save(made_image(0, 32, 40), tmp_path / "mine" / "a_HR.png")
+    save(made_image(0, 8, 11), tmp_path / "mine" / "a_LR.png")
+    with pytest.raises(ArgumentError, match=r"a_LR\.png: 8×11 pixels.*32×40.*8×10"):
+        prepare_own(tmp_path / "mine", tmp_path / "data")
+
+
+def test_a_scale_that_is_too_large_is_named_and_not_the_images(tmp_path: Path) -> None:
+    save_folder(tmp_path / "mine", SIZE, (30, 200), (200, 200))
+    with pytest.raises(
+        ArgumentError, match=r"^--scale 100 is too large for 2 of 3 images.*smallest has 30×200"
+    ):
+        prepare_own(tmp_path / "mine", tmp_path / "data", scale=100)
+    assert sorted(path.name for path in (tmp_path / "data").rglob("*")) == [LOCK, "mine"]
+
+
+@pytest.mark.parametrize("below", ["b", "HR"])
+def test_a_folder_above_those_with_images_is_refused(tmp_path: Path, below: str) -> None:
+    (tmp_path / "mine" / "a").mkdir(parents=True)
+    save_folder(tmp_path / "mine" / below, SIZE)
+    with pytest.raises(ArgumentError, match=rf"subfolders hold some: .* as .*mine/{below}$"):
+        prepare_own(tmp_path / "mine", tmp_path / "data")
+
+
+def test_an_image_that_cannot_be_decoded_leaves_no_empty_folder(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    save_truncated(tmp_path / "mine" / "0.png")
+    with pytest.raises(ImageError):
+        prepare_own(tmp_path / "mine", tmp_path / "data")
+    assert sorted(path.name for path in (tmp_path / "data").rglob("*")) == [LOCK, "mine"]
+
+
+def test_empty_folders_and_wrong_names_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "a:b").mkdir()
+    (tmp_path / "set5").mkdir()
+    for item, words in (
+        (str(tmp_path / "empty"), "holds no images"),
+        (str(tmp_path / "a:b"), "rename the folder"),
+        (str(tmp_path / "set5"), "rename the folder"),
+        ("bsds50", "did you mean bsds500"),
+        ("DIV2K", "did you mean div2k"),
+    ):
+        with pytest.raises(ArgumentError, match=words):
+            prepare(item, root=tmp_path / "data", source=None, scale=4, jobs=1)
+    with pytest.raises(ArgumentError, match="--from"):
+        prepare(str(tmp_path / "empty"), root=tmp_path, source=tmp_path, scale=4, jobs=1)
+    for numbers in ({"scale": 0, "jobs": 1}, {"scale": 4, "jobs": 0}):
+        with pytest.raises(ArgumentError, match="is 0: it must be at least 1"):
+            prepare("set5", root=tmp_path, source=None, **numbers)
+    with pytest.raises(ArgumentError, match="not a folder"):
+        prepare("set5", root=tmp_path, source=tmp_path / "nowhere", scale=4, jobs=1)
+
+
+@pytest.mark.parametrize(
+    ("specification", "purpose", "words"),
+    [
+        ("bsds500", "train", r"bsds500:train is not prepared .*sr_train prepare bsds500 --root"),
+        ("bsds500:dev", "train", "no split 'dev': it has train, val, test"),
+        ("flickr2k", "val", "flickr2k has no split for validation"),
+        ("set5", "train", "set5 has no split for training"),
+        ("bsds500:", "train", "no split '': it has train, val, test"),
+        ("bsds500:train+val+train", "train", "names a split twice"),
+        ("photos", "train", r"prepare FOLDER/photos .*not a known data set"),
+        ("photos:train", "train", "photos has no split 'train': it has all"),
+        ("dvi2k", "train", "did you mean div2k"),
+    ],
+)
+def test_what_is_not_prepared_is_refused_with_the_command(
+    tmp_path: Path, specification: str, purpose: Any, words: str
+) -> None:
+    with pytest.raises(ArgumentError, match=words):
+        prepared(specification, root=tmp_path, scale=4, purpose=purpose)
+
+
+def test_the_command_for_another_scale_names_the_source(tmp_path: Path) -> None:
+    root, mine, given = tmp_path / "data", tmp_path / "mine", tmp_path / "given"
+    for folder in (mine, given):
+        save_folder(folder, SIZE)
+    prepare_own(mine, root)
+    with pytest.raises(ArgumentError, match=rf"prepare {mine} --root {root} --scale 2`$"):
+        prepared("mine", root=root, scale=2, purpose="train")
+    prepare("set5", root=root, source=given, scale=4, jobs=1)
+    with pytest.raises(
+        ArgumentError, match=rf"prepare set5 --root {root} --scale 2 --from {given}`$"
+    ):
+        prepared("set5", root=root, scale=2, purpose="val")
+    prepare("set5", root=root, source=given, scale=2, jobs=1)  # as it says
+
+
+def test_a_folder_is_refused_with_the_name_that_it_will_have(tmp_path: Path) -> None:
+    save_folder(tmp_path / "photos", SIZE)
+    with pytest.raises(
+        ArgumentError, match=r"is a folder.*sr_train prepare .*/photos --root .*name it photos$"
+    ):
+        prepared(str(tmp_path / "photos"), root=tmp_path / "data", scale=4, purpose="train")
+
+
+def test_a_prepared_set_may_have_the_name_of_a_folder_that_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_folder(tmp_path / "photos", SIZE)
+    monkeypatch.chdir(tmp_path)
+    prepare_own(Path("photos"), Path("data"))
+    assert len(prepared("photos", root=Path("data"), scale=4, purpose="train")[0]) == 1

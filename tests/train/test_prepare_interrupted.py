@@ -1,0 +1,157 @@
+"""Preparing with company, on full disks, and until it is killed."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from sr_runtime.errors import ArgumentError
+from sr_train.data.prepared import prepared
+from sr_train.lock import LOCK, only_process_in
+from tests.train.made_images import SIZE, prepare_own, save_folder, tree
+
+
+def test_two_that_prepare_the_same_wait_for_one_another(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_folder(tmp_path / "mine", SIZE, SIZE)
+    root, said = tmp_path / "data", ""
+    with only_process_in(root / "mine"):
+        others = [
+            threading.Thread(target=prepare_own, args=(tmp_path / "mine", root)) for _ in range(2)
+        ]
+        for other in others:
+            other.start()
+        deadline = time.monotonic() + 20
+        while said.count("mine: another process is preparing it; waiting") < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+            said += capsys.readouterr().out
+        assert tree(root) == {}
+    for other in others:
+        other.join()
+    said = capsys.readouterr().out
+    assert said.count("2 images packed") == said.count("already prepared") == 1
+
+
+def test_too_little_space_is_noticed_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_folder(tmp_path / "mine", SIZE)
+    little = shutil.disk_usage(tmp_path)._replace(free=4000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: little)
+    with pytest.raises(ArgumentError, match=r"4,080 bytes are needed and 4,000 are free"):
+        prepare_own(tmp_path / "mine", tmp_path / "data")
+    assert tree(tmp_path / "data") == {}
+
+
+FILL = """
+import resource, signal, sys
+from pathlib import Path
+from sr_runtime.errors import ArgumentError
+from sr_train.data.prepare import prepare
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
+try:
+    prepare(sys.argv[1], root=Path(sys.argv[2]), source=None, scale=4, jobs=1)
+except ArgumentError as error:
+    sys.exit(str(error))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit of file sizes")
+def test_a_disk_that_fills_up_leaves_what_was_prepared(tmp_path: Path) -> None:
+    save_folder(tmp_path / "mine", SIZE)
+    prepare_own(tmp_path / "mine", tmp_path / "data")
+    before = tree(tmp_path / "data")
+    save_folder(tmp_path / "mine", SIZE, SIZE)
+    command = [sys.executable, "-c", FILL, tmp_path / "mine", tmp_path / "data"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert "all: cannot be written (File too large): make room" in run.stderr
+    assert tree(tmp_path / "data") == before
+
+
+KILL = """
+import os, signal, sys
+from pathlib import Path
+from sr_train.data import packing
+from sr_train.data.prepare import prepare
+
+if __name__ == "__main__":
+    written = packing._Writer.write
+
+    def write(self, content):
+        written(self, content)
+        if self._file.tell() > 7000:
+            print(*(child.pid for child in packing.multiprocessing.active_children()), flush=True)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    packing._Writer.write = write
+    prepare(sys.argv[1], root=Path(sys.argv[2]), source=None, scale=4, jobs=2)
+"""
+
+
+TERMINATE = KILL.replace("SIGKILL", "SIGTERM")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
+def test_terminated_it_cleans_up_as_after_ctrl_c(tmp_path: Path) -> None:
+    save_folder(tmp_path / "mine", SIZE, SIZE, SIZE)
+    (tmp_path / "terminate.py").write_text(TERMINATE)
+    command = [sys.executable, tmp_path / "terminate.py", tmp_path / "mine", tmp_path / "data"]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    run = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert run.returncode == -signal.SIGINT
+    assert run.stderr.rstrip().endswith("KeyboardInterrupt")
+    assert "resource_tracker" not in run.stderr
+    assert sorted(path.name for path in (tmp_path / "data").rglob("*")) == [LOCK, "mine"]
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+def test_killed_at_work_it_leaves_no_process_and_the_next_one_starts_afresh(tmp_path: Path) -> None:
+    save_folder(tmp_path / "mine", SIZE, SIZE, SIZE)
+    (tmp_path / "kill.py").write_text(KILL)
+    command = [sys.executable, tmp_path / "kill.py", tmp_path / "mine", tmp_path / "data"]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    run = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert run.returncode == -signal.SIGKILL, run.stderr
+    children = [int(pid) for pid in run.stdout.split()]
+    assert children
+    deadline = time.monotonic() + 20
+    while any(is_running(pid) for pid in children):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    with pytest.raises(ArgumentError, match="not prepared"):
+        prepared("mine", root=tmp_path / "data", scale=4, purpose="val")
+    own = prepare_own(tmp_path / "mine", tmp_path / "data")
+    own.verify()
+    names = sorted(path.name for path in own.folder.iterdir())
+    assert names == ["hr.bin", "lr_x4.bin", "x4.json"]
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    save_folder(tmp_path / "mine", SIZE)
+    folder = tmp_path / "data/mine/all"
+    folder.mkdir(parents=True)
+    (folder / ".0123456789ab.bin").write_bytes(b"half")
+    (folder / "hr.bin").write_bytes(b"complete, but of no index")
+    (folder / "lr_x4.npy").write_bytes(b"of an earlier version")
+    own = prepare_own(tmp_path / "mine", tmp_path / "data")
+    own.verify()
+    assert sorted(path.name for path in folder.iterdir()) == ["hr.bin", "lr_x4.bin", "x4.json"]
