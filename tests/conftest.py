@@ -26,8 +26,10 @@ def tiny_generator(seed: int = 0, **options: int) -> RRDBNet:
     sizes = {"rrdb_channels": 8, "growth_channels": 4, "num_basic_blocks": 1}
     generator = RRDBNet(**(sizes | options)).eval()
     with torch.no_grad():
-        for tensor in generator.parameters():
-            tensor *= 10  # undoes the small initialisation, which is for training
+        for module in generator.modules():
+            if isinstance(module, torch.nn.Conv2d):  # the initial residuals are small, for training
+                torch.nn.init.kaiming_normal_(module.weight)
+                torch.nn.init.zeros_(module.bias)
         generator.conv_last.weight *= 0.3
         generator.conv_last.bias += 0.4
     return generator

@@ -206,7 +206,7 @@ def test_one_table_shows_checkpoints_and_exported_models(
         (first, second, third), models, (ours, exported, bicubic), strict=True
     ):
         assert line.startswith(f"| {name} ")
-        assert f"| {value:.3f} |" in line
+        assert f" {value:.3f} |" in line
     assert printed.count("| first ") == 3
 
 
