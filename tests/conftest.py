@@ -17,7 +17,7 @@ def data() -> Path:
     """The folder of real images and weights; the test is skipped where it is absent."""
     if not DATA.is_dir():
         pytest.skip(f"no data at {DATA}: set SR_DATA to the folder of test images and weights")
-    return DATA
+    return DATA.resolve()  # tests may change the folder they are in
 
 
 def tiny_generator(seed: int = 0, **options: int) -> RRDBNet:

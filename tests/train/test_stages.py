@@ -15,6 +15,7 @@ from sr_train.config import (
     Config,
     DiscriminatorConfig,
     PerceptualLoss,
+    Pretraining,
     Training,
 )
 from sr_train.distributed import Processes
@@ -94,7 +95,7 @@ def test_a_stage_learns_the_crops_it_sees(
     make: Callable[[Config], PretrainStage | GanStage], crops: tuple[Tensor, Tensor]
 ) -> None:
     training = Training(cr_patch_size=(32, 32), g_lr=1e-3, g_content_loss_scaling=1.0)
-    stage = make(_config(training=training))
+    stage = make(_config(training=training, pretraining=Pretraining(lr=1e-3)))
     contents = [float(stage.step(*crops, batch)["content"]) for batch in range(60)]
     assert contents[-1] < 0.7 * contents[0]
 
