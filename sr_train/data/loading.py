@@ -164,8 +164,7 @@ def check_data(config: Config) -> None:
     Not prepared, damaged at first sight, gray where RGB is trained, smaller than the crop, whole
     images that the discriminator cannot judge, or too small to be measured.
     """
-    stages: tuple[Stage, ...] = ("pretraining", "training")
-    for stage in (stage for stage in stages if stage in config.stages.split(",")):
+    for stage in config.stage_names:
         train, val = _images(config, stage, "train"), _images(config, stage, "val")
         for images in train + val:
             if images.channels < config.img_channels:
