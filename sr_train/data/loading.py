@@ -162,7 +162,7 @@ def check_data(config: Config) -> None:
     """Raise ArgumentError, naming image and remedy, for data on which a stage would fail later.
 
     Not prepared, damaged at first sight, gray where RGB is trained, smaller than the crop, whole
-    images that the discriminator cannot judge, or too small to be measured.
+    images that the discriminator cannot judge, too small to be measured, or too few for a step.
     """
     for stage in config.stage_names:
         train, val = _images(config, stage, "train"), _images(config, stage, "val")
@@ -181,6 +181,13 @@ def check_data(config: Config) -> None:
                 lambda height, width: height % UNET_STRIDE == width % UNET_STRIDE == 0,
                 f"no multiples of {UNET_STRIDE}, as the U-Net discriminator needs them",
                 "choose training.cr_patch_size, or crop such images",
+            )
+        critic = config.adversarial_loss
+        steps = config.section(stage).num_epoch * batches_per_epoch(config, stage)
+        if stage == "training" and critic.type in ("wgan", "wgan-gp") and steps < critic.n_critic:
+            raise ArgumentError(
+                f"training has {steps} mini-batches, and adversarial_loss.n_critic "
+                f"{critic.n_critic} come before the generator's first step: take more epochs"
             )
         side = MEASURABLE + 2 * config.scale_factor
         _check_least(val, (side, side), "what SSIM and LPIPS need", "remove small images")

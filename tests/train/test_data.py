@@ -20,7 +20,15 @@ from torch import Tensor
 
 from sr_runtime.errors import ArgumentError
 from sr_runtime.resize import downscale
-from sr_train.config import Augmentation, Config, DiscriminatorConfig, Pretraining, Stage, Training
+from sr_train.config import (
+    AdversarialLoss,
+    Augmentation,
+    Config,
+    DiscriminatorConfig,
+    Pretraining,
+    Stage,
+    Training,
+)
 from sr_train.data.crops import Key, TrainingCrops
 from sr_train.data.loading import (
     batches_per_epoch,
@@ -333,6 +341,11 @@ def test_images_of_several_validation_sets_have_different_names(root: Path) -> N
         ({"val": "small"}, "mine", r"2 of small:all has 40×24 pixels, less than what SSIM"),
         ({"val": "nothing"}, "mine", r"nothing:all is not prepared"),
         ({"scale_factor": 2}, "mine", r"not prepared for a scale of 2"),
+        (
+            {"adversarial_loss": AdversarialLoss(type="wgan", n_critic=10)},
+            "mine",  # three mini-batches an epoch, three epochs
+            r"training has 9 mini-batches, and adversarial_loss\.n_critic 10",
+        ),
         ({"stages": "training", "init": "x"}, "small", r"training\.cr_patch_size"),
         (
             {"cr_patch_size": None},
