@@ -1,0 +1,90 @@
+"""What a TensorRT engine is to be built for, as the command line states it."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Self
+
+from sr_runtime.errors import ArgumentError
+
+__all__ = ["DEFAULT_PROFILE", "BuildOptions", "HardwareCompatible", "Profile", "Shape"]
+
+HardwareCompatible = Literal["none", "ampere+", "same"]
+
+
+class Shape(NamedTuple):
+    """How many tiles of which size, as the network sees them: LR pixels, halo included."""
+
+    batch: int
+    height: int
+    width: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read "4x256x256"; ArgumentError for anything but three numbers from 1 up."""
+        match = re.fullmatch(r"(\d+)[x×](\d+)[x×](\d+)", text.strip().lower())
+        if match is None or "0" in (sides := [side.lstrip("0") or "0" for side in match.groups()]):
+            raise ArgumentError(
+                f"shape {text!r} is not BATCHxHEIGHTxWIDTH with numbers from 1 up, 4x256x256 for "
+                "instance"
+            )
+        return cls(*map(int, sides))
+
+    def __str__(self) -> str:
+        return f"{self.batch}x{self.height}x{self.width}"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The shapes an engine takes, and the one it is tuned for.
+
+    Raises ArgumentError unless min ≤ opt ≤ max in batch, height and width alike.
+    """
+
+    min: Shape
+    opt: Shape
+    max: Shape
+
+    def __post_init__(self) -> None:
+        for low, high in ((self.min, self.opt), (self.opt, self.max)):
+            if min(self.min) < 1 or any(a > b for a, b in zip(low, high, strict=True)):
+                raise ArgumentError(
+                    f"a profile's batch, height and width go from min over opt to max, none below "
+                    f"1, and these do not: {self}"
+                )
+
+    @classmethod
+    def parse(cls, minimum: str, optimum: str, maximum: str) -> Self:
+        """Read three shapes; ArgumentError if one is none, or they are not in order."""
+        return cls(Shape.parse(minimum), Shape.parse(optimum), Shape.parse(maximum))
+
+    def __str__(self) -> str:
+        return f"--min {self.min} --opt {self.opt} --max {self.max}"
+
+
+DEFAULT_PROFILE = Profile(Shape(1, 64, 64), Shape(4, 256, 256), Shape(8, 512, 512))
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildOptions:
+    """What the builder is told beside the model; ArgumentError for a value outside its range."""
+
+    profile: Profile = DEFAULT_PROFILE
+    """The shapes the engine takes."""
+    workspace: int | None = None
+    """Most bytes of GPU memory for a layer's scratch space; None: all that the GPU has."""
+    level: int = 3
+    """0 to 5: how long the builder searches. 3 is TensorRT's own choice."""
+    version_compatible: bool = False
+    """The plan runs in other TensorRT versions too, and in the lean runtime; a little slower."""
+    hardware_compatible: HardwareCompatible = "none"
+    """On which GPUs the plan runs: the same model alone, "ampere+": from compute capability 8.0
+    up, "same": of the same compute capability."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.level <= 5:
+            raise ArgumentError(f"level {self.level} is outside 0 to 5")
+        if self.workspace is not None and self.workspace < 1 << 20:
+            raise ArgumentError(
+                f"a workspace of {self.workspace} bytes is below 1 MB: give 4G for instance, or "
+                "leave it out"
+            )

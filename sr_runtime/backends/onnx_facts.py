@@ -1,0 +1,75 @@
+"""The `metadata_props` of an ONNX file, read without onnx: a few fields of its protobuf.
+
+Wire format: protobuf's encoding of ModelProto, in which `metadata_props` is field 14 and each entry
+has its key as field 1 and its value as field 2 (onnx.proto).
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from sr_runtime.errors import ModelError
+from sr_runtime.model_info import ModelInfo
+
+__all__ = ["info_of_onnx", "metadata_of"]
+
+METADATA_PROPS, KEY, VALUE = 14, 1, 2
+
+
+def info_of_onnx(model: Path) -> ModelInfo:
+    """The facts that an ONNX file states; ModelError where it states none, or is no ONNX file."""
+    try:
+        data = model.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{model}: cannot be read ({error.strerror or error})") from error
+    info = ModelInfo.from_metadata(metadata_of(data))
+    if info is None:
+        raise ModelError(
+            f"{model}: it states none of the facts that an engine needs (scale, io, halo); export "
+            "it from its checkpoint: "
+            "python -m sr_export onnx CHECKPOINT --precision fp16 -o MODEL.onnx"
+        )
+    return info
+
+
+def metadata_of(model: bytes) -> dict[str, str]:
+    """The `metadata_props` of a serialised ONNX model; ModelError if it is none."""
+    try:
+        entries = [dict(_fields(v)) for number, v in _fields(model) if number == METADATA_PROPS]
+        return {entry[KEY].decode(): entry[VALUE].decode() for entry in entries}
+    except (IndexError, KeyError, UnicodeDecodeError, ValueError) as error:
+        raise ModelError("not a readable ONNX model") from error
+
+
+def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
+    """The number and content of each field that has a length; the others are passed over."""
+    view, position = memoryview(message), 0
+    while position < len(view):
+        tag, position = _varint(view, position)
+        match tag & 7:
+            case 0:
+                _, position = _varint(view, position)
+            case 1:
+                position += 8
+            case 2:
+                length, position = _varint(view, position)
+                if position + length > len(view):
+                    raise ValueError("a field is cut off")
+                if tag >> 3 in (KEY, VALUE, METADATA_PROPS):  # not the graph: that is large
+                    yield tag >> 3, bytes(view[position : position + length])
+                position += length
+            case 5:
+                position += 4
+            case kind:
+                raise ValueError(f"there is no wire type {kind}")
+
+
+def _varint(view: memoryview, position: int) -> tuple[int, int]:
+    """The number at `position`, and where the next thing begins."""
+    value = shift = 0
+    while True:
+        byte = view[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, position
+        shift += 7
