@@ -24,10 +24,13 @@ $(VENV)/complete: setup.cfg pyproject.toml constraints.txt
 test: install
 	SR_DATA=$(SR_DATA) $(RUN) -m pytest
 
+# The second mypy sees the signatures of TensorRT 10, the first those of 11 (setup.cfg).
 lint: install
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
+	MYPYPATH=tests/stubs/tensorrt10 $(RUN) -m mypy --cache-dir .mypy_cache/tensorrt10 \
+	  $$(grep -rlE '^ *(import|from) tensorrt\b' --include='*.py' sr_runtime sr_export benchmarks)
 	$(VENV)/bin/lint-imports --config setup.cfg
 
 demo: install
