@@ -1,0 +1,136 @@
+"""`cuda_memory` over PyCUDA, which knows no CUDA graphs."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pycuda.driver as cuda
+from numpy.typing import NDArray
+
+from sr_runtime.errors import BackendError, OutOfMemoryError
+
+__all__ = ["CudaDevice", "device_count"]
+
+
+def device_count() -> int:
+    """How many GPUs there are, at least 1; BackendError with the reason where none can be used."""
+    with _errors_named():
+        cuda.init()
+        count = int(cuda.Device.count())
+    if count == 0:
+        raise BackendError("CUDA finds no GPU: check CUDA_VISIBLE_DEVICES and nvidia-smi")
+    return count
+
+
+class CudaDevice:
+    """A device and its retained primary context."""
+
+    def __init__(self, ordinal: int) -> None:
+        self._label = f"cuda:{ordinal}"
+        with _errors_named():
+            device = cuda.Device(ordinal)
+            self.name = str(device.name())
+            self.compute_capability = "{}.{}".format(*device.compute_capability())
+            self._context = device.retain_primary_context()
+
+    @contextlib.contextmanager
+    def current(self) -> Iterator[None]:
+        with _errors_named():
+            self._context.push()
+        try:
+            yield
+        finally:
+            cuda.Context.pop()
+
+    def free_memory(self) -> int:
+        with _errors_named():
+            free, _ = cuda.mem_get_info()
+            return int(free)
+
+    def allocate(self, nbytes: int) -> "_DeviceMemory":
+        try:
+            return _DeviceMemory(nbytes)
+        except OutOfMemoryError as error:
+            raise OutOfMemoryError(
+                f"{self._label}: not enough memory for {nbytes / 1e6:.0f} MB more, "
+                f"{self.free_memory() / 1e6:.0f} MB are free"
+            ) from error
+
+    def allocate_pinned(self, nbytes: int) -> "_PinnedMemory":
+        return _PinnedMemory(nbytes)
+
+    def stream(self) -> "_Stream":
+        return _Stream()
+
+    def close(self) -> None:
+        with _errors_named():
+            self._context.detach()
+
+
+class _DeviceMemory:
+    def __init__(self, nbytes: int) -> None:
+        with _errors_named():
+            self._allocation = cuda.mem_alloc(nbytes)
+        self.address = int(self._allocation)
+        self.nbytes = nbytes
+
+    def free(self) -> None:
+        with _errors_named():
+            self._allocation.free()
+
+
+class _PinnedMemory:
+    def __init__(self, nbytes: int) -> None:
+        with _errors_named():
+            self.array: NDArray[np.uint8] = cuda.pagelocked_empty(nbytes, np.uint8)
+
+    def free(self) -> None:
+        with _errors_named():
+            base: Any = self.array.base
+            base.free()
+
+
+class _Stream:
+    """A stream, and the event on which its end is awaited: sleeping, while a stream is polled."""
+
+    def __init__(self) -> None:
+        with _errors_named():
+            # 1 is CU_STREAM_NON_BLOCKING, for which PyCUDA has no name.
+            self._stream: Any = cuda.Stream(1)
+            flags = cuda.event_flags
+            self._event: Any = cuda.Event(flags.BLOCKING_SYNC | flags.DISABLE_TIMING)
+        self.handle = int(self._stream.handle)
+
+    def upload(self, target: _DeviceMemory, source: _PinnedMemory, nbytes: int) -> None:
+        with _errors_named():
+            cuda.memcpy_htod_async(target.address, source.array[:nbytes], self._stream)
+
+    def download(self, target: _PinnedMemory, source: _DeviceMemory, nbytes: int) -> None:
+        with _errors_named():
+            cuda.memcpy_dtoh_async(target.array[:nbytes], source.address, self._stream)
+
+    def wait(self) -> None:
+        with _errors_named():
+            self._event.record(self._stream)
+            self._event.synchronize()
+
+    def begin_capture(self) -> bool:
+        return False
+
+    def end_capture(self) -> None:
+        return None
+
+    def close(self) -> None:
+        del self._event, self._stream  # their destructors give them back
+
+
+@contextlib.contextmanager
+def _errors_named() -> Iterator[None]:
+    """PyCUDA's exceptions as ours."""
+    try:
+        yield
+    except cuda.MemoryError as error:
+        raise OutOfMemoryError(f"CUDA has not enough memory ({error})") from error
+    except cuda.Error as error:
+        raise BackendError(f"CUDA failed: {error}") from error
