@@ -107,10 +107,13 @@ class _WithIO(nn.Module):
         if self.io == "float32":
             output: Tensor = self.generator(image.to(self.dtype)).float()
             return output
-        planes = image.permute(0, 3, 1, 2).to(self.dtype) / 255
+        # In TensorRT only a Cast may touch uint8 (NVIDIA/TensorRT#3985): layout changes in floats.
+        planes = image.to(self.dtype).permute(0, 3, 1, 2) / 255
         output = self.generator(planes).float()
-        pixels = (output.clamp(0, 1) * 255).round().to(torch.uint8)
-        return pixels.permute(0, 2, 3, 1), output.isfinite().all(dim=(1, 2, 3))
+        # Not `all`, which the exporter turns into one int64 reduction after the other.
+        finite = output.isfinite().float().amin(dim=(1, 2, 3)) > 0
+        pixels = (output.clamp(0, 1) * 255).round().permute(0, 2, 3, 1)
+        return pixels.to(torch.uint8), finite
 
 
 def _dimension(name: str, generator: Generator) -> torch.export.Dim:

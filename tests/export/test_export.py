@@ -81,6 +81,15 @@ def test_fp16_has_no_cast_between_the_first_and_the_last_layer(tiny_onnx) -> Non
     assert weights == {onnx.TensorProto.FLOAT16}
 
 
+def test_only_casts_touch_uint8_as_tensorrt_demands(tiny_onnx) -> None:
+    graph = onnx.load(tiny_onnx(precision="fp16", io="uint8")).graph
+    readers = [node.op_type for node in graph.node if "input" in node.input]
+    writers = [node.op_type for node in graph.node if "output" in node.output]
+    assert readers == writers == ["Cast"]
+    between = [a.i for node in graph.node for a in node.attribute if node.op_type == "Cast"]
+    assert between.count(onnx.TensorProto.UINT8) == 1
+
+
 def test_batch_height_and_width_are_dynamic(tiny_onnx) -> None:
     for io, places in (("float32", (0, 2, 3)), ("uint8", (0, 1, 2))):
         shape = onnx.load(tiny_onnx(io=io)).graph.input[0].type.tensor_type.shape.dim
