@@ -1,20 +1,13 @@
-"""One process at a time, by a lock that its owner's end sets free, however that comes."""
+"""One process at a time in a folder."""
 
 import contextlib
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 from sr_runtime.errors import ArgumentError
+from sr_runtime.lock import wait_for_lock
 
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
-
-__all__ = ["LOCK", "only_process_in", "try_lock"]
+__all__ = ["LOCK", "only_process_in"]
 
 LOCK = ".lock"
 """Its file in the folder, which stays there."""
@@ -35,25 +28,15 @@ def only_process_in(folder: Path) -> Iterator[None]:
         ) from error
     with file:
         try:
-            if not try_lock(file):
-                print(f"{folder}: another process is preparing it; waiting until it is done")
-                while not try_lock(file):
-                    time.sleep(0.2)
+            wait_for_lock(
+                file,
+                lambda: print(
+                    f"{folder}: another process is preparing it; waiting until it is done"
+                ),
+            )
         except OSError as error:
             print(
                 f"{folder}: cannot be locked ({error.strerror or error}): prepare it only once at "
                 "a time"
             )
         yield
-
-
-def try_lock(file: BinaryIO) -> bool:
-    """Lock an open file until it is closed; False where another process has it."""
-    try:
-        if sys.platform == "win32":
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return True
-    except (BlockingIOError, PermissionError):  # elsewhere, and on Windows
-        return False

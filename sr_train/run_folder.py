@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sr_runtime.errors import ArgumentError
-from sr_train.lock import LOCK, try_lock
+from sr_runtime.lock import try_lock
+from sr_train.lock import LOCK
 
 __all__ = ["only_training_in"]
 

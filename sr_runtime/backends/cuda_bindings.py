@@ -85,9 +85,8 @@ class _DeviceMemory:
 class _PinnedMemory:
     def __init__(self, nbytes: int) -> None:
         self.address = int(_call("cuMemHostAlloc", nbytes, 0))
-        self.array: NDArray[np.uint8] = np.frombuffer(
-            (ctypes.c_uint8 * nbytes).from_address(self.address), np.uint8
-        )
+        memory = (ctypes.c_uint8 * nbytes).from_address(self.address)
+        self.array: NDArray[np.uint8] = np.ctypeslib.as_array(memory)
 
     def free(self) -> None:
         _call("cuMemFreeHost", self.address)

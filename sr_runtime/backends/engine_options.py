@@ -5,8 +5,16 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, Self
 
 from sr_runtime.errors import ArgumentError
+from sr_runtime.model_info import ModelInfo
 
-__all__ = ["DEFAULT_PROFILE", "BuildOptions", "HardwareCompatible", "Profile", "Shape"]
+__all__ = [
+    "DEFAULT_PROFILE",
+    "BuildOptions",
+    "HardwareCompatible",
+    "Profile",
+    "Shape",
+    "tensor_shape",
+]
 
 HardwareCompatible = Literal["none", "ampere+", "same"]
 
@@ -88,3 +96,11 @@ class BuildOptions:
                 f"a workspace of {self.workspace} bytes is below 1 MB: give 4G for instance, or "
                 "leave it out"
             )
+
+
+def tensor_shape(shape: Shape, info: ModelInfo) -> tuple[int, int, int, int]:
+    """The shape of a model's input tensor, laid out as `info.io` says."""
+    batch, height, width = shape
+    if info.io == "uint8":
+        return batch, height, width, info.in_channels
+    return batch, info.in_channels, height, width

@@ -5,13 +5,45 @@ Imported late: it needs TensorRT's builder, which the lean runtime does not have
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from sr_runtime.backends.engine_file import EngineInfo
-from sr_runtime.backends.engine_options import BuildOptions, Profile, Shape
+from sr_runtime.atomic import atomic_path, check_target
+from sr_runtime.backends import cuda_memory
+from sr_runtime.backends.engine_file import EngineInfo, sha256
+from sr_runtime.backends.engine_options import (
+    BuildOptions,
+    HardwareCompatible,
+    Profile,
+    Shape,
+    tensor_shape,
+)
+from sr_runtime.backends.engine_precision import check_convolutions
+from sr_runtime.backends.onnx_facts import info_of_onnx
+from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError, SRError
+from sr_runtime.model_info import ModelInfo
+
+try:
+    from sr_runtime.backends.tensorrt_library import LEAN, Log, trt
+    from sr_runtime.backends.tensorrt_monitor import Monitor, Progress, in_thread
+except ModuleNotFoundError as error:
+    raise BackendError(
+        f'{error.name} is not installed: pip install "sr-toolkit[tensorrt]"'
+    ) from error
+except ImportError as error:
+    raise BackendError(str(error)) from error
+if LEAN:
+    raise BackendError(
+        "tensorrt_lean runs engines and builds none: pip install tensorrt, or build the engine "
+        "with --version-compatible on a machine that has it"
+    )
 
 __all__ = ["BuildOptions", "Profile", "Shape", "build_engine"]
 
-Progress = Callable[[str, int, int], None]
+HARDWARE: dict[HardwareCompatible, trt.HardwareCompatibilityLevel] = {
+    "none": trt.HardwareCompatibilityLevel.NONE,
+    "ampere+": trt.HardwareCompatibilityLevel.AMPERE_PLUS,
+    "same": trt.HardwareCompatibilityLevel.SAME_COMPUTE_CAPABILITY,
+}
 
 
 def build_engine(
@@ -41,8 +73,172 @@ def build_engine(
     Raises:
         ModelError: The file is none of ours, stores FP32 weights, or TensorRT cannot take it; the
             message has the export command.
-        BackendError: TensorRT or a CUDA device is missing, the build failed or was cancelled, or a
+        BackendError: On import of this module where TensorRT or CUDA is missing; there is no such
+            device, the build failed or was cancelled, or a
             convolution did not come out in FP16.
         OutOfMemoryError: The GPU has too little memory for the profile's largest shape.
     """
-    raise NotImplementedError
+    facts = info_of_onnx(model)
+    if facts.weights_dtype != "float16":
+        raise ModelError(
+            f"{model}: its weights are {facts.weights_dtype} and an engine computes in FP16: "
+            "python -m sr_export onnx CHECKPOINT --precision fp16 -o MODEL.onnx"
+        )
+    if timing_cache is not None:
+        check_target(timing_cache)
+    gpu = cuda_memory.open_device(device)
+    monitor = Monitor(progress, cancelled)
+    try:
+
+        def build() -> bytes:
+            with gpu.current():
+                return _plan(model, facts, options, monitor, timing_cache)
+
+        plan = in_thread(build, monitor)
+        info = EngineInfo(
+            model=facts,
+            profile=options.profile,
+            tensorrt=trt.__version__,
+            gpu=gpu.name,
+            compute_capability=gpu.compute_capability,
+            version_compatible=options.version_compatible,
+            hardware_compatible=options.hardware_compatible,
+            onnx_sha256=sha256(model.read_bytes()),
+            plan_sha256=sha256(plan),
+        )
+    finally:
+        gpu.close()
+    return plan, info
+
+
+def _plan(
+    model: Path,
+    facts: ModelInfo,
+    options: BuildOptions,
+    monitor: Monitor,
+    timing_cache: Path | None,
+) -> bytes:
+    """Parse, build, load and inspect, on the current device."""
+    log = Log()
+    builder = trt.Builder(log)
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = trt.OnnxParser(network, log)
+    if not parser.parse_from_file(str(model)):
+        raise ModelError(f"{model}: TensorRT cannot take it ({_parser_errors(parser)})")
+    _check_types(network, model)
+    config = builder.create_builder_config()
+    config.add_optimization_profile(_profile(builder, network, facts, options.profile))
+    if options.workspace is not None:
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace)
+    config.builder_optimization_level = options.level
+    config.hardware_compatibility_level = HARDWARE[options.hardware_compatible]
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # or precisions are not told
+    config.progress_monitor = monitor
+    if options.version_compatible:
+        config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
+    if timing_cache is not None:
+        _load_timings(config, timing_cache)
+    serialized: Any = builder.build_serialized_network(network, config)
+    monitor.check()
+    if serialized is None:
+        raise _failure(f"{model}: TensorRT could not build the engine", log, options)
+    if timing_cache is not None:
+        _save_timings(config, timing_cache)
+    plan = bytes(serialized)
+    _verify(plan, options, log)
+    return plan
+
+
+def _profile(
+    builder: trt.Builder, network: trt.INetworkDefinition, facts: ModelInfo, profile: Profile
+) -> trt.IOptimizationProfile:
+    """The shapes as the model's input has them."""
+    if network.num_inputs != 1:
+        raise ModelError(
+            f"no super-resolution model: it has {network.num_inputs} inputs, expected 1"
+        )
+    if any(side % facts.multiple_of for shape in (profile.min, profile.max) for side in shape[1:]):
+        raise ModelError(
+            f"the model takes heights and widths that are multiples of {facts.multiple_of}, and "
+            f"the profile has others: {profile}"
+        )
+    shapes = (profile.min, profile.opt, profile.max)
+    result = builder.create_optimization_profile()
+    result.set_shape(
+        network.get_input(0).name, *(trt.Dims(tensor_shape(shape, facts)) for shape in shapes)
+    )
+    return result
+
+
+def _check_types(network: trt.INetworkDefinition, model: Path) -> None:
+    """Raise ModelError for a convolution that the graph has in another type than FP16.
+
+    The network is strongly typed: what the graph says is what TensorRT builds, minutes later.
+    """
+    for layer in (network.get_layer(index) for index in range(network.num_layers)):
+        if layer.type != trt.LayerType.CONVOLUTION:
+            continue
+        dtype = layer.get_input(0).dtype
+        if dtype != trt.DataType.HALF:
+            raise ModelError(
+                f"{model}: its convolution {layer.name} computes in {dtype.name} and not in FP16: "
+                "export it with "
+                "python -m sr_export onnx CHECKPOINT --precision fp16 -o MODEL.onnx"
+            )
+
+
+def _parser_errors(parser: trt.OnnxParser) -> str:
+    errors: list[Any] = [parser.get_error(index) for index in range(parser.num_errors)]
+    return (
+        "; ".join(
+            f"{error.desc()}" + (f" at {error.node_name()}" if error.node_name() else "")
+            for error in errors
+        ).replace("\n", " ")
+        or "it does not say why"
+    )
+
+
+def _load_timings(config: trt.IBuilderConfig, path: Path) -> None:
+    """Give the builder the measurements of the file, or none where they are of another GPU."""
+    # None where the file is no timing cache, of which the signatures know nothing.
+    cache: trt.ITimingCache | None = config.create_timing_cache(_read(path))
+    if cache is None or not config.set_timing_cache(cache, ignore_mismatch=False):
+        config.set_timing_cache(config.create_timing_cache(b""), ignore_mismatch=False)
+
+
+def _save_timings(config: trt.IBuilderConfig, path: Path) -> None:
+    """Write the measurements, with those that another build may have added meanwhile."""
+    cache = config.get_timing_cache()
+    others = config.create_timing_cache(_read(path))
+    if others is not None:
+        cache.combine(others, ignore_mismatch=False)  # what does not fit is left out
+    timings: Any = cache.serialize()
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(bytes(timings))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
+def _verify(plan: bytes, options: BuildOptions, log: Log) -> None:
+    """Raise BackendError unless the plan can be loaded and its convolutions compute in FP16."""
+    runtime = trt.Runtime(log)
+    runtime.engine_host_code_allowed = options.version_compatible  # the plan is our own
+    engine = runtime.deserialize_cuda_engine(plan)
+    if engine is None:
+        raise _failure("TensorRT cannot load the engine that it built", log, options)
+    inspector = engine.create_engine_inspector()
+    check_convolutions(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
+
+
+def _failure(what: str, log: Log, options: BuildOptions) -> SRError:
+    if log.out_of_memory:
+        return OutOfMemoryError(
+            f"{what}, the GPU has too little memory ({log.last_error}): take a smaller --max than "
+            f"{options.profile.max}, or give a --workspace"
+        )
+    return BackendError(f"{what} ({log.last_error})")

@@ -1,0 +1,40 @@
+"""One process at a time, by a lock that its owner's end sets free, however that comes."""
+
+import sys
+import time
+from collections.abc import Callable
+from typing import BinaryIO
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+__all__ = ["try_lock", "wait_for_lock"]
+
+
+def wait_for_lock(file: BinaryIO, on_wait: Callable[[], None]) -> None:
+    """Lock an open file until it is closed, once no other process has it.
+
+    Args:
+        on_wait: Called once where another process has it.
+
+    Raises:
+        OSError: The file system knows no locks, as some network drives.
+    """
+    if not try_lock(file):
+        on_wait()
+        while not try_lock(file):
+            time.sleep(0.2)
+
+
+def try_lock(file: BinaryIO) -> bool:
+    """Lock an open file until it is closed; False where another process has it."""
+    try:
+        if sys.platform == "win32":
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    except (BlockingIOError, PermissionError):  # elsewhere, and on Windows
+        return False

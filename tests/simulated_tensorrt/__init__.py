@@ -1,0 +1,76 @@
+"""TensorRT 10 or 11 and the CUDA driver, simulated on the CPU, for tests without a GPU.
+
+They take what the real ones take, at the strictest reading of their documentation, and refuse the
+rest; what the real ones would answer by ending the process raises `ProcessWouldEnd`. Engines are
+computed by onnxruntime, so that outputs can be compared to the last bit.
+"""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from types import ModuleType
+
+from tests.simulated_tensorrt.driver import Gpu, Machine, ProcessWouldEnd, driver_module
+from tests.simulated_tensorrt.library import tensorrt_module
+from tests.simulated_tensorrt.pycuda_driver import pycuda_module
+
+__all__ = ["VERSIONS", "Gpu", "Machine", "ProcessWouldEnd", "simulated"]
+
+VERSIONS = ("10.16.1.11", "11.4.0.106")
+
+# Those of our modules that keep what they import.
+OURS = ("sr_runtime.backends.tensorrt", "sr_runtime.backends.cuda_pycuda")
+
+
+@contextlib.contextmanager
+def simulated(
+    version: str = VERSIONS[-1],
+    *,
+    gpus: int = 1,
+    driver: bool = True,
+    lean: bool = False,
+    pycuda: bool = False,
+) -> Iterator[Machine]:
+    """In the block: a machine with that TensorRT and those GPUs.
+
+    Args:
+        driver: Without it the packages are installed and the NVIDIA driver is not.
+        lean: `tensorrt_lean` is installed and `tensorrt` is not.
+        pycuda: PyCUDA is installed too.
+    """
+    machine = Machine([Gpu() for _ in range(gpus)], driver=driver)
+    cuda, bindings = ModuleType("cuda"), ModuleType("cuda.bindings")
+    cuda.bindings = bindings  # type: ignore[attr-defined]
+    bindings.driver = driver_module(machine)  # type: ignore[attr-defined]
+    modules: dict[str, ModuleType | None] = {
+        "cuda": cuda,
+        "cuda.bindings": bindings,
+        "cuda.bindings.driver": bindings.driver,
+        "pycuda": None,
+        "pycuda.driver": None,
+        "tensorrt": None,
+        "tensorrt_lean": None,
+    }
+    modules["tensorrt_lean" if lean else "tensorrt"] = tensorrt_module(machine, version, lean=lean)
+    if pycuda and driver:
+        modules["pycuda"] = package = ModuleType("pycuda")
+        modules["pycuda.driver"] = package.driver = pycuda_module(  # type: ignore[attr-defined]
+            machine, bindings.driver
+        )
+    before = _take_out(tuple(modules))
+    sys.modules.update(modules)  # type: ignore[arg-type]
+    try:
+        yield machine
+    finally:
+        _take_out(tuple(modules))
+        sys.modules.update(before)
+
+
+def _take_out(names: tuple[str, ...]) -> dict[str, ModuleType]:
+    """Remove these modules and ours, so that ours are imported anew; return what was removed."""
+    ours = [name for name in sys.modules if name.startswith(OURS)]
+    package = sys.modules.get("sr_runtime.backends")
+    for name in ours:
+        with contextlib.suppress(AttributeError):
+            delattr(package, name.rpartition(".")[2])
+    return {name: sys.modules.pop(name) for name in (*names, *ours) if name in sys.modules}

@@ -1,0 +1,333 @@
+"""The builder's side: parser, network, configuration, timing cache, and the build."""
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from tests.simulated_tensorrt.driver import ProcessWouldEnd
+from tests.simulated_tensorrt.library_state import Library, Plan, scratch_bytes
+
+__all__ = [
+    "Builder",
+    "IBuilderConfig",
+    "INetworkDefinition",
+    "IOptimizationProfile",
+    "ITimingCache",
+    "OnnxParser",
+]
+
+TYPES = {
+    onnx.TensorProto.FLOAT: "FLOAT",
+    onnx.TensorProto.FLOAT16: "HALF",
+    onnx.TensorProto.UINT8: "UINT8",
+    onnx.TensorProto.BOOL: "BOOL",
+    onnx.TensorProto.INT64: "INT64",
+    onnx.TensorProto.INT32: "INT32",
+}
+
+
+class HostMemory(bytes):
+    """A buffer that the library owns."""
+
+    @property
+    def nbytes(self) -> int:
+        return len(self)
+
+
+class Builder:
+    def __init__(self, library: Library, logger: Any) -> None:
+        if not getattr(logger, "_initialised", False):
+            raise TypeError("the logger's base was not initialised")
+        _ = library.gpu  # TensorRT asks CUDA for the device at once
+        self._library, self.logger = library, logger
+
+    def create_network(self, flags: int = 0) -> "INetworkDefinition":
+        return INetworkDefinition(self._library, flags)
+
+    def create_builder_config(self) -> "IBuilderConfig":
+        return IBuilderConfig(self._library)
+
+    def create_optimization_profile(self) -> "IOptimizationProfile":
+        return IOptimizationProfile()
+
+    def build_serialized_network(
+        self, network: "INetworkDefinition", config: "IBuilderConfig"
+    ) -> HostMemory | None:
+        library, gpu = self._library, self._library.gpu
+        if gpu is None or network.model is None:
+            return self._refuse("no CUDA context, or an empty network")
+        source = network.get_input(0)
+        shapes = config.profile_shapes(source.name)
+        if shapes is None or any(
+            len(shape) != len(source.sides)
+            or any(
+                fixed not in (None, side) for fixed, side in zip(source.sides, shape, strict=True)
+            )
+            for shape in shapes
+        ):
+            return self._refuse(f"no valid optimization profile for input {source.name}")
+        if scratch_bytes(shapes[2]) > gpu.free:
+            return self._refuse(
+                "Requested amount of GPU memory could not be allocated. OutOfMemory"
+            )
+        if not self._work(config.progress_monitor):
+            return self._refuse("Build was cancelled by the progress monitor")
+        library.builds += 1
+        config.measure([node.name for node in network.model.graph.node])
+        strong = network.flags & (1 << int(library.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+        # Without strong types TensorRT 10 computes in FP32, whatever the graph says.
+        halves = bool(strong) or library.version.startswith("11")
+        plan = Plan(
+            version=library.version,
+            gpu=gpu.name,
+            compute_capability=gpu.compute_capability,
+            version_compatible=library.BuilderFlag.VERSION_COMPATIBLE in config.set_flags,
+            hardware_compatible=config.hardware_compatibility_level.name,
+            detailed=config.profiling_verbosity is library.ProfilingVerbosity.DETAILED,
+            convolutions=library.convolutions if halves else "Float",
+            input_name=source.name,
+            profile=shapes,
+            model=network.model.SerializeToString(),
+        )
+        return HostMemory(plan.to_bytes())
+
+    def _work(self, monitor: Any) -> bool:
+        """Two phases, one in the other; False once the monitor wants the end."""
+        if monitor is None:
+            return True
+        try:
+            monitor.phase_start("Building Engine", None, 1)
+            monitor.phase_start("Timing", "Building Engine", self._library.steps)
+            going = True
+            for step in range(self._library.steps):
+                time.sleep(self._library.step_seconds)
+                going = monitor.step_complete("Timing", step)
+                if not going:
+                    break
+            monitor.phase_finish("Timing")
+            going = going and monitor.step_complete("Building Engine", 0)
+            monitor.phase_finish("Building Engine")
+        except BaseException as error:
+            raise ProcessWouldEnd(f"{error!r} went from a callback into TensorRT") from error
+        if not isinstance(going, bool):
+            raise ProcessWouldEnd("step_complete() did not return a bool")
+        return going
+
+    def _refuse(self, message: str) -> None:
+        self.logger.log("ERROR", f"[builder] Error Code 4: {message}")
+
+
+@dataclass
+class Tensor:
+    name: str
+    dtype: Any
+    sides: tuple[int | None, ...] = ()
+
+
+@dataclass
+class Layer:
+    name: str
+    type: Any
+    inputs: list[Tensor]
+
+    def get_input(self, index: int) -> Tensor:
+        return self.inputs[index]
+
+
+class INetworkDefinition:
+    def __init__(self, library: Library, flags: int) -> None:
+        self._library, self.flags = library, flags
+        self.model: onnx.ModelProto | None = None
+        self._layers: list[Layer] = []
+        self._inputs: list[Tensor] = []
+
+    @property
+    def num_inputs(self) -> int:
+        return len(self._inputs)
+
+    @property
+    def num_layers(self) -> int:
+        return len(self._layers)
+
+    def get_input(self, index: int) -> Tensor:
+        return self._inputs[index]
+
+    def get_layer(self, index: int) -> Layer:
+        return self._layers[index]
+
+    def take(self, model: onnx.ModelProto) -> None:
+        """The parser's work."""
+        self.model = model
+        types = types_of(model)
+        self._inputs = [
+            Tensor(
+                value.name,
+                self._dtype(types[value.name]),
+                tuple(side.dim_value or None for side in value.type.tensor_type.shape.dim),
+            )
+            for value in model.graph.input
+        ]
+        kinds = self._library.LayerType
+        self._layers = [
+            Layer(
+                node.name,
+                kinds.CONVOLUTION if node.op_type == "Conv" else kinds.ELEMENTWISE,
+                [Tensor(name, self._dtype(types.get(name, 0))) for name in node.input],
+            )
+            for node in model.graph.node
+        ]
+
+    def _dtype(self, element_type: int) -> Any:
+        return self._library.DataType[TYPES.get(element_type, "FLOAT")]
+
+
+class OnnxParser:
+    def __init__(self, network: INetworkDefinition, logger: Any) -> None:
+        self._network = network
+        self._errors: list[ParserError] = []
+
+    @property
+    def num_errors(self) -> int:
+        return len(self._errors)
+
+    def get_error(self, index: int) -> "ParserError":
+        return self._errors[index]
+
+    def parse_from_file(self, model: str) -> bool:
+        try:
+            parsed = onnx.load_model_from_string(Path(model).read_bytes())
+            onnx.checker.check_model(parsed)
+        except Exception as error:
+            self._errors.append(ParserError(f"Failed to parse the model:\n{error}", ""))
+            return False
+        types = types_of(parsed)
+        for node in parsed.graph.node:
+            touched = [types.get(name) for name in (*node.input, *node.output)]
+            if onnx.TensorProto.UINT8 in touched and node.op_type != "Cast":
+                self._errors.append(
+                    ParserError(f"UINT8 is not supported by {node.op_type}", node.name)
+                )
+        if not self._errors:
+            self._network.take(parsed)
+        return not self._errors
+
+
+@dataclass
+class ParserError:
+    _desc: str
+    _node: str
+
+    def desc(self) -> str:
+        return self._desc
+
+    def node_name(self) -> str:
+        return self._node
+
+
+class IOptimizationProfile:
+    def __init__(self) -> None:
+        self.shapes: dict[str, tuple[tuple[int, ...], ...]] = {}
+
+    def set_shape(self, input: str, min: Any, opt: Any, max: Any) -> None:
+        shapes = tuple(tuple(dims[:]) for dims in (min, opt, max))
+        if not all(a <= b <= c for a, b, c in zip(*shapes, strict=True)):
+            raise ValueError("Shape provided for max or opt is inconsistent with other shapes.")
+        self.shapes[input] = shapes
+
+
+class ITimingCache:
+    def __init__(self, library: Library, gpu: str, timings: set[str]) -> None:
+        self._library, self.gpu, self.timings = library, gpu, timings
+
+    def serialize(self) -> HostMemory:
+        facts = {"gpu": self.gpu, "version": self._library.version, "timings": sorted(self.timings)}
+        return HostMemory(json.dumps(facts).encode())
+
+    def combine(self, input_cache: "ITimingCache", ignore_mismatch: bool) -> bool:
+        if input_cache.gpu != self.gpu and not ignore_mismatch:
+            return False
+        self.timings |= input_cache.timings
+        return True
+
+
+class IBuilderConfig:
+    """Attributes that it does not have cannot be set, as in pybind11."""
+
+    __slots__ = (
+        "_cache",
+        "_library",
+        "_pools",
+        "_profiles",
+        "builder_optimization_level",
+        "hardware_compatibility_level",
+        "profiling_verbosity",
+        "progress_monitor",
+        "set_flags",
+    )
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._profiles: list[IOptimizationProfile] = []
+        self._pools: dict[Any, int] = {}
+        self._cache: ITimingCache | None = None
+        self.set_flags: set[Any] = set()
+        self.builder_optimization_level = 3
+        self.hardware_compatibility_level = library.HardwareCompatibilityLevel.NONE
+        self.profiling_verbosity = library.ProfilingVerbosity.LAYER_NAMES_ONLY
+        self.progress_monitor: Any = None
+
+    def add_optimization_profile(self, profile: IOptimizationProfile) -> int:
+        self._profiles.append(profile)
+        return len(self._profiles) - 1
+
+    def profile_shapes(self, name: str) -> tuple[tuple[int, ...], ...] | None:
+        return self._profiles[0].shapes.get(name) if self._profiles else None
+
+    def set_flag(self, flag: Any) -> None:
+        if not isinstance(flag, self._library.BuilderFlag):
+            raise TypeError(f"{flag!r} is no BuilderFlag of TensorRT {self._library.version}")
+        self.set_flags.add(flag)
+
+    def set_memory_pool_limit(self, pool: Any, pool_size: int) -> None:
+        if not isinstance(pool, self._library.MemoryPoolType):
+            raise TypeError(f"{pool!r} is no MemoryPoolType")
+        self._pools[pool] = pool_size
+
+    def create_timing_cache(self, serialized_timing_cache: bytes) -> ITimingCache | None:
+        gpu = self._library.gpu
+        assert gpu is not None
+        if not serialized_timing_cache:
+            return ITimingCache(self._library, gpu.name, set())
+        try:
+            facts = json.loads(serialized_timing_cache)
+        except ValueError:
+            return None
+        return ITimingCache(self._library, facts["gpu"], set(facts["timings"]))
+
+    def set_timing_cache(self, cache: ITimingCache, ignore_mismatch: bool) -> bool:
+        gpu = self._library.gpu
+        assert gpu is not None
+        if cache.gpu != gpu.name and not ignore_mismatch:
+            return False
+        self._cache = cache
+        return True
+
+    def get_timing_cache(self) -> ITimingCache | None:
+        return self._cache
+
+    def measure(self, layers: list[str]) -> None:
+        """The build's work: every layer is timed."""
+        if self._cache is not None:
+            self._cache.timings |= set(layers)
+
+
+def types_of(model: onnx.ModelProto) -> dict[str, int]:
+    """The element type of every tensor of a model, by its name."""
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    values = (*graph.input, *graph.output, *graph.value_info)
+    types = {value.name: value.type.tensor_type.elem_type for value in values}
+    return types | {tensor.name: tensor.data_type for tensor in graph.initializer}

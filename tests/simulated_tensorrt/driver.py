@@ -1,0 +1,379 @@
+# ruff: noqa: N802 - the names are the driver's
+"""The CUDA driver API as cuda.bindings has it: GPUs whose memory is the host's.
+
+What is queued on a stream is done as late as CUDA may do it, when it is waited for: whoever reads a
+buffer too early, or overwrites one too soon, gets wrong pictures.
+"""
+
+import ctypes
+import enum
+import itertools
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Gpu", "Machine", "ProcessWouldEnd", "Stream", "driver_module"]
+
+
+class ProcessWouldEnd(BaseException):
+    """The real thing would have crashed; not an Exception, so that nothing swallows it."""
+
+
+class CUresult(enum.IntEnum):
+    CUDA_SUCCESS = 0
+    CUDA_ERROR_INVALID_VALUE = 1
+    CUDA_ERROR_OUT_OF_MEMORY = 2
+    CUDA_ERROR_NOT_INITIALIZED = 3
+    CUDA_ERROR_STUB_LIBRARY = 34
+    CUDA_ERROR_NO_DEVICE = 100
+    CUDA_ERROR_INVALID_DEVICE = 101
+    CUDA_ERROR_INVALID_CONTEXT = 201
+    CUDA_ERROR_INVALID_HANDLE = 400
+    CUDA_ERROR_ILLEGAL_ADDRESS = 700
+    CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED = 900
+    CUDA_ERROR_STREAM_CAPTURE_INVALIDATED = 901
+
+
+class CUdevice_attribute(enum.IntEnum):  # noqa: N801 - the driver's names
+    CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR = 75
+    CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR = 76
+
+
+class CUstream_flags(enum.IntEnum):  # noqa: N801
+    CU_STREAM_DEFAULT = 0
+    CU_STREAM_NON_BLOCKING = 1
+
+
+class CUevent_flags(enum.IntEnum):  # noqa: N801
+    CU_EVENT_DEFAULT = 0
+    CU_EVENT_BLOCKING_SYNC = 1
+    CU_EVENT_DISABLE_TIMING = 2
+
+
+class CUstreamCaptureMode(enum.IntEnum):
+    CU_STREAM_CAPTURE_MODE_GLOBAL = 0
+    CU_STREAM_CAPTURE_MODE_THREAD_LOCAL = 1
+    CU_STREAM_CAPTURE_MODE_RELAXED = 2
+
+
+class CudaError(Exception):
+    """Carries a CUresult to the caller of the API."""
+
+    def __init__(self, code: CUresult) -> None:
+        super().__init__(code.name)
+        self.code = code
+
+
+class DynamicLibNotFoundError(RuntimeError):
+    """What the bindings raise without a driver."""
+
+
+@dataclass
+class Stream:
+    """Work that is queued, or recorded while a graph is captured."""
+
+    handle: int
+    gpu: "Gpu"
+    queue: list[Callable[[], None]] = field(default_factory=list)
+    capture: list[Callable[[], None]] | None = None
+    capture_valid: bool = True
+    done: int = 0
+
+    def put(self, work: Callable[[], None]) -> None:
+        (self.queue if self.capture is None else self.capture).append(work)
+
+    @property
+    def end(self) -> int:
+        """How much is done once all is that is queued now."""
+        return self.done + len(self.queue)
+
+    def drain(self, end: int) -> None:
+        while self.done < end:
+            self.done += 1
+            self.queue.pop(0)()
+
+
+@dataclass
+class Gpu:
+    """Its memory, and what is alive on it."""
+
+    name: str = "Simulated GPU"
+    compute_capability: tuple[int, int] = (9, 0)
+    total: int = 1 << 30
+    retained: int = 0
+    device_memory: dict[int, NDArray[np.uint8]] = field(default_factory=dict)
+    pinned: dict[int, Any] = field(default_factory=dict)
+    streams: dict[int, Stream] = field(default_factory=dict)
+    events: set[int] = field(default_factory=set)
+    graphs: dict[int, list[Callable[[], None]]] = field(default_factory=dict)
+    executables: dict[int, list[Callable[[], None]]] = field(default_factory=dict)
+    launches: int = 0
+    """How often a captured graph was launched."""
+    capturing_fails: bool = False
+
+    @property
+    def free(self) -> int:
+        return self.total - sum(len(memory) for memory in self.device_memory.values())
+
+    @property
+    def is_clean(self) -> bool:
+        """Nothing is left on it, and nobody holds its context."""
+        held = (self.device_memory, self.pinned, self.streams, self.events)
+        return not (self.retained or any(held) or self.graphs or self.executables)
+
+    def allocate(self, nbytes: int) -> int:
+        if nbytes <= 0:
+            raise CudaError(CUresult.CUDA_ERROR_INVALID_VALUE)
+        if nbytes > self.free:
+            raise CudaError(CUresult.CUDA_ERROR_OUT_OF_MEMORY)
+        memory = np.full(nbytes, 0xA5, np.uint8)  # not zeros: nobody may rely on them
+        self.device_memory[memory.ctypes.data] = memory
+        return memory.ctypes.data
+
+    def memory_at(self, address: int, nbytes: int) -> NDArray[np.uint8]:
+        memory = self.device_memory.get(address)
+        if memory is None or len(memory) < nbytes:
+            raise CudaError(CUresult.CUDA_ERROR_ILLEGAL_ADDRESS)
+        return memory[:nbytes]
+
+    def pinned_at(self, address: int, nbytes: int) -> NDArray[np.uint8]:
+        memory = self.pinned.get(address)
+        if memory is None or len(memory) < nbytes:
+            raise CudaError(CUresult.CUDA_ERROR_INVALID_VALUE)
+        return np.ctypeslib.as_array(memory)[:nbytes]
+
+
+@dataclass
+class Machine:
+    """The GPUs, and the context stack of each thread."""
+
+    gpus: list[Gpu]
+    driver: bool = True
+    initialised: bool = False
+    library: Any = None
+    """The simulated TensorRT of this machine."""
+    handles: Any = field(default_factory=lambda: itertools.count(0x1000))
+    _stacks: Any = field(default_factory=threading.local)
+
+    @property
+    def stack(self) -> list[Gpu]:
+        if not hasattr(self._stacks, "gpus"):
+            self._stacks.gpus = []
+        stack: list[Gpu] = self._stacks.gpus
+        return stack
+
+    @property
+    def current(self) -> Gpu | None:
+        return self.stack[-1] if self.stack else None
+
+    @property
+    def gpu(self) -> Gpu:
+        """The first one."""
+        return self.gpus[0]
+
+
+def driver_module(machine: Machine) -> ModuleType:
+    """What `from cuda.bindings import driver` gives."""
+    module = ModuleType("cuda.bindings.driver")
+    kinds = (CUresult, CUdevice_attribute, CUstream_flags, CUevent_flags, CUstreamCaptureMode)
+    for kind in kinds:
+        setattr(module, kind.__name__, kind)
+    api = _Driver(machine)
+    for name in dir(api):
+        if name.startswith("cu"):
+            setattr(module, name, _answering(machine, name, getattr(api, name)))
+    return module
+
+
+def _answering(machine: Machine, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function with the bindings' way to answer: a tuple of the result and what it returns."""
+
+    def call(*arguments: Any) -> tuple[Any, ...]:
+        if not machine.driver:
+            raise DynamicLibNotFoundError('"cuda" is an NVIDIA driver library')
+        if name != "cuInit" and not machine.initialised:
+            return (CUresult.CUDA_ERROR_NOT_INITIALIZED, None)
+        try:
+            result = function(*arguments)
+        except CudaError as error:
+            return (error.code, None)
+        if result is None:
+            return (CUresult.CUDA_SUCCESS,)
+        return (CUresult.CUDA_SUCCESS, *(result if isinstance(result, tuple) else (result,)))
+
+    return call
+
+
+class _Driver:
+    """The functions; each raises CudaError where the driver answers with one."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._recorded: dict[int, tuple[Stream, int]] = {}
+
+    def _gpu(self, *, in_capture: bool = False) -> Gpu:
+        """The current one; what must not happen during a capture spoils it."""
+        gpu = self._machine.current
+        if gpu is None:
+            raise CudaError(CUresult.CUDA_ERROR_INVALID_CONTEXT)
+        if not in_capture:
+            for stream in gpu.streams.values():
+                if stream.capture is not None:
+                    stream.capture_valid = False
+                    raise CudaError(CUresult.CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED)
+        return gpu
+
+    def _stream(self, handle: Any) -> Stream:
+        stream = self._gpu(in_capture=True).streams.get(int(handle))
+        if stream is None:
+            raise CudaError(CUresult.CUDA_ERROR_INVALID_HANDLE)
+        return stream
+
+    def cuInit(self, flags: int) -> None:
+        if not self._machine.gpus:
+            raise CudaError(CUresult.CUDA_ERROR_NO_DEVICE)
+        self._machine.initialised = True
+
+    def cuDeviceGetCount(self) -> int:
+        return len(self._machine.gpus)
+
+    def cuDeviceGet(self, ordinal: int) -> int:
+        if not 0 <= ordinal < len(self._machine.gpus):
+            raise CudaError(CUresult.CUDA_ERROR_INVALID_DEVICE)
+        return ordinal
+
+    def cuDeviceGetName(self, length: int, device: int) -> bytes:
+        return self._machine.gpus[device].name.encode().ljust(length, b"\0")
+
+    def cuDeviceGetAttribute(self, attribute: CUdevice_attribute, device: int) -> int:
+        capability = self._machine.gpus[device].compute_capability
+        return capability[attribute - min(CUdevice_attribute)]
+
+    def cuDevicePrimaryCtxRetain(self, device: int) -> Gpu:
+        self._machine.gpus[device].retained += 1
+        return self._machine.gpus[device]
+
+    def cuDevicePrimaryCtxRelease(self, device: int) -> None:
+        if self._machine.gpus[device].retained == 0:
+            raise CudaError(CUresult.CUDA_ERROR_INVALID_CONTEXT)
+        self._machine.gpus[device].retained -= 1
+
+    def cuCtxPushCurrent(self, context: Gpu) -> None:
+        if context.retained == 0:
+            raise CudaError(CUresult.CUDA_ERROR_INVALID_CONTEXT)
+        self._machine.stack.append(context)
+
+    def cuCtxPopCurrent(self) -> Gpu:
+        if not self._machine.stack:
+            raise CudaError(CUresult.CUDA_ERROR_INVALID_CONTEXT)
+        return self._machine.stack.pop()
+
+    def cuMemGetInfo(self) -> tuple[int, int]:
+        gpu = self._gpu()
+        return gpu.free, gpu.total
+
+    def cuMemAlloc(self, nbytes: int) -> int:
+        return self._gpu().allocate(nbytes)
+
+    def cuMemFree(self, address: int) -> None:
+        if self._gpu().device_memory.pop(int(address), None) is None:
+            raise CudaError(CUresult.CUDA_ERROR_INVALID_VALUE)
+
+    def cuMemHostAlloc(self, nbytes: int, flags: int) -> int:
+        gpu = self._gpu()
+        memory = (ctypes.c_uint8 * nbytes)()
+        gpu.pinned[ctypes.addressof(memory)] = memory
+        return ctypes.addressof(memory)
+
+    def cuMemFreeHost(self, address: int) -> None:
+        if self._gpu().pinned.pop(address, None) is None:
+            raise CudaError(CUresult.CUDA_ERROR_INVALID_VALUE)
+
+    def cuStreamCreate(self, flags: int) -> int:
+        gpu, handle = self._gpu(), next(self._machine.handles)
+        gpu.streams[handle] = Stream(handle, gpu)
+        return handle
+
+    def cuStreamDestroy(self, handle: Any) -> None:
+        if self._stream(handle).queue:
+            raise ProcessWouldEnd("a stream was destroyed with work on freed memory")
+        del self._gpu().streams[int(handle)]
+
+    def cuEventCreate(self, flags: int) -> int:
+        handle: int = next(self._machine.handles)
+        self._gpu().events.add(handle)
+        return handle
+
+    def cuEventDestroy(self, event: int) -> None:
+        self._gpu().events.remove(event)
+
+    def cuEventRecord(self, event: int, handle: Any) -> None:
+        if event not in self._gpu().events:
+            raise CudaError(CUresult.CUDA_ERROR_INVALID_HANDLE)
+        stream = self._stream(handle)
+        self._recorded[event] = stream, stream.end
+
+    def cuEventSynchronize(self, event: int) -> None:
+        if event not in self._gpu().events:
+            raise CudaError(CUresult.CUDA_ERROR_INVALID_HANDLE)
+        stream, end = self._recorded[event]
+        stream.drain(end)
+
+    def cuMemcpyHtoDAsync(self, target: int, source: int, nbytes: int, stream: Any) -> None:
+        gpu = self._gpu(in_capture=True)
+
+        def copy() -> None:
+            gpu.memory_at(int(target), nbytes)[:] = gpu.pinned_at(source, nbytes)
+
+        gpu.memory_at(int(target), nbytes)
+        gpu.pinned_at(source, nbytes)
+        self._stream(stream).put(copy)
+
+    def cuMemcpyDtoHAsync(self, target: int, source: int, nbytes: int, stream: Any) -> None:
+        gpu = self._gpu(in_capture=True)
+
+        def copy() -> None:
+            gpu.pinned_at(target, nbytes)[:] = gpu.memory_at(int(source), nbytes)
+
+        gpu.memory_at(int(source), nbytes)
+        gpu.pinned_at(target, nbytes)
+        self._stream(stream).put(copy)
+
+    def cuStreamBeginCapture(self, handle: Any, mode: CUstreamCaptureMode) -> None:
+        stream = self._stream(handle)
+        if stream.capture is not None or not isinstance(mode, CUstreamCaptureMode):
+            raise CudaError(CUresult.CUDA_ERROR_INVALID_VALUE)
+        stream.capture, stream.capture_valid = [], not stream.gpu.capturing_fails
+
+    def cuStreamEndCapture(self, handle: Any) -> int:
+        stream = self._stream(handle)
+        work, stream.capture = stream.capture, None
+        if work is None:
+            raise CudaError(CUresult.CUDA_ERROR_INVALID_VALUE)
+        if not stream.capture_valid:
+            raise CudaError(CUresult.CUDA_ERROR_STREAM_CAPTURE_INVALIDATED)
+        graph: int = next(self._machine.handles)
+        stream.gpu.graphs[graph] = work
+        return graph
+
+    def cuGraphInstantiate(self, graph: int, flags: int) -> int:
+        gpu, executable = self._gpu(), next(self._machine.handles)
+        gpu.executables[executable] = gpu.graphs[graph]
+        return int(executable)
+
+    def cuGraphLaunch(self, executable: int, handle: Any) -> None:
+        stream = self._stream(handle)
+        for work in self._gpu().executables[executable]:
+            stream.put(work)
+        stream.gpu.launches += 1
+
+    def cuGraphDestroy(self, graph: int) -> None:
+        del self._gpu().graphs[graph]
+
+    def cuGraphExecDestroy(self, executable: int) -> None:
+        del self._gpu().executables[executable]
