@@ -102,10 +102,15 @@ def _parser() -> argparse.ArgumentParser:
     group.add_argument(
         "--backend", default="auto", metavar="NAME", help=f"auto, {', '.join(BACKENDS)} (auto)"
     )
-    group.add_argument("--device", default="auto", help="auto, cpu (auto)")
     group.add_argument(
-        "--precision", default="auto", help="auto, fp32, bf16: how the device computes (auto)"
-    )
+        "--device", default="auto",
+        help="auto, cpu, cuda:N, or several GPUs: cuda:0,cuda:1 (auto: a GPU before the CPU)",
+    )  # fmt: skip
+    group.add_argument(
+        "--precision", default="auto",
+        help="auto, fp32, bf16 (CPU), fp16 (GPU, of a file that was exported in it): how the "
+        "device computes (auto)",
+    )  # fmt: skip
     group.add_argument(
         "-t", "--tile", default="auto", type=_number_or("auto"), metavar="N",
         help="largest side of a tile in input pixels, halo included: less takes less memory (auto)",

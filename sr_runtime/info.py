@@ -9,6 +9,7 @@ import numpy as np
 
 from sr_runtime import backends
 from sr_runtime.backends import Backend
+from sr_runtime.backends.cuda_memory import open_device
 from sr_runtime.model_info import ModelInfo
 from sr_runtime.tensor import tensor_from_tiles
 from sr_runtime.upscaler import Upscaler
@@ -17,20 +18,26 @@ __all__ = ["backends_text", "model_text"]
 
 
 def backends_text() -> str:
-    """Which backends work here, in which precisions, and why the others do not."""
+    """Which backends work here, where and in which precisions, and why the others do not."""
     lines = [
         f"{'platform':<18}{platform.system()} {platform.machine()}, "
         f"Python {platform.python_version()}"
     ]
-    for name in backends.BACKENDS:
-        reason = backends.unavailable(name)
-        if reason is None:
-            reason = (
-                f"works on {', '.join(backends.devices(name))} "
-                f"in {', '.join(backends.precisions(name))} (the first is what auto takes)"
-            )
-        lines.append(f"{name:<18}{reason}")
+    lines += [f"{name:<18}{_state(name)}" for name in backends.BACKENDS]
     return "\n".join(lines)
+
+
+def _state(name: str) -> str:
+    if reason := backends.unavailable(name):
+        return reason
+    works = [
+        f"{device} in {' or '.join(backends.precisions(name, device))}"
+        for device in backends.devices(name)
+    ]
+    state = f"works on {', on '.join(works)} (the first is what auto takes)"
+    if "cuda" in backends.BACKENDS[name] and (reason := backends.no_device(name, "cuda")):
+        state += f"; not on a GPU: {reason}"
+    return state
 
 
 def model_text(model: Path, upscaler: Upscaler) -> str:
@@ -53,7 +60,10 @@ def model_text(model: Path, upscaler: Upscaler) -> str:
 
 
 def _memory_text(backend: Backend, height: int, width: int) -> str:
-    """Peak memory of one tile, by how the process grows from one tile to a larger one."""
+    """Peak memory of one tile: what a GPU has less of afterwards, or, on the CPU, by how the
+    process grows from one tile to a larger one."""
+    if backend.device != "cpu":
+        return _gpu_memory_text(backend, height, width)
     if sys.platform == "win32":
         return "not measured on Windows"
     if backend.limits.max_tile is not None:
@@ -72,6 +82,18 @@ def _memory_text(backend: Backend, height: int, width: int) -> str:
                 return f"{per_pixel * height * width / 1e9:.2f} GB (measured up to {side}×{side})"
             smaller = side, peak
     return "less than loading takes"
+
+
+def _gpu_memory_text(backend: Backend, height: int, width: int) -> str:
+    first = backend.device.split(",")[0]
+    gpu = open_device(first)
+    with gpu.current():
+        before = gpu.free_memory()
+        _infer(backend, height, width)
+        taken = before - gpu.free_memory()
+        free = gpu.free_memory()
+    gpu.close()
+    return f"{taken / 1e9:.2f} GB of {gpu.name} (measured; {free / 1e9:.1f} GB are free then)"
 
 
 def _infer(backend: Backend, height: int, width: int) -> None:

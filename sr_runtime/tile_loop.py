@@ -28,12 +28,14 @@ def upscale_tiles(
     image: NDArray[Any],
     plan: TilePlan,
     *,
+    batch: int,
     tta: bool,
     on_tiles: Callable[[int], None],
 ) -> NDArray[Any]:
     """Enlarge the `(H, W, C)` colour planes of an image by the model's scale.
 
     Args:
+        batch: Most tiles to submit at once, up to the backend's own limit.
         tta: Average over the eight flips and rotations (self-ensemble of EDSR, Lim et al. 2017).
         on_tiles: Called with the number of tiles that were just written.
 
@@ -63,15 +65,15 @@ def upscale_tiles(
             on_tiles(len(tiles))
 
     try:
-        for tiles in _batches(plan, backend.limits.batch):
+        for tiles in _batches(plan, batch):
             inputs = [_cut(image, tile, plan.shape) for tile in tiles]
             if backend.limits.fixed_batch:
                 inputs += inputs[-1:] * (backend.limits.batch - len(inputs))
             for view in views:
                 if len(pending) == backend.limits.depth:
                     finish_one()
-                batch = tensor_from_tiles([_seen_as(tile, view) for tile in inputs], backend.info)
-                pending.append((tiles, view, backend.submit(batch)))
+                tensor = tensor_from_tiles([_seen_as(tile, view) for tile in inputs], backend.info)
+                pending.append((tiles, view, backend.submit(tensor)))
         while pending:
             finish_one()
     finally:

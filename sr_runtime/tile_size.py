@@ -7,7 +7,7 @@ from sr_runtime.model_info import ModelInfo
 __all__ = ["chosen_halo", "largest_tile"]
 
 # Larger tiles recompute less halo and take more memory: with a 23-block RRDBNet about 2 GB, either.
-AUTO_TILE = {"bf16": 512, "fp32": 384}
+AUTO_TILE = {"bf16": 512, "fp16": 512, "fp32": 384}
 
 LARGEST_TILE = 1 << 16
 
@@ -33,7 +33,7 @@ def largest_tile(backend: Backend, tile: object, halo: int) -> tuple[int, int]:
     limits = backend.limits
     least = max(limits.min_tile)
     if tile == "auto":
-        usual = AUTO_TILE[backend.compute_dtype]
+        usual = limits.tile or AUTO_TILE[backend.compute_dtype]
         side = max(usual, 2 * halo + usual // 2, least)
     elif isinstance(tile, int) and least <= tile <= LARGEST_TILE:
         side = tile

@@ -14,7 +14,7 @@ from PIL import Image
 from sr_runtime import backends, image
 from sr_runtime.atomic import check_target
 from sr_runtime.backends import Backend
-from sr_runtime.errors import ArgumentError, BackendError, OutOfMemoryError, SRError
+from sr_runtime.errors import ArgumentError, OutOfMemoryError, SRError
 from sr_runtime.frame import check_frame, color_planes, network_runs, upscale_frame
 from sr_runtime.image import Picture
 from sr_runtime.model_info import ModelInfo
@@ -45,11 +45,14 @@ def load(
     """Open a model file for upscaling.
 
     Args:
-        model: An ONNX file, ours or anyone else's ESRGAN.
-        backend: "openvino", "onnxruntime", or "auto": the fastest one that works here.
-        device: "cpu", or "auto".
-        precision: How the backend computes, "fp32" or "bf16", whatever the type in which the file
-            stores its weights; "auto" is bf16 where processor and backend have it, else fp32.
+        model: An ONNX file, ours or anyone else's ESRGAN; or a TensorRT engine.
+        backend: "tensorrt", "openvino", "onnxruntime", "onnxruntime-trt" (its TensorRT
+            provider), or "auto": the fastest one that works here and need not build an engine.
+        device: "cpu", "cuda:0" or "cuda", "cuda:0,cuda:1" for several GPUs that share the work, or
+            "auto": the fastest one that works here, a GPU before the CPU.
+        precision: How the backend computes. On a CPU "fp32" or "bf16", whatever the type in which
+            the file stores its weights; "auto" is bf16 where processor and backend have it, else
+            fp32. On a GPU it is the file's own, "fp16" or "fp32", and "auto" means that.
         tile: Largest side of a tile in LR pixels, halo included.
         halo: LR pixels of context around a tile: "auto" is what the model was calibrated to
             (differences of at most 1/255), "exact" its receptive radius (the last bit of a float).
@@ -60,26 +63,14 @@ def load(
         BackendError: The backend, device or precision is not to be had here.
         ArgumentError: A value is not one of those above.
     """
-    name = backends.usable_backend(backend)
-    device = _choose("device", device, backends.devices(name), name)
-    precision = _choose("precision", precision, backends.precisions(name), name)
-    engine = backends.open_backend(name, Path(model), device=device, precision=precision)
+    file = Path(model)
+    name, device = backends.choose(backend, device, file)
+    engine = backends.open_backend(name, file, device=device, precision=precision)
     try:
         return Upscaler(engine, tile=tile, halo=halo, tta=tta)
     except SRError:
         engine.close()
         raise
-
-
-def _choose(what: str, wanted: str, offered: tuple[str, ...], backend: str) -> str:
-    if wanted == "auto":
-        return offered[0]
-    if wanted not in offered:
-        raise BackendError(
-            f"{what} {wanted} is not to be had: backend {backend} offers "
-            f"{' and '.join(offered)} on this machine"
-        )
-    return wanted
 
 
 class Upscaler:
@@ -101,6 +92,7 @@ class Upscaler:
         self.info: ModelInfo = backend.info
         self.halo = chosen_halo(self.info, halo)
         self.max_tile = largest_tile(backend, tile, self.halo)
+        self.batch = backend.limits.batch
         self.tta = tta
         limits = backend.limits
         if tta and (limits.min_tile, limits.max_tile) != (
@@ -237,31 +229,41 @@ class Upscaler:
         return replace(picture, frames=frames)
 
     def _run(self, planes: NDArray[Any], tiles: TileCount) -> NDArray[Any]:
-        """Apply the network once, with smaller tiles from where memory ran out."""
+        """Apply the network once, with less at a time from where memory ran out."""
         while True:
             plan = self.plan(*planes.shape[:2])
             tiles.start_run()
             try:
                 result = upscale_tiles(
-                    self.backend, planes, plan, tta=self.tta, on_tiles=tiles.advance
+                    self.backend,
+                    planes,
+                    plan,
+                    batch=self.batch,
+                    tta=self.tta,
+                    on_tiles=tiles.advance,
                 )
             except OutOfMemoryError as error:
-                self._take_smaller_tiles(plan, error)
+                self._take_less(plan, error)
             else:
                 tiles.end_run()
                 return result
 
-    def _take_smaller_tiles(self, plan: TilePlan, error: OutOfMemoryError) -> None:
-        """Halve the largest tile; raise `error` if it could not hold its halo then."""
-        before, smaller = self.max_tile, max(plan.shape) // 2
-        try:
-            self.max_tile = largest_tile(self.backend, smaller, self.halo)
-            self.plan(*plan.padded)
-        except ArgumentError:
-            self.max_tile = before
-            raise error from None
-        warnings.warn(
-            f"{error}: going on with tiles of {smaller} instead of {max(plan.shape)}",
-            RuntimeWarning,
-            stacklevel=2,
-        )
+    def _take_less(self, plan: TilePlan, error: OutOfMemoryError) -> None:
+        """Halve the batch, or the largest tile once there is one in a batch.
+
+        Raises `error` if the tile could not hold its halo then.
+        """
+        batch = min(self.batch, len(plan))
+        if batch > 1 and not self.backend.limits.fixed_batch:
+            self.batch = batch // 2
+            less = f"{self.batch} tiles at a time instead of {batch}"
+        else:
+            before, smaller = self.max_tile, max(plan.shape) // 2
+            try:
+                self.max_tile = largest_tile(self.backend, smaller, self.halo)
+                self.plan(*plan.padded)
+            except ArgumentError:
+                self.max_tile = before
+                raise error from None
+            less = f"tiles of {smaller} instead of {max(plan.shape)}"
+        warnings.warn(f"{error}: going on with {less}", RuntimeWarning, stacklevel=2)
