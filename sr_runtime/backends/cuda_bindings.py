@@ -158,8 +158,7 @@ def _cuda() -> Any:
         from cuda.bindings import driver
     except ImportError as error:
         raise BackendError(
-            f"cuda.bindings cannot be imported ({error}): "
-            'pip install "sr-toolkit[tensorrt]", or pycuda'
+            f"cuda.bindings cannot be imported ({error}): pip install cuda-python, or pycuda"
         ) from error
     return driver
 

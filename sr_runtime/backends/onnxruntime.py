@@ -1,6 +1,5 @@
 """ONNX Runtime on the CPU, computing in FP32."""
 
-import importlib.metadata
 from pathlib import Path
 from typing import Any
 
@@ -8,26 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sr_runtime.backends.foreign import declared_limits, probe_info
-from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError, SRError
-from sr_runtime.model_info import IO, ModelInfo
+from sr_runtime.backends.onnxruntime_session import info_of, input_of, open_session, run_error
+from sr_runtime.errors import SRError
+from sr_runtime.model_info import IO
 from sr_runtime.tensor import picture_of
-
-
-def _installed(distribution: str) -> bool:
-    try:
-        importlib.metadata.distribution(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
-
-
-if _installed("onnxruntime") and _installed("onnxruntime-gpu"):
-    raise ImportError(
-        "onnxruntime and onnxruntime-gpu are both installed and overwrite each other's files: "
-        "pip uninstall both, then install one of the extras cpu and gpu"
-    )
-
-import onnxruntime as ort  # noqa: E402 - a mixed installation must be named before it is loaded
 
 __all__ = ["OnnxRuntimeBackend"]
 
@@ -46,29 +29,14 @@ class OnnxRuntimeBackend:
         return ("fp32",)
 
     def __init__(self, model: Path, *, device: str, precision: str) -> None:
-        options = ort.SessionOptions()
-        options.log_severity_level = 4  # what goes wrong is raised, and said once
-        try:
-            self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        # onnxruntime's exceptions share no base class of their own.
-        except Exception as error:
-            if "alloc" in str(error):
-                raise OutOfMemoryError(f"{model}: not enough memory to load it") from error
-            raise ModelError(f"not a readable ONNX model ({_line(error)})") from error
+        self._session = open_session(model, [("CPUExecutionProvider", {})])
         self.device = device
         self.compute_dtype = precision
-        inputs = self._session.get_inputs()
-        if len(inputs) != 1:
-            raise ModelError(f"no super-resolution model: it has {len(inputs)} inputs, expected 1")
-        self._input = inputs[0].name
-        shape = [side if isinstance(side, int) else None for side in inputs[0].shape]
-        self._dtype = {"tensor(float)": "float32", "tensor(float16)": "float16"}.get(
-            inputs[0].type, inputs[0].type
-        )
-        info = ModelInfo.from_metadata(self._session.get_modelmeta().custom_metadata_map)
+        self._input = input_of(self._session)
+        info = info_of(self._session)
         self._io: IO = "float32" if info is None else info.io
-        self.info = info or probe_info(self._run, shape, self._dtype)
-        self.limits = declared_limits(shape, self._io, depth=1)
+        self.info = info or probe_info(self._run, self._input.shape, self._input.dtype)
+        self.limits = declared_limits(self._input.shape, self._io, depth=1)
 
     def submit(self, batch: NDArray[Any]) -> "_Handle":
         try:
@@ -80,16 +48,12 @@ class OnnxRuntimeBackend:
         del self._session
 
     def _run(self, batch: NDArray[Any]) -> NDArray[Any]:
-        if self._dtype == "float16":
+        if self._input.dtype == "float16":
             batch = batch.astype(np.float16)
         try:
-            outputs: list[NDArray[Any]] = self._session.run(None, {self._input: batch})
+            outputs: list[NDArray[Any]] = self._session.run(None, {self._input.name: batch})
         except Exception as error:
-            if "alloc" in str(error):
-                raise OutOfMemoryError(
-                    f"onnxruntime: not enough memory for a tile ({_line(error)})"
-                ) from error
-            raise BackendError(f"onnxruntime could not run the model ({_line(error)})") from error
+            raise run_error(error) from error
         return picture_of(outputs, self._io)
 
 
@@ -103,7 +67,3 @@ class _Handle:
         if isinstance(self._outcome, SRError):
             raise self._outcome
         return self._outcome
-
-
-def _line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,174 @@
+"""ONNX Runtime on a GPU, by its CUDA provider. A GPU computes in the precision of the file."""
+
+import math
+import threading
+from collections import deque
+from concurrent.futures import Future
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sr_runtime.backends import Limits
+from sr_runtime.backends.cuda_memory import device_names, open_device
+from sr_runtime.backends.foreign import declared_limits, probe_info
+from sr_runtime.backends.onnxruntime_providers import cuda_missing, cuda_providers
+from sr_runtime.backends.onnxruntime_session import (
+    Tensor,
+    facts_of,
+    open_session,
+    ort,
+    run_error,
+    tensor_of,
+)
+from sr_runtime.backends.onnxruntime_slot import Slot, recorded_as
+from sr_runtime.errors import BackendError, OutOfMemoryError
+from sr_runtime.model_info import IO, ModelInfo
+from sr_runtime.tensor import picture_of
+
+__all__ = ["OnnxRuntimeCudaBackend"]
+
+# Three: one is being copied, one computed, and one written into its picture by the caller.
+DEPTH = 3
+# Every convolution chooses its kernel anew when the shape changes: about 0.1 s for 23 blocks.
+SHAPE_COST = 1 << 18
+TILE_STEP = 64
+# With 512×512 pixels every convolution fills the GPU: a batch of them would gain nothing.
+LARGEST_TILE = 512
+# Of the free memory, for weights and activations. An LR pixel of RRDBNet ×4 takes this much of it,
+# mostly at the size of the output.
+ARENA_SHARE = 0.8
+BYTES_PER_PIXEL = {"fp16": 8192, "fp32": 16384}
+
+PRECISIONS = {"float16": "fp16", "float32": "fp32"}
+
+
+class OnnxRuntimeCudaBackend:
+    """A session, and `DEPTH` slots that take turns with it."""
+
+    name = "onnxruntime"
+
+    @staticmethod
+    def devices() -> tuple[str, ...]:
+        """BackendError with the reason where there is none."""
+        if reason := cuda_missing():
+            raise BackendError(reason)
+        return device_names()
+
+    @staticmethod
+    def precisions() -> tuple[str, ...]:
+        return tuple(PRECISIONS.values())
+
+    def __init__(self, model: Path, *, device: str, precision: str) -> None:
+        """`precision` is that of the file, or "auto"; BackendError for another."""
+        self.device = device
+        self._ordinal = int(device.removeprefix("cuda:"))
+        self._input, stated = facts_of(model)
+        self._io: IO = "float32" if stated is None else stated.io
+        with ExitStack() as held:
+            gpu = open_device(device)
+            held.callback(gpu.close)
+            with gpu.current():
+                free = gpu.free_memory()
+            self._session = self._open(model, free)
+            self.info = stated or probe_info(self._probe, self._input.shape, self._input.dtype)
+            self.compute_dtype = _own_precision(self.info, precision)
+            self.limits = self._limits(free)
+            outputs = self._session.get_outputs()[: 2 if self._io == "uint8" else 1]
+            tensors = [self._input, *map(tensor_of, outputs)]
+            turn = threading.Lock()
+            self._idle: deque[Slot] = deque()
+            self._crowded = False  # memory ran out
+            for number in range(DEPTH):
+                slot = Slot(self._session, turn, gpu, self._ordinal, tensors, self.info, number)
+                held.callback(slot.close)
+                self._idle.append(slot)
+            if (shape := _fixed(self._input)) is not None:
+                # Each records its kernels in its first run, when nobody else may use the GPU.
+                for slot in self._idle:
+                    slot.start(np.zeros(shape, self._input.dtype)).result()
+            self._held = held.pop_all()
+
+    def submit(self, batch: NDArray[Any]) -> "_Handle":
+        if self._crowded and len(self._idle) == DEPTH:
+            # Less at a time is tried now: no slot may keep what it had for more.
+            for slot in self._idle:
+                slot.shrink()
+            self._crowded = False
+        slot = self._idle.popleft()
+        return _Handle(self, slot, slot.start(batch))
+
+    def close(self) -> None:
+        self._held.close()
+        self._idle.clear()
+        del self._session  # and with the slots' its memory
+
+    def _open(self, model: Path, free: int) -> ort.InferenceSession:
+        # What the session has it never gives back, and the slots need some too.
+        memory = int(ARENA_SHARE * free)
+        if _fixed(self._input) is not None:
+            # Of one shape alone: its kernels can be recorded, and then launched all at once.
+            try:
+                return open_session(model, cuda_providers(self._ordinal, memory=memory, graph=True))
+            except BackendError:  # the model has a node that only the CPU can compute
+                pass
+        return open_session(model, cuda_providers(self._ordinal, memory=memory))
+
+    def _limits(self, free: int) -> Limits:
+        pixels = int(ARENA_SHARE * free) // BYTES_PER_PIXEL[self.compute_dtype]
+        side = math.isqrt(pixels) // TILE_STEP * TILE_STEP
+        return replace(
+            declared_limits(self._input.shape, self._io, depth=DEPTH, shape_cost=SHAPE_COST),
+            tile=max(TILE_STEP, min(side, LARGEST_TILE)),
+            tile_step=TILE_STEP,
+        )
+
+    def _probe(self, batch: NDArray[np.float32]) -> NDArray[Any]:
+        inputs = {self._input.name: batch.astype(self._input.dtype)}
+        try:
+            outputs: list[NDArray[Any]] = self._session.run(None, inputs, recorded_as(None))
+        except Exception as error:
+            raise run_error(error) from error
+        return picture_of(outputs, self._io)
+
+
+class _Handle:
+    """A batch in a slot, which is idle again once the result was taken."""
+
+    def __init__(
+        self, backend: OnnxRuntimeCudaBackend, slot: Slot, future: Future[NDArray[Any]]
+    ) -> None:
+        self._backend, self._slot, self._future = backend, slot, future
+
+    def result(self) -> NDArray[Any]:
+        try:
+            return self._future.result()
+        except OutOfMemoryError:
+            self._backend._crowded = True
+            raise
+        finally:
+            self._backend._idle.append(self._slot)
+
+
+def _fixed(tensor: Tensor) -> tuple[int, ...] | None:
+    """A tensor's shape; None if something of it is dynamic."""
+    sides = tuple(side for side in tensor.shape if side is not None)
+    return sides if len(sides) == len(tensor.shape) else None
+
+
+def _own_precision(info: ModelInfo, wanted: str) -> str:
+    """That in which the file stores its weights; BackendError if another is wanted."""
+    own = PRECISIONS[info.weights_dtype]
+    if wanted not in ("auto", own):
+        remedy = {
+            "fp16": "python -m sr_export onnx CHECKPOINT --precision fp16 -o MODEL.onnx",
+            "fp32": "python -m sr_export onnx CHECKPOINT -o MODEL.onnx",
+        }
+        raise BackendError(
+            f"precision {wanted} is not to be had on a GPU, which computes as the file is stored, "
+            f"in {own}: export one for it: {remedy.get(wanted, remedy['fp16'])}"
+        )
+    return own

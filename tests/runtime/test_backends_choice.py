@@ -1,0 +1,159 @@
+"""Which backend and device are taken for what is asked, and what is said where none can be."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import sr_runtime
+from sr_runtime import ArgumentError, BackendError
+from sr_runtime.__main__ import main
+from sr_runtime.backends import choose, devices, onnxruntime_providers, unavailable
+from sr_runtime.backends.onnxruntime_session import open_session, ort
+from tests.simulated_tensorrt import simulated
+
+ENGINE = Path("model.engine")
+CUDA_BUILD = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
+
+
+@pytest.fixture(autouse=True)
+def _fresh() -> Iterator[None]:
+    """What is missing is found once in a process, and here anew in every test."""
+    clear = (
+        onnxruntime_providers.cuda_missing.cache_clear,
+        onnxruntime_providers.tensorrt_missing.cache_clear,
+    )
+    for one in clear:
+        one()
+    yield
+    for one in clear:
+        one()
+
+
+def build_of(monkeypatch: pytest.MonkeyPatch, providers: list[str]) -> None:
+    monkeypatch.setattr(ort, "get_available_providers", lambda: providers)
+
+
+@pytest.mark.parametrize(
+    "device",
+    ["gpu", "cuda:", "cuda:x", "cuda:-1", "", "cpu,cpu", "cpu,cuda:0", "cuda,cuda:0", "auto,cpu"],
+)
+def test_what_is_no_device_is_refused_with_those_there_are(device: str) -> None:
+    with pytest.raises(ArgumentError, match="none of auto, cpu, cuda") as raised:
+        choose("auto", device)
+    assert repr(device) in str(raised.value)
+
+
+def test_without_a_gpu_auto_is_the_cpu(monkeypatch) -> None:
+    build_of(monkeypatch, CUDA_BUILD)
+    with simulated(driver=False):
+        assert choose("auto", "auto") == ("openvino", "cpu")
+        assert choose("onnxruntime", "auto") == ("onnxruntime", "cpu")
+        assert choose("auto", "cpu") == ("openvino", "cpu")
+
+
+def test_with_gpus_auto_is_the_first_and_cuda_too(monkeypatch) -> None:
+    build_of(monkeypatch, CUDA_BUILD)
+    monkeypatch.setattr(onnxruntime_providers, "_missing_library", lambda: None)
+    with simulated(gpus=2):
+        assert choose("auto", "auto") == ("onnxruntime", "cuda:0")
+        assert choose("auto", "cuda") == ("onnxruntime", "cuda:0")
+        assert choose("auto", "cuda:1, cuda:0") == ("onnxruntime", "cuda:1,cuda:0")
+        assert choose("auto", "cpu") == ("openvino", "cpu")
+        assert devices("onnxruntime") == ("cuda:0", "cuda:1", "cpu")
+        with pytest.raises(BackendError, match=r"cuda:2 is not to be had.*cuda:0 and cuda:1"):
+            choose("auto", "cuda:2")
+        with pytest.raises(BackendError, match="openvino runs on cpu"):
+            choose("openvino", "cuda")
+
+
+def test_only_an_engine_or_an_explicit_word_leads_to_tensorrt(monkeypatch) -> None:
+    build_of(monkeypatch, ["CPUExecutionProvider"])
+    with simulated():
+        assert choose("auto", "auto", Path("model.onnx")) == ("openvino", "cpu")
+        with pytest.raises(BackendError, match="without CUDA"):
+            choose("auto", "cuda", Path("model.onnx"))
+        for suffix in (".engine", ".plan", ".ENGINE"):
+            assert choose("auto", "auto", Path("m" + suffix)) == ("tensorrt", "cuda:0")
+        assert choose("tensorrt", "auto", Path("model.onnx")) == ("tensorrt", "cuda:0")
+    with simulated(driver=False), pytest.raises(BackendError, match=r"tensorrt: .*NVIDIA driver"):
+        choose("auto", "auto", ENGINE)
+
+
+def test_a_gpu_that_cannot_be_had_is_refused_with_the_reason(monkeypatch) -> None:
+    with simulated(driver=False):
+        build_of(monkeypatch, ["CPUExecutionProvider"])
+        with pytest.raises(BackendError, match=r'without CUDA.*pip install "sr-toolkit\[gpu\]"'):
+            choose("onnxruntime", "cuda")
+        onnxruntime_providers.cuda_missing.cache_clear()
+        build_of(monkeypatch, CUDA_BUILD)
+        with pytest.raises(BackendError, match="there is no NVIDIA driver"):
+            choose("onnxruntime", "cuda")
+    onnxruntime_providers.cuda_missing.cache_clear()
+    with simulated(gpus=0), pytest.raises(BackendError, match="CUDA finds no GPU"):
+        choose("onnxruntime", "cuda")
+
+
+def test_the_library_that_a_provider_lacks_is_named(monkeypatch, capsys) -> None:
+    def preload_dlls() -> None:  # as where the driver is all there is
+        print("Failed to load libcublasLt.so.13: cannot open shared object file")
+        print("Please follow the instructions to install CUDA.")
+
+    build_of(monkeypatch, CUDA_BUILD)
+    monkeypatch.setattr(ort, "preload_dlls", preload_dlls)
+    with simulated(), pytest.raises(BackendError, match=r"needs libcublasLt.so.13, .*pip install"):
+        choose("onnxruntime", "cuda")
+    assert capsys.readouterr().out == ""
+
+
+def test_onnxruntimes_tensorrt_provider_wants_tensorrt_10(monkeypatch) -> None:
+    build_of(monkeypatch, CUDA_BUILD)
+    monkeypatch.setattr(onnxruntime_providers, "_missing_library", lambda: None)
+    with simulated("10.16.1.11"):
+        assert choose("onnxruntime-trt", "auto") == ("onnxruntime-trt", "cuda:0")
+    onnxruntime_providers.tensorrt_missing.cache_clear()
+    with simulated("11.4.0.106"), pytest.raises(BackendError, match=r"TensorRT 10 and 11.4"):
+        choose("onnxruntime-trt", "auto")
+
+
+def test_a_provider_that_did_not_load_is_not_replaced_by_the_cpu(tiny_onnx) -> None:
+    if "CUDAExecutionProvider" in ort.get_available_providers():
+        pytest.skip("this onnxruntime has the CUDA provider")
+    with (
+        pytest.warns(UserWarning, match="not in available provider names"),
+        pytest.raises(BackendError, match="CUDAExecutionProvider could not be loaded"),
+    ):
+        open_session(tiny_onnx(), [("CUDAExecutionProvider", {}), ("CPUExecutionProvider", {})])
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "extra"),
+    [("openvino", "openvino", "cpu"), ("tensorrt", "tensorrt", "tensorrt")],
+)
+def test_what_is_not_installed_is_named_with_its_extra(name, module, extra, monkeypatch) -> None:
+    with simulated():
+        monkeypatch.setitem(sys.modules, module, None)
+        monkeypatch.delitem(sys.modules, f"sr_runtime.backends.{name}", raising=False)
+        assert unavailable(name) == f'{module} is not installed: pip install "sr-toolkit[{extra}]"'
+
+
+def test_info_tells_what_works_where_and_what_hinders_the_gpu(monkeypatch, capsys) -> None:
+    build_of(monkeypatch, ["CPUExecutionProvider"])
+    assert main(["info"]) == 0
+    said = capsys.readouterr().out
+    line = next(line for line in said.splitlines() if line.startswith("onnxruntime "))
+    assert "works on cpu in fp32" in line
+    assert "not on a GPU: the installed onnxruntime is the one without CUDA" in line
+
+
+def test_the_command_line_refuses_a_device_in_one_sentence(tiny_onnx, capsys, tmp_path) -> None:
+    command = ["upscale", str(tmp_path), "-m", str(tiny_onnx()), "--device", "gpu"]
+    assert main(command) == 2
+    assert capsys.readouterr().err.startswith("error: device 'gpu' is none of auto, cpu")
+
+
+def test_a_fresh_session_lists_the_gpus_of_this_machine() -> None:
+    """Whatever is installed here: no call of these may end the process, or raise anything else."""
+    for name in sr_runtime.backends.BACKENDS:
+        assert (unavailable(name) is None) == bool(devices(name))

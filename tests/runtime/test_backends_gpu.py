@@ -1,0 +1,139 @@
+"""ONNX Runtime on a GPU gives what it gives on the CPU, and leaves nothing behind.
+
+The GPUs are simulated; their memory is bound to ONNX Runtime's CPU provider.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+import sr_runtime
+from sr_runtime import BackendError, ModelError, OutOfMemoryError
+from sr_runtime.backends.onnxruntime_session import run_error
+from tests.runtime.simulated_onnxruntime import simulated_cuda_provider
+from tests.runtime.test_backends import doubling, foreign
+from tests.simulated_tensorrt import Machine
+
+PHOTO = np.random.default_rng(0).integers(0, 256, (90, 121, 3), np.uint8)
+
+
+@pytest.fixture
+def machine() -> Iterator[Machine]:
+    with simulated_cuda_provider() as machine:
+        yield machine
+    assert machine.gpu.is_clean
+
+
+def on_the_cpu(model: Path, **options: object) -> np.ndarray:
+    choice = {"backend": "onnxruntime", "device": "cpu", "precision": "fp32"}
+    with sr_runtime.load(model, **choice, **options) as upscaler:
+        return upscaler.upscale(PHOTO)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize("io", ["float32", "uint8"])
+def test_tiles_in_flight_give_the_picture_of_the_cpu(machine, precision, io, tiny_onnx) -> None:
+    model = tiny_onnx(precision, io)
+    with sr_runtime.load(model, device="cuda", tile=48) as upscaler:
+        backend = upscaler.backend
+        assert (backend.name, backend.device) == ("onnxruntime", "cuda:0")
+        assert backend.compute_dtype == precision
+        assert len(upscaler.plan(*PHOTO.shape[:2])) > backend.limits.depth
+        result = upscaler.upscale(PHOTO)
+        small = upscaler.upscale(PHOTO[:10, :10])
+    np.testing.assert_array_equal(result, on_the_cpu(model, tile=48))
+    assert small.shape == (40, 40, 3)
+
+
+def test_auto_takes_the_gpu_before_the_cpu(machine, tiny_onnx) -> None:
+    with sr_runtime.load(tiny_onnx()) as upscaler:
+        assert upscaler.backend.device == "cuda:0"
+    with sr_runtime.load(tiny_onnx(), device="cpu") as upscaler:
+        assert upscaler.backend.name == "openvino"
+
+
+@pytest.mark.parametrize("shape", [["n", 3, "h", "w"], [1, 3, 24, 32], [2, 3, 24, "w"]])
+def test_anyone_elses_model_runs_of_whatever_shape(machine, shape, tmp_path) -> None:
+    model = foreign(tmp_path / "m.onnx", doubling(), shape)
+    with sr_runtime.load(model, device="cuda") as upscaler:
+        assert "scale" in upscaler.info.assumed
+        np.testing.assert_array_equal(upscaler.upscale(PHOTO), PHOTO.repeat(2, 0).repeat(2, 1))
+
+
+def test_a_precision_that_is_not_the_files_is_refused_with_the_export_command(
+    machine, tiny_onnx
+) -> None:
+    for stored, asked, remedy in [
+        ("fp32", "fp16", "python -m sr_export onnx CHECKPOINT --precision fp16 -o MODEL.onnx"),
+        ("fp16", "fp32", "python -m sr_export onnx CHECKPOINT -o MODEL.onnx"),
+    ]:
+        with pytest.raises(BackendError, match=f"precision {asked}") as raised:
+            sr_runtime.load(tiny_onnx(stored), device="cuda", precision=asked)
+        assert str(raised.value).endswith(remedy)
+    with pytest.raises(BackendError, match=r"bf16.*offers fp16 and fp32 on cuda:0"):
+        sr_runtime.load(tiny_onnx(), device="cuda", precision="bf16")
+
+
+def test_a_small_gpu_gets_small_tiles_from_the_start(machine, tiny_onnx) -> None:
+    sides = []
+    for machine.gpu.total in (1 << 28, 1 << 30, 1 << 36):
+        with sr_runtime.load(tiny_onnx(), device="cuda") as upscaler:
+            sides.append(upscaler.max_tile[0])
+    assert sides == sorted(sides)
+    assert sides[0] < sides[1] < sides[2] == 512
+
+
+def test_memory_that_runs_out_leads_to_smaller_tiles_and_the_same_picture(
+    machine, tiny_onnx
+) -> None:
+    model = tiny_onnx()
+    with sr_runtime.load(model, device="cuda", tile=120, halo=8) as upscaler:
+        machine.gpu.total = 3 * 60 * 64 * 3 * 4 * (1 + 16)  # of three slots, a quarter each
+        with pytest.warns(RuntimeWarning, match="going on with tiles of 60 instead of 120"):
+            result = upscaler.upscale(PHOTO)
+        machine.gpu.total = 1 << 30
+    expected = on_the_cpu(model, tile=60, halo=8)
+    np.testing.assert_array_equal(result, expected)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Failed to allocate memory for requested buffer of size 4294967296",
+        "Available memory of 1024 is smaller than requested bytes of 4096",
+        "CUDA failure 2: out of memory ; GPU=0 ; expr=cudaMalloc((void**)&p, size);",
+        "CUDNN failure 4002: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED ; GPU=0",
+        "CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED ; GPU=0 ; expr=cublasCreate(&handle);",
+        "std::bad_alloc",
+    ],
+)
+def test_a_full_gpu_is_recognised_by_whoever_says_so(said: str) -> None:
+    assert isinstance(run_error(RuntimeError(said)), OutOfMemoryError)
+    assert isinstance(run_error(RuntimeError("Invalid input")), BackendError)
+
+
+def test_an_error_belongs_to_its_batch_and_the_next_ones_go_on(machine, tiny_onnx) -> None:
+    with sr_runtime.load(tiny_onnx(), device="cuda") as upscaler:
+        good = np.zeros((1, 3, 16, 16), np.float32)
+        handles = [upscaler.backend.submit(x) for x in (good, good[:, :2], good)]
+        assert handles[0].result().shape == (1, 3, 64, 64)
+        with pytest.raises(BackendError, match="could not run the model"):
+            handles[1].result()
+        assert handles[2].result().shape == (1, 3, 64, 64)
+        assert upscaler.upscale(PHOTO).shape == (360, 484, 3)
+
+
+def test_a_wrong_scale_in_the_facts_is_noticed_at_the_first_tile(
+    machine, tiny_onnx, tmp_path
+) -> None:
+    model = onnx.load(tiny_onnx())
+    next(prop for prop in model.metadata_props if prop.key == "sr.scale").value = "2"
+    onnx.save(model, tmp_path / "m.onnx")
+    with (
+        sr_runtime.load(tmp_path / "m.onnx", device="cuda") as upscaler,
+        pytest.raises(ModelError, match=r"facts.*are wrong"),
+    ):
+        upscaler.upscale(PHOTO)
