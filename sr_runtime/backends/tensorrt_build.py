@@ -73,9 +73,8 @@ def build_engine(
     Raises:
         ModelError: The file is none of ours, stores FP32 weights, or TensorRT cannot take it; the
             message has the export command.
-        BackendError: On import of this module where TensorRT or CUDA is missing; there is no such
-            device, the build failed or was cancelled, or a
-            convolution did not come out in FP16.
+        BackendError: On import of this module where TensorRT or CUDA is missing; else there is no
+            such device, the build failed or was cancelled, or a convolution is not in FP16.
         OutOfMemoryError: The GPU has too little memory for the profile's largest shape.
     """
     facts = info_of_onnx(model)
@@ -157,12 +156,12 @@ def _profile(
         raise ModelError(
             f"no super-resolution model: it has {network.num_inputs} inputs, expected 1"
         )
-    if any(side % facts.multiple_of for shape in (profile.min, profile.max) for side in shape[1:]):
+    shapes = (profile.min, profile.opt, profile.max)
+    if any(side % facts.multiple_of for shape in shapes for side in shape[1:]):
         raise ModelError(
             f"the model takes heights and widths that are multiples of {facts.multiple_of}, and "
             f"the profile has others: {profile}"
         )
-    shapes = (profile.min, profile.opt, profile.max)
     result = builder.create_optimization_profile()
     result.set_shape(
         network.get_input(0).name, *(trt.Dims(tensor_shape(shape, facts)) for shape in shapes)

@@ -94,7 +94,7 @@ def _only_process_at(engine: Path) -> Iterator[None]:
                 lambda: warnings.warn(
                     f"another process is building {engine.name}; waiting until it is done",
                     RuntimeWarning,
-                    stacklevel=5,
+                    stacklevel=2,
                 ),
             )
         yield

@@ -40,8 +40,8 @@ def simulated(
     """
     machine = Machine([Gpu() for _ in range(gpus)], driver=driver)
     cuda, bindings = ModuleType("cuda"), ModuleType("cuda.bindings")
-    cuda.bindings = bindings  # type: ignore[attr-defined]
-    bindings.driver = driver_module(machine)  # type: ignore[attr-defined]
+    cuda.bindings = bindings
+    bindings.driver = driver_module(machine)
     modules: dict[str, ModuleType | None] = {
         "cuda": cuda,
         "cuda.bindings": bindings,
@@ -54,11 +54,9 @@ def simulated(
     modules["tensorrt_lean" if lean else "tensorrt"] = tensorrt_module(machine, version, lean=lean)
     if pycuda and driver:
         modules["pycuda"] = package = ModuleType("pycuda")
-        modules["pycuda.driver"] = package.driver = pycuda_module(  # type: ignore[attr-defined]
-            machine, bindings.driver
-        )
+        modules["pycuda.driver"] = package.driver = pycuda_module(machine, bindings.driver)
     before = _take_out(tuple(modules))
-    sys.modules.update(modules)  # type: ignore[arg-type]
+    sys.modules.update(modules)
     try:
         yield machine
     finally:

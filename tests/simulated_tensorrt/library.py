@@ -28,7 +28,7 @@ NUMPY = {"FLOAT": np.float32, "HALF": np.float16, "UINT8": np.uint8, "BOOL": np.
 def tensorrt_module(machine: Machine, version: str, *, lean: bool = False) -> ModuleType:
     """What `import tensorrt` gives, or `import tensorrt_lean`."""
     module = ModuleType("tensorrt_lean" if lean else "tensorrt")
-    module.__version__ = version  # type: ignore[attr-defined]
+    module.__version__ = version
     kinds = {
         name: enumeration(version, name)
         for name in (*ENUMERATIONS, *(() if lean else OF_THE_BUILDER))
@@ -108,4 +108,4 @@ class Dims:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, (tuple, list)) and self._sides == tuple(other)
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None

@@ -35,7 +35,7 @@ def enumeration(version: str, name: str) -> type[enum.Enum]:
     ]
     first = 3 if version.startswith("11") else 0
     values = {member: first + index for index, member in enumerate(names)}
-    return _Member(name, values)  # type: ignore[return-value]
+    return _Member(name, values)
 
 
 def members_of(version: str, name: str) -> frozenset[str]:

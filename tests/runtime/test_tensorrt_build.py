@@ -1,0 +1,313 @@
+"""Building engines with a simulated TensorRT: precision, progress, cancellation, timing cache."""
+
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+
+from sr_runtime.backends.engine_file import read_engine, sha256, write_engine
+from sr_runtime.backends.engine_options import BuildOptions, Profile, Shape
+from sr_runtime.backends.engine_precision import check_convolutions
+from sr_runtime.errors import ArgumentError, BackendError, ModelError, OutOfMemoryError
+from tests.simulated_tensorrt import VERSIONS, Machine, simulated
+from tests.simulated_tensorrt.signatures import members_of
+
+OPTIONS = BuildOptions(profile=Profile.parse("1x16x16", "2x32x32", "4x64x64"))
+
+
+@pytest.fixture(params=VERSIONS)
+def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
+    """One GPU and TensorRT 10, then 11."""
+    with simulated(request.param) as machine:
+        yield machine
+
+
+def build(model: Path, options: BuildOptions = OPTIONS, **arguments: Any) -> Any:
+    from sr_runtime.backends.tensorrt_build import build_engine
+
+    return build_engine(model, options, **arguments)
+
+
+def test_an_engine_carries_its_facts_through_a_file(
+    machine: Machine, tiny_onnx: Callable[..., Path], tmp_path: Path
+) -> None:
+    model = tiny_onnx(precision="fp16")
+    plan, info = build(model)
+    assert (info.model.scale, info.model.halo, info.profile) == (4, 16, OPTIONS.profile)
+    assert info.tensorrt == machine.library.version
+    assert (info.gpu, info.compute_capability) == ("Simulated GPU", "9.0")
+    assert (info.onnx_sha256, info.plan_sha256) == (sha256(model.read_bytes()), sha256(plan))
+    write_engine(tmp_path / "tiny.engine", plan, info)
+    assert (tmp_path / "tiny.engine").read_bytes() == plan
+    assert read_engine(tmp_path / "tiny.engine") == (plan, info)
+    assert machine.gpu.is_clean
+
+
+def test_every_option_reaches_the_builder(machine: Machine, tiny_onnx: Callable[..., Path]) -> None:
+    options = BuildOptions(
+        profile=OPTIONS.profile,
+        workspace=4 << 30,
+        level=5,
+        version_compatible=True,
+        hardware_compatible="ampere+",
+    )
+    plan, info = build(tiny_onnx(precision="fp16"), options)
+    facts = json.loads(plan.split(b"\n", 1)[1])
+    assert facts["version_compatible"]
+    assert facts["hardware_compatible"] == "AMPERE_PLUS"
+    assert (info.version_compatible, info.hardware_compatible) == (True, "ampere+")
+
+
+def test_an_fp32_file_is_refused_with_the_command_that_makes_an_fp16_one(
+    machine: Machine, tiny_onnx: Callable[..., Path]
+) -> None:
+    with pytest.raises(ModelError, match=r"sr_export onnx CHECKPOINT --precision fp16"):
+        build(tiny_onnx(precision="fp32"))
+    assert machine.library.builds == 0
+
+
+def test_a_convolution_that_the_graph_has_in_fp32_is_found_before_the_build(
+    machine: Machine, tiny_onnx: Callable[..., Path], tmp_path: Path
+) -> None:
+    model = onnx.load(tiny_onnx(precision="fp32"))
+    for entry in model.metadata_props:
+        if entry.key == "sr.weights_dtype":
+            entry.value = "float16"
+    onnx.save(model, tmp_path / "lying.onnx")
+    with pytest.raises(ModelError, match=r"convolution \S+ computes in FLOAT and not in FP16"):
+        build(tmp_path / "lying.onnx")
+    assert machine.library.builds == 0
+
+
+def test_an_engine_whose_convolutions_came_out_in_fp32_is_refused(
+    machine: Machine, tiny_onnx: Callable[..., Path]
+) -> None:
+    machine.library.convolutions = "Float"
+    with pytest.raises(BackendError, match=r"(\d+) of \1 convolutions .* do not compute in FP16"):
+        build(tiny_onnx(precision="fp16"))
+
+
+def layer(kind: str, source: str, weights: str | None = None, **more: str) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "Name": "a layer",
+        "LayerType": kind,
+        "Inputs": [{"Format/Datatype": source}],
+        **more,
+    }
+    return facts if weights is None else facts | {"Weights": {"Type": weights, "Count": 9}}
+
+
+@pytest.mark.parametrize(
+    ("layers", "fine"),
+    [
+        ([layer("CaskConvolution", "Half", "Half")], True),
+        ([layer("CaskConvolution", "Channel major FP16 format where C % 8 == 0", "Half")], True),
+        ([layer("CaskConvolution", "Float", "Half")], True),  # with the first conversion fused in
+        ([layer("fusion", "Half", ParameterType="Convolution")], True),
+        ([layer("CaskConvolution", "Half", "Half"), layer("Reformat", "Float")], True),
+        ([layer("kgen", "Half"), layer("kgen", "Float")], True),  # fused beyond recognition
+        ([layer("kgen", "Float")], False),
+        ([layer("CaskConvolution", "Half", "Half"), layer("conv", "Float")], False),
+        ([layer("CaskConvolution", "Row major linear FP32", "Float")], False),
+        (["names", "alone"], False),
+        ([], False),
+    ],
+)
+def test_the_inspectors_wordings_are_understood(layers: list[Any], fine: bool) -> None:
+    inspected = json.dumps({"Layers": layers, "Bindings": []})
+    if fine:
+        check_convolutions(inspected)
+        return
+    with pytest.raises(BackendError, match="FP16"):
+        check_convolutions(inspected)
+
+
+def test_what_the_inspector_does_not_tell_is_an_error() -> None:
+    with pytest.raises(BackendError, match="does not tell"):
+        check_convolutions("the engine has no information")
+
+
+def test_progress_tells_phase_step_and_how_many(
+    machine: Machine, tiny_onnx: Callable[..., Path]
+) -> None:
+    seen: list[tuple[str, int, int]] = []
+    build(tiny_onnx(precision="fp16"), progress=lambda *step: seen.append(step))
+    assert [done for phase, done, _ in seen if phase == "Timing"] == [0, 1, 2, 3, 4, 4]
+    assert {of for phase, _, of in seen if phase == "Timing"} == {4}
+
+
+def test_a_build_can_be_cancelled(machine: Machine, tiny_onnx: Callable[..., Path]) -> None:
+    machine.library.steps = 1000
+    asked = []
+
+    def cancelled() -> bool:
+        asked.append(None)
+        return len(asked) > 3
+
+    with pytest.raises(BackendError, match="was cancelled"):
+        build(tiny_onnx(precision="fp16"), cancelled=cancelled)
+    assert machine.library.builds == 0
+    assert machine.gpu.is_clean
+
+
+def test_ctrl_c_cancels_the_build_and_is_raised(
+    machine: Machine, tiny_onnx: Callable[..., Path]
+) -> None:
+    machine.library.steps, machine.library.step_seconds = 10_000, 0.01
+
+    def progress(phase: str, done: int, of: int) -> None:
+        if done == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        build(tiny_onnx(precision="fp16"), progress=progress)
+    assert machine.library.builds == 0
+    assert machine.gpu.is_clean
+
+
+def test_what_a_callback_raises_comes_out_of_the_build(
+    machine: Machine, tiny_onnx: Callable[..., Path]
+) -> None:
+    def progress(phase: str, done: int, of: int) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        build(tiny_onnx(precision="fp16"), progress=progress)
+
+
+def test_a_profile_beyond_the_gpus_memory_is_said(
+    machine: Machine, tiny_onnx: Callable[..., Path]
+) -> None:
+    machine.gpu.total = 1_000_000
+    with pytest.raises(OutOfMemoryError, match="smaller --max than 4x64x64"):
+        build(tiny_onnx(precision="fp16"))
+
+
+def test_timings_are_kept_merged_and_replaced_where_they_do_not_fit(
+    machine: Machine, tiny_onnx: Callable[..., Path], tmp_path: Path
+) -> None:
+    model, timings = tiny_onnx(precision="fp16"), tmp_path / "timings"
+    build(model, timing_cache=timings)
+    measured = set(json.loads(timings.read_bytes())["timings"])
+    assert measured
+
+    def another_build_ends(phase: str, done: int, of: int) -> None:
+        facts = json.loads(timings.read_bytes())
+        timings.write_text(json.dumps(facts | {"timings": ["of another model"]}))
+
+    build(model, timing_cache=timings, progress=another_build_ends)
+    assert set(json.loads(timings.read_bytes())["timings"]) == measured | {"of another model"}
+    for unfit in (b"\x00damaged", timings.read_bytes().replace(b"Simulated", b"Other")):
+        timings.write_bytes(unfit)
+        build(model, timing_cache=timings)
+        assert set(json.loads(timings.read_bytes())["timings"]) == measured
+    assert [path.name for path in tmp_path.iterdir()] == ["timings"]
+
+
+def test_a_timing_cache_that_cannot_be_written_is_said_before_the_build(
+    machine: Machine, tiny_onnx: Callable[..., Path], tmp_path: Path
+) -> None:
+    with pytest.raises(ArgumentError, match="does not exist: create it first"):
+        build(tiny_onnx(precision="fp16"), timing_cache=tmp_path / "no folder" / "timings")
+    assert machine.library.builds == 0
+
+
+def test_what_the_parser_cannot_take_is_one_line(machine: Machine, tmp_path: Path) -> None:
+    """Only a Cast may touch uint8, and here a Transpose does."""
+    make = onnx.helper
+    graph = make.make_graph(
+        [make.make_node("Transpose", ["input"], ["output"], "turned", perm=[0, 2, 1, 3])],
+        "graph",
+        [make.make_tensor_value_info("input", onnx.TensorProto.UINT8, ["n", "h", "w", 3])],
+        [make.make_tensor_value_info("output", onnx.TensorProto.UINT8, ["n", "w", "h", 3])],
+    )
+    model = make.make_model(graph, opset_imports=[make.make_opsetid("", 18)], ir_version=9)
+    facts = {"schema": 1, "arch": "x", "scale": 1, "in_channels": 3, "out_channels": 3}
+    facts |= {"io": "uint8", "weights_dtype": "float16"}
+    make.set_model_props(model, {f"sr.{name}": str(value) for name, value in facts.items()})
+    onnx.save(model, tmp_path / "turned.onnx")
+    with pytest.raises(ModelError, match=r"UINT8 is not supported by Transpose at turned\)$"):
+        build(tmp_path / "turned.onnx")
+
+
+@pytest.mark.parametrize("content", [b"", b"no protobuf at all", b"\x08\x0a"])
+def test_a_file_without_our_facts_is_refused(
+    content: bytes, machine: Machine, tmp_path: Path
+) -> None:
+    (tmp_path / "other.onnx").write_bytes(content)
+    with pytest.raises(ModelError, match=r"not a readable ONNX model|none of the facts"):
+        build(tmp_path / "other.onnx")
+
+
+def test_a_profile_must_fit_the_models_multiple(
+    machine: Machine, tiny_onnx: Callable[..., Path]
+) -> None:
+    model = tiny_onnx(precision="fp16", scale_factor=2)
+    with pytest.raises(ModelError, match="multiples of 2"):
+        build(model, BuildOptions(profile=Profile.parse("1x15x15", "1x32x32", "1x64x64")))
+
+
+def test_without_a_driver_or_a_builder_importing_says_so() -> None:
+    with (
+        simulated(driver=False),
+        pytest.raises(BackendError, match="there is no NVIDIA driver"),
+    ):
+        import sr_runtime.backends.tensorrt_build
+    with (
+        simulated(lean=True),
+        pytest.raises(BackendError, match="tensorrt_lean runs engines and builds none"),
+    ):
+        import sr_runtime.backends.tensorrt_build  # noqa: F401
+
+
+@pytest.mark.parametrize("text", ["", "4x256", "0x64x64", "1x-2x64", "1x64x64x3", "axbxc"])
+def test_a_shape_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(ArgumentError, match="BATCHxHEIGHTxWIDTH"):
+        Shape.parse(text)
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [("1x64x64", "4x32x256", "8x512x512"), ("2x64x64", "1x64x64", "8x64x64")],
+)
+def test_a_profile_out_of_order_is_refused(shapes: tuple[str, str, str]) -> None:
+    with pytest.raises(ArgumentError, match="min over opt to max"):
+        Profile.parse(*shapes)
+
+
+@pytest.mark.parametrize("options", [{"level": 6}, {"level": -1}, {"workspace": 4}])
+def test_an_option_outside_its_range_is_refused(options: dict[str, int]) -> None:
+    with pytest.raises(ArgumentError):
+        BuildOptions(**options)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_simulation_offers_nothing_that_this_version_lacks(version: str) -> None:
+    own = {"take", "profile_shapes", "measure", "set_flags"}  # of the simulation's own parts
+    with simulated(version):
+        import tensorrt
+
+        for name in (
+            "Builder",
+            "IBuilderConfig",
+            "ICudaEngine",
+            "IExecutionContext",
+            "INetworkDefinition",
+            "IOptimizationProfile",
+            "ITimingCache",
+            "OnnxParser",
+            "Runtime",
+        ):
+            offered = {
+                member for kind in getattr(tensorrt, name).__mro__[:-1] for member in vars(kind)
+            }
+            public = {member for member in offered if not member.startswith("_")} - own
+            assert public <= members_of(version, name), name
+        assert hasattr(tensorrt.NetworkDefinitionCreationFlag, "EXPLICIT_BATCH") == (
+            version.startswith("10")
+        )
