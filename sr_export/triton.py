@@ -1,0 +1,219 @@
+"""A model repository of Triton Inference Server, from an ONNX file or an engine.
+
+repository/sr_x4/config.pbtxt
+repository/sr_x4/1/model.onnx
+repository/sr_x4/2/model.onnx     one more version; Triton serves the newest unless told otherwise
+"""
+
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError
+
+from sr_export.triton_config import ServedModel, Tensor, new_config, renewed_config
+from sr_runtime import backends
+from sr_runtime.atomic import atomic_path
+from sr_runtime.backends.engine_file import read_engine, write_engine
+from sr_runtime.errors import ArgumentError, ModelError
+from sr_runtime.model_info import PREFIX, ModelInfo
+
+__all__ = ["add_to_repository", "served_model"]
+
+SUFFIXES = (".onnx", ".engine", ".plan")
+
+TYPES: dict[int, str] = {
+    onnx.TensorProto.FLOAT: "TYPE_FP32",
+    onnx.TensorProto.FLOAT16: "TYPE_FP16",
+    onnx.TensorProto.UINT8: "TYPE_UINT8",
+    onnx.TensorProto.BOOL: "TYPE_BOOL",
+}
+
+
+def add_to_repository(
+    path: Path,
+    repository: Path,
+    name: str,
+    *,
+    instances: int | None = None,
+    max_batch: int | None = None,
+    version: int | None = None,
+) -> Path:
+    """Add a model, or one more version of a model that is there; return the version's folder.
+
+    Args:
+        path: An ONNX file, or an engine with its facts beside it.
+        name: What clients call the model.
+        instances: Copies that run at once, on each GPU; None: one, or what config.pbtxt says.
+        max_batch: Most images that Triton may run at once; None: what the engine takes, 4 for an
+            ONNX file, or what config.pbtxt says.
+        version: A number above those that are there; None: the next one.
+
+    Raises:
+        ArgumentError: A value is not one of those above, or the folder holds something else.
+        ModelError: The file is no super-resolution model that Triton could serve.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+        raise ArgumentError(
+            f"name {name!r} has other characters than letters, digits, _, - and ., or does not "
+            "begin with a letter or digit"
+        )
+    for what, value in (("instances", instances), ("max-batch", max_batch), ("version", version)):
+        if value is not None and value < 1:
+            raise ArgumentError(f"{what} {value} is below 1")
+    if repository.exists() and not repository.is_dir():
+        raise ArgumentError(f"{repository} is a file: give the folder of the repository")
+    model = served_model(path)
+    folder = repository / name
+    if not folder.exists():
+        config = new_config(model, name, instances=instances, max_batch=max_batch)
+        repository.mkdir(parents=True, exist_ok=True)
+        version = version or 1
+        with _complete_folder(folder) as temporary:
+            (temporary / str(version)).mkdir()
+            _copy(path, temporary / str(version) / model.file_name)
+            (temporary / "config.pbtxt").write_text(config, encoding="utf-8")
+        return folder / str(version)
+
+    old = _present_config(folder)
+    try:
+        config = renewed_config(old, model, instances=instances, max_batch=max_batch)
+    except ArgumentError as error:
+        raise ArgumentError(f"{folder}: {error}") from error
+    version = _next_version(folder, version)
+    with _complete_folder(folder / str(version)) as temporary:
+        _copy(path, temporary / model.file_name)
+    with atomic_path(folder / "config.pbtxt") as temporary:
+        temporary.write_text(config, encoding="utf-8")
+    return folder / str(version)
+
+
+def served_model(path: Path) -> ServedModel:
+    """What Triton has to know about a model file.
+
+    Raises:
+        ArgumentError: The file's suffix is of neither kind.
+        ModelError: The file is damaged, or Triton could not serve it.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise ArgumentError(f"{path}: Triton is given files that end in {', '.join(SUFFIXES)}")
+    if not path.is_file():
+        raise ModelError(f"{path}: there is no such model file")
+    return _served_onnx(path) if path.suffix.lower() == ".onnx" else _served_engine(path)
+
+
+def _served_engine(path: Path) -> ServedModel:
+    """An engine: its tensors are those of our ONNX files, from which alone engines are built."""
+    _, engine = read_engine(path)
+    info, profile = engine.model, engine.profile
+    if profile.min.batch > 1:
+        raise ModelError(
+            f"{path}: the engine takes {profile.min.batch} images or more at a time, and Triton "
+            "sends single ones too: build it with a batch of 1 in --min"
+        )
+    outputs: tuple[Tensor, ...]
+    if info.io == "uint8":
+        image = Tensor("input", "TYPE_UINT8", (-1, -1, -1, info.in_channels))
+        outputs = (replace(image, name="output"), Tensor("finite", "TYPE_BOOL", (-1,)))
+    else:
+        image = Tensor("input", "TYPE_FP32", (-1, info.in_channels, -1, -1))
+        outputs = (replace(image, name="output"),)
+    of_engine = {
+        "min": profile.min, "opt": profile.opt, "max": profile.max, "tensorrt": engine.tensorrt,
+        "gpu": engine.gpu, "compute_capability": engine.compute_capability,
+    }  # fmt: skip
+    return ServedModel(
+        runner='platform: "tensorrt_plan"',
+        file_name="model.plan",
+        kind="KIND_GPU",
+        inputs=(image,),
+        outputs=outputs,
+        max_batch=profile.max.batch,
+        facts=info.to_metadata() | {PREFIX + name: str(v) for name, v in of_engine.items()},
+    )
+
+
+def _served_onnx(path: Path) -> ServedModel:
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except DecodeError as error:
+        raise ModelError(f"{path}: not a readable ONNX model") from error
+    graph = model.graph
+    if any(onnx.external_data_helper.uses_external_data(weights) for weights in graph.initializer):
+        raise ModelError(
+            f"{path}: its weights are in other files: put all into one, with "
+            'onnx.save(onnx.load("…"), "one_file.onnx")'
+        )
+    info = ModelInfo.from_metadata({prop.key: prop.value for prop in model.metadata_props})
+    if info is None:
+        name = backends.usable_backend("auto")
+        with closing(backends.open_backend(name, path, device="cpu", precision="fp32")) as engine:
+            info = engine.info
+    weights = {tensor.name for tensor in graph.initializer}  # which old files list as inputs too
+    return ServedModel(
+        runner='backend: "onnxruntime"',
+        file_name="model.onnx",
+        kind=None,
+        inputs=tuple(_tensor(value, path) for value in graph.input if value.name not in weights),
+        outputs=tuple(_tensor(value, path) for value in graph.output),
+        max_batch=None,
+        facts=info.to_metadata(),
+    )
+
+
+def _tensor(value: onnx.ValueInfoProto, path: Path) -> Tensor:
+    tensor = value.type.tensor_type
+    shape = tuple(side.dim_value or -1 for side in tensor.shape.dim)
+    if not shape or tensor.elem_type not in TYPES:
+        raise ModelError(
+            f"{path}: the file does not say which shape {value.name} has, or it has a type that no "
+            "image has: run onnx.shape_inference.infer_shapes over it"
+        )
+    return Tensor(value.name, TYPES[tensor.elem_type], shape)
+
+
+def _present_config(folder: Path) -> str:
+    try:
+        return (folder / "config.pbtxt").read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError) as error:
+        raise ArgumentError(
+            f"{folder} is there and is no model of a Triton repository: take another --name, or "
+            "another folder"
+        ) from error
+
+
+def _next_version(folder: Path, version: int | None) -> int:
+    newest = max([0, *(int(entry.name) for entry in folder.iterdir() if entry.name.isdecimal())])
+    if version is not None and version <= newest:
+        raise ArgumentError(
+            f"{folder} has versions up to {newest}, and no version is ever replaced: leave "
+            f"--model-version out for version {newest + 1}"
+        )
+    return version or newest + 1
+
+
+def _copy(model: Path, target: Path) -> None:
+    if model.suffix.lower() == ".onnx":
+        shutil.copyfile(model, target)
+    else:
+        write_engine(target, *read_engine(model))
+
+
+@contextmanager
+def _complete_folder(target: Path) -> Iterator[Path]:
+    """A fresh folder beside `target`, which takes its name when the block succeeds.
+
+    Triton passes over its present name, which is no number.
+    """
+    temporary = target.with_name(f".{secrets.token_hex(6)}")
+    temporary.mkdir()
+    try:
+        yield temporary
+        temporary.rename(target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

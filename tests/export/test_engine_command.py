@@ -1,0 +1,202 @@
+"""`sr_export engine`: what is refused before any work, and what is built, compared and written."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sr_export.__main__ import main
+from sr_export.build_bar import BuildBar
+from sr_runtime.backends.engine_file import read_engine
+from sr_runtime.model_info import ModelInfo
+from sr_train.checkpoint import save_generator, weights_sha256
+from tests.conftest import tiny_generator
+from tests.simulated_tensorrt import VERSIONS, Machine, simulated
+
+# The command as typed, but with shapes that a CPU computes in no time.
+SHAPES = ["--min", "1x32x32", "--opt", "2x48x48", "--max", "4x64x96"]
+
+
+@pytest.fixture(params=VERSIONS)
+def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
+    """One GPU and TensorRT 10, then 11."""
+    with simulated(request.param) as machine:
+        yield machine
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    save_generator(tiny_generator(), tmp_path / "tiny.safetensors")
+    return tmp_path / "tiny.safetensors"
+
+
+@pytest.mark.parametrize("io", ["float32", "uint8"])
+def test_a_checkpoint_becomes_a_verified_engine_with_its_facts(
+    io, machine: Machine, checkpoint, tmp_path, capsys
+) -> None:
+    target = tmp_path / "model.engine"
+    arguments = ["engine", str(checkpoint), "-o", str(target), *SHAPES, "--io", io]
+    assert main([*arguments, "--workspace", "4G", "--level", "1", "--version-compatible"]) == 0
+    said = capsys.readouterr()
+    assert "engine against fp32, 2×64×64: PSNR" in said.out
+    assert "FAILED" not in said.out
+    assert "building" in said.err
+    _, info = read_engine(target)
+    generator = tiny_generator()
+    assert info.model == ModelInfo(
+        arch="RRDBNet",
+        scale=4,
+        in_channels=3,
+        out_channels=3,
+        io=io,
+        weights_dtype="float16",
+        halo=info.model.halo,
+        receptive_radius=generator.receptive_radius,
+        weights_sha256=weights_sha256(generator),
+    )
+    assert str(info.profile) == " ".join(SHAPES)
+    assert info.version_compatible
+    assert {path.name for path in tmp_path.iterdir()} == {
+        checkpoint.name,
+        "model.engine",
+        "model.engine.json",
+    }
+    assert machine.gpu.is_clean
+
+
+def test_an_fp16_onnx_file_becomes_an_engine_and_timings_are_kept(
+    machine: Machine, tiny_onnx, tmp_path, capsys
+) -> None:
+    source, target, timings = tiny_onnx(precision="fp16"), tmp_path / "m.plan", tmp_path / "timings"
+    arguments = ["engine", str(source), "-o", str(target), *SHAPES, "--timing-cache", str(timings)]
+    assert main(arguments) == 0
+    assert "FAILED" not in capsys.readouterr().out
+    assert timings.stat().st_size > 0
+    assert json.loads((tmp_path / "m.plan.json").read_text())["halo"] == 16
+
+
+def test_an_engine_for_larger_tiles_than_the_photos_is_verified_too(
+    machine: Machine, tiny_onnx, tmp_path
+) -> None:
+    shapes = ["--min", "3x32x288", "--opt", "3x32x288", "--max", "3x48x288"]
+    source = tiny_onnx(precision="fp16")
+    assert main(["engine", str(source), "-o", str(tmp_path / "m.engine"), *shapes]) == 0
+
+
+def test_an_engine_that_computes_something_else_is_not_written(
+    machine: Machine, tiny_onnx, tmp_path, capsys, monkeypatch
+) -> None:
+    from sr_runtime.backends.tensorrt import TensorRTBackend
+
+    submit = TensorRTBackend.submit
+    monkeypatch.setattr(  # as if a kernel read one row too far
+        TensorRTBackend, "submit", lambda self, batch: submit(self, np.roll(batch, 1, axis=2))
+    )
+    target = tmp_path / "m.engine"
+    target.write_text("the engine of yesterday")
+    assert main(["engine", str(tiny_onnx(precision="fp16")), "-o", str(target), *SHAPES]) == 2
+    said = capsys.readouterr().err
+    assert "engine against fp32" in said
+    assert "--level" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["m.engine"]
+    assert target.read_text() == "the engine of yesterday"
+
+
+def test_half_that_overflows_is_found_before_the_build(machine: Machine, tmp_path, capsys) -> None:
+    generator = tiny_generator()
+    with torch.no_grad():  # the same function, through an enormous intermediate value
+        generator.conv_hr.weight *= 1e6
+        generator.conv_hr.bias *= 1e6
+        generator.conv_last.weight /= 1e6
+    save_generator(generator, tmp_path / "hot.safetensors")
+    target = tmp_path / "hot.engine"
+    assert main(["engine", str(tmp_path / "hot.safetensors"), "-o", str(target), *SHAPES]) == 2
+    assert "conv_hr" in capsys.readouterr().err
+    assert machine.library.builds == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["hot.safetensors"]
+
+
+def test_a_build_in_another_precision_is_an_error_and_no_engine(
+    machine: Machine, tiny_onnx, tmp_path, capsys
+) -> None:
+    machine.library.convolutions = "Float"
+    target = tmp_path / "m.engine"
+    assert main(["engine", str(tiny_onnx(precision="fp16")), "-o", str(target), *SHAPES]) == 2
+    assert "FP16" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_ends_the_build_and_leaves_nothing(
+    machine: Machine, tiny_onnx, tmp_path, capsys, monkeypatch
+) -> None:
+    def interrupt(self: BuildBar, phase: str, done: int, total: int) -> None:
+        raise KeyboardInterrupt  # where it comes when the main thread draws the bar
+
+    monkeypatch.setattr(BuildBar, "__call__", interrupt)
+    target = tmp_path / "m.engine"
+    assert main(["engine", str(tiny_onnx(precision="fp16")), "-o", str(target), *SHAPES]) == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    assert machine.library.builds == 0
+    assert machine.gpu.is_clean
+
+
+@pytest.mark.parametrize("here", [{"driver": False}, {"lean": True}, {"gpus": 0}])
+def test_without_a_builder_or_a_gpu_one_sentence_says_what_is_missing(
+    here, tiny_onnx, tmp_path, capsys
+) -> None:
+    source, target = tiny_onnx(precision="fp16"), tmp_path / "m.engine"
+    with simulated(VERSIONS[-1], **here):
+        assert main(["engine", str(source), "-o", str(target), *SHAPES]) == 2
+    said = capsys.readouterr().err.strip()
+    assert said.startswith("error: ")
+    assert "\n" not in said
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["{fp32}"], "--precision fp16"),
+        (["{fp16}", "--io", "uint8"], "leave --io"),
+        (["{fp16}", "--scale", "4"], "leave --io and --scale out"),
+        (["{fp16}", "--min", "0x64x64"], "'0x64x64'"),
+        (["{fp16}", "--opt", "64x64"], "'64x64'"),
+        (["{fp16}", "--min", "4x64x64", "--opt", "2x64x64"], "go from min over opt to max"),
+        (["{fp16}", "--opt", "1x640x640"], "go from min over opt to max"),
+        (["{fp16}", "--min", "1x16x16", "--opt", "1x32x32", "--max", "1x32x32"], "halo of 16"),
+        (["{unshuffled}", "--min", "1x63x64"], "multiples of 2"),
+        (["{fp16}", "--level", "6"], "level 6"),
+        (["{fp16}", "--workspace", "4 G"], "workspace '4 G'"),
+        (["{fp16}", "--workspace", "12"], "12 bytes"),
+        (["{fp16}", "-o", "{folder}/m.trt"], ".engine or .plan"),
+        (["{fp16}", "-o", "{folder}/no/m.engine"], "does not exist"),
+        (["{fp16}", "--timing-cache", "{folder}"], "folder"),
+        (["{folder}/nowhere.onnx"], "nowhere.onnx"),
+        (["{folder}/nowhere.pth"], "nowhere.pth"),
+    ],
+)
+def test_a_mistake_is_one_sentence_before_any_work(
+    arguments: list[str], says: str, tiny_onnx: Callable[..., Path], tmp_path, capsys
+) -> None:
+    """Without TensorRT: none of these needs it to be noticed."""
+    names = {"folder": str(tmp_path)}
+    for name, options in (
+        ("fp32", {}),
+        ("fp16", {"precision": "fp16"}),
+    ):
+        names[name] = str(tiny_onnx(**options))
+    if arguments[0] == "{unshuffled}":
+        save_generator(tiny_generator(scale_factor=2, unshuffle=2), tmp_path / "u.safetensors")
+        names["unshuffled"] = str(tmp_path / "u.safetensors")
+    command = ["engine", *(text.format(**names) for text in arguments)]
+    if "-o" not in command:
+        command += ["-o", str(tmp_path / "m.engine")]
+    assert main(command) == 2
+    said = capsys.readouterr().err.strip()
+    assert says in said
+    assert "\n" not in said
+    assert not list(tmp_path.glob("*.engine"))
