@@ -129,7 +129,7 @@ def test_why_there_is_no_gpu_is_one_sentence(options: dict[str, Any], reason: st
 def test_missing_bindings_are_named_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     with simulated():
         monkeypatch.setitem(sys.modules, "cuda.bindings", None)
-        assert 'pip install "sr-toolkit[tensorrt]"' in str(cuda_memory.missing())
+        assert "pip install cuda-python" in str(cuda_memory.missing())
 
 
 def test_the_real_bindings_have_every_name_that_is_used() -> None:

@@ -102,12 +102,15 @@ def test_an_image_is_upscaled_as_onnxruntime_upscales_it(
 ) -> None:
     model = tiny_onnx(precision="fp16")
     image = np.random.default_rng(1).integers(0, 256, (70, 83, 3), np.uint8)
-    options: dict[str, Any] = {"tile": 48, "halo": 8}
+    backend = open_engine(engine_file(model, tmp_path))
+    other = OnnxRuntimeBackend(model, device="cpu", precision="fp32")
+    other.limits = backend.limits  # so that the image is cut into the same tiles
     with (
-        Upscaler(open_engine(engine_file(model, tmp_path)), **options) as ours,
-        Upscaler(OnnxRuntimeBackend(model, device="cpu", precision="fp32"), **options) as theirs,
+        Upscaler(backend, tile=48, halo=8) as ours,
+        Upscaler(other, tile=48, halo=8) as theirs,
     ):
         np.testing.assert_array_equal(ours.upscale(image), theirs.upscale(image))
+    assert machine.gpu.is_clean
 
 
 def test_a_result_stays_while_the_other_batch_is_taken(
@@ -192,7 +195,7 @@ def test_an_image_is_finished_with_smaller_tiles_where_memory_runs_out(
     model = tiny_onnx(precision="fp16")
     image = np.random.default_rng(1).integers(0, 256, (96, 150, 3), np.uint8)
     with Upscaler(open_engine(engine_file(model, tmp_path)), tile=96, halo=16) as upscaler:
-        machine.gpu.allocate(machine.gpu.free - 6_000_000)  # by another process
+        machine.gpu.total -= machine.gpu.free - 6_000_000  # another process takes the rest
         with pytest.warns(RuntimeWarning, match="tiles of 48 instead of 96"):
             result = upscaler.upscale(image)
     with Upscaler(
@@ -205,7 +208,7 @@ def test_memory_of_the_engine_that_is_not_there_is_said(
     machine: Machine, tiny_onnx: Callable[..., Path], tmp_path: Path
 ) -> None:
     backend = open_engine(engine_file(tiny_onnx(precision="fp16"), tmp_path))
-    machine.gpu.allocate(machine.gpu.free - 1_000_000)
+    machine.gpu.total -= machine.gpu.free - 1_000_000
     (batch,) = batches("float32", (2, 96, 96))
     handle = backend.submit(batch)
     with pytest.raises(OutOfMemoryError, match=r"cuda:0: not enough memory for \d+ MB more"):
