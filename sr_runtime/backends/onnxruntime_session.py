@@ -39,6 +39,18 @@ __all__ = [
 
 Provider = tuple[str, Mapping[str, object]]
 
+# Words of the arena, of CUDA, cuDNN and cuBLAS, and of C++. Not "alloc" alone: an output buffer of
+# the wrong size is called pre-allocated.
+OUT_OF_MEMORY = (
+    "failed to allocate",
+    "available memory of",
+    "out of memory",
+    "alloc_failed",
+    "allocation_failed",
+    "bad_alloc",
+    "bad allocation",
+)
+
 DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(bool)": "bool"}
 
 
@@ -124,10 +136,7 @@ def run_error(error: Exception) -> SRError:
 
 
 def _is_memory(error: Exception) -> bool:
-    """So say the arena ("Failed to allocate memory for requested buffer", "Available memory of"),
-    CUDA ("out of memory"), cuDNN and cuBLAS (ALLOC_FAILED), and C++ (bad_alloc)."""
-    said = str(error).lower()
-    return any(words in said for words in ("alloc", "out of memory", "available memory of"))
+    return any(words in str(error).lower() for words in OUT_OF_MEMORY)
 
 
 def _is_device(error: Exception) -> bool:

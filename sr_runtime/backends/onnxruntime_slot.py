@@ -20,6 +20,8 @@ from sr_runtime.tensor import picture_of
 
 __all__ = ["Slot", "recorded_as"]
 
+# As older and newer versions say that an output does not fit its buffer.
+WRONG_SIZE = ("re-use buffer", "computed output shape")
 MEMORY = "cuda"  # what ONNX Runtime calls the memory that it is given
 
 
@@ -98,7 +100,7 @@ class Slot:
             with self._turn:
                 self._session.run_with_iobinding(binding, self._recorded)
         except Exception as error:
-            if "re-use buffer" in str(error):
+            if any(words in str(error) for words in WRONG_SIZE):
                 raise ModelError(
                     "the model's picture is not of the size that its facts tell (scale "
                     f"{self._info.scale}, multiple_of {self._info.multiple_of}): these are wrong"
