@@ -8,6 +8,7 @@ computed by onnxruntime, so that outputs can be compared to the last bit.
 import contextlib
 import sys
 from collections.abc import Iterator
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 from tests.simulated_tensorrt.driver import Gpu, Machine, ProcessWouldEnd, driver_module
@@ -55,6 +56,9 @@ def simulated(
     if pycuda and driver:
         modules["pycuda"] = package = ModuleType("pycuda")
         modules["pycuda.driver"] = package.driver = pycuda_module(machine, bindings.driver)
+    for name, module in modules.items():
+        if module is not None:  # who looks whether a package is there, as torch does, needs one
+            module.__spec__ = ModuleSpec(name, None)
     before = _take_out(tuple(modules))
     sys.modules.update(modules)
     try:
