@@ -30,7 +30,7 @@ lint: install
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 	MYPYPATH=tests/stubs/tensorrt10 $(RUN) -m mypy --cache-dir .mypy_cache/tensorrt10 \
-	  $$(grep -rlE '^ *(import|from) tensorrt\b' --include='*.py' sr_runtime sr_export benchmarks)
+	  $$(grep -rlE '\btrt\.' --include='*.py' sr_runtime sr_export benchmarks)
 	$(VENV)/bin/lint-imports --config setup.cfg
 
 demo: install
