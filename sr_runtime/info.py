@@ -9,6 +9,7 @@ import numpy as np
 
 from sr_runtime import backends
 from sr_runtime.backends import Backend
+from sr_runtime.embedded import DEFAULT, EMBEDDED
 from sr_runtime.model_info import ModelInfo
 from sr_runtime.tensor import tensor_from_tiles
 from sr_runtime.upscaler import Upscaler
@@ -17,7 +18,7 @@ __all__ = ["backends_text", "model_text"]
 
 
 def backends_text() -> str:
-    """Which backends work here, in which precisions, and why the others do not."""
+    """Which backends work here, in which precisions, why others do not; the embedded models."""
     lines = [
         f"{'platform':<18}{platform.system()} {platform.machine()}, "
         f"Python {platform.python_version()}"
@@ -30,6 +31,7 @@ def backends_text() -> str:
                 f"in {', '.join(backends.precisions(name))} (the first is what auto takes)"
             )
         lines.append(f"{name:<18}{reason}")
+    lines.append(f"{'embedded models':<18}{', '.join(EMBEDDED)} (default: {DEFAULT})")
     return "\n".join(lines)
 
 

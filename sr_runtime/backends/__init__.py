@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from numpy.typing import NDArray
 
+from sr_runtime.embedded import EMBEDDED
 from sr_runtime.errors import ArgumentError, BackendError, ModelError
 from sr_runtime.model_info import ModelInfo
 
@@ -128,7 +129,9 @@ def open_backend(name: str, model: Path, *, device: str, precision: str) -> Back
         ModelError: The file is no super-resolution model.
     """
     if not model.is_file():
-        raise ModelError(f"{model}: there is no such model file")
+        raise ModelError(
+            f"{model}: there is no such model file; the package carries {' and '.join(EMBEDDED)}"
+        )
     try:
         return _backend_class(name)(model, device=device, precision=precision)
     except ModelError as error:
