@@ -4,21 +4,34 @@ SR_DATA ?= ../shared/data
 VENV := .venv
 RUN := $(VENV)/bin/python
 EXTRAS := cpu,export,train,vips,bench,dev
-WEIGHTS := $(SR_DATA)/weights/realesr-animevideov3.pth
-PHOTO := $(SR_DATA)/photos/coffee.png
+DEMO := demo/venv
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: install test lint demo bench constraints clean
 
 install: $(VENV)/complete
 
+# The environment in whose folder the target's stamp is to be.
+define create_environment
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "Python 3.11 to 3.13 is needed: make PYTHON=python3.12 …"; exit 1; }
+	$(PYTHON) -m venv $(@D)
+endef
+
 # The stamp comes last, so that an interrupted installation is completed by the next one. torch comes
 # first and by exact version: left to a dependency's choice, another build may be taken.
 $(VENV)/complete: setup.cfg pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
-	  { echo "Python 3.11 to 3.13 is needed: make PYTHON=python3.12 …"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch==2.13.0
-	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	$(create_environment)
+	$(RUN) $(PIP_INSTALL) torch==2.13.0
+	$(RUN) $(PIP_INSTALL) --editable '.[$(EXTRAS)]'
+	touch $@
+
+# What a user gets: not editable, with the engines and without torch. So it is to be installed again
+# when the package has changed.
+$(DEMO)/complete: setup.cfg pyproject.toml constraints.txt \
+    $(shell find sr_runtime -type f -not -path '*/__pycache__/*')
+	$(create_environment)
+	$(DEMO)/bin/python $(PIP_INSTALL) '.[cpu]'
 	touch $@
 
 test: install
@@ -33,15 +46,9 @@ lint: install
 	  $$(grep -rlE '\btrt\.' --include='*.py' sr_runtime sr_export benchmarks)
 	$(VENV)/bin/lint-imports --config setup.cfg
 
-demo: install
-	@test -f $(WEIGHTS) -a -f $(PHOTO) || { \
-	  echo "The demo needs $(WEIGHTS)"; \
-	  echo "(realesr-animevideov3.pth, from the releases of github.com/xinntao/Real-ESRGAN)"; \
-	  echo "and $(PHOTO) (from scikit-image). Put them there, or: make demo SR_DATA=FOLDER"; exit 1; }
-	@mkdir -p demo
-	$(RUN) -m sr_export onnx $(WEIGHTS) -o demo/animevideov3.onnx
-	$(RUN) -m sr_runtime upscale $(PHOTO) -m demo/animevideov3.onnx -o demo/coffee_x4.png
-	@echo "Look at demo/coffee_x4.png"
+# -P: the installed package, and not the folder of the same name here.
+demo: $(DEMO)/complete
+	$(DEMO)/bin/python -P -m sr_runtime.examples.before_after -o demo
 
 bench: install
 	SR_DATA=$(SR_DATA) $(RUN) -m benchmarks.report

@@ -31,7 +31,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
-    parser.add_argument("--model", nargs="+", type=Path, required=True, metavar="ONNX")
+    parser.add_argument(
+        "--model", nargs="+", required=True, metavar="ONNX", help="files, psnr or esrgan"
+    )
     parser.add_argument(
         "--data",
         nargs="+",

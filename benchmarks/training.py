@@ -10,7 +10,6 @@ round does not.
 import argparse
 import json
 import multiprocessing
-import platform
 import statistics
 import sys
 import time
@@ -25,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.data import DATA
+from benchmarks.machine import processor
 from benchmarks.peers import Step, plain_gan, plain_pretraining
 from sr_runtime.atomic import atomic_path
 from sr_runtime.console import exit_code
@@ -81,7 +81,7 @@ def measure(device: torch.device, rounds: int) -> dict[str, Any]:
                 seconds[name].append(_seconds(step, lr, hr, device))
         stages[stage] = seconds
     return {
-        "device": torch.cuda.get_device_name() if device.type == "cuda" else _processor(),
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else processor(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "crops": list(hr.shape),
@@ -208,14 +208,6 @@ def _table(results: Mapping[str, Any]) -> str:
             median = statistics.median(seconds)
             lines.append(f"| {name} | {median:.3f} | {1 / median:.3f} | {ratio:.2f}× |")
     return "\n".join(lines)
-
-
-def _processor() -> str:
-    try:
-        facts = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return platform.processor()
-    return facts.partition("model name\t: ")[2].partition("\n")[0]
 
 
 if __name__ == "__main__":

@@ -2,10 +2,11 @@
 
     import sr_runtime
 
-    with sr_runtime.load("model.onnx") as upscaler:
+    with sr_runtime.load() as upscaler:
         upscaler.upscale_file("photo.jpg", "photo_x4.png")
 
-`Upscaler.upscale` takes and returns numpy arrays and PIL images.
+`Upscaler.upscale` takes and returns numpy arrays and PIL images. `load` opens one of the models
+that the package carries, or an ONNX file.
 """
 
 from sr_runtime.errors import (

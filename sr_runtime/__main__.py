@@ -13,10 +13,13 @@ import sr_runtime
 from sr_runtime.backends import BACKENDS
 from sr_runtime.batch import run_jobs
 from sr_runtime.console import exit_code
+from sr_runtime.embedded import DEFAULT, EMBEDDED, model_file
 from sr_runtime.image import DEFAULT_MAX_PIXELS, Format
 from sr_runtime.info import backends_text, model_text
 from sr_runtime.jobs import plan_jobs
 from sr_runtime.output_size import OutputSize
+
+MODEL = f"{' or '.join(EMBEDDED)}, which come with the package, or an ONNX file"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -66,7 +69,7 @@ def _info(arguments: argparse.Namespace) -> int:
     print(backends_text())
     if arguments.model is not None:
         with _load(arguments) as upscaler:
-            print(model_text(arguments.model, upscaler))
+            print(model_text(model_file(arguments.model), upscaler))
     return 0
 
 
@@ -130,7 +133,7 @@ def _parser() -> argparse.ArgumentParser:
         "-o", "--output", metavar="OUT",
         help="file, whose suffix sets the format, or folder (photo_x4.png beside the input)",
     )  # fmt: skip
-    upscale.add_argument("-m", "--model", type=Path, required=True, help="ONNX file")
+    upscale.add_argument("-m", "--model", default=DEFAULT, help=f"{MODEL} (%(default)s)")
     size = upscale.add_mutually_exclusive_group()
     size.add_argument("--scale", type=float, metavar="S", help="result over input (the model's)")
     size.add_argument("--width", type=int, metavar="W", help="width of the result in pixels")
@@ -158,7 +161,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Print what a model is, what memory it takes, and which engines work here.",
     )  # fmt: skip
     info.set_defaults(command=_info, tta=False)
-    info.add_argument("model", nargs="?", type=Path, metavar="MODEL", help="ONNX file")
+    info.add_argument("model", nargs="?", metavar="MODEL", help=MODEL)
     return parser
 
 

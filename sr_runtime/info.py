@@ -10,6 +10,7 @@ import numpy as np
 from sr_runtime import backends
 from sr_runtime.backends import Backend
 from sr_runtime.backends.cuda_memory import open_device
+from sr_runtime.embedded import DEFAULT, EMBEDDED
 from sr_runtime.model_info import ModelInfo
 from sr_runtime.tensor import tensor_from_tiles
 from sr_runtime.upscaler import Upscaler
@@ -18,12 +19,13 @@ __all__ = ["backends_text", "model_text"]
 
 
 def backends_text() -> str:
-    """Which backends work here, where and in which precisions, and why the others do not."""
+    """Which backends work here, where, in which precisions, why others do not; our own models."""
     lines = [
         f"{'platform':<18}{platform.system()} {platform.machine()}, "
         f"Python {platform.python_version()}"
     ]
     lines += [f"{name:<18}{_state(name)}" for name in backends.BACKENDS]
+    lines.append(f"{'embedded models':<18}{', '.join(EMBEDDED)} (default: {DEFAULT})")
     return "\n".join(lines)
 
 

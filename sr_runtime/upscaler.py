@@ -14,6 +14,7 @@ from PIL import Image
 from sr_runtime import backends, image
 from sr_runtime.atomic import check_target
 from sr_runtime.backends import Backend
+from sr_runtime.embedded import DEFAULT, model_file
 from sr_runtime.errors import ArgumentError, OutOfMemoryError, SRError
 from sr_runtime.frame import check_frame, color_planes, network_runs, upscale_frame
 from sr_runtime.image import Picture
@@ -33,7 +34,7 @@ ImageT = TypeVar("ImageT", NDArray[Any], Image.Image)
 
 
 def load(
-    model: str | os.PathLike[str],
+    model: str | os.PathLike[str] = DEFAULT,
     *,
     backend: str = "auto",
     device: str = "auto",
@@ -42,10 +43,12 @@ def load(
     halo: int | Literal["auto", "exact"] = "auto",
     tta: bool = False,
 ) -> "Upscaler":
-    """Open a model file for upscaling.
+    """Open a model for upscaling.
 
     Args:
-        model: An ONNX file, ours or anyone else's ESRGAN; or a TensorRT engine.
+        model: "esrgan" or "psnr", which the package carries (sr_runtime/models/README.md), or an
+            ONNX file, ours or anyone else's ESRGAN, or a TensorRT engine; a `Path` is always a
+            file.
         backend: "tensorrt", "openvino", "onnxruntime", "onnxruntime-trt" (its TensorRT
             provider), or "auto": the fastest one that works here and need not build an engine.
         device: "cpu", "cuda:0" or "cuda", "cuda:0,cuda:1" for several GPUs that share the work, or
@@ -59,11 +62,12 @@ def load(
         tta: Average over the eight flips and rotations: eight times the work.
 
     Raises:
-        ModelError: The file is not there, or no super-resolution model.
+        ModelError: The file is not there, or no super-resolution model, or it is an embedded one
+            that is damaged.
         BackendError: The backend, device or precision is not to be had here.
         ArgumentError: A value is not one of those above.
     """
-    file = Path(model)
+    file = model_file(model)
     name, device = backends.choose(backend, device, file)
     engine = backends.open_backend(name, file, device=device, precision=precision)
     try:

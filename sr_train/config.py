@@ -140,6 +140,8 @@ class PerceptualLoss:
     """Whether images are normalised by ImageNet's mean and standard deviation."""
     normalize_loss: bool = False
     """Whether the sum over layers is divided by the sum of their weights."""
+    random_view: bool = False
+    """Whether features are compared of crops shifted and turned at random, both alike."""
     weights: str | None = None
     """File of the network's weights; null: looked for in DATA_ROOT/weights, then downloaded."""
 

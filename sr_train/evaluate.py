@@ -69,7 +69,7 @@ def validate(
     of the rounded image, without `scale` pixels of border. All networks are on `device`, in
     evaluation mode. Raises NonFiniteError for an output with NaN or infinity.
     """
-    distance = None if lpips is None else partial(_distance, lpips, device)
+    distance = None if lpips is None else lpips.of_images
     for pair in pairs:
         lr, hr = pair.read(scale)
         output = super_resolved(
@@ -137,7 +137,7 @@ def evaluate(
         sets = {item: _pairs(item, root, factor) for item in data}
         distance = None
         if lpips:
-            distance = partial(_distance, load_lpips(Validation(), root).to(chosen), chosen)
+            distance = load_lpips(Validation(), root).to(chosen).of_images
         results = []
         for item, pairs in sets.items():
             scores = {
@@ -197,12 +197,6 @@ def _score(
         reason = str(error).removeprefix(f"{pair.name}: ")
         raise type(error)(f"{model.name} on {pair.name} of {item}: {reason}") from error
     return score
-
-
-def _distance(lpips: LPIPS, device: torch.device, sr: Image, hr: Image) -> float:
-    with torch.inference_mode():
-        distances = lpips(tensor_from_image(sr, device), tensor_from_image(hr, device))
-    return float(distances)
 
 
 def _print_tables(scores: Scores, *, crop: int, images: bool) -> None:

@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sr_train.config import Validation
+from sr_train.inference import tensor_from_image
 from sr_train.models.features import FeatureNetwork, build_features
 from sr_train.pretrained import load_tensors, read_weights, weights_file
 
@@ -60,6 +63,12 @@ class LPIPS(nn.Module):
                 for head, x, y in zip(self.heads, seen, wanted, strict=True)
             ]
         return torch.stack(distances).sum(0)
+
+    @torch.inference_mode()
+    def of_images(self, a: NDArray[Any], b: NDArray[Any]) -> float:
+        """The distance of two images (H, W, C), uint8 or uint16."""
+        device = self.shift.device
+        return float(self(tensor_from_image(a, device), tensor_from_image(b, device)))
 
     def _unit_features(self, image: Tensor) -> list[Tensor]:
         features = self.features((2 * image.float() - 1 - self.shift) / self.scale)

@@ -22,6 +22,7 @@ from sr_train.losses import (
 from sr_train.models import Generator
 from sr_train.models.discriminator import UNetDiscriminator, VGGDiscriminator
 from sr_train.models.features import FeatureNetwork
+from sr_train.random_view import View, random_view
 from sr_train.schedule import multi_step, step, warmed_up
 
 __all__ = ["GanStage", "PretrainStage", "build_discriminator"]
@@ -118,16 +119,17 @@ class GanStage:
         parts = _parts(lr, hr, self.config, self.processes)
         rates = self.learning_rates(batch)
         if (batch + 1) % self.critic_steps == 0:
-            values, srs = self._generator_step(parts, rates["g"])
+            values, srs = self._generator_step(parts, rates["g"], batch)
         else:
             values, srs = {}, self._super_resolved(parts)
         return values | self._discriminator_step(parts, srs, rates["d"])
 
     def _generator_step(
-        self, parts: list[Pair], rate: float
+        self, parts: list[Pair], rate: float, batch: int
     ) -> tuple[dict[str, Tensor], list[Tensor]]:
         """Update the generator, with the discriminator frozen; losses, and its images."""
         options, discriminator = self.config.training, self.discriminator.network
+        view = self._view(batch)
         discriminator.requires_grad_(False)
         self.generator.zero_grad()
         losses, srs = [], []
@@ -135,9 +137,9 @@ class GanStage:
             with self.generator.synchronised(last=part == len(parts)):
                 with self.generator.autocast():
                     sr = self.generator.parallel(low)
-                    sr_features, fake = self.features(sr), discriminator(sr)
+                    sr_features, fake = self.features(view(sr)), discriminator(sr)
                     with torch.no_grad():
-                        hr_features = self.features(high)
+                        hr_features = self.features(view(high))
                         real = discriminator(high) if self.loss == "ragan" else None
                 content = content_loss(sr, high, self.config.content_loss.loss_f)
                 perceptual = perceptual_loss(sr_features, hr_features, self.config.perceptual_loss)
@@ -155,6 +157,11 @@ class GanStage:
         names = ("content", "perceptual", "g_adversarial", "g_total")
         values = dict(zip(names, torch.stack(losses).mean(0), strict=True))
         return values | {"gradient_norm_g": norm}, srs
+
+    def _view(self, batch: int) -> View:
+        if not self.config.perceptual_loss.random_view:
+            return lambda images: images
+        return random_view(self.config.seed, batch, self.config.scale_factor)
 
     @torch.no_grad()
     def _super_resolved(self, parts: list[Pair]) -> list[Tensor]:

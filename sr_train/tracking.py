@@ -70,7 +70,8 @@ class Tracker:
                     disable=not sys.stderr.isatty(),
                 )
             )
-            self._first, self._last, self._opened = step, total_steps, time.monotonic()
+            self._stage: Stage | None = None
+            self._first, self._last, self._began = step, total_steps, time.monotonic()
             self._open = stack.pop_all()
 
     @property
@@ -112,6 +113,8 @@ class Tracker:
 
     def advance(self, step: int, stage: Stage, epoch: int) -> None:
         """Move the progress bar to `step`."""
+        if stage != self._stage:  # whose steps take longer or shorter
+            self._stage, self._first, self._began = stage, step, time.monotonic()
         self._bar.set_description(f"{stage}, epoch {epoch}", refresh=False)
         self._bar.update(step - self._bar.n)
 
@@ -122,7 +125,7 @@ class Tracker:
 
     def _left(self, step: int) -> str:
         """How long it takes from `step` to the end, as far as one can tell."""
-        per_step = (time.monotonic() - self._opened) / max(1, step - self._first)
+        per_step = (time.monotonic() - self._began) / max(1, step - self._first)
         return f"{self._bar.format_interval(per_step * (self._last - step))} left"
 
     def _send(self, values: Mapping[str, object]) -> None:

@@ -22,7 +22,7 @@ def run(*command: str | Path) -> str:
     return done.stdout
 
 
-def test_the_wheel_upscales_a_picture_in_an_empty_environment(tmp_path: Path, tiny_onnx) -> None:
+def test_the_wheel_upscales_a_picture_in_an_empty_environment(tmp_path: Path) -> None:
     run(sys.executable, "-m", "build", "--wheel", "--outdir", tmp_path / "dist", ROOT)
     (wheel,) = (tmp_path / "dist").glob("sr_toolkit-*.whl")
     run(sys.executable, "-m", "venv", tmp_path / "venv")
@@ -32,9 +32,11 @@ def test_the_wheel_upscales_a_picture_in_an_empty_environment(tmp_path: Path, ti
 
     photo = ROOT / "sr_export" / "calibration" / "coffee.png"
     target = tmp_path / "large.png"
-    run(scripts / "sr-upscale", "upscale", photo, "-m", tiny_onnx(), "-o", target)
+    run(scripts / "sr-upscale", "upscale", photo, "-o", target)
     with PIL.Image.open(target) as large:
         assert large.size == (1024, 1024)
+    run(scripts / "python", "-m", "sr_runtime.examples.before_after", "-o", tmp_path / "demo")
+    assert (tmp_path / "demo" / "before_after.html").exists()
 
     packages = run(scripts / "python", "-m", "pip", "list", "--format=freeze").lower()
     assert "torch" not in packages

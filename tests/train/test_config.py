@@ -62,6 +62,7 @@ DOCUMENTED = {
     "perceptual_loss.criterion": "l1",
     "perceptual_loss.normalize_input": True,
     "perceptual_loss.normalize_loss": False,
+    "perceptual_loss.random_view": False,
     "augmentation.probability": 0.5,
     "augmentation.flip_weight": 0.25,
     "augmentation.transpose_weight": 0.75,

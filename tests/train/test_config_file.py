@@ -1,10 +1,12 @@
 """Configurations from presets, files and the command line."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from sr_runtime.embedded import FOLDER
 from sr_runtime.errors import ArgumentError
 from sr_train.config import Config, PerceptualLoss, Pretraining, Training, Wandb
 from sr_train.config_file import PRESETS, config_text, fit_arguments, read_config, write_config
@@ -85,6 +87,7 @@ def test_every_preset_is_a_configuration_and_survives_a_file(preset: str, file: 
 def test_presets_are_the_documented_ones() -> None:
     assert {path.stem for path in PRESETS.glob("*")} == {
         "default",
+        "embedded",
         "128_23_div2k",
         "p192_t128_23_div2k_bsds500",
         "192_23_div2k",
@@ -93,6 +96,11 @@ def test_presets_are_the_documented_ones() -> None:
         "tiny",
     }
     assert config("--preset", "default") == Config()
+
+
+def test_the_preset_of_the_embedded_models_is_what_they_were_trained_with() -> None:
+    trained = read_config(FOLDER / "training" / "config.yaml")
+    assert replace(config("--preset", "embedded"), precision=trained.precision) == trained
 
 
 @pytest.mark.parametrize(

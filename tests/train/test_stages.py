@@ -1,6 +1,7 @@
 """What a mini-batch does to the networks of either stage."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, get_args
 
 import numpy as np
@@ -153,11 +154,22 @@ def test_the_total_is_perceptual_plus_lambda_adversarial_plus_eta_content(
     torch.testing.assert_close(values["g_total"], expected)
 
 
+def test_with_random_views_features_are_compared_of_other_pixels_in_every_mini_batch(
+    crops: tuple[Tensor, Tensor],
+) -> None:
+    moving = replace(_config().perceptual_loss, random_view=True)
+    still = _config()
+    asked = [(still, 0), *((_config(perceptual_loss=moving), batch) for batch in (0, 0, 1))]
+    found = [float(_gan(config).step(*crops, batch)["perceptual"]) for config, batch in asked]
+    assert found[1] == found[2]  # which view is a function of the batch: a run can be resumed
+    assert len(set(found)) == 3
+
+
 def test_the_discriminator_gets_no_gradient_from_the_generators_step(
     crops: tuple[Tensor, Tensor],
 ) -> None:
     stage = _gan(_config())
-    stage._generator_step([(crops[0] / 255, crops[1] / 255)], 1e-4)
+    stage._generator_step([(crops[0] / 255, crops[1] / 255)], 1e-4, 0)
     assert all(p.grad is None for p in stage.discriminator.network.parameters())
     assert all(p.grad is not None for p in stage.generator.network.parameters())
 

@@ -1,0 +1,15 @@
+"""What benchmarks say of the machine that they ran on."""
+
+import platform
+from pathlib import Path
+
+__all__ = ["processor"]
+
+
+def processor() -> str:
+    """The processor's name, or what of it the system tells."""
+    try:
+        facts = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return platform.processor()
+    return facts.partition("model name\t: ")[2].partition("\n")[0]

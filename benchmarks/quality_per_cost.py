@@ -1,0 +1,188 @@
+"""What quality costs: time for an LR megapixel against PSNR and LPIPS, as a table and a picture.
+
+    python -m benchmarks.quality_per_cost [MODEL ...] [-o NAME]
+
+Writes NAME.json and NAME.png. Without models: the embedded ones and those in SR_DATA/weights. All
+run at the runtime's defaults; the photo is upscaled by one model after the other, round after
+round, because a machine's speed drifts.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import partial
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+from numpy.typing import NDArray
+
+import sr_runtime
+from benchmarks.data import DATA
+from benchmarks.machine import processor
+from sr_export.__main__ import main as sr_export
+from sr_runtime import Upscaler
+from sr_runtime.atomic import atomic_path, check_target
+from sr_runtime.console import exit_code
+from sr_runtime.embedded import EMBEDDED
+from sr_runtime.errors import ArgumentError
+from sr_runtime.metrics import mean, score
+from sr_runtime.pairs import find_pairs
+from sr_runtime.whole import TILE, bicubic, upscale_whole
+from sr_train.config import Validation
+from sr_train.lpips import LPIPS, load_lpips
+
+PEERS = ("RRDB_PSNR_x4", "RRDB_ESRGAN_x4", "realesr-animevideov3")
+SETS = ("set5", "set14")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure, print and draw; 0, or 2 after an error."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.quality_per_cost", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("models", nargs="*", metavar="MODEL", help="ONNX files, psnr or esrgan")
+    parser.add_argument(
+        "-o", "--output", default="benchmarks/results/cpu_quality_per_cost", metavar="NAME",
+        help="of the .json and the .png (%(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--rounds", type=int, default=5, help="after one to warm up (%(default)s)")
+    arguments = parser.parse_args(argv)
+    return exit_code(lambda: _run(arguments.models, arguments.output, arguments.rounds))
+
+
+def _run(models: Sequence[str], output: str, rounds: int) -> int:
+    data, picture = Path(f"{output}.json"), Path(f"{output}.png")
+    for target in (data, picture):
+        check_target(target)
+    with tempfile.TemporaryDirectory() as folder:
+        results = measure(models or [*EMBEDDED, *_exported_peers(Path(folder))], rounds)
+    print(table(results))
+    with atomic_path(data) as path:
+        path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    with atomic_path(picture) as path:
+        draw(results, path)
+    return 0
+
+
+def _exported_peers(folder: Path) -> list[str]:
+    models = []
+    for name in PEERS:
+        checkpoint, model = DATA / "weights" / f"{name}.pth", folder / f"{name}.onnx"
+        if not checkpoint.exists():
+            raise ArgumentError(f"{checkpoint} is not there: set SR_DATA, or name the models")
+        if sr_export(["onnx", str(checkpoint), "-o", str(model)]):
+            raise ArgumentError(f"{checkpoint} could not be exported")
+        models.append(str(model))
+    return models
+
+
+def measure(models: Sequence[str], rounds: int) -> dict[str, Any]:
+    """Seconds of every round and the quality of every model, with what they were measured on."""
+    photo = _photo()
+    lpips = load_lpips(Validation(), DATA)
+    with ExitStack() as stack:
+        upscalers = {
+            Path(model).stem: stack.enter_context(sr_runtime.load(model, tile=TILE))
+            for model in models
+        }
+        seconds: dict[str, list[float]] = {name: [] for name in upscalers}
+        for _ in range(1 + rounds):
+            for name, upscaler in upscalers.items():
+                start = time.perf_counter()
+                upscaler.upscale(photo)
+                seconds[name].append(time.perf_counter() - start)
+        engines = {(u.backend.name, u.backend.compute_dtype) for u in upscalers.values()}
+        return {
+            "device": processor(),
+            "engine": [" in ".join(engine) for engine in sorted(engines)],
+            "photo_pixels": photo.shape[0] * photo.shape[1],
+            "models": {
+                name: {"seconds": seconds[name][1:], **_quality(upscaler, lpips)}
+                for name, upscaler in upscalers.items()
+            },
+            "bicubic": _quality(None, lpips),
+        }
+
+
+def _photo() -> NDArray[np.uint8]:
+    """The photo that comes with the runtime, 300×451."""
+    with (
+        as_file(files("sr_runtime.examples") / "chelsea.png") as path,
+        PIL.Image.open(path) as image,
+    ):
+        return np.asarray(image.convert("RGB"))
+
+
+def _quality(upscaler: Upscaler | None, lpips: LPIPS) -> dict[str, Any]:
+    """PSNR Y and LPIPS on Set5 and Set14, of a model or of bicubic interpolation."""
+    enlarge = partial(bicubic, scale=4) if upscaler is None else partial(upscale_whole, upscaler)
+    quality: dict[str, Any] = {}
+    for name in SETS:
+        pairs = find_pairs(DATA / name / "x4")
+        means = mean(score(enlarge, pairs, scale=4, distance=lpips.of_images))
+        quality[name] = {"psnr_y": means.psnr_y, "ssim_y": means.ssim_y, "lpips": means.lpips}
+    return quality
+
+
+def _ms_per_megapixel(results: dict[str, Any], name: str) -> float:
+    seconds = statistics.median(results["models"][name]["seconds"])
+    return float(seconds / results["photo_pixels"] * 1e9)
+
+
+def table(results: dict[str, Any]) -> str:
+    """Markdown: environment, then a row for each model, the quickest first."""
+    lines = [
+        f"{results['device']}, {', '.join(results['engine'])}; a photo of "
+        f"{results['photo_pixels']} pixels",
+        "",
+        "| ×4 | ms per LR megapixel | Set5 PSNR Y | Set14 PSNR Y | Set5 LPIPS | Set14 LPIPS |",
+        "|---|--:|--:|--:|--:|--:|",
+    ]
+    names = sorted(results["models"], key=partial(_ms_per_megapixel, results))
+    rows = [("bicubic", "", results["bicubic"])]
+    rows += [(n, f"{_ms_per_megapixel(results, n):,.0f}", results["models"][n]) for n in names]
+    for name, cost, quality in rows:
+        psnr = [f"{quality[data]['psnr_y']:.2f}" for data in SETS]
+        lpips = [f"{quality[data]['lpips']:.4f}" for data in SETS]
+        lines.append(f"| {' | '.join([name, cost, *psnr, *lpips])} |")
+    return "\n".join(lines)
+
+
+def draw(results: dict[str, Any], path: Path) -> None:
+    """PSNR and LPIPS on Set14 against the cost, with bicubic interpolation as a line."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    for place, (key, title) in enumerate(
+        (("psnr_y", "PSNR Y in dB, more is better"), ("lpips", "LPIPS, less is better")), start=1
+    ):
+        axes = figure.add_subplot(1, 2, place)
+        axes.set_title(f"Set14: {title}", fontsize=11, loc="left")
+        axes.set_xlabel("ms per LR megapixel")
+        axes.set_xscale("log")
+        axes.grid(alpha=0.3)
+        axes.margins(x=0.25, y=0.15)
+        axes.axhline(results["bicubic"]["set14"][key], color="gray", linestyle="--")
+        for name, model in results["models"].items():
+            x, y = _ms_per_megapixel(results, name), model["set14"][key]
+            axes.scatter(x, y, color="tab:orange" if name in EMBEDDED else "tab:blue")
+            axes.annotate(name, (x, y), xytext=(6, 5), textcoords="offset points", fontsize=9)
+        axes.annotate(
+            "bicubic", (0.01, results["bicubic"]["set14"][key]),
+            xycoords=("axes fraction", "data"), xytext=(0, 3), textcoords="offset points",
+            color="gray", fontsize=9,
+        )  # fmt: skip
+    figure.savefig(path, dpi=110)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,228 @@
+"""A program that embeds the runtime: one photo before and after, to look at.
+
+    python -m sr_runtime.examples.before_after [PHOTO] [-m MODEL] [-o FOLDER] [--box BOX]
+
+It writes the upscaled photo, a picture of a detail (the photo's own pixels, bicubic interpolation,
+the model) and a page with a slider between the last two. The page is one file that needs no
+network. Without PHOTO it takes the one that comes along: scikit-image's `chelsea`, CC0.
+"""
+
+import argparse
+import base64
+import importlib.resources
+import io
+import string
+import sys
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+from PIL.Image import Resampling
+
+import sr_runtime
+from sr_runtime.atomic import atomic_path, check_target
+from sr_runtime.console import exit_code
+from sr_runtime.embedded import DEFAULT
+from sr_runtime.image import Picture, read, size_and_frames, to_pil, write
+
+EXAMPLES = importlib.resources.files("sr_runtime.examples")
+EYE = "130,76,80,80"  # in the photo that comes along
+DETAIL = 80  # pixels a side, where no box is given for another photo
+GAP = 8
+
+# Of the result: what keeps the page at a few megabytes, and what WebP holds.
+MAX_PIXELS = 2**24
+MAX_SIDE = 16383
+QUALITY = 85
+
+Box = tuple[int, int, int, int]
+"""Left, top, right, bottom, as Pillow counts."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write the files into a folder; return the program's exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m sr_runtime.examples.before_after",
+        description="Show a photo before and after, on a page with a slider.",
+    )
+    parser.add_argument("photo", nargs="?", metavar="PHOTO", help="by default a cat comes along")
+    parser.add_argument(
+        "-m", "--model", default=DEFAULT, help="an embedded model or an ONNX file (%(default)s)"
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path("before_after"), metavar="FOLDER",
+        help="created where it is not there (%(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--box", metavar="LEFT,TOP,WIDTH,HEIGHT",
+        help="the detail, in the photo's pixels (the middle)",
+    )  # fmt: skip
+    arguments = parser.parse_args(argv)
+    # Pillow's own limit is far above MAX_PIXELS, and its error would hide the size.
+    PIL.Image.MAX_IMAGE_PIXELS = None
+    return exit_code(lambda: run(arguments))
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Find every mistake first, then upscale, then write."""
+    with (
+        importlib.resources.as_file(EXAMPLES / "chelsea.png") as cat,
+        sr_runtime.load(arguments.model) as upscaler,
+    ):
+        path = Path(arguments.photo or cat)
+        scale = upscaler.info.scale
+        picture = read_photo(path, scale)
+        photo = as_shown(picture)
+        if arguments.box is None:
+            box = parsed_box(EYE, photo) if arguments.photo is None else central_box(photo)
+        else:
+            box = parsed_box(arguments.box, photo)
+        large, panels, page = targets = targets_in(arguments.output, path, scale)
+
+        print(f"upscaling {path.name}, {photo.width}×{photo.height}, with {arguments.model}")
+        result = upscaler.upscale_picture(picture, progress=print_progress)
+
+    write(result, large)
+    before = photo.resize((photo.width * scale, photo.height * scale), Resampling.BICUBIC)
+    after = as_shown(result)
+    drawn = draw_panels(photo, before, after, box, scale)
+    with atomic_path(panels) as temporary:
+        drawn.save(temporary, icc_profile=photo.info.get("icc_profile"))
+    facts = {
+        "photo": path.name,
+        "photo_size": f"{photo.width}×{photo.height}",
+        "model": Path(arguments.model).stem,
+        "architecture": upscaler.info.arch,
+        "scale": str(scale),
+        "width": str(after.width),
+        "height": str(after.height),
+        "quality": str(QUALITY),
+        "result": large.name,
+        "transparency": ", transparency on white" if picture.frames[0].shape[2] in (2, 4) else "",
+    }
+    with atomic_path(page) as temporary:
+        # A file name may hold bytes that are no text.
+        text = filled_page(facts, before, after)
+        temporary.write_text(text, encoding="utf-8", errors="replace")
+    print(*targets, sep="\n")
+    return 0
+
+
+def read_photo(path: Path, scale: int) -> Picture:
+    """The photo, upright; refused where the page or its panels could not show it."""
+    height, width, frames = size_and_frames(path)
+    if height * width * scale**2 > MAX_PIXELS or max(height, width) * scale > MAX_SIDE:
+        raise sr_runtime.ImageError(
+            f"{path}: {width}×{height} would become {width * scale}×{height * scale}, and a page "
+            f"shows at most {MAX_PIXELS / 1e6:.0f} megapixels and {MAX_SIDE} a side: cut out a "
+            "part first, or upscale all of it by python -m sr_runtime upscale"
+        )
+    if frames > 1:
+        raise sr_runtime.ImageError(
+            f"{path}: it has {frames} frames, and a page shows one: take one out first, or upscale "
+            "all of them by python -m sr_runtime upscale"
+        )
+    picture = read(path)
+    if picture.frames[0].dtype == np.uint16:
+        raise sr_runtime.ImageError(
+            f"{path}: it has 16 bits per channel, and a page shows 8: convert it first, or upscale "
+            "it by python -m sr_runtime upscale"
+        )
+    return picture
+
+
+def as_shown(picture: Picture) -> PIL.Image.Image:
+    """A picture in RGB, transparency on white."""
+    image = to_pil(picture)
+    shown = PIL.Image.new("RGB", image.size, "white")
+    alpha = image.getchannel("A") if "A" in image.getbands() else None
+    shown.paste(image.convert("RGB"), mask=alpha)
+    if len(image.getbands()) >= 3:  # a profile of gray does not describe RGB
+        shown.info["icc_profile"] = picture.icc_profile
+    return shown
+
+
+def central_box(photo: PIL.Image.Image) -> Box:
+    """A small square in the middle, less where the photo has less."""
+    width, height = min(DETAIL, photo.width), min(DETAIL, photo.height)
+    left, top = (photo.width - width) // 2, (photo.height - height) // 2
+    return left, top, left + width, top + height
+
+
+def parsed_box(text: str, photo: PIL.Image.Image) -> Box:
+    """LEFT,TOP,WIDTH,HEIGHT; ArgumentError if that is not within the photo."""
+    try:
+        left, top, width, height = map(int, text.split(","))
+    except ValueError as error:
+        raise sr_runtime.ArgumentError(
+            f"--box {text}: it takes four whole numbers, LEFT,TOP,WIDTH,HEIGHT"
+        ) from error
+    right, bottom = left + width, top + height
+    if min(left, top) < 0 or min(width, height) < 1 or right > photo.width or bottom > photo.height:
+        raise sr_runtime.ArgumentError(
+            f"--box {text} is not within the photo, which has {photo.width}×{photo.height} pixels: "
+            "give LEFT,TOP,WIDTH,HEIGHT of a part of it"
+        )
+    return left, top, right, bottom
+
+
+def targets_in(folder: Path, photo: Path, scale: int) -> tuple[Path, Path, Path]:
+    """The files to write, in a folder that is there now; the photo is never among them."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise sr_runtime.ArgumentError(
+            f"{folder}: no folder can be made there ({error.strerror}): name another with -o"
+        ) from error
+    large = folder / f"{photo.stem}_x{scale}.png"
+    targets = large, folder / "before_after.png", folder / "before_after.html"
+    for target in targets:
+        check_target(target, inputs=[photo])
+    return targets
+
+
+def print_progress(done: int, total: int) -> None:
+    """Say how far the model is."""
+    print(f"tile {done} of {total}")
+
+
+def draw_panels(
+    photo: PIL.Image.Image,
+    before: PIL.Image.Image,
+    after: PIL.Image.Image,
+    box: Box,
+    scale: int,
+) -> PIL.Image.Image:
+    """The detail three times, side by side: the photo's own pixels, bicubic, the model."""
+    left, top, right, bottom = (edge * scale for edge in box)
+    width, height = right - left, bottom - top
+    # Cut from the whole enlargements, so that the detail has the surroundings that it has there.
+    panels = (
+        photo.crop(box).resize((width, height), Resampling.NEAREST),
+        before.crop((left, top, right, bottom)),
+        after.crop((left, top, right, bottom)),
+    )
+    drawn = PIL.Image.new("RGB", (3 * width + 2 * GAP, height), "white")
+    for place, panel in enumerate(panels):
+        drawn.paste(panel, (place * (width + GAP), 0))
+    return drawn
+
+
+def filled_page(facts: Mapping[str, str], before: PIL.Image.Image, after: PIL.Image.Image) -> str:
+    """The page with both pictures in it; `facts` are escaped here."""
+    template = string.Template((EXAMPLES / "before_after.html").read_text(encoding="utf-8"))
+    values = {name: escape(value) for name, value in facts.items()}
+    return template.substitute(values, before=data_url(before), after=data_url(after))
+
+
+def data_url(image: PIL.Image.Image) -> str:
+    """A picture as the address of itself."""
+    file = io.BytesIO()
+    image.save(file, "WEBP", quality=QUALITY, icc_profile=image.info.get("icc_profile"))
+    return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""What the embedded models reach: the promises of their card, on real images."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import pytest
+from numpy.typing import NDArray
+
+import sr_runtime
+from sr_runtime.embedded import EMBEDDED
+from sr_runtime.metrics import Score, mean, score
+from sr_runtime.pairs import find_pairs
+from sr_runtime.resize import downscale
+from sr_runtime.whole import TILE, bicubic, upscale_whole
+from sr_train.config import Validation
+from sr_train.lpips import load_lpips
+
+PHOTOS = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")
+
+
+@cache
+def scored(model: str, folder: Path) -> Score:
+    """Means over the folder's pairs in fp32, whole images, 4 pixels cropped."""
+    lpips = load_lpips(Validation(), folder.parents[1])
+    with sr_runtime.load(model, precision="fp32", tile=TILE) as upscaler:
+        return mean(
+            score(
+                lambda lr: upscale_whole(upscaler, lr),
+                find_pairs(folder),
+                scale=4,
+                distance=lpips.of_images,
+            )
+        )
+
+
+@pytest.fixture
+def photo(data: Path, request: pytest.FixtureRequest) -> NDArray[np.uint8]:
+    with PIL.Image.open(data / "photos" / request.param) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def on_photos(test: Any) -> Any:
+    return pytest.mark.parametrize("photo", PHOTOS, indirect=True)(
+        pytest.mark.parametrize("model", EMBEDDED)(test)
+    )
+
+
+def test_psnr_reaches_its_scores(data: Path) -> None:
+    assert scored("psnr", data / "set5" / "x4").psnr_y >= 31.2
+    assert scored("psnr", data / "set14" / "x4").psnr_y >= 27.9
+
+
+def test_esrgan_looks_closer_than_psnr_and_stays_near_the_pixels(data: Path) -> None:
+    psnr, esrgan = (scored(model, data / "set5" / "x4") for model in ("psnr", "esrgan"))
+    assert psnr.lpips is not None
+    assert esrgan.lpips is not None
+    assert esrgan.lpips <= 0.65 * psnr.lpips
+    pairs = find_pairs(data / "set5" / "x4")
+    interpolated = mean(score(lambda lr: bicubic(lr, 4), pairs, scale=4))
+    assert esrgan.psnr_y >= interpolated.psnr_y - 0.5
+
+
+@on_photos
+def test_tiles_leave_no_seam_on_a_photo(model: str, photo: NDArray[np.uint8]) -> None:
+    def upscaled(tile: int) -> NDArray[np.uint8]:
+        with sr_runtime.load(model, precision="fp32", tile=tile) as upscaler:
+            return upscaler.upscale(photo)
+
+    difference = upscaled(192).astype(int) - upscaled(TILE)
+    assert np.abs(difference).max() <= 2
+
+
+@on_photos
+def test_colours_stay_and_no_grid_appears_on_a_photo(model: str, photo: NDArray[np.uint8]) -> None:
+    with sr_runtime.load(model, precision="fp32") as upscaler:
+        large = upscaler.upscale(photo)
+    # In steps of 255, of which an eye sees two or three at best.
+    shift = (downscale(large, 4).astype(float) - photo).mean((0, 1))
+    assert np.abs(shift).max() < 2.5
+    # A checkerboard of the network's own would have the period of its scale.
+    added = large.astype(float) - bicubic(photo, 4)
+    phases = [added[i::4, j::4].mean() for i in range(4) for j in range(4)]
+    assert np.ptp(phases) < 1.5

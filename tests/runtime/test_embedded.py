@@ -1,0 +1,101 @@
+"""The models that come with the package: opened by name, whole or refused."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+import sr_runtime
+from sr_runtime import ModelError, embedded
+from sr_runtime.__main__ import main
+from sr_runtime.embedded import DEFAULT, EMBEDDED, FOLDER
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the embedded models, in which they may be harmed, in place of the package's."""
+    copy = Path(shutil.copytree(FOLDER, tmp_path / "models"))
+    monkeypatch.setattr(embedded, "FOLDER", copy)
+    return copy
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
+    PIL.Image.fromarray(pixels).save(tmp_path / "photo.png")
+    return tmp_path / "photo.png"
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_an_embedded_model_is_opened_by_its_name(name: str) -> None:
+    with sr_runtime.load(name) as upscaler:
+        info = upscaler.info
+    assert (info.arch, info.scale, info.in_channels, info.io) == ("RRDBNet", 4, 3, "float32")
+    assert info.weights_dtype == "float16"
+    assert info.assumed == ()
+
+
+def test_without_a_name_the_default_is_opened() -> None:
+    with sr_runtime.load() as default, sr_runtime.load(DEFAULT) as named:
+        assert default.info == named.info
+
+
+def test_both_are_small_and_come_with_their_card_and_licence() -> None:
+    assert sum((FOLDER / f"{name}.onnx").stat().st_size for name in EMBEDDED) <= 8e6
+    assert {"README.md", "LICENSE"} <= {file.name for file in FOLDER.iterdir()}
+
+
+def test_a_photo_is_upscaled_without_naming_a_model(photo: Path) -> None:
+    assert main(["upscale", str(photo), "-q"]) == 0
+    with PIL.Image.open(photo.with_name("photo_x4.png")) as large:
+        assert large.size == (160, 120)
+
+
+def test_the_command_line_takes_the_name(photo: Path) -> None:
+    results = []
+    for name in EMBEDDED:
+        target = photo.with_name(f"{name}.png")
+        assert main(["upscale", str(photo), "-q", "-m", name, "-o", str(target)]) == 0
+        results.append(target.read_bytes())
+    assert results[0] != results[1]
+
+
+def test_info_tells_the_facts_of_an_embedded_model(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", "psnr"]) == 0
+    assert str(FOLDER / "psnr.onnx") in capsys.readouterr().out
+
+
+def test_a_path_of_that_name_is_a_file_of_the_users(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("psnr").write_text("no model")
+    for mine in (Path("psnr"), "./psnr"):
+        with pytest.raises(ModelError, match="not a readable ONNX model"):
+            sr_runtime.load(mine)
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_a_damaged_model_is_named_and_never_run(name: str, folder: Path) -> None:
+    file = folder / f"{name}.onnx"
+    whole = bytearray(file.read_bytes())
+    whole[len(whole) // 2] ^= 1
+    file.write_bytes(whole)
+    with pytest.raises(ModelError, match="damaged") as raised:
+        sr_runtime.load(name)
+    assert str(file) in str(raised.value)
+    assert "reinstall" in str(raised.value)
+
+
+def test_a_missing_model_is_named_and_the_other_still_works(folder: Path, photo, capsys) -> None:
+    (folder / "esrgan.onnx").unlink()
+    assert main(["upscale", str(photo), "-m", "esrgan"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert str(folder / "esrgan.onnx") in line
+    assert "reinstall" in line
+    sr_runtime.load("psnr").close()
+
+
+def test_whoever_mistypes_a_name_is_told_the_names(photo: Path, capsys) -> None:
+    assert main(["upscale", str(photo), "-m", "esgran"]) == 2
+    assert "the package carries esrgan and psnr" in capsys.readouterr().err
