@@ -170,12 +170,14 @@ def draw(results: dict[str, Any], path: Path) -> None:
         axes.set_xlabel("ms per LR megapixel")
         axes.set_xscale("log")
         axes.grid(alpha=0.3)
-        axes.margins(x=0.25, y=0.15)
+        axes.margins(x=0.3, y=0.15)  # room for names
         axes.axhline(results["bicubic"]["set14"][key], color="gray", linestyle="--")
         for name, model in results["models"].items():
             x, y = _ms_per_megapixel(results, name), model["set14"][key]
             axes.scatter(x, y, color="tab:orange" if name in EMBEDDED else "tab:blue")
-            axes.annotate(name, (x, y), xytext=(6, 5), textcoords="offset points", fontsize=9)
+            axes.annotate(
+                name, (x, y), xytext=(0, 7), textcoords="offset points", ha="center", fontsize=9
+            )
         axes.annotate(
             "bicubic", (0.01, results["bicubic"]["set14"][key]),
             xycoords=("axes fraction", "data"), xytext=(0, 3), textcoords="offset points",
