@@ -179,9 +179,9 @@ def draw(results: dict[str, Any], path: Path) -> None:
                 name, (x, y), xytext=(0, 7), textcoords="offset points", ha="center", fontsize=9
             )
         axes.annotate(
-            "bicubic", (0.01, results["bicubic"]["set14"][key]),
-            xycoords=("axes fraction", "data"), xytext=(0, 3), textcoords="offset points",
-            color="gray", fontsize=9,
+            "bicubic", (0.99, results["bicubic"]["set14"][key]),
+            xycoords=("axes fraction", "data"), xytext=(0, -4), textcoords="offset points",
+            ha="right", va="top", color="gray", fontsize=9,
         )  # fmt: skip
     figure.savefig(path, dpi=110)
 
