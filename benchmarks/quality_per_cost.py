@@ -3,8 +3,8 @@
     python -m benchmarks.quality_per_cost [MODEL ...] [-o NAME]
 
 Writes NAME.json and NAME.png. Without models: the embedded ones and those in SR_DATA/weights. All
-run at the runtime's defaults; the photo is upscaled by one model after the other, round after
-round, because a machine's speed drifts.
+run in the runtime's default backend and precision, whole images at once; the photo is upscaled by
+one model after the other, round after round, because a machine's speed drifts.
 """
 
 import argparse

@@ -14,6 +14,7 @@ from sr_export.halo import calibration_images, tensor_from_crop
 from sr_export.layers import first_differing_layer
 from sr_runtime import backends
 from sr_runtime.backends import Backend
+from sr_runtime.embedded import model_file
 from sr_runtime.errors import ModelError, SRError
 from sr_runtime.tensor import float_planes, planes_from_output, tensor_from_tiles
 from sr_train.models import Generator
@@ -41,7 +42,8 @@ def verify(generator: Generator, model: Path, *, backend: str = "auto") -> list[
         ModelError: The file is of another network.
     """
     name = backends.usable_backend(backend)
-    with closing(backends.open_backend(name, model, device="cpu", precision="fp32")) as engine:
+    file = model_file(model)
+    with closing(backends.open_backend(name, file, device="cpu", precision="fp32")) as engine:
         info = engine.info
         facts = (info.scale, info.in_channels, info.multiple_of)
         expected = (generator.scale_factor, generator.img_channels, generator.multiple_of)

@@ -21,10 +21,10 @@ DEFAULT = "esrgan"
 def model_file(model: str | os.PathLike[str]) -> Path:
     """The file of `model`: one of `EMBEDDED` by its name, or a path. A `Path` is always a path.
 
-    Raises ModelError if an embedded model is missing, or not what it was when it was published.
+    Raises ModelError if there is no such file, or an embedded one is not what was published.
     """
     if not isinstance(model, str) or model not in EMBEDDED:
-        return Path(model)
+        return _users_file(Path(model))
     file = FOLDER / f"{model}.onnx"
     remedy = "reinstall sr-toolkit, or name a model file of your own"
     try:
@@ -39,3 +39,14 @@ def model_file(model: str | os.PathLike[str]) -> Path:
             f"instead of {EMBEDDED[model][:8]}): {remedy}"
         )
     return file
+
+
+def _users_file(path: Path) -> Path:
+    names = " and ".join(EMBEDDED)
+    if path.is_dir():
+        raise ModelError(
+            f"{path}: this is a folder: name a model file; the package carries {names}"
+        )
+    if not path.is_file():
+        raise ModelError(f"{path}: there is no such model file; the package carries {names}")
+    return path

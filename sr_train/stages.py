@@ -96,8 +96,8 @@ class GanStage:
             build_discriminator(config), config, processes, optimizer=optimizer, betas=betas
         )
         self.features = placed(features, config, processes)
-        if config.compile:
-            self.features.compile()
+        if config.compile and not config.perceptual_loss.random_view:
+            self.features.compile()  # a view would have it compiled anew for each of its sizes
         self.learners: dict[str, Learner[Any]] = {
             "g": self.generator,
             "d": self.discriminator,

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from numpy.typing import NDArray
 
-from sr_runtime.embedded import EMBEDDED
 from sr_runtime.errors import ArgumentError, BackendError, ModelError, SRError
 from sr_runtime.model_info import ModelInfo
 
@@ -201,10 +200,6 @@ def open_backend(name: str, model: Path, *, device: str, precision: str) -> Back
         ModelError: The file is no super-resolution model.
         BackendError: The precision is not to be had.
     """
-    if not model.is_file():
-        raise ModelError(
-            f"{model}: there is no such model file; the package carries {' and '.join(EMBEDDED)}"
-        )
     kind = _kind(device)
     cls = _backend_class(name, kind)
     offered = cls.precisions()

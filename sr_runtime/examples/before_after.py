@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
         importlib.resources.as_file(EXAMPLES / "chelsea.png") as cat,
         sr_runtime.load(arguments.model) as upscaler,
     ):
-        path = Path(arguments.photo or cat)
+        path = Path(cat if arguments.photo is None else arguments.photo)
         scale = upscaler.info.scale
         picture = read_photo(path, scale)
         photo = as_shown(picture)

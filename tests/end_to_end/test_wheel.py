@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import PIL.Image
@@ -25,6 +26,13 @@ def run(*command: str | Path) -> str:
 def test_the_wheel_upscales_a_picture_in_an_empty_environment(tmp_path: Path) -> None:
     run(sys.executable, "-m", "build", "--wheel", "--outdir", tmp_path / "dist", ROOT)
     (wheel,) = (tmp_path / "dist").glob("sr_toolkit-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        metadata = next(name for name in archive.namelist() if name.endswith("/METADATA"))
+        told = archive.read(metadata).decode().splitlines()
+    # The weights are not for commercial use, which whoever looks for licences is to find.
+    assert "License: Apache-2.0 AND LicenseRef-sr-toolkit-weights" in told
+    assert "License-File: sr_runtime/models/LICENSE" in told
+
     run(sys.executable, "-m", "venv", tmp_path / "venv")
     scripts = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin")
     constraints = ROOT / "constraints.txt"

@@ -157,7 +157,7 @@ def test_what_is_no_super_resolution_model_is_refused_with_what_it_is(backend, t
     cases = {
         text: "not a readable ONNX model",
         tmp_path / "missing.onnx": "no such model file",
-        tmp_path: "no such model file",
+        tmp_path: "this is a folder",
         foreign(tmp_path / "four.onnx", doubling(4), ["n", 4, "h", "w"]): "takes 4 channels",
         foreign(
             tmp_path / "other.onnx", np.repeat(classes, 2, 0), ["n", 3, "h", "w"]
