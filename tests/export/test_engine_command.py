@@ -140,6 +140,7 @@ def test_a_build_in_another_precision_is_an_error_and_no_engine(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("hears_ctrl_c")
 def test_ctrl_c_ends_the_build_and_leaves_nothing(
     machine: Machine, tiny_onnx, tmp_path, capsys, monkeypatch
 ) -> None:
