@@ -27,10 +27,10 @@ def machine() -> Iterator[Machine]:
     assert machine.gpu.is_clean
 
 
-def on_the_cpu(model: Path, **options: object) -> np.ndarray:
+def on_the_cpu(model: Path, photo: np.ndarray = PHOTO, **options: object) -> np.ndarray:
     choice = {"backend": "onnxruntime", "device": "cpu", "precision": "fp32"}
     with sr_runtime.load(model, **choice, **options) as upscaler:
-        return upscaler.upscale(PHOTO)
+        return upscaler.upscale(photo)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
@@ -90,13 +90,14 @@ def test_a_small_gpu_gets_small_tiles_from_the_start(machine, tiny_onnx) -> None
 def test_memory_that_runs_out_leads_to_smaller_tiles_and_the_same_picture(
     machine, tiny_onnx
 ) -> None:
-    model = tiny_onnx()
+    model, photo = tiny_onnx(), np.resize(PHOTO, (120, 120, 3))
     with sr_runtime.load(model, device="cuda", tile=120, halo=8) as upscaler:
-        machine.gpu.total = 3 * 60 * 64 * 3 * 4 * (1 + 16)  # of three slots, a quarter each
+        # Three slots with tiles of 60, and not one with the whole photo.
+        machine.gpu.total = 3 * 60 * 60 * 3 * 4 * (1 + 16)
         with pytest.warns(RuntimeWarning, match="going on with tiles of 60 instead of 120"):
-            result = upscaler.upscale(PHOTO)
+            result = upscaler.upscale(photo)
         machine.gpu.total = 1 << 30
-    assert np.abs(result.astype(int) - on_the_cpu(model, tile=60, halo=8)).max() <= 1
+    assert np.abs(result.astype(int) - on_the_cpu(model, photo, tile=60, halo=8)).max() <= 1
 
 
 @pytest.mark.parametrize(
