@@ -1,8 +1,6 @@
 """`sr_export engine`: what is refused before any work, and what is built, compared and written."""
 
 import json
-import os
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from importlib.machinery import ModuleSpec
@@ -13,7 +11,6 @@ import pytest
 import torch
 
 from sr_export.__main__ import main
-from sr_export.build_bar import BuildBar
 from sr_runtime.backends.engine_file import read_engine
 from sr_runtime.model_info import ModelInfo
 from sr_train.checkpoint import save_generator, weights_sha256
@@ -138,25 +135,6 @@ def test_a_build_in_another_precision_is_an_error_and_no_engine(
     assert main(["engine", str(tiny_onnx(precision="fp16")), "-o", str(target), *SHAPES]) == 2
     assert "FP16" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.usefixtures("hears_ctrl_c")
-def test_ctrl_c_ends_the_build_and_leaves_nothing(
-    machine: Machine, tiny_onnx, tmp_path, capsys, monkeypatch
-) -> None:
-    machine.library.steps, machine.library.step_seconds = 10_000, 0.01
-
-    def interrupt(self: BuildBar, phase: str, done: int, total: int) -> None:
-        if done == 2:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    monkeypatch.setattr(BuildBar, "__call__", interrupt)
-    target = tmp_path / "m.engine"
-    assert main(["engine", str(tiny_onnx(precision="fp16")), "-o", str(target), *SHAPES]) == 130
-    assert "interrupted" in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []
-    assert machine.library.builds == 0
-    assert machine.gpu.is_clean
 
 
 @pytest.mark.parametrize("here", [{"driver": False}, {"lean": True}, {"gpus": 0}])
