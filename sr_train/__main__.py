@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sr_runtime.atomic import check_target
 from sr_runtime.console import exit_code, needing_extra
+from sr_runtime.embedded import EMBEDDED
 from sr_runtime.errors import ArgumentError
 from sr_train.argument_errors import Parser
 
@@ -183,8 +184,9 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     evaluate.set_defaults(command=_evaluate)
     evaluate.add_argument(
-        "models", nargs="+", type=Path, metavar="MODEL", help=".safetensors, .pth or .onnx"
-    )
+        "models", nargs="+", metavar="MODEL",
+        help=f".safetensors, .pth, .onnx, or {' or '.join(EMBEDDED)}, which come with the package",
+    )  # fmt: skip
     evaluate.add_argument(
         "--data", nargs="+", required=True, metavar="DATA",
         help="prepared data sets (set5, bsds500:val) or folders of images",

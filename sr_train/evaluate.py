@@ -101,7 +101,7 @@ def mean(results: Sequence[Result]) -> dict[str, float]:
 
 
 def evaluate(
-    models: Sequence[Path],
+    models: Sequence[str | Path],
     data: Sequence[str],
     *,
     root: Path,
@@ -114,10 +114,11 @@ def evaluate(
 ) -> int:
     """Print a table for each data set, with the means of all models and of bicubic; returns 0.
 
-    `models` are checkpoints of generators, computed by PyTorch on `device`, and `.onnx` files,
-    computed by the runtime; all of one scale. `scale` is needed only for checkpoints that leave it
-    open. `data` are names of data sets prepared under `root`, and folders of images. `images` adds
-    a table of single images for each model; `json` is a file for all numbers.
+    `models` are checkpoints of generators, computed by PyTorch on `device`, and `.onnx` files and
+    embedded models, computed by the runtime; all of one scale. `scale` is needed only for
+    checkpoints that leave it open. `data` are names of data sets prepared under `root`, and folders
+    of images. `images` adds a table of single images for each model; `json` is a file for all
+    numbers.
 
     16-bit images are measured as such, enlarged to 16 bits and compared on the scale of 255, though
     `prepare` takes none: training's crops are 8-bit, but a table need not round what it is given.
@@ -129,8 +130,8 @@ def evaluate(
     with contextlib.ExitStack() as stack:
         chosen = stack.enter_context(joined(device)).device
         opened = [
-            stack.enter_context(open_model(path, scale=scale, precision=precision, device=chosen))
-            for path in models
+            stack.enter_context(open_model(model, scale=scale, precision=precision, device=chosen))
+            for model in models
         ]
         factor = _common_scale(opened)
         opened.append(OpenModel("bicubic", factor, partial(bicubic, scale=factor)))

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 import sr_runtime
+from sr_runtime.embedded import model_file
 from sr_runtime.whole import TILE, upscale_whole
 from sr_train.checkpoint import load_generator
 from sr_train.inference import upscale_torch
@@ -31,22 +32,29 @@ class OpenModel:
 
 @contextlib.contextmanager
 def open_model(
-    path: Path,
+    model: str | Path,
     *,
     scale: int | None,
     precision: Literal["fp32", "bf16", "fp16"],
     device: torch.device,
 ) -> Iterator[OpenModel]:
-    """An `.onnx` file in the runtime's engine, or the generator of a checkpoint on `device`.
+    """An embedded model or an `.onnx` file in the runtime's engine, or a checkpoint on `device`.
 
-    `scale` is needed only for a checkpoint that leaves it open. Raises ModelError for neither, and
-    BackendError for a precision that the engine hasn't got.
+    As for `sr_runtime.load`, a `Path` is always a file.
+    `scale` is needed only for a checkpoint that leaves it open. Raises ModelError for none of them,
+    and BackendError for a precision that the engine hasn't got.
     """
-    if path.suffix.lower() == ".onnx":
-        with sr_runtime.load(path, precision=precision, tile=TILE) as upscaler:
-            yield OpenModel(str(path), upscaler.info.scale, partial(upscale_whole, upscaler))
+    file = model_file(model)
+    if file.suffix.lower() == ".onnx":
+        with sr_runtime.load(
+            file,
+            device="cpu" if device.type == "cpu" else "auto",
+            precision=precision,
+            tile=TILE,
+        ) as upscaler:
+            yield OpenModel(str(model), upscaler.info.scale, partial(upscale_whole, upscaler))
         return
-    generator = load_generator(path, scale=scale).to(device)
+    generator = load_generator(file, scale=scale).to(device)
     dtype = compute_dtype(precision, device)
     upscale = partial(upscale_torch, generator, device=device, precision=dtype)
-    yield OpenModel(str(path), generator.scale_factor, upscale)
+    yield OpenModel(str(model), generator.scale_factor, upscale)

@@ -12,6 +12,7 @@ from PIL import Image
 from torch import nn
 
 from sr_runtime import metrics
+from sr_runtime.embedded import model_file
 from sr_runtime.errors import ArgumentError, NonFiniteError, SRError
 from sr_runtime.pairs import Pair, find_pairs
 from sr_train.checkpoint import save_generator
@@ -277,3 +278,12 @@ def test_a_prepared_data_set_scores_as_the_folder_it_was_made_of(
     )
     from_folder, from_packed = json.loads(stored.read_text("utf-8"))["results"]
     assert from_folder["models"] == from_packed["models"]
+
+
+def test_an_embedded_model_is_measured_by_its_name(pairs: list[Pair], tmp_path: Path) -> None:
+    stored = tmp_path / "scores.json"
+    folder = str(pairs[0].hr.parent)
+    models = ["psnr", model_file("psnr")]
+    evaluate(models, [folder], root=tmp_path, device="cpu", lpips=False, json=stored)
+    (result,) = json.loads(stored.read_text("utf-8"))["results"]
+    assert result["models"]["psnr"] == result["models"][str(model_file("psnr"))]
