@@ -12,6 +12,7 @@ from sr_runtime.atomic import atomic_path, check_target
 from sr_runtime.backends import BACKENDS
 from sr_runtime.backends.engine_file import facts_path, write_engine
 from sr_runtime.backends.engine_options import (
+    DEFAULT_LEVEL,
     DEFAULT_PROFILE,
     BuildOptions,
     HardwareCompatible,
@@ -78,7 +79,9 @@ def _engine(arguments: argparse.Namespace) -> int:
     check_target(output, inputs=[source])
     check_target(facts_path(output))
     if timings is not None:
-        check_target(timings, inputs=[source, output])
+        check_target(timings, inputs=[source])
+        if timings.resolve() in (output.resolve(), facts_path(output).resolve()):
+            raise ArgumentError(f"--timing-cache {timings} is where the engine goes: name another")
     from_onnx = source.suffix.lower() == ".onnx"
     if from_onnx and (arguments.io, arguments.scale) != (None, None):
         raise ArgumentError(
@@ -110,7 +113,7 @@ def _engine(arguments: argparse.Namespace) -> int:
 
 def _bytes(text: str) -> int:
     """512M, 4G, …: powers of 1024."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]?)", text, re.IGNORECASE)
+    match = re.fullmatch(r"(\d{1,15}(?:\.\d+)?)([KMGT]?)", text, re.IGNORECASE)
     if match is None:
         raise ArgumentError(f"workspace {text!r} is no size: give 512M or 4G for instance")
     return int(float(match[1]) * 1024 ** " KMGT".index(match[2].upper() or " "))
@@ -120,15 +123,14 @@ def _triton(arguments: argparse.Namespace) -> int:
     with needing_extra("export"):
         from sr_export.triton import add_to_repository
 
-    folder = add_to_repository(
+    folder, server = add_to_repository(
         arguments.model,
         arguments.output,
         arguments.name,
         instances=arguments.instances,
         max_batch=arguments.max_batch,
-        version=arguments.model_version,
     )
-    print(f"{folder}: ready for tritonserver --model-repository={arguments.output.resolve()}")
+    print(f"{folder}: ready for {server}")
     return 0
 
 
@@ -210,8 +212,9 @@ def _parser() -> argparse.ArgumentParser:
         help="measurements of former builds, used and added to: the next build is faster",
     )  # fmt: skip
     engine.add_argument(
-        "--level", type=int, default=3, metavar="N", help="0 to 5: how long to search (3)"
-    )
+        "--level", type=int, default=DEFAULT_LEVEL, metavar="N",
+        help="0 to 5: how long to search (%(default)s)",
+    )  # fmt: skip
     engine.add_argument(
         "--version-compatible", action="store_true",
         help="for other versions of TensorRT too, and for its lean runtime",
@@ -247,9 +250,6 @@ def _parser() -> argparse.ArgumentParser:
         "--max-batch", type=int, metavar="N",
         help="most images at once (the engine's, or 4 of an ONNX file)",
     )  # fmt: skip
-    triton.add_argument(
-        "--model-version", type=int, metavar="N", help="number of the version (the next one)"
-    )
 
     verify = commands.add_parser(
         "verify", parents=[source], help="compare an exported model with its checkpoint",

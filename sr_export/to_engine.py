@@ -19,21 +19,17 @@ from sr_export.verify import VerificationError
 from sr_runtime import backends
 from sr_runtime.backends.engine_file import EngineInfo, write_engine
 from sr_runtime.backends.engine_options import BuildOptions, Profile
-from sr_runtime.backends.onnx_facts import info_of_onnx
-from sr_runtime.errors import ArgumentError, ModelError
+from sr_runtime.backends.onnx_facts import EXPORT_FP16, read_fp16_onnx
+from sr_runtime.errors import ModelError
 from sr_runtime.model_info import IO, ModelInfo
 from sr_runtime.tensor import float_planes, planes_from_output, tensor_from_tiles
 from sr_train.checkpoint import load_generator
-from sr_train.models import Generator
 
-__all__ = ["BuiltEngine", "check_profile", "engine_from_checkpoint", "engine_from_onnx"]
+__all__ = ["BuiltEngine", "engine_from_checkpoint", "engine_from_onnx"]
 
 # Of the tiles that are compared: small ones, for the fp32 side may be computed by one core.
 SIDE = 64
 BATCH = 4
-
-Reference = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-"""An `(h, w, C)` crop to the `(C, sh, sw)` planes that fp32 makes of it, 1 being white."""
 
 
 @dataclass(frozen=True)
@@ -56,24 +52,13 @@ def engine_from_onnx(
         BackendError: TensorRT, a GPU, or an inference engine for the CPU is missing.
         VerificationError: The engine's output is too far from fp32.
     """
-    info = info_of_onnx(model)
-    if info.weights_dtype != "float16":
-        raise ModelError(
-            f"{model}: its weights are {info.weights_dtype}, and an engine computes in FP16: "
-            "export it with python -m sr_export onnx CHECKPOINT --precision fp16 -o MODEL.onnx"
-        )
-    check_profile(options.profile, multiple_of=info.multiple_of, halo=info.halo)
+    _, info = read_fp16_onnx(model)
+    options.profile.check_fits(multiple_of=info.multiple_of, halo=info.halo)
     build = _builder(options, timing_cache)
-    name = backends.usable_backend("auto")
-    with closing(backends.open_backend(name, model, device="cpu", precision="fp32")) as engine:
-
-        def reference(crop: NDArray[np.uint8]) -> NDArray[np.float32]:
-            output = engine.submit(tensor_from_tiles([crop], engine.info)).result()
-            return float_planes(planes_from_output(output, engine.info)[0]).copy()
-
-        plan, engine_info = build(model)
-        checks = _engine_checks(plan, engine_info, reference)
-    _require(checks)
+    crops = _crops(options.profile, info)
+    wanted = _computed_in_fp32(model, crops)
+    plan, engine_info = build(model)
+    checks = _engine_checks(plan, engine_info, crops, wanted)
     return BuiltEngine(plan, engine_info, checks)
 
 
@@ -95,11 +80,11 @@ def engine_from_checkpoint(
     """
     generator = load_generator(checkpoint, scale=scale)
     multiple_of = generator.multiple_of
-    check_profile(options.profile, multiple_of=multiple_of, halo=0)
+    options.profile.check_fits(multiple_of=multiple_of, halo=0)
     build = _builder(options, timing_cache)
     images = calibration_images(channels=generator.img_channels)
     halo = calibrate_halo(generator, images)
-    check_profile(options.profile, multiple_of=multiple_of, halo=halo)
+    options.profile.check_fits(multiple_of=multiple_of, halo=halo)
     side = SIDE // multiple_of * multiple_of
     half_checks = half_precision_checks(generator, tensor_from_crop(images[0][:side, :side]))
     _require(half_checks)
@@ -108,29 +93,11 @@ def engine_from_checkpoint(
         exported = onnx_from_generator(generator, precision="fp16", io=io, halo=halo)
         model.write_bytes(exported.SerializeToString(deterministic=True))
         plan, engine_info = build(model)
-    checks = _engine_checks(plan, engine_info, _in_torch(generator))
-    _require(checks)
+    crops = _crops(options.profile, engine_info.model)
+    with torch.inference_mode():
+        wanted = torch.cat([generator(tensor_from_crop(crop)) for crop in crops]).numpy()
+    checks = _engine_checks(plan, engine_info, crops, wanted)
     return BuiltEngine(plan, engine_info, [*half_checks, *checks])
-
-
-def check_profile(profile: Profile, *, multiple_of: int, halo: int) -> None:
-    """Raise ArgumentError for shapes that the model does not take, or too small to cut images to.
-
-    Args:
-        halo: 0 where it is not known yet.
-    """
-    for name, shape in (("min", profile.min), ("opt", profile.opt), ("max", profile.max)):
-        if shape.height % multiple_of or shape.width % multiple_of:
-            raise ArgumentError(
-                f"--{name} {shape}: the model takes heights and widths that are multiples of "
-                f"{multiple_of}"
-            )
-    least = -(-(2 * halo + 1) // multiple_of) * multiple_of
-    if min(profile.max.height, profile.max.width) < least:
-        raise ArgumentError(
-            f"--max {profile.max} leaves no room for the model's halo of {halo} on both sides: "
-            f"its tiles must be {least}x{least} or larger"
-        )
 
 
 def _builder(
@@ -146,35 +113,51 @@ def _builder(
     return build
 
 
-def _in_torch(generator: Generator) -> Reference:
-    @torch.inference_mode()
-    def reference(crop: NDArray[np.uint8]) -> NDArray[np.float32]:
-        planes: NDArray[np.float32] = generator(tensor_from_crop(crop))[0].numpy()
-        return planes
+def _computed_in_fp32(model: Path, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    """What an ONNX file makes of crops on the CPU, in `(N, C, sh, sw)`, 1 being white."""
+    name, device = backends.choose("auto", "cpu")
+    with closing(backends.open_backend(name, model, device=device, precision="fp32")) as engine:
+        info = engine.info
+        outputs = [backends.infer(engine, tensor_from_tiles([crop], info)) for crop in crops]
+    planes = float_planes(planes_from_output(np.concatenate(outputs), info))
+    height, width = (side * info.scale for side in crops[0].shape[:2])
+    if planes.shape[2:] != (height, width):
+        raise ModelError(
+            f"{model}: it makes {planes.shape[2]}×{planes.shape[3]} of a crop of "
+            f"{crops[0].shape[0]}×{crops[0].shape[1]}, and its facts tell a scale of {info.scale}: "
+            f"export it again: {EXPORT_FP16}"
+        )
+    return planes
 
-    return reference
 
+def _engine_checks(
+    plan: bytes,
+    info: EngineInfo,
+    crops: Sequence[NDArray[np.uint8]],
+    wanted: NDArray[np.float32],
+) -> list[Check]:
+    """Run a plan on crops of photos, several at a time, and compare each with fp32.
 
-def _engine_checks(plan: bytes, info: EngineInfo, reference: Reference) -> list[Check]:
-    """Run a plan on crops of photos, several at a time, and compare each with fp32."""
-    crops = _crops(info.profile, info.model)
+    Raises VerificationError where one is too far from it.
+    """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "candidate.engine"
         write_engine(path, plan, info)
         with closing(
             backends.open_backend("tensorrt", path, device="cuda:0", precision="fp16")
         ) as engine:
-            output = engine.submit(tensor_from_tiles(crops, info.model)).result()
-            got = float_planes(planes_from_output(output, info.model)).copy()
-    wanted = np.stack([_as_stored(reference(crop), info.model) for crop in crops])
+            output = backends.infer(engine, tensor_from_tiles(crops, info.model))
+        got = float_planes(planes_from_output(output, info.model))
     shape = "×".join(map(str, (len(crops), *crops[0].shape[:2])))
-    return precision_checks(
+    checks = precision_checks(
         f"engine against fp32, {shape}",
         got,
-        wanted,
+        _as_stored(wanted, info.model),
         layer="the ONNX file keeps what its checkpoint computes, so it is TensorRT that differs: "
         "build with another --level, or another version of TensorRT",
     )
+    _require(checks)
+    return checks
 
 
 def _as_stored(planes: NDArray[np.float32], info: ModelInfo) -> NDArray[np.float32]:

@@ -83,7 +83,7 @@ def _crops(generator: Generator) -> list[NDArray[np.uint8]]:
 
 def _compare(generator: Generator, engine: Backend, crop: NDArray[np.uint8]) -> list[Check]:
     info, what = engine.info, f"file against fp32, {crop.shape[0]}×{crop.shape[1]}"
-    output = engine.submit(tensor_from_tiles([crop], info)).result()
+    output = backends.infer(engine, tensor_from_tiles([crop], info))
     got = float_planes(planes_from_output(output, info)[0])
     with torch.inference_mode():
         wanted = generator(tensor_from_crop(crop))[0].numpy()

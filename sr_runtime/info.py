@@ -101,7 +101,11 @@ def _gpu_memory_text(backend: Backend, height: int, width: int) -> str:
 def _infer(backend: Backend, height: int, width: int) -> None:
     gray = np.full((height, width, backend.info.in_channels), 128, np.uint8)
     tiles = [gray] * (backend.limits.batch if backend.limits.fixed_batch else 1)
-    backend.submit(tensor_from_tiles(tiles, backend.info)).result()
+    handle = backend.submit(tensor_from_tiles(tiles, backend.info))
+    try:
+        handle.result()
+    finally:
+        handle.release()
 
 
 def _peak_memory() -> int:

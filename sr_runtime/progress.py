@@ -23,10 +23,12 @@ class TileCount:
         self._progress, self._plan, self._runs = progress, plan, runs
         self._finished = 0
 
-    def start_run(self) -> None:
-        """Begin a run, or begin it again: its tiles may have become smaller, and all later ones."""
+    def start_run(self, tiles: int) -> None:
+        """Begin a run of so many tiles, or begin it again: they may have become smaller, as those
+        of all later runs."""
         self._done = self._finished
-        self._total = self._finished + sum(len(self._plan(*run)) for run in self._runs)
+        later = sum(len(self._plan(*run)) for run in self._runs[1:])
+        self._total = self._finished + tiles + later
 
     def advance(self, tiles: int) -> None:
         """Count tiles of the present run."""

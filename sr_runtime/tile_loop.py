@@ -1,6 +1,5 @@
 """The tiles of one plan through the engine: submit, take the results in order, write them."""
 
-import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -10,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sr_runtime.backends import Backend, Handle
-from sr_runtime.errors import ModelError, SRError
+from sr_runtime.errors import ModelError
+from sr_runtime.room import Room
 from sr_runtime.tensor import (
     check_finite,
     float_planes,
@@ -25,6 +25,7 @@ __all__ = ["upscale_tiles"]
 
 def upscale_tiles(
     backend: Backend,
+    room: Room,
     image: NDArray[Any],
     plan: TilePlan,
     *,
@@ -35,12 +36,14 @@ def upscale_tiles(
     """Enlarge the `(H, W, C)` colour planes of an image by the model's scale.
 
     Args:
+        room: In `backend`, for this loop and those of other threads.
         batch: Most tiles to submit at once, up to the backend's own limit.
         tta: Average over the eight flips and rotations (self-ensemble of EDSR, Lim et al. 2017).
-        on_tiles: Called with the number of tiles that were just written.
+        on_tiles: Called with the number of tiles that were just written. What it raises ends the
+            loop.
 
     Raises:
-        SRError: What befell a batch; none is in flight any more then.
+        SRError: What befell a batch; none of this loop's is in flight any more then.
     """
     scale, views = backend.info.scale, range(8 if tta else 1)
     height, width, channels = image.shape
@@ -55,31 +58,42 @@ def upscale_tiles(
     def finish_one() -> None:
         nonlocal mean
         tiles, view, handle = pending.popleft()
-        planes = _planes(handle.result(), backend, plan.shape, view, len(tiles))
-        if tta:
-            share = _seen_upright(float_planes(planes), view) / len(views)
-            planes = mean = share if view == 0 else mean + share
+        try:
+            planes = _planes(handle.result(), backend, plan.shape, view, len(tiles))
+            if tta:
+                share = _seen_upright(float_planes(planes), view) / len(views)
+                planes = mean = share if view == 0 else mean + share
+            if view == views[-1]:
+                for tile, tile_planes in zip(tiles, planes, strict=True):
+                    _write(tile, tile_planes, result, scale)
+        finally:
+            handle.release()
+            room.give_back()
         if view == views[-1]:
-            for tile, tile_planes in zip(tiles, planes, strict=True):
-                _write(tile, tile_planes, result, scale)
             on_tiles(len(tiles))
 
     try:
-        for tiles in _batches(plan, batch):
-            inputs = [_cut(image, tile, plan.shape) for tile in tiles]
-            if backend.limits.fixed_batch:
-                inputs += inputs[-1:] * (backend.limits.batch - len(inputs))
-            for view in views:
-                if len(pending) == backend.limits.depth:
-                    finish_one()
-                tensor = tensor_from_tiles([_seen_as(tile, view) for tile in inputs], backend.info)
-                pending.append((tiles, view, backend.submit(tensor)))
+        with room.turn:
+            for tiles in _batches(plan, batch):
+                inputs = [_cut(image, tile, plan.shape) for tile in tiles]
+                if backend.limits.fixed_batch:
+                    inputs += inputs[-1:] * (backend.limits.batch - len(inputs))
+                for view in views:
+                    views_of_tiles = [_seen_as(tile, view) for tile in inputs]
+                    tensor = tensor_from_tiles(views_of_tiles, backend.info)
+                    while not room.take(wait=not pending):
+                        finish_one()
+                    try:
+                        pending.append((tiles, view, backend.submit(tensor)))
+                    except BaseException:  # Ctrl-C too: there is no handle
+                        room.give_back()
+                        raise
         while pending:
             finish_one()
     finally:
         for _, _, handle in pending:
-            with contextlib.suppress(SRError):  # the first error is on its way already
-                handle.result()
+            handle.release()
+            room.give_back()
     return result
 
 

@@ -2,7 +2,8 @@
 
 import os
 import threading
-import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -15,16 +16,15 @@ from sr_runtime import backends, image
 from sr_runtime.atomic import check_target
 from sr_runtime.backends import Backend
 from sr_runtime.embedded import DEFAULT, model_file
-from sr_runtime.errors import ArgumentError, OutOfMemoryError, SRError
+from sr_runtime.errors import ArgumentError, SRError
 from sr_runtime.frame import check_frame, color_planes, network_runs, upscale_frame
 from sr_runtime.image import Picture
 from sr_runtime.model_info import ModelInfo
 from sr_runtime.output_size import OutputSize
 from sr_runtime.progress import Progress, TileCount
 from sr_runtime.tensor import check_image
-from sr_runtime.tile_loop import upscale_tiles
-from sr_runtime.tile_size import chosen_halo, largest_tile
-from sr_runtime.tiling import TilePlan, plan_tiles
+from sr_runtime.tiled_network import TiledNetwork
+from sr_runtime.tiling import TilePlan
 
 __all__ = ["Upscaler", "load"]
 
@@ -80,7 +80,9 @@ def load(
 class Upscaler:
     """A loaded model. Use it as a context manager.
 
-    Several threads may share one: they take turns, since one image keeps the device busy.
+    Several threads may share one. The tiles of their images go through the engine side by side,
+    as there is room for them; each thread gets what it would get alone. Every image in work takes
+    the memory of its result.
     """
 
     def __init__(
@@ -94,23 +96,22 @@ class Upscaler:
         """Take over an open backend; `load` has the arguments."""
         self.backend = backend
         self.info: ModelInfo = backend.info
-        self.halo = chosen_halo(self.info, halo)
-        self.max_tile = largest_tile(backend, tile, self.halo)
-        self.batch = backend.limits.batch
-        self.tta = tta
-        limits = backend.limits
-        if tta and (limits.min_tile, limits.max_tile) != (
-            limits.min_tile[::-1],
-            limits.max_tile and limits.max_tile[::-1],
-        ):
-            raise ArgumentError(
-                f"tta turns tiles by a quarter, and the model takes only {limits.min_tile} to "
-                f"{limits.max_tile}: leave tta out"
-            )
-        self._lock = threading.Lock()
+        self._network = TiledNetwork(backend, tile=tile, halo=halo, tta=tta)
+        self._held = ExitStack()
+        self._held.callback(backend.close)
+        self._in_work = 0
         self._closed = False
-        # A tile that cannot hold its halo is to be found now, not at the first large image.
-        self.plan(self.max_tile[0] + 1, self.max_tile[1] + 1)
+        self._changed = threading.Condition()
+
+    @property
+    def halo(self) -> int:
+        """LR pixels of context around a tile."""
+        return self._network.halo
+
+    @property
+    def max_tile(self) -> tuple[int, int]:
+        """Largest (height, width) of a tile, halo included; less once memory ran out."""
+        return self._network.max_tile
 
     def __enter__(self) -> Self:
         return self
@@ -125,23 +126,14 @@ class Upscaler:
 
     def close(self) -> None:
         """Release the engine and its memory, once what is in work is done."""
-        with self._lock:
-            if not self._closed:
-                self._closed = True
-                self.backend.close()
+        with self._changed:
+            self._closed = True
+            self._changed.wait_for(lambda: not self._in_work)
+            self._held.close()
 
     def plan(self, height: int, width: int) -> TilePlan:
         """The tiles of an image of `height` × `width`."""
-        return plan_tiles(
-            height,
-            width,
-            max_tile=self.max_tile,
-            halo=self.halo,
-            multiple_of=self.info.multiple_of,
-            min_tile=self.backend.limits.min_tile,
-            tile_step=self.backend.limits.tile_step,
-            shape_cost=self.backend.limits.shape_cost,
-        )
+        return self._network.plan(height, width)
 
     def upscale(
         self,
@@ -222,52 +214,24 @@ class Upscaler:
         for frame in picture.frames:
             check_image(color_planes(frame), self.info)
         runs = [run for f in picture.frames for run in network_runs(f, self.info.scale, size)]
-        with self._lock:
-            if self._closed:
-                raise ArgumentError("this upscaler is closed: load the model again")
+        with self._kept_open():
             tiles = TileCount(progress, self.plan, runs)
             frames = tuple(
-                upscale_frame(frame, lambda x: self._run(x, tiles), self.info.scale, size)
+                upscale_frame(frame, lambda x: self._network.run(x, tiles), self.info.scale, size)
                 for frame in picture.frames
             )
         return replace(picture, frames=frames)
 
-    def _run(self, planes: NDArray[Any], tiles: TileCount) -> NDArray[Any]:
-        """Apply the network once, with less at a time from where memory ran out."""
-        while True:
-            plan = self.plan(*planes.shape[:2])
-            tiles.start_run()
-            try:
-                result = upscale_tiles(
-                    self.backend,
-                    planes,
-                    plan,
-                    batch=self.batch,
-                    tta=self.tta,
-                    on_tiles=tiles.advance,
-                )
-            except OutOfMemoryError as error:
-                self._take_less(plan, error)
-            else:
-                tiles.end_run()
-                return result
-
-    def _take_less(self, plan: TilePlan, error: OutOfMemoryError) -> None:
-        """Halve the batch, or the largest tile once there is one in a batch.
-
-        Raises `error` if the tile could not hold its halo then.
-        """
-        batch = min(self.batch, len(plan))
-        if batch > 1 and not self.backend.limits.fixed_batch:
-            self.batch = batch // 2
-            less = f"{self.batch} tiles at a time instead of {batch}"
-        else:
-            before, smaller = self.max_tile, max(plan.shape) // 2
-            try:
-                self.max_tile = largest_tile(self.backend, smaller, self.halo)
-                self.plan(*plan.padded)
-            except ArgumentError:
-                self.max_tile = before
-                raise error from None
-            less = f"tiles of {smaller} instead of {max(plan.shape)}"
-        warnings.warn(f"{error}: going on with {less}", RuntimeWarning, stacklevel=2)
+    @contextmanager
+    def _kept_open(self) -> Iterator[None]:
+        """In the block the engine stays open; ArgumentError if it is closed."""
+        with self._changed:
+            if self._closed:
+                raise ArgumentError("this upscaler is closed: load the model again")
+            self._in_work += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._in_work -= 1
+                self._changed.notify_all()

@@ -1,6 +1,7 @@
 """Real images and weights, and the models that several tests share."""
 
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,14 @@ def tiny_onnx(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         return made[key]
 
     return make
+
+
+@pytest.fixture
+def hears_ctrl_c() -> Iterator[None]:
+    """Whoever starts tests in a shell's background starts them deaf to SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def _exported(name: str, data: Path, folder: pytest.TempPathFactory) -> Path:

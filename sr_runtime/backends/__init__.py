@@ -1,14 +1,11 @@
 """The engines that run a model file, behind one Protocol; and which of them work here."""
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
-from numpy.typing import NDArray
-
+from sr_runtime.backends.protocol import Backend, Handle, Limits, infer
 from sr_runtime.errors import ArgumentError, BackendError, ModelError, SRError
-from sr_runtime.model_info import ModelInfo
 
 if TYPE_CHECKING:
     from sr_runtime.backends.onnxruntime import OnnxRuntimeBackend
@@ -23,6 +20,7 @@ __all__ = [
     "Limits",
     "choose",
     "devices",
+    "infer",
     "open_backend",
     "precisions",
     "unavailable",
@@ -51,57 +49,6 @@ EXTRAS = {
     ("onnxruntime-trt", "cuda"): "gpu",
     ("tensorrt", "cuda"): "tensorrt",
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What shapes a backend takes."""
-
-    min_tile: tuple[int, int] = (1, 1)
-    """Smallest input (height, width)."""
-    max_tile: tuple[int, int] | None = None
-    """Largest input (height, width); None: only memory limits it."""
-    tile: int | None = None
-    """Largest side that suits the device and its memory; None: the usual one of the precision."""
-    batch: int = 1
-    """Tiles to submit at once."""
-    fixed_batch: bool = False
-    """Every batch must have exactly `batch` tiles."""
-    depth: int = 1
-    """How many batches may be in flight."""
-    tile_step: int = 8
-    """Sides of tiles differ by multiples of this, so that images of many sizes share shapes."""
-    shape_cost: int = 0
-    """What preparing a new input shape costs, in LR pixels of inference."""
-
-
-class Handle(Protocol):
-    """One submitted batch."""
-
-    def result(self) -> NDArray[Any]:
-        """Wait for the output, laid out as `ModelInfo.io` says; valid until the next submit.
-
-        Raises OutOfMemoryError, NonFiniteError (uint8 models) or what else befell this batch.
-        """
-
-
-class Backend(Protocol):
-    """One opened model. Not safe for several threads: the Upscaler holds a lock."""
-
-    name: str
-    device: str
-    compute_dtype: str
-    info: ModelInfo
-    limits: Limits
-
-    def submit(self, batch: NDArray[Any]) -> Handle:
-        """Start inference of a batch laid out as `ModelInfo.io` says.
-
-        At most `limits.depth` handles may be without their result taken.
-        """
-
-    def close(self) -> None:
-        """Release the engine; handles still in flight are waited for."""
 
 
 def unavailable(name: str) -> str | None:

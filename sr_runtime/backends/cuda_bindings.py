@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sr_runtime.backends.cuda_memory import NO_GPU, not_enough
 from sr_runtime.errors import BackendError, OutOfMemoryError
 
 __all__ = ["CudaDevice", "device_count"]
@@ -16,10 +17,7 @@ __all__ = ["CudaDevice", "device_count"]
 def device_count() -> int:
     """How many GPUs there are, at least 1; BackendError with the reason where none can be used."""
     _call("cuInit", 0)
-    count = int(_call("cuDeviceGetCount"))
-    if count == 0:
-        raise BackendError("CUDA finds no GPU: check CUDA_VISIBLE_DEVICES and nvidia-smi")
-    return count
+    return int(_call("cuDeviceGetCount"))
 
 
 class CudaDevice:
@@ -57,10 +55,7 @@ class CudaDevice:
         try:
             return _DeviceMemory(nbytes)
         except OutOfMemoryError as error:
-            raise OutOfMemoryError(
-                f"{self._label}: not enough memory for {nbytes / 1e6:.0f} MB more, "
-                f"{self.free_memory() / 1e6:.0f} MB are free"
-            ) from error
+            raise not_enough(self._label, nbytes, self.free_memory()) from error
 
     def allocate_pinned(self, nbytes: int) -> "_PinnedMemory":
         return _PinnedMemory(nbytes)
@@ -158,7 +153,8 @@ def _cuda() -> Any:
         from cuda.bindings import driver
     except ImportError as error:
         raise BackendError(
-            f"cuda.bindings cannot be imported ({error}): pip install cuda-python, or pycuda"
+            f"cuda.bindings cannot be imported ({error}): pip install cuda-python, which the "
+            "extras gpu and tensorrt have, or pycuda"
         ) from error
     return driver
 
@@ -168,7 +164,9 @@ def _call(name: str, *arguments: object) -> Any:
     cuda = _cuda()
     try:
         status, *results = getattr(cuda, name)(*arguments)
-    except RuntimeError as error:  # the bindings' own, where the driver's library is not there
+    except RuntimeError as error:  # the bindings' own, where a library or a function is not there
+        if name != "cuInit":
+            raise BackendError(f"CUDA failed in {name} ({error}): update the driver") from error
         raise BackendError(
             "there is no NVIDIA driver: install the one of your GPU, and start a container with "
             "`--gpus all`"
@@ -179,5 +177,5 @@ def _call(name: str, *arguments: object) -> Any:
     if status == codes.CUDA_ERROR_OUT_OF_MEMORY:
         raise OutOfMemoryError(f"CUDA has not enough memory ({name})")
     if status in (codes.CUDA_ERROR_NO_DEVICE, codes.CUDA_ERROR_STUB_LIBRARY):
-        raise BackendError("CUDA finds no GPU: check CUDA_VISIBLE_DEVICES and nvidia-smi")
+        raise BackendError(NO_GPU)
     raise BackendError(f"CUDA failed: {codes(status).name} in {name}")

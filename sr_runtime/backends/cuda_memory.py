@@ -11,9 +11,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sr_runtime.errors import BackendError
+from sr_runtime.errors import BackendError, OutOfMemoryError
 
 __all__ = [
+    "NO_GPU",
     "Device",
     "DeviceMemory",
     "Graph",
@@ -21,8 +22,11 @@ __all__ = [
     "Stream",
     "device_names",
     "missing",
+    "not_enough",
     "open_device",
 ]
+
+NO_GPU = "CUDA finds no GPU: check CUDA_VISIBLE_DEVICES and nvidia-smi"
 
 
 class DeviceMemory(Protocol):
@@ -125,6 +129,13 @@ def open_device(name: str) -> Device:
         raise BackendError(f"device {name} is not there: this machine has {', '.join(names)}")
     device: Device = _driver().CudaDevice(names.index(name))
     return device
+
+
+def not_enough(device: str, wanted: int, free: int) -> OutOfMemoryError:
+    """What an allocation raises that does not fit; sizes in bytes."""
+    return OutOfMemoryError(
+        f"{device}: not enough memory for {wanted / 1e6:.0f} MB more, {free / 1e6:.0f} MB are free"
+    )
 
 
 def _driver() -> ModuleType:

@@ -1,6 +1,7 @@
 """`cuda_memory` over PyCUDA, which knows no CUDA graphs."""
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import pycuda.driver as cuda
 from numpy.typing import NDArray
 
+from sr_runtime.backends.cuda_memory import NO_GPU, not_enough
 from sr_runtime.errors import BackendError, OutOfMemoryError
 
 __all__ = ["CudaDevice", "device_count"]
@@ -17,10 +19,7 @@ def device_count() -> int:
     """How many GPUs there are, at least 1; BackendError with the reason where none can be used."""
     with _errors_named():
         cuda.init()
-        count = int(cuda.Device.count())
-    if count == 0:
-        raise BackendError("CUDA finds no GPU: check CUDA_VISIBLE_DEVICES and nvidia-smi")
-    return count
+        return int(cuda.Device.count())
 
 
 class CudaDevice:
@@ -32,7 +31,7 @@ class CudaDevice:
             device = cuda.Device(ordinal)
             self.name = str(device.name())
             self.compute_capability = "{}.{}".format(*device.compute_capability())
-            self._context = device.retain_primary_context()
+        self._context = _primary_context(ordinal)
 
     @contextlib.contextmanager
     def current(self) -> Iterator[None]:
@@ -52,10 +51,7 @@ class CudaDevice:
         try:
             return _DeviceMemory(nbytes)
         except OutOfMemoryError as error:
-            raise OutOfMemoryError(
-                f"{self._label}: not enough memory for {nbytes / 1e6:.0f} MB more, "
-                f"{self.free_memory() / 1e6:.0f} MB are free"
-            ) from error
+            raise not_enough(self._label, nbytes, self.free_memory()) from error
 
     def allocate_pinned(self, nbytes: int) -> "_PinnedMemory":
         return _PinnedMemory(nbytes)
@@ -64,8 +60,18 @@ class CudaDevice:
         return _Stream()
 
     def close(self) -> None:
-        with _errors_named():
-            self._context.detach()
+        """Nothing to do: the context stays, for the next device opened."""
+
+
+@functools.cache
+def _primary_context(ordinal: int) -> Any:
+    """Retained once, for as long as the process runs.
+
+    Giving it back by PyCUDA's `detach` would leave it current on the thread that does so, and do
+    nothing on any other thread than the one that retained it.
+    """
+    with _errors_named():
+        return cuda.Device(ordinal).retain_primary_context()
 
 
 class _DeviceMemory:
@@ -133,4 +139,6 @@ def _errors_named() -> Iterator[None]:
     except cuda.MemoryError as error:
         raise OutOfMemoryError(f"CUDA has not enough memory ({error})") from error
     except cuda.Error as error:
+        if "no CUDA-capable device" in str(error):
+            raise BackendError(NO_GPU) from error
         raise BackendError(f"CUDA failed: {error}") from error

@@ -10,7 +10,12 @@ from pathlib import Path
 from typing import Any, get_args
 
 from sr_runtime.atomic import atomic_path
-from sr_runtime.backends.engine_options import HardwareCompatible, Profile, Shape
+from sr_runtime.backends.engine_options import (
+    DEFAULT_LEVEL,
+    HardwareCompatible,
+    Profile,
+    Shape,
+)
 from sr_runtime.errors import ArgumentError, ModelError
 from sr_runtime.model_info import PREFIX, ModelInfo
 
@@ -25,6 +30,9 @@ class EngineInfo:
     """Of the ONNX file that it was built from."""
     profile: Profile
     """The shapes it takes."""
+    workspace: int | None
+    level: int
+    """As in `BuildOptions`, for building it again."""
     tensorrt: str
     """Version of TensorRT that built it, "10.16.1.11" for instance."""
     gpu: str
@@ -60,6 +68,8 @@ class EngineInfo:
             return cls(
                 model=model,
                 profile=Profile(*(Shape(*map(int, facts[k])) for k in ("min", "opt", "max"))),
+                workspace=None if facts["workspace"] is None else int(facts["workspace"]),
+                level=int(facts["level"]),
                 version_compatible=bool(facts["version_compatible"]),
                 hardware_compatible=facts["hardware_compatible"],
                 **{name: str(facts[name]) for name in texts},
@@ -114,6 +124,10 @@ def facts_path(engine: Path) -> Path:
 def rebuild_command(info: EngineInfo) -> str:
     """The command line that builds an engine like this one."""
     command = f"python -m sr_export engine MODEL.onnx -o MODEL.engine {info.profile}"
+    if info.workspace is not None:
+        command += f" --workspace {info.workspace}"
+    if info.level != DEFAULT_LEVEL:
+        command += f" --level {info.level}"
     if info.version_compatible:
         command += " --version-compatible"
     if info.hardware_compatible != "none":

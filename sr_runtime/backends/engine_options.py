@@ -8,6 +8,7 @@ from sr_runtime.errors import ArgumentError
 from sr_runtime.model_info import ModelInfo
 
 __all__ = [
+    "DEFAULT_LEVEL",
     "DEFAULT_PROFILE",
     "BuildOptions",
     "HardwareCompatible",
@@ -28,14 +29,14 @@ class Shape(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read "4x256x256"; ArgumentError for anything but three numbers from 1 up."""
-        match = re.fullmatch(r"(\d+)[x×](\d+)[x×](\d+)", text.strip().lower())
-        if match is None or "0" in (sides := [side.lstrip("0") or "0" for side in match.groups()]):
+        """Read "4x256x256"; ArgumentError for anything but three numbers of up to five digits."""
+        match = re.fullmatch(r"(\d{1,5})[x×](\d{1,5})[x×](\d{1,5})", text.strip().lower())
+        if match is None or 0 in (sides := [int(side) for side in match.groups()]):
             raise ArgumentError(
-                f"shape {text!r} is not BATCHxHEIGHTxWIDTH with numbers from 1 up, 4x256x256 for "
-                "instance"
+                f"shape {text!r} is not BATCHxHEIGHTxWIDTH with numbers from 1 to 99999, "
+                "4x256x256 for instance"
             )
-        return cls(*map(int, sides))
+        return cls(*sides)
 
     def __str__(self) -> str:
         return f"{self.batch}x{self.height}x{self.width}"
@@ -65,11 +66,35 @@ class Profile:
         """Read three shapes; ArgumentError if one is none, or they are not in order."""
         return cls(Shape.parse(minimum), Shape.parse(optimum), Shape.parse(maximum))
 
+    def check_fits(self, *, multiple_of: int, halo: int) -> None:
+        """Raise ArgumentError for shapes that a model does not take, or cannot cut images to.
+
+        Args:
+            halo: 0 where it is not known yet.
+        """
+        for name, shape in (("min", self.min), ("opt", self.opt), ("max", self.max)):
+            if shape.height % multiple_of or shape.width % multiple_of:
+                raise ArgumentError(
+                    f"--{name} {shape}: the model takes heights and widths that are multiples of "
+                    f"{multiple_of}"
+                )
+        least = -(-(2 * halo + 1) // multiple_of) * multiple_of
+        if min(self.max.height, self.max.width) < least:
+            raise ArgumentError(
+                f"--max {self.max} leaves no room for the model's halo of {halo} on both sides: "
+                f"its tiles must be {least}x{least} or larger"
+            )
+
     def __str__(self) -> str:
         return f"--min {self.min} --opt {self.opt} --max {self.max}"
 
 
-DEFAULT_PROFILE = Profile(Shape(1, 64, 64), Shape(4, 256, 256), Shape(8, 512, 512))
+# Not eight of the largest: RRDBNet ×4 would have tensors of 2³¹ values then, and convolutions take
+# one less (https://github.com/NVIDIA/TensorRT/issues/4123).
+DEFAULT_PROFILE = Profile(Shape(1, 64, 64), Shape(4, 256, 256), Shape(4, 512, 512))
+
+DEFAULT_LEVEL = 3  # TensorRT's own
+WORKSPACES = 1 << 20, 1 << 40
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,8 +105,8 @@ class BuildOptions:
     """The shapes the engine takes."""
     workspace: int | None = None
     """Most bytes of GPU memory for a layer's scratch space; None: all that the GPU has."""
-    level: int = 3
-    """0 to 5: how long the builder searches. 3 is TensorRT's own choice."""
+    level: int = DEFAULT_LEVEL
+    """0 to 5: how long the builder searches."""
     version_compatible: bool = False
     """The plan runs in other TensorRT versions too, and in the lean runtime; a little slower."""
     hardware_compatible: HardwareCompatible = "none"
@@ -91,10 +116,11 @@ class BuildOptions:
     def __post_init__(self) -> None:
         if not 0 <= self.level <= 5:
             raise ArgumentError(f"level {self.level} is outside 0 to 5")
-        if self.workspace is not None and self.workspace < 1 << 20:
+        least, most = WORKSPACES
+        if self.workspace is not None and not least <= self.workspace <= most:
             raise ArgumentError(
-                f"a workspace of {self.workspace} bytes is below 1 MB: give 4G for instance, or "
-                "leave it out"
+                f"a workspace of {self.workspace} bytes is outside 1 MB to 1 TB: give 4G for "
+                "instance, or leave it out"
             )
 
 

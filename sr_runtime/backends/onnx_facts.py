@@ -10,25 +10,34 @@ from pathlib import Path
 from sr_runtime.errors import ModelError
 from sr_runtime.model_info import ModelInfo
 
-__all__ = ["info_of_onnx", "metadata_of"]
+__all__ = ["EXPORT_FP16", "metadata_of", "read_fp16_onnx"]
+
+EXPORT_FP16 = "python -m sr_export onnx CHECKPOINT --precision fp16 -o MODEL.onnx"
 
 METADATA_PROPS, KEY, VALUE = 14, 1, 2
 
 
-def info_of_onnx(model: Path) -> ModelInfo:
-    """The facts that an ONNX file states; ModelError where it states none, or is no ONNX file."""
+def read_fp16_onnx(model: Path) -> tuple[bytes, ModelInfo]:
+    """An ONNX file of ours with FP16 weights, and its facts; ModelError for any other file."""
     try:
         data = model.read_bytes()
     except OSError as error:
         raise ModelError(f"{model}: cannot be read ({error.strerror or error})") from error
-    info = ModelInfo.from_metadata(metadata_of(data))
+    try:
+        info = ModelInfo.from_metadata(metadata_of(data))
+    except ModelError as error:
+        raise ModelError(f"{model}: {error}") from error
     if info is None:
         raise ModelError(
-            f"{model}: it states none of the facts that an engine needs (scale, io, halo); export "
-            "it from its checkpoint: "
-            "python -m sr_export onnx CHECKPOINT --precision fp16 -o MODEL.onnx"
+            f"{model}: it states none of the facts that an engine needs (scale, io, halo): export "
+            f"it from its checkpoint: {EXPORT_FP16}"
         )
-    return info
+    if info.weights_dtype != "float16":
+        raise ModelError(
+            f"{model}: its weights are {info.weights_dtype}, and an engine computes in FP16: "
+            f"export it again: {EXPORT_FP16}"
+        )
+    return data, info
 
 
 def metadata_of(model: bytes) -> dict[str, str]:

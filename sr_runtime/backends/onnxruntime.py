@@ -44,6 +44,9 @@ class OnnxRuntimeBackend:
         except SRError as error:
             return _Handle(error)
 
+    def shrink(self) -> None:
+        """There is nothing to give back: a session's memory is its own."""
+
     def close(self) -> None:
         del self._session
 
@@ -67,3 +70,6 @@ class _Handle:
         if isinstance(self._outcome, SRError):
             raise self._outcome
         return self._outcome
+
+    def release(self) -> None:
+        """It takes no place: the batch was done when it was submitted."""

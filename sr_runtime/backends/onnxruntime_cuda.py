@@ -25,7 +25,7 @@ from sr_runtime.backends.onnxruntime_session import (
     tensor_of,
 )
 from sr_runtime.backends.onnxruntime_slot import Slot, recorded_as
-from sr_runtime.errors import BackendError, OutOfMemoryError
+from sr_runtime.errors import BackendError
 from sr_runtime.model_info import IO, ModelInfo
 from sr_runtime.tensor import picture_of
 
@@ -33,6 +33,8 @@ __all__ = ["OnnxRuntimeCudaBackend"]
 
 # Three: one is being copied, one computed, and one written into its picture by the caller.
 DEPTH = 3
+# Two: while the last tiles of one are computed, those of the next are on their way.
+IMAGES = 2
 # Every convolution chooses its kernel anew when the shape changes: about 0.1 s for 23 blocks.
 SHAPE_COST = 1 << 18
 TILE_STEP = 64
@@ -81,7 +83,6 @@ class OnnxRuntimeCudaBackend:
             tensors = [self._input, *map(tensor_of, outputs)]
             turn = threading.Lock()
             self._idle: deque[Slot] = deque()
-            self._crowded = False  # memory ran out
             for number in range(DEPTH):
                 slot = Slot(self._session, turn, gpu, self._ordinal, tensors, self.info, number)
                 held.callback(slot.close)
@@ -93,13 +94,14 @@ class OnnxRuntimeCudaBackend:
             self._held = held.pop_all()
 
     def submit(self, batch: NDArray[Any]) -> "_Handle":
-        if self._crowded and len(self._idle) == DEPTH:
-            # Less at a time is tried now: no slot may keep what it had for more.
+        slot = self._idle.popleft()
+        return _Handle(self._idle, slot, slot.start(batch))
+
+    def shrink(self) -> None:
+        # Of a fixed shape nothing larger was held, and recorded kernels hold the addresses.
+        if _fixed(self._input) is None:
             for slot in self._idle:
                 slot.shrink()
-            self._crowded = False
-        slot = self._idle.popleft()
-        return _Handle(self, slot, slot.start(batch))
 
     def close(self) -> None:
         self._held.close()
@@ -123,6 +125,7 @@ class OnnxRuntimeCudaBackend:
         return replace(
             declared_limits(self._input.shape, self._io, depth=DEPTH, shape_cost=SHAPE_COST),
             tile=max(TILE_STEP, min(side, LARGEST_TILE)),
+            images=IMAGES,
             tile_step=TILE_STEP,
         )
 
@@ -136,21 +139,17 @@ class OnnxRuntimeCudaBackend:
 
 
 class _Handle:
-    """A batch in a slot, which is idle again once the result was taken."""
+    """A batch in a slot, which is idle again when it is released."""
 
-    def __init__(
-        self, backend: OnnxRuntimeCudaBackend, slot: Slot, future: Future[NDArray[Any]]
-    ) -> None:
-        self._backend, self._slot, self._future = backend, slot, future
+    def __init__(self, idle: deque[Slot], slot: Slot, future: Future[NDArray[Any]]) -> None:
+        self._idle, self._slot, self._future = idle, slot, future
 
     def result(self) -> NDArray[Any]:
-        try:
-            return self._future.result()
-        except OutOfMemoryError:
-            self._backend._crowded = True
-            raise
-        finally:
-            self._backend._idle.append(self._slot)
+        return self._future.result()
+
+    def release(self) -> None:
+        self._future.exception()  # waits for its end
+        self._idle.append(self._slot)
 
 
 def _fixed(tensor: Tensor) -> tuple[int, ...] | None:

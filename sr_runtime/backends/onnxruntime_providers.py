@@ -70,8 +70,9 @@ def cuda_providers(
         "device_id": ordinal,
         # The default doubles what it has, and fails while a GPU is but half full.
         "arena_extend_strategy": "kSameAsRequested",
-        # From cuDNN 9 on, EXHAUSTIVE asks the slower of two predictors, for every convolution and
-        # change of shape: worth it where the shape never changes.
+        # Since ONNX Runtime 1.20 EXHAUSTIVE measures nothing: it asks the slower of two predictors,
+        # for every convolution and change of shape (microsoft/onnxruntime#22705), and others found
+        # nothing gained by it (PaddlePaddle/PaddleX#5057). Where the shape never changes it may.
         "cudnn_conv_algo_search": "EXHAUSTIVE" if graph else "HEURISTIC",
         "cudnn_conv_use_max_workspace": 1,
         "prefer_nhwc": 1,  # the layout of tensor cores
@@ -113,8 +114,9 @@ def _missing_library() -> str | None:
     said = io.StringIO()
     with contextlib.redirect_stdout(said):  # it prints what is missing
         ort.preload_dlls()
-    if found := re.search(r"Failed to load (\S+?):", said.getvalue()):
-        return re.split(r"[/\\]", found[1])[-1]
+    # Named without a folder only after the second try, by the system's own search.
+    if found := re.search(r"^Failed to load ([^/\\:\s]+):", said.getvalue(), re.MULTILINE):
+        return found[1]
     try:
         ctypes.CDLL(CUDNN)  # which newer versions load with the first convolution
     except OSError:

@@ -1,5 +1,7 @@
 """OpenVINO on the CPU, computing in FP32, or in BF16 where the processor can."""
 
+import contextlib
+import functools
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -8,8 +10,9 @@ import openvino as ov
 from numpy.typing import NDArray
 from openvino.frontend import FrontEndManager
 
+from sr_runtime.backends import infer
 from sr_runtime.backends.foreign import declared_limits, probe_info
-from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError
+from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError, SRError
 from sr_runtime.model_info import IO, ModelInfo
 from sr_runtime.tensor import picture_of
 
@@ -34,16 +37,15 @@ class OpenVINOBackend:
 
     @staticmethod
     def precisions() -> tuple[str, ...]:
-        native = "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        native = "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         return ("bf16", "fp32") if native else ("fp32",)
 
     def __init__(self, model: Path, *, device: str, precision: str) -> None:
-        core = ov.Core()
         try:
             # By name: left to choose, OpenVINO tries other formats, which complain on stderr.
             frontend = FrontEndManager().load_by_framework("onnx")
             network = frontend.convert(frontend.load(str(model)))
-            compiled = core.compile_model(
+            compiled = _core().compile_model(
                 network,
                 "CPU",
                 {"INFERENCE_PRECISION_HINT": HINTS[precision], "PERFORMANCE_HINT": "LATENCY"},
@@ -59,7 +61,8 @@ class OpenVINOBackend:
                 f"no super-resolution model: it has {len(network.inputs)} inputs, expected 1"
             )
         self._new_request = compiled.create_infer_request
-        self._idle = deque(self._new_request() for _ in range(DEPTH))
+        self._idle: deque[ov.InferRequest] = deque()
+        self.shrink()
         self._dtype = network.input(0).element_type.to_dtype()
         shape = [
             None if side.is_dynamic else side.get_length()
@@ -74,11 +77,16 @@ class OpenVINOBackend:
             {name: value.astype(str) for name, value in metadata.items()}
         )
         self._io: IO = "float32" if info is None else info.io
-        self.info = info or probe_info(lambda x: self.submit(x).result(), shape, self._dtype.name)
+        self.info = info or probe_info(functools.partial(infer, self), shape, self._dtype.name)
         self.limits = declared_limits(shape, self._io, depth=DEPTH, shape_cost=SHAPE_COST)
 
     def submit(self, batch: NDArray[Any]) -> "_Handle":
         return _Handle(self, batch.astype(self._dtype, copy=False))
+
+    def shrink(self) -> None:
+        # A request keeps the tensors of its largest shape.
+        self._idle.clear()
+        self._idle.extend(self._new_request() for _ in range(DEPTH))
 
     def close(self) -> None:
         self._idle.clear()
@@ -86,7 +94,7 @@ class OpenVINOBackend:
 
 
 class _Handle:
-    """A started infer request; goes back to the idle ones with its result."""
+    """A started infer request; goes back to the idle ones when it is released."""
 
     def __init__(self, backend: OpenVINOBackend, batch: NDArray[Any]) -> None:
         self._backend = backend
@@ -94,6 +102,7 @@ class _Handle:
         # share_inputs: OpenVINO reads the array itself, so it must live as long as the handle.
         self._batch = batch
         self._refused: Exception | None = None
+        self._done = False
         try:
             self._request.start_async([batch], share_inputs=True)
         except (RuntimeError, MemoryError) as error:
@@ -113,9 +122,26 @@ class _Handle:
                 ) from error
             raise BackendError(f"openvino could not run the model ({_line(error)})") from error
         finally:
-            self._backend._idle.append(self._request)
+            self._done = True
         outputs = [tensor.data for tensor in self._request.output_tensors]
         return picture_of(outputs, self._backend._io)
+
+    def release(self) -> None:
+        if not self._done:
+            with contextlib.suppress(SRError):  # nobody asks what became of it
+                self.result()
+        self._backend._idle.append(self._request)
+
+
+@functools.cache
+def _core() -> ov.Core:
+    """The only one of the process, for as long as it lives.
+
+    A core gives the thread that first uses it a stack for signals, and frees that with itself. If
+    it went in another thread, where a model was closed for instance, the next Ctrl-C would be a
+    segmentation fault.
+    """
+    return ov.Core()
 
 
 def _is_memory(error: Exception) -> bool:

@@ -1,5 +1,7 @@
 """TensorRT on an NVIDIA GPU: engines, and FP16 ONNX files that are made into engines."""
 
+import contextlib
+import threading
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,8 @@ __all__ = ["TensorRTBackend"]
 
 # Two: while one is computed, the other is copied in or out, and written into its picture.
 DEPTH = 2
+# Two: while the last tiles of one are computed, those of the next are on their way.
+IMAGES = 2
 # A new shape is enqueued once and captured once: about 10 ms, at some 6 million pixels a second.
 SHAPE_COST = 1 << 16
 # Of the free memory: the rest is for what TensorRT allocates itself while it runs.
@@ -55,6 +59,7 @@ class TensorRTBackend:
         self._gpu = cuda_memory.open_device(device)
         self._slots: list[Slot] = []
         self._log = Log()
+        self._turn = threading.Lock()
         try:
             _check_fits(engine_info, self._gpu)
             with self._gpu.current():
@@ -83,6 +88,11 @@ class TensorRTBackend:
     def submit(self, batch: NDArray[Any]) -> "_Handle":
         return _Handle(self, batch)
 
+    def shrink(self) -> None:
+        with self._gpu.current():
+            for slot in self._slots:
+                slot.shrink()
+
     def close(self) -> None:
         with self._gpu.current():
             for slot in self._slots:
@@ -94,14 +104,15 @@ class TensorRTBackend:
 
 
 class _Handle:
-    """A started batch; its slot goes back to the idle ones with its result."""
+    """A started batch; its slot goes back to the idle ones when it is released."""
 
     def __init__(self, backend: TensorRTBackend, batch: NDArray[Any]) -> None:
         self._backend = backend
         self._slot = backend._idle.popleft()
         self._refused: SRError | None = None
         try:
-            with backend._gpu.current():
+            # One at a time: what the log says in the meantime is about this one.
+            with backend._turn, backend._gpu.current():
                 self._slot.start(batch)
         except SRError as error:
             self._refused = error
@@ -110,21 +121,17 @@ class _Handle:
             raise
 
     def result(self) -> NDArray[Any]:
-        backend = self._backend
-        try:
-            if self._refused is not None:
-                raise self._refused
-            with backend._gpu.current():
-                outputs = self._slot.finish()
-        except OutOfMemoryError:
-            # The next try is with smaller tiles: nothing may hold the memory of the larger ones.
-            with backend._gpu.current():
-                for slot in backend._slots:
-                    slot.shrink()
-            raise
-        finally:
-            backend._idle.append(self._slot)
-        return picture_of(outputs, backend.info.io)
+        if self._refused is not None:
+            raise self._refused
+        with self._backend._gpu.current():
+            self._slot.wait()
+        return picture_of(self._slot.outputs(), self._backend.info.io)
+
+    def release(self) -> None:
+        # What is queued reads and writes the slot's buffers, even if nobody takes the result.
+        with contextlib.suppress(SRError), self._backend._gpu.current():
+            self._slot.wait()
+        self._backend._idle.append(self._slot)
 
 
 def _engine(model: Path, device: str) -> tuple[bytes, EngineInfo]:
@@ -167,27 +174,34 @@ def _check_fits(info: EngineInfo, gpu: cuda_memory.Device) -> None:
 
 
 def _limits(info: EngineInfo, slot: Slot, free: int) -> Limits:
-    """Batch and tile within the profile, such that `DEPTH` of them fit into the free memory."""
+    """Batch and tile within the profile, such that `DEPTH` of them fit into the free memory.
+
+    The tile is as large as it can be, since every tile computes its halo for nothing: with one of
+    24 that is half as much again of what is kept at 256, and a fifth at 512. The batch makes up for
+    smaller tiles: about the pixels of the shape that the engine was optimised for keep a GPU busy.
+    """
     least, best, most = info.profile.min, info.profile.opt, info.profile.max
 
     def fits(batch: int, height: int, width: int) -> bool:
         needed = slot.memory_needed(Shape(batch, height, width), info.model)
         return DEPTH * needed <= MEMORY_SHARE * free
 
-    batch = best.batch
-    while batch > least.batch and not fits(batch, best.height, best.width):
-        batch = max(least.batch, batch // 2)
     height, width = most.height, most.width
     step = 8 * info.model.multiple_of
-    while not fits(batch, height, width) and (height > least.height or width > least.width):
+    while not fits(least.batch, height, width) and (height > least.height or width > least.width):
         height = max(least.height, height * 3 // 4 // step * step)
         width = max(least.width, width * 3 // 4 // step * step)
+    batch = best.batch * best.height * best.width // (height * width)
+    batch = max(least.batch, min(batch, most.batch))
+    while batch > least.batch and not fits(batch, height, width):
+        batch = max(least.batch, batch // 2)
     return Limits(
         min_tile=(least.height, least.width),
         max_tile=(height, width),
-        tile=min(max(best.height, best.width), max(height, width)),
+        tile=max(height, width),
         batch=batch,
         fixed_batch=least.batch > 1,
         depth=DEPTH,
+        images=IMAGES,
         shape_cost=SHAPE_COST,
     )

@@ -3,6 +3,8 @@
 Imported late: it needs TensorRT's builder, which the lean runtime does not have.
 """
 
+import traceback
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,17 @@ from sr_runtime.backends.engine_options import (
     BuildOptions,
     HardwareCompatible,
     Profile,
-    Shape,
     tensor_shape,
 )
 from sr_runtime.backends.engine_precision import check_convolutions
-from sr_runtime.backends.onnx_facts import info_of_onnx
-from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError, SRError
+from sr_runtime.backends.onnx_facts import EXPORT_FP16, read_fp16_onnx
+from sr_runtime.errors import (
+    ArgumentError,
+    BackendError,
+    ModelError,
+    OutOfMemoryError,
+    SRError,
+)
 from sr_runtime.model_info import ModelInfo
 
 try:
@@ -37,7 +44,7 @@ if LEAN:
         "with --version-compatible on a machine that has it"
     )
 
-__all__ = ["BuildOptions", "Profile", "Shape", "build_engine"]
+__all__ = ["build_engine"]
 
 HARDWARE: dict[HardwareCompatible, trt.HardwareCompatibilityLevel] = {
     "none": trt.HardwareCompatibilityLevel.NONE,
@@ -71,18 +78,16 @@ def build_engine(
         The plan, and its facts as `write_engine` takes them.
 
     Raises:
+        ArgumentError: The model does not take the profile's shapes, or the timing cache is of
+            another GPU or no such file.
         ModelError: The file is none of ours, stores FP32 weights, or TensorRT cannot take it; the
             message has the export command.
         BackendError: On import of this module where TensorRT or CUDA is missing; else there is no
             such device, the build failed or was cancelled, or a convolution is not in FP16.
         OutOfMemoryError: The GPU has too little memory for the profile's largest shape.
     """
-    facts = info_of_onnx(model)
-    if facts.weights_dtype != "float16":
-        raise ModelError(
-            f"{model}: its weights are {facts.weights_dtype} and an engine computes in FP16: "
-            "python -m sr_export onnx CHECKPOINT --precision fp16 -o MODEL.onnx"
-        )
+    data, facts = read_fp16_onnx(model)
+    options.profile.check_fits(multiple_of=facts.multiple_of, halo=facts.halo)
     if timing_cache is not None:
         check_target(timing_cache)
     gpu = cuda_memory.open_device(device)
@@ -91,18 +96,25 @@ def build_engine(
 
         def build() -> bytes:
             with gpu.current():
-                return _plan(model, facts, options, monitor, timing_cache)
+                try:
+                    return _plan(model, data, facts, options, monitor, timing_cache)
+                except BaseException as error:
+                    # It holds the builder, which must go before the GPU's context does.
+                    traceback.clear_frames(error.__traceback__)
+                    raise
 
         plan = in_thread(build, monitor)
         info = EngineInfo(
             model=facts,
             profile=options.profile,
+            workspace=options.workspace,
+            level=options.level,
             tensorrt=trt.__version__,
             gpu=gpu.name,
             compute_capability=gpu.compute_capability,
             version_compatible=options.version_compatible,
             hardware_compatible=options.hardware_compatible,
-            onnx_sha256=sha256(model.read_bytes()),
+            onnx_sha256=sha256(data),
             plan_sha256=sha256(plan),
         )
     finally:
@@ -112,6 +124,7 @@ def build_engine(
 
 def _plan(
     model: Path,
+    data: bytes,
     facts: ModelInfo,
     options: BuildOptions,
     monitor: Monitor,
@@ -122,7 +135,7 @@ def _plan(
     builder = trt.Builder(log)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, log)
-    if not parser.parse_from_file(str(model)):
+    if not parser.parse(data):
         raise ModelError(f"{model}: TensorRT cannot take it ({_parser_errors(parser)})")
     _check_types(network, model)
     config = builder.create_builder_config()
@@ -141,10 +154,11 @@ def _plan(
     monitor.check()
     if serialized is None:
         raise _failure(f"{model}: TensorRT could not build the engine", log, options)
+    plan = bytes(serialized)
+    log.clear()
+    _verify(plan, network.get_input(0).name, facts, options, log)
     if timing_cache is not None:
         _save_timings(config, timing_cache)
-    plan = bytes(serialized)
-    _verify(plan, options, log)
     return plan
 
 
@@ -157,11 +171,6 @@ def _profile(
             f"no super-resolution model: it has {network.num_inputs} inputs, expected 1"
         )
     shapes = (profile.min, profile.opt, profile.max)
-    if any(side % facts.multiple_of for shape in shapes for side in shape[1:]):
-        raise ModelError(
-            f"the model takes heights and widths that are multiples of {facts.multiple_of}, and "
-            f"the profile has others: {profile}"
-        )
     result = builder.create_optimization_profile()
     result.set_shape(
         network.get_input(0).name, *(trt.Dims(tensor_shape(shape, facts)) for shape in shapes)
@@ -181,8 +190,7 @@ def _check_types(network: trt.INetworkDefinition, model: Path) -> None:
         if dtype != trt.DataType.HALF:
             raise ModelError(
                 f"{model}: its convolution {layer.name} computes in {dtype.name} and not in FP16: "
-                "export it with "
-                "python -m sr_export onnx CHECKPOINT --precision fp16 -o MODEL.onnx"
+                f"export it again: {EXPORT_FP16}"
             )
 
 
@@ -198,11 +206,14 @@ def _parser_errors(parser: trt.OnnxParser) -> str:
 
 
 def _load_timings(config: trt.IBuilderConfig, path: Path) -> None:
-    """Give the builder the measurements of the file, or none where they are of another GPU."""
-    # None where the file is no timing cache, of which the signatures know nothing.
+    """Give the builder the measurements of the file, if there are any yet."""
+    # The signatures do not know that it is None where the file is no timing cache.
     cache: trt.ITimingCache | None = config.create_timing_cache(_read(path))
     if cache is None or not config.set_timing_cache(cache, ignore_mismatch=False):
-        config.set_timing_cache(config.create_timing_cache(b""), ignore_mismatch=False)
+        raise ArgumentError(
+            f"{path}: no measurements of TensorRT {trt.__version__} on this GPU: name another "
+            "file, or delete this one"
+        )
 
 
 def _save_timings(config: trt.IBuilderConfig, path: Path) -> None:
@@ -210,10 +221,17 @@ def _save_timings(config: trt.IBuilderConfig, path: Path) -> None:
     cache = config.get_timing_cache()
     others = config.create_timing_cache(_read(path))
     if others is not None:
-        cache.combine(others, ignore_mismatch=False)  # what does not fit is left out
+        cache.combine(others, ignore_mismatch=False)
     timings: Any = cache.serialize()
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(bytes(timings))
+    try:
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(bytes(timings))
+    except OSError as error:  # for which minutes of building are not thrown away
+        warnings.warn(
+            f"{path}: the measurements could not be written ({error.strerror or error})",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
 
 def _read(path: Path) -> bytes:
@@ -223,7 +241,9 @@ def _read(path: Path) -> bytes:
         return b""
 
 
-def _verify(plan: bytes, options: BuildOptions, log: Log) -> None:
+def _verify(
+    plan: bytes, input_name: str, facts: ModelInfo, options: BuildOptions, log: Log
+) -> None:
     """Raise BackendError unless the plan can be loaded and its convolutions compute in FP16."""
     runtime = trt.Runtime(log)
     runtime.engine_host_code_allowed = options.version_compatible  # the plan is our own
@@ -231,13 +251,20 @@ def _verify(plan: bytes, options: BuildOptions, log: Log) -> None:
     if engine is None:
         raise _failure("TensorRT cannot load the engine that it built", log, options)
     inspector = engine.create_engine_inspector()
+    # Formats are told of known shapes alone.
+    context = engine.create_execution_context(trt.ExecutionContextAllocationStrategy.USER_MANAGED)
+    context.set_input_shape(input_name, tensor_shape(options.profile.opt, facts))
+    inspector.execution_context = context
     check_convolutions(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
 
 
 def _failure(what: str, log: Log, options: BuildOptions) -> SRError:
+    smaller = f"take a smaller --max than {options.profile.max}"
     if log.out_of_memory:
         return OutOfMemoryError(
-            f"{what}, the GPU has too little memory ({log.last_error}): take a smaller --max than "
-            f"{options.profile.max}, or give a --workspace"
+            f"{what}, the GPU has too little memory ({log.last_error}): {smaller}, or give a "
+            "--workspace"
         )
+    if "volume" in log.last_error:  # of a tensor, beyond what TensorRT can count
+        return BackendError(f"{what} ({log.last_error}): {smaller}")
     return BackendError(f"{what} ({log.last_error})")

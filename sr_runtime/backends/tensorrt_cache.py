@@ -11,7 +11,7 @@ from pathlib import Path
 from sr_runtime.backends import cuda_memory
 from sr_runtime.backends.engine_file import EngineInfo, read_engine, sha256, write_engine
 from sr_runtime.backends.engine_options import DEFAULT_PROFILE, BuildOptions, Profile
-from sr_runtime.errors import BackendError, ModelError
+from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError
 from sr_runtime.lock import wait_for_lock
 
 __all__ = ["CACHE_VARIABLE", "cache_folder", "cached_engine"]
@@ -55,12 +55,18 @@ def cached_engine(
             RuntimeWarning,
             stacklevel=2,
         )
-        plan, info = build_engine(
-            model,
-            BuildOptions(profile=profile),
-            device=device,
-            timing_cache=engine.parent / timings,
-        )
+        try:
+            plan, info = build_engine(
+                model,
+                BuildOptions(profile=profile),
+                device=device,
+                timing_cache=engine.parent / timings,
+            )
+        except OutOfMemoryError as error:
+            raise OutOfMemoryError(
+                f"{error}; load the engine that you build so: python -m sr_export engine "
+                f"{model.name} -o {model.stem}.engine --opt 1x256x256 --max 1x256x256"
+            ) from error
         write_engine(engine, plan, info)
     return plan, info
 
@@ -70,7 +76,8 @@ def cache_folder() -> Path:
     if chosen := os.environ.get(CACHE_VARIABLE):
         return Path(chosen)
     if sys.platform == "win32":
-        return Path(os.environ["LOCALAPPDATA"]) / "sr-toolkit" / "Cache"
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+        return base / "sr-toolkit" / "Cache"
     # Relative ones are to be ignored, says the XDG base directory specification.
     base = Path(os.environ.get("XDG_CACHE_HOME", ""))
     return (base if base.is_absolute() else Path.home() / ".cache") / "sr-toolkit"

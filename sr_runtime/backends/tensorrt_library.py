@@ -3,6 +3,7 @@
 Importing this raises an ImportError with the reason where no TensorRT or no GPU can be used.
 """
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 from sr_runtime.backends import cuda_memory
@@ -41,7 +42,8 @@ class Log(trt.ILogger):
 
     def __init__(self) -> None:
         trt.ILogger.__init__(self)
-        self._errors: list[str] = []
+        # The last ones: a build that goes well has its errors too, of kernels that were tried.
+        self._errors: deque[str] = deque(maxlen=3)
 
     def log(self, severity: trt.ILogger.Severity, msg: str) -> None:
         if severity in (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR):
@@ -54,7 +56,7 @@ class Log(trt.ILogger):
 
     @property
     def out_of_memory(self) -> bool:
-        """Whether memory ran out since `clear`."""
+        """Whether the latest errors since `clear` are about memory."""
         words = ("out of memory", "outofmemory", "insufficient memory", "memory allocation")
         return any(word in error.lower() for error in self._errors for word in words)
 

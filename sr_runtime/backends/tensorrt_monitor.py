@@ -55,25 +55,32 @@ class Monitor(trt.IProgressMonitor):
 
 
 def in_thread(build: Callable[[], bytes], monitor: Monitor) -> bytes:
-    """Run `build` in a thread of its own; Ctrl-C then comes here, and not inside of TensorRT."""
+    """Run `build` in a thread of its own; Ctrl-C then comes here, and not inside of TensorRT.
+
+    Whatever comes of it, `build` has ended before this returns or raises.
+    """
     plan: list[bytes] = []
     errors: list[BaseException] = []
+    ended = threading.Lock()
+    ended.acquire()
 
     def run() -> None:
         try:
             plan.append(build())
         except BaseException as error:
             errors.append(error)
+        ended.release()
 
-    thread = threading.Thread(target=run, name="TensorRT builder")
-    thread.start()
-    interrupted, running = False, True
-    while running:
+    threading.Thread(target=run, name="TensorRT builder").start()
+    interrupted = False
+    while True:
         try:
-            while thread.is_alive():
-                thread.join(0.1)
-            running = False
-        except KeyboardInterrupt:  # and again, however often: the thread must end first
+            # The thread is not asked: until Python 3.13 one whose join() is interrupted is taken
+            # for dead while it runs (https://github.com/python/cpython/issues/90882).
+            while not (plan or errors):
+                ended.acquire(timeout=0.1)
+            break
+        except KeyboardInterrupt:  # and again, however often: the build must end first
             interrupted = True
             monitor.stop.set()
     if interrupted:

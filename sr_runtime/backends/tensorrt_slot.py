@@ -114,14 +114,17 @@ class Slot:
             self._queue()
             self._enqueued = True
 
-    def finish(self) -> list[NDArray[Any]]:
-        """Wait for the outputs: views of host buffers, valid until the next `start`."""
+    def wait(self) -> None:
+        """Return when what is queued is done; raises BackendError for what went wrong."""
         self._stream.wait()
+
+    def outputs(self) -> list[NDArray[Any]]:
+        """Of the batch that was waited for: views of host buffers, valid until the next `start`."""
         return [tensor.array() for tensor in self._outputs]
 
     def shrink(self) -> None:
         """Give the GPU's memory back, once what is queued is done."""
-        self._stream.wait()
+        self.wait()
         self._drop_graph()
         self._input.shape = ()
         for tensor in (self._input, *self._outputs):

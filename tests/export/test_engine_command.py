@@ -1,17 +1,20 @@
 """`sr_export engine`: what is refused before any work, and what is built, compared and written."""
 
 import json
+import os
+import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
 from sr_export.__main__ import main
-from sr_runtime.backends.engine_file import read_engine
+from sr_runtime.backends.engine_file import read_engine, rebuild_command
 from sr_runtime.model_info import ModelInfo
 from sr_train.checkpoint import save_generator, weights_sha256
 from tests.conftest import tiny_generator
@@ -25,8 +28,6 @@ SHAPES = ["--min", "1x32x32", "--opt", "2x48x48", "--max", "4x64x96"]
 def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
     """One GPU and the newest TensorRT, or that of the parameter."""
     with simulated(getattr(request, "param", VERSIONS[-1])) as machine:
-        for name in ("cuda", "tensorrt"):  # torch asks where they come from when it exports
-            sys.modules[name].__spec__ = ModuleSpec(name, None)
         yield machine
 
 
@@ -66,6 +67,8 @@ def test_a_checkpoint_becomes_a_verified_engine_with_its_facts(
     )
     assert str(info.profile) == " ".join(SHAPES)
     assert info.version_compatible
+    again = " ".join([*SHAPES, "--workspace 4294967296 --level 1 --version-compatible"])
+    assert rebuild_command(info).endswith(again)
     assert {path.name for path in tmp_path.iterdir()} == {
         checkpoint.name,
         "model.engine",
@@ -113,6 +116,20 @@ def test_an_engine_that_computes_something_else_is_not_written(
     assert target.read_text() == "the engine of yesterday"
 
 
+def test_an_onnx_file_that_lies_about_its_scale_is_found_before_the_build(
+    machine: Machine, tiny_onnx, tmp_path, capsys
+) -> None:
+    model = onnx.load(tiny_onnx(precision="fp16"))
+    for entry in model.metadata_props:
+        if entry.key == "sr.scale":
+            entry.value = "2"
+    onnx.save(model, tmp_path / "lying.onnx")
+    command = ["engine", str(tmp_path / "lying.onnx"), "-o", str(tmp_path / "m.engine"), *SHAPES]
+    assert main(command) == 2
+    assert "its facts tell a scale of 2" in capsys.readouterr().err
+    assert machine.library.builds == 0
+
+
 def test_half_that_overflows_is_found_before_the_build(machine: Machine, tmp_path, capsys) -> None:
     generator = tiny_generator()
     with torch.no_grad():  # the same function, through an enormous intermediate value
@@ -134,6 +151,41 @@ def test_a_build_in_another_precision_is_an_error_and_no_engine(
     target = tmp_path / "m.engine"
     assert main(["engine", str(tiny_onnx(precision="fp16")), "-o", str(target), *SHAPES]) == 2
     assert "FP16" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+# Its first line is for shells that start what is in their background deaf to SIGINT.
+LONG_BUILD = """
+import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)
+from sr_export.__main__ import main
+from tests.simulated_tensorrt import simulated
+with simulated() as machine:
+    machine.library.steps, machine.library.step_seconds = 10_000, 0.01
+    code = main(sys.argv[1:])
+    assert machine.gpu.is_clean
+    assert machine.library.builds == 0
+sys.exit(code)
+"""
+
+
+def test_ctrl_c_ends_the_build_and_leaves_nothing(tiny_onnx, tmp_path) -> None:
+    model, target = tiny_onnx(precision="fp16"), tmp_path / "m.engine"
+    with subprocess.Popen(
+        [sys.executable, "-c", LONG_BUILD, "engine", str(model), "-o", str(target), *SHAPES],
+        cwd=Path(__file__).parents[2],
+        env=os.environ | {"PYTHONFAULTHANDLER": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        before = []
+        for line in process.stderr:
+            before.append(line)
+            if "building: Timing" in line:
+                process.send_signal(signal.SIGINT)
+                break
+        after = process.stderr.read()
+    assert (process.returncode, after.splitlines()[-1:]) == (130, ["interrupted"]), (before, after)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -165,9 +217,14 @@ def test_without_a_builder_or_a_gpu_one_sentence_says_what_is_missing(
         (["{fp16}", "--level", "6"], "level 6"),
         (["{fp16}", "--workspace", "4 G"], "workspace '4 G'"),
         (["{fp16}", "--workspace", "12"], "12 bytes"),
+        (["{fp16}", "--workspace", "9" * 15 + "T"], "outside 1 MB to 1 TB"),
+        (["{fp16}", "--max", f"{10**20}x512x512"], f"'{10**20}x512x512'"),
         (["{fp16}", "-o", "{folder}/m.trt"], ".engine or .plan"),
         (["{fp16}", "-o", "{folder}/no/m.engine"], "does not exist"),
         (["{fp16}", "--timing-cache", "{folder}"], "folder"),
+        (["{fp16}", "--timing-cache", "{folder}/m.engine"], "where the engine goes"),
+        (["{fp16}", "--timing-cache", "{folder}/m.engine.json"], "where the engine goes"),
+        (["{cut}"], "cut.onnx: not a readable ONNX model"),
         (["{folder}/nowhere.onnx"], "nowhere.onnx"),
         (["{folder}/nowhere.pth"], "nowhere.pth"),
     ],
@@ -182,6 +239,8 @@ def test_a_mistake_is_one_sentence_before_any_work(
         ("fp16", {"precision": "fp16"}),
     ):
         names[name] = str(tiny_onnx(**options))
+    names["cut"] = str(tmp_path / "cut.onnx")
+    Path(names["cut"]).write_bytes(Path(names["fp16"]).read_bytes()[:5000])
     if arguments[0] == "{unshuffled}":
         save_generator(tiny_generator(scale_factor=2, unshuffle=2), tmp_path / "u.safetensors")
         names["unshuffled"] = str(tmp_path / "u.safetensors")

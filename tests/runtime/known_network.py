@@ -1,5 +1,6 @@
 """A network whose every answer is known exactly, behind the real Backend protocol."""
 
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,21 +8,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sr_runtime.backends import Limits
-from sr_runtime.errors import OutOfMemoryError, SRError
+from sr_runtime.errors import OutOfMemoryError
 from sr_runtime.model_info import ModelInfo
 
 
 @dataclass
-class Done:
+class Submitted:
+    """Computed when it is waited for, as late as an engine may."""
+
     network: "KnownNetwork"
-    output: NDArray[Any] | SRError
+    batch: NDArray[Any]
+    fits: bool
+    output: NDArray[Any] | None = None
+    released: bool = False
 
     def result(self) -> NDArray[Any]:
-        self.network.in_flight -= 1
-        if isinstance(self.output, SRError):
-            raise self.output
-        self.network.taken.append(self.output)
+        assert not self.released
+        if not self.fits:
+            raise OutOfMemoryError("no room")
+        self.output = self.network.answer(self.batch)
         return self.output
+
+    def release(self) -> None:
+        assert not self.released
+        self.released = True
+        if self.output is not None:
+            self.output[...] = 0.5  # as an engine that uses its buffers again
+        with self.network.lock:
+            self.network.in_flight -= 1
 
 
 class KnownNetwork:
@@ -48,8 +62,9 @@ class KnownNetwork:
         self.limits = limits or Limits(depth=2)
         self.batches: list[tuple[int, ...]] = []
         self.in_flight = 0
-        self.taken: list[NDArray[Any]] = []
+        self.shrunk = 0
         self.closed = False
+        self.lock = threading.Lock()
         self.info = ModelInfo(
             arch="KnownNetwork",
             scale=scale,
@@ -62,13 +77,12 @@ class KnownNetwork:
             receptive_radius=radius * multiple_of,
         )
 
-    def submit(self, batch: NDArray[Any]) -> Done:
-        self.batches.append(batch.shape)
-        self.in_flight += 1
-        assert self.in_flight <= self.limits.depth
-        for output in self.taken:  # as an engine that uses its buffers again
-            output[...] = 0.5
-        self.taken.clear()
+    def submit(self, batch: NDArray[Any]) -> Submitted:
+        with self.lock:
+            assert not self.closed
+            self.batches.append(batch.shape)
+            self.in_flight += 1
+            assert self.in_flight <= self.limits.depth
         count, _, height, width = batch.shape
         limits = self.limits
         assert height % self.info.multiple_of == 0 == width % self.info.multiple_of
@@ -78,11 +92,16 @@ class KnownNetwork:
             height <= limits.max_tile[0] and width <= limits.max_tile[1]
         )
         assert count == limits.batch if limits.fixed_batch else count <= limits.batch
-        if self.memory is not None and count * height * width > self.memory:
-            return Done(self, OutOfMemoryError("no room"))
-        return Done(self, self.answer(batch))
+        return Submitted(
+            self, batch, fits=self.memory is None or count * height * width <= self.memory
+        )
+
+    def shrink(self) -> None:
+        assert self.in_flight == 0
+        self.shrunk += 1
 
     def close(self) -> None:
+        assert self.in_flight == 0
         self.closed = True
 
     def answer(self, batch: NDArray[Any]) -> NDArray[np.float32]:

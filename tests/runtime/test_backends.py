@@ -252,7 +252,7 @@ class SmallMemory:
         self._pixels = pixels
         self.info, self.limits = self._engine.info, replace(self._engine.limits, batch=batch)
         self.taken: list[tuple[int, ...]] = []
-        self.close = self._engine.close
+        self.shrink, self.close = self._engine.shrink, self._engine.close
 
     def submit(self, batch: np.ndarray) -> Handle:
         if batch.shape[0] * batch.shape[2] * batch.shape[3] > self._pixels:
@@ -264,6 +264,9 @@ class SmallMemory:
 class Refused:
     def result(self) -> NoReturn:
         raise OutOfMemoryError("no room")
+
+    def release(self) -> None:
+        pass
 
 
 def test_memory_that_runs_out_leads_to_smaller_batches_and_then_to_smaller_tiles(

@@ -124,6 +124,8 @@ def test_an_error_belongs_to_its_batch_and_the_next_ones_go_on(machine, tiny_onn
         with pytest.raises(BackendError, match="could not run the model"):
             handles[1].result()
         assert handles[2].result().shape == (1, 3, 64, 64)
+        for handle in handles:
+            handle.release()
         assert upscaler.upscale(PHOTO).shape == (360, 484, 3)
 
 

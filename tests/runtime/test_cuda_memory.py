@@ -38,7 +38,8 @@ def test_bytes_go_to_the_gpu_and_back_in_the_order_they_were_queued(machine: Mac
             piece.free()
         stream.close()
     gpu.close()
-    assert all(each.is_clean for each in machine.gpus)
+    assert machine.current is None
+    assert all(each.is_empty for each in machine.gpus)
 
 
 def test_the_context_of_whoever_was_there_before_is_put_back(machine: Machine) -> None:
@@ -117,6 +118,7 @@ def test_what_cannot_be_captured_is_no_graph_and_no_error() -> None:
         ({"driver": False}, "there is no NVIDIA driver: install"),
         ({"driver": False, "pycuda": True}, "there is no NVIDIA driver: install"),
         ({"gpus": 0}, "CUDA finds no GPU: check CUDA_VISIBLE_DEVICES"),
+        ({"gpus": 0, "pycuda": True}, "CUDA finds no GPU: check CUDA_VISIBLE_DEVICES"),
     ],
 )
 def test_why_there_is_no_gpu_is_one_sentence(options: dict[str, Any], reason: str) -> None:

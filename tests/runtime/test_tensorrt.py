@@ -1,25 +1,25 @@
-"""Engines on a simulated GPU: outputs, two streams, memory, and engines that do not fit."""
+"""Engines on a simulated GPU: outputs, two batches in flight, threads, and memory."""
 
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from sr_runtime.backends.engine_file import facts_path, read_engine, sha256, write_engine
-from sr_runtime.backends.engine_options import BuildOptions, Profile
+from sr_runtime.backends import infer
+from sr_runtime.backends.engine_options import Profile
 from sr_runtime.backends.onnxruntime import OnnxRuntimeBackend
-from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError
+from sr_runtime.errors import BackendError, OutOfMemoryError
 from sr_runtime.upscaler import Upscaler
+from tests.runtime.tiny_engine import (
+    batches,
+    engine_file,
+    expected,
+    open_engine,
+    same_in_flight,
+)
 from tests.simulated_tensorrt import VERSIONS, Machine, simulated
-
-PROFILE = Profile.parse("1x16x16", "2x48x48", "4x96x96")
 
 
 @pytest.fixture(params=VERSIONS)
@@ -27,52 +27,6 @@ def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
     """One GPU and TensorRT 10, then 11."""
     with simulated(request.param) as machine:
         yield machine
-
-
-def engine_file(model: Path, folder: Path, **options: Any) -> Path:
-    """Build an engine in the machine that is simulated now."""
-    from sr_runtime.backends.tensorrt_build import build_engine
-
-    path = folder / "tiny.engine"
-    write_engine(path, *build_engine(model, BuildOptions(profile=PROFILE, **options)))
-    return path
-
-
-def open_engine(path: Path, device: str = "cuda:0") -> Any:
-    from sr_runtime.backends.tensorrt import TensorRTBackend
-
-    return TensorRTBackend(path, device=device, precision="fp16")
-
-
-def expected(model: Path, batch: NDArray[Any]) -> NDArray[Any]:
-    backend = OnnxRuntimeBackend(model, device="cpu", precision="fp32")
-    return backend.submit(batch).result()
-
-
-def batches(io: str, *shapes: tuple[int, int, int]) -> list[NDArray[Any]]:
-    random = np.random.default_rng(0)
-    if io == "uint8":
-        return [random.integers(0, 256, (n, h, w, 3), np.uint8) for n, h, w in shapes]
-    return [random.random((n, 3, h, w), np.float32) for n, h, w in shapes]
-
-
-def same_in_flight(backend: Any, inputs: list[NDArray[Any]], model: Path) -> bool:
-    """Whether every output is right, with two batches in flight throughout."""
-    pending, right = [], []
-
-    def take_one() -> None:
-        handle, batch = pending.pop(0)
-        right.append(np.array_equal(handle.result(), expected(model, batch)))
-
-    for batch in inputs:
-        if len(pending) == backend.limits.depth:
-            take_one()
-        mine = batch.copy()
-        pending.append((backend.submit(mine), batch))
-        mine[:] = 0  # the caller's array is its own again
-    while pending:
-        take_one()
-    return all(right)
 
 
 @pytest.mark.parametrize("io", ["float32", "uint8"])
@@ -94,7 +48,7 @@ def test_pycuda_gives_the_same(tiny_onnx: Callable[..., Path], tmp_path: Path) -
         backend = open_engine(engine_file(model, tmp_path))
         assert same_in_flight(backend, batches("float32", *[(2, 16, 24)] * 4), model)
         backend.close()
-        assert machine.gpu.is_clean
+        assert machine.gpu.is_empty
 
 
 def test_an_image_is_upscaled_as_onnxruntime_upscales_it(
@@ -113,16 +67,29 @@ def test_an_image_is_upscaled_as_onnxruntime_upscales_it(
     assert machine.gpu.is_clean
 
 
-def test_a_result_stays_while_the_other_batch_is_taken(
+def test_a_result_stays_while_other_batches_are_taken(
     machine: Machine, tiny_onnx: Callable[..., Path], tmp_path: Path
 ) -> None:
     model = tiny_onnx(precision="fp16")
     backend = open_engine(engine_file(model, tmp_path))
-    first, second = batches("float32", (1, 16, 16), (1, 16, 16))
-    handles = [backend.submit(first), backend.submit(second)]
-    result = handles[0].result()
-    handles[1].result()
+    first, *others = batches("float32", *[(1, 16, 16)] * 4)
+    handle = backend.submit(first)
+    result = handle.result()
+    for other in others:
+        np.testing.assert_array_equal(infer(backend, other), expected(model, other))
     np.testing.assert_array_equal(result, expected(model, first))
+    handle.release()
+    backend.close()
+
+
+def test_a_batch_that_nobody_takes_does_not_harm_the_next_in_its_place(
+    machine: Machine, tiny_onnx: Callable[..., Path], tmp_path: Path
+) -> None:
+    model = tiny_onnx(precision="fp16")
+    backend = open_engine(engine_file(model, tmp_path))
+    for batch in batches("float32", *[(1, 16 * (1 + i), 16) for i in range(5)]):
+        backend.submit(batch).release()  # and the next frees its buffers for larger ones
+    assert same_in_flight(backend, batches("float32", *[(1, 96, 16)] * 4), model)
     backend.close()
 
 
@@ -166,11 +133,13 @@ def test_a_batch_outside_the_profile_fails_alone(
     np.testing.assert_array_equal(handles[0].result(), expected(model, good))
     with pytest.raises(BackendError, match="1×3×16×200"):
         handles[1].result()
-    np.testing.assert_array_equal(backend.submit(good).result(), expected(model, good))
+    for handle in handles:
+        handle.release()
+    np.testing.assert_array_equal(infer(backend, good), expected(model, good))
     backend.close()
 
 
-def test_tile_and_batch_are_chosen_within_profile_and_memory(
+def test_tiles_are_as_large_as_profile_and_memory_allow(
     machine: Machine, tiny_onnx: Callable[..., Path], tmp_path: Path
 ) -> None:
     path = engine_file(tiny_onnx(precision="fp16"), tmp_path)
@@ -178,7 +147,7 @@ def test_tile_and_batch_are_chosen_within_profile_and_memory(
     limits = backend.limits
     backend.close()
     assert (limits.min_tile, limits.max_tile) == ((16, 16), (96, 96))
-    assert (limits.tile, limits.batch, limits.depth) == (48, 2, 2)
+    assert (limits.tile, limits.batch, limits.depth) == (96, 1, 2)
     machine.gpu.total = 8_000_000
     backend = open_engine(path)
     largest = backend.limits.max_tile
@@ -187,6 +156,25 @@ def test_tile_and_batch_are_chosen_within_profile_and_memory(
     handles = [backend.submit(batch), backend.submit(batch)]
     assert all(handle.result().shape[2] == 4 * largest[0] for handle in handles)
     backend.close()
+
+
+@pytest.mark.parametrize(
+    ("shapes", "batch"),
+    [
+        (("1x16x16", "4x48x48", "8x64x64"), 2),  # of 64×64 about the pixels of four of 48×48
+        (("1x16x16", "4x48x48", "8x96x96"), 1),
+        (("2x16x16", "2x48x48", "4x96x96"), 2),  # no fewer than the profile takes
+        (("1x16x16", "1x48x48", "4x48x48"), 1),
+    ],
+)
+def test_a_batch_has_about_the_pixels_that_the_engine_was_optimised_for(
+    shapes: tuple[str, str, str], batch: int, tiny_onnx: Callable[..., Path], tmp_path: Path
+) -> None:
+    with simulated():
+        profile = Profile.parse(*shapes)
+        backend = open_engine(engine_file(tiny_onnx(precision="fp16"), tmp_path, profile))
+        assert backend.limits.batch == batch
+        backend.close()
 
 
 def test_an_image_is_finished_with_smaller_tiles_where_memory_runs_out(
@@ -213,6 +201,7 @@ def test_memory_of_the_engine_that_is_not_there_is_said(
     handle = backend.submit(batch)
     with pytest.raises(OutOfMemoryError, match=r"cuda:0: not enough memory for \d+ MB more"):
         handle.result()
+    handle.release()
     backend.close()
 
 
@@ -224,123 +213,3 @@ def test_closing_waits_for_what_is_in_flight(
         backend.submit(batch)
     backend.close()
     assert machine.gpu.is_clean
-
-
-def test_an_engine_of_another_version_is_named_with_the_command_that_builds_it(
-    tiny_onnx: Callable[..., Path], tmp_path: Path
-) -> None:
-    with simulated(VERSIONS[0]):
-        path = engine_file(tiny_onnx(precision="fp16"), tmp_path)
-    with simulated(VERSIONS[1]) as machine:
-        with pytest.raises(ModelError) as caught:
-            open_engine(path)
-        assert machine.gpu.is_clean
-    message = str(caught.value)
-    assert all(version in message for version in VERSIONS)
-    assert "python -m sr_export engine MODEL.onnx -o MODEL.engine --min 1x16x16" in message
-
-
-def test_an_engine_runs_where_it_was_built_to_run(
-    machine: Machine, tiny_onnx: Callable[..., Path], tmp_path: Path
-) -> None:
-    model = tiny_onnx(precision="fp16")
-    paths = {}
-    for level in ("none", "same", "ampere+"):
-        folder = tmp_path / level
-        folder.mkdir()
-        paths[level] = engine_file(model, folder, hardware_compatible=level)
-    machine.gpu.name = "Another GPU"
-    with pytest.raises(ModelError, match=r"built for Simulated GPU .* and this is Another GPU"):
-        open_engine(paths["none"])
-    open_engine(paths["same"]).close()
-    machine.gpu.compute_capability = (8, 6)
-    with pytest.raises(ModelError, match=r"9\.0.*8\.6.*--hardware-compatible same"):
-        open_engine(paths["same"])
-    open_engine(paths["ampere+"]).close()
-    assert machine.gpu.is_clean
-
-
-def test_the_lean_runtime_runs_version_compatible_engines_alone(
-    tiny_onnx: Callable[..., Path], tmp_path: Path
-) -> None:
-    model = tiny_onnx(precision="fp16")
-    (tmp_path / "compatible").mkdir()
-    with simulated():
-        plain = engine_file(model, tmp_path)
-        compatible = engine_file(model, tmp_path / "compatible", version_compatible=True)
-        open_engine(compatible).close()
-    with simulated(lean=True):
-        with pytest.raises(ModelError, match="only tensorrt_lean is installed"):
-            open_engine(plain)
-        backend = open_engine(compatible)
-        assert same_in_flight(backend, batches("float32", *[(1, 16, 16)] * 3), model)
-        backend.close()
-        with pytest.raises(BackendError, match="tensorrt_lean runs engines and builds none"):
-            open_engine(model)
-
-
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (lambda path: facts_path(path).unlink(), "not beside it"),
-        (lambda path: facts_path(path).write_text("{}"), "facts are damaged"),
-        (lambda path: path.write_bytes(path.read_bytes()[:-9]), "the plan is damaged"),
-        (lambda path: replace_plan(path, b"no plan"), "cannot load the engine .*magicTag"),
-    ],
-)
-def test_a_damaged_engine_is_refused_in_a_sentence(
-    damage: Callable[[Path], None],
-    message: str,
-    tiny_onnx: Callable[..., Path],
-    tmp_path: Path,
-) -> None:
-    with simulated() as machine:
-        path = engine_file(tiny_onnx(precision="fp16"), tmp_path)
-        damage(path)
-        with pytest.raises(ModelError, match=message):
-            open_engine(path)
-        assert machine.gpu.is_clean
-
-
-def replace_plan(path: Path, plan: bytes) -> None:
-    """Another plan, with facts that belong to it."""
-    _, info = read_engine(path)
-    write_engine(path, plan, replace(info, plan_sha256=sha256(plan)))
-
-
-def test_tensorrt_is_not_touched_without_a_driver() -> None:
-    with (
-        simulated(driver=False),
-        pytest.raises(ImportError, match="there is no NVIDIA driver: install"),
-    ):
-        import sr_runtime.backends.tensorrt  # noqa: F401
-
-
-def test_the_real_lean_runtime_is_left_alone_without_a_driver() -> None:
-    pytest.importorskip("tensorrt_lean", reason="tensorrt_lean is not installed")
-    pytest.importorskip("cuda.bindings", reason="cuda-python is not installed")
-    from sr_runtime.backends import cuda_memory
-
-    if cuda_memory.missing() is None:
-        pytest.skip("there is a driver here")
-    code = """
-import tensorrt_lean
-try:
-    import sr_runtime.backends.tensorrt
-except ImportError as error:
-    print(error)
-"""
-    # In a process of its own, which is what would end.
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "there is no NVIDIA driver" in done.stdout
-
-
-def test_the_real_lean_runtime_has_what_is_used_of_it() -> None:
-    lean = pytest.importorskip("tensorrt_lean", reason="tensorrt_lean is not installed")
-    assert not hasattr(lean, "Builder")
-    for name in ("ICudaEngine", "IExecutionContext", "Runtime"):
-        with simulated(lean.__version__, lean=True):
-            import tensorrt_lean
-
-            used = {member for member in vars(getattr(tensorrt_lean, name)) if member[0] != "_"}
-        assert used <= set(dir(getattr(lean, name)))

@@ -1,4 +1,4 @@
-"""Building engines with a simulated TensorRT: precision, progress, cancellation, timing cache."""
+"""Building engines with a simulated TensorRT: precision, options, timing cache, refusals."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -90,6 +90,9 @@ def test_an_engine_whose_convolutions_came_out_in_fp32_is_refused(
         build(tiny_onnx(precision="fp16"))
 
 
+UNKNOWN = "N/A due to dynamic shapes"
+
+
 def layer(kind: str, source: str, weights: str | None = None, **more: str) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "Name": "a layer",
@@ -112,8 +115,11 @@ def layer(kind: str, source: str, weights: str | None = None, **more: str) -> di
         ([layer("kgen", "Float")], False),
         ([layer("CaskConvolution", "Half", "Half"), layer("conv", "Float")], False),
         ([layer("CaskConvolution", "Row major linear FP32", "Float")], False),
-        (["names", "alone"], False),
-        ([], False),
+        ([layer("kgen", "Half"), layer("kgen", "Float"), layer("kgen", "Float")], False),
+        ([layer("CaskConvolution", UNKNOWN, TacticName="sm90_f16f16_f16f32_nhwc")], True),
+        ([layer("CaskConvolution", UNKNOWN, TacticName="sm80_tf32f32_tf32f32")], False),
+        ([layer("CaskConvolution", "Half"), layer("CaskConvolution", UNKNOWN)], True),
+        ([layer("Convert", "Float"), layer("CaskConvolution", "Half")], True),
     ],
 )
 def test_the_inspectors_wordings_are_understood(layers: list[Any], fine: bool) -> None:
@@ -125,42 +131,11 @@ def test_the_inspectors_wordings_are_understood(layers: list[Any], fine: bool) -
         check_convolutions(inspected)
 
 
-def test_what_the_inspector_does_not_tell_is_an_error() -> None:
-    with pytest.raises(BackendError, match="does not tell"):
-        check_convolutions("the engine has no information")
-
-
-def test_progress_tells_phase_step_and_how_many(
-    machine: Machine, tiny_onnx: Callable[..., Path]
-) -> None:
-    seen: list[tuple[str, int, int]] = []
-    build(tiny_onnx(precision="fp16"), progress=lambda *step: seen.append(step))
-    assert [done for phase, done, _ in seen if phase == "Timing"] == [0, 1, 2, 3, 4, 4]
-    assert {of for phase, _, of in seen if phase == "Timing"} == {4}
-
-
-def test_a_build_can_be_cancelled(machine: Machine, tiny_onnx: Callable[..., Path]) -> None:
-    machine.library.steps = 1000
-    asked = []
-
-    def cancelled() -> bool:
-        asked.append(None)
-        return len(asked) > 3
-
-    with pytest.raises(BackendError, match="was cancelled"):
-        build(tiny_onnx(precision="fp16"), cancelled=cancelled)
-    assert machine.library.builds == 0
-    assert machine.gpu.is_clean
-
-
-def test_what_a_callback_raises_comes_out_of_the_build(
-    machine: Machine, tiny_onnx: Callable[..., Path]
-) -> None:
-    def progress(phase: str, done: int, of: int) -> None:
-        raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        build(tiny_onnx(precision="fp16"), progress=progress)
+@pytest.mark.parametrize("layers", [[], ["names", "alone"], [layer("CaskConvolution", UNKNOWN)]])
+def test_what_the_inspector_does_not_tell_is_an_error(layers: list[Any]) -> None:
+    for inspected in (json.dumps({"Layers": layers}), "the engine has no information"):
+        with pytest.raises(BackendError, match="does not tell"):
+            check_convolutions(inspected)
 
 
 def test_a_profile_beyond_the_gpus_memory_is_said(
@@ -171,7 +146,7 @@ def test_a_profile_beyond_the_gpus_memory_is_said(
         build(tiny_onnx(precision="fp16"))
 
 
-def test_timings_are_kept_merged_and_replaced_where_they_do_not_fit(
+def test_timings_are_kept_and_merged_and_no_other_file_is_overwritten(
     machine: Machine, tiny_onnx: Callable[..., Path], tmp_path: Path
 ) -> None:
     model, timings = tiny_onnx(precision="fp16"), tmp_path / "timings"
@@ -185,10 +160,11 @@ def test_timings_are_kept_merged_and_replaced_where_they_do_not_fit(
 
     build(model, timing_cache=timings, progress=another_build_ends)
     assert set(json.loads(timings.read_bytes())["timings"]) == measured | {"of another model"}
-    for unfit in (b"\x00damaged", timings.read_bytes().replace(b"Simulated", b"Other")):
-        timings.write_bytes(unfit)
-        build(model, timing_cache=timings)
-        assert set(json.loads(timings.read_bytes())["timings"]) == measured
+    for other in (b"a letter", timings.read_bytes().replace(b"Simulated", b"Other")):
+        timings.write_bytes(other)
+        with pytest.raises(ArgumentError, match="no measurements of TensorRT"):
+            build(model, timing_cache=timings)
+        assert timings.read_bytes() == other
     assert [path.name for path in tmp_path.iterdir()] == ["timings"]
 
 
@@ -211,7 +187,7 @@ def test_what_the_parser_cannot_take_is_one_line(machine: Machine, tmp_path: Pat
     )
     model = make.make_model(graph, opset_imports=[make.make_opsetid("", 18)], ir_version=9)
     facts = {"schema": 1, "arch": "x", "scale": 1, "in_channels": 3, "out_channels": 3}
-    facts |= {"io": "uint8", "weights_dtype": "float16"}
+    facts |= {"io": "uint8", "weights_dtype": "float16", "halo": 8}
     make.set_model_props(model, {f"sr.{name}": str(value) for name, value in facts.items()})
     onnx.save(model, tmp_path / "turned.onnx")
     with pytest.raises(ModelError, match=r"UINT8 is not supported by Transpose at turned\)$"):
@@ -231,8 +207,16 @@ def test_a_profile_must_fit_the_models_multiple(
     machine: Machine, tiny_onnx: Callable[..., Path]
 ) -> None:
     model = tiny_onnx(precision="fp16", scale_factor=2, unshuffle=2)
-    with pytest.raises(ModelError, match="multiples of 2"):
+    with pytest.raises(ArgumentError, match=r"--min 1x15x15: .* multiples of 2"):
         build(model, BuildOptions(profile=Profile.parse("1x15x15", "1x32x32", "1x64x64")))
+
+
+def test_a_profile_of_more_values_than_tensorrt_counts_is_refused_with_what_to_take(
+    machine: Machine, tiny_onnx: Callable[..., Path]
+) -> None:
+    profile = Profile.parse("1x64x64", "1x64x64", "8x9999x9999")
+    with pytest.raises(BackendError, match=r"exceeds .*: take a smaller --max than 8x9999x9999"):
+        build(tiny_onnx(precision="fp16"), BuildOptions(profile=profile))
 
 
 def test_without_a_driver_or_a_builder_importing_says_so() -> None:

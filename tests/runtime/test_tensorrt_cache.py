@@ -12,8 +12,8 @@ from sr_runtime.backends.engine_options import Profile
 from sr_runtime.errors import BackendError, ModelError
 from tests.simulated_tensorrt import VERSIONS, Machine, simulated
 
-PROFILE = Profile.parse("1x16x16", "1x16x16", "2x32x32")
-OTHER_PROFILE = Profile.parse("1x16x16", "2x32x32", "2x32x32")
+PROFILE = Profile.parse("1x16x16", "1x16x16", "2x48x48")
+OTHER_PROFILE = Profile.parse("1x16x16", "2x32x32", "2x48x48")
 
 
 @pytest.fixture(autouse=True)

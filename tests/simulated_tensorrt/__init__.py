@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-from tests.simulated_tensorrt.driver import Gpu, Machine, ProcessWouldEnd, driver_module
+from tests.simulated_tensorrt.driver import driver_module
 from tests.simulated_tensorrt.library import tensorrt_module
+from tests.simulated_tensorrt.machine import Gpu, Machine, ProcessWouldEnd
 from tests.simulated_tensorrt.pycuda_driver import pycuda_module
 
 __all__ = ["VERSIONS", "Gpu", "Machine", "ProcessWouldEnd", "simulated"]

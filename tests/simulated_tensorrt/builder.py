@@ -1,33 +1,14 @@
-"""The builder's side: parser, network, configuration, timing cache, and the build."""
+"""The builder's side: profiles, configuration, timing cache, and the build."""
 
 import json
 import time
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import onnx
-
-from tests.simulated_tensorrt.driver import ProcessWouldEnd
 from tests.simulated_tensorrt.library_state import Library, Plan, scratch_bytes
+from tests.simulated_tensorrt.machine import ProcessWouldEnd
+from tests.simulated_tensorrt.network import INetworkDefinition, largest_volume
 
-__all__ = [
-    "Builder",
-    "IBuilderConfig",
-    "INetworkDefinition",
-    "IOptimizationProfile",
-    "ITimingCache",
-    "OnnxParser",
-]
-
-TYPES = {
-    onnx.TensorProto.FLOAT: "FLOAT",
-    onnx.TensorProto.FLOAT16: "HALF",
-    onnx.TensorProto.UINT8: "UINT8",
-    onnx.TensorProto.BOOL: "BOOL",
-    onnx.TensorProto.INT64: "INT64",
-    onnx.TensorProto.INT32: "INT32",
-}
+__all__ = ["Builder", "IBuilderConfig", "IOptimizationProfile", "ITimingCache"]
 
 
 class HostMemory(bytes):
@@ -42,10 +23,12 @@ class Builder:
     def __init__(self, library: Library, logger: Any) -> None:
         if not getattr(logger, "_initialised", False):
             raise TypeError("the logger's base was not initialised")
-        _ = library.gpu  # TensorRT asks CUDA for the device at once
+        gpu = library.gpu  # TensorRT asks CUDA for the device at once
+        if gpu is not None:
+            gpu.builders.add(self)
         self._library, self.logger = library, logger
 
-    def create_network(self, flags: int = 0) -> "INetworkDefinition":
+    def create_network(self, flags: int = 0) -> INetworkDefinition:
         return INetworkDefinition(self._library, flags)
 
     def create_builder_config(self) -> "IBuilderConfig":
@@ -55,7 +38,7 @@ class Builder:
         return IOptimizationProfile()
 
     def build_serialized_network(
-        self, network: "INetworkDefinition", config: "IBuilderConfig"
+        self, network: INetworkDefinition, config: "IBuilderConfig"
     ) -> HostMemory | None:
         library, gpu = self._library, self._library.gpu
         if gpu is None or network.model is None:
@@ -70,11 +53,17 @@ class Builder:
             for shape in shapes
         ):
             return self._refuse(f"no valid optimization profile for input {source.name}")
+        volume = largest_volume(network.model, shapes[2])
+        if volume >= 1 << 31:
+            return self._refuse(f"Tensor volume {volume} exceeds (2^31)-1.")
         if scratch_bytes(shapes[2]) > gpu.free:
             return self._refuse(
                 "Requested amount of GPU memory could not be allocated. OutOfMemory"
             )
-        if not self._work(config.progress_monitor):
+        gpu.building = True
+        going = self._work(config.progress_monitor)
+        gpu.building = False
+        if not going:
             return self._refuse("Build was cancelled by the progress monitor")
         library.builds += 1
         config.measure([node.name for node in network.model.graph.node])
@@ -119,113 +108,6 @@ class Builder:
 
     def _refuse(self, message: str) -> None:
         self.logger.log("ERROR", f"[builder] Error Code 4: {message}")
-
-
-@dataclass
-class Tensor:
-    name: str
-    dtype: Any
-    sides: tuple[int | None, ...] = ()
-
-
-@dataclass
-class Layer:
-    name: str
-    type: Any
-    inputs: list[Tensor]
-
-    def get_input(self, index: int) -> Tensor:
-        return self.inputs[index]
-
-
-class INetworkDefinition:
-    def __init__(self, library: Library, flags: int) -> None:
-        self._library, self.flags = library, flags
-        self.model: onnx.ModelProto | None = None
-        self._layers: list[Layer] = []
-        self._inputs: list[Tensor] = []
-
-    @property
-    def num_inputs(self) -> int:
-        return len(self._inputs)
-
-    @property
-    def num_layers(self) -> int:
-        return len(self._layers)
-
-    def get_input(self, index: int) -> Tensor:
-        return self._inputs[index]
-
-    def get_layer(self, index: int) -> Layer:
-        return self._layers[index]
-
-    def take(self, model: onnx.ModelProto) -> None:
-        """The parser's work."""
-        self.model = model
-        types = types_of(model)
-        self._inputs = [
-            Tensor(
-                value.name,
-                self._dtype(types[value.name]),
-                tuple(side.dim_value or None for side in value.type.tensor_type.shape.dim),
-            )
-            for value in model.graph.input
-        ]
-        kinds = self._library.LayerType
-        self._layers = [
-            Layer(
-                node.name,
-                kinds.CONVOLUTION if node.op_type == "Conv" else kinds.ELEMENTWISE,
-                [Tensor(name, self._dtype(types.get(name, 0))) for name in node.input],
-            )
-            for node in model.graph.node
-        ]
-
-    def _dtype(self, element_type: int) -> Any:
-        return self._library.DataType[TYPES.get(element_type, "FLOAT")]
-
-
-class OnnxParser:
-    def __init__(self, network: INetworkDefinition, logger: Any) -> None:
-        self._network = network
-        self._errors: list[ParserError] = []
-
-    @property
-    def num_errors(self) -> int:
-        return len(self._errors)
-
-    def get_error(self, index: int) -> "ParserError":
-        return self._errors[index]
-
-    def parse_from_file(self, model: str) -> bool:
-        try:
-            parsed = onnx.load_model_from_string(Path(model).read_bytes())
-            onnx.checker.check_model(parsed)
-        except Exception as error:
-            self._errors.append(ParserError(f"Failed to parse the model:\n{error}", ""))
-            return False
-        types = types_of(parsed)
-        for node in parsed.graph.node:
-            touched = [types.get(name) for name in (*node.input, *node.output)]
-            if onnx.TensorProto.UINT8 in touched and node.op_type != "Cast":
-                self._errors.append(
-                    ParserError(f"UINT8 is not supported by {node.op_type}", node.name)
-                )
-        if not self._errors:
-            self._network.take(parsed)
-        return not self._errors
-
-
-@dataclass
-class ParserError:
-    _desc: str
-    _node: str
-
-    def desc(self) -> str:
-        return self._desc
-
-    def node_name(self) -> str:
-        return self._node
 
 
 class IOptimizationProfile:
@@ -323,11 +205,3 @@ class IBuilderConfig:
         """The build's work: every layer is timed."""
         if self._cache is not None:
             self._cache.timings |= set(layers)
-
-
-def types_of(model: onnx.ModelProto) -> dict[str, int]:
-    """The element type of every tensor of a model, by its name."""
-    graph = onnx.shape_inference.infer_shapes(model).graph
-    values = (*graph.input, *graph.output, *graph.value_info)
-    types = {value.name: value.type.tensor_type.elem_type for value in values}
-    return types | {tensor.name: tensor.data_type for tensor in graph.initializer}

@@ -1,42 +1,23 @@
 # ruff: noqa: N802 - the names are the driver's
-"""The CUDA driver API as cuda.bindings has it: GPUs whose memory is the host's.
-
-What is queued on a stream is done as late as CUDA may do it, when it is waited for: whoever reads a
-buffer too early, or overwrites one too soon, gets wrong pictures.
-"""
+"""The CUDA driver API as cuda.bindings has it, over a simulated machine."""
 
 import ctypes
 import enum
-import itertools
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from tests.simulated_tensorrt.machine import (
+    CudaError,
+    CUresult,
+    Gpu,
+    Machine,
+    ProcessWouldEnd,
+    Stream,
+)
 
-__all__ = ["Gpu", "Machine", "ProcessWouldEnd", "Stream", "driver_module"]
-
-
-class ProcessWouldEnd(BaseException):
-    """The real thing would have crashed; not an Exception, so that nothing swallows it."""
-
-
-class CUresult(enum.IntEnum):
-    CUDA_SUCCESS = 0
-    CUDA_ERROR_INVALID_VALUE = 1
-    CUDA_ERROR_OUT_OF_MEMORY = 2
-    CUDA_ERROR_NOT_INITIALIZED = 3
-    CUDA_ERROR_STUB_LIBRARY = 34
-    CUDA_ERROR_NO_DEVICE = 100
-    CUDA_ERROR_INVALID_DEVICE = 101
-    CUDA_ERROR_INVALID_CONTEXT = 201
-    CUDA_ERROR_INVALID_HANDLE = 400
-    CUDA_ERROR_ILLEGAL_ADDRESS = 700
-    CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED = 900
-    CUDA_ERROR_STREAM_CAPTURE_INVALIDATED = 901
+__all__ = ["driver_module"]
 
 
 class CUdevice_attribute(enum.IntEnum):  # noqa: N801 - the driver's names
@@ -61,120 +42,8 @@ class CUstreamCaptureMode(enum.IntEnum):
     CU_STREAM_CAPTURE_MODE_RELAXED = 2
 
 
-class CudaError(Exception):
-    """Carries a CUresult to the caller of the API."""
-
-    def __init__(self, code: CUresult) -> None:
-        super().__init__(code.name)
-        self.code = code
-
-
 class DynamicLibNotFoundError(RuntimeError):
     """What the bindings raise without a driver."""
-
-
-@dataclass
-class Stream:
-    """Work that is queued, or recorded while a graph is captured."""
-
-    handle: int
-    gpu: "Gpu"
-    queue: list[Callable[[], None]] = field(default_factory=list)
-    capture: list[Callable[[], None]] | None = None
-    capture_valid: bool = True
-    done: int = 0
-
-    def put(self, work: Callable[[], None]) -> None:
-        (self.queue if self.capture is None else self.capture).append(work)
-
-    @property
-    def end(self) -> int:
-        """How much is done once all is that is queued now."""
-        return self.done + len(self.queue)
-
-    def drain(self, end: int) -> None:
-        while self.done < end:
-            self.done += 1
-            self.queue.pop(0)()
-
-
-@dataclass
-class Gpu:
-    """Its memory, and what is alive on it."""
-
-    name: str = "Simulated GPU"
-    compute_capability: tuple[int, int] = (9, 0)
-    total: int = 1 << 30
-    retained: int = 0
-    device_memory: dict[int, NDArray[np.uint8]] = field(default_factory=dict)
-    pinned: dict[int, Any] = field(default_factory=dict)
-    streams: dict[int, Stream] = field(default_factory=dict)
-    events: set[int] = field(default_factory=set)
-    graphs: dict[int, list[Callable[[], None]]] = field(default_factory=dict)
-    executables: dict[int, list[Callable[[], None]]] = field(default_factory=dict)
-    launches: int = 0
-    """How often a captured graph was launched."""
-    capturing_fails: bool = False
-
-    @property
-    def free(self) -> int:
-        return self.total - sum(len(memory) for memory in self.device_memory.values())
-
-    @property
-    def is_clean(self) -> bool:
-        """Nothing is left on it, and nobody holds its context."""
-        held = (self.device_memory, self.pinned, self.streams, self.events)
-        return not (self.retained or any(held) or self.graphs or self.executables)
-
-    def allocate(self, nbytes: int) -> int:
-        if nbytes <= 0:
-            raise CudaError(CUresult.CUDA_ERROR_INVALID_VALUE)
-        if nbytes > self.free:
-            raise CudaError(CUresult.CUDA_ERROR_OUT_OF_MEMORY)
-        memory = np.full(nbytes, 0xA5, np.uint8)  # not zeros: nobody may rely on them
-        self.device_memory[memory.ctypes.data] = memory
-        return memory.ctypes.data
-
-    def memory_at(self, address: int, nbytes: int) -> NDArray[np.uint8]:
-        memory = self.device_memory.get(address)
-        if memory is None or len(memory) < nbytes:
-            raise CudaError(CUresult.CUDA_ERROR_ILLEGAL_ADDRESS)
-        return memory[:nbytes]
-
-    def pinned_at(self, address: int, nbytes: int) -> NDArray[np.uint8]:
-        memory = self.pinned.get(address)
-        if memory is None or len(memory) < nbytes:
-            raise CudaError(CUresult.CUDA_ERROR_INVALID_VALUE)
-        return np.ctypeslib.as_array(memory)[:nbytes]
-
-
-@dataclass
-class Machine:
-    """The GPUs, and the context stack of each thread."""
-
-    gpus: list[Gpu]
-    driver: bool = True
-    initialised: bool = False
-    library: Any = None
-    """The simulated TensorRT of this machine."""
-    handles: Any = field(default_factory=lambda: itertools.count(0x1000))
-    _stacks: Any = field(default_factory=threading.local)
-
-    @property
-    def stack(self) -> list[Gpu]:
-        if not hasattr(self._stacks, "gpus"):
-            self._stacks.gpus = []
-        stack: list[Gpu] = self._stacks.gpus
-        return stack
-
-    @property
-    def current(self) -> Gpu | None:
-        return self.stack[-1] if self.stack else None
-
-    @property
-    def gpu(self) -> Gpu:
-        """The first one."""
-        return self.gpus[0]
 
 
 def driver_module(machine: Machine) -> ModuleType:
@@ -223,7 +92,10 @@ class _Driver:
             raise CudaError(CUresult.CUDA_ERROR_INVALID_CONTEXT)
         if not in_capture:
             for stream in gpu.streams.values():
-                if stream.capture is not None:
+                if stream.capture is not None and stream.capturing_thread in (
+                    None,
+                    threading.get_ident(),
+                ):
                     stream.capture_valid = False
                     raise CudaError(CUresult.CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED)
         return gpu
@@ -259,9 +131,12 @@ class _Driver:
         return self._machine.gpus[device]
 
     def cuDevicePrimaryCtxRelease(self, device: int) -> None:
-        if self._machine.gpus[device].retained == 0:
+        gpu = self._machine.gpus[device]
+        if gpu.retained == 0:
             raise CudaError(CUresult.CUDA_ERROR_INVALID_CONTEXT)
-        self._machine.gpus[device].retained -= 1
+        gpu.retained -= 1
+        if gpu.building and not gpu.retained:
+            raise ProcessWouldEnd("a context was released in which an engine is being built")
 
     def cuCtxPushCurrent(self, context: Gpu) -> None:
         if context.retained == 0:
@@ -349,6 +224,8 @@ class _Driver:
         if stream.capture is not None or not isinstance(mode, CUstreamCaptureMode):
             raise CudaError(CUresult.CUDA_ERROR_INVALID_VALUE)
         stream.capture, stream.capture_valid = [], not stream.gpu.capturing_fails
+        local = mode != CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_GLOBAL
+        stream.capturing_thread = threading.get_ident() if local else None
 
     def cuStreamEndCapture(self, handle: Any) -> int:
         stream = self._stream(handle)

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from tests.simulated_tensorrt import builder, runtime
-from tests.simulated_tensorrt.driver import Machine, ProcessWouldEnd
+from tests.simulated_tensorrt import builder, network, runtime
 from tests.simulated_tensorrt.library_state import Library
+from tests.simulated_tensorrt.machine import Machine, ProcessWouldEnd
 from tests.simulated_tensorrt.signatures import enumeration
 
 __all__ = ["tensorrt_module"]
@@ -59,10 +59,10 @@ def tensorrt_module(machine: Machine, version: str, *, lean: bool = False) -> Mo
         contents |= {
             "Builder": Builder,
             "IBuilderConfig": builder.IBuilderConfig,
-            "INetworkDefinition": builder.INetworkDefinition,
+            "INetworkDefinition": network.INetworkDefinition,
             "IOptimizationProfile": builder.IOptimizationProfile,
             "ITimingCache": builder.ITimingCache,
-            "OnnxParser": builder.OnnxParser,
+            "OnnxParser": network.OnnxParser,
         }
     for name, value in contents.items():
         setattr(module, name, value)

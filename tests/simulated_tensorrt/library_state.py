@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
-from tests.simulated_tensorrt.driver import Gpu, Machine, ProcessWouldEnd
+from tests.simulated_tensorrt.machine import Gpu, Machine, ProcessWouldEnd
 
 __all__ = ["Library", "Plan", "scratch_bytes"]
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.simulated_tensorrt.driver import CUresult, Machine
+from tests.simulated_tensorrt.machine import CUresult, Machine
 
 __all__ = ["pycuda_module"]
 
@@ -37,6 +37,8 @@ def pycuda_module(machine: Machine, driver: ModuleType) -> ModuleType:
         status, *results = getattr(driver, name)(*arguments)
         if status == CUresult.CUDA_ERROR_OUT_OF_MEMORY:
             raise MemoryError(f"{name} failed: out of memory")
+        if status == CUresult.CUDA_ERROR_NO_DEVICE:
+            raise LogicError(f"{name} failed: no CUDA-capable device is detected")
         if status != CUresult.CUDA_SUCCESS:
             raise LogicError(f"{name} failed: {status.name}")
         return results[0] if len(results) == 1 else tuple(results)
@@ -53,6 +55,7 @@ def pycuda_module(machine: Machine, driver: ModuleType) -> ModuleType:
             call("cuCtxPopCurrent")
 
         def detach(self) -> None:
+            self.push()  # and nothing pops it, where the context is a primary one
             call("cuDevicePrimaryCtxRelease", self._ordinal)
 
     class Device:

@@ -11,9 +11,9 @@ import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from tests.simulated_tensorrt.builder import TYPES, types_of
-from tests.simulated_tensorrt.driver import CudaError, Gpu, ProcessWouldEnd
 from tests.simulated_tensorrt.library_state import Library, Plan, scratch_bytes
+from tests.simulated_tensorrt.machine import CudaError, Gpu, ProcessWouldEnd
+from tests.simulated_tensorrt.network import TYPES, types_of
 
 __all__ = ["ICudaEngine", "IExecutionContext", "Runtime"]
 
@@ -119,22 +119,26 @@ class ICudaEngine:
 class EngineInspector:
     def __init__(self, engine: ICudaEngine) -> None:
         self._engine = engine
+        self.execution_context: IExecutionContext | None = None
 
     def get_engine_information(self, format: Any) -> str:
         plan, layers = self._engine.plan, []
+        context = self.execution_context
+        known = context is not None and -1 not in context.get_tensor_shape(plan.input_name)
         for node in self._engine.model.graph.node:
             if not plan.detailed:
                 layers.append(node.name)
             elif node.op_type == "Conv":
                 kind = plan.convolutions
+                form = kind if known else "N/A due to dynamic shapes"
                 layers.append(
                     {
                         "Name": node.name,
                         "LayerType": "CaskConvolution",
-                        "Inputs": [{"Name": node.input[0], "Format/Datatype": kind}],
-                        "Outputs": [{"Name": node.output[0], "Format/Datatype": kind}],
+                        "Inputs": [{"Name": node.input[0], "Format/Datatype": form}],
+                        "Outputs": [{"Name": node.output[0], "Format/Datatype": form}],
                         "ParameterType": "Convolution",
-                        "Weights": {"Type": kind, "Count": 1},
+                        "Weights": {"Count": 0},
                     }
                 )
             else:
@@ -230,6 +234,7 @@ class IExecutionContext:
             return memory.view(dtype).reshape(shape)
 
         def work() -> None:
+            gpu.at_work()
             scratch = gpu.memory_at(buffers.scratch, scratch_bytes(buffers.shape))
             source = array(engine.plan.input_name, buffers.shape)
             outputs = engine.session.run(None, {engine.plan.input_name: source})

@@ -1,0 +1,55 @@
+"""Room for batches in flight, which the threads that share a backend take and give back."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["Room"]
+
+
+class Room:
+    """As many places as a backend holds batches, and whose turn it is to submit them.
+
+    Nobody waits for somebody who waits: a thread that has places waits for no other, but finishes a
+    batch of its own, and who wants to be alone has none. A place that is given back is mostly taken
+    again by the same thread, whose image has the shape that the engine is prepared for.
+    """
+
+    def __init__(self, places: int) -> None:
+        self.turn = threading.Lock()
+        """Held while the batches of an image are submitted, so that the next image's come after.
+        Mixed, those of two shapes would have an engine prepare itself anew for every batch."""
+        self._places = self._free = places
+        self._reserved = False
+        self._changed = threading.Condition()
+
+    def take(self, *, wait: bool) -> bool:
+        """Take a place; False if there is none, and the caller does not want to wait for it."""
+        with self._changed:
+            while self._reserved or not self._free:
+                if not wait:
+                    return False
+                self._changed.wait()
+            self._free -= 1
+            return True
+
+    def give_back(self) -> None:
+        """Give back one that was taken."""
+        with self._changed:
+            self._free += 1
+            self._changed.notify_all()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """In the block nothing is in flight; for a thread that has no place."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._reserved)
+            self._reserved = True  # and nobody takes a place any more
+        try:
+            with self._changed:
+                self._changed.wait_for(lambda: self._free == self._places)
+            yield
+        finally:
+            with self._changed:
+                self._reserved = False
+                self._changed.notify_all()

@@ -1,0 +1,211 @@
+"""Folders of images, several in work at once: pictures, failures, errors and Ctrl-C."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import pytest
+from numpy.typing import NDArray
+
+from sr_runtime import ModelError, OutputSize, Upscaler, image
+from sr_runtime.backends import Limits, open_backend
+from sr_runtime.batch import run_jobs
+from sr_runtime.jobs import Job
+from tests.runtime.known_network import KnownNetwork
+from tests.runtime.tiny_engine import engine_file
+from tests.simulated_tensorrt import simulated
+
+TOO_LONG = 30  # seconds after which nothing is going to happen any more
+
+run = partial(run_jobs, size=OutputSize(), show_progress=False)
+
+
+def photo(number: int) -> NDArray[np.uint8]:
+    """Each is as wide as its number and 20."""
+    return np.random.default_rng(number).integers(0, 256, (24, 20 + number, 3), np.uint8)
+
+
+def folder_of(count: int, folder: Path, *, broken: Sequence[int] = ()) -> list[Job]:
+    jobs = []
+    for number in range(count):
+        source = folder / f"{number:03}.png"
+        PIL.Image.fromarray(photo(number)).save(source)
+        if number in broken:
+            source.write_bytes(source.read_bytes()[:200])
+        jobs.append(Job(source, folder / "out" / source.name))
+    return jobs
+
+
+def result_of(job: Job) -> NDArray[np.uint8]:
+    with PIL.Image.open(job.target) as result:
+        return np.asarray(result)
+
+
+def number_of(batch: NDArray[Any]) -> int:
+    """Of the photo that is in a batch."""
+    return batch.shape[3] - 20
+
+
+@pytest.mark.parametrize("images", [1, 2, 5])
+def test_every_image_gets_its_own_result(images: int, tmp_path: Path) -> None:
+    jobs = folder_of(23, tmp_path)
+    network = KnownNetwork(radius=1, limits=Limits(depth=3, images=images))
+    assert run(Upscaler(network, tile=24), jobs) == []
+    for number, job in enumerate(jobs):
+        np.testing.assert_array_equal(result_of(job), network.whole(photo(number)))
+    assert len(list((tmp_path / "out").iterdir())) == len(jobs)
+
+
+def test_a_cpu_takes_the_images_in_their_order_one_at_a_time(tmp_path: Path) -> None:
+    network = KnownNetwork(radius=1)
+    assert run(Upscaler(network), folder_of(12, tmp_path)) == []
+    assert [shape[3] - 20 for shape in network.batches] == list(range(12))
+
+
+def test_a_cpu_goes_on_with_one_image_while_another_is_written_and_no_further(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, jobs, write = KnownNetwork(radius=1), folder_of(8, tmp_path), image.write
+
+    def slow_write(*arguments: Any, **options: Any) -> None:
+        write(*arguments, **options)
+        time.sleep(0.05)
+        written = len(list((tmp_path / "out").iterdir()))
+        assert len(network.batches) <= written + 1
+
+    monkeypatch.setattr(image, "write", slow_write)
+    assert run(Upscaler(network), jobs) == []
+
+
+def test_two_images_are_on_two_gpus_at_once(tiny_onnx: Callable[..., Path], tmp_path: Path) -> None:
+    jobs = folder_of(2, tmp_path)
+    with simulated(gpus=2) as machine:
+        engine = engine_file(tiny_onnx(precision="fp16"), tmp_path)
+        backend = open_backend("tensorrt", engine, device="cuda:0,cuda:1", precision="fp16")
+        with Upscaler(backend) as upscaler:
+            assert len(upscaler.plan(*photo(1).shape[:2])) == 1
+            together, seen = threading.Barrier(2), []
+
+            def meet(gpu: int) -> None:
+                together.wait(TOO_LONG)
+                seen.append(gpu)
+
+            for number, gpu in enumerate(machine.gpus):
+                gpu.at_work = partial(meet, number)
+            assert run(upscaler, jobs) == []
+    assert sorted(seen) == [0, 1]
+
+
+def test_on_one_gpu_the_next_image_begins_before_the_last_one_ends(tmp_path: Path) -> None:
+    class Gpu(KnownNetwork):
+        """Computes an image only when the other one is there too."""
+
+        together = threading.Barrier(2)
+
+        def answer(self, batch: NDArray[Any]) -> NDArray[np.float32]:
+            self.together.wait(TOO_LONG)
+            return super().answer(batch)
+
+    network = Gpu(radius=1, limits=Limits(depth=3, images=2))
+    assert run(Upscaler(network), folder_of(2, tmp_path)) == []
+
+
+def test_failures_are_told_in_the_order_of_the_jobs(tmp_path: Path) -> None:
+    class Damaged(KnownNetwork):
+        """The first image fails, once the third is being computed."""
+
+        third = threading.Event()
+
+        def answer(self, batch: NDArray[Any]) -> NDArray[np.float32]:
+            if number_of(batch) == 0:
+                assert self.third.wait(TOO_LONG)
+                return super().answer(batch) * np.float32(np.nan)
+            if number_of(batch) == 2:
+                self.third.set()
+            return super().answer(batch)
+
+    jobs = folder_of(7, tmp_path, broken=[1, 5])
+    jobs[3].target.mkdir(parents=True)  # where it cannot be written
+    jobs[4] = Job(tmp_path / "missing.png", jobs[4].target)
+    network = Damaged(radius=1, limits=Limits(depth=2, images=2))
+    failures = run(Upscaler(network), jobs)
+    assert [failure.job for failure in failures] == [jobs[i] for i in (0, 1, 3, 4, 5)]
+    for number in (2, 6):
+        np.testing.assert_array_equal(result_of(jobs[number]), network.whole(photo(number)))
+    assert network.in_flight == 0
+
+
+@pytest.mark.parametrize("images", [1, 3])
+def test_a_model_that_does_not_work_ends_the_run(images: int, tmp_path: Path) -> None:
+    class Wrong(KnownNetwork):
+        def answer(self, batch: NDArray[Any]) -> NDArray[np.float32]:
+            output = super().answer(batch)
+            return output[:, :, 1:] if number_of(batch) == 5 else output
+
+    jobs = folder_of(60, tmp_path)
+    network = Wrong(radius=1, limits=Limits(depth=3, images=images))
+    upscaler = Upscaler(network)
+    threads = threading.active_count()
+    with pytest.raises(ModelError, match="facts"):
+        run(upscaler, jobs)
+    assert threading.active_count() == threads
+    assert_ended_early(jobs, network)
+    assert len(run(upscaler, jobs[6:])) == 0  # and nobody holds anything of it
+
+
+@pytest.mark.usefixtures("hears_ctrl_c")
+@pytest.mark.parametrize("images", [1, 3])
+def test_ctrl_c_ends_the_run_with_nothing_half_written(images: int, tmp_path: Path) -> None:
+    class Interrupting(KnownNetwork):
+        def answer(self, batch: NDArray[Any]) -> NDArray[np.float32]:
+            if number_of(batch) == 5:
+                os.kill(os.getpid(), signal.SIGINT)
+            if number_of(batch) >= 5:
+                time.sleep(0.05)
+            return super().answer(batch)
+
+    jobs = folder_of(60, tmp_path)
+    network = Interrupting(radius=1, limits=Limits(depth=3, images=images))
+    threads = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        run(Upscaler(network), jobs)
+    assert threading.active_count() == threads
+    assert_ended_early(jobs, network)
+
+
+def assert_ended_early(jobs: Sequence[Job], network: KnownNetwork) -> None:
+    """Some are not there, all others are complete, and nothing else is."""
+    targets = {job.target: number for number, job in enumerate(jobs)}
+    written = list(jobs[0].target.parent.iterdir())
+    assert len(written) < len(jobs)
+    for path in written:
+        number = targets[path]
+        np.testing.assert_array_equal(result_of(jobs[number]), network.whole(photo(number)))
+    assert network.in_flight == 0
+
+
+def test_the_bar_is_full_at_the_end_and_names_the_newest_image(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Gpu(KnownNetwork):
+        together = threading.Barrier(3)
+
+        def answer(self, batch: NDArray[Any]) -> NDArray[np.float32]:
+            self.together.wait(TOO_LONG)
+            return super().answer(batch)
+
+    jobs = folder_of(9, tmp_path, broken=[])
+    network = Gpu(radius=1, limits=Limits(depth=3, images=3))
+    run_jobs(Upscaler(network), jobs, size=OutputSize())
+    shown = capsys.readouterr().err
+    pixels = sum(photo(number).shape[0] * photo(number).shape[1] for number in range(9)) / 1e6
+    assert f"{pixels:.2f}/{pixels:.2f} MP" in shown.split("\r")[-1]
+    assert "9/9 008.png" in shown
+    assert "003.png and 2 more" in shown or "004.png and 2 more" in shown

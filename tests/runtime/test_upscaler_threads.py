@@ -1,0 +1,293 @@
+"""One upscaler in several threads: each gets what it would get alone, whatever befalls another."""
+
+import contextlib
+import itertools
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import sr_runtime
+from sr_runtime import ArgumentError, BackendError, NonFiniteError, Upscaler
+from sr_runtime.backends import Backend, Limits, infer, open_backend
+from sr_runtime.backends.several import SeveralBackends
+from tests.runtime.known_network import KnownNetwork, Submitted
+from tests.runtime.simulated_onnxruntime import simulated_cuda_provider
+from tests.runtime.tiny_engine import engine_file
+from tests.simulated_tensorrt import VERSIONS, simulated
+
+TOO_LONG = 30  # seconds after which threads are taken to wait for each other
+
+ItemT = TypeVar("ItemT")
+ResultT = TypeVar("ResultT")
+
+
+def photo(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def in_threads(work: Callable[[ItemT], ResultT], items: Sequence[ItemT]) -> list[Any]:
+    """What `work` gives for each item, or raises, in a thread of its own."""
+    outcomes: list[Any] = [None] * len(items)
+
+    def run(number: int) -> None:
+        try:
+            outcomes[number] = work(items[number])
+        except Exception as error:
+            outcomes[number] = error
+
+    # Daemons, so that a deadlock is a failure and not a test that never ends.
+    threads = [threading.Thread(target=run, args=(i,), daemon=True) for i in range(len(items))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(TOO_LONG)
+    assert not any(thread.is_alive() for thread in threads), "threads wait for each other"
+    return outcomes
+
+
+@contextlib.contextmanager
+def opened(kind: str, tiny_onnx: Callable[..., Path], folder: Path) -> Iterator[Backend]:
+    """OpenVINO, or two GPUs with one of the other engines."""
+    if kind == "openvino":
+        yield open_backend("openvino", tiny_onnx(), device="cpu", precision="auto")
+    elif kind == "onnxruntime":
+        with simulated_cuda_provider(gpus=2) as machine:
+            yield open_backend(kind, tiny_onnx(), device="cuda:0,cuda:1", precision="auto")
+            assert all(gpu.is_clean for gpu in machine.gpus)
+    else:
+        with simulated(kind, gpus=2) as machine:
+            engine = engine_file(tiny_onnx(precision="fp16"), folder)
+            yield open_backend("tensorrt", engine, device="cuda:0,cuda:1", precision="fp16")
+            assert all(gpu.is_clean for gpu in machine.gpus)
+
+
+every_engine = pytest.mark.parametrize("kind", ["openvino", "onnxruntime", *VERSIONS])
+
+
+@every_engine
+def test_every_thread_gets_what_it_would_get_alone(
+    kind: str, tiny_onnx: Callable[..., Path], tmp_path: Path
+) -> None:
+    images = [photo(40 + 9 * i, 100 - 8 * i, seed=i) for i in range(8)]
+    with (
+        opened(kind, tiny_onnx, tmp_path) as backend,
+        Upscaler(backend, tile=48) as upscaler,
+    ):
+        alone = [upscaler.upscale(image) for image in images]
+        together = in_threads(upscaler.upscale, images)
+    for one, other in zip(together, alone, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@every_engine
+def test_batches_that_failed_take_no_room(
+    kind: str, tiny_onnx: Callable[..., Path], tmp_path: Path
+) -> None:
+    with opened(kind, tiny_onnx, tmp_path) as backend:
+        good = np.zeros((1, 3, 16, 16), np.float32)
+        before = infer(backend, good)
+        for _ in range(100):
+            handles = [backend.submit(good[:, :2]) for _ in range(backend.limits.depth)]
+            with pytest.raises(BackendError):
+                handles[0].result()
+            for handle in handles:
+                handle.release()
+        np.testing.assert_array_equal(infer(backend, good), before)
+        backend.shrink()
+        np.testing.assert_array_equal(infer(backend, good), before)
+        backend.close()
+
+
+@pytest.mark.parametrize("tta", [False, True])
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_threads_that_are_more_than_the_room_do_not_wait_for_each_other(
+    depth: int, tta: bool
+) -> None:
+    network = KnownNetwork(radius=2, limits=Limits(depth=depth, batch=2))
+    upscaler = Upscaler(network, tile=20, tta=tta)
+    images = [photo(40 + i, 50, seed=i) for i in range(4)]
+    alone = [Upscaler(KnownNetwork(radius=2), tile=20, tta=tta).upscale(x) for x in images]
+    for one, other in zip(in_threads(upscaler.upscale, images), alone, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_the_batches_of_an_image_go_before_those_of_the_next() -> None:
+    """So that two images of different shapes do not have an engine change its shape for each."""
+    network = KnownNetwork(radius=1, limits=Limits(depth=2))
+    upscaler = Upscaler(network, tile=20)
+    images = [photo(200, 200), photo(15, 300), photo(300, 13)]
+    in_threads(upscaler.upscale, images)
+    assert len({shape[2:] for shape in network.batches}) == 3
+    assert len([shape for shape, _ in itertools.groupby(network.batches)]) == 3
+
+
+def test_memory_that_runs_out_in_one_thread_leaves_the_picture_of_another_right() -> None:
+    class SmallMemory(KnownNetwork):
+        """Computes for the one while the other is refused."""
+
+        refused = threading.Event()
+
+        def submit(self, batch: NDArray[Any]) -> Submitted:
+            submitted = super().submit(batch)
+            if not submitted.fits:
+                self.refused.set()
+            return submitted
+
+        def answer(self, batch: NDArray[Any]) -> NDArray[np.float32]:
+            assert self.refused.wait(TOO_LONG)
+            return super().answer(batch)
+
+    network = SmallMemory(radius=2, memory=40 * 40, limits=Limits(depth=3))
+    upscaler = Upscaler(network, tile=64)
+    images = [photo(150, 130), photo(30, 40, seed=1)]
+    with pytest.warns(RuntimeWarning, match="no room: going on with tiles of"):
+        results = in_threads(upscaler.upscale, images)
+    assert network.shrunk > 0
+    for image, result in zip(images, results, strict=True):
+        np.testing.assert_array_equal(result, network.whole(image))
+
+
+def test_threads_that_run_out_of_memory_together_take_less_once() -> None:
+    together = threading.Barrier(2)
+
+    class Meeting(Submitted):
+        def result(self) -> NDArray[Any]:
+            if not self.fits:
+                together.wait(TOO_LONG)
+            return super().result()
+
+    class SmallMemory(KnownNetwork):
+        def submit(self, batch: NDArray[Any]) -> Submitted:
+            submitted = super().submit(batch)
+            return Meeting(self, batch, submitted.fits)
+
+    network = SmallMemory(radius=2, memory=40 * 40, limits=Limits(depth=2))
+    upscaler = Upscaler(network, tile=80)
+    images = [photo(80, 80, seed=i) for i in range(2)]
+    with pytest.warns(RuntimeWarning, match="tiles of 40 instead of 80") as said:
+        results = in_threads(upscaler.upscale, images)
+    assert len(said) == 1
+    for image, result in zip(images, results, strict=True):
+        np.testing.assert_array_equal(result, network.whole(image))
+
+
+def test_a_simulated_gpu_that_is_full_serves_all_threads_with_smaller_tiles(
+    tiny_onnx: Callable[..., Path], tmp_path: Path
+) -> None:
+    images = [photo(96, 150, seed=i) for i in range(4)]
+    with (
+        opened(VERSIONS[-1], tiny_onnx, tmp_path) as backend,
+        Upscaler(backend, tile=48, halo=16) as upscaler,
+    ):
+        expected = [upscaler.upscale(image) for image in images]
+    with simulated(gpus=2) as machine:
+        backend = open_backend(
+            "tensorrt", tmp_path / "tiny.engine", device="cuda:0,cuda:1", precision="fp16"
+        )
+        with Upscaler(backend, tile=96, halo=16) as upscaler:
+            machine.gpus[1].total -= machine.gpus[1].free - 6_000_000
+            with pytest.warns(RuntimeWarning, match="tiles of 48 instead of 96"):
+                results = in_threads(upscaler.upscale, images)
+    for one, other in zip(results, expected, strict=True):
+        # On the GPU that is not full some have larger tiles, in which sums have another order.
+        assert np.abs(one.astype(int) - other).max() <= 1
+
+
+def test_images_that_fail_take_no_room() -> None:
+    class Failing(KnownNetwork):
+        fails: type[Exception] | None = None
+
+        def submit(self, batch: NDArray[Any]) -> Submitted:
+            if self.fails is RuntimeError:
+                raise RuntimeError
+            return super().submit(batch)
+
+        def answer(self, batch: NDArray[Any]) -> NDArray[np.float32]:
+            if self.fails is NonFiniteError:
+                return super().answer(batch) * np.float32(np.nan)
+            return super().answer(batch)
+
+    def cancelled(done: int, total: int) -> None:
+        raise TimeoutError
+
+    networks = [Failing(radius=1, limits=Limits(depth=2)) for _ in range(2)]
+    upscaler = Upscaler(SeveralBackends(networks), tile=20)
+    image = photo(60, 60)
+    for _ in range(100):
+        for fails in (NonFiniteError, RuntimeError):
+            for network in networks:
+                network.fails = fails
+            with pytest.raises(fails):
+                upscaler.upscale(image)
+        for network in networks:
+            network.fails = None
+        with pytest.raises(TimeoutError):
+            upscaler.upscale(image, progress=cancelled)
+    np.testing.assert_array_equal(upscaler.upscale(image), networks[0].whole(image))
+    assert [network.in_flight for network in networks] == [0, 0]
+
+
+def test_closing_waits_for_the_images_in_work_and_refuses_others() -> None:
+    closing = threading.Event()
+
+    class Slow(KnownNetwork):
+        def answer(self, batch: NDArray[Any]) -> NDArray[np.float32]:
+            assert closing.wait(TOO_LONG)
+            return super().answer(batch)
+
+    network = Slow(radius=1, limits=Limits(depth=2))
+    upscaler = Upscaler(network, tile=20)
+    images = [photo(90, 90, seed=i) for i in range(2)]
+
+    def work(image: NDArray[np.uint8] | None) -> NDArray[np.uint8] | None:
+        if image is not None:
+            return upscaler.upscale(image)
+        while len(network.batches) < 2:  # both are in work
+            pass
+        closing.set()
+        upscaler.close()
+        return None
+
+    *results, closed = in_threads(work, [*images, None])
+    assert closed is None
+    assert network.closed
+    for image, result in zip(images, results, strict=True):
+        np.testing.assert_array_equal(result, network.whole(image))
+    with pytest.raises(ArgumentError, match="closed"):
+        upscaler.upscale(images[0])
+
+
+def test_a_model_that_is_loaded_is_closed_by_any_thread(tiny_onnx: Callable[..., Path]) -> None:
+    upscaler = sr_runtime.load(tiny_onnx())
+    assert in_threads(lambda close: close(), [upscaler.close] * 4) == [None] * 4
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
+def test_ctrl_c_is_heard_after_another_thread_has_closed_a_model(
+    tiny_onnx: Callable[..., Path],
+) -> None:
+    code = """
+import os, signal, sys, threading, time
+import sr_runtime
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+upscaler = sr_runtime.load(sys.argv[1], backend="openvino")
+closing = threading.Thread(target=upscaler.close)
+closing.start()
+closing.join()
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(60)
+except KeyboardInterrupt:
+    print("heard")
+"""
+    # In a process of its own, which OpenVINO would end.
+    command = [sys.executable, "-c", code, str(tiny_onnx())]
+    assert subprocess.run(command, capture_output=True, text=True).stdout == "heard\n"
