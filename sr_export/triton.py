@@ -7,6 +7,7 @@ repository/sr_x4/2/model.onnx     one more version; Triton serves the newest unl
 
 import re
 import secrets
+import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -23,9 +24,14 @@ from sr_runtime.backends.engine_file import read_engine, write_engine
 from sr_runtime.errors import ArgumentError, ModelError
 from sr_runtime.model_info import PREFIX, ModelInfo
 
-__all__ = ["add_to_repository", "served_model"]
+__all__ = ["add_to_repository"]
 
 SUFFIXES = (".onnx", ".engine", ".plan")
+
+# Triton's types: of the numbers in config.pbtxt, and of a version.
+INT32_MAX, INT64_MAX = 2**31 - 1, 2**63 - 1
+
+VERSION_COMPATIBLE = "--backend-config=tensorrt,version-compatible=true"
 
 TYPES: dict[int, str] = {
     onnx.TensorProto.FLOAT: "TYPE_FP32",
@@ -42,9 +48,8 @@ def add_to_repository(
     *,
     instances: int | None = None,
     max_batch: int | None = None,
-    version: int | None = None,
-) -> Path:
-    """Add a model, or one more version of a model that is there; return the version's folder.
+) -> tuple[Path, str]:
+    """Add a model, or one more version of a model that is there.
 
     Args:
         path: An ONNX file, or an engine with its facts beside it.
@@ -52,54 +57,61 @@ def add_to_repository(
         instances: Copies that run at once, on each GPU; None: one, or what config.pbtxt says.
         max_batch: Most images that Triton may run at once; None: what the engine takes, 4 for an
             ONNX file, or what config.pbtxt says.
-        version: A number above those that are there; None: the next one.
+
+    Returns:
+        The version's folder, and the command that starts a server with the repository.
 
     Raises:
         ArgumentError: A value is not one of those above, or the folder holds something else.
         ModelError: The file is no super-resolution model that Triton could serve.
     """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*", name):
         raise ArgumentError(
-            f"name {name!r} has other characters than letters, digits, _, - and ., or does not "
-            "begin with a letter or digit"
+            f"name {name!r}: give letters, digits, _ and -, single dots between them, and a letter "
+            "or digit first"
         )
-    for what, value in (("instances", instances), ("max-batch", max_batch), ("version", version)):
-        if value is not None and value < 1:
-            raise ArgumentError(f"{what} {value} is below 1")
+    for what, value in (("instances", instances), ("max-batch", max_batch)):
+        if value is not None and not 1 <= value <= INT32_MAX:
+            raise ArgumentError(
+                f"{what} {value} is not from 1 to {INT32_MAX}, which is what Triton takes: give "
+                "such a number"
+            )
     if repository.exists() and not repository.is_dir():
         raise ArgumentError(f"{repository} is a file: give the folder of the repository")
-    model = served_model(path)
+    model = _served_model(path)
     folder = repository / name
     if not folder.exists():
+        version = folder / "1"
         config = new_config(model, name, instances=instances, max_batch=max_batch)
         repository.mkdir(parents=True, exist_ok=True)
-        version = version or 1
         with _complete_folder(folder) as temporary:
-            (temporary / str(version)).mkdir()
-            _copy(path, temporary / str(version) / model.file_name)
+            # First: a server that looks meanwhile refuses the folder, whose name is another one.
             (temporary / "config.pbtxt").write_text(config, encoding="utf-8")
-        return folder / str(version)
+            (temporary / version.name).mkdir()
+            _copy(path, temporary / version.name / model.file_name)
+    else:
+        old = _present_config(folder)
+        try:
+            config = renewed_config(old, model, instances=instances, max_batch=max_batch)
+        except ArgumentError as error:
+            raise ArgumentError(f"{folder}: {error}") from error
+        newest = max([0, *_versions(folder)])
+        if newest >= INT64_MAX:
+            raise ArgumentError(
+                f"{folder} has a version {newest}, and Triton counts to {INT64_MAX}: take another "
+                "--name"
+            )
+        version = folder / str(newest + 1)
+        with _complete_folder(version) as temporary:
+            _copy(path, temporary / model.file_name)
+        with atomic_path(folder / "config.pbtxt") as temporary:
+            temporary.write_text(config, encoding="utf-8")
+    place = shlex.quote(str(repository.resolve()))
+    return version, " ".join([f"tritonserver --model-repository={place}", *model.server_options])
 
-    old = _present_config(folder)
-    try:
-        config = renewed_config(old, model, instances=instances, max_batch=max_batch)
-    except ArgumentError as error:
-        raise ArgumentError(f"{folder}: {error}") from error
-    version = _next_version(folder, version)
-    with _complete_folder(folder / str(version)) as temporary:
-        _copy(path, temporary / model.file_name)
-    with atomic_path(folder / "config.pbtxt") as temporary:
-        temporary.write_text(config, encoding="utf-8")
-    return folder / str(version)
 
-
-def served_model(path: Path) -> ServedModel:
-    """What Triton has to know about a model file.
-
-    Raises:
-        ArgumentError: The file's suffix is of neither kind.
-        ModelError: The file is damaged, or Triton could not serve it.
-    """
+def _served_model(path: Path) -> ServedModel:
+    """What Triton has to know about a model file."""
     if path.suffix.lower() not in SUFFIXES:
         raise ArgumentError(f"{path}: Triton is given files that end in {', '.join(SUFFIXES)}")
     if not path.is_file():
@@ -131,6 +143,7 @@ def _served_engine(path: Path) -> ServedModel:
         runner='platform: "tensorrt_plan"',
         file_name="model.plan",
         kind="KIND_GPU",
+        server_options=(VERSION_COMPATIBLE,) if engine.version_compatible else (),
         inputs=(image,),
         outputs=outputs,
         max_batch=profile.max.batch,
@@ -155,12 +168,19 @@ def _served_onnx(path: Path) -> ServedModel:
         with closing(backends.open_backend(name, path, device="cpu", precision="fp32")) as engine:
             info = engine.info
     weights = {tensor.name for tensor in graph.initializer}  # which old files list as inputs too
+    inputs = tuple(_tensor(value, path) for value in graph.input if value.name not in weights)
+    outputs = tuple(_tensor(value, path) for value in graph.output)
+    if len(inputs) != 1 or not outputs:
+        raise ModelError(
+            f"{path}: no super-resolution model: it has {len(inputs)} inputs and {len(outputs)} "
+            "outputs"
+        )
     return ServedModel(
         runner='backend: "onnxruntime"',
         file_name="model.onnx",
         kind=None,
-        inputs=tuple(_tensor(value, path) for value in graph.input if value.name not in weights),
-        outputs=tuple(_tensor(value, path) for value in graph.output),
+        inputs=inputs,
+        outputs=outputs,
         max_batch=None,
         facts=info.to_metadata(),
     )
@@ -168,7 +188,7 @@ def _served_onnx(path: Path) -> ServedModel:
 
 def _tensor(value: onnx.ValueInfoProto, path: Path) -> Tensor:
     tensor = value.type.tensor_type
-    shape = tuple(side.dim_value or -1 for side in tensor.shape.dim)
+    shape = tuple(side.dim_value if side.dim_value > 0 else -1 for side in tensor.shape.dim)
     if not shape or tensor.elem_type not in TYPES:
         raise ModelError(
             f"{path}: the file does not say which shape {value.name} has, or it has a type that no "
@@ -181,20 +201,19 @@ def _present_config(folder: Path) -> str:
     try:
         return (folder / "config.pbtxt").read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError) as error:
+        if isinstance(error, FileNotFoundError) and _versions(folder):
+            raise ArgumentError(
+                f"{folder} has versions, and its config.pbtxt is missing: put it back, or take "
+                "another --name"
+            ) from error
         raise ArgumentError(
             f"{folder} is there and is no model of a Triton repository: take another --name, or "
             "another folder"
         ) from error
 
 
-def _next_version(folder: Path, version: int | None) -> int:
-    newest = max([0, *(int(entry.name) for entry in folder.iterdir() if entry.name.isdecimal())])
-    if version is not None and version <= newest:
-        raise ArgumentError(
-            f"{folder} has versions up to {newest}, and no version is ever replaced: leave "
-            f"--model-version out for version {newest + 1}"
-        )
-    return version or newest + 1
+def _versions(folder: Path) -> list[int]:
+    return [int(entry.name) for entry in folder.iterdir() if entry.name.isdecimal()]
 
 
 def _copy(model: Path, target: Path) -> None:
@@ -208,7 +227,9 @@ def _copy(model: Path, target: Path) -> None:
 def _complete_folder(target: Path) -> Iterator[Path]:
     """A fresh folder beside `target`, which takes its name when the block succeeds.
 
-    Triton passes over its present name, which is no number.
+    Triton looks into hidden folders too. For a version this one's name is no number; in the
+    repository itself it passes for a model. It lies there all the same, for beside the repository
+    may be another disk, or no right to write.
     """
     temporary = target.with_name(f".{secrets.token_hex(6)}")
     temporary.mkdir()

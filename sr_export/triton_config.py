@@ -5,6 +5,7 @@ that a later version can renew some lines and leave alone what was edited by han
 """
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,16 @@ __all__ = ["ServedModel", "Tensor", "new_config", "renewed_config"]
 DEFAULT_MAX_BATCH = 4
 
 FACT = 'parameters { key: "sr.'
+
+# The lines that all versions share, and those that a version may renew.
+KINDS = (
+    r"(platform|backend):.*",
+    r"input \{.*\}",
+    r"output \{.*\}",
+    r'parameters \{ key: "sr\.scale".*\}',
+)
+MAX_BATCH = r"max_batch_size: *(\d{1,10})\s*(#.*)?"
+INSTANCES = r"instance_group \{.*\bcount: *(\d{1,10})\b.*\}\s*(#.*)?"
 
 
 @dataclass(frozen=True)
@@ -45,6 +56,8 @@ class ServedModel:
     """Most images at a time; None: only memory limits them."""
     facts: dict[str, str]
     """What our files say about themselves, under `sr.*`."""
+    server_options: tuple[str, ...] = ()
+    """What the server itself has to be started with."""
 
     @property
     def batched(self) -> bool:
@@ -84,33 +97,57 @@ def renewed_config(
         ArgumentError: The versions before this one are of another kind of model, or have larger
             batches than it takes.
     """
-    lines = old.splitlines()
-    scale = [line for line in _fact_lines(model) if line.startswith(f'{FACT}scale"')]
-    for line in (model.runner, *_tensor_lines(model), *scale):
-        if line not in lines:
-            raise ArgumentError(
-                f"the versions that are there are of another kind of model, their config.pbtxt "
-                f"does not say {line}: take another --name"
-            )
+    lines = old.removesuffix("\n").split("\n")  # not splitlines: strings may have other breaks
+    _check_kind(lines, model)
     lines = [line for line in lines if not line.startswith(FACT)]
-    place = _place(lines, "max_batch_size:")
+    place, written = _place(lines, MAX_BATCH, like="max_batch_size: 4")
     if max_batch is None and model.batched:
-        max_batch = int(lines[place].removeprefix("max_batch_size:"))
-    lines[place] = _batch_line(model, max_batch)
+        max_batch = written
+    lines[place] = re.sub(r"max_batch_size: *\d+", _batch_line(model, max_batch), lines[place])
+    preferred = _preferred_batch(old)
+    if max_batch is not None and preferred > max_batch:
+        raise ArgumentError(
+            f"max_batch_size {max_batch} is less than the preferred_batch_size {preferred} that "
+            "config.pbtxt has, which Triton refuses: change that one first, or give --max-batch "
+            f"{preferred}"
+        )
     if instances is not None:
-        lines[_place(lines, "instance_group")] = _instances_line(model, instances)
+        place, _ = _place(lines, INSTANCES, like="instance_group { count: 1 }")
+        lines[place] = re.sub(r"\bcount: *\d+", f"count: {instances}", lines[place], count=1)
     return "\n".join([*lines, *_fact_lines(model)]) + "\n"
 
 
-def _place(lines: Sequence[str], beginning: str) -> int:
-    """Where the line is that begins so."""
-    places = [place for place, line in enumerate(lines) if line.startswith(beginning)]
-    if len(places) != 1:
+def _check_kind(lines: Sequence[str], model: ServedModel) -> None:
+    """Raise ArgumentError unless the lines say the same of their model as would be said of this."""
+    stated = [model.runner, *_tensor_lines(model), *_fact_lines(model)]
+    for kind in KINDS:
+        there, here = (sorted(filter(re.compile(kind).fullmatch, said)) for said in (lines, stated))
+        if not there:
+            raise ArgumentError(
+                f"config.pbtxt has no line {here[0]!r}: write it so, or take another --name"
+            )
+        if there != here:
+            raise ArgumentError(
+                "the versions that are there are of another kind of model, their config.pbtxt "
+                f"says {'; '.join(there)} and not {'; '.join(here)}: take another --name"
+            )
+
+
+def _preferred_batch(config: str) -> int:
+    """The largest preferred_batch_size, 0 for none."""
+    stated = re.findall(r"\bpreferred_batch_size\s*:\s*(\[[^]]*\]|\d+)", re.sub("#.*", "", config))
+    return max([0, *map(int, re.findall(r"\d{1,10}", " ".join(stated)))])
+
+
+def _place(lines: Sequence[str], pattern: str, *, like: str) -> tuple[int, int]:
+    """Where the one line is that matches, and the number it has."""
+    found = [(i, match) for i, line in enumerate(lines) if (match := re.fullmatch(pattern, line))]
+    if len(found) != 1:
         raise ArgumentError(
-            f"config.pbtxt has no line {beginning!r} that could be renewed: change it by hand, and "
-            "leave the option out"
+            f"config.pbtxt has {len(found)} lines like {like!r}, and one is needed: write it so"
         )
-    return places[0]
+    place, match = found[0]
+    return place, int(match[1])
 
 
 def _batch_line(model: ServedModel, max_batch: int | None) -> str:

@@ -1,67 +1,19 @@
-"""Triton's model repositories: what Triton's own schema says of them, and no version ever lost."""
+"""Triton's model repositories: what Triton's own schema says of them."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import onnx
 import pytest
-from google.protobuf import text_format
 from onnx import TensorProto, helper
-from tritonclient.grpc.model_config_pb2 import TYPE_FP32, ModelConfig, ModelInstanceGroup
+from tritonclient.grpc.model_config_pb2 import TYPE_FP32, ModelInstanceGroup
 
 from sr_export.__main__ import main
 from sr_export.triton import add_to_repository
-from sr_runtime.backends.engine_file import (
-    EngineInfo,
-    facts_path,
-    read_engine,
-    sha256,
-    write_engine,
-)
-from sr_runtime.backends.engine_options import Profile
+from sr_runtime.backends.engine_file import facts_path, read_engine
 from sr_runtime.errors import ArgumentError, ModelError
-from sr_runtime.model_info import IO, ModelInfo
-
-PLAN = b"a plan, which Triton alone opens"
-
-
-def config_of(repository: Path, name: str = "sr_x4") -> ModelConfig:
-    """Parsed as the server parses it: an unknown or misplaced field raises."""
-    return text_format.Parse((repository / name / "config.pbtxt").read_text(), ModelConfig())
-
-
-def engine(
-    folder: Path, *, io: IO = "float32", minimum: str = "1x64x64", maximum: str = "8x512x512"
-) -> Path:
-    info = ModelInfo(
-        arch="RRDBNet", scale=4, in_channels=3, out_channels=3, io=io, weights_dtype="float16"
-    )
-    path = folder / "model.engine"
-    write_engine(
-        path,
-        PLAN,
-        EngineInfo(
-            model=info,
-            profile=Profile.parse(minimum, "4x256x256", maximum),
-            tensorrt="11.4.0.106",
-            gpu='A "quoted" GPU',
-            compute_capability="9.0",
-            version_compatible=False,
-            hardware_compatible="none",
-            onnx_sha256="0" * 64,
-            plan_sha256=sha256(PLAN),
-        ),
-    )
-    return path
-
-
-def with_facts(source: Path, path: Path, **facts: str) -> Path:
-    """The same model, which says something else about itself."""
-    model = onnx.load(source)
-    for prop in model.metadata_props:
-        prop.value = facts.get(prop.key.removeprefix("sr."), prop.value)
-    onnx.save(model, path)
-    return path
+from tests.export.triton_repository import PLAN, config_of, engine
 
 
 def foreign_onnx(folder: Path, shape: list[str | int], *, type: int = TensorProto.FLOAT) -> Path:
@@ -125,57 +77,29 @@ def test_an_engine_is_served_on_gpus_within_its_profile(tmp_path) -> None:
     assert config.parameters["sr.gpu"].string_value == 'A "quoted" GPU'
 
 
-def test_another_version_leaves_the_first_and_what_was_edited(tiny_onnx, tmp_path) -> None:
-    first, second = tiny_onnx(), with_facts(tiny_onnx(), tmp_path / "second.onnx", halo="32")
-    models = tmp_path / "models"
-    add_to_repository(first, models, "sr_x4", instances=3)
-    path = models / "sr_x4/config.pbtxt"
-    edited = path.read_text().replace(
-        "dynamic_batching { }", "dynamic_batching { max_queue_delay_microseconds: 500 }"
-    )
-    path.write_text(edited + "response_cache { enable: true }\n")
-    assert add_to_repository(second, models, "sr_x4", max_batch=2) == models / "sr_x4/2"
-    assert (models / "sr_x4/1/model.onnx").read_bytes() == first.read_bytes()
-    assert (models / "sr_x4/2/model.onnx").read_bytes() == second.read_bytes()
-    config = config_of(models)
-    assert config.dynamic_batching.max_queue_delay_microseconds == 500
-    assert config.response_cache.enable
-    assert (config.max_batch_size, config.instance_group[0].count) == (2, 3)
-    properties = {prop.key: prop.value for prop in onnx.load(second).metadata_props}
-    assert {key: value.string_value for key, value in config.parameters.items()} == properties
-    assert {entry.name for entry in (models / "sr_x4").iterdir()} == {"1", "2", "config.pbtxt"}
+def test_a_server_that_looks_while_a_model_is_added_refuses_the_unfinished_folder(
+    tiny_onnx, tmp_path, monkeypatch
+) -> None:
+    copy, models, names = shutil.copyfile, tmp_path / "models", {}
+
+    def look_and_copy(source: Path, target: Path) -> None:
+        names.update({entry.name: config_of(models, entry.name).name for entry in models.iterdir()})
+        copy(source, target)
+
+    monkeypatch.setattr(shutil, "copyfile", look_and_copy)
+    add_to_repository(tiny_onnx(), models, "sr_x4")
+    # Triton leaves a folder alone that has another name than its model.
+    ((folder, name),) = names.items()
+    assert folder != name
 
 
-def test_versions_can_be_numbered_and_are_never_replaced(tiny_onnx, tmp_path) -> None:
-    add_to_repository(tiny_onnx(), tmp_path, "sr_x4", version=20261)
-    assert add_to_repository(tiny_onnx(), tmp_path, "sr_x4").name == "20262"
-    before = (tmp_path / "sr_x4/config.pbtxt").read_text()
-    for taken in (20262, 7):
-        with pytest.raises(ArgumentError, match=r"ever replaced.*version 20263"):
-            add_to_repository(tiny_onnx(), tmp_path, "sr_x4", version=taken)
-    assert (tmp_path / "sr_x4/config.pbtxt").read_text() == before
-
-
-def test_one_model_has_versions_of_one_kind(tiny_onnx, tmp_path) -> None:
-    add_to_repository(tiny_onnx(), tmp_path / "models", "sr_x4")
-    for other in (
-        engine(tmp_path),
-        tiny_onnx(io="uint8"),
-        with_facts(tiny_onnx(), tmp_path / "x2.onnx", scale="2"),
-    ):
-        with pytest.raises(ArgumentError, match=r"another kind of model.*another --name"):
-            add_to_repository(other, tmp_path / "models", "sr_x4")
-    assert not (tmp_path / "models/sr_x4/2").exists()
-
-
-def test_a_smaller_engine_needs_a_smaller_batch(tmp_path) -> None:
-    models = tmp_path / "models"
-    add_to_repository(engine(tmp_path), models, "sr_x4")
-    smaller = engine(tmp_path, maximum="4x512x512")
-    with pytest.raises(ArgumentError, match=r"8 is more than the 4 .*--max-batch 4"):
-        add_to_repository(smaller, models, "sr_x4")
-    add_to_repository(smaller, models, "sr_x4", max_batch=4)
-    assert config_of(models).max_batch_size == 4
+@pytest.mark.parametrize("compatible", [True, False])
+def test_the_command_says_how_the_server_is_started(compatible, tmp_path, capsys) -> None:
+    source, models = engine(tmp_path, version_compatible=compatible), tmp_path / "all models"
+    assert main(["triton", str(source), "-o", str(models), "--name", "sr_x4"]) == 0
+    option = " --backend-config=tensorrt,version-compatible=true" if compatible else ""
+    start = f"tritonserver --model-repository='{models.resolve()}'{option}\n"
+    assert capsys.readouterr().out.endswith(start)
 
 
 def test_a_model_of_one_size_says_so_and_is_not_batched(tmp_path) -> None:
@@ -204,6 +128,11 @@ def test_what_is_no_super_resolution_model_is_refused(tiny_onnx, tmp_path) -> No
     (tmp_path / "broken.onnx").write_bytes(tiny_onnx().read_bytes()[:1000])
     with pytest.raises(ModelError, match="not a readable ONNX model"):
         add_to_repository(tmp_path / "broken.onnx", models, "sr_x4")
+    headless = onnx.load(tiny_onnx())
+    del headless.graph.output[:]
+    onnx.save(headless, tmp_path / "headless.onnx")
+    with pytest.raises(ModelError, match="1 inputs and 0 outputs"):
+        add_to_repository(tmp_path / "headless.onnx", models, "sr_x4")
     assert not models.exists()
 
 
@@ -231,6 +160,10 @@ def _strange_folder(folder: Path) -> None:
     (folder / "models/sr_x4/holiday.jpg").touch()
 
 
+def _no_config(folder: Path) -> None:
+    (folder / "models/sr_x4/1").mkdir(parents=True)
+
+
 def _strange_config(folder: Path) -> None:
     (folder / "models/sr_x4").mkdir(parents=True)
     (folder / "models/sr_x4/config.pbtxt").write_text('backend: "python"\n')
@@ -246,10 +179,13 @@ def _file_in_the_way(folder: Path) -> None:
         (None, ["--name", "a/b"], "name 'a/b'"),
         (None, ["--name", ".hidden"], "name '.hidden'"),
         (None, ["--name", ""], "name ''"),
-        (None, ["--max-batch", "0"], "max-batch 0 is below 1"),
-        (None, ["--instances", "-1"], "instances -1 is below 1"),
-        (None, ["--model-version", "0"], "version 0 is below 1"),
+        (None, ["--name", "a..b"], "name 'a..b'"),
+        (None, ["--max-batch", "0"], "max-batch 0 is not from 1 to 2147483647"),
+        (None, ["--max-batch", "2147483648"], "max-batch 2147483648 is not from 1 to 2147483647"),
+        (None, ["--instances", "-1"], "instances -1 is not from 1 to 2147483647"),
+        (None, ["--instances", "99999999999"], "instances 99999999999 is not from 1 to"),
         (_strange_folder, [], "no model of a Triton repository"),
+        (_no_config, [], "has versions, and its config.pbtxt is missing"),
         (_strange_config, [], "another kind of model"),
         (_file_in_the_way, [], "is a file"),
     ],
