@@ -42,6 +42,14 @@ def model(generator: Generator, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return path
 
 
+@pytest.fixture(scope="session")
+def uint8_model(generator: Generator, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """And with 8-bit pixels in and out."""
+    path = tmp_path_factory.mktemp("model") / "rrdb_uint8.onnx"
+    assert sr_export(["onnx", str(WEIGHTS), "-o", str(path), "--io", "uint8"]) == 0
+    return path
+
+
 def pytest_benchmark_update_machine_info(
     config: pytest.Config, machine_info: dict[str, Any]
 ) -> None:

@@ -23,14 +23,16 @@ Step = Callable[[Tensor, Tensor], Tensor]
 def torch_tile_loop(
     generator: Generator, image: NDArray[np.uint8], *, tile: int = 400, tile_pad: int = 10
 ) -> NDArray[np.uint8]:
-    """Upscale `(H, W, C)` as Real-ESRGAN's Python does: eager FP32, one tile after the other.
+    """Upscale `(H, W, C)` as Real-ESRGAN's Python does: eagerly, one tile after the other.
 
-    Tiles of `tile` pixels get `tile_pad` pixels of context where the image has them.
+    Tiles of `tile` pixels get `tile_pad` pixels of context where the image has them. All of it is
+    computed where the generator's weights are, and in their type.
     """
     scale = generator.scale_factor
     height, width, channels = image.shape
-    tensor = torch.tensor(image).permute(2, 0, 1)[None].float() / 255
-    result = torch.empty(1, channels, height * scale, width * scale)
+    weight = next(generator.parameters())
+    tensor = torch.tensor(image).permute(2, 0, 1)[None].to(weight.device, weight.dtype) / 255
+    result = tensor.new_empty(1, channels, height * scale, width * scale)
     for top in range(0, height, tile):
         for left in range(0, width, tile):
             bottom, right = min(top + tile, height), min(left + tile, width)
@@ -43,7 +45,7 @@ def torch_tile_loop(
                 (left - x) * scale : (right - x) * scale,
             ]
             result[:, :, top * scale : bottom * scale, left * scale : right * scale] = output
-    return (result[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+    return (result[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
 
 
 def plain_pretraining(config: Config, generator: Generator, device: torch.device) -> Step:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from benchmarks.data import DATA
-from benchmarks.test_speed import BARE, CONTENDERS, ORT, TILED, TORCH, UPSCALER
+from benchmarks.test_speed import BARE, CONTENDERS, ORT, TILED, TORCH, UINT8, UPSCALER
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -67,6 +67,7 @@ def table(results: dict[str, Any]) -> str:
         ("upscaler against the bare engine, same tiles", BARE, TILED),
         ("bare OpenVINO against bare ONNX Runtime FP32, same tiles", ORT, BARE),
         ("upscaler against the PyTorch tile loop", TORCH, UPSCALER),
+        ("a model of uint8 against one of float32", UPSCALER, UINT8),
     ):
         ratio = statistics.median(a / b for a, b in zip(seconds[slow], seconds[fast], strict=True))
         lines.append(f"- {what}: {ratio:.2f}× (median of the rounds' ratios)")

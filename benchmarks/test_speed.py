@@ -23,11 +23,12 @@ from sr_train.models import Generator
 
 ROUNDS = 4
 TILE = 256
-TILED, BARE, ORT, UPSCALER, TORCH = CONTENDERS = (
+TILED, BARE, ORT, UPSCALER, UINT8, TORCH = CONTENDERS = (
     f"upscaler, tiles of {TILE}",
     "bare OpenVINO, the same tiles",
     "bare ONNX Runtime FP32, the same tiles",
     "upscaler, default tile",
+    "upscaler, default tile, --io uint8",
     "PyTorch FP32 tile loop, padding 10",
 )
 
@@ -58,6 +59,7 @@ def contenders(
     upscaler: Upscaler,
     tiles: list[NDArray[Any]],
     model: Path,
+    uint8_model: Path,
     photo: Photo,
     generator: Generator,
 ) -> dict[str, Callable[[], Any]]:
@@ -66,11 +68,13 @@ def contenders(
     request = ov.Core().compile_model(model, "CPU", hints).create_infer_request()
     session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
     at_defaults = sr_runtime.load(model, backend="openvino")
+    of_uint8 = sr_runtime.load(uint8_model, backend="openvino")
     return {
         TILED: lambda: upscaler.upscale(photo),
         BARE: lambda: [request.infer([tile]) for tile in tiles],
         ORT: lambda: [session.run(None, {"input": tile}) for tile in tiles],
         UPSCALER: lambda: at_defaults.upscale(photo),
+        UINT8: lambda: of_uint8.upscale(photo),
         TORCH: lambda: torch_tile_loop(generator, photo),
     }
 

@@ -9,6 +9,7 @@ round does not.
 
 import argparse
 import json
+import math
 import multiprocessing
 import statistics
 import sys
@@ -19,11 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import PIL.Image
 import torch
 from torch import Tensor, nn
 
-from benchmarks.data import DATA
+from benchmarks.data import photo
 from benchmarks.machine import processor
 from benchmarks.peers import Step, plain_gan, plain_pretraining
 from sr_runtime.atomic import atomic_path
@@ -38,11 +38,14 @@ from sr_train.models.features import FeatureNetwork, build_features
 from sr_train.precision import resolved
 from sr_train.stages import GanStage, PretrainStage
 
-__all__ = ["measure"]
+__all__ = ["PLAIN", "measure"]
 
 STAGES: tuple[Stage, ...] = ("pretraining", "training")
 
 PLAIN = "plain eager loop, fp32"
+PLAIN_TF32 = "plain eager loop, TF32 convolutions (PyTorch's default)"
+
+DEFAULTS = Config()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -64,50 +67,84 @@ def _run(rounds: int, output: Path | None) -> int:
     return 0
 
 
-def measure(device: torch.device, rounds: int) -> dict[str, Any]:
-    """Seconds of every step by stage and contender, with what they were measured on."""
-    config = Config()
+def measure(
+    device: torch.device,
+    rounds: int,
+    *,
+    config: Config = DEFAULTS,
+    stages: Sequence[Stage] = STAGES,
+    compiled: bool = True,
+    deadline: float = math.inf,
+) -> dict[str, Any]:
+    """Seconds of every step by stage and contender, with what they were measured on.
+
+    Args:
+        compiled: Whether networks are also compiled, for minutes, on a GPU.
+        deadline: Of `time.monotonic`: no further round begins after it.
+    """
     lr, hr = _crops(config, device)
-    memory = {stage: _in_a_new_process(_peak_memory, stage, device) for stage in STAGES}
-    stages: dict[str, dict[str, list[float]]] = {}
-    for stage, contenders in _contenders(config, device).items():
+    memory = {stage: _in_a_new_process(_peak_memory, stage, config, device) for stage in stages}
+    found: dict[str, dict[str, list[float]]] = {}
+    for stage in stages:
+        contenders = _contenders(stage, config, device, compiled)
         losses = {name: step(lr, hr).tolist() for name, step in contenders.items()}
         # All begin with the same weights; bf16 has 8 bits of mantissa.
-        if not all(np.allclose(found, losses[PLAIN], rtol=0.05) for found in losses.values()):
+        if not all(np.allclose(one, losses[PLAIN], rtol=0.05) for one in losses.values()):
             raise ArgumentError(f"{stage}: the contenders compute different losses: {losses}")
+        if device.type == "cuda":
+            for step in contenders.values():
+                step(lr, hr)  # with gradients there from the start, it may be compiled once more
         seconds: dict[str, list[float]] = {name: [] for name in contenders}
-        for _ in range(rounds):
+        for number in range(rounds):
+            if number and time.monotonic() > deadline:
+                break
             for name, step in contenders.items():
                 seconds[name].append(_seconds(step, lr, hr, device))
-        stages[stage] = seconds
+        found[stage] = seconds
     return {
-        "device": torch.cuda.get_device_name() if device.type == "cuda" else processor(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "crops": list(hr.shape),
         "blocks": config.generator.num_basic_blocks,
         "peak_memory_gb": memory,
-        "seconds": stages,
+        "seconds": found,
     }
 
 
-def _contenders(config: Config, device: torch.device) -> Mapping[str, Mapping[str, Step]]:
-    """Steps of each stage by name; every one has networks of its own, with the same weights."""
+def _contenders(
+    stage: Stage, config: Config, device: torch.device, compiled: bool
+) -> Mapping[str, Step]:
+    """Steps of a stage by name; every one has networks of its own, with the same weights."""
+
+    def plain() -> Step:
+        if stage == "pretraining":
+            return plain_pretraining(config, _generator(config), device)
+        return plain_gan(config, _generator(config), _features(config), device)
+
     ours = f"sr_train, {resolved('auto', device)}, channels-last"
-    variants = {ours: config}
-    if device.type == "cuda":
-        variants[f"{ours}, compiled"] = replace(config, compile=True)
-
-    return {
-        "pretraining": {
-            PLAIN: plain_pretraining(config, _generator(), device),
-            **{name: _our_step("pretraining", c, device) for name, c in variants.items()},
-        },
-        "training": {
-            PLAIN: plain_gan(config, _generator(), _features(config), device),
-            **{name: _our_step("training", c, device) for name, c in variants.items()},
-        },
+    if device.type == "cpu":
+        return {PLAIN: plain(), ours: _our_step(stage, config, device)}
+    contenders = {
+        PLAIN: _with_switches(plain(), tf32=False, search=False),
+        PLAIN_TF32: _with_switches(plain(), tf32=True, search=False),
+        # As `sr_train fit` sets them.
+        ours: _with_switches(_our_step(stage, config, device), tf32=False, search=True),
     }
+    if compiled:
+        step = _our_step(stage, replace(config, compile=True), device)
+        contenders[f"{ours}, compiled"] = _with_switches(step, tf32=False, search=True)
+    return contenders
+
+
+def _with_switches(step: Step, *, tf32: bool, search: bool) -> Step:
+    """A step with cuDNN's switches as its contender has them; they are the process's."""
+
+    def switched(lr: Tensor, hr: Tensor) -> Tensor:
+        torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark = tf32, search
+        return step(lr, hr)
+
+    return switched
 
 
 def _our_step(name: Stage, config: Config, device: torch.device) -> Step:
@@ -115,9 +152,9 @@ def _our_step(name: Stage, config: Config, device: torch.device) -> Step:
     stage: PretrainStage | GanStage
     losses = ["content"]
     if name == "pretraining":
-        stage = PretrainStage(config, _generator(), processes)
+        stage = PretrainStage(config, _generator(config), processes)
     else:
-        stage = GanStage(config, _generator(), _features(config), processes)
+        stage = GanStage(config, _generator(config), _features(config), processes)
         losses += ["perceptual", "g_adversarial", "d_adversarial"]
 
     def step(lr: Tensor, hr: Tensor) -> Tensor:
@@ -133,17 +170,17 @@ def _in_a_new_process(function: Callable[..., float], *arguments: object) -> flo
         return pool.apply(function, arguments)
 
 
-def _peak_memory(name: Stage, device: torch.device) -> float:
-    """GB that two steps of a stage take, at the defaults."""
-    step = _our_step(name, Config(), device)
+def _peak_memory(name: Stage, config: Config, device: torch.device) -> float:
+    """GB that two steps of a stage take."""
+    step = _our_step(name, config, device)
     for _ in range(2):
-        step(*_crops(Config(), device))
+        step(*_crops(config, device))
     return round(peak_memory(device) / 1e9, 2)
 
 
-def _generator() -> RRDBNet:
+def _generator(config: Config) -> RRDBNet:
     torch.manual_seed(0)
-    return RRDBNet()
+    return RRDBNet(num_basic_blocks=config.generator.num_basic_blocks)
 
 
 def _features(config: Config) -> FeatureNetwork:
@@ -159,17 +196,13 @@ def _features(config: Config) -> FeatureNetwork:
 
 def _crops(config: Config, device: torch.device) -> tuple[Tensor, Tensor]:
     """A mini-batch of a real photo's crops, LR and HR, uint8 `(N, C, H, W)`."""
-    path = DATA / "photos" / "coffee.png"
-    if not path.exists():
-        raise ArgumentError(f"{path} is not there: set SR_DATA to the folder of real images")
-    with PIL.Image.open(path) as file:
-        photo = np.asarray(file.convert("RGB"))
+    image = photo()
     assert config.pretraining.cr_patch_size is not None
     height, width = config.pretraining.cr_patch_size
     random = np.random.default_rng(0)
-    tops = random.integers(photo.shape[0] - height, size=config.batch_size)
-    lefts = random.integers(photo.shape[1] - width, size=config.batch_size)
-    hr = [photo[y : y + height, x : x + width] for y, x in zip(tops, lefts, strict=True)]
+    tops = random.integers(image.shape[0] - height, size=config.batch_size)
+    lefts = random.integers(image.shape[1] - width, size=config.batch_size)
+    hr = [image[y : y + height, x : x + width] for y, x in zip(tops, lefts, strict=True)]
     lr = [downscale(crop, config.scale_factor) for crop in hr]
     tensors = _tensor(lr), _tensor(hr)
     if device.type == "cuda":

@@ -1,0 +1,1 @@
+"""One command for any CUDA machine: `python -m benchmarks.gpu`."""

@@ -1,0 +1,180 @@
+"""From array to array and from file to file: what a user gets, and what becomes of the engine."""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import torch
+from numpy.typing import NDArray
+
+import sr_runtime
+from benchmarks.gpu.environment import utilization
+from benchmarks.gpu.models import placed
+from benchmarks.gpu.parity import TORCH
+from benchmarks.gpu.peak import shares
+from benchmarks.gpu.run import Engine, Run
+from benchmarks.gpu.stream import stream
+from benchmarks.peers import torch_tile_loop
+from sr_runtime import OutputSize
+from sr_runtime.batch import run_jobs
+from sr_runtime.errors import BackendError
+from sr_runtime.jobs import plan_jobs
+from sr_runtime.tensor import tensor_from_tiles
+
+__all__ = ["folder", "several_gpus", "whole_photo"]
+
+ROUNDS = 5
+LOOP = f"{TORCH}, tile loop"
+COMPILED = f"{LOOP}, compiled"
+# Compiling a block of the network for the shapes of the loop's tiles may take this long.
+COMPILE_SECONDS = 60
+QUALITY = 95  # of the folder's JPEGs
+PADDING = 10  # of the loop's tiles, as Real-ESRGAN's are
+SAMPLED = 4  # every so many pixels are compared: all of them would take longer than they were made
+
+Photo = NDArray[np.uint8]
+
+
+def whole_photo(run: Run) -> dict[str, Any]:
+    """A photo from array to array: every engine, and the plain loop in PyTorch, in turn."""
+    photo = run.photo_of(*run.sizes.photo)
+    contenders: dict[str, Callable[[Photo], Photo]] = {LOOP: _loop(run, placed(run))}
+    if run.device.type == "cpu" or run.left() < COMPILE_SECONDS:
+        run.leave_out(
+            COMPILED, "compiling takes a minute, which is kept for GPUs and for more --minutes"
+        )
+    else:
+        contenders[COMPILED] = _loop(run, _compiled(run))
+    contenders |= {engine.name: engine.upscaler.upscale for engine in run.engines}
+    pictures: dict[str, Photo] = {}
+
+    def warm_up(name: str) -> None:
+        pictures[name] = contenders[name](photo)[::SAMPLED, ::SAMPLED].copy()
+
+    warmed = [name for name in contenders if run.attempt(name, partial(warm_up, name))]
+    works = {name: partial(contenders[name], photo) for name in warmed}
+    found: dict[str, Any] = {"photo": list(photo.shape), "contenders": {}}
+    seconds = _in_turn(run, works, what="the photo from array to array")
+    for name, times in seconds.items():
+        row = {"seconds": times, **shares(run, photo[..., 0].size / statistics.median(times))}
+        if LOOP in seconds:
+            row["times_the_loop"] = _median_ratio(seconds[LOOP], times)
+            difference = pictures[name].astype(np.int16) - pictures[LOOP]
+            row["mean_difference_from_the_loop"] = float(np.abs(difference).mean())
+        found["contenders"][name] = row
+    return found
+
+
+def folder(run: Run) -> dict[str, Any]:
+    """JPEGs from file to file, beside the bare engine given the same batches, in turn."""
+    engine = _fastest(run)
+    source = run.folder / "photos"
+    source.mkdir()
+    for number, (height, width) in enumerate(run.sizes.files):
+        photo = np.roll(run.photo_of(height, width), 37 * number, axis=(0, 1))
+        PIL.Image.fromarray(photo).save(source / f"{number:02}.jpg", quality=QUALITY)
+    pixels = sum(height * width for height, width in run.sizes.files)
+    batches = list(_batches(engine, run))
+    bare = partial(stream, engine.upscaler.backend, batches)
+
+    def upscale_folder() -> None:
+        jobs = plan_jobs([source], run.folder / "large", label="x4", format="jpg")
+        if failures := run_jobs(engine.upscaler, jobs, size=OutputSize(), show_progress=False):
+            raise failures[0].error
+
+    bare()
+    with utilization(run) as busy:  # and not while the clock runs: asking takes time too
+        upscale_folder()
+    contenders: dict[str, Callable[[], Any]] = {"folder": upscale_folder, "bare": bare}
+    seconds = _in_turn(run, contenders, what="the folder")
+    computed = sum(batch.size // run.generator.img_channels for batch in batches)
+    return {
+        "engine": engine.name,
+        "files": len(run.sizes.files),
+        "seconds": seconds["folder"],
+        "bare_seconds": seconds["bare"],
+        **shares(run, pixels / statistics.median(seconds["folder"])),
+        "lr_mp_computed_per_second": computed / statistics.median(seconds["folder"]) / 1e6,
+        "bare_lr_mp_per_second": computed / statistics.median(seconds["bare"]) / 1e6,
+        "of_bare": _median_ratio(seconds["bare"], seconds["folder"]),
+        "gpu_utilization_median": statistics.median(busy) if busy else None,
+        "gpu_utilization_samples": len(busy),
+    }
+
+
+def several_gpus(run: Run) -> dict[str, Any]:
+    """The photo on all GPUs together, beside one of them, in turn."""
+    count = torch.cuda.device_count()
+    if run.device.type == "cpu" or count < 2:
+        raise BackendError(f"this needs two GPUs or more, and {count} can be used here")
+    engine = _fastest(run)
+    photo = run.photo_of(*run.sizes.photo)
+    devices = ",".join(f"cuda:{ordinal}" for ordinal in range(count))
+    backend = engine.upscaler.backend.name
+    with sr_runtime.load(engine.model, backend=backend, device=devices) as together:
+        together.upscale(photo)
+        one, all_of_them = engine.upscaler.upscale, together.upscale
+        contenders = {"one": partial(one, photo), devices: partial(all_of_them, photo)}
+        seconds = _in_turn(run, contenders, what="several GPUs")
+    return {
+        "engine": engine.name,
+        "seconds": seconds,
+        "times_one": _median_ratio(seconds["one"], seconds[devices]),
+    }
+
+
+def _in_turn(
+    run: Run, contenders: Mapping[str, Callable[[], Any]], *, what: str
+) -> dict[str, list[float]]:
+    """Seconds of each in every round."""
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in run.rounds(ROUNDS, what):
+        for name, work in contenders.items():
+            start = time.perf_counter()
+            work()
+            seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def _loop(run: Run, generator: Any) -> Callable[[Photo], Photo]:
+    return partial(torch_tile_loop, generator, tile=run.sizes.loop_tile, tile_pad=PADDING)
+
+
+def _compiled(run: Run) -> Any:
+    """Block by block: all of them share what is compiled, or it would take many minutes."""
+    generator = placed(run)
+    for block in getattr(generator, "body", ()):
+        block.compile()
+    return generator
+
+
+def _fastest(run: Run) -> Engine:
+    """The engine that was the fastest with the photo; BackendError where none has run."""
+    rows = run.results.get("whole_photo", {}).get("contenders", {})
+    engines = [engine for engine in run.engines if engine.name in rows]
+    if not engines:
+        raise BackendError("no engine has upscaled the photo")
+    return max(engines, key=lambda engine: float(rows[engine.name]["lr_mp_per_second"]))
+
+
+def _batches(engine: Engine, run: Run) -> Iterator[NDArray[Any]]:
+    """The batches of tiles that the upscaler makes of the folder's photos."""
+    upscaler, limits = engine.upscaler, engine.upscaler.backend.limits
+    made: dict[tuple[tuple[int, int], int], NDArray[Any]] = {}
+    for size in run.sizes.files:
+        plan = upscaler.plan(*size)
+        for begin in range(0, len(plan), limits.batch):
+            rest = limits.batch if limits.fixed_batch else len(plan) - begin
+            key = (plan.shape, min(limits.batch, rest))
+            if key not in made:
+                tile = run.photo_of(*plan.shape)
+                made[key] = tensor_from_tiles([tile] * key[1], upscaler.info)
+            yield made[key]
+
+
+def _median_ratio(slow: list[float], fast: list[float]) -> float:
+    return statistics.median(a / b for a, b in zip(slow, fast, strict=True))

@@ -1,0 +1,109 @@
+"""What the GPU benchmark runs on: card, driver, packages, and how busy the card is meanwhile."""
+
+import contextlib
+import importlib.metadata
+import os
+import platform
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from benchmarks.gpu.run import Run
+from benchmarks.machine import processor
+
+__all__ = ["environment", "gpu_state", "utilization"]
+
+PACKAGES = (
+    *("torch", "triton", "numpy", "onnx", "onnxruntime", "onnxruntime-gpu", "openvino"),
+    *("tensorrt", "tensorrt-lean", "cuda-bindings", "pycuda"),
+)
+STATE = (
+    *("driver_version", "clocks.sm", "clocks.max.sm", "clocks.mem", "power.draw", "power.limit"),
+    *("temperature.gpu", "utilization.gpu", "memory.used"),
+)
+NVIDIA_SMI = "nvidia-smi"
+EVERY_MS = 100
+
+
+def environment(run: Run) -> dict[str, Any]:
+    """Names and versions; and the state of a GPU before there is any work."""
+    facts: dict[str, Any] = {
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "packages": {name: version for name in PACKAGES if (version := _version(name))},
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version(),
+    }
+    if run.device.type == "cuda":
+        card = torch.cuda.get_device_properties(run.device)
+        facts |= {
+            "gpu": card.name,
+            "compute_capability": f"{card.major}.{card.minor}",
+            "memory_gb": round(card.total_memory / 1e9, 1),
+            "multiprocessors": card.multi_processor_count,
+            "gpus": torch.cuda.device_count(),
+        }
+    facts["state"] = gpu_state(run)
+    return facts
+
+
+def gpu_state(run: Run) -> dict[str, str] | None:
+    """Clocks, power and temperature as nvidia-smi words them; None where it tells nothing."""
+    query = [f"--query-gpu={','.join(STATE)}", "--format=csv,noheader"]
+    try:
+        command = [NVIDIA_SMI, *_card(run.device), *query]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+    except (ValueError, OSError, subprocess.SubprocessError) as error:
+        run.leave_out("clocks, power and temperature", _silence(run.device, error))
+        return None
+    values = [value.strip() for value in done.stdout.strip().split(",")]
+    return dict(zip(STATE, values, strict=False))
+
+
+@contextlib.contextmanager
+def utilization(run: Run) -> Iterator[list[int]]:
+    """The per cent of time in which the GPU computed: samples of the block, there at its end."""
+    samples: list[int] = []
+    query = [
+        "--query-gpu=utilization.gpu",
+        "--format=csv,noheader,nounits",
+        f"--loop-ms={EVERY_MS}",
+    ]
+    try:
+        command = [NVIDIA_SMI, *_card(run.device), *query]
+        sampler = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    except (ValueError, OSError) as error:
+        run.leave_out("GPU utilisation", _silence(run.device, error))
+        yield samples
+        return
+    try:
+        yield samples
+    finally:
+        sampler.terminate()
+        said, _ = sampler.communicate()
+        samples += [int(line) for line in said.split("\n") if line.strip().isdigit()]
+        if not samples:
+            run.leave_out("GPU utilisation", "nvidia-smi told none while it was asked")
+
+
+def _card(device: torch.device) -> list[str]:
+    """Options of nvidia-smi, which counts cards otherwise than CUDA does; ValueError for a CPU."""
+    if device.type != "cuda":
+        raise ValueError("the benchmark runs on the CPU")
+    return ["-i", f"GPU-{torch.cuda.get_device_properties(device).uuid}"]
+
+
+def _silence(device: torch.device, error: Exception) -> str:
+    if isinstance(error, ValueError):
+        return f"{error}, and nvidia-smi tells of GPUs alone"
+    return f"nvidia-smi, which tells them, cannot be run ({error})"
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None

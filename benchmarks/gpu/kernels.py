@@ -1,0 +1,129 @@
+"""How fast the bare engines are, by tile and batch: pixels a second, and a batch's latency."""
+
+import math
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.gpu.models import placed
+from benchmarks.gpu.parity import TORCH
+from benchmarks.gpu.peak import shares
+from benchmarks.gpu.run import Engine, Run, reason_of
+from benchmarks.gpu.stream import latencies, stream
+from sr_runtime.backends import Backend
+from sr_runtime.errors import OutOfMemoryError
+from sr_runtime.tensor import tensor_from_tiles
+
+__all__ = ["kernels"]
+
+ROUNDS = 5
+ON_DEVICE = f"{TORCH}, on the device"
+MOST = 200  # batches in one measurement
+
+Kernel = Callable[[int, int], tuple[float, list[float]]]
+"""Of a tile and a batch: LR pixels a second, and seconds of batches one after the other."""
+
+
+def kernels(run: Run) -> list[dict[str, Any]]:
+    """A row for every contender and shape; the contenders take turns at each shape."""
+    contenders: dict[str, Kernel] = {ON_DEVICE: _torch_kernel(run)}
+    contenders |= {engine.name: _engine_kernel(run, engine) for engine in run.engines}
+    rates: dict[tuple[str, int, int], list[float]] = {}
+    waits: dict[tuple[str, int, int], list[float]] = {}
+    refused: set[tuple[str, int, int]] = set()
+    for turn in run.rounds(ROUNDS, "bare kernels"):
+        for number, (tile, batch) in enumerate(run.sizes.shapes):
+            if turn == 0 and number and run.left() < 0:
+                skipped = ", ".join(f"{b}×{t}×{t}" for t, b in run.sizes.shapes[number:])
+                run.leave_out(f"bare kernels of {skipped}", "no time was left: give more --minutes")
+                break
+            for name, kernel in contenders.items():
+                key = (name, tile, batch)
+                if key in refused or (turn and key not in rates):
+                    continue
+                try:
+                    rate, seconds = kernel(tile, batch)
+                except Exception as error:  # out of memory, outside an engine's profile, …
+                    refused.add(key)
+                    run.leave_out(f"{name}, {batch}×{tile}×{tile}", reason_of(error))
+                    continue
+                rates.setdefault(key, []).append(rate)
+                waits.setdefault(key, []).extend(seconds)
+    return [
+        {
+            "contender": name,
+            "tile": tile,
+            "batch": batch,
+            **shares(run, statistics.median(values)),
+            "lr_mp_per_second_by_round": [value / 1e6 for value in values],
+            "latency_ms_p50": _percentile(waits[name, tile, batch], 50),
+            "latency_ms_p99": _percentile(waits[name, tile, batch], 99),
+            "latencies": len(waits[name, tile, batch]),
+        }
+        for (name, tile, batch), values in rates.items()
+    ]
+
+
+def _engine_kernel(run: Run, engine: Engine) -> Kernel:
+    backend: Backend = engine.upscaler.backend
+
+    def measure(tile: int, batch: int) -> tuple[float, list[float]]:
+        if backend.name == "onnxruntime-trt" and batch > backend.limits.batch:
+            # Given it all the same, the provider would build another engine, for minutes.
+            raise ValueError(f"its engine takes {backend.limits.batch} tile at once")
+        pixels = run.photo_of(tile, tile)
+        tensor = tensor_from_tiles([np.roll(pixels, 8 * i, 0) for i in range(batch)], backend.info)
+        depth = backend.limits.depth
+        try:
+            stream(backend, [tensor] * depth)  # every slot prepares itself for a new shape
+            count = depth + _count(run, stream(backend, [tensor]))
+            rate = count * batch * tile**2 / stream(backend, [tensor] * count)
+            return rate, latencies(backend, tensor, max(3, count // 2))
+        except OutOfMemoryError:
+            backend.shrink()
+            raise
+
+    return measure
+
+
+def _torch_kernel(run: Run) -> Kernel:
+    """The plain network on a tensor that lies on the device already, as does its output."""
+    generator = placed(run)
+
+    @torch.inference_mode()
+    def measure(tile: int, batch: int) -> tuple[float, list[float]]:
+        pixels: NDArray[Any] = run.photo_of(tile, tile).transpose(2, 0, 1) / np.float32(255)
+        tensor = torch.from_numpy(np.stack([np.roll(pixels, 8 * i, 1) for i in range(batch)]))
+        tensor = tensor.to(run.device, run.dtype, memory_format=torch.channels_last)
+
+        def seconds_of(count: int) -> float:
+            start = time.perf_counter()
+            for _ in range(count):
+                generator(tensor)
+            run.synchronize()
+            return time.perf_counter() - start
+
+        try:
+            seconds_of(2)
+            count = _count(run, seconds_of(1))
+            rate = count * batch * tile**2 / seconds_of(count)
+            return rate, [seconds_of(1) for _ in range(max(3, count // 2))]
+        finally:
+            torch.cuda.empty_cache()  # for the others; it does nothing where there is no GPU
+
+    return measure
+
+
+def _count(run: Run, seconds: float) -> int:
+    """Batches that fill the time of one measurement."""
+    return max(1, min(MOST, math.ceil(run.sizes.seconds / seconds)))
+
+
+def _percentile(seconds: list[float], percent: int) -> float:
+    """In milliseconds; the largest of fewer than a hundred stands for the 99th."""
+    return 1e3 * float(np.percentile(seconds, percent, method="higher"))

@@ -1,0 +1,165 @@
+"""The network that is measured, its FP16 files, and every backend here that can run them."""
+
+import copy
+import math
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+import sr_runtime
+from benchmarks.data import DATA, photo
+from benchmarks.gpu.run import Engine, Run
+from sr_runtime import backends
+from sr_runtime.console import needing_extra
+from sr_runtime.errors import ArgumentError, SRError
+from sr_runtime.model_info import FOREIGN_HALO, IO
+from sr_train.checkpoint import load_generator, weights_sha256
+from sr_train.models import Generator, RRDBNet
+
+__all__ = ["chosen_generator", "models", "opened", "placed"]
+
+WEIGHTS = DATA / "weights" / "RRDB_ESRGAN_x4.pth"
+BLOCKS = 23
+SIDE = 48  # of the crop that a fresh network is adjusted on
+IOS: tuple[IO, ...] = ("float32", "uint8")
+# Seconds to spare from which TensorRT is to search on each level, its own being 3.
+LEVELS = {180: 3, 90: 2, 45: 1}
+# And from which a build is begun at all: one can be stopped, the other cannot.
+BUILD_SECONDS = {"tensorrt": 0, "onnxruntime-trt": 60}
+
+
+def chosen_generator(checkpoint: Path | None, blocks: int | None) -> Generator:
+    """The checkpoint's network, else the authors' RRDB-23 if it is there, else a fresh one.
+
+    Raises:
+        ModelError: The checkpoint is none.
+        ArgumentError: Its network is not for RGB, as the photos are.
+    """
+    if checkpoint is None and blocks is None and WEIGHTS.exists():
+        checkpoint = WEIGHTS
+    if checkpoint is None:
+        return _fresh(BLOCKS if blocks is None else blocks)
+    generator = load_generator(checkpoint)
+    if generator.img_channels != 3:
+        raise ArgumentError(
+            f"{checkpoint}: its network takes {generator.img_channels} channel(s), and the photos "
+            "of the benchmark have 3: give another"
+        )
+    return generator
+
+
+def placed(run: Run) -> Generator:
+    """The network as PyTorch runs it fastest without compiling: channels-last, in FP16 on a GPU."""
+    return copy.deepcopy(run.generator).to(  # type: ignore[call-overload, no-any-return]
+        run.device, run.dtype, memory_format=torch.channels_last
+    )
+
+
+def models(run: Run) -> dict[str, Any]:
+    """Export the network for both kinds of input and output."""
+    with needing_extra("export"):
+        from sr_export.to_onnx import onnx_from_generator
+    seconds = {}
+    for io in IOS:
+        start = time.monotonic()
+        # Calibrating the halo takes minutes on a slow CPU; the usual one costs as much to compute.
+        exported = onnx_from_generator(run.generator, precision="fp16", io=io, halo=FOREIGN_HALO)
+        run.models[io] = run.folder / f"{io}.onnx"
+        run.models[io].write_bytes(exported.SerializeToString())
+        seconds[io] = time.monotonic() - start
+    return {
+        "arch": run.generator.arch,
+        "architecture": run.generator.architecture,
+        "weights_sha256": weights_sha256(run.generator),
+        "halo": FOREIGN_HALO,
+        "export_seconds": seconds,
+    }
+
+
+def opened(run: Run) -> dict[str, Any]:
+    """Open every file in every backend that works on the device; what does not is left out."""
+    if not run.models:
+        run.leave_out("every backend", "there is no ONNX file to be run")
+    level = next((level for least, level in LEVELS.items() if run.left() >= least), 0)
+    found: dict[str, Any] = {}
+    for backend in backends.BACKENDS if run.models else ():
+        try:
+            _, device = backends.choose(backend, str(run.device))
+        except SRError as error:
+            run.leave_out(backend, str(error))
+            continue
+        for io, model in run.models.items():
+            name = f"{backend}, {io}"
+            if run.left() < BUILD_SECONDS.get(backend, -math.inf):
+                run.leave_out(name, "no time was left to build its engine: give more --minutes")
+                continue
+            opening = partial(_open, run, model, backend=backend, device=device, level=level)
+            run.attempt(name, partial(opening, name, found))
+    return found
+
+
+def _open(
+    run: Run,
+    model: Path,
+    name: str,
+    found: dict[str, Any],
+    *,
+    backend: str,
+    device: str,
+    level: int,
+) -> None:
+    """Open one, for as long as the run lasts, and note what it is."""
+    start = time.monotonic()
+    file = _engine_file(run, model, level) if backend == "tensorrt" else model
+    upscaler = sr_runtime.load(file, backend=backend, device=device)
+    run.held.callback(upscaler.close)
+    run.engines.append(Engine(name, file, upscaler))
+    found[name] = {
+        "seconds": time.monotonic() - start,
+        "precision": upscaler.backend.compute_dtype,
+        "tile": list(upscaler.max_tile),
+        "batch": upscaler.backend.limits.batch,
+        "batches_in_flight": upscaler.backend.limits.depth,
+    }
+    if backend == "tensorrt":
+        found[name]["level"] = level
+
+
+def _engine_file(run: Run, model: Path, level: int) -> Path:
+    """A TensorRT engine of an FP16 ONNX file; BackendError where it takes longer than there is."""
+    from sr_runtime.backends.engine_file import write_engine
+    from sr_runtime.backends.engine_options import BuildOptions
+    from sr_runtime.backends.tensorrt_build import build_engine
+
+    plan, info = build_engine(
+        model,
+        BuildOptions(level=level),
+        device=str(run.device),
+        timing_cache=run.folder / "timings",  # the second build knows most of it from the first
+        cancelled=lambda: run.left() < 0,
+    )
+    engine = model.with_suffix(".engine")
+    write_engine(engine, plan, info)
+    return engine
+
+
+def _fresh(blocks: int) -> RRDBNet:
+    """RRDB ×4 of seeded weights, whose output is a busy picture in the middle of [0, 1]."""
+    torch.manual_seed(0)
+    generator = RRDBNet(num_basic_blocks=blocks).eval()
+    with torch.inference_mode():
+        for module in generator.modules():
+            if isinstance(module, nn.Conv2d):  # the initial ones, for training, let little through
+                nn.init.kaiming_normal_(module.weight)
+                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+        crop = photo()[:SIDE, :SIDE].transpose(2, 0, 1) / np.float32(255)
+        output = generator(torch.from_numpy(crop)[None])
+        spread, mean = output.std(), output.mean()
+        generator.conv_last.weight *= 0.2 / spread
+        generator.conv_last.bias += 0.5 - mean * 0.2 / spread
+    return generator

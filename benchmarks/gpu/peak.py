@@ -1,0 +1,147 @@
+"""What the card can do at best, measured; and what that makes of a network: the two floors.
+
+No inference takes less time than its floating-point operations at the rate of the largest matrix
+product, nor, while every convolution reads and writes the device's memory, less than those bytes at
+the rate of the largest copy. The larger of the two times binds.
+"""
+
+import copy
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from benchmarks.gpu.environment import gpu_state
+from benchmarks.gpu.run import Run
+from sr_train.models import Generator
+
+__all__ = ["floors", "peak", "shares"]
+
+TRIES = 7
+SIDE = 16  # of the image on which convolutions are counted; any will do
+
+
+def peak(run: Run) -> dict[str, Any]:
+    """FLOP/s of large matrix products of random numbers, and bytes/s of a large copy."""
+    device, side = run.device, run.sizes.matmul
+    found: dict[str, Any] = {"matmul_side": side}
+    for dtype in (torch.float16, torch.float32):
+        # Without TF32, torch's default for matrix products. Zeros would let the card clock higher.
+        a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
+        product = torch.empty_like(a)
+        seconds = _best(run, lambda a=a, b=b, out=product: torch.mm(a, b, out=out))  # type: ignore[misc]
+        found[f"{_name(dtype)}_flops"] = 2 * side**3 / seconds
+        if device.type == "cuda" and dtype == torch.float16:
+            found["state_after"] = gpu_state(run)
+        del a, b, product
+    copied = run.sizes.copied
+    if device.type == "cuda":
+        copied = min(copied, torch.cuda.mem_get_info(device)[0] // 4)
+    source = torch.randint(256, (copied,), dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    found["copied_bytes"] = copied
+    found["copy_bytes_per_second"] = 2 * copied / _best(run, lambda: target.copy_(source))
+    return found
+
+
+def floors(run: Run) -> dict[str, Any]:
+    """LR pixels a second that neither the card's arithmetic nor its memory would let pass."""
+    size = run.dtype.itemsize
+    flops, moved, eager = _per_pixel(run.generator, size)
+    channels, scale = run.generator.img_channels, run.generator.scale_factor
+    found: dict[str, Any] = {
+        "dtype": _name(run.dtype),
+        "flop_per_lr_pixel": flops,
+        "bytes_per_lr_pixel": moved,
+        "bytes_counted": "of each convolution its input and its output, nothing fused",
+        "eager_bytes_per_lr_pixel": eager,
+        "fused_bytes_per_lr_pixel": size * channels * (1 + scale**2),
+        "weight_bytes": size * sum(p.numel() for p in run.generator.parameters()),
+    }
+    if measured := run.results.get("peak"):
+        compute = measured[f"{_name(run.dtype)}_flops"] / flops
+        memory = measured["copy_bytes_per_second"] / moved
+        found["compute_lr_pixels_per_second"] = compute
+        found["memory_lr_pixels_per_second"] = memory
+        found["eager_memory_lr_pixels_per_second"] = measured["copy_bytes_per_second"] / eager
+        found["binding"] = "compute" if compute < memory else "memory"
+    else:
+        run.leave_out("the floors in LR pixels a second", "the card's peak was not measured")
+    return found
+
+
+@torch.no_grad()
+def _per_pixel(generator: Generator, size: int) -> tuple[float, float, float]:
+    """FLOPs of an LR pixel, bytes that its convolutions move, and bytes that all operations do.
+
+    The first are Σ 2·k²·cin·cout·p and Σ size·(cin·q + cout·p), over the convolutions, which read q
+    pixels and write p of them for an LR pixel; a number takes `size` bytes. The last count the same
+    of concatenations, activations and sums, as PyTorch does them without compiling.
+    """
+    counted = copy.deepcopy(generator).to("meta")
+    with _Counted() as sums:
+        counted(torch.empty(1, generator.img_channels, SIDE, SIDE, device="meta"))
+    bytes_per_pixel = size / SIDE**2
+    return (
+        sums.flops / SIDE**2,
+        sums.moved_by_convolutions * bytes_per_pixel,
+        sums.moved * bytes_per_pixel,
+    )
+
+
+class _Counted(TorchDispatchMode):
+    """Counts what operations in the block do, and the numbers that they read and write."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.flops = self.moved = self.moved_by_convolutions = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        output = func(*args, **(kwargs or {}))
+        if func.is_view or not isinstance(output, Tensor):
+            return output
+        tensors = [x for x in tree_leaves((args, output)) if isinstance(x, Tensor)]
+        # Weights are read once for all pixels of a tile.
+        moved = sum(x.numel() for x in tensors if not isinstance(x, nn.Parameter))
+        self.moved += moved
+        if func is torch.ops.aten.convolution.default:
+            self.flops += 2 * args[1][0].numel() * output.numel()
+            self.moved_by_convolutions += moved
+        return output
+
+
+def _name(dtype: torch.dtype) -> str:
+    return {torch.float16: "fp16", torch.float32: "fp32"}[dtype]
+
+
+def shares(run: Run, lr_pixels_per_second: float) -> dict[str, float]:
+    """A measured rate, with what part it is of what each floor would let pass."""
+    found = {"lr_mp_per_second": lr_pixels_per_second / 1e6}
+    for floor in ("compute", "memory"):
+        if most := run.results.get("floors", {}).get(f"{floor}_lr_pixels_per_second"):
+            found[f"of_{floor}_floor"] = lr_pixels_per_second / most
+    return found
+
+
+def _best(run: Run, work: Callable[[], object]) -> float:
+    """Seconds of the quickest of several tries, each long enough for the clock."""
+    work()
+    run.synchronize()
+    start = time.perf_counter()
+    work()
+    run.synchronize()
+    repeats = max(1, round(run.sizes.seconds / 4 / (time.perf_counter() - start)))
+    tries = []
+    for _ in range(TRIES):
+        start = time.perf_counter()
+        for _ in range(repeats):
+            work()
+        run.synchronize()
+        tries.append((time.perf_counter() - start) / repeats)
+    return min(tries)

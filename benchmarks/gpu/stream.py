@@ -1,0 +1,54 @@
+"""Batches through a bare engine, as many in flight as it holds: no tiling, no files."""
+
+import contextlib
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from numpy.typing import NDArray
+
+from sr_runtime.backends import Backend, Handle
+from sr_runtime.errors import SRError
+
+__all__ = ["latencies", "stream"]
+
+Batch = NDArray[Any]
+
+
+def stream(
+    backend: Backend, batches: Iterable[Batch], take: Callable[[Batch], None] | None = None
+) -> float:
+    """Seconds from the first batch's submission to the last one's result.
+
+    `take` is given each result, in order, which is valid until it returns.
+    """
+    pending: deque[Handle] = deque()
+
+    def finish_one() -> None:
+        handle = pending.popleft()
+        try:
+            output = handle.result()
+            if take is not None:
+                take(output)
+        finally:
+            handle.release()
+
+    start = time.perf_counter()
+    try:
+        for batch in batches:
+            if len(pending) == backend.limits.depth:
+                finish_one()
+            pending.append(backend.submit(batch))
+        while pending:
+            finish_one()
+    finally:
+        while pending:  # after an error, which is on its way already
+            with contextlib.suppress(SRError):
+                finish_one()
+    return time.perf_counter() - start
+
+
+def latencies(backend: Backend, batch: Batch, count: int) -> list[float]:
+    """Seconds of each of so many batches, with nothing else in flight."""
+    return [stream(backend, [batch]) for _ in range(count)]
