@@ -1,6 +1,7 @@
 """The processes of one training: a single one, or those that torchrun starts, one a GPU."""
 
 import contextlib
+import gc
 import inspect
 import os
 from collections.abc import Iterator, Sequence
@@ -105,6 +106,9 @@ def joined(device: str) -> Iterator[Processes]:
     try:
         yield Processes(rank, world_size, chosen)
     finally:
+        # What was parallel holds the group, some of it in reference cycles; one that lives until
+        # the interpreter ends may abort it (https://github.com/pytorch/pytorch/issues/190489).
+        gc.collect()
         dist.destroy_process_group()
 
 

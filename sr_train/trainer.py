@@ -42,53 +42,57 @@ def fit(config: Config, folder: Path, *, resume: bool) -> int:
     What can be known to fail does so before anything is written.
     """
     with joined(config.device) as processes, memory_advice(config):
-        config = replace(config, precision=resolved(config.precision, processes.device))
-        torch.backends.cudnn.benchmark = not config.deterministic
-        if config.deterministic:
-            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-            torch.use_deterministic_algorithms(True)
-        check_data(config)
-        for name in config.stage_names:  # says what cannot be shared by these processes
-            training_loader(
-                config,
-                name,
-                epoch=0,
-                batch=0,
-                rank=processes.rank,
-                world_size=processes.world_size,
-            )
-        state = load_state(folder / "state.pt") if resume else None
-        if state:
-            check_resumable(config, folder, state)
-        validator = Validator(config, processes)
-        position = Position(**state["position"]) if state else Position(config.stage_names[0])
-        stage = build_stage(config, position.stage, folder, processes, validator.features, state)
-        config = replace(config, generator=told_of(stage.generator.network, config.generator))
-        with interruption() as interrupted, contextlib.ExitStack() as stack:
-            tracker = None
-            if processes.is_first:
-                stack.enter_context(only_training_in(folder))
-                (folder / "weights").mkdir(exist_ok=True)
-                write_config(config, folder / "config.yaml")
-                tracker = stack.enter_context(
-                    Tracker(
-                        folder,
-                        config,
-                        step=position.step,
-                        total_steps=sum(
-                            config.section(name).num_epoch * batches_per_epoch(config, name)
-                            for name in config.stage_names
-                        ),
-                        wandb_id=state["wandb_id"] if state else None,
-                    )
+        return _fit(config, folder, processes, resume=resume)
+
+
+def _fit(config: Config, folder: Path, processes: Processes, *, resume: bool) -> int:
+    config = replace(config, precision=resolved(config.precision, processes.device))
+    torch.backends.cudnn.benchmark = not config.deterministic
+    if config.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+    check_data(config)
+    for name in config.stage_names:  # says what cannot be shared by these processes
+        training_loader(
+            config,
+            name,
+            epoch=0,
+            batch=0,
+            rank=processes.rank,
+            world_size=processes.world_size,
+        )
+    state = load_state(folder / "state.pt") if resume else None
+    if state:
+        check_resumable(config, folder, state)
+    validator = Validator(config, processes)
+    position = Position(**state["position"]) if state else Position(config.stage_names[0])
+    stage = build_stage(config, position.stage, folder, processes, validator.features, state)
+    config = replace(config, generator=told_of(stage.generator.network, config.generator))
+    with interruption() as interrupted, contextlib.ExitStack() as stack:
+        tracker = None
+        if processes.is_first:
+            stack.enter_context(only_training_in(folder))
+            (folder / "weights").mkdir(exist_ok=True)
+            write_config(config, folder / "config.yaml")
+            tracker = stack.enter_context(
+                Tracker(
+                    folder,
+                    config,
+                    step=position.step,
+                    total_steps=sum(
+                        config.section(name).num_epoch * batches_per_epoch(config, name)
+                        for name in config.stage_names
+                    ),
+                    wandb_id=state["wandb_id"] if state else None,
                 )
-                for sentence in validator.missing:
-                    tracker.say(sentence)
-            processes.wait()
-            if not (folder / "config.yaml").exists():
-                raise ArgumentError(f"{folder} is on one machine only: put it on a shared disk")
-            run = Run(config, folder, processes, validator, tracker, position, state)
-            return run.train(stage, interrupted)
+            )
+            for sentence in validator.missing:
+                tracker.say(sentence)
+        processes.wait()
+        if not (folder / "config.yaml").exists():
+            raise ArgumentError(f"{folder} is on one machine only: put it on a shared disk")
+        run = Run(config, folder, processes, validator, tracker, position, state)
+        return run.train(stage, interrupted)
 
 
 class Run:
