@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from sr_train.data.prepare import prepare
+from tests.train.training_sets import prepare_sets
 
 PHOTOS = Path(__file__).parents[2] / "sr_export" / "calibration"
 
@@ -34,3 +35,9 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
             part.save(folder / name / f"{k}.png")
         prepare(str(folder / name), root=folder / "data", source=None, scale=4, jobs=1)
     return folder / "data"
+
+
+@pytest.fixture(scope="session")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sets of `prepare_sets`, whose every pixel is known: `mine`, `gray`, `rgb`, `small`."""
+    return prepare_sets(tmp_path_factory.mktemp("data"))

@@ -1,0 +1,110 @@
+"""Data around training: what is refused before it, what its digest tells, how validation reads."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sr_runtime.errors import ArgumentError
+from sr_train.config import AdversarialLoss, Training
+from sr_train.data.loading import check_data, data_digest, validation_pairs
+from sr_train.data.prepare import prepare
+from sr_train.data.prepared import prepared
+from tests.train.made_images import save_folder
+from tests.train.training_sets import batches, config
+
+
+@pytest.mark.parametrize(
+    ("fields", "train", "words"),
+    [
+        (
+            {},
+            "small",
+            r"1 of small:all has 28×40 pixels, less than pretraining\.cr_patch_size, 32×32"
+            r", and so have 1 more",
+        ),
+        ({}, "gray", r"gray:all is gray and img_channels is 3"),
+        ({}, "nothing", r"nothing:all is not prepared"),
+        ({"val": "gray"}, "mine", r"gray:all is gray"),
+        ({"val": "small"}, "mine", r"2 of small:all has 40×24 pixels, less than what SSIM"),
+        ({"val": "nothing"}, "mine", r"nothing:all is not prepared"),
+        ({"scale_factor": 2}, "mine", r"not prepared for a scale of 2"),
+        (
+            {"adversarial_loss": AdversarialLoss(type="wgan", n_critic=10)},
+            "mine",  # three mini-batches an epoch, three epochs
+            r"training has 9 mini-batches, and adversarial_loss\.n_critic 10",
+        ),
+        ({"stages": "training", "init": "x"}, "small", r"training\.cr_patch_size"),
+        (
+            {"cr_patch_size": None},
+            "small",
+            r"1 of small:all has 28×40 pixels, no multiples of 8, .*: choose training\.cr_patch",
+        ),
+    ],
+)
+def test_data_that_would_fail_later_are_named_at_once(
+    root: Path, fields: dict[str, Any], train: str, words: str
+) -> None:
+    check_data(config(root))
+    with pytest.raises(ArgumentError, match=words):
+        check_data(config(root, train, **fields))
+
+
+def test_whole_images_that_a_unet_can_judge_are_taken(root: Path) -> None:
+    check_data(config(root, "rgb", val="rgb", cr_patch_size=None))
+
+
+def test_data_of_a_stage_that_is_not_run_are_not_needed(root: Path) -> None:
+    settings = config(root, stages="pretraining")
+    check_data(replace(settings, training=Training()))
+
+
+def test_the_digest_tells_what_a_stage_trains_on_and_not_where_it_lies(
+    root: Path, tmp_path: Path
+) -> None:
+    settings = config(root, "mine", "small")
+    digest = data_digest(settings, "training")
+    shutil.copytree(root, tmp_path / "copy")
+    assert data_digest(config(tmp_path / "copy", "mine", "small", val="rgb"), "training") == digest
+    for other in (("mine",), ("small", "mine"), ("mine", "rgb")):
+        assert data_digest(config(root, *other), "training") != digest
+    save_folder(tmp_path / "small", (40, 40), (31, 40), (40, 28))
+    shutil.rmtree(tmp_path / "copy/small")
+    prepare(str(tmp_path / "small"), root=tmp_path / "copy", source=None, scale=4, jobs=1)
+    assert data_digest(config(tmp_path / "copy", "mine", "small"), "training") != digest
+
+
+def test_validation_reads_every_whole_image_and_copies_it(root: Path) -> None:
+    pairs = validation_pairs(config(root, val="small"), "training")
+    assert [pair.name for pair in pairs] == ["0", "1", "2"]
+    lr, hr = pairs[1].read(4)
+    assert (lr.shape, hr.shape) == ((7, 10, 3), (28, 40, 3))
+    assert lr.flags.writeable
+    assert hr.flags.writeable
+    with pytest.raises(ArgumentError, match="scale of 4: 2 was asked"):
+        pairs[0].read(2)
+
+
+def test_images_of_several_validation_sets_have_different_names(root: Path) -> None:
+    settings = config(root)
+    two = replace(settings, training=replace(settings.training, val_datasets=("small", "rgb")))
+    names = [pair.name for pair in validation_pairs(two, "training")]
+    assert names == ["small_0", "small_1", "small_2", "rgb_0", "rgb_1"]
+
+
+def test_gray_networks_get_gray_images_as_they_are_and_the_luma_of_rgb(root: Path) -> None:
+    for name in ("gray", "rgb"):
+        settings = config(root, name, val=name, img_channels=1)
+        check_data(settings)
+        assert {hr.shape[1] for _, hr in batches(settings)} == {1}
+        (source,) = prepared(name, root=root, scale=4, purpose="val")
+        for i, pair in enumerate(validation_pairs(settings, "training")):
+            lr, hr = pair.read(4)
+            assert lr.shape[2] == hr.shape[2] == 1
+            expected = (
+                source.hr(i) @ [0.299, 0.587, 0.114] if name == "rgb" else source.hr(i)[..., 0]
+            )
+            assert np.abs(hr[:, :, 0] - expected).max() <= 0.5

@@ -1,0 +1,69 @@
+"""Small prepared sets, settings that train on them, and the mini-batches these give."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from sr_train.config import (
+    Augmentation,
+    Config,
+    DiscriminatorConfig,
+    Pretraining,
+    Stage,
+    Training,
+)
+from sr_train.data.loading import training_loader
+from sr_train.data.prepare import prepare
+from tests.train.made_images import Pixels, save, save_folder
+
+PLAIN = Augmentation(probability=0, compression=0, coarse_dropout=0)
+N = 10  # images of `mine`
+
+
+def flat(seed: int) -> Pixels:
+    """An image that any crop of it tells by its red, whose green is its row and blue its column."""
+    rows, columns = np.mgrid[:40, :52].astype(np.uint8)
+    return np.dstack([np.full_like(rows, 10 * seed), rows, columns])
+
+
+def prepare_sets(folder: Path) -> Path:
+    """A data root for ×4: `mine`, of flat images; `gray`, `rgb` and `small`, of noise."""
+    for i in range(N):
+        save(flat(i), folder / "mine" / f"{i}.png")
+    save_folder(folder / "gray", (40, 40, 1), (48, 40, 1))
+    save_folder(folder / "rgb", (40, 40), (48, 40))
+    save_folder(folder / "small", (40, 40), (31, 40), (40, 24))
+    for name in ("mine", "gray", "rgb", "small"):
+        prepare(str(folder / name), root=folder / "root", source=None, scale=4, jobs=1)
+    return folder / "root"
+
+
+def config(root: Path, *train: str, val: str = "mine", epochs: int = 3, **fields: Any) -> Config:
+    """Both stages on these sets, without augmentation, but for the fields given."""
+    stage = {
+        "num_epoch": epochs,
+        "cr_patch_size": fields.pop("cr_patch_size", (32, 32)),
+        "train_datasets": train or ("mine",),
+        "val_datasets": (val,),
+    }
+    defaults = {
+        "batch_size": 4,
+        "workers": 0,
+        "augmentation": PLAIN,
+        "discriminator": DiscriminatorConfig(type="unet"),
+    }
+    return Config(
+        data_root=str(root),
+        pretraining=Pretraining(**stage),
+        training=Training(**stage),
+        **(defaults | fields),
+    )
+
+
+def batches(config: Config, stage: Stage = "pretraining", **where: int) -> list[tuple[Tensor, ...]]:
+    """The LR and HR mini-batches, from the beginning unless told where."""
+    return [
+        tuple(batch) for batch in training_loader(config, stage, **{"epoch": 0, "batch": 0} | where)
+    ]
