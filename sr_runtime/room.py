@@ -16,12 +16,31 @@ class Room:
     """
 
     def __init__(self, places: int) -> None:
-        self.turn = threading.Lock()
-        """Held while the batches of an image are submitted, so that the next image's come after.
-        Mixed, those of two shapes would have an engine prepare itself anew for every batch."""
         self._places = self._free = places
         self._reserved = False
+        self._shape = (0, 0)
+        self._submitting = self._waiting = 0  # threads in their turn, and those that wait for one
         self._changed = threading.Condition()
+
+    @contextmanager
+    def turn(self, shape: tuple[int, int]) -> Iterator[None]:
+        """In the block an image's tiles of this shape are submitted; those of other shapes wait.
+
+        Mixed, they would have an engine prepare itself anew for every batch.
+        """
+        with self._changed:
+            if self._submitting and (shape != self._shape or self._waiting):
+                self._waiting += 1
+                self._changed.wait_for(lambda: not self._submitting)
+                self._waiting -= 1
+            self._shape = shape
+            self._submitting += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._submitting -= 1
+                self._changed.notify_all()
 
     def take(self, *, wait: bool) -> bool:
         """Take a place; False if there is none, and the caller does not want to wait for it."""

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from itertools import islice
 from typing import Any
 
@@ -67,13 +68,15 @@ def upscale_tiles(
                 for tile, tile_planes in zip(tiles, planes, strict=True):
                     _write(tile, tile_planes, result, scale)
         finally:
-            handle.release()
-            room.give_back()
+            try:
+                handle.release()
+            finally:
+                room.give_back()
         if view == views[-1]:
             on_tiles(len(tiles))
 
     try:
-        with room.turn:
+        with room.turn(plan.shape):
             for tiles in _batches(plan, batch):
                 inputs = [_cut(image, tile, plan.shape) for tile in tiles]
                 if backend.limits.fixed_batch:
@@ -91,9 +94,10 @@ def upscale_tiles(
         while pending:
             finish_one()
     finally:
-        for _, _, handle in pending:
-            handle.release()
-            room.give_back()
+        with ExitStack() as held:  # all of them, should Ctrl-C come while one is waited for
+            for _, _, handle in pending:
+                held.callback(room.give_back)
+                held.callback(handle.release)
     return result
 
 

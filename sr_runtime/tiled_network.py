@@ -7,13 +7,18 @@ from numpy.typing import NDArray
 
 from sr_runtime.backends import Backend
 from sr_runtime.errors import ArgumentError, OutOfMemoryError
+from sr_runtime.model_info import ModelInfo
 from sr_runtime.progress import TileCount
 from sr_runtime.room import Room
 from sr_runtime.tile_loop import upscale_tiles
-from sr_runtime.tile_size import chosen_halo, largest_tile
 from sr_runtime.tiling import TilePlan, plan_tiles
 
 __all__ = ["TiledNetwork"]
+
+# Larger tiles recompute less halo and take more memory: with a 23-block RRDBNet about 2 GB, either.
+AUTO_TILE = {"bf16": 512, "fp16": 512, "fp32": 384}
+
+LARGEST_TILE = 1 << 16
 
 
 class TiledNetwork:
@@ -28,8 +33,8 @@ class TiledNetwork:
         tta: bool,
     ) -> None:
         """Raises ArgumentError for what the model cannot take; `load` has the arguments."""
-        self.halo = chosen_halo(backend.info, halo)
-        self.max_tile = largest_tile(backend, tile, self.halo)
+        self.halo = _chosen_halo(backend.info, halo)
+        self.max_tile = _largest_tile(backend, tile, self.halo)
         self._backend = backend
         self._batch = backend.limits.batch
         self._tta = tta
@@ -48,11 +53,14 @@ class TiledNetwork:
 
     def plan(self, height: int, width: int) -> TilePlan:
         """The tiles of an image of `height` × `width`."""
+        return self._plan(height, width, self.max_tile)
+
+    def _plan(self, height: int, width: int, max_tile: tuple[int, int]) -> TilePlan:
         limits = self._backend.limits
         return plan_tiles(
             height,
             width,
-            max_tile=self.max_tile,
+            max_tile=max_tile,
             halo=self.halo,
             multiple_of=self._backend.info.multiple_of,
             min_tile=limits.min_tile,
@@ -100,12 +108,46 @@ class TiledNetwork:
             self._batch = batch // 2
             less = f"{self._batch} tiles at a time instead of {batch}"
         else:
-            before, smaller = self.max_tile, max(plan.shape) // 2
+            smaller = max(plan.shape) // 2
             try:
-                self.max_tile = largest_tile(self._backend, smaller, self.halo)
-                self.plan(*plan.padded)
+                max_tile = _largest_tile(self._backend, smaller, self.halo)
+                self._plan(*plan.padded, max_tile)
             except ArgumentError:
-                self.max_tile = before
                 raise error from None
+            self.max_tile = max_tile
             less = f"tiles of {smaller} instead of {max(plan.shape)}"
         warnings.warn(f"{error}: going on with {less}", RuntimeWarning, stacklevel=2)
+
+
+def _chosen_halo(info: ModelInfo, halo: object) -> int:
+    """LR pixels for "auto", "exact" or a number; ArgumentError for anything else."""
+    if halo == "auto":
+        return info.halo
+    if halo == "exact":
+        if info.receptive_radius is None:
+            raise ArgumentError(
+                "halo exact needs the model's receptive radius, which this file does not state: "
+                "export it with `python -m sr_export onnx`, or give the halo as a number"
+            )
+        return info.receptive_radius
+    if isinstance(halo, int) and halo >= 0:
+        return halo
+    raise ArgumentError(f"halo {halo!r} is none of auto, exact, or a number from 0 up")
+
+
+def _largest_tile(backend: Backend, tile: object, halo: int) -> tuple[int, int]:
+    """(height, width) for "auto" or a largest side; ArgumentError for anything else."""
+    limits = backend.limits
+    least = max(limits.min_tile)
+    if tile == "auto":
+        usual = limits.tile or AUTO_TILE[backend.compute_dtype]
+        side = max(usual, 2 * halo + usual // 2, least)
+    elif isinstance(tile, int) and least <= tile <= LARGEST_TILE:
+        side = tile
+    else:
+        raise ArgumentError(
+            f"tile {tile!r} is neither auto nor a number from {least}, the smallest that this "
+            f"model takes, to {LARGEST_TILE}"
+        )
+    most = limits.max_tile or (side, side)
+    return min(side, most[0]), min(side, most[1])

@@ -3,7 +3,7 @@
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -97,8 +97,6 @@ class Upscaler:
         self.backend = backend
         self.info: ModelInfo = backend.info
         self._network = TiledNetwork(backend, tile=tile, halo=halo, tta=tta)
-        self._held = ExitStack()
-        self._held.callback(backend.close)
         self._in_work = 0
         self._closed = False
         self._changed = threading.Condition()
@@ -125,11 +123,15 @@ class Upscaler:
         self.close()
 
     def close(self) -> None:
-        """Release the engine and its memory, once what is in work is done."""
+        """Release the engine and its memory, once what is in work is done.
+
+        Not from a progress callback, which would wait for itself.
+        """
         with self._changed:
-            self._closed = True
+            closed, self._closed = self._closed, True
             self._changed.wait_for(lambda: not self._in_work)
-            self._held.close()
+            if not closed:
+                self.backend.close()
 
     def plan(self, height: int, width: int) -> TilePlan:
         """The tiles of an image of `height` × `width`."""

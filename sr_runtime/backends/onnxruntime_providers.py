@@ -57,11 +57,12 @@ def tensorrt_missing() -> str | None:
 
 
 def cuda_providers(
-    ordinal: int, *, memory: int | None = None, graph: bool = False
+    ordinal: int, *, fp32: bool, memory: int | None = None, graph: bool = False
 ) -> list[Provider]:
     """The CUDA provider on a GPU.
 
     Args:
+        fp32: The model's weights are in it.
         memory: The most bytes for weights and what is computed with them; None: all there are.
         graph: Record the kernels of the first run, and launch them as one from then on. For models
             of one shape, all of whose nodes CUDA can compute.
@@ -76,7 +77,9 @@ def cuda_providers(
         "cudnn_conv_algo_search": "EXHAUSTIVE" if graph else "HEURISTIC",
         "cudnn_conv_use_max_workspace": 1,
         "prefer_nhwc": 1,  # the layout of tensor cores
-        "use_tf32": 0,  # which is not fp32: it rounds to the 10 bits of fp16
+        # What is called fp32 is to be fp32: TF32 rounds to the 10 bits of fp16. But of a model in
+        # FP16 the same switch would take the tensor cores away.
+        "use_tf32": int(not fp32),
         "enable_cuda_graph": int(graph),
     }
     if memory is not None:
@@ -85,13 +88,14 @@ def cuda_providers(
 
 
 def tensorrt_providers(
-    ordinal: int, *, cache: Path, timings: Path, profile: Mapping[str, str]
+    ordinal: int, *, fp32: bool, cache: Path, timings: Path, profile: Mapping[str, str]
 ) -> list[Provider]:
     """The TensorRT provider on a GPU, and CUDA's for what it leaves.
 
     Its precision flags stay off: then the network is strongly typed, and FP16 where the file is.
 
     Args:
+        fp32: The model's weights are in it.
         cache: The folder of this model's engines: they are told apart by the graph's names, which
             all models of an architecture share.
         timings: The folder of what builders have measured.
@@ -106,7 +110,7 @@ def tensorrt_providers(
         "trt_timing_cache_path": timings,
     }
     options |= {f"trt_profile_{name}_shapes": shape for name, shape in profile.items()}
-    return [("TensorrtExecutionProvider", options), *cuda_providers(ordinal)]
+    return [("TensorrtExecutionProvider", options), *cuda_providers(ordinal, fp32=fp32)]
 
 
 def _missing_library() -> str | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from sr_runtime.backends import Limits
 from sr_runtime.backends.cuda_memory import device_names
 from sr_runtime.backends.engine_file import sha256
-from sr_runtime.backends.onnxruntime_cuda import LARGEST_TILE, OnnxRuntimeCudaBackend
+from sr_runtime.backends.onnxruntime_cuda import OnnxRuntimeCudaBackend
 from sr_runtime.backends.onnxruntime_providers import tensorrt_missing, tensorrt_providers
 from sr_runtime.backends.onnxruntime_session import open_session, ort
 from sr_runtime.backends.tensorrt_cache import CACHE_VARIABLE, cache_folder
@@ -14,7 +14,7 @@ from sr_runtime.errors import BackendError
 
 __all__ = ["OnnxRuntimeTensorRTBackend"]
 
-SMALLEST_TILE = 32
+SMALLEST_TILE, LARGEST_TILE = 32, 512
 
 
 class OnnxRuntimeTensorRTBackend(OnnxRuntimeCudaBackend):
@@ -29,7 +29,7 @@ class OnnxRuntimeTensorRTBackend(OnnxRuntimeCudaBackend):
             raise BackendError(reason)
         return device_names()
 
-    def _open(self, model: Path, free: int) -> ort.InferenceSession:
+    def _open(self, model: Path, free: int, *, fp32: bool) -> ort.InferenceSession:
         # Opening builds the engine, for minutes, where it was not built before.
         timings = cache_folder() / "onnxruntime"
         cache = timings / f"{model.stem}-{sha256(model.read_bytes())[:16]}"
@@ -46,6 +46,7 @@ class OnnxRuntimeTensorRTBackend(OnnxRuntimeCudaBackend):
         }
         providers = tensorrt_providers(
             self._ordinal,
+            fp32=fp32,
             cache=cache,
             timings=timings,
             profile=profile if None in self._input.shape else {},

@@ -94,13 +94,16 @@ class TensorRTBackend:
                 slot.shrink()
 
     def close(self) -> None:
-        with self._gpu.current():
-            for slot in self._slots:
-                slot.close()
-            self._slots.clear()
-            # Before the context that they live in, and the engine before its runtime.
-            self._engine = self._runtime = None  # type: ignore[assignment]
-        self._gpu.close()
+        with contextlib.ExitStack() as held:  # all of them, should one of them fail
+            held.callback(self._gpu.close)
+            held.enter_context(self._gpu.current())
+            held.callback(self._drop_engine)
+            while self._slots:
+                held.callback(self._slots.pop().close)
+
+    def _drop_engine(self) -> None:
+        # The engine before its runtime.
+        self._engine = self._runtime = None  # type: ignore[assignment]
 
 
 class _Handle:
@@ -129,9 +132,11 @@ class _Handle:
 
     def release(self) -> None:
         # What is queued reads and writes the slot's buffers, even if nobody takes the result.
-        with contextlib.suppress(SRError), self._backend._gpu.current():
-            self._slot.wait()
-        self._backend._idle.append(self._slot)
+        try:
+            with contextlib.suppress(SRError), self._backend._gpu.current():
+                self._slot.wait()
+        finally:
+            self._backend._idle.append(self._slot)
 
 
 def _engine(model: Path, device: str) -> tuple[bytes, EngineInfo]:

@@ -101,6 +101,7 @@ class Slot:
 
     def start(self, batch: NDArray[Any]) -> None:
         """Queue a batch: copy in, compute, copy out."""
+        self.wait()  # nothing is queued, unless Ctrl-C came while it was waited for
         self._log.clear()
         if batch.shape != self._input.shape:
             self._prepare(batch.shape)

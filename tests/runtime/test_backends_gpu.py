@@ -12,7 +12,9 @@ import pytest
 
 import sr_runtime
 from sr_runtime import BackendError, ModelError, OutOfMemoryError
-from sr_runtime.backends.onnxruntime_session import run_error
+from sr_runtime.backends import onnxruntime_cuda
+from sr_runtime.backends.onnxruntime_providers import cuda_providers
+from sr_runtime.backends.onnxruntime_session import Provider, run_error
 from tests.runtime.simulated_onnxruntime import simulated_cuda_provider
 from tests.runtime.test_backends import doubling, foreign
 from tests.simulated_tensorrt import Machine
@@ -78,13 +80,28 @@ def test_a_precision_that_is_not_the_files_is_refused_with_the_export_command(
         sr_runtime.load(tiny_onnx(), device="cuda", precision="bf16")
 
 
+def test_an_fp16_model_keeps_its_tensor_cores_and_an_fp32_one_computes_in_fp32(
+    machine, tiny_onnx, monkeypatch
+) -> None:
+    asked = []
+
+    def providers(ordinal: int, **options: object) -> list[Provider]:
+        asked.append(cuda_providers(ordinal, **options)[0][1])
+        return [("CPUExecutionProvider", {})]
+
+    monkeypatch.setattr(onnxruntime_cuda, "cuda_providers", providers)
+    for precision in ("fp16", "fp32"):
+        sr_runtime.load(tiny_onnx(precision), device="cuda").close()
+    assert [options["use_tf32"] for options in asked] == [1, 0]
+
+
 def test_a_small_gpu_gets_small_tiles_from_the_start(machine, tiny_onnx) -> None:
     sides = []
     for machine.gpu.total in (1 << 28, 1 << 30, 1 << 36):
         with sr_runtime.load(tiny_onnx(), device="cuda") as upscaler:
             sides.append(upscaler.max_tile[0])
     assert sides == sorted(sides)
-    assert sides[0] < sides[1] < sides[2] == 512
+    assert sides[0] < sides[1] < sides[2] == 1024
 
 
 def test_memory_that_runs_out_leads_to_smaller_tiles_and_the_same_picture(

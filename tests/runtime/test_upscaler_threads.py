@@ -5,6 +5,7 @@ import itertools
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +18,7 @@ import sr_runtime
 from sr_runtime import ArgumentError, BackendError, NonFiniteError, Upscaler
 from sr_runtime.backends import Backend, Limits, infer, open_backend
 from sr_runtime.backends.several import SeveralBackends
+from sr_runtime.room import Room
 from tests.runtime.known_network import KnownNetwork, Submitted
 from tests.runtime.simulated_onnxruntime import simulated_cuda_provider
 from tests.runtime.tiny_engine import engine_file
@@ -126,6 +128,44 @@ def test_the_batches_of_an_image_go_before_those_of_the_next() -> None:
     in_threads(upscaler.upscale, images)
     assert len({shape[2:] for shape in network.batches}) == 3
     assert len([shape for shape, _ in itertools.groupby(network.batches)]) == 3
+
+
+def test_images_of_one_shape_are_submitted_side_by_side() -> None:
+    together = threading.Barrier(2)
+
+    class Meeting(KnownNetwork):
+        def submit(self, batch: NDArray[Any]) -> Submitted:
+            together.wait(TOO_LONG)
+            return super().submit(batch)
+
+    network = Meeting(radius=1, limits=Limits(depth=4))
+    images = [photo(60, 60, seed=i) for i in range(2)]
+    for image, result in zip(
+        images, in_threads(Upscaler(network, tile=20).upscale, images), strict=True
+    ):
+        np.testing.assert_array_equal(result, network.whole(image))
+
+
+def test_a_shape_that_waits_for_its_turn_comes_before_more_of_the_present_one() -> None:
+    room, order = Room(1), []
+    submitting = threading.Event()
+
+    def image(shape: tuple[int, int]) -> None:
+        with room.turn(shape):
+            order.append(shape)
+            submitting.wait(TOO_LONG)
+
+    threads = []
+    for number, shape in enumerate([(1, 1), (2, 2), (1, 1)]):
+        threads.append(threading.Thread(target=image, args=(shape,), daemon=True))
+        threads[-1].start()
+        while room._waiting + len(order) <= number:
+            time.sleep(0.001)
+    assert order == [(1, 1)]
+    submitting.set()
+    for thread in threads:
+        thread.join(TOO_LONG)
+    assert sorted(order) == [(1, 1), (1, 1), (2, 2)]
 
 
 def test_memory_that_runs_out_in_one_thread_leaves_the_picture_of_another_right() -> None:
