@@ -19,7 +19,7 @@ from sr_runtime.info import backends_text, model_text
 from sr_runtime.jobs import plan_jobs
 from sr_runtime.output_size import OutputSize
 
-MODEL = f"{' or '.join(EMBEDDED)}, which come with the package, or an ONNX file"
+MODEL = f"{' or '.join(EMBEDDED)}, which come with the package, an ONNX file or a TensorRT engine"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -107,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     group.add_argument(
         "--device", default="auto",
-        help="auto, cpu, cuda:N, or several GPUs: cuda:0,cuda:1 (auto: a GPU before the CPU)",
+        help="auto, cpu, cuda, cuda:N, or several: cuda:0,cuda:1 (auto: a GPU before the CPU)",
     )  # fmt: skip
     group.add_argument(
         "--precision", default="auto",

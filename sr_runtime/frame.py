@@ -16,6 +16,11 @@ __all__ = ["check_frame", "color_planes", "network_runs", "upscale_frame"]
 
 def check_frame(array: NDArray[Any]) -> NDArray[Any]:
     """A caller's array as `(H, W, C)`; ArgumentError if it is no image."""
+    if not isinstance(array, np.ndarray):
+        raise ArgumentError(
+            f"an image is a numpy array or a PIL image, and this is {type(array).__name__}: "
+            "upscale_file takes the names of files"
+        )
     frame = array[:, :, np.newaxis] if array.ndim == 2 else array
     if frame.ndim != 3 or frame.shape[2] not in (1, 2, 3, 4) or 0 in frame.shape:
         raise ArgumentError(

@@ -7,7 +7,10 @@ from sr_runtime.tiling import TilePlan
 __all__ = ["Progress", "TileCount"]
 
 Progress = Callable[[int, int], None]
-"""Called with (tiles done, tiles in all)."""
+"""Called with (tiles done, tiles in all).
+
+The next tile waits for its return, and it may not use the upscaler that calls it.
+"""
 
 
 class TileCount:

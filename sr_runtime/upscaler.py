@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
@@ -100,6 +101,7 @@ class Upscaler:
         self._in_work = 0
         self._closed = False
         self._changed = threading.Condition()
+        self._thread = threading.local()
 
     @property
     def halo(self) -> int:
@@ -125,8 +127,9 @@ class Upscaler:
     def close(self) -> None:
         """Release the engine and its memory, once what is in work is done.
 
-        Not from a progress callback, which would wait for itself.
+        Raises ArgumentError in a progress callback, which it would wait for.
         """
+        self._check_no_callback()
         with self._changed:
             closed, self._closed = self._closed, True
             self._changed.wait_for(lambda: not self._in_work)
@@ -152,7 +155,7 @@ class Upscaler:
                 and not applied: `upscale_file` applies it).
 
         Raises:
-            ArgumentError: The array is of another shape or type, or does not fit the model.
+            ArgumentError: It is neither, of another shape or type, or does not fit the model.
             ImageError: The PIL image has more bits than Pillow keeps, or a mode of no picture.
             NonFiniteError: The network returned NaN or infinity.
             OutOfMemoryError: Not even a small tile fits into memory.
@@ -213,16 +216,32 @@ class Upscaler:
         self, picture: Picture, *, size: OutputSize = MODEL_SIZE, progress: Progress | None = None
     ) -> Picture:
         """Upscale every frame of what `image.read` gives."""
+        self._check_no_callback()
         for frame in picture.frames:
             check_image(color_planes(frame), self.info)
         runs = [run for f in picture.frames for run in network_runs(f, self.info.scale, size)]
         with self._kept_open():
-            tiles = TileCount(progress, self.plan, runs)
+            told = None if progress is None else partial(self._tell, progress)
+            tiles = TileCount(told, self.plan, runs)
             frames = tuple(
                 upscale_frame(frame, lambda x: self._network.run(x, tiles), self.info.scale, size)
                 for frame in picture.frames
             )
         return replace(picture, frames=frames)
+
+    def _tell(self, progress: Progress, done: int, total: int) -> None:
+        self._thread.in_callback = True
+        try:
+            progress(done, total)
+        finally:
+            self._thread.in_callback = False
+
+    def _check_no_callback(self) -> None:
+        if getattr(self._thread, "in_callback", False):
+            raise ArgumentError(
+                "a progress callback cannot use the upscaler that called it, which waits for its "
+                "return: raise an exception to cancel, and close it or upscale more afterwards"
+            )
 
     @contextmanager
     def _kept_open(self) -> Iterator[None]:

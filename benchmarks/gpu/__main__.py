@@ -8,7 +8,9 @@ results are written after every part, so that a run that is ended keeps those it
 
 import argparse
 import json
+import math
 import os
+import re
 import sys
 import tempfile
 import time
@@ -73,6 +75,10 @@ def _run(arguments: argparse.Namespace) -> int:
     output, blocks = arguments.output, arguments.blocks
     device = _device(arguments.device)
     check_target(output)
+    if output.exists():
+        raise ArgumentError(f"{output} holds former results: name another file, or move that one")
+    if not 0 < arguments.minutes < math.inf:
+        raise ArgumentError(f"minutes {arguments.minutes} is no time: give 8 for instance")
     if arguments.checkpoint is not None and blocks is not None:
         raise ArgumentError("--checkpoint and --blocks exclude each other: give one of them")
     with (
@@ -80,11 +86,13 @@ def _run(arguments: argparse.Namespace) -> int:
         _cache_in(Path(temporary)),
         ExitStack() as held,
     ):
+        network, generator = chosen_generator(arguments.checkpoint, blocks)
         run = Run(
             device=device,
             dtype=torch.float16 if device.type == "cuda" else torch.float32,
             sizes=GPU if device.type == "cuda" else SMALL,
-            generator=chosen_generator(arguments.checkpoint, blocks),
+            network=network,
+            generator=generator,
             folder=Path(temporary),
             held=held,
             results={"device": str(device), "minutes": arguments.minutes, "seconds": {}},
@@ -96,6 +104,7 @@ def _run(arguments: argparse.Namespace) -> int:
             with atomic_path(output) as path:
                 path.write_text(json.dumps(run.results, indent=1) + "\n", encoding="utf-8")
     print(report(run.results))
+    print(f"\n{output}: all of it")
     return 0
 
 
@@ -119,18 +128,18 @@ def _do(run: Run, name: str, start: float, end: float) -> None:
 
 def _device(name: str) -> torch.device:
     """The device of that name. Raises ArgumentError for another word, BackendError for no GPU."""
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise ArgumentError(f"device {name!r} is none of cpu, cuda and cuda:N") from error
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+        raise ArgumentError(f"device {name!r} is none of cpu, cuda and cuda:N")
+    device = torch.device(name)
     if device.type == "cpu":
         return device
-    count = torch.cuda.device_count() if device.type == "cuda" else 0
+    count = torch.cuda.device_count()
     device = torch.device("cuda", device.index or 0)
     if device.index >= count:
         raise BackendError(
             f"device {name} is not to be had: torch {torch.__version__} finds {count} CUDA GPUs "
-            "here; --device cpu --blocks 1 tries the benchmark itself out"
+            "here: install torch's CUDA build and the GPU's driver; --device cpu --blocks 1 tries "
+            "the benchmark itself out"
         )
     torch.cuda.set_device(device)
     return device

@@ -33,8 +33,9 @@ LEVELS = {180: 3, 90: 2, 45: 1}
 BUILD_SECONDS = {"tensorrt": 0, "onnxruntime-trt": 60}
 
 
-def chosen_generator(checkpoint: Path | None, blocks: int | None) -> Generator:
-    """The checkpoint's network, else the authors' RRDB-23 if it is there, else a fresh one.
+def chosen_generator(checkpoint: Path | None, blocks: int | None) -> tuple[str, Generator]:
+    """What it is, and the checkpoint's network, else the authors' RRDB-23 if it is there, else a
+    fresh one.
 
     Raises:
         ModelError: The checkpoint is none.
@@ -43,14 +44,15 @@ def chosen_generator(checkpoint: Path | None, blocks: int | None) -> Generator:
     if checkpoint is None and blocks is None and WEIGHTS.exists():
         checkpoint = WEIGHTS
     if checkpoint is None:
-        return _fresh(BLOCKS if blocks is None else blocks)
+        blocks = BLOCKS if blocks is None else blocks
+        return f"RRDB ×4 of {blocks} blocks and random weights", _fresh(blocks)
     generator = load_generator(checkpoint)
     if generator.img_channels != 3:
         raise ArgumentError(
             f"{checkpoint}: its network takes {generator.img_channels} channel(s), and the photos "
             "of the benchmark have 3: give another"
         )
-    return generator
+    return f"{checkpoint.name} ({generator.arch} ×{generator.scale_factor})", generator
 
 
 def placed(run: Run) -> Generator:
@@ -73,6 +75,7 @@ def models(run: Run) -> dict[str, Any]:
         run.models[io].write_bytes(exported.SerializeToString())
         seconds[io] = time.monotonic() - start
     return {
+        "network": run.network,
         "arch": run.generator.arch,
         "architecture": run.generator.architecture,
         "weights_sha256": weights_sha256(run.generator),
@@ -94,7 +97,7 @@ def opened(run: Run) -> dict[str, Any]:
             run.leave_out(backend, str(error))
             continue
         for io, model in run.models.items():
-            name = f"{backend}, {io}"
+            name = f"{backend}, io {io}"
             if run.left() < BUILD_SECONDS.get(backend, -math.inf):
                 run.leave_out(name, "no time was left to build its engine: give more --minutes")
                 continue

@@ -71,7 +71,7 @@ SMALL = Sizes(
 
 @dataclass(frozen=True)
 class Engine:
-    """An opened model, and how it is called in the results: "onnxruntime, uint8"."""
+    """An opened model, and how it is called in the results: "onnxruntime, io uint8"."""
 
     name: str
     model: Path
@@ -86,6 +86,8 @@ class Run:
     dtype: torch.dtype
     """In which networks compute: float16, and on a CPU, where that is slow, float32."""
     sizes: Sizes
+    network: str
+    """What the generator is, in words."""
     generator: Generator
     """fp32, on the CPU."""
     folder: Path

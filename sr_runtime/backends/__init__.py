@@ -94,12 +94,16 @@ def choose(name: str, device: str, model: Path | None = None) -> tuple[str, str]
     from sr_runtime.backends import cuda_memory
 
     wanted = _device_names(device)
+    engine = model is not None and model.suffix.lower() in ENGINE_SUFFIXES
+    if engine and name not in ("auto", "tensorrt"):
+        raise ArgumentError(
+            f"{model} is a TensorRT engine, and backend {name} runs ONNX files: leave the backend "
+            "out, or give the ONNX file"
+        )
     if name != "auto":
         candidates = tuple((name, kind) for kind in BACKENDS[name])
-    elif model is not None and model.suffix.lower() in ENGINE_SUFFIXES:
-        candidates = FOR_ENGINES
     else:
-        candidates = FOR_ONNX
+        candidates = FOR_ENGINES if engine else FOR_ONNX
     reasons = []
     for candidate, kind in candidates:
         if wanted and not wanted[0].startswith(kind):
@@ -118,6 +122,11 @@ def choose(name: str, device: str, model: Path | None = None) -> tuple[str, str]
         reasons = [f"backend {one} runs on {' and '.join(BACKENDS[one])}" for one, _ in candidates]
     if wanted:
         raise BackendError(f"device {device} is not to be had: {'; '.join(reasons)}")
+    if engine:
+        raise BackendError(
+            f"{model} is a TensorRT engine, which cannot run here: {'; '.join(reasons)}; give the "
+            "ONNX file instead"
+        )
     what = "no inference engine works" if name == "auto" else f"backend {name} does not work"
     raise BackendError(f"{what} here: {'; '.join(reasons)}")
 
@@ -180,7 +189,9 @@ def _device_names(device: str) -> tuple[str, ...]:
         return ()
     names = tuple(re.sub(r"^cuda$", "cuda:0", name.strip()) for name in device.split(","))
     gpus = all(re.fullmatch(r"cuda:\d+", name) for name in names)
-    if len(set(names)) < len(names) or not (gpus or names == ("cpu",)):
+    if gpus and len(set(names)) < len(names):
+        raise ArgumentError(f"device {device!r} has one GPU twice: name each once")
+    if not (gpus or names == ("cpu",)):
         raise ArgumentError(
             f"device {device!r} is none of auto, cpu, cuda, cuda:N, and several GPUs, "
             "cuda:0,cuda:1 for instance"

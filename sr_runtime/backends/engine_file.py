@@ -16,7 +16,7 @@ from sr_runtime.backends.engine_options import (
     Profile,
     Shape,
 )
-from sr_runtime.errors import ArgumentError, ModelError
+from sr_runtime.errors import ModelError, SRError
 from sr_runtime.model_info import PREFIX, ModelInfo
 
 __all__ = ["EngineInfo", "facts_path", "read_engine", "rebuild_command", "sha256", "write_engine"]
@@ -74,8 +74,8 @@ class EngineInfo:
                 hardware_compatible=facts["hardware_compatible"],
                 **{name: str(facts[name]) for name in texts},
             )
-        except (ArgumentError, AttributeError, KeyError, TypeError, ValueError) as error:
-            raise ModelError(f"the engine's facts are damaged ({error}): build it again") from error
+        except (SRError, AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ModelError("these are no engine's facts") from error
 
 
 def write_engine(path: Path, plan: bytes, info: EngineInfo) -> None:
@@ -94,6 +94,7 @@ def read_engine(path: Path) -> tuple[bytes, EngineInfo]:
 
     Raises ModelError if one is missing or damaged, or they do not belong together.
     """
+    build = "python -m sr_export engine MODEL.onnx -o MODEL.engine"
     try:
         plan = path.read_bytes()
         info = EngineInfo.from_json(facts_path(path).read_text(encoding="utf-8"))
@@ -102,12 +103,14 @@ def read_engine(path: Path) -> tuple[bytes, EngineInfo]:
             raise ModelError(f"{path}: there is no such engine") from error
         raise ModelError(
             f"{path}: its facts, {facts_path(path).name}, are not beside it: copy both files, or "
-            "build the engine here: python -m sr_export engine MODEL.onnx -o MODEL.engine"
+            f"build the engine here: {build}"
         ) from error
     except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except UnicodeDecodeError as error:
-        raise ModelError(f"{facts_path(path)}: not an engine's facts: build it again") from error
+        raise ModelError(f"{error.filename}: cannot be read ({error.strerror})") from error
+    except (ModelError, UnicodeDecodeError) as error:
+        raise ModelError(
+            f"{facts_path(path)} is damaged, or about no engine: build the engine again: {build}"
+        ) from error
     if sha256(plan) != info.plan_sha256:
         raise ModelError(
             f"{path}: the plan is damaged, or not the one that {facts_path(path).name} is about: "

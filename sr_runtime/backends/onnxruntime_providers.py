@@ -17,8 +17,8 @@ __all__ = ["cuda_missing", "cuda_providers", "tensorrt_missing", "tensorrt_provi
 CUDNN = "cudnn64_9.dll" if sys.platform == "win32" else "libcudnn.so.9"
 
 WITHOUT_GPU = (
-    "the installed onnxruntime is the one without {provider}: pip uninstall onnxruntime, then "
-    'pip install "sr-toolkit[gpu]"'
+    "the installed onnxruntime is the one without {provider}: on a machine with an NVIDIA GPU, pip "
+    'uninstall onnxruntime, then pip install "sr-toolkit[gpu]"'
 )
 
 

@@ -67,7 +67,9 @@ def test_all_parts_but_several_gpus_are_measured_on_a_cpu(on_cpu) -> None:
     results, _ = on_cpu
     assert set(gpu.PARTS) - set(results) == {"several_gpus"}
     assert results["environment"]["packages"]["torch"] == torch.__version__
-    names = {f"{name}, {io}" for name in ("onnxruntime", "openvino") for io in ("float32", "uint8")}
+    names = {
+        f"{name}, io {io}" for name in ("onnxruntime", "openvino") for io in ("float32", "uint8")
+    }
     assert names <= set(results["engines"])
     assert names < {row["contender"] for row in results["kernels"]}
     assert names < set(results["whole_photo"]["contenders"])
@@ -152,7 +154,7 @@ for name in ("pretraining", "training"):  # which another test runs
 sys.exit(gpu.main())
 """
     target = tmp_path / "x.json"
-    done = benchmark(*ON_CPU, "--minutes", "0", "-o", str(target), program=("-c", program))
+    done = benchmark(*ON_CPU, "--minutes", "0.01", "-o", str(target), program=("-c", program))
     assert done.returncode == 0, done.stderr
     results = json.loads(target.read_text())
     assert results["floors"]["compute_lr_pixels_per_second"] > 0
@@ -191,6 +193,7 @@ def test_tensorrt_engines_are_built_checked_and_timed(tmp_path, monkeypatch) -> 
             device=torch.device("cuda:0"),
             dtype=torch.float32,
             sizes=replace(SMALL, shapes=((64, 1), (64, 2), (32, 1)), parity_tile=64),
+            network="tiny",
             generator=tiny_generator(),
             folder=tmp_path,
             held=held,
@@ -206,7 +209,7 @@ def test_tensorrt_engines_are_built_checked_and_timed(tmp_path, monkeypatch) -> 
             run.results[name] = part(run)
         run.device = torch.device("cuda:0")
         run.results["several_gpus"] = several_gpus(run)
-    names = ["tensorrt, float32", "tensorrt, uint8"]
+    names = ["tensorrt, io float32", "tensorrt, io uint8"]
     assert list(run.results["engines"]) == names
     for name in names:
         assert run.results["engines"][name]["level"] == 3
@@ -215,7 +218,7 @@ def test_tensorrt_engines_are_built_checked_and_timed(tmp_path, monkeypatch) -> 
     shapes = {(row["contender"], row["tile"], row["batch"]) for row in run.results["kernels"]}
     assert {(name, 64, batch) for name in names for batch in (1, 2)} <= shapes
     reasons = {row["what"]: row["reason"] for row in run.left_out}
-    assert "takes no input of" in reasons["tensorrt, float32, 1×32×32"]  # outside its profile
+    assert "takes no input of" in reasons["tensorrt, io float32, 1×32×32"]  # outside its profile
     assert run.results["folder"]["engine"] in names
     outcomes = {row["target"]: row["outcome"] for row in targets(run.results)}
     assert outcomes["TensorRT, a photo"] == "short of"
@@ -233,7 +236,9 @@ def test_utilisation_is_what_nvidia_smi_tells_of_the_card_meanwhile(tmp_path, mo
     card = SimpleNamespace(uuid="8932f937-d72c")
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: card)
     with ExitStack() as held:
-        run = Run(torch.device("cuda:0"), torch.float16, SMALL, tiny_generator(), tmp_path, held)
+        run = Run(
+            torch.device("cuda:0"), torch.float16, SMALL, "tiny", tiny_generator(), tmp_path, held
+        )
         with utilization(run) as samples:
             while not told.exists():
                 time.sleep(0.01)
@@ -248,7 +253,7 @@ def test_a_target_is_met_from_its_number_on() -> None:
         row = {"lr_mp_per_second": rate, "times_the_loop": rate / 2}
         seconds = {PLAIN: [3.0, 3.0, 30.0], "bf16, compiled": steps}
         return {
-            "whole_photo": {"contenders": {"onnxruntime, uint8": row}},
+            "whole_photo": {"contenders": {"onnxruntime, io uint8": row}},
             "training": {"seconds": {"training": seconds}},
         }
 

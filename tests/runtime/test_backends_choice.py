@@ -36,12 +36,30 @@ def build_of(monkeypatch: pytest.MonkeyPatch, providers: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "device",
-    ["gpu", "cuda:", "cuda:x", "cuda:-1", "", "cpu,cpu", "cpu,cuda:0", "cuda,cuda:0", "auto,cpu"],
+    ["gpu", "cuda:", "cuda:x", "cuda:-1", "", "cpu,cpu", "cpu,cuda:0", "auto,cpu"],
 )
 def test_what_is_no_device_is_refused_with_those_there_are(device: str) -> None:
     with pytest.raises(ArgumentError, match="none of auto, cpu, cuda") as raised:
         choose("auto", device)
     assert repr(device) in str(raised.value)
+
+
+def test_a_gpu_that_is_named_twice_is_refused_as_such() -> None:
+    with pytest.raises(ArgumentError, match="has one GPU twice"):
+        choose("auto", "cuda,cuda:0")
+
+
+def test_an_engine_is_told_from_an_onnx_file_before_anything_is_opened() -> None:
+    engine = Path("photos.engine")
+    with pytest.raises(ArgumentError, match="backend openvino runs ONNX files"):
+        choose("openvino", "auto", engine)
+    with (
+        simulated(driver=False),
+        pytest.raises(
+            BackendError, match=r"photos\.engine is a TensorRT engine, .* no NVIDIA driver"
+        ),
+    ):
+        choose("auto", "auto", engine)
 
 
 def test_without_a_gpu_auto_is_the_cpu(monkeypatch) -> None:

@@ -78,7 +78,15 @@ def test_the_lean_runtime_runs_version_compatible_engines_alone(
     ("damage", "message"),
     [
         (lambda path: facts_path(path).unlink(), "not beside it"),
-        (lambda path: facts_path(path).write_text("{}"), "facts are damaged"),
+        (
+            lambda path: facts_path(path).write_text("{}"),
+            "json is damaged.* build the engine again",
+        ),
+        (
+            lambda path: facts_path(path).write_text("[]"),
+            "json is damaged.* build the engine again",
+        ),
+        (lambda path: facts_path(path).write_text('{"schema": 1}'), "damaged, or about no engine"),
         (lambda path: path.write_bytes(path.read_bytes()[:-9]), "the plan is damaged"),
         (lambda path: replace_plan(path, b"no plan"), "cannot load the engine .*magicTag"),
     ],

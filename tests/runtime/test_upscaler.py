@@ -208,6 +208,8 @@ def test_after_an_error_no_batch_is_left_in_flight() -> None:
     ("array", "says"),
     [
         (np.zeros((4, 4, 3)), "float64.*uint8"),
+        (None, "this is NoneType"),
+        ("photo.jpg", "this is str: upscale_file"),
         (np.zeros((4, 4, 5), np.uint8), r"\(4, 4, 5\)"),
         (np.zeros((0, 4, 3), np.uint8), r"\(0, 4, 3\)"),
         (np.zeros(4, np.uint8), r"\(4,\)"),

@@ -274,6 +274,18 @@ def test_images_that_fail_take_no_room() -> None:
     assert [network.in_flight for network in networks] == [0, 0]
 
 
+def test_a_callback_that_uses_its_upscaler_is_told_so_and_does_not_wait_for_itself() -> None:
+    network = KnownNetwork(radius=1)
+    upscaler = Upscaler(network, tile=20)
+    image = photo(60, 60)
+    for use in (upscaler.close, lambda: upscaler.upscale(image)):
+        with pytest.raises(ArgumentError, match="a progress callback cannot use the upscaler"):
+            upscaler.upscale(image, progress=lambda done, total, use=use: use())
+    np.testing.assert_array_equal(upscaler.upscale(image), network.whole(image))
+    upscaler.close()
+    assert network.closed
+
+
 def test_closing_waits_for_the_images_in_work_and_refuses_others() -> None:
     closing = threading.Event()
 
