@@ -258,8 +258,9 @@ def _parser() -> argparse.ArgumentParser:
     verify.set_defaults(command=_verify)
     verify.add_argument("model", type=Path, metavar="MODEL.onnx")
     verify.add_argument(
-        "--backend", default="auto", metavar="NAME", help=f"auto, {', '.join(BACKENDS)} (auto)"
-    )
+        "--backend", default="auto", metavar="NAME",
+        help=f"of the CPU: auto, {', '.join(n for n in BACKENDS if 'cpu' in BACKENDS[n])} (auto)",
+    )  # fmt: skip
     return parser
 
 

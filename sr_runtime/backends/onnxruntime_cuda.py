@@ -74,26 +74,42 @@ class OnnxRuntimeCudaBackend:
         self._ordinal = int(device.removeprefix("cuda:"))
         self._input, stated = facts_of(model)
         self._io: IO = "float32" if stated is None else stated.io
+        # Of one shape alone: its kernels can be recorded, and then launched all at once.
+        record = _fixed(self._input) is not None
+        try:
+            self._start(model, stated, precision, record=record)
+            return
+        except BackendError:
+            if not record:
+                raise
+        # A node that only the CPU can compute, or what another thread did meanwhile, spoils it.
+        self._start(model, stated, precision, record=False)
+
+    def _start(
+        self, model: Path, stated: ModelInfo | None, precision: str, *, record: bool
+    ) -> None:
+        """Open the session and its slots; `record`: with their kernels recorded."""
+        self._idle: deque[Slot] = deque()  # a former try's go, and its session with them
         with ExitStack() as held:
-            gpu = open_device(device)
+            gpu = open_device(self.device)
             held.callback(gpu.close)
             with gpu.current():
                 free = gpu.free_memory()
             weights = self._input.dtype if stated is None else stated.weights_dtype
-            self._session = self._open(model, free, fp32=weights == "float32")
-            self.info = stated or probe_info(self._probe, self._input.shape, self._input.dtype)
+            session = self._open(model, free, fp32=weights == "float32", record=record)
+            probe = partial(_outputs, session, self._input, self._io)
+            self.info = stated or probe_info(probe, self._input.shape, self._input.dtype)
             self.compute_dtype = _own_precision(self.info, precision)
             self.limits = self._limits(free)
-            outputs = self._session.get_outputs()[: 2 if self._io == "uint8" else 1]
+            outputs = session.get_outputs()[: 2 if self._io == "uint8" else 1]
             tensors = [self._input, *map(tensor_of, outputs)]
             turn = threading.Lock()
-            self._idle: deque[Slot] = deque()
             for number in range(DEPTH):
-                slot = Slot(self._session, turn, gpu, self._ordinal, tensors, self.info, number)
+                slot = Slot(session, turn, gpu, self._ordinal, tensors, self.info, number)
                 held.callback(slot.close)
                 self._idle.append(slot)
-            if (shape := _fixed(self._input)) is not None:
-                # Each records its kernels in its first run, when nobody else may use the GPU.
+            if record and (shape := _fixed(self._input)) is not None:
+                # Each does so in its first run, when nobody else may use the GPU.
                 for slot in self._idle:
                     slot.start(np.zeros(shape, self._input.dtype)).result()
             self._held = held.pop_all()
@@ -110,23 +126,16 @@ class OnnxRuntimeCudaBackend:
 
     def close(self) -> None:
         self._held.close()
-        self._idle.clear()
-        del self._session  # and with the slots' its memory
+        self._idle.clear()  # the session goes with the last slot, and with it its memory
 
-    def _open(self, model: Path, free: int, *, fp32: bool) -> ort.InferenceSession:
+    def _open(self, model: Path, free: int, *, fp32: bool, record: bool) -> ort.InferenceSession:
         # What the session has it never gives back, and the slots need some too.
-        providers = partial(
-            cuda_providers, self._ordinal, fp32=fp32, memory=int(ARENA_SHARE * free)
-        )
-        if _fixed(self._input) is not None:
-            # Of one shape alone: its kernels can be recorded, and then launched all at once.
-            try:
-                return open_session(model, providers(graph=True))
-            except BackendError:  # the model has a node that only the CPU can compute
-                return open_session(model, providers())
+        memory = int(ARENA_SHARE * free)
         options = ort.SessionOptions()
-        options.enable_mem_pattern = False  # it would hold a block of memory for every shape
-        return open_session(model, providers(), options)
+        # With many shapes it would hold a block of memory for each.
+        options.enable_mem_pattern = _fixed(self._input) is not None
+        providers = cuda_providers(self._ordinal, fp32=fp32, memory=memory, graph=record)
+        return open_session(model, providers, options)
 
     def _limits(self, free: int) -> Limits:
         pixels = int(ARENA_SHARE * free) // BYTES_PER_PIXEL[self.compute_dtype]
@@ -137,14 +146,6 @@ class OnnxRuntimeCudaBackend:
             images=IMAGES,
             tile_step=TILE_STEP,
         )
-
-    def _probe(self, batch: NDArray[np.float32]) -> NDArray[Any]:
-        inputs = {self._input.name: batch.astype(self._input.dtype)}
-        try:
-            outputs: list[NDArray[Any]] = self._session.run(None, inputs, recorded_as(None))
-        except Exception as error:
-            raise run_error(error) from error
-        return picture_of(outputs, self._io)
 
 
 class _Handle:
@@ -161,6 +162,19 @@ class _Handle:
             self._future.exception()  # waits for its end
         finally:
             self._idle.append(self._slot)  # which begins nothing else before
+
+
+def _outputs(
+    session: ort.InferenceSession, tensor: Tensor, io: IO, batch: NDArray[np.float32]
+) -> NDArray[Any]:
+    """What a model makes of a batch, whose facts are not known yet."""
+    try:
+        outputs: list[NDArray[Any]] = session.run(
+            None, {tensor.name: batch.astype(tensor.dtype)}, recorded_as(None)
+        )
+    except Exception as error:
+        raise run_error(error) from error
+    return picture_of(outputs, io)
 
 
 def _fixed(tensor: Tensor) -> tuple[int, ...] | None:

@@ -29,7 +29,7 @@ class OnnxRuntimeTensorRTBackend(OnnxRuntimeCudaBackend):
             raise BackendError(reason)
         return device_names()
 
-    def _open(self, model: Path, free: int, *, fp32: bool) -> ort.InferenceSession:
+    def _open(self, model: Path, free: int, *, fp32: bool, record: bool) -> ort.InferenceSession:
         # Opening builds the engine, for minutes, where it was not built before.
         timings = cache_folder() / "onnxruntime"
         cache = timings / f"{model.stem}-{sha256(model.read_bytes())[:16]}"

@@ -4,6 +4,7 @@ The GPUs are simulated; their memory is bound to ONNX Runtime's CPU provider.
 """
 
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from sr_runtime import BackendError, ModelError, OutOfMemoryError
 from sr_runtime.backends import onnxruntime_cuda
 from sr_runtime.backends.onnxruntime_providers import cuda_providers
 from sr_runtime.backends.onnxruntime_session import Provider, run_error
+from sr_runtime.backends.onnxruntime_slot import Slot
 from tests.runtime.simulated_onnxruntime import simulated_cuda_provider
 from tests.runtime.test_backends import doubling, foreign
 from tests.simulated_tensorrt import Machine
@@ -93,6 +95,29 @@ def test_an_fp16_model_keeps_its_tensor_cores_and_an_fp32_one_computes_in_fp32(
     for precision in ("fp16", "fp32"):
         sr_runtime.load(tiny_onnx(precision), device="cuda").close()
     assert [options["use_tf32"] for options in asked] == [1, 0]
+
+
+def test_kernels_that_cannot_be_recorded_are_launched_one_by_one(
+    machine, tmp_path, monkeypatch
+) -> None:
+    model, start, asked = foreign(tmp_path / "m.onnx", doubling(), (1, 3, 32, 32)), Slot.start, []
+
+    def providers(ordinal: int, *, graph: bool, **_: object) -> list[Provider]:
+        asked.append(graph)
+        return [("CPUExecutionProvider", {})]
+
+    def spoilt(slot: Slot, batch: np.ndarray) -> Future:
+        if asked[-1]:
+            failed: Future = Future()
+            failed.set_exception(BackendError("operation not permitted when stream is capturing"))
+            return failed
+        return start(slot, batch)
+
+    monkeypatch.setattr(onnxruntime_cuda, "cuda_providers", providers)
+    monkeypatch.setattr(Slot, "start", spoilt)
+    with sr_runtime.load(model, device="cuda") as upscaler:
+        np.testing.assert_array_equal(upscaler.upscale(PHOTO), PHOTO.repeat(2, 0).repeat(2, 1))
+    assert asked == [True, False]
 
 
 def test_a_small_gpu_gets_small_tiles_from_the_start(machine, tiny_onnx) -> None:
