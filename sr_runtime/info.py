@@ -101,6 +101,7 @@ def _gpu_memory_text(backend: Backend, height: int, width: int) -> str:
 def _infer(backend: Backend, height: int, width: int) -> None:
     gray = np.full((height, width, backend.info.in_channels), 128, np.uint8)
     tiles = [gray] * (backend.limits.batch if backend.limits.fixed_batch else 1)
+    # Not by `infer`, whose copy of the output would be measured too.
     handle = backend.submit(tensor_from_tiles(tiles, backend.info))
     try:
         handle.result()

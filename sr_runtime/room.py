@@ -11,8 +11,7 @@ class Room:
     """As many places as a backend holds batches, and whose turn it is to submit them.
 
     Nobody waits for somebody who waits: a thread that has places waits for no other, but finishes a
-    batch of its own, and who wants to be alone has none. A place that is given back is mostly taken
-    again by the same thread, whose image has the shape that the engine is prepared for.
+    batch of its own, and who waits for a turn or wants to be alone has none.
     """
 
     def __init__(self, places: int) -> None:
@@ -31,8 +30,10 @@ class Room:
         with self._changed:
             if self._submitting and (shape != self._shape or self._waiting):
                 self._waiting += 1
-                self._changed.wait_for(lambda: not self._submitting)
-                self._waiting -= 1
+                try:
+                    self._changed.wait_for(lambda: not self._submitting)
+                finally:
+                    self._waiting -= 1
             self._shape = shape
             self._submitting += 1
         try:

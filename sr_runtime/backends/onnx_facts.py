@@ -10,7 +10,7 @@ from pathlib import Path
 from sr_runtime.errors import ModelError
 from sr_runtime.model_info import ModelInfo
 
-__all__ = ["EXPORT_FP16", "metadata_of", "read_fp16_onnx"]
+__all__ = ["EXPORT_FP16", "read_fp16_onnx"]
 
 EXPORT_FP16 = "python -m sr_export onnx CHECKPOINT --precision fp16 -o MODEL.onnx"
 
@@ -24,7 +24,7 @@ def read_fp16_onnx(model: Path) -> tuple[bytes, ModelInfo]:
     except OSError as error:
         raise ModelError(f"{model}: cannot be read ({error.strerror or error})") from error
     try:
-        info = ModelInfo.from_metadata(metadata_of(data))
+        info = ModelInfo.from_metadata(_metadata_of(data))
     except ModelError as error:
         raise ModelError(f"{model}: {error}") from error
     if info is None:
@@ -40,7 +40,7 @@ def read_fp16_onnx(model: Path) -> tuple[bytes, ModelInfo]:
     return data, info
 
 
-def metadata_of(model: bytes) -> dict[str, str]:
+def _metadata_of(model: bytes) -> dict[str, str]:
     """The `metadata_props` of a serialised ONNX model; ModelError if it is none."""
     try:
         entries = [dict(_fields(v)) for number, v in _fields(model) if number == METADATA_PROPS]

@@ -168,6 +168,21 @@ def test_timings_are_kept_and_merged_and_no_other_file_is_overwritten(
     assert [path.name for path in tmp_path.iterdir()] == ["timings"]
 
 
+def test_measurements_that_cannot_be_written_in_the_end_cost_no_engine(
+    machine: Machine, tiny_onnx: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+
+    def goes(phase: str, done: int, of: int) -> None:
+        if folder.exists():
+            folder.rmdir()
+
+    with pytest.warns(RuntimeWarning, match="measurements could not be written"):
+        plan, _ = build(tiny_onnx(precision="fp16"), timing_cache=folder / "timings", progress=goes)
+    assert plan
+
+
 def test_a_timing_cache_that_cannot_be_written_is_said_before_the_build(
     machine: Machine, tiny_onnx: Callable[..., Path], tmp_path: Path
 ) -> None:

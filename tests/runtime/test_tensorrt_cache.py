@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sr_runtime.backends.engine_options import Profile
-from sr_runtime.errors import BackendError, ModelError
+from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError
 from tests.simulated_tensorrt import VERSIONS, Machine, simulated
 
 PROFILE = Profile.parse("1x16x16", "1x16x16", "2x48x48")
@@ -54,6 +54,16 @@ def test_an_engine_is_built_once_for_each_model_profile_version_and_gpu(
             assert [builds(machine, model) for _ in range(2)] == [1, 0]
     with simulated(VERSIONS[0]) as machine:
         assert builds(machine, model) == 0
+
+
+def test_a_gpu_too_small_for_the_usual_profile_is_told_the_command_for_smaller_tiles(
+    tiny_onnx: Callable[..., Path],
+) -> None:
+    model = tiny_onnx(precision="fp16")
+    with simulated() as machine:
+        machine.gpu.total = 1000
+        with pytest.raises(OutOfMemoryError, match=r"engine tiny\.onnx .* --max 1x256x256$"):
+            builds(machine, model)
 
 
 def test_a_damaged_engine_in_the_cache_is_built_anew(

@@ -2,56 +2,25 @@
 
 import contextlib
 import itertools
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-import sr_runtime
-from sr_runtime import ArgumentError, BackendError, NonFiniteError, Upscaler
+from sr_runtime import BackendError, NonFiniteError, Upscaler
 from sr_runtime.backends import Backend, Limits, infer, open_backend
 from sr_runtime.backends.several import SeveralBackends
 from sr_runtime.room import Room
+from tests.runtime.in_threads import TOO_LONG, in_threads, photo
 from tests.runtime.known_network import KnownNetwork, Submitted
 from tests.runtime.simulated_onnxruntime import simulated_cuda_provider
 from tests.runtime.tiny_engine import engine_file
 from tests.simulated_tensorrt import VERSIONS, simulated
-
-TOO_LONG = 30  # seconds after which threads are taken to wait for each other
-
-ItemT = TypeVar("ItemT")
-ResultT = TypeVar("ResultT")
-
-
-def photo(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
-
-
-def in_threads(work: Callable[[ItemT], ResultT], items: Sequence[ItemT]) -> list[Any]:
-    """What `work` gives for each item, or raises, in a thread of its own."""
-    outcomes: list[Any] = [None] * len(items)
-
-    def run(number: int) -> None:
-        try:
-            outcomes[number] = work(items[number])
-        except Exception as error:
-            outcomes[number] = error
-
-    # Daemons, so that a deadlock is a failure and not a test that never ends.
-    threads = [threading.Thread(target=run, args=(i,), daemon=True) for i in range(len(items))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(TOO_LONG)
-    assert not any(thread.is_alive() for thread in threads), "threads wait for each other"
-    return outcomes
 
 
 @contextlib.contextmanager
@@ -272,74 +241,3 @@ def test_images_that_fail_take_no_room() -> None:
             upscaler.upscale(image, progress=cancelled)
     np.testing.assert_array_equal(upscaler.upscale(image), networks[0].whole(image))
     assert [network.in_flight for network in networks] == [0, 0]
-
-
-def test_a_callback_that_uses_its_upscaler_is_told_so_and_does_not_wait_for_itself() -> None:
-    network = KnownNetwork(radius=1)
-    upscaler = Upscaler(network, tile=20)
-    image = photo(60, 60)
-    for use in (upscaler.close, lambda: upscaler.upscale(image)):
-        with pytest.raises(ArgumentError, match="a progress callback cannot use the upscaler"):
-            upscaler.upscale(image, progress=lambda done, total, use=use: use())
-    np.testing.assert_array_equal(upscaler.upscale(image), network.whole(image))
-    upscaler.close()
-    assert network.closed
-
-
-def test_closing_waits_for_the_images_in_work_and_refuses_others() -> None:
-    closing = threading.Event()
-
-    class Slow(KnownNetwork):
-        def answer(self, batch: NDArray[Any]) -> NDArray[np.float32]:
-            assert closing.wait(TOO_LONG)
-            return super().answer(batch)
-
-    network = Slow(radius=1, limits=Limits(depth=2))
-    upscaler = Upscaler(network, tile=20)
-    images = [photo(90, 90, seed=i) for i in range(2)]
-
-    def work(image: NDArray[np.uint8] | None) -> NDArray[np.uint8] | None:
-        if image is not None:
-            return upscaler.upscale(image)
-        while len(network.batches) < 2:  # both are in work
-            pass
-        closing.set()
-        upscaler.close()
-        return None
-
-    *results, closed = in_threads(work, [*images, None])
-    assert closed is None
-    assert network.closed
-    for image, result in zip(images, results, strict=True):
-        np.testing.assert_array_equal(result, network.whole(image))
-    with pytest.raises(ArgumentError, match="closed"):
-        upscaler.upscale(images[0])
-
-
-def test_a_model_that_is_loaded_is_closed_by_any_thread(tiny_onnx: Callable[..., Path]) -> None:
-    upscaler = sr_runtime.load(tiny_onnx())
-    assert in_threads(lambda close: close(), [upscaler.close] * 4) == [None] * 4
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
-def test_ctrl_c_is_heard_after_another_thread_has_closed_a_model(
-    tiny_onnx: Callable[..., Path],
-) -> None:
-    code = """
-import os, signal, sys, threading, time
-import sr_runtime
-
-signal.signal(signal.SIGINT, signal.default_int_handler)
-upscaler = sr_runtime.load(sys.argv[1], backend="openvino")
-closing = threading.Thread(target=upscaler.close)
-closing.start()
-closing.join()
-try:
-    os.kill(os.getpid(), signal.SIGINT)
-    time.sleep(60)
-except KeyboardInterrupt:
-    print("heard")
-"""
-    # In a process of its own, which OpenVINO would end.
-    command = [sys.executable, "-c", code, str(tiny_onnx())]
-    assert subprocess.run(command, capture_output=True, text=True).stdout == "heard\n"

@@ -1,0 +1,89 @@
+"""Closing an upscaler that others use, from callbacks, from any thread; and Ctrl-C after that."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import sr_runtime
+from sr_runtime import ArgumentError, Upscaler
+from sr_runtime.backends import Limits
+from tests.runtime.in_threads import TOO_LONG, in_threads, photo
+from tests.runtime.known_network import KnownNetwork
+
+
+def test_a_callback_that_uses_its_upscaler_is_told_so_and_does_not_wait_for_itself() -> None:
+    network = KnownNetwork(radius=1)
+    upscaler = Upscaler(network, tile=20)
+    image = photo(60, 60)
+    for use in (upscaler.close, lambda: upscaler.upscale(image)):
+        with pytest.raises(ArgumentError, match="a progress callback cannot use the upscaler"):
+            upscaler.upscale(image, progress=lambda done, total, use=use: use())
+    np.testing.assert_array_equal(upscaler.upscale(image), network.whole(image))
+    upscaler.close()
+    assert network.closed
+
+
+def test_closing_waits_for_the_images_in_work_and_refuses_others() -> None:
+    closing = threading.Event()
+
+    class Slow(KnownNetwork):
+        def answer(self, batch: NDArray[Any]) -> NDArray[np.float32]:
+            assert closing.wait(TOO_LONG)
+            return super().answer(batch)
+
+    network = Slow(radius=1, limits=Limits(depth=2))
+    upscaler = Upscaler(network, tile=20)
+    images = [photo(90, 90, seed=i) for i in range(2)]
+
+    def work(image: NDArray[np.uint8] | None) -> NDArray[np.uint8] | None:
+        if image is not None:
+            return upscaler.upscale(image)
+        while len(network.batches) < 2:  # both are in work
+            pass
+        closing.set()
+        upscaler.close()
+        return None
+
+    *results, closed = in_threads(work, [*images, None])
+    assert closed is None
+    assert network.closed
+    for image, result in zip(images, results, strict=True):
+        np.testing.assert_array_equal(result, network.whole(image))
+    with pytest.raises(ArgumentError, match="closed"):
+        upscaler.upscale(images[0])
+
+
+def test_a_model_that_is_loaded_is_closed_by_any_thread(tiny_onnx: Callable[..., Path]) -> None:
+    upscaler = sr_runtime.load(tiny_onnx())
+    assert in_threads(lambda close: close(), [upscaler.close] * 4) == [None] * 4
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
+def test_ctrl_c_is_heard_after_another_thread_has_closed_a_model(
+    tiny_onnx: Callable[..., Path],
+) -> None:
+    code = """
+import os, signal, sys, threading, time
+import sr_runtime
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+upscaler = sr_runtime.load(sys.argv[1], backend="openvino")
+closing = threading.Thread(target=upscaler.close)
+closing.start()
+closing.join()
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(60)
+except KeyboardInterrupt:
+    print("heard")
+"""
+    # In a process of its own, which OpenVINO would end.
+    command = [sys.executable, "-c", code, str(tiny_onnx())]
+    assert subprocess.run(command, capture_output=True, text=True).stdout == "heard\n"
