@@ -23,12 +23,12 @@ from torch import Tensor
 
 from benchmarks.data import DATA
 from sr_runtime.atomic import atomic_path
-from sr_runtime.console import exit_code
+from sr_runtime.cli.console import exit_code
 from sr_runtime.errors import ArgumentError
 from sr_runtime.resize import downscale
-from sr_train.config import Augmentation, Config, Pretraining
+from sr_train.config.schema import Augmentation, Config, Pretraining
+from sr_train.data.build.prepare import prepare
 from sr_train.data.loading import training_loader
-from sr_train.data.prepare import prepare
 
 ROUNDS = 4
 PHOTOS = 6

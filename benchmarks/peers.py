@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from sr_train.config import Config
-from sr_train.models import Generator
+from sr_train.config.schema import Config
 from sr_train.models.features import FeatureNetwork
+from sr_train.models.registry import Generator
 from sr_train.stages import build_discriminator
 
 __all__ = ["Step", "plain_gan", "plain_pretraining", "torch_tile_loop"]

@@ -14,11 +14,11 @@ from typing import Any
 import sr_runtime
 from sr_runtime import Upscaler
 from sr_runtime.atomic import atomic_path
-from sr_runtime.console import exit_code
+from sr_runtime.cli.console import exit_code
 from sr_runtime.errors import ArgumentError
-from sr_runtime.metrics import Score, mean, score, table
-from sr_runtime.pairs import Pair, find_pairs
-from sr_runtime.whole import TILE, bicubic, upscale_whole
+from sr_runtime.evaluation.metrics import Score, mean, score, table
+from sr_runtime.evaluation.pairs import Pair, find_pairs
+from sr_runtime.evaluation.whole import TILE, bicubic, upscale_whole
 
 __all__ = ["TILE", "main", "upscale_whole"]
 

@@ -30,13 +30,13 @@ from benchmarks.machine import processor
 from sr_export.__main__ import main as sr_export
 from sr_runtime import Upscaler
 from sr_runtime.atomic import atomic_path, check_target
-from sr_runtime.console import exit_code
+from sr_runtime.cli.console import exit_code
 from sr_runtime.embedded import EMBEDDED
 from sr_runtime.errors import ArgumentError
-from sr_runtime.metrics import mean, score
-from sr_runtime.pairs import find_pairs
-from sr_runtime.whole import TILE, bicubic, upscale_whole
-from sr_train.config import Validation
+from sr_runtime.evaluation.metrics import mean, score
+from sr_runtime.evaluation.pairs import find_pairs
+from sr_runtime.evaluation.whole import TILE, bicubic, upscale_whole
+from sr_train.config.schema import Validation
 from sr_train.lpips import LPIPS, load_lpips
 
 PEERS = ("RRDB_PSNR_x4", "RRDB_ESRGAN_x4", "realesr-animevideov3")

@@ -27,14 +27,14 @@ from benchmarks.data import photo
 from benchmarks.machine import processor
 from benchmarks.peers import Step, plain_gan, plain_pretraining
 from sr_runtime.atomic import atomic_path
-from sr_runtime.console import exit_code
+from sr_runtime.cli.console import exit_code
 from sr_runtime.errors import ArgumentError
 from sr_runtime.resize import downscale
-from sr_train.config import Config, Stage
+from sr_train.config.schema import Config, Stage
 from sr_train.distributed import Processes
 from sr_train.memory import peak_memory
-from sr_train.models import RRDBNet
 from sr_train.models.features import FeatureNetwork, build_features
+from sr_train.models.rrdbnet import RRDBNet
 from sr_train.precision import resolved
 from sr_train.stages import GanStage, PretrainStage
 

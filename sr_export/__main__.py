@@ -9,16 +9,16 @@ from typing import get_args
 
 import sr_runtime
 from sr_runtime.atomic import atomic_path, check_target
-from sr_runtime.backends import BACKENDS
-from sr_runtime.backends.engine_file import facts_path, write_engine
-from sr_runtime.backends.engine_options import (
+from sr_runtime.backends.registry import BACKENDS
+from sr_runtime.backends.tensorrt.engine_file import facts_path, write_engine
+from sr_runtime.backends.tensorrt.options import (
     DEFAULT_LEVEL,
     DEFAULT_PROFILE,
     BuildOptions,
     HardwareCompatible,
     Profile,
 )
-from sr_runtime.console import exit_code, needing_extra
+from sr_runtime.cli.console import exit_code, needing_extra
 from sr_runtime.errors import ArgumentError
 
 
@@ -37,8 +37,8 @@ def _onnx(arguments: argparse.Namespace) -> int:
     with needing_extra("export"):
         from sr_export.checks import table
         from sr_export.halo import CALIBRATION, calibrate_halo, calibration_images
+        from sr_export.parity import require, verify
         from sr_export.to_onnx import DEFAULT_OPSET, onnx_from_generator
-        from sr_export.verify import require, verify
         from sr_train.checkpoint import load_generator
 
     generator = load_generator(checkpoint, scale=arguments.scale)
@@ -137,7 +137,7 @@ def _triton(arguments: argparse.Namespace) -> int:
 def _verify(arguments: argparse.Namespace) -> int:
     with needing_extra("export"):
         from sr_export.checks import table
-        from sr_export.verify import require, verify
+        from sr_export.parity import require, verify
         from sr_train.checkpoint import load_generator
 
     generator = load_generator(arguments.checkpoint, scale=arguments.scale)

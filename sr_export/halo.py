@@ -15,7 +15,7 @@ from sr_runtime import image
 from sr_runtime.errors import ArgumentError
 from sr_runtime.frame import color_planes
 from sr_runtime.image import IMAGE_SUFFIXES
-from sr_train.models import Generator
+from sr_train.models.registry import Generator
 
 __all__ = ["CALIBRATION", "calibrate_halo", "calibration_images", "tensor_from_crop"]
 

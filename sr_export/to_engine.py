@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from sr_export.build_bar import BuildBar
 from sr_export.checks import Check
-from sr_export.half import half_precision_checks, precision_checks
+from sr_export.fp16_check import half_precision_checks, precision_checks
 from sr_export.halo import calibrate_halo, calibration_images, tensor_from_crop
+from sr_export.parity import VerificationError
 from sr_export.to_onnx import onnx_from_generator
-from sr_export.verify import VerificationError
-from sr_runtime import backends
-from sr_runtime.backends.engine_file import EngineInfo, write_engine
-from sr_runtime.backends.engine_options import BuildOptions, Profile
-from sr_runtime.backends.onnx_facts import EXPORT_FP16, read_fp16_onnx
+from sr_runtime.backends import registry as backends
+from sr_runtime.backends.onnx_metadata import EXPORT_FP16, read_fp16_onnx
+from sr_runtime.backends.tensorrt.engine_file import EngineInfo, write_engine
+from sr_runtime.backends.tensorrt.options import BuildOptions, Profile
 from sr_runtime.errors import ModelError
 from sr_runtime.model_info import IO, ModelInfo
 from sr_runtime.tensor import float_planes, planes_from_output, tensor_from_tiles
@@ -104,7 +104,7 @@ def _builder(
     options: BuildOptions, timing_cache: Path | None
 ) -> Callable[[Path], tuple[bytes, EngineInfo]]:
     """What builds an ONNX file, with a bar; BackendError where there is no TensorRT or GPU."""
-    from sr_runtime.backends.tensorrt_build import build_engine
+    from sr_runtime.backends.tensorrt.build import build_engine
 
     def build(model: Path) -> tuple[bytes, EngineInfo]:
         with BuildBar() as bar:

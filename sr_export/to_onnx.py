@@ -15,7 +15,7 @@ import sr_runtime
 from sr_runtime.errors import ArgumentError
 from sr_runtime.model_info import IO, ModelInfo
 from sr_train.checkpoint import weights_sha256
-from sr_train.models import Generator
+from sr_train.models.registry import Generator
 
 __all__ = ["DEFAULT_OPSET", "Precision", "onnx_from_generator"]
 

@@ -18,9 +18,9 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from sr_export.triton_config import ServedModel, Tensor, new_config, renewed_config
-from sr_runtime import backends
 from sr_runtime.atomic import atomic_path
-from sr_runtime.backends.engine_file import read_engine, write_engine
+from sr_runtime.backends import registry as backends
+from sr_runtime.backends.tensorrt.engine_file import read_engine, write_engine
 from sr_runtime.errors import ArgumentError, ModelError
 from sr_runtime.model_info import PREFIX, ModelInfo
 

@@ -10,13 +10,13 @@ from typing import get_args
 import PIL.Image
 
 import sr_runtime
-from sr_runtime.backends import BACKENDS
-from sr_runtime.batch import run_jobs
-from sr_runtime.console import exit_code
+from sr_runtime.backends.registry import BACKENDS
+from sr_runtime.cli.batch import run_jobs
+from sr_runtime.cli.console import exit_code
+from sr_runtime.cli.info import backends_text, model_text
+from sr_runtime.cli.jobs import plan_jobs
 from sr_runtime.embedded import DEFAULT, EMBEDDED, model_file
 from sr_runtime.image import DEFAULT_MAX_PIXELS, Format
-from sr_runtime.info import backends_text, model_text
-from sr_runtime.jobs import plan_jobs
 from sr_runtime.output_size import OutputSize
 
 MODEL = f"{' or '.join(EMBEDDED)}, which come with the package, an ONNX file or a TensorRT engine"

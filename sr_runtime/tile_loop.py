@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sr_runtime.backends import Backend, Handle
+from sr_runtime.backends.base import Backend, Handle
 from sr_runtime.errors import ModelError
-from sr_runtime.room import Room
+from sr_runtime.in_flight import Room
 from sr_runtime.tensor import (
     check_finite,
     float_planes,

@@ -5,11 +5,11 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
-from sr_runtime.backends import Backend
+from sr_runtime.backends.base import Backend
 from sr_runtime.errors import ArgumentError, OutOfMemoryError
+from sr_runtime.in_flight import Room
 from sr_runtime.model_info import ModelInfo
 from sr_runtime.progress import TileCount
-from sr_runtime.room import Room
 from sr_runtime.tile_loop import upscale_tiles
 from sr_runtime.tiling import TilePlan, plan_tiles
 

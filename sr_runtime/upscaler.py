@@ -13,9 +13,10 @@ from typing import Any, Literal, Self, TypeVar
 from numpy.typing import NDArray
 from PIL import Image
 
-from sr_runtime import backends, image
+from sr_runtime import image
 from sr_runtime.atomic import check_target
-from sr_runtime.backends import Backend
+from sr_runtime.backends import registry as backends
+from sr_runtime.backends.base import Backend
 from sr_runtime.embedded import DEFAULT, model_file
 from sr_runtime.errors import ArgumentError, SRError
 from sr_runtime.frame import check_frame, color_planes, network_runs, upscale_frame

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sr_runtime.atomic import check_target
-from sr_runtime.console import exit_code, needing_extra
+from sr_runtime.cli.console import exit_code, needing_extra
 from sr_runtime.embedded import EMBEDDED
 from sr_runtime.errors import ArgumentError
-from sr_train.argument_errors import Parser
+from sr_train.config.argument_errors import Parser
 
 __all__ = ["main"]
 
@@ -33,7 +33,7 @@ def _run(words: Sequence[str]) -> int:
 
 def _fit(words: Sequence[str]) -> int:
     with needing_extra("train"):
-        from sr_train.config_file import config_text, fit_arguments
+        from sr_train.config.file import config_text, fit_arguments
 
         told = fit_arguments(words)
         if told.print_config:
@@ -66,7 +66,7 @@ def _run_folder(run: str | None, resume: Path | None) -> Path:
 
 def _prepare(arguments: argparse.Namespace) -> int:
     with needing_extra("train"):
-        from sr_train.data.prepare import prepare
+        from sr_train.data.build.prepare import prepare
         from sr_train.pretrained import WEIGHTS, prepare_weights
 
     for item in arguments.items:

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from sr_runtime.atomic import atomic_path
 from sr_runtime.errors import ModelError, SRError
-from sr_train.models import Generator, build_generator
 from sr_train.models.recognise import check_names, recognise
+from sr_train.models.registry import Generator, build_generator
 from sr_train.tensor_file import read_tensor_file
 
 __all__ = ["CheckpointError", "load_generator", "save_generator", "weights_sha256"]

@@ -13,21 +13,21 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from sr_runtime import metrics
 from sr_runtime.atomic import atomic_path, check_target
 from sr_runtime.errors import ArgumentError, SRError
-from sr_runtime.metrics import ImagePair
-from sr_runtime.pairs import find_pairs
-from sr_runtime.whole import bicubic
-from sr_train.config import ContentLoss, PerceptualLoss, Validation
-from sr_train.data.catalogue import DATASETS
+from sr_runtime.evaluation import metrics
+from sr_runtime.evaluation.metrics import ImagePair
+from sr_runtime.evaluation.pairs import find_pairs
+from sr_runtime.evaluation.whole import bicubic
+from sr_train.config.schema import ContentLoss, PerceptualLoss, Validation
+from sr_train.data.build.catalogue import DATASETS
 from sr_train.data.prepared import prepared
 from sr_train.distributed import joined
 from sr_train.inference import image_from_tensor, super_resolved, tensor_from_image
 from sr_train.losses import content_loss, perceptual_loss
 from sr_train.lpips import LPIPS, load_lpips
-from sr_train.models import Generator
 from sr_train.models.features import FeatureNetwork
+from sr_train.models.registry import Generator
 from sr_train.open_model import OpenModel, open_model
 from sr_train.precision import autocast
 

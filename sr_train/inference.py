@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from sr_runtime.errors import ArgumentError
 from sr_runtime.tensor import check_finite, image_from_planes
-from sr_train.models import Generator
+from sr_train.models.registry import Generator
 from sr_train.precision import autocast
 
 __all__ = ["image_from_tensor", "super_resolved", "tensor_from_image", "upscale_torch"]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sr_train.config import PerceptualLoss
+from sr_train.config.schema import PerceptualLoss
 
 __all__ = [
     "AdversarialType",

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sr_train.config import Validation
+from sr_train.config.schema import Validation
 from sr_train.inference import tensor_from_image
 from sr_train.models.features import FeatureNetwork, build_features
 from sr_train.pretrained import load_tensors, read_weights, weights_file

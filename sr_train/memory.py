@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 
 from sr_runtime.errors import OutOfMemoryError
-from sr_train.config import Config
+from sr_train.config.schema import Config
 
 __all__ = ["memory_advice", "peak_memory"]
 

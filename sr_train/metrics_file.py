@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sr_runtime.atomic import atomic_path
 from sr_runtime.errors import ArgumentError
-from sr_train.config import Stage
+from sr_train.config.schema import Stage
 
 __all__ = ["COLUMNS", "append_metrics", "cut_metrics", "read_metrics"]
 

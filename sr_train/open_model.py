@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 import sr_runtime
 from sr_runtime.embedded import model_file
-from sr_runtime.whole import TILE, upscale_whole
+from sr_runtime.evaluation.whole import TILE, upscale_whole
 from sr_train.checkpoint import load_generator
 from sr_train.inference import upscale_torch
 from sr_train.precision import compute_dtype

@@ -9,7 +9,7 @@ import PIL.ImageDraw
 import PIL.ImageFont
 from numpy.typing import NDArray
 
-from sr_runtime.metrics import psnr
+from sr_runtime.evaluation.metrics import psnr
 from sr_runtime.resize import resize
 
 __all__ = ["comparison", "stacked"]

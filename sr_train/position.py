@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from sr_runtime.errors import ArgumentError
-from sr_train.config import Config, Stage
+from sr_train.config.schema import Config, Stage
 from sr_train.data.loading import data_digest
 
 __all__ = ["Position", "check_resumable", "made_for"]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sr_runtime.atomic import atomic_path
 from sr_runtime.errors import ArgumentError, ModelError
-from sr_train.config import PerceptualLoss
+from sr_train.config.schema import PerceptualLoss
 from sr_train.data.download import download
 from sr_train.models.features import FeatureNetwork, build_features
 from sr_train.tensor_file import read_tensor_file

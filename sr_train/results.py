@@ -6,9 +6,9 @@ import PIL.Image
 
 from sr_runtime.atomic import atomic_path
 from sr_train.checkpoint import load_generator, save_generator
-from sr_train.config import Config
-from sr_train.curves import draw_curves
+from sr_train.config.schema import Config
 from sr_train.interpolate import interpolate
+from sr_train.plots import draw_curves
 from sr_train.validation import Validator
 
 __all__ = ["write_results"]

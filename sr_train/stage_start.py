@@ -8,12 +8,13 @@ import torch
 
 from sr_runtime.errors import ArgumentError
 from sr_train.checkpoint import load_generator
-from sr_train.config import Config, GeneratorConfig, Stage
+from sr_train.config.schema import Config, GeneratorConfig, Stage
 from sr_train.distributed import Processes
-from sr_train.models import Generator, RRDBNet, build_generator
 from sr_train.models.features import FeatureNetwork
+from sr_train.models.registry import Generator, build_generator
+from sr_train.models.rrdbnet import RRDBNet
+from sr_train.run_state import restore_random_state
 from sr_train.stages import GanStage, PretrainStage
-from sr_train.state import restore_random_state
 
 __all__ = ["build_stage", "told_of"]
 

@@ -9,9 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sr_train.config import Config
+from sr_train.config.schema import Config
 from sr_train.distributed import Processes
-from sr_train.learner import Learner, OptimizerName, placed
 from sr_train.losses import (
     content_loss,
     discriminator_loss,
@@ -19,11 +18,12 @@ from sr_train.losses import (
     gradient_penalty,
     perceptual_loss,
 )
-from sr_train.models import Generator
 from sr_train.models.discriminator import UNetDiscriminator, VGGDiscriminator
 from sr_train.models.features import FeatureNetwork
+from sr_train.models.registry import Generator
 from sr_train.random_view import View, random_view
 from sr_train.schedule import multi_step, step, warmed_up
+from sr_train.trainable import Learner, OptimizerName, placed
 
 __all__ = ["GanStage", "PretrainStage", "build_discriminator"]
 

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from sr_runtime.atomic import atomic_path
-from sr_runtime.console import needing_extra
+from sr_runtime.cli.console import needing_extra
 from sr_runtime.errors import ArgumentError
-from sr_train.config import Config, Stage, Wandb
+from sr_train.config.schema import Config, Stage, Wandb
 from sr_train.metrics_file import append_metrics, cut_metrics
 
 __all__ = ["Tracker"]

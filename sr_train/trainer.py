@@ -16,8 +16,8 @@ import torch
 from sr_runtime.atomic import atomic_path
 from sr_runtime.errors import ArgumentError, NonFiniteError
 from sr_train.checkpoint import save_generator
-from sr_train.config import Config
-from sr_train.config_file import write_config
+from sr_train.config.file import write_config
+from sr_train.config.schema import Config
 from sr_train.data.loading import batches_per_epoch, check_data, training_loader
 from sr_train.distributed import Processes, joined
 from sr_train.memory import memory_advice, peak_memory
@@ -26,9 +26,9 @@ from sr_train.position import Position, check_resumable, made_for
 from sr_train.precision import resolved
 from sr_train.results import write_results
 from sr_train.run_folder import only_training_in
+from sr_train.run_state import interruption, load_state, random_state, save_state
 from sr_train.stage_start import build_stage, told_of
 from sr_train.stages import GanStage, PretrainStage
-from sr_train.state import interruption, load_state, random_state, save_state
 from sr_train.tracking import Tracker
 from sr_train.validation import Validator
 

@@ -9,17 +9,17 @@ import torch
 from numpy.typing import NDArray
 
 from sr_runtime.errors import SRError
-from sr_train.config import Config, Stage
+from sr_train.config.schema import Config, Stage
 from sr_train.data.loading import validation_pairs
 from sr_train.distributed import Processes
 from sr_train.evaluate import Result, mean, validate
 from sr_train.inference import upscale_torch
-from sr_train.learner import placed
 from sr_train.lpips import load_lpips
-from sr_train.models import Generator
+from sr_train.models.registry import Generator
 from sr_train.pictures import comparison, stacked
 from sr_train.precision import compute_dtype
 from sr_train.pretrained import load_features
+from sr_train.trainable import placed
 
 __all__ = ["Validator"]
 

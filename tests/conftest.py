@@ -10,7 +10,7 @@ import torch
 from benchmarks.data import DATA
 from sr_export.__main__ import main as sr_export
 from sr_export.to_onnx import onnx_from_generator
-from sr_train.models import RRDBNet
+from sr_train.models.rrdbnet import RRDBNet
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,9 @@ def test_the_import_contracts_of_setup_cfg_hold() -> None:
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("module", ["sr_runtime.__main__", "sr_runtime.metrics", "sr_runtime.info"])
+@pytest.mark.parametrize(
+    "module", ["sr_runtime.__main__", "sr_runtime.evaluation.metrics", "sr_runtime.cli.info"]
+)
 def test_the_runtime_needs_no_torch_and_no_onnx(module: str) -> None:
     program = f"""
 import sys

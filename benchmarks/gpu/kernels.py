@@ -15,7 +15,7 @@ from benchmarks.gpu.parity import TORCH
 from benchmarks.gpu.peak import shares
 from benchmarks.gpu.run import Engine, Run, reason_of
 from benchmarks.gpu.stream import latencies, stream
-from sr_runtime.backends import Backend
+from sr_runtime.backends.base import Backend
 from sr_runtime.errors import OutOfMemoryError
 from sr_runtime.tensor import tensor_from_tiles
 

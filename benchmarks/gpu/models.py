@@ -14,12 +14,13 @@ from torch import nn
 import sr_runtime
 from benchmarks.data import DATA, photo
 from benchmarks.gpu.run import Engine, Run
-from sr_runtime import backends
-from sr_runtime.console import needing_extra
+from sr_runtime.backends import registry as backends
+from sr_runtime.cli.console import needing_extra
 from sr_runtime.errors import ArgumentError, SRError
 from sr_runtime.model_info import FOREIGN_HALO, IO
 from sr_train.checkpoint import load_generator, weights_sha256
-from sr_train.models import Generator, RRDBNet
+from sr_train.models.registry import Generator
+from sr_train.models.rrdbnet import RRDBNet
 
 __all__ = ["chosen_generator", "models", "opened", "placed"]
 
@@ -135,9 +136,9 @@ def _open(
 
 def _engine_file(run: Run, model: Path, level: int) -> Path:
     """A TensorRT engine of an FP16 ONNX file; BackendError where it takes longer than there is."""
-    from sr_runtime.backends.engine_file import write_engine
-    from sr_runtime.backends.engine_options import BuildOptions
-    from sr_runtime.backends.tensorrt_build import build_engine
+    from sr_runtime.backends.tensorrt.build import build_engine
+    from sr_runtime.backends.tensorrt.engine_file import write_engine
+    from sr_runtime.backends.tensorrt.options import BuildOptions
 
     plan, info = build_engine(
         model,

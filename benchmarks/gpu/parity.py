@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from benchmarks.gpu.models import placed
 from benchmarks.gpu.run import Engine, Run, reason_of
 from benchmarks.gpu.stream import stream
-from sr_runtime.backends import infer
+from sr_runtime.backends.base import infer
 from sr_runtime.tensor import float_planes, planes_from_output, tensor_from_tiles
 
 __all__ = ["TORCH", "parity"]

@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_leaves
 
 from benchmarks.gpu.environment import gpu_state
 from benchmarks.gpu.run import Run
-from sr_train.models import Generator
+from sr_train.models.registry import Generator
 
 __all__ = ["floors", "peak", "shares"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from sr_runtime.backends import Backend, Handle
+from sr_runtime.backends.base import Backend, Handle
 from sr_runtime.errors import SRError
 
 __all__ = ["latencies", "stream"]

@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks.gpu.run import Run
 from benchmarks.training import measure
-from sr_train.config import Config, Stage
+from sr_train.config.schema import Config, Stage
 
 __all__ = ["training_steps"]
 

@@ -10,8 +10,8 @@ import openvino as ov
 from numpy.typing import NDArray
 from openvino.frontend import FrontEndManager
 
-from sr_runtime.backends import infer
-from sr_runtime.backends.foreign import declared_limits, probe_info
+from sr_runtime.backends.base import infer
+from sr_runtime.backends.probe import declared_limits, probe_info
 from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError, SRError
 from sr_runtime.model_info import IO, ModelInfo
 from sr_runtime.tensor import picture_of

@@ -23,7 +23,7 @@ from PIL.Image import Resampling
 
 import sr_runtime
 from sr_runtime.atomic import atomic_path, check_target
-from sr_runtime.console import exit_code
+from sr_runtime.cli.console import exit_code
 from sr_runtime.embedded import DEFAULT
 from sr_runtime.image import Picture, read, size_and_frames, to_pil, write
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sr_runtime.console import needing_extra
-from sr_train.config import Augmentation, Stage
+from sr_runtime.cli.console import needing_extra
+from sr_train.config.schema import Augmentation, Stage
 
 # It would ask a server for newer versions whenever it is imported.
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"

@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from sr_runtime.tensor import LUMA
-from sr_train.config import Config, Stage
+from sr_train.config.schema import Config, Stage
 from sr_train.data.augmentation import Augment
-from sr_train.data.packed import PackedImages
+from sr_train.data.packed_dataset import PackedImages
 
 __all__ = ["Batch", "Key", "TrainingCrops", "in_channels", "random_generator"]
 

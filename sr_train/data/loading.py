@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Sampler
 
 from sr_runtime.errors import ArgumentError
-from sr_train.config import Config, Stage
+from sr_train.config.schema import Config, Stage
 from sr_train.data.crops import (
     Batch,
     Key,
@@ -26,7 +26,7 @@ from sr_train.data.crops import (
     in_channels,
     random_generator,
 )
-from sr_train.data.packed import PackedImages
+from sr_train.data.packed_dataset import PackedImages
 from sr_train.data.prepared import prepared
 from sr_train.network_facts import UNET_STRIDE
 
@@ -129,7 +129,7 @@ class _Order(Sampler[list[Key]]):
 
 @dataclass(frozen=True)
 class PackedPair:
-    """An image for validation; reads like `sr_runtime.pairs.Pair`."""
+    """An image for validation; reads like `sr_runtime.evaluation.pairs.Pair`."""
 
     name: str
     images: PackedImages

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from sr_runtime.errors import ArgumentError
-from sr_train.data.catalogue import DATASETS
-from sr_train.data.packed import Index, PackedImages, index_path
+from sr_train.data.build.catalogue import DATASETS
+from sr_train.data.packed_dataset import Index, PackedImages, index_path
 
 __all__ = ["OWN_SPLIT", "known_names", "prepare_command", "prepared"]
 

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from sr_runtime.errors import ModelError
 from sr_train.models.compact import SRVGGNetCompact
-from sr_train.models.key_layouts import layout_of
 from sr_train.models.rrdbnet import RRDBNet
+from sr_train.models.rrdbnet_keys import layout_of
 
 __all__ = ["Recognised", "check_names", "recognise"]
 

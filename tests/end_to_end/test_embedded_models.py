@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 import sr_runtime
 from sr_runtime.embedded import EMBEDDED
-from sr_runtime.metrics import Score, mean, score
-from sr_runtime.pairs import find_pairs
+from sr_runtime.evaluation.metrics import Score, mean, score
+from sr_runtime.evaluation.pairs import find_pairs
+from sr_runtime.evaluation.whole import TILE, bicubic, upscale_whole
 from sr_runtime.resize import downscale
-from sr_runtime.whole import TILE, bicubic, upscale_whole
-from sr_train.config import Validation
+from sr_train.config.schema import Validation
 from sr_train.lpips import load_lpips
 
 PHOTOS = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")

@@ -12,9 +12,9 @@ from PIL import Image
 
 import sr_runtime
 from benchmarks import quality
-from sr_runtime.backends import precisions, usable_backend
-from sr_runtime.metrics import Score, mean, psnr, score, ssim
-from sr_runtime.pairs import find_pairs
+from sr_runtime.backends.registry import precisions, usable_backend
+from sr_runtime.evaluation.metrics import Score, mean, psnr, score, ssim
+from sr_runtime.evaluation.pairs import find_pairs
 
 Mean = Callable[[Path, str, str], Score]
 

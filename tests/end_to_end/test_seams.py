@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 import sr_runtime
 from sr_export.__main__ import main as sr_export
-from sr_runtime.backends import precisions, usable_backend
+from sr_runtime.backends.registry import precisions, usable_backend
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from sr_export.__main__ import main
-from sr_runtime.backends.engine_file import read_engine, rebuild_command
+from sr_runtime.backends.tensorrt.engine_file import read_engine, rebuild_command
 from sr_runtime.model_info import ModelInfo
 from sr_train.checkpoint import save_generator, weights_sha256
 from tests.conftest import tiny_generator
@@ -100,7 +100,7 @@ def test_an_engine_for_larger_tiles_than_the_photos_is_verified_too(
 def test_an_engine_that_computes_something_else_is_not_written(
     machine: Machine, tiny_onnx, tmp_path, capsys, monkeypatch
 ) -> None:
-    from sr_runtime.backends.tensorrt import TensorRTBackend
+    from sr_runtime.backends.tensorrt.backend import TensorRTBackend
 
     submit = TensorRTBackend.submit
     monkeypatch.setattr(  # as if a kernel read one row too far

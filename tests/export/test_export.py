@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from sr_export.__main__ import main
-from sr_export.half import half_precision_checks
+from sr_export.fp16_check import half_precision_checks
 from sr_export.halo import calibrate_halo, calibration_images, tensor_from_crop
+from sr_export.parity import VerificationError, require, verify
 from sr_export.to_onnx import onnx_from_generator
-from sr_export.verify import VerificationError, require, verify
 from sr_runtime.errors import ArgumentError, ModelError
 from sr_runtime.model_info import ModelInfo
 from sr_train.checkpoint import save_generator, weights_sha256
-from sr_train.models import SRVGGNetCompact
+from sr_train.models.compact import SRVGGNetCompact
 from tests.conftest import tiny_generator
 
 

@@ -11,7 +11,7 @@ from tritonclient.grpc.model_config_pb2 import TYPE_FP32, ModelInstanceGroup
 
 from sr_export.__main__ import main
 from sr_export.triton import add_to_repository
-from sr_runtime.backends.engine_file import facts_path, read_engine
+from sr_runtime.backends.tensorrt.engine_file import facts_path, read_engine
 from sr_runtime.errors import ArgumentError, ModelError
 from tests.export.triton_repository import PLAN, config_of, engine
 

@@ -6,8 +6,8 @@ import onnx
 from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from sr_runtime.backends.engine_file import EngineInfo, sha256, write_engine
-from sr_runtime.backends.engine_options import Profile
+from sr_runtime.backends.tensorrt.engine_file import EngineInfo, sha256, write_engine
+from sr_runtime.backends.tensorrt.options import Profile
 from sr_runtime.model_info import IO, ModelInfo
 
 PLAN = b"a plan, which Triton alone opens"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sr_runtime.backends import Limits
+from sr_runtime.backends.base import Limits
 from sr_runtime.errors import OutOfMemoryError
 from sr_runtime.model_info import ModelInfo
 

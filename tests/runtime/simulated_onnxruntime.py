@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from sr_runtime.backends import onnxruntime_cuda, onnxruntime_slot
-from sr_runtime.backends.onnxruntime_session import Provider
+from sr_runtime.backends.onnxruntime import cuda as onnxruntime_cuda
+from sr_runtime.backends.onnxruntime import slot as onnxruntime_slot
+from sr_runtime.backends.onnxruntime.session import Provider
 from tests.simulated_tensorrt import Machine, simulated
 
 __all__ = ["simulated_cuda_provider"]

@@ -19,8 +19,9 @@ from sr_runtime import (
     OutOfMemoryError,
     Upscaler,
 )
-from sr_runtime.backends import Handle, precisions
-from sr_runtime.backends.onnxruntime import OnnxRuntimeBackend
+from sr_runtime.backends.base import Handle
+from sr_runtime.backends.onnxruntime.cpu import OnnxRuntimeBackend
+from sr_runtime.backends.registry import precisions
 from tests.conftest import tiny_generator
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (50, 41, 3), np.uint8)

@@ -8,8 +8,9 @@ import pytest
 
 from sr_runtime import ArgumentError, BackendError
 from sr_runtime.__main__ import main
-from sr_runtime.backends import BACKENDS, choose, devices, onnxruntime_providers, unavailable
-from sr_runtime.backends.onnxruntime_session import open_session, ort
+from sr_runtime.backends.onnxruntime import providers as onnxruntime_providers
+from sr_runtime.backends.onnxruntime.session import open_session, ort
+from sr_runtime.backends.registry import BACKENDS, choose, devices, unavailable
 from tests.simulated_tensorrt import simulated
 
 ENGINE = Path("model.engine")

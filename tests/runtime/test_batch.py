@@ -15,9 +15,10 @@ import pytest
 from numpy.typing import NDArray
 
 from sr_runtime import ModelError, OutputSize, Upscaler, image
-from sr_runtime.backends import Limits, open_backend
-from sr_runtime.batch import run_jobs
-from sr_runtime.jobs import Job
+from sr_runtime.backends.base import Limits
+from sr_runtime.backends.registry import open_backend
+from sr_runtime.cli.batch import run_jobs
+from sr_runtime.cli.jobs import Job
 from tests.runtime.known_network import KnownNetwork
 from tests.runtime.tiny_engine import engine_file
 from tests.simulated_tensorrt import simulated

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sr_runtime.backends import cuda_bindings, cuda_memory
+from sr_runtime.backends.cuda import bindings as cuda_bindings
+from sr_runtime.backends.cuda import memory as cuda_memory
 from sr_runtime.errors import BackendError, OutOfMemoryError
 from tests.simulated_tensorrt import Machine, simulated
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import PIL.Image
 import pytest
 
+from sr_runtime.cli.jobs import plan_jobs
 from sr_runtime.errors import ArgumentError
-from sr_runtime.jobs import plan_jobs
 
 
 def picture(path: Path, frames: int = 1) -> Path:

@@ -11,8 +11,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sr_runtime.errors import ArgumentError
-from sr_runtime.metrics import Channel, Score, mean, models_table, psnr, score, ssim, table
-from sr_runtime.pairs import Pair
+from sr_runtime.evaluation.metrics import (
+    Channel,
+    Score,
+    mean,
+    models_table,
+    psnr,
+    score,
+    ssim,
+    table,
+)
+from sr_runtime.evaluation.pairs import Pair
 
 CHANNELS: list[Channel] = ["y", "rgb"]
 

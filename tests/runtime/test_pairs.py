@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from sr_runtime.errors import ArgumentError
-from sr_runtime.pairs import Pair, find_pairs
+from sr_runtime.evaluation.pairs import Pair, find_pairs
 from sr_runtime.resize import downscale
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sr_runtime.backends import infer
-from sr_runtime.backends.engine_options import Profile
-from sr_runtime.backends.onnxruntime import OnnxRuntimeBackend
+from sr_runtime.backends.base import infer
+from sr_runtime.backends.onnxruntime.cpu import OnnxRuntimeBackend
+from sr_runtime.backends.tensorrt.options import Profile
 from sr_runtime.errors import BackendError, OutOfMemoryError
 from sr_runtime.upscaler import Upscaler
 from tests.runtime.tiny_engine import (

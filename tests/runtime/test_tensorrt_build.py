@@ -8,9 +8,9 @@ from typing import Any
 import onnx
 import pytest
 
-from sr_runtime.backends.engine_file import read_engine, sha256, write_engine
-from sr_runtime.backends.engine_options import BuildOptions, Profile, Shape
-from sr_runtime.backends.engine_precision import check_convolutions
+from sr_runtime.backends.tensorrt.engine_file import read_engine, sha256, write_engine
+from sr_runtime.backends.tensorrt.options import BuildOptions, Profile, Shape
+from sr_runtime.backends.tensorrt.precision import check_convolutions
 from sr_runtime.errors import ArgumentError, BackendError, ModelError, OutOfMemoryError
 from tests.simulated_tensorrt import VERSIONS, Machine, simulated
 from tests.simulated_tensorrt.signatures import members_of
@@ -26,7 +26,7 @@ def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
 
 
 def build(model: Path, options: BuildOptions = OPTIONS, **arguments: Any) -> Any:
-    from sr_runtime.backends.tensorrt_build import build_engine
+    from sr_runtime.backends.tensorrt.build import build_engine
 
     return build_engine(model, options, **arguments)
 
@@ -239,12 +239,12 @@ def test_without_a_driver_or_a_builder_importing_says_so() -> None:
         simulated(driver=False),
         pytest.raises(BackendError, match="there is no NVIDIA driver"),
     ):
-        import sr_runtime.backends.tensorrt_build
+        import sr_runtime.backends.tensorrt.build
     with (
         simulated(lean=True),
         pytest.raises(BackendError, match="tensorrt_lean runs engines and builds none"),
     ):
-        import sr_runtime.backends.tensorrt_build  # noqa: F401
+        import sr_runtime.backends.tensorrt.build  # noqa: F401
 
 
 @pytest.mark.parametrize("text", ["", "4x256", "0x64x64", "1x-2x64", "1x64x64x3", "axbxc"])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sr_runtime.backends.engine_options import Profile
+from sr_runtime.backends.tensorrt.options import Profile
 from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError
 from tests.simulated_tensorrt import VERSIONS, Machine, simulated
 
@@ -24,7 +24,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def builds(machine: Machine, model: Path, profile: Profile = PROFILE) -> int:
     """How many engines are built when this one is asked for."""
-    from sr_runtime.backends.tensorrt_cache import cached_engine
+    from sr_runtime.backends.tensorrt.cache import cached_engine
 
     before = machine.library.builds
     with warnings.catch_warnings(record=True) as said:
@@ -108,7 +108,7 @@ def test_the_folder_follows_the_systems_convention(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with simulated():
-        from sr_runtime.backends.tensorrt_cache import cache_folder
+        from sr_runtime.backends.tensorrt.cache import cache_folder
 
         assert cache_folder() == tmp_path / "cache"
         monkeypatch.delenv("SR_CACHE")
@@ -127,7 +127,7 @@ def build_in_a_process(model: Path) -> int:
     """What each of the processes does: how many engines it built."""
     with simulated() as machine:
         machine.library.step_seconds = 0.5  # long enough for the other one to come
-        from sr_runtime.backends.tensorrt_cache import cached_engine
+        from sr_runtime.backends.tensorrt.cache import cached_engine
 
         cached_engine(model, device="cuda:0", profile=PROFILE)
         return int(machine.library.builds)

@@ -8,7 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from sr_runtime.backends.engine_file import facts_path, read_engine, sha256, write_engine
+from sr_runtime.backends.tensorrt.engine_file import (
+    facts_path,
+    read_engine,
+    sha256,
+    write_engine,
+)
 from sr_runtime.errors import BackendError, ModelError
 from tests.runtime.tiny_engine import batches, engine_file, open_engine, same_in_flight
 from tests.simulated_tensorrt import VERSIONS, Machine, simulated
@@ -116,20 +121,20 @@ def test_tensorrt_is_not_touched_without_a_driver() -> None:
         simulated(driver=False),
         pytest.raises(ImportError, match="there is no NVIDIA driver: install"),
     ):
-        import sr_runtime.backends.tensorrt  # noqa: F401
+        import sr_runtime.backends.tensorrt.backend  # noqa: F401
 
 
 def test_the_real_lean_runtime_is_left_alone_without_a_driver() -> None:
     pytest.importorskip("tensorrt_lean", reason="tensorrt_lean is not installed")
     pytest.importorskip("cuda.bindings", reason="cuda-python is not installed")
-    from sr_runtime.backends import cuda_memory
+    from sr_runtime.backends.cuda import memory as cuda_memory
 
     if cuda_memory.missing() is None:
         pytest.skip("there is a driver here")
     code = """
 import tensorrt_lean
 try:
-    import sr_runtime.backends.tensorrt
+    import sr_runtime.backends.tensorrt.backend
 except ImportError as error:
     print(error)
 """

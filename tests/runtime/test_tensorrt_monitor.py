@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sr_runtime.backends.engine_options import BuildOptions, Profile
+from sr_runtime.backends.tensorrt.options import BuildOptions, Profile
 from sr_runtime.errors import BackendError
 from tests.simulated_tensorrt import VERSIONS, Machine, simulated
 
@@ -22,7 +22,7 @@ def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
 
 
 def build(model: Path, **arguments: Any) -> Any:
-    from sr_runtime.backends.tensorrt_build import build_engine
+    from sr_runtime.backends.tensorrt.build import build_engine
 
     profile = Profile.parse("1x16x16", "2x32x32", "4x64x64")
     return build_engine(model, BuildOptions(profile=profile), **arguments)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sr_runtime import ArgumentError, NonFiniteError, OutOfMemoryError, OutputSize, Upscaler
-from sr_runtime.backends import Limits
+from sr_runtime.backends.base import Limits
 from sr_runtime.image import Picture
 from tests.runtime.known_network import KnownNetwork
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 import sr_runtime
 from sr_runtime import ArgumentError, Upscaler
-from sr_runtime.backends import Limits
+from sr_runtime.backends.base import Limits
 from tests.runtime.in_threads import TOO_LONG, in_threads, photo
 from tests.runtime.known_network import KnownNetwork
 

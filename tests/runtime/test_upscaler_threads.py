@@ -13,9 +13,10 @@ import pytest
 from numpy.typing import NDArray
 
 from sr_runtime import BackendError, NonFiniteError, Upscaler
-from sr_runtime.backends import Backend, Limits, infer, open_backend
-from sr_runtime.backends.several import SeveralBackends
-from sr_runtime.room import Room
+from sr_runtime.backends.base import Backend, Limits, infer
+from sr_runtime.backends.multi_device import SeveralBackends
+from sr_runtime.backends.registry import open_backend
+from sr_runtime.in_flight import Room
 from tests.runtime.in_threads import TOO_LONG, in_threads, photo
 from tests.runtime.known_network import KnownNetwork, Submitted
 from tests.runtime.simulated_onnxruntime import simulated_cuda_provider

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sr_runtime.backends import infer
-from sr_runtime.backends.engine_file import write_engine
-from sr_runtime.backends.engine_options import BuildOptions, Profile
-from sr_runtime.backends.onnxruntime import OnnxRuntimeBackend
+from sr_runtime.backends.base import infer
+from sr_runtime.backends.onnxruntime.cpu import OnnxRuntimeBackend
+from sr_runtime.backends.tensorrt.engine_file import write_engine
+from sr_runtime.backends.tensorrt.options import BuildOptions, Profile
 
 __all__ = ["batches", "engine_file", "expected", "open_engine", "same_in_flight"]
 
@@ -18,7 +18,7 @@ PROFILE = Profile.parse("1x16x16", "2x48x48", "4x96x96")
 
 def engine_file(model: Path, folder: Path, profile: Profile = PROFILE, **options: Any) -> Path:
     """Build an engine in the machine that is simulated now."""
-    from sr_runtime.backends.tensorrt_build import build_engine
+    from sr_runtime.backends.tensorrt.build import build_engine
 
     path = folder / "tiny.engine"
     write_engine(path, *build_engine(model, BuildOptions(profile=profile, **options)))
@@ -26,7 +26,7 @@ def engine_file(model: Path, folder: Path, profile: Profile = PROFILE, **options
 
 
 def open_engine(path: Path, device: str = "cuda:0") -> Any:
-    from sr_runtime.backends.tensorrt import TensorRTBackend
+    from sr_runtime.backends.tensorrt.backend import TensorRTBackend
 
     return TensorRTBackend(path, device=device, precision="fp16")
 

@@ -21,7 +21,7 @@ __all__ = ["VERSIONS", "Gpu", "Machine", "ProcessWouldEnd", "simulated"]
 VERSIONS = ("10.16.1.11", "11.4.0.106")
 
 # Those of our modules that keep what they import.
-OURS = ("sr_runtime.backends.tensorrt", "sr_runtime.backends.cuda_pycuda")
+OURS = ("sr_runtime.backends.tensorrt.backend", "sr_runtime.backends.cuda.pycuda")
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import PIL.Image
 import pytest
 import torch
 
-from sr_train.data.prepare import prepare
+from sr_train.data.build.prepare import prepare
 from tests.train.training_sets import prepare_sets
 
 PHOTOS = Path(__file__).parents[2] / "sr_export" / "calibration"

@@ -6,7 +6,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from sr_train.models import Generator, RRDBNet
+from sr_train.models.registry import Generator
+from sr_train.models.rrdbnet import RRDBNet
 
 DENSE = re.compile(r"body\.(\d+)\.rdb(\d+)\.conv(\d+)")
 

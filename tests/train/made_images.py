@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sr_train.data.packed import PackedImages
-from sr_train.data.prepare import prepare
+from sr_train.data.build.prepare import prepare
+from sr_train.data.packed_dataset import PackedImages
 from sr_train.lock import LOCK
 
 Pixels = NDArray[np.uint8]

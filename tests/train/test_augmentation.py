@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sr_runtime.image import read
 from sr_runtime.resize import downscale
-from sr_train.config import Augmentation, Stage
+from sr_train.config.schema import Augmentation, Stage
 from sr_train.data.augmentation import Augment
 
 Pixels = NDArray[np.uint8]

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from sr_train.checkpoint import CheckpointError, load_generator
-from sr_train.models import RRDBNet, SRVGGNetCompact
+from sr_train.models.compact import SRVGGNetCompact
+from sr_train.models.rrdbnet import RRDBNet
 
 SMALL = {"rrdb_channels": 4, "growth_channels": 2, "num_basic_blocks": 2}
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from sr_runtime.errors import ArgumentError
-from sr_train.config import AdversarialLoss, Training
+from sr_train.config.schema import AdversarialLoss, Training
+from sr_train.data.build.prepare import prepare
 from sr_train.data.loading import check_data, data_digest, validation_pairs
-from sr_train.data.prepare import prepare
 from sr_train.data.prepared import prepared
 from tests.train.made_images import save_folder
 from tests.train.training_sets import batches, config

@@ -15,7 +15,9 @@ from sr_train.checkpoint import (
     save_generator,
     weights_sha256,
 )
-from sr_train.models import Generator, RRDBNet, SRVGGNetCompact
+from sr_train.models.compact import SRVGGNetCompact
+from sr_train.models.registry import Generator
+from sr_train.models.rrdbnet import RRDBNet
 
 SMALL = {"rrdb_channels": 4, "growth_channels": 2, "num_basic_blocks": 1}
 COMPACT = SRVGGNetCompact(scale_factor=2, num_features=4, num_convolutions=2)

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from sr_runtime.errors import ArgumentError
-from sr_train.config import (
+from sr_train.config.checks import LIMITS, perceptual_layers, value_of
+from sr_train.config.schema import (
     AdversarialLoss,
     Augmentation,
     Config,
@@ -18,9 +19,8 @@ from sr_train.config import (
     Training,
     Validation,
 )
-from sr_train.config_checks import LIMITS, perceptual_layers, value_of
-from sr_train.models import RRDBNet
 from sr_train.models.features import build_features
+from sr_train.models.rrdbnet import RRDBNet
 from sr_train.network_facts import SCALES
 
 DOCUMENTED = {

@@ -8,8 +8,14 @@ import pytest
 
 from sr_runtime.embedded import FOLDER
 from sr_runtime.errors import ArgumentError
-from sr_train.config import Config, PerceptualLoss, Pretraining, Training, Wandb
-from sr_train.config_file import PRESETS, config_text, fit_arguments, read_config, write_config
+from sr_train.config.file import (
+    PRESETS,
+    config_text,
+    fit_arguments,
+    read_config,
+    write_config,
+)
+from sr_train.config.schema import Config, PerceptualLoss, Pretraining, Training, Wandb
 
 
 def config(*arguments: str) -> Config:

@@ -9,7 +9,7 @@ import torch
 
 from sr_train.__main__ import main
 from sr_train.checkpoint import load_generator, weights_sha256
-from sr_train.models import RRDBNet
+from sr_train.models.rrdbnet import RRDBNet
 
 SMALL = {"rrdb_channels": 4, "growth_channels": 2, "num_basic_blocks": 1}
 

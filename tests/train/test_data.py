@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from sr_runtime.resize import downscale
-from sr_train.config import Augmentation
+from sr_train.config.schema import Augmentation
+from sr_train.data.build.prepare import prepare
 from sr_train.data.loading import batches_per_epoch, training_loader
-from sr_train.data.prepare import prepare
 from sr_train.data.prepared import prepared
 from tests.train.training_sets import N, batches, config
 

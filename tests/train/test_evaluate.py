@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
-from sr_runtime import metrics
 from sr_runtime.embedded import model_file
 from sr_runtime.errors import ArgumentError, NonFiniteError, SRError
-from sr_runtime.pairs import Pair, find_pairs
+from sr_runtime.evaluation import metrics
+from sr_runtime.evaluation.pairs import Pair, find_pairs
 from sr_train.checkpoint import save_generator
-from sr_train.config import ContentLoss, PerceptualLoss, Validation
-from sr_train.data.prepare import prepare
+from sr_train.config.schema import ContentLoss, PerceptualLoss, Validation
+from sr_train.data.build.prepare import prepare
 from sr_train.evaluate import Result, evaluate, mean, validate
 from sr_train.inference import tensor_from_image, upscale_torch
 from sr_train.lpips import load_lpips
-from sr_train.models import Generator
+from sr_train.models.registry import Generator
 from sr_train.pretrained import load_features
 from tests.conftest import tiny_generator
 

@@ -10,7 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sr_train.checkpoint import CheckpointError, load_generator
-from sr_train.models import Generator, RRDBNet, SRVGGNetCompact
+from sr_train.models.compact import SRVGGNetCompact
+from sr_train.models.registry import Generator
+from sr_train.models.rrdbnet import RRDBNet
 from tests.train.foreign_layouts import RENAMINGS, assert_same, renamed, torch_sr
 
 SMALL = {"rrdb_channels": 4, "growth_channels": 2, "num_basic_blocks": 2}

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from sr_train.checkpoint import load_generator
-from sr_train.models import RRDBNet
+from sr_train.models.rrdbnet import RRDBNet
 from tests.train.foreign_layouts import assert_same, basicsr, old_arch, renamed
 
 SMALL = {"rrdb_channels": 4, "growth_channels": 2, "num_basic_blocks": 2}

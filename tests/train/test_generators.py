@@ -8,7 +8,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sr_runtime.errors import ArgumentError
-from sr_train.models import RRDBNet, SRVGGNetCompact, build_generator
+from sr_train.models.compact import SRVGGNetCompact
+from sr_train.models.registry import build_generator
+from sr_train.models.rrdbnet import RRDBNet
 
 SMALL = {"rrdb_channels": 4, "growth_channels": 2, "num_basic_blocks": 1}
 

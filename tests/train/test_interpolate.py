@@ -5,7 +5,7 @@ import torch
 
 from sr_runtime.errors import ArgumentError
 from sr_train.interpolate import average, interpolate
-from sr_train.models import SRVGGNetCompact
+from sr_train.models.compact import SRVGGNetCompact
 from tests.conftest import tiny_generator
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from sr_runtime.errors import ArgumentError
-from sr_train.config import Augmentation
+from sr_train.config.schema import Augmentation
 from sr_train.data.crops import Key, TrainingCrops
 from sr_train.data.loading import training_loader
 from sr_train.data.prepared import prepared

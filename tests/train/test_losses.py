@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sr_train.config import AdversarialLoss, PerceptualLoss
+from sr_train.config.schema import AdversarialLoss, PerceptualLoss
 from sr_train.losses import (
     AdversarialType,
     content_loss,

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from sr_runtime.errors import ModelError
 from sr_runtime.image import read
-from sr_train.config import Validation
+from sr_train.config.schema import Validation
 from sr_train.inference import tensor_from_image
 from sr_train.lpips import LPIPS, load_lpips
 

@@ -8,7 +8,7 @@ import pytest
 from sr_runtime.errors import ArgumentError
 from sr_runtime.image import read
 from sr_runtime.resize import downscale
-from sr_train.data.prepare import prepare
+from sr_train.data.build.prepare import prepare
 from sr_train.data.prepared import prepared
 from tests.train.made_images import SIZE, save_folder
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from sr_runtime.errors import ArgumentError, ImageError
-from sr_train.data.prepare import prepare
+from sr_train.data.build.prepare import prepare
 from sr_train.data.prepared import prepared
 from sr_train.lock import LOCK
 from tests.train.made_images import SIZE, made_image, prepare_own, save, save_folder, tree

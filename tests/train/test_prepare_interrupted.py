@@ -55,7 +55,7 @@ FILL = """
 import resource, signal, sys
 from pathlib import Path
 from sr_runtime.errors import ArgumentError
-from sr_train.data.prepare import prepare
+from sr_train.data.build.prepare import prepare
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
@@ -82,8 +82,8 @@ def test_a_disk_that_fills_up_leaves_what_was_prepared(tmp_path: Path) -> None:
 KILL = """
 import os, signal, sys
 from pathlib import Path
-from sr_train.data import packing
-from sr_train.data.prepare import prepare
+from sr_train.data.build import packing
+from sr_train.data.build.prepare import prepare
 
 if __name__ == "__main__":
     written = packing._Writer.write

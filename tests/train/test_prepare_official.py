@@ -18,10 +18,10 @@ import pytest
 from PIL import Image
 
 from sr_runtime.errors import ArgumentError
-from sr_train.data import catalogue
-from sr_train.data.archives import Archive
-from sr_train.data.catalogue import DATASETS
-from sr_train.data.prepare import prepare
+from sr_train.data.build import catalogue
+from sr_train.data.build.archives import Archive
+from sr_train.data.build.catalogue import DATASETS
+from sr_train.data.build.prepare import prepare
 from sr_train.data.prepared import prepared
 from tests.train.made_images import SIZE, made_image, save, save_folder, tree
 
@@ -60,7 +60,7 @@ def site(
             )
             for name, dataset in catalogue.DATASETS.items()
         }
-        monkeypatch.setattr("sr_train.data.prepare.DATASETS", here)
+        monkeypatch.setattr("sr_train.data.build.prepare.DATASETS", here)
         monkeypatch.setattr("sr_train.data.prepared.DATASETS", here)
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()

@@ -9,7 +9,7 @@ from PIL import Image
 
 from sr_runtime.errors import ArgumentError
 from sr_runtime.resize import downscale
-from sr_train.data.packed import PackedImages
+from sr_train.data.packed_dataset import PackedImages
 from sr_train.data.prepared import prepared
 from tests.train.made_images import SIZE, made_image, prepare_own, save, save_folder, tree
 

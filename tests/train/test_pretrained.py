@@ -7,7 +7,7 @@ import torch
 
 from sr_runtime.errors import ArgumentError, ModelError
 from sr_train import pretrained
-from sr_train.config import PerceptualLoss
+from sr_train.config.schema import PerceptualLoss
 from sr_train.models.features import build_features
 from sr_train.pretrained import (
     WEIGHTS,

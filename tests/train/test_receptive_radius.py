@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from sr_train.models import Generator, RRDBNet, SRVGGNetCompact
+from sr_train.models.compact import SRVGGNetCompact
+from sr_train.models.registry import Generator
+from sr_train.models.rrdbnet import RRDBNet
 
 TINY = {"rrdb_channels": 2, "growth_channels": 1, "num_basic_blocks": 1, "img_channels": 1}
 

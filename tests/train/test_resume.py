@@ -17,8 +17,8 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils._pytree import tree_flatten
 
-from sr_train.data.prepare import prepare
-from sr_train.state import load_state
+from sr_train.data.build.prepare import prepare
+from sr_train.run_state import load_state
 
 ROOT = Path(__file__).parents[2]
 

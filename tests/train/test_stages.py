@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sr_runtime.resize import downscale
-from sr_train.config import (
+from sr_train.config.schema import (
     AdversarialLoss,
     Config,
     DiscriminatorConfig,
@@ -26,8 +26,8 @@ from sr_train.losses import (
     generator_loss,
     gradient_penalty,
 )
-from sr_train.models import RRDBNet
 from sr_train.models.features import build_features
+from sr_train.models.rrdbnet import RRDBNet
 from sr_train.stages import GanStage, PretrainStage
 from tests.train.conftest import PHOTOS
 

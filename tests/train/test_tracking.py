@@ -13,9 +13,9 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from sr_runtime.errors import ArgumentError
-from sr_train.config import Config, Wandb
+from sr_train.config.schema import Config, Wandb
 from sr_train.metrics_file import COLUMNS, append_metrics, cut_metrics, read_metrics
-from sr_train.models import RRDBNet
+from sr_train.models.rrdbnet import RRDBNet
 from sr_train.tracking import Tracker
 
 PICTURE = np.arange(4 * 8 * 3, dtype=np.uint8).reshape(4, 8, 3)

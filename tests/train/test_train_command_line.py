@@ -10,8 +10,8 @@ import yaml
 
 from sr_train.__main__ import main
 from sr_train.checkpoint import load_generator, save_generator
-from sr_train.data.catalogue import DATASETS
-from sr_train.models import RRDBNet
+from sr_train.data.build.catalogue import DATASETS
+from sr_train.models.rrdbnet import RRDBNet
 from sr_train.pretrained import WEIGHTS
 
 SMALL = {"rrdb_channels": 4, "growth_channels": 2, "num_basic_blocks": 1}

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from sr_train.config import (
+from sr_train.config.schema import (
     Augmentation,
     Config,
     DiscriminatorConfig,
@@ -14,8 +14,8 @@ from sr_train.config import (
     Stage,
     Training,
 )
+from sr_train.data.build.prepare import prepare
 from sr_train.data.loading import training_loader
-from sr_train.data.prepare import prepare
 from tests.train.made_images import Pixels, save, save_folder
 
 PLAIN = Augmentation(probability=0, compression=0, coarse_dropout=0)

@@ -1,0 +1,1 @@
+"""The few things needed of CUDA's driver."""

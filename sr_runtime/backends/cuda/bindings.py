@@ -1,0 +1,181 @@
+"""`cuda_memory` over NVIDIA's cuda.bindings, by the driver API."""
+
+import contextlib
+import ctypes
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sr_runtime.backends.cuda.memory import NO_GPU, not_enough
+from sr_runtime.errors import BackendError, OutOfMemoryError
+
+__all__ = ["CudaDevice", "device_count"]
+
+
+def device_count() -> int:
+    """How many GPUs there are, at least 1; BackendError with the reason where none can be used."""
+    _call("cuInit", 0)
+    return int(_call("cuDeviceGetCount"))
+
+
+class CudaDevice:
+    """A device and its retained primary context."""
+
+    def __init__(self, ordinal: int) -> None:
+        self._label = f"cuda:{ordinal}"
+        self._device = _call("cuDeviceGet", ordinal)
+        name: bytes = _call("cuDeviceGetName", 256, self._device)
+        self.name = name.split(b"\0")[0].decode()
+        kinds = _cuda().CUdevice_attribute
+        major, minor = (
+            int(_call("cuDeviceGetAttribute", kind, self._device))
+            for kind in (
+                kinds.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR,
+                kinds.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR,
+            )
+        )
+        self.compute_capability = f"{major}.{minor}"
+        self._context = _call("cuDevicePrimaryCtxRetain", self._device)
+
+    @contextlib.contextmanager
+    def current(self) -> Iterator[None]:
+        _call("cuCtxPushCurrent", self._context)
+        try:
+            yield
+        finally:
+            _call("cuCtxPopCurrent")
+
+    def free_memory(self) -> int:
+        free, _ = _call("cuMemGetInfo")
+        return int(free)
+
+    def allocate(self, nbytes: int) -> "_DeviceMemory":
+        try:
+            return _DeviceMemory(nbytes)
+        except OutOfMemoryError as error:
+            raise not_enough(self._label, nbytes, self.free_memory()) from error
+
+    def allocate_pinned(self, nbytes: int) -> "_PinnedMemory":
+        return _PinnedMemory(nbytes)
+
+    def stream(self) -> "_Stream":
+        return _Stream()
+
+    def close(self) -> None:
+        _call("cuDevicePrimaryCtxRelease", self._device)
+
+
+class _DeviceMemory:
+    def __init__(self, nbytes: int) -> None:
+        self._pointer = _call("cuMemAlloc", nbytes)
+        self.address = int(self._pointer)
+        self.nbytes = nbytes
+
+    def free(self) -> None:
+        _call("cuMemFree", self._pointer)
+
+
+class _PinnedMemory:
+    def __init__(self, nbytes: int) -> None:
+        self.address = int(_call("cuMemHostAlloc", nbytes, 0))
+        memory = (ctypes.c_uint8 * nbytes).from_address(self.address)
+        self.array: NDArray[np.uint8] = np.ctypeslib.as_array(memory)
+
+    def free(self) -> None:
+        _call("cuMemFreeHost", self.address)
+
+
+class _Graph:
+    def __init__(self, graph: Any, stream: "_Stream") -> None:
+        self._executable = _call("cuGraphInstantiate", graph, 0)
+        self._stream = stream
+
+    def launch(self) -> None:
+        _call("cuGraphLaunch", self._executable, self._stream.handle)
+
+    def close(self) -> None:
+        _call("cuGraphExecDestroy", self._executable)
+
+
+class _Stream:
+    """A stream, and the event on which its end is awaited: sleeping, while a stream is polled."""
+
+    def __init__(self) -> None:
+        cuda = _cuda()
+        self._stream = _call("cuStreamCreate", cuda.CUstream_flags.CU_STREAM_NON_BLOCKING.value)
+        self.handle = int(self._stream)
+        flags = cuda.CUevent_flags
+        self._event = _call(
+            "cuEventCreate",
+            flags.CU_EVENT_BLOCKING_SYNC.value | flags.CU_EVENT_DISABLE_TIMING.value,
+        )
+
+    def upload(self, target: _DeviceMemory, source: _PinnedMemory, nbytes: int) -> None:
+        _call("cuMemcpyHtoDAsync", target.address, source.address, nbytes, self._stream)
+
+    def download(self, target: _PinnedMemory, source: _DeviceMemory, nbytes: int) -> None:
+        _call("cuMemcpyDtoHAsync", target.address, source.address, nbytes, self._stream)
+
+    def wait(self) -> None:
+        _call("cuEventRecord", self._event, self._stream)
+        _call("cuEventSynchronize", self._event)
+
+    def begin_capture(self) -> bool:
+        # Of this thread alone: what others allocate meanwhile, torch for instance, is their own.
+        mode = _cuda().CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
+        try:
+            _call("cuStreamBeginCapture", self._stream, mode)
+        except BackendError:
+            return False
+        return True
+
+    def end_capture(self) -> _Graph | None:
+        graph = None
+        try:
+            graph = _call("cuStreamEndCapture", self._stream)
+            return _Graph(graph, self)
+        except (BackendError, OutOfMemoryError):
+            return None
+        finally:
+            if graph is not None:
+                _call("cuGraphDestroy", graph)
+
+    def close(self) -> None:
+        _call("cuEventDestroy", self._event)
+        _call("cuStreamDestroy", self._stream)
+
+
+def _cuda() -> Any:
+    """The binding's module; BackendError where it is not installed."""
+    try:
+        from cuda.bindings import driver
+    except ImportError as error:
+        raise BackendError(
+            f"cuda.bindings cannot be imported ({error}): pip install cuda-python, which the "
+            "extras gpu and tensorrt have, or pycuda"
+        ) from error
+    return driver
+
+
+def _call(name: str, *arguments: object) -> Any:
+    """Call a function of the driver; its result, or its results where there are several."""
+    cuda = _cuda()
+    try:
+        status, *results = getattr(cuda, name)(*arguments)
+    except RuntimeError as error:  # the bindings' own, where a library or a function is not there
+        if name != "cuInit":
+            raise BackendError(f"CUDA failed in {name} ({error}): update the driver") from error
+        raise BackendError(
+            "there is no NVIDIA driver: install the one of your GPU, and start a container with "
+            "`--gpus all`"
+        ) from error
+    codes = cuda.CUresult
+    if status == codes.CUDA_SUCCESS:
+        return results[0] if len(results) == 1 else tuple(results)
+    if status == codes.CUDA_ERROR_OUT_OF_MEMORY:
+        raise OutOfMemoryError(f"CUDA has not enough memory ({name})")
+    if status in (codes.CUDA_ERROR_NO_DEVICE, codes.CUDA_ERROR_STUB_LIBRARY):
+        raise BackendError(NO_GPU)
+    raise BackendError(f"CUDA failed: {codes(status).name} in {name}")

@@ -1,0 +1,144 @@
+"""`cuda_memory` over PyCUDA, which knows no CUDA graphs."""
+
+import contextlib
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pycuda.driver as cuda
+from numpy.typing import NDArray
+
+from sr_runtime.backends.cuda.memory import NO_GPU, not_enough
+from sr_runtime.errors import BackendError, OutOfMemoryError
+
+__all__ = ["CudaDevice", "device_count"]
+
+
+def device_count() -> int:
+    """How many GPUs there are, at least 1; BackendError with the reason where none can be used."""
+    with _errors_named():
+        cuda.init()
+        return int(cuda.Device.count())
+
+
+class CudaDevice:
+    """A device and its retained primary context."""
+
+    def __init__(self, ordinal: int) -> None:
+        self._label = f"cuda:{ordinal}"
+        with _errors_named():
+            device = cuda.Device(ordinal)
+            self.name = str(device.name())
+            self.compute_capability = "{}.{}".format(*device.compute_capability())
+        self._context = _primary_context(ordinal)
+
+    @contextlib.contextmanager
+    def current(self) -> Iterator[None]:
+        with _errors_named():
+            self._context.push()
+        try:
+            yield
+        finally:
+            cuda.Context.pop()
+
+    def free_memory(self) -> int:
+        with _errors_named():
+            free, _ = cuda.mem_get_info()
+            return int(free)
+
+    def allocate(self, nbytes: int) -> "_DeviceMemory":
+        try:
+            return _DeviceMemory(nbytes)
+        except OutOfMemoryError as error:
+            raise not_enough(self._label, nbytes, self.free_memory()) from error
+
+    def allocate_pinned(self, nbytes: int) -> "_PinnedMemory":
+        return _PinnedMemory(nbytes)
+
+    def stream(self) -> "_Stream":
+        return _Stream()
+
+    def close(self) -> None:
+        """Nothing to do: the context stays, for the next device opened."""
+
+
+@functools.cache
+def _primary_context(ordinal: int) -> Any:
+    """Retained once, for as long as the process runs.
+
+    Giving it back by PyCUDA's `detach` would leave it current on the thread that does so, and do
+    nothing on any other thread than the one that retained it.
+    """
+    with _errors_named():
+        return cuda.Device(ordinal).retain_primary_context()
+
+
+class _DeviceMemory:
+    def __init__(self, nbytes: int) -> None:
+        with _errors_named():
+            self._allocation = cuda.mem_alloc(nbytes)
+        self.address = int(self._allocation)
+        self.nbytes = nbytes
+
+    def free(self) -> None:
+        with _errors_named():
+            self._allocation.free()
+
+
+class _PinnedMemory:
+    def __init__(self, nbytes: int) -> None:
+        with _errors_named():
+            self.array: NDArray[np.uint8] = cuda.pagelocked_empty(nbytes, np.uint8)
+
+    def free(self) -> None:
+        with _errors_named():
+            base: Any = self.array.base
+            base.free()
+
+
+class _Stream:
+    """A stream, and the event on which its end is awaited: sleeping, while a stream is polled."""
+
+    def __init__(self) -> None:
+        with _errors_named():
+            # 1 is CU_STREAM_NON_BLOCKING, for which PyCUDA has no name.
+            self._stream: Any = cuda.Stream(1)
+            flags = cuda.event_flags
+            self._event: Any = cuda.Event(flags.BLOCKING_SYNC | flags.DISABLE_TIMING)
+        self.handle = int(self._stream.handle)
+
+    def upload(self, target: _DeviceMemory, source: _PinnedMemory, nbytes: int) -> None:
+        with _errors_named():
+            cuda.memcpy_htod_async(target.address, source.array[:nbytes], self._stream)
+
+    def download(self, target: _PinnedMemory, source: _DeviceMemory, nbytes: int) -> None:
+        with _errors_named():
+            cuda.memcpy_dtoh_async(target.array[:nbytes], source.address, self._stream)
+
+    def wait(self) -> None:
+        with _errors_named():
+            self._event.record(self._stream)
+            self._event.synchronize()
+
+    def begin_capture(self) -> bool:
+        return False
+
+    def end_capture(self) -> None:
+        return None
+
+    def close(self) -> None:
+        del self._event, self._stream  # their destructors give them back
+
+
+@contextlib.contextmanager
+def _errors_named() -> Iterator[None]:
+    """PyCUDA's exceptions as ours."""
+    try:
+        yield
+    except cuda.MemoryError as error:
+        raise OutOfMemoryError(f"CUDA has not enough memory ({error})") from error
+    except cuda.Error as error:
+        if "no CUDA-capable device" in str(error):
+            raise BackendError(NO_GPU) from error
+        raise BackendError(f"CUDA failed: {error}") from error

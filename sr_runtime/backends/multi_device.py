@@ -1,0 +1,90 @@
+"""Several devices as one: each batch goes to the one that has most room."""
+
+import math
+import threading
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from numpy.typing import NDArray
+
+from sr_runtime.backends.base import Backend, Handle, Limits
+
+__all__ = ["SeveralBackends"]
+
+
+class SeveralBackends:
+    """The same model on several devices, which share the batches."""
+
+    def __init__(self, backends: Sequence[Backend]) -> None:
+        """Take over open backends, at least one."""
+        first = backends[0]
+        assert all(one.info == first.info for one in backends)
+        self.name = first.name
+        self.device = ",".join(one.device for one in backends)
+        self.compute_dtype = first.compute_dtype
+        self.info = first.info
+        self.limits = _common_limits([one.limits for one in backends])
+        self._backends = tuple(backends)
+        self._room = [one.limits.depth for one in backends]
+        self._choice = threading.Lock()
+
+    def submit(self, batch: NDArray[Any]) -> "_Handle":
+        with self._choice:
+            number = self._room.index(max(self._room))
+            self._room[number] -= 1
+        try:
+            handle = self._backends[number].submit(batch)
+        except BaseException:
+            self._give_back(number)
+            raise
+        return _Handle(self, number, handle)
+
+    def shrink(self) -> None:
+        for one in self._backends:
+            one.shrink()
+
+    def close(self) -> None:
+        with ExitStack() as held:  # all of them, should one of them fail
+            for one in self._backends:
+                held.callback(one.close)
+
+    def _give_back(self, number: int) -> None:
+        with self._choice:
+            self._room[number] += 1
+
+
+class _Handle:
+    """A batch on device `number`, which has room for another when it is released."""
+
+    def __init__(self, backend: SeveralBackends, number: int, handle: Handle) -> None:
+        self._backend, self._number, self._handle = backend, number, handle
+
+    def result(self) -> NDArray[Any]:
+        return self._handle.result()
+
+    def release(self) -> None:
+        self._handle.release()
+        self._backend._give_back(self._number)
+
+
+def _common_limits(limits: Sequence[Limits]) -> Limits:
+    """What every one of them takes, and the batches and images that all of them hold together."""
+    most = [one.max_tile for one in limits if one.max_tile is not None]
+    usual = [one.tile for one in limits if one.tile is not None]
+    return Limits(
+        min_tile=_sides(max, [one.min_tile for one in limits]),
+        max_tile=_sides(min, most) if most else None,
+        tile=min(usual, default=None),
+        batch=min(one.batch for one in limits),
+        fixed_batch=any(one.fixed_batch for one in limits),
+        depth=sum(one.depth for one in limits),
+        images=sum(one.images for one in limits),
+        tile_step=math.lcm(*(one.tile_step for one in limits)),
+        shape_cost=max(one.shape_cost for one in limits),
+    )
+
+
+def _sides(of: Any, tiles: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    heights, widths = zip(*tiles, strict=True)
+    return of(heights), of(widths)

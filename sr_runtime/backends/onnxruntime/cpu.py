@@ -1,0 +1,75 @@
+"""ONNX Runtime on the CPU, computing in FP32."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sr_runtime.backends.onnxruntime.session import info_of, input_of, open_session, run_error
+from sr_runtime.backends.probe import declared_limits, probe_info
+from sr_runtime.errors import SRError
+from sr_runtime.model_info import IO
+from sr_runtime.tensor import picture_of
+
+__all__ = ["OnnxRuntimeBackend"]
+
+
+class OnnxRuntimeBackend:
+    """A session; `submit` computes at once, so `depth` is 1."""
+
+    name = "onnxruntime"
+
+    @staticmethod
+    def devices() -> tuple[str, ...]:
+        return ("cpu",)
+
+    @staticmethod
+    def precisions() -> tuple[str, ...]:
+        return ("fp32",)
+
+    def __init__(self, model: Path, *, device: str, precision: str) -> None:
+        self._session = open_session(model, [("CPUExecutionProvider", {})])
+        self.device = device
+        self.compute_dtype = precision
+        self._input = input_of(self._session)
+        info = info_of(self._session)
+        self._io: IO = "float32" if info is None else info.io
+        self.info = info or probe_info(self._run, self._input.shape, self._input.dtype)
+        self.limits = declared_limits(self._input.shape, self._io, depth=1)
+
+    def submit(self, batch: NDArray[Any]) -> "_Handle":
+        try:
+            return _Handle(self._run(batch))
+        except SRError as error:
+            return _Handle(error)
+
+    def shrink(self) -> None:
+        """There is nothing to give back: a session's memory is its own."""
+
+    def close(self) -> None:
+        del self._session
+
+    def _run(self, batch: NDArray[Any]) -> NDArray[Any]:
+        if self._input.dtype == "float16":
+            batch = batch.astype(np.float16)
+        try:
+            outputs: list[NDArray[Any]] = self._session.run(None, {self._input.name: batch})
+        except Exception as error:
+            raise run_error(error) from error
+        return picture_of(outputs, self._io)
+
+
+class _Handle:
+    """What a batch gave: its output or its error."""
+
+    def __init__(self, outcome: NDArray[Any] | SRError) -> None:
+        self._outcome = outcome
+
+    def result(self) -> NDArray[Any]:
+        if isinstance(self._outcome, SRError):
+            raise self._outcome
+        return self._outcome
+
+    def release(self) -> None:
+        """It takes no place: the batch was done when it was submitted."""

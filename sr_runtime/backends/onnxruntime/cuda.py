@@ -1,0 +1,198 @@
+"""ONNX Runtime on a GPU, by its CUDA provider. A GPU computes in the precision of the file."""
+
+import math
+import threading
+from collections import deque
+from concurrent.futures import Future
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sr_runtime.backends.base import Limits
+from sr_runtime.backends.cuda.memory import device_names, open_device
+from sr_runtime.backends.onnxruntime.providers import cuda_missing, cuda_providers
+from sr_runtime.backends.onnxruntime.session import (
+    Tensor,
+    facts_of,
+    open_session,
+    ort,
+    run_error,
+    tensor_of,
+)
+from sr_runtime.backends.onnxruntime.slot import Slot, recorded_as
+from sr_runtime.backends.probe import declared_limits, probe_info
+from sr_runtime.errors import BackendError
+from sr_runtime.model_info import IO, ModelInfo
+from sr_runtime.tensor import picture_of
+
+__all__ = ["OnnxRuntimeCudaBackend"]
+
+# Three: one is being copied, one computed, and one written into its picture by the caller.
+DEPTH = 3
+# Two: while the last tiles of one are computed, those of the next are on their way.
+IMAGES = 2
+# Every convolution chooses its kernel anew when the shape changes: for 23 blocks some 0.05 s, at a
+# guess, and at 5 million pixels a second.
+SHAPE_COST = 1 << 18
+TILE_STEP = 32
+# As large as memory lets them be, for every tile computes its halo for nothing: one of 24 is a
+# fifth of what is kept at 512, a tenth at 1024. At ×4 a tensor has 2³⁰ values then; 2³¹ are too
+# many. With so many pixels every convolution fills the GPU: a batch of them would gain nothing.
+LARGEST_TILE = 1024
+# Of the free memory, for weights and activations. An LR pixel of RRDBNet ×4 takes this much of it,
+# mostly at the size of the output.
+ARENA_SHARE = 0.8
+BYTES_PER_PIXEL = {"fp16": 8192, "fp32": 16384}
+
+PRECISIONS = {"float16": "fp16", "float32": "fp32"}
+
+
+class OnnxRuntimeCudaBackend:
+    """A session, and `DEPTH` slots that take turns with it."""
+
+    name = "onnxruntime"
+
+    @staticmethod
+    def devices() -> tuple[str, ...]:
+        """BackendError with the reason where there is none."""
+        if reason := cuda_missing():
+            raise BackendError(reason)
+        return device_names()
+
+    @staticmethod
+    def precisions() -> tuple[str, ...]:
+        return tuple(PRECISIONS.values())
+
+    def __init__(self, model: Path, *, device: str, precision: str) -> None:
+        """`precision` is that of the file, or "auto"; BackendError for another."""
+        self.device = device
+        self._ordinal = int(device.removeprefix("cuda:"))
+        self._input, stated = facts_of(model)
+        self._io: IO = "float32" if stated is None else stated.io
+        # Of one shape alone: its kernels can be recorded, and then launched all at once.
+        record = _fixed(self._input) is not None
+        try:
+            self._start(model, stated, precision, record=record)
+            return
+        except BackendError:
+            if not record:
+                raise
+        # A node that only the CPU can compute, or what another thread did meanwhile, spoils it.
+        self._start(model, stated, precision, record=False)
+
+    def _start(
+        self, model: Path, stated: ModelInfo | None, precision: str, *, record: bool
+    ) -> None:
+        """Open the session and its slots; `record`: with their kernels recorded."""
+        self._idle: deque[Slot] = deque()  # a former try's go, and its session with them
+        with ExitStack() as held:
+            gpu = open_device(self.device)
+            held.callback(gpu.close)
+            with gpu.current():
+                free = gpu.free_memory()
+            weights = self._input.dtype if stated is None else stated.weights_dtype
+            session = self._open(model, free, fp32=weights == "float32", record=record)
+            probe = partial(_outputs, session, self._input, self._io)
+            self.info = stated or probe_info(probe, self._input.shape, self._input.dtype)
+            self.compute_dtype = _own_precision(self.info, precision)
+            self.limits = self._limits(free)
+            outputs = session.get_outputs()[: 2 if self._io == "uint8" else 1]
+            tensors = [self._input, *map(tensor_of, outputs)]
+            turn = threading.Lock()
+            for number in range(DEPTH):
+                slot = Slot(session, turn, gpu, self._ordinal, tensors, self.info, number)
+                held.callback(slot.close)
+                self._idle.append(slot)
+            if record and (shape := _fixed(self._input)) is not None:
+                # Each does so in its first run, when nobody else may use the GPU.
+                for slot in self._idle:
+                    slot.start(np.zeros(shape, self._input.dtype)).result()
+            self._held = held.pop_all()
+
+    def submit(self, batch: NDArray[Any]) -> "_Handle":
+        slot = self._idle.popleft()
+        return _Handle(self._idle, slot, slot.start(batch))
+
+    def shrink(self) -> None:
+        # Of a fixed shape nothing larger was held, and recorded kernels hold the addresses.
+        if _fixed(self._input) is None:
+            for slot in self._idle:
+                slot.shrink()
+
+    def close(self) -> None:
+        self._held.close()
+        self._idle.clear()  # the session goes with the last slot, and with it its memory
+
+    def _open(self, model: Path, free: int, *, fp32: bool, record: bool) -> ort.InferenceSession:
+        # What the session has it never gives back, and the slots need some too.
+        memory = int(ARENA_SHARE * free)
+        options = ort.SessionOptions()
+        # With many shapes it would hold a block of memory for each.
+        options.enable_mem_pattern = _fixed(self._input) is not None
+        providers = cuda_providers(self._ordinal, fp32=fp32, memory=memory, graph=record)
+        return open_session(model, providers, options)
+
+    def _limits(self, free: int) -> Limits:
+        pixels = int(ARENA_SHARE * free) // BYTES_PER_PIXEL[self.compute_dtype]
+        side = math.isqrt(pixels) // TILE_STEP * TILE_STEP
+        return replace(
+            declared_limits(self._input.shape, self._io, depth=DEPTH, shape_cost=SHAPE_COST),
+            tile=max(TILE_STEP, min(side, LARGEST_TILE)),
+            images=IMAGES,
+            tile_step=TILE_STEP,
+        )
+
+
+class _Handle:
+    """A batch in a slot, which is idle again when it is released."""
+
+    def __init__(self, idle: deque[Slot], slot: Slot, future: Future[NDArray[Any]]) -> None:
+        self._idle, self._slot, self._future = idle, slot, future
+
+    def result(self) -> NDArray[Any]:
+        return self._future.result()
+
+    def release(self) -> None:
+        try:
+            self._future.exception()  # waits for its end
+        finally:
+            self._idle.append(self._slot)  # which begins nothing else before
+
+
+def _outputs(
+    session: ort.InferenceSession, tensor: Tensor, io: IO, batch: NDArray[np.float32]
+) -> NDArray[Any]:
+    """What a model makes of a batch, whose facts are not known yet."""
+    try:
+        outputs: list[NDArray[Any]] = session.run(
+            None, {tensor.name: batch.astype(tensor.dtype)}, recorded_as(None)
+        )
+    except Exception as error:
+        raise run_error(error) from error
+    return picture_of(outputs, io)
+
+
+def _fixed(tensor: Tensor) -> tuple[int, ...] | None:
+    """A tensor's shape; None if something of it is dynamic."""
+    sides = tuple(side for side in tensor.shape if side is not None)
+    return sides if len(sides) == len(tensor.shape) else None
+
+
+def _own_precision(info: ModelInfo, wanted: str) -> str:
+    """That in which the file stores its weights; BackendError if another is wanted."""
+    own = PRECISIONS[info.weights_dtype]
+    if wanted not in ("auto", own):
+        remedy = {
+            "fp16": "python -m sr_export onnx CHECKPOINT --precision fp16 -o MODEL.onnx",
+            "fp32": "python -m sr_export onnx CHECKPOINT -o MODEL.onnx",
+        }
+        raise BackendError(
+            f"precision {wanted} is not to be had on a GPU, which computes as the file is stored, "
+            f"in {own}: export one for it: {remedy.get(wanted, remedy['fp16'])}"
+        )
+    return own

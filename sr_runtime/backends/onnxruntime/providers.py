@@ -1,0 +1,128 @@
+"""ONNX Runtime's providers on a GPU: what they need, and how they are set."""
+
+import contextlib
+import ctypes
+import functools
+import io
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from sr_runtime.backends.cuda import memory as cuda_memory
+from sr_runtime.backends.onnxruntime.session import Provider, ort
+
+__all__ = ["cuda_missing", "cuda_providers", "tensorrt_missing", "tensorrt_providers"]
+
+CUDNN = "cudnn64_9.dll" if sys.platform == "win32" else "libcudnn.so.9"
+
+WITHOUT_GPU = (
+    "the installed onnxruntime is the one without {provider}: on a machine with an NVIDIA GPU, pip "
+    'uninstall onnxruntime, then pip install "sr-toolkit[gpu]"'
+)
+
+
+@functools.cache
+def cuda_missing() -> str | None:
+    """Why the CUDA provider does not work here, in one sentence; None if it should."""
+    if "CUDAExecutionProvider" not in ort.get_available_providers():
+        return WITHOUT_GPU.format(provider="CUDA")
+    if reason := cuda_memory.missing():
+        return reason
+    if library := _missing_library():
+        return (
+            f"onnxruntime needs {library}, which is not to be found: "
+            'pip install "onnxruntime-gpu[cuda,cudnn]"'
+        )
+    return None
+
+
+@functools.cache
+def tensorrt_missing() -> str | None:
+    """Why the TensorRT provider does not work here, in one sentence; None if it should."""
+    if "TensorrtExecutionProvider" not in ort.get_available_providers():
+        return WITHOUT_GPU.format(provider="TensorRT")
+    if reason := cuda_missing():  # a driver too: TensorRT would end the process without one
+        return reason
+    try:
+        import tensorrt  # loads the library, which the provider then finds
+    except ImportError as error:
+        return f'TensorRT 10 cannot be imported ({error}): pip install "tensorrt<11"'
+    if not tensorrt.__version__.startswith("10."):
+        return (
+            f"onnxruntime is made for TensorRT 10 and {tensorrt.__version__} is installed: take "
+            'backend tensorrt, or pip install "tensorrt<11"'
+        )
+    return None
+
+
+def cuda_providers(
+    ordinal: int, *, fp32: bool, memory: int | None = None, graph: bool = False
+) -> list[Provider]:
+    """The CUDA provider on a GPU.
+
+    Args:
+        fp32: The model's weights are in it.
+        memory: The most bytes for weights and what is computed with them; None: all there are.
+        graph: Record the kernels of the first run, and launch them as one from then on. For models
+            of one shape, all of whose nodes CUDA can compute.
+    """
+    options: dict[str, object] = {
+        "device_id": ordinal,
+        # The default doubles what it has, and fails while a GPU is but half full.
+        "arena_extend_strategy": "kSameAsRequested",
+        # Since ONNX Runtime 1.20 EXHAUSTIVE measures nothing: it asks the slower of two predictors,
+        # for every convolution and change of shape (microsoft/onnxruntime#22705), and others found
+        # nothing gained by it (PaddlePaddle/PaddleX#5057). Where the shape never changes it may.
+        "cudnn_conv_algo_search": "EXHAUSTIVE" if graph else "HEURISTIC",
+        "cudnn_conv_use_max_workspace": 1,
+        "prefer_nhwc": 1,  # the layout of tensor cores
+        # What is called fp32 is to be fp32: TF32 rounds to the 10 bits of fp16. But of a model in
+        # FP16 the same switch would take the tensor cores away.
+        "use_tf32": int(not fp32),
+        "enable_cuda_graph": int(graph),
+    }
+    if memory is not None:
+        options["gpu_mem_limit"] = memory
+    return [("CUDAExecutionProvider", options), ("CPUExecutionProvider", {})]
+
+
+def tensorrt_providers(
+    ordinal: int, *, fp32: bool, cache: Path, timings: Path, profile: Mapping[str, str]
+) -> list[Provider]:
+    """The TensorRT provider on a GPU, and CUDA's for what it leaves.
+
+    Its precision flags stay off: then the network is strongly typed, and FP16 where the file is.
+
+    Args:
+        fp32: The model's weights are in it.
+        cache: The folder of this model's engines: they are told apart by the graph's names, which
+            all models of an architecture share.
+        timings: The folder of what builders have measured.
+        profile: Shapes for "min", "opt" and "max", "input:1x3x64x64" for instance; none for a model
+            of one shape.
+    """
+    options: dict[str, object] = {
+        "device_id": ordinal,
+        "trt_engine_cache_enable": True,
+        "trt_engine_cache_path": cache,
+        "trt_timing_cache_enable": True,
+        "trt_timing_cache_path": timings,
+    }
+    options |= {f"trt_profile_{name}_shapes": shape for name, shape in profile.items()}
+    return [("TensorrtExecutionProvider", options), *cuda_providers(ordinal, fp32=fp32)]
+
+
+def _missing_library() -> str | None:
+    """Load CUDA's libraries, from nvidia's packages or the system; the first one missing."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):  # it prints what is missing
+        ort.preload_dlls()
+    # Named without a folder only after the second try, by the system's own search.
+    if found := re.search(r"^Failed to load ([^/\\:\s]+):", said.getvalue(), re.MULTILINE):
+        return found[1]
+    try:
+        ctypes.CDLL(CUDNN)  # which newer versions load with the first convolution
+    except OSError:
+        return CUDNN
+    return None

@@ -1,0 +1,162 @@
+"""One batch in flight through an ONNX Runtime session on a GPU.
+
+The session reads and writes fixed device memory. Copies to and from it go through pinned memory, on
+a stream of their own, while the session computes another slot's batch.
+"""
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sr_runtime.backends.cuda.memory import Device, Stream
+from sr_runtime.backends.onnxruntime.session import Tensor, ort, run_error
+from sr_runtime.errors import ModelError, OutOfMemoryError
+from sr_runtime.model_info import ModelInfo
+from sr_runtime.tensor import picture_of
+
+__all__ = ["Slot", "recorded_as"]
+
+# As older and newer versions say that an output does not fit its buffer.
+WRONG_SIZE = ("re-use buffer", "computed output shape")
+MEMORY = "cuda"  # what ONNX Runtime calls the memory that it is given
+
+
+class Slot:
+    """A thread, a stream for copies, and buffers."""
+
+    def __init__(
+        self,
+        session: ort.InferenceSession,
+        turn: threading.Lock,
+        gpu: Device,
+        ordinal: int,
+        tensors: Sequence[Tensor],
+        info: ModelInfo,
+        number: int,
+    ) -> None:
+        """Prepare slot `number` from 0 up.
+
+        Args:
+            turn: Shared by the slots of a session: one of them computes at a time.
+            tensors: The model's input, its picture, and of a uint8 model `finite`.
+        """
+        self._session, self._turn, self._gpu, self._info = session, turn, gpu, info
+        self._ports = [_Port(tensor, gpu, ordinal) for tensor in tensors]
+        self._recorded = recorded_as(number)
+        with gpu.current():
+            self._copies = gpu.stream()
+        self._thread = ThreadPoolExecutor(1)
+
+    def start(self, batch: NDArray[Any]) -> Future[NDArray[Any]]:
+        """Begin to compute a batch; the result is valid until the next start."""
+        return self._thread.submit(self._compute, batch)
+
+    def shrink(self) -> None:
+        """Give the buffers back until the next start; for an idle slot."""
+        with self._gpu.current():
+            for port in self._ports:
+                port.free()
+
+    def close(self) -> None:
+        """Release everything, once what is in work is done."""
+        self._thread.shutdown()
+        self.shrink()
+        with self._gpu.current():
+            self._copies.close()
+
+    def _compute(self, batch: NDArray[Any]) -> NDArray[Any]:
+        source, *targets = self._ports
+        with self._gpu.current():
+            self._reserve(batch.shape)
+            source.array[...] = batch  # and float32 as float16, where the model wants that
+            source.upload(self._copies)
+            self._copies.wait()
+            self._run()
+            for target in targets:
+                target.download(self._copies)
+            self._copies.wait()
+        return picture_of([target.array for target in targets], self._info.io)
+
+    def _reserve(self, shape: tuple[int, ...]) -> None:
+        """Have memory for an input of `shape` and all that comes of it."""
+        top = 1 if self._info.io == "uint8" else 2
+        sides = tuple(self._info.scale * side for side in shape[top : top + 2])
+        shapes = (shape, shape[:top] + sides + shape[top + 2 :], shape[:1])
+        for port, needed in zip(self._ports, shapes, strict=False):
+            port.reserve(needed)
+
+    def _run(self) -> None:
+        """From device memory to device memory; returns when it is done."""
+        source, *targets = self._ports
+        binding = self._session.io_binding()
+        binding.bind_input(*source.place())
+        for target in targets:
+            binding.bind_output(*target.place())
+        try:
+            with self._turn:
+                self._session.run_with_iobinding(binding, self._recorded)
+        except Exception as error:
+            if any(words in str(error) for words in WRONG_SIZE):
+                raise ModelError(
+                    "the model's picture is not of the size that its facts tell (scale "
+                    f"{self._info.scale}, multiple_of {self._info.multiple_of}): these are wrong"
+                ) from error
+            raise run_error(error) from error
+
+
+class _Port:
+    """Memory for an input or output of the model, on both sides of the bus."""
+
+    array: NDArray[Any]
+    """The host's side, of the shape that was reserved last."""
+
+    def __init__(self, tensor: Tensor, gpu: Device, ordinal: int) -> None:
+        self._name, self._dtype = tensor.name, np.dtype(tensor.dtype)
+        self._gpu, self._ordinal = gpu, ordinal
+        self._nbytes = 0
+
+    def reserve(self, shape: tuple[int, ...]) -> None:
+        """Make `array` of this shape. Raises OutOfMemoryError."""
+        needed = int(np.prod(shape)) * self._dtype.itemsize
+        if needed > self._nbytes:
+            self.free()
+            self._device = self._gpu.allocate(needed)
+            try:
+                self._pinned = self._gpu.allocate_pinned(needed)
+            except OutOfMemoryError:
+                self._device.free()
+                raise
+            self._nbytes = needed
+        self.array = self._pinned.array[:needed].view(self._dtype).reshape(shape)
+
+    def place(self) -> tuple[str, str, int, np.dtype[Any], tuple[int, ...], int]:
+        """As a session's binding takes it."""
+        shape = self.array.shape
+        return self._name, MEMORY, self._ordinal, self._dtype, shape, self._device.address
+
+    def upload(self, stream: Stream) -> None:
+        stream.upload(self._device, self._pinned, self.array.nbytes)
+
+    def download(self, stream: Stream) -> None:
+        stream.download(self._pinned, self._device, self.array.nbytes)
+
+    def free(self) -> None:
+        if self._nbytes:
+            self._device.free()
+            self._pinned.free()
+        self._nbytes = 0
+
+
+def recorded_as(number: int | None) -> ort.RunOptions:
+    """Options of a run whose kernels are recorded under a number; None: not at all.
+
+    They matter to a session that records alone. Recorded kernels hold the addresses of their
+    buffers, so every slot has a number of its own.
+    """
+    options = ort.RunOptions()
+    options.add_run_config_entry("gpu_graph_id", str(-1 if number is None else number))
+    return options

@@ -1,0 +1,217 @@
+"""TensorRT on an NVIDIA GPU: engines, and FP16 ONNX files that are made into engines."""
+
+import contextlib
+import threading
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from sr_runtime.backends.base import Limits
+from sr_runtime.backends.cuda import memory as cuda_memory
+from sr_runtime.backends.tensorrt.engine_file import (
+    EngineInfo,
+    read_engine,
+    rebuild_command,
+)
+from sr_runtime.backends.tensorrt.library import LEAN, Log, trt
+from sr_runtime.backends.tensorrt.options import Shape
+from sr_runtime.backends.tensorrt.slot import Slot
+from sr_runtime.errors import ModelError, OutOfMemoryError, SRError
+from sr_runtime.tensor import picture_of
+
+__all__ = ["TensorRTBackend"]
+
+# Two: while one is computed, the other is copied in or out, and written into its picture.
+DEPTH = 2
+# Two: while the last tiles of one are computed, those of the next are on their way.
+IMAGES = 2
+# A new shape is enqueued once and captured once: about 10 ms, at some 6 million pixels a second.
+SHAPE_COST = 1 << 16
+# Of the free memory: the rest is for what TensorRT allocates itself while it runs.
+MEMORY_SHARE = 0.9
+
+
+class TensorRTBackend:
+    """An engine, and `DEPTH` execution contexts on streams of their own, used in turn."""
+
+    name = "tensorrt"
+
+    @staticmethod
+    def devices() -> tuple[str, ...]:
+        return cuda_memory.device_names()
+
+    @staticmethod
+    def precisions() -> tuple[str, ...]:
+        return ("fp16",)
+
+    def __init__(self, model: Path, *, device: str, precision: str) -> None:
+        """Open a `.engine` file, or an ONNX file through the cache of engines.
+
+        Raises:
+            ModelError: The file is neither, or an engine for another GPU or TensorRT version; the
+                message says what differs and has the command that builds it again.
+            OutOfMemoryError: The GPU cannot hold it.
+        """
+        self.device = device
+        self.compute_dtype = precision
+        try:
+            plan, engine_info = _engine(model, device)
+        except ModelError as error:  # whoever opens a backend says the file's name
+            raise ModelError(str(error).removeprefix(f"{model}: ")) from error
+        self.info = engine_info.model
+        self._gpu = cuda_memory.open_device(device)
+        self._slots: list[Slot] = []
+        self._log = Log()
+        self._turn = threading.Lock()
+        try:
+            _check_fits(engine_info, self._gpu)
+            with self._gpu.current():
+                self._open(plan, engine_info)
+        except BaseException:
+            self.close()
+            raise
+        self._idle = deque(self._slots)
+
+    def _open(self, plan: bytes, engine_info: EngineInfo) -> None:
+        self._runtime = trt.Runtime(self._log)
+        # Such a plan brings its own runtime, as code of the host; a plan is trusted anyway.
+        self._runtime.engine_host_code_allowed = engine_info.version_compatible
+        self._engine = self._runtime.deserialize_cuda_engine(plan)
+        if self._engine is None:
+            if self._log.out_of_memory:
+                raise OutOfMemoryError(f"{self.device}: not enough memory to load the engine")
+            raise ModelError(
+                f"TensorRT {trt.__version__} cannot load the engine ({self._log.last_error}): "
+                f"build it again here: {rebuild_command(engine_info)}"
+            )
+        for _ in range(DEPTH):
+            self._slots.append(Slot(self._engine, self._gpu, self._log))
+        self.limits = _limits(engine_info, self._slots[0], self._gpu.free_memory())
+
+    def submit(self, batch: NDArray[Any]) -> "_Handle":
+        return _Handle(self, batch)
+
+    def shrink(self) -> None:
+        with self._gpu.current():
+            for slot in self._slots:
+                slot.shrink()
+
+    def close(self) -> None:
+        with contextlib.ExitStack() as held:  # all of them, should one of them fail
+            held.callback(self._gpu.close)
+            held.enter_context(self._gpu.current())
+            held.callback(self._drop_engine)
+            while self._slots:
+                held.callback(self._slots.pop().close)
+
+    def _drop_engine(self) -> None:
+        # The engine before its runtime.
+        self._engine = self._runtime = None  # type: ignore[assignment]
+
+
+class _Handle:
+    """A started batch; its slot goes back to the idle ones when it is released."""
+
+    def __init__(self, backend: TensorRTBackend, batch: NDArray[Any]) -> None:
+        self._backend = backend
+        self._slot = backend._idle.popleft()
+        self._refused: SRError | None = None
+        try:
+            # One at a time: what the log says in the meantime is about this one.
+            with backend._turn, backend._gpu.current():
+                self._slot.start(batch)
+        except SRError as error:
+            self._refused = error
+        except BaseException:  # Ctrl-C: there will be no handle to give the slot back
+            backend._idle.append(self._slot)
+            raise
+
+    def result(self) -> NDArray[Any]:
+        if self._refused is not None:
+            raise self._refused
+        with self._backend._gpu.current():
+            self._slot.wait()
+        return picture_of(self._slot.outputs(), self._backend.info.io)
+
+    def release(self) -> None:
+        # What is queued reads and writes the slot's buffers, even if nobody takes the result.
+        try:
+            with contextlib.suppress(SRError), self._backend._gpu.current():
+                self._slot.wait()
+        finally:
+            self._backend._idle.append(self._slot)
+
+
+def _engine(model: Path, device: str) -> tuple[bytes, EngineInfo]:
+    if model.suffix.lower() != ".onnx":
+        return read_engine(model)
+    from sr_runtime.backends.tensorrt.cache import cached_engine
+
+    return cached_engine(model, device=device)
+
+
+def _check_fits(info: EngineInfo, gpu: cuda_memory.Device) -> None:
+    """Raise ModelError, saying what differs, for an engine of another TensorRT or GPU."""
+    differences = []
+    if LEAN and not info.version_compatible:
+        differences.append("only tensorrt_lean is installed, and it is not --version-compatible")
+    elif not info.version_compatible and info.tensorrt != trt.__version__:
+        differences.append(
+            f"it was built with TensorRT {info.tensorrt} and {trt.__version__} is installed"
+        )
+    built, here = (
+        tuple(map(int, capability.split(".")))
+        for capability in (info.compute_capability, gpu.compute_capability)
+    )
+    runs_here = {
+        "none": info.gpu == gpu.name and built == here,
+        "same": built == here,
+        "ampere+": here >= (8, 0),
+    }[info.hardware_compatible]
+    if not runs_here:
+        differences.append(
+            f"it was built for {info.gpu} (compute capability {info.compute_capability}, hardware "
+            f"compatibility {info.hardware_compatible}) and this is {gpu.name} "
+            f"({gpu.compute_capability})"
+        )
+    if differences:
+        raise ModelError(
+            f"the engine does not run here: {'; '.join(differences)}: build it again here: "
+            f"{rebuild_command(info)}"
+        )
+
+
+def _limits(info: EngineInfo, slot: Slot, free: int) -> Limits:
+    """Batch and tile within the profile, such that `DEPTH` of them fit into the free memory.
+
+    The tile is as large as it can be, since every tile computes its halo for nothing: with one of
+    24 that is half as much again of what is kept at 256, and a fifth at 512. The batch makes up for
+    smaller tiles: about the pixels of the shape that the engine was optimised for keep a GPU busy.
+    """
+    least, best, most = info.profile.min, info.profile.opt, info.profile.max
+
+    def fits(batch: int, height: int, width: int) -> bool:
+        needed = slot.memory_needed(Shape(batch, height, width), info.model)
+        return DEPTH * needed <= MEMORY_SHARE * free
+
+    height, width = most.height, most.width
+    step = 8 * info.model.multiple_of
+    while not fits(least.batch, height, width) and (height > least.height or width > least.width):
+        height = max(least.height, height * 3 // 4 // step * step)
+        width = max(least.width, width * 3 // 4 // step * step)
+    batch = best.batch * best.height * best.width // (height * width)
+    batch = max(least.batch, min(batch, most.batch))
+    while batch > least.batch and not fits(batch, height, width):
+        batch = max(least.batch, batch // 2)
+    return Limits(
+        min_tile=(least.height, least.width),
+        max_tile=(height, width),
+        tile=max(height, width),
+        batch=batch,
+        fixed_batch=least.batch > 1,
+        depth=DEPTH,
+        images=IMAGES,
+        shape_cost=SHAPE_COST,
+    )

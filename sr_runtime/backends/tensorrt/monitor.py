@@ -1,0 +1,90 @@
+"""The builder's progress, passed on, and its cancellation, by Ctrl-C or on request."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from sr_runtime.backends.tensorrt.library import trt
+from sr_runtime.errors import BackendError
+
+__all__ = ["Monitor", "Progress", "in_thread"]
+
+Progress = Callable[[str, int, int], None]
+
+
+class Monitor(trt.IProgressMonitor):
+    """Passes the builder's steps on, and tells it to stop.
+
+    Nothing may be raised in it: an exception that reaches TensorRT ends the process.
+    """
+
+    def __init__(self, progress: Progress | None, cancelled: Callable[[], bool] | None) -> None:
+        trt.IProgressMonitor.__init__(self)
+        self._progress = progress
+        self._cancelled = cancelled
+        self._steps: dict[str, int] = {}
+        self._error: BaseException | None = None
+        self.stop = threading.Event()
+
+    def phase_start(self, phase_name: str, parent_phase: str, num_steps: Any) -> None:
+        self._steps[phase_name] = int(num_steps)
+        self._report(phase_name, 0)
+
+    def step_complete(self, phase_name: str, step: Any) -> bool:
+        self._report(phase_name, int(step) + 1)
+        return not self.stop.is_set()
+
+    def phase_finish(self, phase_name: str) -> None:
+        self._report(phase_name, self._steps.get(phase_name, 0))
+
+    def _report(self, phase: str, done: int) -> None:
+        try:
+            if self._cancelled is not None and self._cancelled():
+                self._error = BackendError("the build of the engine was cancelled")
+            if self._progress is not None:
+                self._progress(phase, done, self._steps.get(phase, 0))
+        except BaseException as error:
+            self._error = error
+        if self._error is not None:
+            self.stop.set()
+
+    def check(self) -> None:
+        """Raise what the callbacks wanted to raise."""
+        if self._error is not None:
+            raise self._error
+
+
+def in_thread(build: Callable[[], bytes], monitor: Monitor) -> bytes:
+    """Run `build` in a thread of its own; Ctrl-C then comes here, and not inside of TensorRT.
+
+    Whatever comes of it, `build` has ended before this returns or raises.
+    """
+    plan: list[bytes] = []
+    errors: list[BaseException] = []
+    ended = threading.Lock()
+    ended.acquire()
+
+    def run() -> None:
+        try:
+            plan.append(build())
+        except BaseException as error:
+            errors.append(error)
+        ended.release()
+
+    threading.Thread(target=run, name="TensorRT builder").start()
+    interrupted = False
+    while True:
+        try:
+            # The thread is not asked: until Python 3.13 one whose join() is interrupted is taken
+            # for dead while it runs (https://github.com/python/cpython/issues/90882).
+            while not (plan or errors):
+                ended.acquire(timeout=0.1)
+            break
+        except KeyboardInterrupt:  # and again, however often: the build must end first
+            interrupted = True
+            monitor.stop.set()
+    if interrupted:
+        raise KeyboardInterrupt
+    if errors:
+        raise errors[0]
+    return plan[0]

@@ -1,0 +1,1 @@
+"""The command line: which files to read and write, many of them at once, and `info`."""

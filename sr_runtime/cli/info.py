@@ -1,0 +1,120 @@
+"""What the command `info` prints: the engines of this machine, and the facts of a model."""
+
+import platform
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+
+from sr_runtime.backends import registry as backends
+from sr_runtime.backends.base import Backend
+from sr_runtime.backends.cuda.memory import open_device
+from sr_runtime.embedded import DEFAULT, EMBEDDED
+from sr_runtime.model_info import ModelInfo
+from sr_runtime.tensor import tensor_from_tiles
+from sr_runtime.upscaler import Upscaler
+
+__all__ = ["backends_text", "model_text"]
+
+
+def backends_text() -> str:
+    """Which backends work here, where, in which precisions, why others do not; our own models."""
+    lines = [
+        f"{'platform':<18}{platform.system()} {platform.machine()}, "
+        f"Python {platform.python_version()}"
+    ]
+    lines += [f"{name:<18}{_state(name)}" for name in backends.BACKENDS]
+    lines.append(f"{'embedded models':<18}{', '.join(EMBEDDED)} (default: {DEFAULT})")
+    return "\n".join(lines)
+
+
+def _state(name: str) -> str:
+    if reason := backends.unavailable(name):
+        return reason
+    works = [
+        f"{device} in {' or '.join(backends.precisions(name, device))}"
+        for device in backends.devices(name)
+    ]
+    state = f"works on {', on '.join(works)} (the first is what auto takes)"
+    if "cuda" in backends.BACKENDS[name] and (reason := backends.no_device(name, "cuda")):
+        state += f"; not on a GPU: {reason}"
+    return state
+
+
+def model_text(model: Path, upscaler: Upscaler) -> str:
+    """The facts of an open model, and the memory that its tiles take."""
+    info = upscaler.info
+    facts = {field.name: getattr(info, field.name) for field in fields(ModelInfo)}
+    assumed = facts.pop("assumed")
+    lines = [f"{'file':<18}{model} ({model.stat().st_size / 1e6:.1f} MB)"]
+    for name, value in facts.items():
+        note = "  (probed or assumed: the file does not say)" if name in assumed else ""
+        lines.append(f"{name:<18}{'not known' if value is None else value}{note}")
+    backend = upscaler.backend
+    lines.append(f"{'runs on':<18}{backend.name}, {backend.device}, {backend.compute_dtype}")
+    height, width = upscaler.max_tile
+    lines.append(
+        f"{'largest tile':<18}{height}×{width}, of it a halo of {upscaler.halo} on each side"
+    )
+    lines.append(f"{'memory of a tile':<18}{_memory_text(backend, height, width)}")
+    return "\n".join(lines)
+
+
+def _memory_text(backend: Backend, height: int, width: int) -> str:
+    """Peak memory of one tile: what a GPU has less of afterwards, or, on the CPU, by how the
+    process grows from one tile to a larger one."""
+    if backend.device != "cpu":
+        return _gpu_memory_text(backend, height, width)
+    if sys.platform == "win32":
+        return "not measured on Windows"
+    if backend.limits.max_tile is not None:
+        before = _peak_memory()
+        _infer(backend, height, width)
+        return f"{(_peak_memory() - before) / 1e9:.2f} GB (measured)"
+    smaller: tuple[int, int] | None = None
+    for factor in (64, 128, 256, 512, 1024):
+        side, before = factor * backend.info.multiple_of, _peak_memory()
+        _infer(backend, side, side)
+        peak = _peak_memory()
+        # Loading took memory too: only from where a tile needs more does the process grow.
+        if peak > before:
+            if smaller is not None:
+                per_pixel = (peak - smaller[1]) / (side**2 - smaller[0] ** 2)
+                return f"{per_pixel * height * width / 1e9:.2f} GB (measured up to {side}×{side})"
+            smaller = side, peak
+    return "less than loading takes"
+
+
+def _gpu_memory_text(backend: Backend, height: int, width: int) -> str:
+    first = backend.device.split(",")[0]
+    gpu = open_device(first)
+    with gpu.current():
+        before = gpu.free_memory()
+        _infer(backend, height, width)
+        taken = before - gpu.free_memory()
+        free = gpu.free_memory()
+    gpu.close()
+    return f"{taken / 1e9:.2f} GB of {gpu.name} (measured; {free / 1e9:.1f} GB are free then)"
+
+
+def _infer(backend: Backend, height: int, width: int) -> None:
+    gray = np.full((height, width, backend.info.in_channels), 128, np.uint8)
+    tiles = [gray] * (backend.limits.batch if backend.limits.fixed_batch else 1)
+    # Not by `infer`, whose copy of the output would be measured too.
+    handle = backend.submit(tensor_from_tiles(tiles, backend.info))
+    try:
+        handle.result()
+    finally:
+        handle.release()
+
+
+def _peak_memory() -> int:
+    """The largest size of this process so far, in bytes."""
+    if sys.platform == "linux":
+        # Not getrusage's, which begins with the size of whatever program started this one.
+        status = Path("/proc/self/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) * 1024
+    import resource  # not on Windows
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

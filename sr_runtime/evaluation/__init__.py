@@ -1,0 +1,1 @@
+"""Measuring quality: metrics, pairs of LR and HR images, whole-image upscaling."""

@@ -1,0 +1,104 @@
+"""The data sets that go by a name: their official addresses, layouts and splits."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sr_train.data.build.archives import Archive
+
+__all__ = ["DATASETS", "Dataset", "Split"]
+
+
+@dataclass(frozen=True)
+class Split:
+    """A part of a known data set, as it was published."""
+
+    archive: Archive
+    folders: tuple[str, ...]
+    """Names that its folder of images may have, `{scale}` being the scale."""
+    images: int
+    """How many there are."""
+
+    def named(self, scale: int) -> tuple[str, ...]:
+        """The folders' names for a scale."""
+        return tuple(folder.format(scale=scale) for folder in self.folders)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A known data set. Gray images among its RGB ones are published so, and read as R = G = B."""
+
+    splits: Mapping[str, Split]
+    train: str | None
+    """The split that a configuration means for training; None: it must name one."""
+    val: str | None
+    """The same for validation."""
+
+
+DIV2K = "https://data.vision.ee.ethz.ch/cvl/DIV2K"
+BSDS500 = Archive(
+    "https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/BSR/BSR_bsds500.tgz",
+    "BSR_bsds500.tgz",
+    "md5:0b17383ff0b21fe43d2f28e624203169",
+)
+# Of github.com/jbhuang0604/SelfExSR, with LR images by MATLAB for scales 2, 3 and 4.
+SELF_EX_SR = ("image_SRF_{scale}", "x{scale}")
+SET5 = Archive(
+    "https://uofi.box.com/shared/static/kfahv87nfe8ax910l85dksyl2q212voc.zip", "Set5.zip"
+)
+SET14 = Archive(
+    "https://uofi.box.com/shared/static/igsnfieh4lz68l926l8xbklwsnnk8we9.zip", "Set14.zip"
+)
+
+DATASETS: Mapping[str, Dataset] = {
+    # Agustsson and Timofte, "NTIRE 2017 challenge on single image super-resolution", 2017.
+    "div2k": Dataset(
+        {
+            "train": Split(
+                Archive(
+                    f"{DIV2K}/DIV2K_train_HR.zip",
+                    "DIV2K_train_HR.zip",
+                    "md5:bdc2d9338d4e574fe81bf7d158758658",
+                ),
+                ("DIV2K_train_HR",),
+                800,
+            ),
+            "val": Split(
+                Archive(
+                    f"{DIV2K}/DIV2K_valid_HR.zip",
+                    "DIV2K_valid_HR.zip",
+                    "md5:9fcdda83005c5e5997799b69f955ff88",
+                ),
+                ("DIV2K_valid_HR",),
+                100,
+            ),
+        },
+        train="train",
+        val="val",
+    ),
+    # Lim et al., "Enhanced deep residual networks for single image super-resolution", 2017.
+    "flickr2k": Dataset(
+        {
+            "train": Split(
+                Archive("https://cv.snu.ac.kr/research/EDSR/Flickr2K.tar", "Flickr2K.tar"),
+                ("Flickr2K_HR",),
+                2650,
+            )
+        },
+        train="train",
+        val=None,
+    ),
+    # Arbeláez et al., "Contour detection and hierarchical image segmentation", 2011.
+    "bsds500": Dataset(
+        {
+            "train": Split(BSDS500, ("train",), 200),
+            "val": Split(BSDS500, ("val",), 100),
+            "test": Split(BSDS500, ("test",), 200),
+        },
+        train="train",
+        val="val",
+    ),
+    # Bevilacqua et al., "Low-complexity single-image super-resolution", 2012.
+    "set5": Dataset({"test": Split(SET5, SELF_EX_SR, 5)}, train=None, val="test"),
+    # Zeyde et al., "On single image scale-up using sparse-representations", 2010.
+    "set14": Dataset({"test": Split(SET14, SELF_EX_SR, 14)}, train=None, val="test"),
+}

@@ -1,0 +1,182 @@
+"""A network that learns: where it lies, its optimiser, its moving average, its share of the work.
+
+Whether a gradient is finite is decided where it lies, on the device: nothing here waits for a GPU.
+"""
+
+import contextlib
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any, Generic, Literal, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+from torch.optim.swa_utils import AveragedModel
+
+from sr_train.config.schema import Config
+from sr_train.distributed import Processes
+from sr_train.precision import autocast, compute_dtype
+
+__all__ = ["Learner", "OptimizerName", "placed"]
+
+OptimizerName = Literal["adam", "rmsprop"]
+Network = TypeVar("Network", bound=nn.Module)
+
+
+class Learner(Generic[Network]):
+    """`network` and what changes its weights: Adam, or RMSProp as WGAN needs it.
+
+    `ema_decay` 0 keeps no moving average of the weights.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        config: Config,
+        processes: Processes,
+        *,
+        optimizer: OptimizerName = "adam",
+        betas: tuple[float, float],
+        ema_decay: float = 0.0,
+    ) -> None:
+        self.device = processes.device
+        self.dtype = compute_dtype(config.precision, self.device)
+        self.grad_clip = config.grad_clip
+        self.ema_decay = ema_decay
+        self.network = placed(network, config, processes)
+        self.average = AveragedModel(self.network) if ema_decay else None
+        if config.compile:
+            self.network.compile()
+        self.parallel = processes.parallel(self.network)
+        self.parameters: list[Tensor] = list(self.network.parameters())
+        # The learning rate comes with every step.
+        self.optimizer: torch.optim.Optimizer = (
+            torch.optim.Adam(self.parameters, lr=0.0, betas=betas, fused=True)
+            if optimizer == "adam"
+            else torch.optim.RMSprop(self.parameters, lr=0.0)
+        )
+        # fp16 gradients underflow unless losses are scaled (Micikevicius et al., 2018).
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
+        self.skipped = torch.zeros((), device=self.device)
+        """Steps that were skipped, in all."""
+        self.skipped_in_a_row = torch.zeros((), device=self.device)
+        self.most_skipped_in_a_row = torch.zeros((), device=self.device)
+
+    @property
+    def averaged(self) -> Network:
+        """The network with its average weights, where an average is kept."""
+        return self.network if self.average is None else self.average.module  # type: ignore[return-value]
+
+    def autocast(self) -> torch.autocast:
+        """A context in which networks compute in the precision of the run."""
+        return autocast(self.device, self.dtype)
+
+    @contextlib.contextmanager
+    def synchronised(self, last: bool) -> Iterator[None]:
+        """A context for a part of a mini-batch; gradients travel between processes in the last."""
+        if isinstance(self.parallel, DistributedDataParallel) and not last:
+            with self.parallel.no_sync():
+                yield
+        else:
+            yield
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradient of `loss`."""
+        self.scaler.scale(loss).backward()
+
+    def step(self, lr: float) -> Tensor:
+        """Update the weights unless the gradient holds NaN or infinity; return its norm."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        self.scaler.unscale_(self.optimizer)
+        norm = get_total_norm([p.grad for p in self.parameters if p.grad is not None])
+        finite = norm.isfinite()
+        if self.grad_clip is not None:
+            clip_grads_with_norm_(self.parameters, self.grad_clip, norm)
+        self._step_if(finite)
+        self.scaler.update()
+        self._count(finite)
+        self._update_average()
+        return norm
+
+    def zero_grad(self) -> None:
+        """Forget the gradient."""
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def gradient_norms(self) -> dict[str, float]:
+        """Norms of the gradient last applied, by group of layers: `body.0`, `conv_first`, …"""
+        groups = defaultdict(list)
+        for name, parameter in self.network.named_parameters():
+            if parameter.grad is not None:
+                groups[".".join(name.split(".")[:-1][:2])].append(parameter.grad)
+        norms = torch.stack([get_total_norm(gradients) for gradients in groups.values()])
+        return dict(zip(groups, norms.tolist(), strict=True))
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a resumed run needs."""
+        return {
+            "network": self.network.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "skipped": self.skipped,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state_dict()`, also of a run without an average, or of another precision."""
+        self.network.load_state_dict(state["network"])
+        if self.average is not None:
+            if state["average"] is None:
+                self.average.module.load_state_dict(state["network"])
+            else:
+                self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if state["scaler"]:
+            self.scaler.load_state_dict(state["scaler"])
+        self.skipped.copy_(state["skipped"])
+
+    @torch.no_grad()
+    def _step_if(self, finite: Tensor) -> None:
+        """Step, or leave weights and moments as they are."""
+        if isinstance(self.optimizer, torch.optim.Adam):
+            # Read by the fused kernel, which is how GradScaler tells it, too.
+            self.optimizer.grad_scale = None  # type: ignore[attr-defined]
+            self.optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
+            self.optimizer.step()
+            return
+        moments = [state["square_avg"] for state in self.optimizer.state.values()]
+        before = [moment.clone() for moment in moments]
+        for parameter in self.parameters:
+            if parameter.grad is not None:
+                parameter.grad.copy_(torch.where(finite, parameter.grad, 0))
+        self.optimizer.step()
+        for moment, kept in zip(moments, before, strict=True):
+            moment.copy_(torch.where(finite, moment, kept))
+
+    def _count(self, finite: Tensor) -> None:
+        missed = (~finite).float()
+        self.skipped += missed
+        self.skipped_in_a_row += missed
+        self.skipped_in_a_row *= missed
+        torch.maximum(
+            self.most_skipped_in_a_row, self.skipped_in_a_row, out=self.most_skipped_in_a_row
+        )
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        """Move the average towards the weights, faster at first: initial weights are nothing."""
+        if self.average is None:
+            return
+        # Its own update_parameters moves this count to the GPU, and waits for it.
+        count = int(self.average.n_averaged)
+        decay = min(self.ema_decay, (1 + count) / (10 + count))
+        averages: list[Tensor] = list(self.average.parameters())
+        torch._foreach_lerp_(averages, self.parameters, 1 - decay)
+        self.average.n_averaged += 1
+
+
+def placed(network: Network, config: Config, processes: Processes) -> Network:
+    """`network` on the device, in the memory format of the run."""
+    layout = torch.channels_last if config.channels_last else torch.contiguous_format
+    return network.to(processes.device).to(memory_format=layout)  # type: ignore[call-overload,no-any-return]
