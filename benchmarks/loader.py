@@ -23,7 +23,7 @@ from torch import Tensor
 
 from benchmarks.data import DATA
 from sr_runtime.atomic import atomic_path
-from sr_runtime.cli.console import exit_code
+from sr_runtime.cli.console import run_cli
 from sr_runtime.errors import ArgumentError
 from sr_runtime.resize import downscale
 from sr_train.config.schema import Augmentation, Config, Pretraining
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.loader", description=__doc__)
     parser.add_argument("-o", "--output", type=Path, help="also write the results here")
     arguments = parser.parse_args(argv)
-    return exit_code(lambda: _run(arguments.output))
+    return run_cli(lambda: _run(arguments.output))
 
 
 def _run(output: Path | None) -> int:

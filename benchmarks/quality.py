@@ -14,7 +14,7 @@ from typing import Any
 import sr_runtime
 from sr_runtime import Upscaler
 from sr_runtime.atomic import atomic_path
-from sr_runtime.cli.console import exit_code
+from sr_runtime.cli.console import run_cli
 from sr_runtime.errors import ArgumentError
 from sr_runtime.evaluation.metrics import Score, mean, score, table
 from sr_runtime.evaluation.pairs import Pair, find_pairs
@@ -26,7 +26,7 @@ __all__ = ["TILE", "main", "upscale_whole"]
 def main(argv: Sequence[str] | None = None) -> int:
     """Print one table for every model and data set; 0, or 2 after an error."""
     arguments = _parser().parse_args(argv)
-    return exit_code(lambda: _run(arguments))
+    return run_cli(lambda: _run(arguments))
 
 
 def _parser() -> argparse.ArgumentParser:

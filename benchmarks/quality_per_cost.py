@@ -30,7 +30,7 @@ from benchmarks.machine import processor
 from sr_export.__main__ import main as sr_export
 from sr_runtime import Upscaler
 from sr_runtime.atomic import atomic_path, check_target
-from sr_runtime.cli.console import exit_code
+from sr_runtime.cli.console import run_cli
 from sr_runtime.embedded import EMBEDDED
 from sr_runtime.errors import ArgumentError
 from sr_runtime.evaluation.metrics import mean, score
@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )  # fmt: skip
     parser.add_argument("--rounds", type=int, default=5, help="after one to warm up (%(default)s)")
     arguments = parser.parse_args(argv)
-    return exit_code(lambda: _run(arguments.models, arguments.output, arguments.rounds))
+    return run_cli(lambda: _run(arguments.models, arguments.output, arguments.rounds))
 
 
 def _run(models: Sequence[str], output: str, rounds: int) -> int:

@@ -27,7 +27,7 @@ from benchmarks.data import photo
 from benchmarks.machine import processor
 from benchmarks.peers import Step, plain_gan, plain_pretraining
 from sr_runtime.atomic import atomic_path
-from sr_runtime.cli.console import exit_code
+from sr_runtime.cli.console import run_cli
 from sr_runtime.errors import ArgumentError
 from sr_runtime.resize import downscale
 from sr_train.config.schema import Config, Stage
@@ -35,8 +35,8 @@ from sr_train.distributed import Processes
 from sr_train.memory import peak_memory
 from sr_train.models.features import FeatureNetwork, build_features
 from sr_train.models.rrdbnet import RRDBNet
-from sr_train.precision import resolved
-from sr_train.stages import GanStage, PretrainStage
+from sr_train.precision import resolve_precision
+from sr_train.stages import GanStage, PsnrStage
 
 __all__ = ["PLAIN", "measure"]
 
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("-o", "--output", type=Path, help="also write the results here")
     parser.add_argument("--rounds", type=int, default=3, help="after one to warm up (%(default)s)")
     arguments = parser.parse_args(argv)
-    return exit_code(lambda: _run(arguments.rounds, arguments.output))
+    return run_cli(lambda: _run(arguments.rounds, arguments.output))
 
 
 def _run(rounds: int, output: Path | None) -> int:
@@ -122,7 +122,7 @@ def _contenders(
             return plain_pretraining(config, _generator(config), device)
         return plain_gan(config, _generator(config), _features(config), device)
 
-    ours = f"sr_train, {resolved('auto', device)}, channels-last"
+    ours = f"sr_train, {resolve_precision('auto', device)}, channels-last"
     if device.type == "cpu":
         return {PLAIN: plain(), ours: _our_step(stage, config, device)}
     contenders = {
@@ -149,10 +149,10 @@ def _with_switches(step: Step, *, tf32: bool, search: bool) -> Step:
 
 def _our_step(name: Stage, config: Config, device: torch.device) -> Step:
     processes = Processes(0, 1, device)
-    stage: PretrainStage | GanStage
+    stage: PsnrStage | GanStage
     losses = ["content"]
     if name == "pretraining":
-        stage = PretrainStage(config, _generator(config), processes)
+        stage = PsnrStage(config, _generator(config), processes)
     else:
         stage = GanStage(config, _generator(config), _features(config), processes)
         losses += ["perceptual", "g_adversarial", "d_adversarial"]

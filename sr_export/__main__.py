@@ -18,14 +18,14 @@ from sr_runtime.backends.tensorrt.options import (
     HardwareCompatible,
     Profile,
 )
-from sr_runtime.cli.console import exit_code, needing_extra
+from sr_runtime.cli.console import require_extra, run_cli
 from sr_runtime.errors import ArgumentError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code."""
     arguments = _parser().parse_args(argv)
-    return exit_code(lambda: arguments.command(arguments))
+    return run_cli(lambda: arguments.command(arguments))
 
 
 def _onnx(arguments: argparse.Namespace) -> int:
@@ -34,7 +34,7 @@ def _onnx(arguments: argparse.Namespace) -> int:
     if output.suffix.lower() != ".onnx":
         raise ArgumentError(f"{output}: the name of an ONNX file ends in .onnx")
     # Imported late: they take seconds, which a wrong argument need not wait for.
-    with needing_extra("export"):
+    with require_extra("export"):
         from sr_export.checks import table
         from sr_export.halo import CALIBRATION, calibrate_halo, calibration_images
         from sr_export.parity import require, verify
@@ -88,7 +88,7 @@ def _engine(arguments: argparse.Namespace) -> int:
             f"{source}: an ONNX file has its io and its scale in it: leave --io and --scale out, "
             "or give the checkpoint"
         )
-    with needing_extra("export"):
+    with require_extra("export"):
         from sr_export.checks import table
         from sr_export.to_engine import engine_from_checkpoint, engine_from_onnx
 
@@ -120,7 +120,7 @@ def _bytes(text: str) -> int:
 
 
 def _triton(arguments: argparse.Namespace) -> int:
-    with needing_extra("export"):
+    with require_extra("export"):
         from sr_export.triton import add_to_repository
 
     folder, server = add_to_repository(
@@ -135,7 +135,7 @@ def _triton(arguments: argparse.Namespace) -> int:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    with needing_extra("export"):
+    with require_extra("export"):
         from sr_export.checks import table
         from sr_export.parity import require, verify
         from sr_train.checkpoint import load_generator

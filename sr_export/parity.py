@@ -12,8 +12,8 @@ from sr_export.checks import Check
 from sr_export.fp16_check import half_precision_checks, precision_checks
 from sr_export.halo import calibration_images, tensor_from_crop
 from sr_export.locate_mismatch import first_differing_layer
-from sr_runtime.backends import registry as backends
-from sr_runtime.backends.base import Backend
+from sr_runtime.backends import registry
+from sr_runtime.backends.base import Backend, infer
 from sr_runtime.embedded import model_file
 from sr_runtime.errors import ModelError, SRError
 from sr_runtime.tensor import float_planes, planes_from_output, tensor_from_tiles
@@ -41,9 +41,9 @@ def verify(generator: Generator, model: Path, *, backend: str = "auto") -> list[
         BackendError: No inference engine works here.
         ModelError: The file is of another network.
     """
-    name = backends.usable_backend(backend)
+    name = registry.usable_backend(backend)
     file = model_file(model)
-    with closing(backends.open_backend(name, file, device="cpu", precision="fp32")) as engine:
+    with closing(registry.open_backend(name, file, device="cpu", precision="fp32")) as engine:
         info = engine.info
         facts = (info.scale, info.in_channels, info.multiple_of)
         expected = (generator.scale_factor, generator.img_channels, generator.multiple_of)
@@ -83,7 +83,7 @@ def _crops(generator: Generator) -> list[NDArray[np.uint8]]:
 
 def _compare(generator: Generator, engine: Backend, crop: NDArray[np.uint8]) -> list[Check]:
     info, what = engine.info, f"file against fp32, {crop.shape[0]}×{crop.shape[1]}"
-    output = backends.infer(engine, tensor_from_tiles([crop], info))
+    output = infer(engine, tensor_from_tiles([crop], info))
     got = float_planes(planes_from_output(output, info)[0])
     with torch.inference_mode():
         wanted = generator(tensor_from_crop(crop))[0].numpy()

@@ -16,7 +16,8 @@ from sr_export.fp16_check import half_precision_checks, precision_checks
 from sr_export.halo import calibrate_halo, calibration_images, tensor_from_crop
 from sr_export.parity import VerificationError
 from sr_export.to_onnx import onnx_from_generator
-from sr_runtime.backends import registry as backends
+from sr_runtime.backends import registry
+from sr_runtime.backends.base import infer
 from sr_runtime.backends.onnx_metadata import EXPORT_FP16, read_fp16_onnx
 from sr_runtime.backends.tensorrt.engine_file import EngineInfo, write_engine
 from sr_runtime.backends.tensorrt.options import BuildOptions, Profile
@@ -115,10 +116,10 @@ def _builder(
 
 def _computed_in_fp32(model: Path, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
     """What an ONNX file makes of crops on the CPU, in `(N, C, sh, sw)`, 1 being white."""
-    name, device = backends.choose("auto", "cpu")
-    with closing(backends.open_backend(name, model, device=device, precision="fp32")) as engine:
+    name, device = registry.choose("auto", "cpu")
+    with closing(registry.open_backend(name, model, device=device, precision="fp32")) as engine:
         info = engine.info
-        outputs = [backends.infer(engine, tensor_from_tiles([crop], info)) for crop in crops]
+        outputs = [infer(engine, tensor_from_tiles([crop], info)) for crop in crops]
     planes = float_planes(planes_from_output(np.concatenate(outputs), info))
     height, width = (side * info.scale for side in crops[0].shape[:2])
     if planes.shape[2:] != (height, width):
@@ -144,9 +145,9 @@ def _engine_checks(
         path = Path(folder) / "candidate.engine"
         write_engine(path, plan, info)
         with closing(
-            backends.open_backend("tensorrt", path, device="cuda:0", precision="fp16")
+            registry.open_backend("tensorrt", path, device="cuda:0", precision="fp16")
         ) as engine:
-            output = backends.infer(engine, tensor_from_tiles(crops, info.model))
+            output = infer(engine, tensor_from_tiles(crops, info.model))
         got = float_planes(planes_from_output(output, info.model))
     shape = "×".join(map(str, (len(crops), *crops[0].shape[:2])))
     checks = precision_checks(

@@ -19,7 +19,7 @@ from google.protobuf.message import DecodeError
 
 from sr_export.triton_config import ServedModel, Tensor, new_config, renewed_config
 from sr_runtime.atomic import atomic_path
-from sr_runtime.backends import registry as backends
+from sr_runtime.backends import registry
 from sr_runtime.backends.tensorrt.engine_file import read_engine, write_engine
 from sr_runtime.errors import ArgumentError, ModelError
 from sr_runtime.model_info import PREFIX, ModelInfo
@@ -164,8 +164,8 @@ def _served_onnx(path: Path) -> ServedModel:
         )
     info = ModelInfo.from_metadata({prop.key: prop.value for prop in model.metadata_props})
     if info is None:
-        name = backends.usable_backend("auto")
-        with closing(backends.open_backend(name, path, device="cpu", precision="fp32")) as engine:
+        name = registry.usable_backend("auto")
+        with closing(registry.open_backend(name, path, device="cpu", precision="fp32")) as engine:
             info = engine.info
     weights = {tensor.name for tensor in graph.initializer}  # which old files list as inputs too
     inputs = tuple(_tensor(value, path) for value in graph.input if value.name not in weights)

@@ -12,7 +12,7 @@ import PIL.Image
 import sr_runtime
 from sr_runtime.backends.registry import BACKENDS
 from sr_runtime.cli.batch import run_jobs
-from sr_runtime.cli.console import exit_code
+from sr_runtime.cli.console import run_cli
 from sr_runtime.cli.info import backends_text, model_text
 from sr_runtime.cli.jobs import plan_jobs
 from sr_runtime.embedded import DEFAULT, EMBEDDED, model_file
@@ -25,7 +25,7 @@ MODEL = f"{' or '.join(EMBEDDED)}, which come with the package, an ONNX file or 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code."""
     arguments = _parser().parse_args(argv)
-    return exit_code(lambda: arguments.command(arguments))
+    return run_cli(lambda: arguments.command(arguments))
 
 
 def _upscale(arguments: argparse.Namespace) -> int:

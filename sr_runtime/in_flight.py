@@ -1,17 +1,17 @@
-"""Room for batches in flight, which the threads that share a backend take and give back."""
+"""The limit on batches in flight, for the threads that share a backend."""
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["Room"]
+__all__ = ["InFlightLimiter"]
 
 
-class Room:
-    """As many places as a backend holds batches, and whose turn it is to submit them.
+class InFlightLimiter:
+    """As many slots as a backend holds batches, and whose turn it is to submit them.
 
-    Nobody waits for somebody who waits: a thread that has places waits for no other, but finishes a
-    batch of its own, and who waits for a turn or wants to be alone has none.
+    Deadlock-free: a thread that holds slots never blocks; it drains its own oldest batch. Threads
+    that wait for a turn, or for exclusive use, hold none.
     """
 
     def __init__(self, places: int) -> None:
@@ -60,7 +60,7 @@ class Room:
             self._changed.notify_all()
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def exclusive(self) -> Iterator[None]:
         """In the block nothing is in flight; for a thread that has no place."""
         with self._changed:
             self._changed.wait_for(lambda: not self._reserved)

@@ -6,14 +6,14 @@ from typing import Literal, Self, get_args
 
 from sr_runtime.errors import ModelError
 
-__all__ = ["FOREIGN_HALO", "IO", "ModelInfo"]
+__all__ = ["DEFAULT_HALO", "IO", "ModelInfo"]
 
 SCHEMA = 1
 PREFIX = "sr."
 
 # Of an ONNX file that says nothing about itself: the halo at which the ESRGAN generators that
 # we measured show no seam.
-FOREIGN_HALO = 32
+DEFAULT_HALO = 32
 
 IO = Literal["float32", "uint8"]
 
@@ -36,7 +36,7 @@ class ModelInfo:
     """"float32" or "float16": how the file stores its weights."""
     multiple_of: int = 1
     """Input height and width must be multiples of this."""
-    halo: int = FOREIGN_HALO
+    halo: int = DEFAULT_HALO
     """LR pixels of context at which a tile matches the whole image within 1/255 (calibrated)."""
     receptive_radius: int | None = None
     """LR pixels beyond which the input cannot change an output pixel; None if not known."""

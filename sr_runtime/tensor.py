@@ -17,10 +17,10 @@ __all__ = [
     "check_finite",
     "check_image",
     "float_planes",
-    "image_from_planes",
     "picture_of",
     "planes_from_output",
     "tensor_from_tiles",
+    "write_planes",
 ]
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, full range
@@ -87,7 +87,7 @@ def _non_finite_error() -> NonFiniteError:
     )
 
 
-def image_from_planes(planes: NDArray[Any], image: NDArray[Any]) -> None:
+def write_planes(planes: NDArray[Any], image: NDArray[Any]) -> None:
     """Write `(C, h, w)` planes into the `(h, w, C)` view `image`, clamped and rounded."""
     if planes.dtype == np.uint8 and len(planes) == image.shape[2]:
         image[...] = planes.transpose(1, 2, 0)

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sr_runtime.backends.base import Backend, Handle
+from sr_runtime.backends.base import Backend, PendingBatch
 from sr_runtime.errors import ModelError
-from sr_runtime.in_flight import Room
+from sr_runtime.in_flight import InFlightLimiter
 from sr_runtime.tensor import (
     check_finite,
     float_planes,
-    image_from_planes,
     planes_from_output,
     tensor_from_tiles,
+    write_planes,
 )
 from sr_runtime.tiling import Tile, TilePlan
 
@@ -26,7 +26,7 @@ __all__ = ["upscale_tiles"]
 
 def upscale_tiles(
     backend: Backend,
-    room: Room,
+    in_flight: InFlightLimiter,
     image: NDArray[Any],
     plan: TilePlan,
     *,
@@ -37,7 +37,7 @@ def upscale_tiles(
     """Enlarge the `(H, W, C)` colour planes of an image by the model's scale.
 
     Args:
-        room: In `backend`, for this loop and those of other threads.
+        in_flight: In `backend`, for this loop and those of other threads.
         batch: Most tiles to submit at once, up to the backend's own limit.
         tta: Average over the eight flips and rotations (self-ensemble of EDSR, Lim et al. 2017).
         on_tiles: Called with the number of tiles that were just written. What it raises ends the
@@ -53,7 +53,7 @@ def upscale_tiles(
     if any(after for _, after in padding):
         image = np.pad(image, padding, mode="edge")
 
-    pending: deque[tuple[list[Tile], int, Handle]] = deque()
+    pending: deque[tuple[list[Tile], int, PendingBatch]] = deque()
     mean: NDArray[Any] = np.empty(0)
 
     def finish_one() -> None:
@@ -71,12 +71,12 @@ def upscale_tiles(
             try:
                 handle.release()
             finally:
-                room.give_back()
+                in_flight.give_back()
         if view == views[-1]:
             on_tiles(len(tiles))
 
     try:
-        with room.turn(plan.shape):
+        with in_flight.turn(plan.shape):
             for tiles in _batches(plan, batch):
                 inputs = [_cut(image, tile, plan.shape) for tile in tiles]
                 if backend.limits.fixed_batch:
@@ -84,19 +84,19 @@ def upscale_tiles(
                 for view in views:
                     views_of_tiles = [_seen_as(tile, view) for tile in inputs]
                     tensor = tensor_from_tiles(views_of_tiles, backend.info)
-                    while not room.take(wait=not pending):
+                    while not in_flight.take(wait=not pending):
                         finish_one()
                     try:
                         pending.append((tiles, view, backend.submit(tensor)))
                     except BaseException:  # Ctrl-C too: there is no handle
-                        room.give_back()
+                        in_flight.give_back()
                         raise
         while pending:
             finish_one()
     finally:
         with ExitStack() as held:  # all of them, should Ctrl-C come while one is waited for
             for _, _, handle in pending:
-                held.callback(room.give_back)
+                held.callback(in_flight.give_back)
                 held.callback(handle.release)
     return result
 
@@ -142,7 +142,7 @@ def _write(tile: Tile, planes: NDArray[Any], result: NDArray[Any], scale: int) -
         pixels(rows.begin - rows.start, rows.end - rows.start),
         pixels(cols.begin - cols.start, cols.end - cols.start),
     ]
-    image_from_planes(kept, result[pixels(rows.begin, rows.end), pixels(cols.begin, cols.end)])
+    write_planes(kept, result[pixels(rows.begin, rows.end), pixels(cols.begin, cols.end)])
 
 
 def _seen_as(tile: NDArray[Any], view: int) -> NDArray[Any]:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from sr_runtime.backends.base import Backend
 from sr_runtime.errors import ArgumentError, OutOfMemoryError
-from sr_runtime.in_flight import Room
+from sr_runtime.in_flight import InFlightLimiter
 from sr_runtime.model_info import ModelInfo
 from sr_runtime.progress import TileCount
 from sr_runtime.tile_loop import upscale_tiles
@@ -47,7 +47,7 @@ class TiledNetwork:
                 f"tta turns tiles by a quarter, and the model takes only {limits.min_tile} to "
                 f"{limits.max_tile}: leave tta out"
             )
-        self._room = Room(limits.depth)
+        self._in_flight = InFlightLimiter(limits.depth)
         # A tile that cannot hold its halo is to be found now, not at the first large image.
         self.plan(self.max_tile[0] + 1, self.max_tile[1] + 1)
 
@@ -77,7 +77,7 @@ class TiledNetwork:
             try:
                 result = upscale_tiles(
                     self._backend,
-                    self._room,
+                    self._in_flight,
                     planes,
                     plan,
                     batch=batch,
@@ -85,7 +85,7 @@ class TiledNetwork:
                     on_tiles=tiles.advance,
                 )
             except OutOfMemoryError as error:
-                with self._room.alone():
+                with self._in_flight.exclusive():
                     self._backend.shrink()
                     # Where several threads ran out of it together, one step is enough for all.
                     if self._planned(height, width) == (plan, batch):

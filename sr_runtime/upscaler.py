@@ -15,7 +15,7 @@ from PIL import Image
 
 from sr_runtime import image
 from sr_runtime.atomic import check_target
-from sr_runtime.backends import registry as backends
+from sr_runtime.backends import registry
 from sr_runtime.backends.base import Backend
 from sr_runtime.embedded import DEFAULT, model_file
 from sr_runtime.errors import ArgumentError, SRError
@@ -70,8 +70,8 @@ def load(
         ArgumentError: A value is not one of those above.
     """
     file = model_file(model)
-    name, device = backends.choose(backend, device, file)
-    engine = backends.open_backend(name, file, device=device, precision=precision)
+    name, device = registry.choose(backend, device, file)
+    engine = registry.open_backend(name, file, device=device, precision=precision)
     try:
         return Upscaler(engine, tile=tile, halo=halo, tta=tta)
     except SRError:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sr_runtime.atomic import check_target
-from sr_runtime.cli.console import exit_code, needing_extra
+from sr_runtime.cli.console import require_extra, run_cli
 from sr_runtime.embedded import EMBEDDED
 from sr_runtime.errors import ArgumentError
 from sr_train.config.argument_errors import Parser
@@ -21,8 +21,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code is 0, or 2 for an error that the user can mend."""
     words = list(sys.argv[1:] if argv is None else argv)
     if words[:1] == ["fit"]:
-        return exit_code(lambda: _fit(words[1:]))
-    return exit_code(lambda: _run(words))
+        return run_cli(lambda: _fit(words[1:]))
+    return run_cli(lambda: _run(words))
 
 
 def _run(words: Sequence[str]) -> int:
@@ -32,7 +32,7 @@ def _run(words: Sequence[str]) -> int:
 
 
 def _fit(words: Sequence[str]) -> int:
-    with needing_extra("train"):
+    with require_extra("train"):
         from sr_train.config.file import config_text, fit_arguments
 
         told = fit_arguments(words)
@@ -65,7 +65,7 @@ def _run_folder(run: str | None, resume: Path | None) -> Path:
 
 
 def _prepare(arguments: argparse.Namespace) -> int:
-    with needing_extra("train"):
+    with require_extra("train"):
         from sr_train.data.build.prepare import prepare
         from sr_train.pretrained import WEIGHTS, prepare_weights
 
@@ -85,7 +85,7 @@ def _prepare(arguments: argparse.Namespace) -> int:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    with needing_extra("train"):
+    with require_extra("train"):
         from sr_train.evaluate import evaluate
 
     return evaluate(
@@ -103,7 +103,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
 def _interpolate(arguments: argparse.Namespace) -> int:
     check_target(arguments.output, inputs=[arguments.psnr, arguments.gan])
-    with needing_extra("export"):
+    with require_extra("export"):
         from sr_train.checkpoint import load_generator, save_generator
         from sr_train.interpolate import interpolate
 
@@ -116,7 +116,7 @@ def _interpolate(arguments: argparse.Namespace) -> int:
 
 def _average(arguments: argparse.Namespace) -> int:
     check_target(arguments.output, inputs=arguments.checkpoints)
-    with needing_extra("export"):
+    with require_extra("export"):
         from sr_train.checkpoint import load_generator, save_generator
         from sr_train.interpolate import average
 
@@ -128,7 +128,7 @@ def _average(arguments: argparse.Namespace) -> int:
 def _convert(arguments: argparse.Namespace) -> int:
     checkpoint, output = arguments.checkpoint, arguments.output
     check_target(output, inputs=[checkpoint])
-    with needing_extra("export"):
+    with require_extra("export"):
         from sr_train.checkpoint import load_generator, save_generator, weights_sha256
 
     generator = load_generator(checkpoint, scale=arguments.scale)

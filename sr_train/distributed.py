@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from sr_runtime.errors import ArgumentError, BackendError
 
-__all__ = ["Processes", "joined"]
+__all__ = ["Processes", "init_distributed"]
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ class Processes:
     device: torch.device
 
     @property
-    def is_first(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this is the one that writes files and speaks."""
         return self.rank == 0
 
@@ -56,7 +56,7 @@ class Processes:
         total: Tensor = _Sum.apply(values.mean())  # type: ignore[no-untyped-call]
         return total / self.world_size
 
-    def gathered(self, items: Sequence[T]) -> list[T]:
+    def all_gather(self, items: Sequence[T]) -> list[T]:
         """The items of all processes, those of the first before those of the second."""
         if self.world_size == 1:
             return list(items)
@@ -64,7 +64,7 @@ class Processes:
         dist.all_gather_object(shares, list(items))
         return [item for share in shares for item in share]
 
-    def averaged(self, values: dict[str, float]) -> dict[str, float]:
+    def all_reduce_mean(self, values: dict[str, float]) -> dict[str, float]:
         """The mean over all processes of values that each has under the same names."""
         if self.world_size == 1 or not values:
             return values
@@ -72,7 +72,7 @@ class Processes:
         dist.all_reduce(means)
         return dict(zip(values, (means / self.world_size).tolist(), strict=True))
 
-    def wait(self) -> None:
+    def barrier(self) -> None:
         """Until all processes are here."""
         if self.world_size > 1:
             dist.barrier()
@@ -87,7 +87,7 @@ class Processes:
 
 
 @contextlib.contextmanager
-def joined(device: str) -> Iterator[Processes]:
+def init_distributed(device: str) -> Iterator[Processes]:
     """Join the processes that torchrun has started; without it, be the only one.
 
     `device` is auto, cpu, cuda or cuda:N. Raises BackendError for a GPU that is not there.

@@ -22,7 +22,7 @@ from sr_runtime.evaluation.whole import bicubic
 from sr_train.config.schema import ContentLoss, PerceptualLoss, Validation
 from sr_train.data.build.catalogue import DATASETS
 from sr_train.data.prepared import prepared
-from sr_train.distributed import joined
+from sr_train.distributed import init_distributed
 from sr_train.inference import image_from_tensor, super_resolved, tensor_from_image
 from sr_train.losses import content_loss, perceptual_loss
 from sr_train.lpips import LPIPS, load_lpips
@@ -128,7 +128,7 @@ def evaluate(
     if json is not None:
         check_target(json)
     with contextlib.ExitStack() as stack:
-        chosen = stack.enter_context(joined(device)).device
+        chosen = stack.enter_context(init_distributed(device)).device
         opened = [
             stack.enter_context(open_model(model, scale=scale, precision=precision, device=chosen))
             for model in models

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sr_runtime.errors import ArgumentError
-from sr_runtime.tensor import check_finite, image_from_planes
+from sr_runtime.tensor import check_finite, write_planes
 from sr_train.models.registry import Generator
 from sr_train.precision import autocast
 
@@ -30,7 +30,7 @@ def image_from_tensor(tensor: Tensor, *, like: NDArray[Any]) -> NDArray[Any]:
     planes = tensor[0].float().cpu().numpy()
     check_finite(planes)
     image = np.empty((*planes.shape[1:], like.shape[2]), like.dtype)
-    image_from_planes(planes, image)
+    write_planes(planes, image)
     return image
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sr_runtime.atomic import atomic_path
-from sr_runtime.cli.console import needing_extra
+from sr_runtime.cli.console import require_extra
 from sr_train.metrics_file import read_metrics
 
 __all__ = ["curves", "draw_curves"]
@@ -43,7 +43,7 @@ def draw_curves(folder: Path) -> None:
 
 def curves(series: Series) -> Any:
     """A figure of matplotlib: a panel for each thing measured, a line for each stage in it."""
-    with needing_extra("train"):
+    with require_extra("train"):
         from matplotlib.figure import Figure
 
     shown = [title for title, names in PANELS.items() if names.keys() & series.keys()]

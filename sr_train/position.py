@@ -8,7 +8,7 @@ from sr_runtime.errors import ArgumentError
 from sr_train.config.schema import Config, Stage
 from sr_train.data.loading import data_digest
 
-__all__ = ["Position", "check_resumable", "made_for"]
+__all__ = ["Position", "check_resumable", "data_fingerprint"]
 
 
 @dataclass
@@ -33,7 +33,7 @@ class Position:
             self.epoch, self.batch = self.epoch + 1, 0
 
 
-def made_for(config: Config) -> dict[str, dict[str, Any]]:
+def data_fingerprint(config: Config) -> dict[str, dict[str, Any]]:
     """What a state depends on beside its networks, by stage."""
     return {
         stage: {
@@ -49,7 +49,7 @@ def check_resumable(config: Config, folder: Path, state: dict[str, Any]) -> None
     position = Position(**state["position"])
     stages = config.stage_names
     for stage in stages[: stages.index(position.stage) + 1]:
-        before, now = state["made_for"][stage], made_for(config)[stage]
+        before, now = state["data_fingerprint"][stage], data_fingerprint(config)[stage]
         if before["data"] != now["data"]:
             raise ArgumentError(
                 f"the images of {stage}.train_datasets are not those that {folder} was trained on: "

@@ -6,7 +6,7 @@ import torch
 
 from sr_runtime.errors import BackendError
 
-__all__ = ["Precision", "autocast", "compute_dtype", "resolved"]
+__all__ = ["Precision", "autocast", "compute_dtype", "resolve_precision"]
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
@@ -14,7 +14,7 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def resolved(precision: Precision, device: torch.device) -> Precision:
+def resolve_precision(precision: Precision, device: torch.device) -> Precision:
     """What `precision` means on `device`: `auto` is bf16 where it is native, else fp32.
 
     Raises BackendError for bf16 on a GPU that has none.
@@ -29,7 +29,7 @@ def resolved(precision: Precision, device: torch.device) -> Precision:
 
 def compute_dtype(precision: Precision, device: torch.device) -> torch.dtype:
     """The type that convolutions of this precision compute in."""
-    return DTYPES[resolved(precision, device)]
+    return DTYPES[resolve_precision(precision, device)]
 
 
 def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:

@@ -14,9 +14,9 @@ from sr_train.models.features import FeatureNetwork
 from sr_train.models.registry import Generator, build_generator
 from sr_train.models.rrdbnet import RRDBNet
 from sr_train.run_state import restore_random_state
-from sr_train.stages import GanStage, PretrainStage
+from sr_train.stages import GanStage, PsnrStage
 
-__all__ = ["build_stage", "told_of"]
+__all__ = ["build_stage", "generator_config_of"]
 
 
 def build_stage(
@@ -26,27 +26,27 @@ def build_stage(
     processes: Processes,
     features: FeatureNetwork | None,
     state: dict[str, Any] | None,
-) -> PretrainStage | GanStage:
+) -> PsnrStage | GanStage:
     """The stage of the run in `folder`, new, or as `state` has it.
 
     Raises ArgumentError if the checkpoint to start from has other channels or another scale.
     """
     torch.manual_seed(config.seed)
     generator = build_generator(*state["generator"]) if state else _generator(config, name, folder)
-    stage: PretrainStage | GanStage
+    stage: PsnrStage | GanStage
     if name == "pretraining":
-        stage = PretrainStage(config, generator, processes)
+        stage = PsnrStage(config, generator, processes)
     else:
         assert features is not None  # a run with this stage does not begin without them
         stage = GanStage(config, generator, features, processes)
     if state:
-        for key, learner in stage.learners.items():
-            learner.load_state_dict(state["learners"][key])
+        for key, trainable in stage.trainables.items():
+            trainable.load_state_dict(state["trainables"][key])
         restore_random_state(state["random"], processes.device)
     return stage
 
 
-def told_of(generator: Generator, told: GeneratorConfig) -> GeneratorConfig:
+def generator_config_of(generator: Generator, told: GeneratorConfig) -> GeneratorConfig:
     """What a configuration must say of `generator`: with `init` it is not what the user said.
 
     Only an RRDBNet can be said; for another it is left as it was `told`.

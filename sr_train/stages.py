@@ -23,30 +23,30 @@ from sr_train.models.features import FeatureNetwork
 from sr_train.models.registry import Generator
 from sr_train.random_view import View, random_view
 from sr_train.schedule import multi_step, step, warmed_up
-from sr_train.trainable import Learner, OptimizerName, placed
+from sr_train.trainable import OptimizerName, Trainable, to_device
 
-__all__ = ["GanStage", "PretrainStage", "build_discriminator"]
+__all__ = ["GanStage", "PsnrStage", "build_discriminator"]
 
 Pair = tuple[Tensor, Tensor]
 
 
-class PretrainStage:
+class PsnrStage:
     """Stage 1: the generator alone learns the pixels."""
 
     def __init__(self, config: Config, generator: Generator, processes: Processes) -> None:
         self.config = config
         self.processes = processes
-        self.generator = Learner(
+        self.generator = Trainable(
             generator,
             config,
             processes,
             betas=config.pretraining.betas,
             ema_decay=config.ema_decay,
         )
-        self.learners: dict[str, Learner[Any]] = {"g": self.generator}
+        self.trainables: dict[str, Trainable[Any]] = {"g": self.generator}
 
     def learning_rates(self, batch: int) -> dict[str, float]:
-        """By name of the learner, in the stage's mini-batch `batch`, counted from 0."""
+        """By name of the trainable, in the stage's mini-batch `batch`, counted from 0."""
         options = self.config.pretraining
         lr = step(options.lr, batch, every=options.sched_step, gamma=options.sched_gamma)
         return {"g": warmed_up(lr, batch, steps=self.config.warmup_steps)}
@@ -57,7 +57,7 @@ class PretrainStage:
         self.generator.zero_grad()
         losses = []
         for part, (low, high) in enumerate(parts, start=1):
-            with self.generator.synchronised(last=part == len(parts)):
+            with self.generator.no_sync_until_last(last=part == len(parts)):
                 with self.generator.autocast():
                     sr = self.generator.parallel(low)
                 loss = content_loss(sr, high, self.config.content_loss.loss_f)
@@ -84,7 +84,7 @@ class GanStage:
         # Clipped weights and momentum together are unstable (Arjovsky et al., 2017, section 3).
         optimizer: OptimizerName = "rmsprop" if self.loss == "wgan" else "adam"
         betas = config.training.betas
-        self.generator = Learner(
+        self.generator = Trainable(
             generator,
             config,
             processes,
@@ -92,19 +92,19 @@ class GanStage:
             betas=betas,
             ema_decay=config.ema_decay,
         )
-        self.discriminator = Learner(
+        self.discriminator = Trainable(
             build_discriminator(config), config, processes, optimizer=optimizer, betas=betas
         )
-        self.features = placed(features, config, processes)
+        self.features = to_device(features, config, processes)
         if config.compile and not config.perceptual_loss.random_view:
             self.features.compile()  # a view would have it compiled anew for each of its sizes
-        self.learners: dict[str, Learner[Any]] = {
+        self.trainables: dict[str, Trainable[Any]] = {
             "g": self.generator,
             "d": self.discriminator,
         }
 
     def learning_rates(self, batch: int) -> dict[str, float]:
-        """By name of the learner, in the stage's mini-batch `batch`, counted from 0."""
+        """By name of the trainable, in the stage's mini-batch `batch`, counted from 0."""
         options, warmup = self.config.training, self.config.warmup_steps
         g = multi_step(
             options.g_lr, batch, milestones=options.g_sched_steps, gamma=options.g_sched_gamma
@@ -134,7 +134,7 @@ class GanStage:
         self.generator.zero_grad()
         losses, srs = [], []
         for part, (low, high) in enumerate(parts, start=1):
-            with self.generator.synchronised(last=part == len(parts)):
+            with self.generator.no_sync_until_last(last=part == len(parts)):
                 with self.generator.autocast():
                     sr = self.generator.parallel(low)
                     sr_features, fake = self.features(view(sr)), discriminator(sr)
@@ -172,23 +172,23 @@ class GanStage:
         self, parts: list[Pair], srs: list[Tensor], rate: float
     ) -> dict[str, Tensor]:
         """Update the discriminator on HR images and those that the generator made."""
-        options, learner = self.config.adversarial_loss, self.discriminator
-        learner.zero_grad()
+        options, trainable = self.config.adversarial_loss, self.discriminator
+        trainable.zero_grad()
         losses = []
         for part, ((_, high), sr) in enumerate(zip(parts, srs, strict=True), start=1):
-            with learner.synchronised(last=part == len(parts)):
-                with learner.autocast():
-                    real, fake = learner.parallel(high), learner.parallel(sr)
+            with trainable.no_sync_until_last(last=part == len(parts)):
+                with trainable.autocast():
+                    real, fake = trainable.parallel(high), trainable.parallel(sr)
                 loss = discriminator_loss(self.loss, real, fake, mean=self.processes.mean)
                 if self.loss == "wgan-gp":
-                    penalty = gradient_penalty(learner.network, high, sr)
+                    penalty = gradient_penalty(trainable.network, high, sr)
                     loss = loss + options.gp_weight * penalty
-                learner.backward(loss / len(parts))
+                trainable.backward(loss / len(parts))
             losses.append(loss.detach())
-        norm = learner.step(rate)
+        norm = trainable.step(rate)
         if self.loss == "wgan":
             with torch.no_grad():
-                for parameter in learner.parameters:
+                for parameter in trainable.parameters:
                     parameter.clamp_(-options.wgan_clip, options.wgan_clip)
         return {"d_adversarial": torch.stack(losses).mean(), "gradient_norm_d": norm}
 

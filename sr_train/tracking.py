@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from sr_runtime.atomic import atomic_path
-from sr_runtime.cli.console import needing_extra
+from sr_runtime.cli.console import require_extra
 from sr_runtime.errors import ArgumentError
 from sr_train.config.schema import Config, Stage, Wandb
 from sr_train.metrics_file import append_metrics, cut_metrics
@@ -153,7 +153,7 @@ def _tag(stage: Stage, name: str) -> str:
 
 
 def _summary_writer(folder: Path, step: int) -> Any:
-    with needing_extra("train"):
+    with require_extra("train"):
         from torch.utils.tensorboard.writer import SummaryWriter
 
     # TensorBoard then hides all that an earlier start wrote from this step on.
@@ -161,7 +161,7 @@ def _summary_writer(folder: Path, step: int) -> Any:
 
 
 def _wandb_run(config: Config, folder: Path, wandb_id: str | None) -> Any:
-    with needing_extra("train"):
+    with require_extra("train"):
         import wandb
 
     options: Wandb = config.wandb
@@ -189,4 +189,4 @@ def _wandb_run(config: Config, folder: Path, wandb_id: str | None) -> Any:
 
 def _finishing(run: Any) -> Callable[..., None]:
     """An exit that tells W&B how the run ended; its own would print a traceback, too."""
-    return lambda kind, *_: run.finish(exit_code=0 if kind is None else 1)
+    return lambda kind, *_: run.finish(run_cli=0 if kind is None else 1)

@@ -18,13 +18,13 @@ from sr_train.config.schema import Config
 from sr_train.distributed import Processes
 from sr_train.precision import autocast, compute_dtype
 
-__all__ = ["Learner", "OptimizerName", "placed"]
+__all__ = ["OptimizerName", "Trainable", "to_device"]
 
 OptimizerName = Literal["adam", "rmsprop"]
 Network = TypeVar("Network", bound=nn.Module)
 
 
-class Learner(Generic[Network]):
+class Trainable(Generic[Network]):
     """`network` and what changes its weights: Adam, or RMSProp as WGAN needs it.
 
     `ema_decay` 0 keeps no moving average of the weights.
@@ -44,7 +44,7 @@ class Learner(Generic[Network]):
         self.dtype = compute_dtype(config.precision, self.device)
         self.grad_clip = config.grad_clip
         self.ema_decay = ema_decay
-        self.network = placed(network, config, processes)
+        self.network = to_device(network, config, processes)
         self.average = AveragedModel(self.network) if ema_decay else None
         if config.compile:
             self.network.compile()
@@ -73,7 +73,7 @@ class Learner(Generic[Network]):
         return autocast(self.device, self.dtype)
 
     @contextlib.contextmanager
-    def synchronised(self, last: bool) -> Iterator[None]:
+    def no_sync_until_last(self, last: bool) -> Iterator[None]:
         """A context for a part of a mini-batch; gradients travel between processes in the last."""
         if isinstance(self.parallel, DistributedDataParallel) and not last:
             with self.parallel.no_sync():
@@ -176,7 +176,7 @@ class Learner(Generic[Network]):
         self.average.n_averaged += 1
 
 
-def placed(network: Network, config: Config, processes: Processes) -> Network:
+def to_device(network: Network, config: Config, processes: Processes) -> Network:
     """`network` on the device, in the memory format of the run."""
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
     return network.to(processes.device).to(memory_format=layout)  # type: ignore[call-overload,no-any-return]

@@ -19,16 +19,16 @@ from sr_train.checkpoint import save_generator
 from sr_train.config.file import write_config
 from sr_train.config.schema import Config
 from sr_train.data.loading import batches_per_epoch, check_data, training_loader
-from sr_train.distributed import Processes, joined
+from sr_train.distributed import Processes, init_distributed
 from sr_train.memory import memory_advice, peak_memory
 from sr_train.meter import Meter
-from sr_train.position import Position, check_resumable, made_for
-from sr_train.precision import resolved
+from sr_train.position import Position, check_resumable, data_fingerprint
+from sr_train.precision import resolve_precision
 from sr_train.results import write_results
 from sr_train.run_folder import only_training_in
 from sr_train.run_state import interruption, load_state, random_state, save_state
-from sr_train.stage_start import build_stage, told_of
-from sr_train.stages import GanStage, PretrainStage
+from sr_train.stage_start import build_stage, generator_config_of
+from sr_train.stages import GanStage, PsnrStage
 from sr_train.tracking import Tracker
 from sr_train.validation import Validator
 
@@ -41,12 +41,12 @@ def fit(config: Config, folder: Path, *, resume: bool) -> int:
     Raises an SRError for what a user can mend: data, weights, devices, memory, disks, divergence.
     What can be known to fail does so before anything is written.
     """
-    with joined(config.device) as processes, memory_advice(config):
+    with init_distributed(config.device) as processes, memory_advice(config):
         return _fit(config, folder, processes, resume=resume)
 
 
 def _fit(config: Config, folder: Path, processes: Processes, *, resume: bool) -> int:
-    config = replace(config, precision=resolved(config.precision, processes.device))
+    config = replace(config, precision=resolve_precision(config.precision, processes.device))
     torch.backends.cudnn.benchmark = not config.deterministic
     if config.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -67,10 +67,11 @@ def _fit(config: Config, folder: Path, processes: Processes, *, resume: bool) ->
     validator = Validator(config, processes)
     position = Position(**state["position"]) if state else Position(config.stage_names[0])
     stage = build_stage(config, position.stage, folder, processes, validator.features, state)
-    config = replace(config, generator=told_of(stage.generator.network, config.generator))
+    generator = generator_config_of(stage.generator.network, config.generator)
+    config = replace(config, generator=generator)
     with interruption() as interrupted, contextlib.ExitStack() as stack:
         tracker = None
-        if processes.is_first:
+        if processes.is_main:
             stack.enter_context(only_training_in(folder))
             (folder / "weights").mkdir(exist_ok=True)
             write_config(config, folder / "config.yaml")
@@ -88,7 +89,7 @@ def _fit(config: Config, folder: Path, processes: Processes, *, resume: bool) ->
             )
             for sentence in validator.missing:
                 tracker.say(sentence)
-        processes.wait()
+        processes.barrier()
         if not (folder / "config.yaml").exists():
             raise ArgumentError(f"{folder} is on one machine only: put it on a shared disk")
         run = Run(config, folder, processes, validator, tracker, position, state)
@@ -119,7 +120,7 @@ class Run:
         if state:
             self.meter.load_state_dict(state["meter"], processes.device)
 
-    def train(self, stage: PretrainStage | GanStage, interrupted: Callable[[], int | None]) -> int:
+    def train(self, stage: PsnrStage | GanStage, interrupted: Callable[[], int | None]) -> int:
         """From where the run is, in `stage`, to its end."""
         if self.position.step == 0:
             self._save(stage)  # now, so that a run can be resumed from its first step
@@ -139,7 +140,7 @@ class Run:
         return 0
 
     def _train_stage(
-        self, stage: PretrainStage | GanStage, interrupted: Callable[[], int | None]
+        self, stage: PsnrStage | GanStage, interrupted: Callable[[], int | None]
     ) -> int | None:
         """The rest of the stage's epochs; the signal that ended them early."""
         config, position = self.config, self.position
@@ -176,17 +177,19 @@ class Run:
                 return number or signal.SIGTERM
         return None
 
-    def _log(self, stage: PretrainStage | GanStage) -> None:
+    def _log(self, stage: PsnrStage | GanStage) -> None:
         """Read the meters, which waits for the device."""
         position = self.position
-        values = self.processes.averaged(self.meter.read())
+        values = self.processes.all_reduce_mean(self.meter.read())
         values["images_per_second"] = self.seen / (time.perf_counter() - self.started)
         values["peak_memory_gb"] = peak_memory(self.processes.device) / 1e9
-        values["skipped_steps"] = sum(float(learner.skipped) for learner in stage.learners.values())
+        values["skipped_steps"] = sum(
+            float(trainable.skipped) for trainable in stage.trainables.values()
+        )
         for name, rate in stage.learning_rates(self._batches() - 1).items():
             values[f"lr_{name}"] = rate
-        for name, learner in stage.learners.items():
-            for group, norm in learner.gradient_norms().items():
+        for name, trainable in stage.trainables.items():
+            for group, norm in trainable.gradient_norms().items():
                 values[f"gradient/{name}/{group}"] = norm
         if self.tracker:
             finite = {name: value for name, value in values.items() if math.isfinite(value)}
@@ -194,12 +197,12 @@ class Run:
         self._check_convergence(stage)
         self._start_clock()
 
-    def _check_convergence(self, stage: PretrainStage | GanStage) -> None:
+    def _check_convergence(self, stage: PsnrStage | GanStage) -> None:
         limit = self.config.max_skipped_steps
-        for learner in stage.learners.values():
-            if learner.most_skipped_in_a_row > limit:
+        for trainable in stage.trainables.values():
+            if trainable.most_skipped_in_a_row > limit:
                 raise NonFiniteError(
-                    f"training diverged: {int(learner.most_skipped_in_a_row)} steps in a row had "
+                    f"training diverged: {int(trainable.most_skipped_in_a_row)} steps in a row had "
                     f"NaN or infinite gradients, and max_skipped_steps is {limit}; the last state "
                     f"before them is {self.folder / 'state.pt'}: --resume {self.folder} with a "
                     "lower learning rate, --grad_clip 1 or --precision fp32; should that diverge "
@@ -213,7 +216,7 @@ class Run:
         last = self.config.section(position.stage).num_epoch
         return position.epoch % self.config.validation.every_epochs == 0 or position.epoch == last
 
-    def _validate(self, stage: PretrainStage | GanStage) -> None:
+    def _validate(self, stage: PsnrStage | GanStage) -> None:
         """Measure on whole images; keep the weights if they are the best so far."""
         position, averaged = self.position, stage.generator.averaged
         try:
@@ -238,19 +241,21 @@ class Run:
                 self.tracker.picture(position.step, name, picture)
         self._start_clock()
 
-    def _save(self, stage: PretrainStage | GanStage) -> None:
+    def _save(self, stage: PsnrStage | GanStage) -> None:
         """Write all that `--resume` needs, unless the last steps were skipped: they go nowhere."""
         self._check_convergence(stage)
-        learners = stage.learners.values()
-        if not self.tracker or any(learner.skipped_in_a_row for learner in learners):
+        trainables = stage.trainables.values()
+        if not self.tracker or any(trainable.skipped_in_a_row for trainable in trainables):
             return
         generator = stage.generator.network
         state = {
             "position": asdict(self.position),
-            "made_for": made_for(self.config),
+            "data_fingerprint": data_fingerprint(self.config),
             "best": self.best,
             "generator": (generator.arch, generator.architecture),
-            "learners": {name: learner.state_dict() for name, learner in stage.learners.items()},
+            "trainables": {
+                name: trainable.state_dict() for name, trainable in stage.trainables.items()
+            },
             "meter": self.meter.state_dict(),
             "random": random_state(self.processes.device),
             "wandb_id": self.tracker.wandb_id,
@@ -258,7 +263,7 @@ class Run:
         save_state(state, self.folder / "state.pt")
         self.saved = self.position.step
 
-    def _finish_stage(self, stage: PretrainStage | GanStage) -> None:
+    def _finish_stage(self, stage: PsnrStage | GanStage) -> None:
         """Keep the stage's result: of stage 1 the best, of stage 2 the last (and the best)."""
         if self.tracker:
             if self.position.stage == "pretraining":
@@ -267,12 +272,12 @@ class Run:
             else:
                 save_generator(stage.generator.averaged, self._weights("esrgan"))
 
-    def _next_stage(self) -> GanStage | PretrainStage:
+    def _next_stage(self) -> GanStage | PsnrStage:
         """Stage 2, which starts from the result of stage 1."""
         self.position = Position("training", step=self.position.step)
         self.best = None
         self.meter = Meter()
-        self.processes.wait()  # for weights/psnr, which the first process has written
+        self.processes.barrier()  # for weights/psnr, which the first process has written
         features = self.validator.features
         stage = build_stage(self.config, "training", self.folder, self.processes, features, None)
         self._save(stage)

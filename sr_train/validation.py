@@ -19,7 +19,7 @@ from sr_train.models.registry import Generator
 from sr_train.pictures import comparison, stacked
 from sr_train.precision import compute_dtype
 from sr_train.pretrained import load_features
-from sr_train.trainable import placed
+from sr_train.trainable import to_device
 
 __all__ = ["Validator"]
 
@@ -41,8 +41,8 @@ class Validator:
         root = Path(config.data_root)
         features = self._loaded(lambda: load_features(config.perceptual_loss, root))
         lpips = self._loaded(lambda: load_lpips(config.validation, root))
-        self.features = features and placed(features, config, processes)
-        self.lpips = lpips and placed(lpips, config, processes)
+        self.features = features and to_device(features, config, processes)
+        self.lpips = lpips and to_device(lpips, config, processes)
 
     def measure(
         self, generator: Generator, stage: Stage
@@ -70,14 +70,14 @@ class Validator:
             if len(pictures) < config.validation.samples:
                 pictures.append((result.name, comparison(lr, {"SR": sr}, hr, config.scale_factor)))
         torch.backends.cudnn.benchmark = searches
-        means = mean(processes.gathered(results))
+        means = mean(processes.all_gather(results))
         return {f"val_{name}": value for name, value in means.items()}, pictures
 
     def comparison(self, generators: Mapping[str, Generator], stage: Stage) -> NDArray[np.uint8]:
         """The samples as each of these generators makes them, beside LR, bicubic and HR."""
         config, device = self.config, self.processes.device
         networks = {
-            name: placed(generator, config, self.processes)
+            name: to_device(generator, config, self.processes)
             for name, generator in generators.items()
         }
         rows = []
@@ -98,8 +98,8 @@ class Validator:
 
     def _loaded(self, load: Callable[[], T]) -> T | None:
         """What `load` returns; the first process goes ahead, since it may have to download."""
-        if not self.processes.is_first:
-            self.processes.wait()
+        if not self.processes.is_main:
+            self.processes.barrier()
         try:
             return load()
         except SRError as error:
@@ -108,5 +108,5 @@ class Validator:
             self.missing.append(f"not measured in this run: {error}")
             return None
         finally:
-            if self.processes.is_first:
-                self.processes.wait()
+            if self.processes.is_main:
+                self.processes.barrier()

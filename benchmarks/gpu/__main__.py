@@ -34,7 +34,7 @@ from benchmarks.gpu.run import GPU, SMALL, Run, reason_of
 from benchmarks.gpu.training import training_steps
 from sr_runtime.atomic import atomic_path, check_target
 from sr_runtime.backends.tensorrt.cache import CACHE_VARIABLE
-from sr_runtime.cli.console import exit_code
+from sr_runtime.cli.console import run_cli
 from sr_runtime.errors import ArgumentError, BackendError, SRError
 
 # A part may take its share of what time the parts before it left.
@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--blocks", type=int, metavar="N", help="of a smaller, fresh network")
     arguments = parser.parse_args(argv)
-    return exit_code(lambda: _run(arguments))
+    return run_cli(lambda: _run(arguments))
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 import sr_runtime
 from benchmarks.gpu.environment import utilization
-from benchmarks.gpu.models import placed
+from benchmarks.gpu.models import to_device
 from benchmarks.gpu.parity import TORCH
 from benchmarks.gpu.peak import shares
 from benchmarks.gpu.run import Engine, Run
@@ -42,7 +42,7 @@ Photo = NDArray[np.uint8]
 def whole_photo(run: Run) -> dict[str, Any]:
     """A photo from array to array: every engine, and the plain loop in PyTorch, in turn."""
     photo = run.photo_of(*run.sizes.photo)
-    contenders: dict[str, Callable[[Photo], Photo]] = {LOOP: _loop(run, placed(run))}
+    contenders: dict[str, Callable[[Photo], Photo]] = {LOOP: _loop(run, to_device(run))}
     if run.device.type == "cpu" or run.left() < COMPILE_SECONDS:
         run.leave_out(
             COMPILED, "compiling takes a minute, which is kept for GPUs and for more --minutes"
@@ -146,7 +146,7 @@ def _loop(run: Run, generator: Any) -> Callable[[Photo], Photo]:
 
 def _compiled(run: Run) -> Any:
     """Block by block: all of them share what is compiled, or it would take many minutes."""
-    generator = placed(run)
+    generator = to_device(run)
     for block in getattr(generator, "body", ()):
         block.compile()
     return generator

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.gpu.models import placed
+from benchmarks.gpu.models import to_device
 from benchmarks.gpu.parity import TORCH
 from benchmarks.gpu.peak import shares
 from benchmarks.gpu.run import Engine, Run, reason_of
@@ -93,7 +93,7 @@ def _engine_kernel(run: Run, engine: Engine) -> Kernel:
 
 def _torch_kernel(run: Run) -> Kernel:
     """The plain network on a tensor that lies on the device already, as does its output."""
-    generator = placed(run)
+    generator = to_device(run)
 
     @torch.inference_mode()
     def measure(tile: int, batch: int) -> tuple[float, list[float]]:

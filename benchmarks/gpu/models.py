@@ -14,15 +14,15 @@ from torch import nn
 import sr_runtime
 from benchmarks.data import DATA, photo
 from benchmarks.gpu.run import Engine, Run
-from sr_runtime.backends import registry as backends
-from sr_runtime.cli.console import needing_extra
+from sr_runtime.backends import registry
+from sr_runtime.cli.console import require_extra
 from sr_runtime.errors import ArgumentError, SRError
-from sr_runtime.model_info import FOREIGN_HALO, IO
+from sr_runtime.model_info import DEFAULT_HALO, IO
 from sr_train.checkpoint import load_generator, weights_sha256
 from sr_train.models.registry import Generator
 from sr_train.models.rrdbnet import RRDBNet
 
-__all__ = ["chosen_generator", "models", "opened", "placed"]
+__all__ = ["chosen_generator", "models", "opened", "to_device"]
 
 WEIGHTS = DATA / "weights" / "RRDB_ESRGAN_x4.pth"
 BLOCKS = 23
@@ -56,7 +56,7 @@ def chosen_generator(checkpoint: Path | None, blocks: int | None) -> tuple[str, 
     return f"{checkpoint.name} ({generator.arch} ×{generator.scale_factor})", generator
 
 
-def placed(run: Run) -> Generator:
+def to_device(run: Run) -> Generator:
     """The network as PyTorch runs it fastest without compiling: channels-last, in FP16 on a GPU."""
     return copy.deepcopy(run.generator).to(  # type: ignore[call-overload, no-any-return]
         run.device, run.dtype, memory_format=torch.channels_last
@@ -65,13 +65,13 @@ def placed(run: Run) -> Generator:
 
 def models(run: Run) -> dict[str, Any]:
     """Export the network for both kinds of input and output."""
-    with needing_extra("export"):
+    with require_extra("export"):
         from sr_export.to_onnx import onnx_from_generator
     seconds = {}
     for io in IOS:
         start = time.monotonic()
         # Calibrating the halo takes minutes on a slow CPU; the usual one costs as much to compute.
-        exported = onnx_from_generator(run.generator, precision="fp16", io=io, halo=FOREIGN_HALO)
+        exported = onnx_from_generator(run.generator, precision="fp16", io=io, halo=DEFAULT_HALO)
         run.models[io] = run.folder / f"{io}.onnx"
         run.models[io].write_bytes(exported.SerializeToString())
         seconds[io] = time.monotonic() - start
@@ -80,7 +80,7 @@ def models(run: Run) -> dict[str, Any]:
         "arch": run.generator.arch,
         "architecture": run.generator.architecture,
         "weights_sha256": weights_sha256(run.generator),
-        "halo": FOREIGN_HALO,
+        "halo": DEFAULT_HALO,
         "export_seconds": seconds,
     }
 
@@ -91,9 +91,9 @@ def opened(run: Run) -> dict[str, Any]:
         run.leave_out("every backend", "there is no ONNX file to be run")
     level = next((level for least, level in LEVELS.items() if run.left() >= least), 0)
     found: dict[str, Any] = {}
-    for backend in backends.BACKENDS if run.models else ():
+    for backend in registry.BACKENDS if run.models else ():
         try:
-            _, device = backends.choose(backend, str(run.device))
+            _, device = registry.choose(backend, str(run.device))
         except SRError as error:
             run.leave_out(backend, str(error))
             continue

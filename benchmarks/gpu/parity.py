@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.gpu.models import placed
+from benchmarks.gpu.models import to_device
 from benchmarks.gpu.run import Engine, Run, reason_of
 from benchmarks.gpu.stream import stream
 from sr_runtime.backends.base import infer
@@ -31,7 +31,7 @@ def parity(run: Run) -> dict[str, Any]:
     tiles = _tiles(run)
     wanted = _planes(run.generator, tiles[:COMPARED])
     found: dict[str, Any] = {}
-    found[TORCH] = _against(_planes(placed(run), tiles[:COMPARED]), wanted)
+    found[TORCH] = _against(_planes(to_device(run), tiles[:COMPARED]), wanted)
     for engine in run.engines:
         try:
             found[engine.name] = _checked(engine, tiles, wanted)

@@ -8,7 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from sr_runtime.backends.base import Backend, Handle
+from sr_runtime.backends.base import Backend, PendingBatch
 from sr_runtime.errors import SRError
 
 __all__ = ["latencies", "stream"]
@@ -23,7 +23,7 @@ def stream(
 
     `take` is given each result, in order, which is valid until it returns.
     """
-    pending: deque[Handle] = deque()
+    pending: deque[PendingBatch] = deque()
 
     def finish_one() -> None:
         handle = pending.popleft()

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from sr_runtime.model_info import ModelInfo
 
-__all__ = ["Backend", "Handle", "Limits", "infer"]
+__all__ = ["Backend", "Limits", "PendingBatch", "infer"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class Limits:
     """What preparing a new input shape costs, in LR pixels of inference."""
 
 
-class Handle(Protocol):
+class PendingBatch(Protocol):
     """One submitted batch, and the place in the engine that it takes until it is released."""
 
     def result(self) -> NDArray[Any]:
@@ -56,7 +56,7 @@ class Backend(Protocol):
     info: ModelInfo
     limits: Limits
 
-    def submit(self, batch: NDArray[Any]) -> Handle:
+    def submit(self, batch: NDArray[Any]) -> PendingBatch:
         """Start inference of a batch laid out as `ModelInfo.io` says.
 
         At most `limits.depth` handles may be unreleased.
@@ -70,7 +70,7 @@ class Backend(Protocol):
 
 
 def infer(backend: Backend, batch: NDArray[Any]) -> NDArray[Any]:
-    """The output of a lone batch, as an array of its own. Raises what `Handle.result` does."""
+    """Run one batch alone; return its output as a copy. Raises what `PendingBatch.result` does."""
     handle = backend.submit(batch)
     try:
         return handle.result().copy()

@@ -8,12 +8,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from sr_runtime.backends.base import Backend, Handle, Limits
+from sr_runtime.backends.base import Backend, Limits, PendingBatch
 
-__all__ = ["SeveralBackends"]
+__all__ = ["MultiDeviceBackend"]
 
 
-class SeveralBackends:
+class MultiDeviceBackend:
     """The same model on several devices, which share the batches."""
 
     def __init__(self, backends: Sequence[Backend]) -> None:
@@ -29,7 +29,7 @@ class SeveralBackends:
         self._room = [one.limits.depth for one in backends]
         self._choice = threading.Lock()
 
-    def submit(self, batch: NDArray[Any]) -> "_Handle":
+    def submit(self, batch: NDArray[Any]) -> "_PendingBatch":
         with self._choice:
             number = self._room.index(max(self._room))
             self._room[number] -= 1
@@ -38,7 +38,7 @@ class SeveralBackends:
         except BaseException:
             self._give_back(number)
             raise
-        return _Handle(self, number, handle)
+        return _PendingBatch(self, number, handle)
 
     def shrink(self) -> None:
         for one in self._backends:
@@ -54,10 +54,10 @@ class SeveralBackends:
             self._room[number] += 1
 
 
-class _Handle:
+class _PendingBatch:
     """A batch on device `number`, which has room for another when it is released."""
 
-    def __init__(self, backend: SeveralBackends, number: int, handle: Handle) -> None:
+    def __init__(self, backend: MultiDeviceBackend, number: int, handle: PendingBatch) -> None:
         self._backend, self._number, self._handle = backend, number, handle
 
     def result(self) -> NDArray[Any]:

@@ -80,8 +80,8 @@ class OpenVINOBackend:
         self.info = info or probe_info(functools.partial(infer, self), shape, self._dtype.name)
         self.limits = declared_limits(shape, self._io, depth=DEPTH, shape_cost=SHAPE_COST)
 
-    def submit(self, batch: NDArray[Any]) -> "_Handle":
-        return _Handle(self, batch.astype(self._dtype, copy=False))
+    def submit(self, batch: NDArray[Any]) -> "_PendingBatch":
+        return _PendingBatch(self, batch.astype(self._dtype, copy=False))
 
     def shrink(self) -> None:
         # A request keeps the tensors of its largest shape.
@@ -93,7 +93,7 @@ class OpenVINOBackend:
         del self._new_request
 
 
-class _Handle:
+class _PendingBatch:
     """A started infer request; goes back to the idle ones when it is released."""
 
     def __init__(self, backend: OpenVINOBackend, batch: NDArray[Any]) -> None:

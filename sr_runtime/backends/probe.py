@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from sr_runtime.backends.base import Limits
 from sr_runtime.errors import BackendError, ModelError
-from sr_runtime.model_info import FOREIGN_HALO, IO, ModelInfo
+from sr_runtime.model_info import DEFAULT_HALO, IO, ModelInfo
 
 __all__ = ["declared_limits", "probe_info"]
 
@@ -63,7 +63,7 @@ def probe_info(
                 weights_dtype=dtype,
                 multiple_of=multiple if None in shape[2:] else 1,
                 # A model of fixed size must have room for it.
-                halo=min([FOREIGN_HALO, *(side // 4 for side in shape[2:] if side)]),
+                halo=min([DEFAULT_HALO, *(side // 4 for side in shape[2:] if side)]),
                 assumed=("scale", "weights_dtype", "multiple_of", "halo"),
             )
         seen = f"; {_text((batch, channels, height, width))} gave {_text(output)}"

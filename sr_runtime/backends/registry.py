@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sr_runtime.backends.base import Backend, Handle, Limits, infer
+from sr_runtime.backends.base import Backend, Limits, PendingBatch, infer
 from sr_runtime.errors import ArgumentError, BackendError, ModelError, SRError
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 __all__ = [
     "BACKENDS",
     "Backend",
-    "Handle",
     "Limits",
+    "PendingBatch",
     "choose",
     "devices",
     "infer",
@@ -178,9 +178,9 @@ def open_backend(name: str, model: Path, *, device: str, precision: str) -> Back
         raise
     if len(opened) == 1:
         return opened[0]
-    from sr_runtime.backends.multi_device import SeveralBackends
+    from sr_runtime.backends.multi_device import MultiDeviceBackend
 
-    return SeveralBackends(opened)
+    return MultiDeviceBackend(opened)
 
 
 def _device_names(device: str) -> tuple[str, ...]:

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 
 from sr_runtime.errors import BackendError, SRError
 
-__all__ = ["exit_code", "needing_extra"]
+__all__ = ["require_extra", "run_cli"]
 
 
-def exit_code(command: Callable[[], int]) -> int:
+def run_cli(command: Callable[[], int]) -> int:
     """Run `command`; 2 for an error the user can mend (said on stderr), 130 for Ctrl-C.
 
     Warnings become one line each.
@@ -49,7 +49,7 @@ def exit_code(command: Callable[[], int]) -> int:
 
 
 @contextlib.contextmanager
-def needing_extra(name: str) -> Iterator[None]:
+def require_extra(name: str) -> Iterator[None]:
     """Turn the absence of a package that is imported in the block into a sentence."""
     try:
         yield

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sr_runtime.backends import registry as backends
+from sr_runtime.backends import registry
 from sr_runtime.backends.base import Backend
 from sr_runtime.backends.cuda.memory import open_device
 from sr_runtime.embedded import DEFAULT, EMBEDDED
@@ -24,20 +24,20 @@ def backends_text() -> str:
         f"{'platform':<18}{platform.system()} {platform.machine()}, "
         f"Python {platform.python_version()}"
     ]
-    lines += [f"{name:<18}{_state(name)}" for name in backends.BACKENDS]
+    lines += [f"{name:<18}{_state(name)}" for name in registry.BACKENDS]
     lines.append(f"{'embedded models':<18}{', '.join(EMBEDDED)} (default: {DEFAULT})")
     return "\n".join(lines)
 
 
 def _state(name: str) -> str:
-    if reason := backends.unavailable(name):
+    if reason := registry.unavailable(name):
         return reason
     works = [
-        f"{device} in {' or '.join(backends.precisions(name, device))}"
-        for device in backends.devices(name)
+        f"{device} in {' or '.join(registry.precisions(name, device))}"
+        for device in registry.devices(name)
     ]
     state = f"works on {', on '.join(works)} (the first is what auto takes)"
-    if "cuda" in backends.BACKENDS[name] and (reason := backends.no_device(name, "cuda")):
+    if "cuda" in registry.BACKENDS[name] and (reason := registry.no_device(name, "cuda")):
         state += f"; not on a GPU: {reason}"
     return state
 

@@ -23,7 +23,7 @@ from PIL.Image import Resampling
 
 import sr_runtime
 from sr_runtime.atomic import atomic_path, check_target
-from sr_runtime.cli.console import exit_code
+from sr_runtime.cli.console import run_cli
 from sr_runtime.embedded import DEFAULT
 from sr_runtime.image import Picture, read, size_and_frames, to_pil, write
 
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     # Pillow's own limit is far above MAX_PIXELS, and its error would hide the size.
     PIL.Image.MAX_IMAGE_PIXELS = None
-    return exit_code(lambda: run(arguments))
+    return run_cli(lambda: run(arguments))
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sr_runtime.cli.console import needing_extra
+from sr_runtime.cli.console import require_extra
 from sr_train.config.schema import Augmentation, Stage
 
 # It would ask a server for newer versions whenever it is imported.
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
-with needing_extra("train"):
+with require_extra("train"):
     import albumentations as A
 
 __all__ = ["Augment"]

@@ -19,7 +19,7 @@ from sr_runtime import (
     OutOfMemoryError,
     Upscaler,
 )
-from sr_runtime.backends.base import Handle
+from sr_runtime.backends.base import PendingBatch
 from sr_runtime.backends.onnxruntime.cpu import OnnxRuntimeBackend
 from sr_runtime.backends.registry import precisions
 from tests.conftest import tiny_generator
@@ -255,7 +255,7 @@ class SmallMemory:
         self.taken: list[tuple[int, ...]] = []
         self.shrink, self.close = self._engine.shrink, self._engine.close
 
-    def submit(self, batch: np.ndarray) -> Handle:
+    def submit(self, batch: np.ndarray) -> PendingBatch:
         if batch.shape[0] * batch.shape[2] * batch.shape[3] > self._pixels:
             return Refused()
         self.taken.append(batch.shape)

@@ -16,7 +16,7 @@ from sr_runtime import BackendError, ModelError, OutOfMemoryError
 from sr_runtime.backends.onnxruntime import cuda as onnxruntime_cuda
 from sr_runtime.backends.onnxruntime.providers import cuda_providers
 from sr_runtime.backends.onnxruntime.session import Provider, run_error
-from sr_runtime.backends.onnxruntime.slot import Slot
+from sr_runtime.backends.onnxruntime.slot import StreamSlot
 from tests.runtime.simulated_onnxruntime import simulated_cuda_provider
 from tests.runtime.test_backends import doubling, foreign
 from tests.simulated_tensorrt import Machine
@@ -100,13 +100,17 @@ def test_an_fp16_model_keeps_its_tensor_cores_and_an_fp32_one_computes_in_fp32(
 def test_kernels_that_cannot_be_recorded_are_launched_one_by_one(
     machine, tmp_path, monkeypatch
 ) -> None:
-    model, start, asked = foreign(tmp_path / "m.onnx", doubling(), (1, 3, 32, 32)), Slot.start, []
+    model, start, asked = (
+        foreign(tmp_path / "m.onnx", doubling(), (1, 3, 32, 32)),
+        StreamSlot.start,
+        [],
+    )
 
     def providers(ordinal: int, *, graph: bool, **_: object) -> list[Provider]:
         asked.append(graph)
         return [("CPUExecutionProvider", {})]
 
-    def spoilt(slot: Slot, batch: np.ndarray) -> Future:
+    def spoilt(slot: StreamSlot, batch: np.ndarray) -> Future:
         if asked[-1]:
             failed: Future = Future()
             failed.set_exception(BackendError("operation not permitted when stream is capturing"))
@@ -114,7 +118,7 @@ def test_kernels_that_cannot_be_recorded_are_launched_one_by_one(
         return start(slot, batch)
 
     monkeypatch.setattr(onnxruntime_cuda, "cuda_providers", providers)
-    monkeypatch.setattr(Slot, "start", spoilt)
+    monkeypatch.setattr(StreamSlot, "start", spoilt)
     with sr_runtime.load(model, device="cuda") as upscaler:
         np.testing.assert_array_equal(upscaler.upscale(PHOTO), PHOTO.repeat(2, 0).repeat(2, 1))
     assert asked == [True, False]

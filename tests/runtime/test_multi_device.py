@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 import sr_runtime
 from sr_runtime import BackendError, NonFiniteError, Upscaler
 from sr_runtime.backends.base import Limits
-from sr_runtime.backends.multi_device import SeveralBackends
+from sr_runtime.backends.multi_device import MultiDeviceBackend
 from sr_runtime.backends.onnxruntime import cuda as onnxruntime_cuda
 from sr_runtime.backends.onnxruntime.cpu import OnnxRuntimeBackend
 from sr_runtime.backends.onnxruntime.session import Provider
@@ -26,7 +26,7 @@ def test_engines_of_several_kinds_make_one_picture(tiny_onnx) -> None:
         cls(model, device="cpu", precision="fp32")
         for cls in (OnnxRuntimeBackend, OpenVINOBackend, OnnxRuntimeBackend)
     ]
-    with Upscaler(SeveralBackends(engines), tile=48) as upscaler:
+    with Upscaler(MultiDeviceBackend(engines), tile=48) as upscaler:
         assert upscaler.backend.limits.depth == 4
         result = upscaler.upscale(PHOTO)
     with sr_runtime.load(
@@ -40,7 +40,7 @@ def test_engines_of_several_kinds_make_one_picture(tiny_onnx) -> None:
 def test_every_device_gets_tiles_and_results_keep_their_order() -> None:
     networks = [KnownNetwork(radius=2, limits=Limits(depth=depth)) for depth in (1, 3, 2)]
     image = PHOTO[:80, :80]
-    with Upscaler(SeveralBackends(networks), tile=20) as upscaler:
+    with Upscaler(MultiDeviceBackend(networks), tile=20) as upscaler:
         result = upscaler.upscale(image)
         tiles = len(upscaler.plan(80, 80))
     np.testing.assert_array_equal(result, networks[0].whole(image))
@@ -51,7 +51,7 @@ def test_every_device_gets_tiles_and_results_keep_their_order() -> None:
 
 
 def test_limits_are_those_that_all_devices_share() -> None:
-    limits = SeveralBackends(
+    limits = MultiDeviceBackend(
         [
             KnownNetwork(radius=1, limits=one)
             for one in (
@@ -81,7 +81,7 @@ def test_an_error_of_one_device_ends_the_image_with_nothing_left_in_flight() -> 
             return super().answer(batch) * np.float32(np.nan)
 
     networks = [KnownNetwork(radius=1), Damaged(radius=1)]
-    upscaler = Upscaler(SeveralBackends(networks), tile=20)
+    upscaler = Upscaler(MultiDeviceBackend(networks), tile=20)
     with pytest.raises(NonFiniteError):
         upscaler.upscale(PHOTO)
     assert [network.in_flight for network in networks] == [0, 0]
@@ -89,7 +89,7 @@ def test_an_error_of_one_device_ends_the_image_with_nothing_left_in_flight() -> 
 
 def test_memory_that_runs_out_on_one_device_makes_tiles_smaller_on_all() -> None:
     networks = [KnownNetwork(radius=1), KnownNetwork(radius=1, memory=30 * 30)]
-    upscaler = Upscaler(SeveralBackends(networks), tile=60)
+    upscaler = Upscaler(MultiDeviceBackend(networks), tile=60)
     with pytest.warns(RuntimeWarning, match="going on with tiles of"):
         result = upscaler.upscale(PHOTO)
     np.testing.assert_array_equal(result, networks[0].whole(PHOTO))
@@ -102,7 +102,7 @@ def test_closing_goes_on_where_one_device_fails() -> None:
 
     networks = [KnownNetwork(radius=1), Stuck(radius=1), KnownNetwork(radius=1)]
     with pytest.raises(RuntimeError, match="stuck"):
-        SeveralBackends(networks).close()
+        MultiDeviceBackend(networks).close()
     assert networks[0].closed
     assert networks[2].closed
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from sr_runtime import BackendError, NonFiniteError, Upscaler
 from sr_runtime.backends.base import Backend, Limits, infer
-from sr_runtime.backends.multi_device import SeveralBackends
+from sr_runtime.backends.multi_device import MultiDeviceBackend
 from sr_runtime.backends.registry import open_backend
-from sr_runtime.in_flight import Room
+from sr_runtime.in_flight import InFlightLimiter
 from tests.runtime.in_threads import TOO_LONG, in_threads, photo
 from tests.runtime.known_network import KnownNetwork, Submitted
 from tests.runtime.simulated_onnxruntime import simulated_cuda_provider
@@ -117,7 +117,7 @@ def test_images_of_one_shape_are_submitted_side_by_side() -> None:
 
 
 def test_a_shape_that_waits_for_its_turn_comes_before_more_of_the_present_one() -> None:
-    room, order = Room(1), []
+    room, order = InFlightLimiter(1), []
     submitting = threading.Event()
 
     def image(shape: tuple[int, int]) -> None:
@@ -228,7 +228,7 @@ def test_images_that_fail_take_no_room() -> None:
         raise TimeoutError
 
     networks = [Failing(radius=1, limits=Limits(depth=2)) for _ in range(2)]
-    upscaler = Upscaler(SeveralBackends(networks), tile=20)
+    upscaler = Upscaler(MultiDeviceBackend(networks), tile=20)
     image = photo(60, 60)
     for _ in range(100):
         for fails in (NonFiniteError, RuntimeError):

@@ -146,7 +146,7 @@ def test_killed_in_both_stages_and_resumed_it_ends_the_same(
     assert steps == sorted(steps)
     assert {*range(3, 31, 3)} <= {*steps}
     states = [load_state(folder / "state.pt") for folder in (whole, killed)]
-    first, second = (tree_flatten(state["learners"])[0] for state in states)
+    first, second = (tree_flatten(state["trainables"])[0] for state in states)
     assert len(first) == len(second) > 100
     for a, b in zip(first, second, strict=True):
         assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b

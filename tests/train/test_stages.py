@@ -28,7 +28,7 @@ from sr_train.losses import (
 )
 from sr_train.models.features import build_features
 from sr_train.models.rrdbnet import RRDBNet
-from sr_train.stages import GanStage, PretrainStage
+from sr_train.stages import GanStage, PsnrStage
 from tests.train.conftest import PHOTOS
 
 ALONE = Processes(0, 1, torch.device("cpu"))
@@ -55,9 +55,9 @@ def _config(**options: Any) -> Config:
     )
 
 
-def _pretraining(config: Config) -> PretrainStage:
+def _pretraining(config: Config) -> PsnrStage:
     torch.manual_seed(0)
-    return PretrainStage(config, RRDBNet(**SMALL), ALONE)
+    return PsnrStage(config, RRDBNet(**SMALL), ALONE)
 
 
 def _gan(config: Config) -> GanStage:
@@ -85,15 +85,15 @@ def _same(before: list[Tensor], after: list[Tensor]) -> bool:
     return all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
-def _close(first: PretrainStage | GanStage, second: PretrainStage | GanStage) -> None:
-    for name, learner in first.learners.items():
-        for a, b in zip(learner.parameters, second.learners[name].parameters, strict=True):
+def _close(first: PsnrStage | GanStage, second: PsnrStage | GanStage) -> None:
+    for name, trainable in first.trainables.items():
+        for a, b in zip(trainable.parameters, second.trainables[name].parameters, strict=True):
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("make", [_pretraining, _gan])
 def test_a_stage_learns_the_crops_it_sees(
-    make: Callable[[Config], PretrainStage | GanStage], crops: tuple[Tensor, Tensor]
+    make: Callable[[Config], PsnrStage | GanStage], crops: tuple[Tensor, Tensor]
 ) -> None:
     training = Training(cr_patch_size=(32, 32), g_lr=1e-3, g_content_loss_scaling=1.0)
     stage = make(_config(training=training, pretraining=Pretraining(lr=1e-3)))
@@ -103,7 +103,7 @@ def test_a_stage_learns_the_crops_it_sees(
 
 @pytest.mark.parametrize("make", [_pretraining, _gan])
 def test_two_parts_of_a_mini_batch_teach_what_the_whole_teaches(
-    make: Callable[[Config], PretrainStage | GanStage], crops: tuple[Tensor, Tensor]
+    make: Callable[[Config], PsnrStage | GanStage], crops: tuple[Tensor, Tensor]
 ) -> None:
     # Not relativistic, no batch norm and no spectral norm: those see a part for the whole.
     plain = {"adversarial_loss": AdversarialLoss(type="vanilla"), "discriminator": PLAIN}
@@ -127,7 +127,7 @@ def test_every_loss_moves_both_networks(
             adversarial_loss=AdversarialLoss(type=loss, n_critic=1), discriminator=discriminator
         )
     )
-    before = {name: _weights(learner.network) for name, learner in stage.learners.items()}
+    before = {name: _weights(trainable.network) for name, trainable in stage.trainables.items()}
     values = stage.step(*crops, 0)
     assert set(values) == {
         "content",
@@ -139,8 +139,8 @@ def test_every_loss_moves_both_networks(
         "gradient_norm_d",
     }
     assert all(value.isfinite() for value in values.values())
-    for name, learner in stage.learners.items():
-        assert not _same(before[name], _weights(learner.network)), name
+    for name, trainable in stage.trainables.items():
+        assert not _same(before[name], _weights(trainable.network)), name
 
 
 def test_the_total_is_perceptual_plus_lambda_adversarial_plus_eta_content(

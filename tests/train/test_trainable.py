@@ -8,31 +8,31 @@ from torch import nn
 
 from sr_train.config.schema import Config
 from sr_train.distributed import Processes
-from sr_train.trainable import Learner
+from sr_train.trainable import Trainable
 
 ALONE = Processes(0, 1, torch.device("cpu"))
 
 
-def _learner(optimizer: str = "adam", ema_decay: float = 0.0, **options: object) -> Learner:
+def _learner(optimizer: str = "adam", ema_decay: float = 0.0, **options: object) -> Trainable:
     torch.manual_seed(0)
     config = Config(**({"precision": "fp32"} | options))
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 1, 3))
-    return Learner(
+    return Trainable(
         network, config, ALONE, optimizer=optimizer, betas=(0.9, 0.99), ema_decay=ema_decay
     )
 
 
-def _step(learner: Learner, factor: float = 1.0, lr: float = 1e-2) -> torch.Tensor:
+def _step(trainable: Trainable, factor: float = 1.0, lr: float = 1e-2) -> torch.Tensor:
     torch.manual_seed(1)
-    learner.zero_grad()
-    with learner.autocast():
-        output = learner.parallel(torch.rand(2, 3, 8, 8))
-    learner.backward(output.float().square().mean() * factor)
-    return learner.step(lr)
+    trainable.zero_grad()
+    with trainable.autocast():
+        output = trainable.parallel(torch.rand(2, 3, 8, 8))
+    trainable.backward(output.float().square().mean() * factor)
+    return trainable.step(lr)
 
 
-def _bytes(learner: Learner) -> list[bytes]:
-    return [p.detach().numpy().tobytes() for p in learner.parameters]
+def _bytes(trainable: Trainable) -> list[bytes]:
+    return [p.detach().numpy().tobytes() for p in trainable.parameters]
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
@@ -40,52 +40,52 @@ def _bytes(learner: Learner) -> list[bytes]:
 def test_a_step_with_nan_or_infinity_changes_no_weight_and_is_counted(
     optimizer: str, bad: float
 ) -> None:
-    learner = _learner(optimizer)
-    _step(learner)
-    before = _bytes(learner)
-    _step(learner, bad)
-    assert _bytes(learner) == before
-    assert (learner.skipped, learner.skipped_in_a_row) == (1, 1)
-    _step(learner)
-    assert _bytes(learner) != before
-    assert (learner.skipped, learner.skipped_in_a_row) == (1, 0)
+    trainable = _learner(optimizer)
+    _step(trainable)
+    before = _bytes(trainable)
+    _step(trainable, bad)
+    assert _bytes(trainable) == before
+    assert (trainable.skipped, trainable.skipped_in_a_row) == (1, 1)
+    _step(trainable)
+    assert _bytes(trainable) != before
+    assert (trainable.skipped, trainable.skipped_in_a_row) == (1, 0)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
 def test_after_a_skipped_step_it_goes_on_as_if_that_had_not_been(optimizer: str) -> None:
     skipping, plain = _learner(optimizer), _learner(optimizer)
-    for learner, factors in ((skipping, (1.0, float("nan"), 0.5)), (plain, (1.0, 0.5))):
+    for trainable, factors in ((skipping, (1.0, float("nan"), 0.5)), (plain, (1.0, 0.5))):
         for factor in factors:
-            _step(learner, factor)
+            _step(trainable, factor)
     assert _bytes(skipping) == _bytes(plain)
 
 
 def test_the_longest_row_of_skipped_steps_is_remembered() -> None:
-    learner = _learner()
+    trainable = _learner()
     for factor in (float("nan"),) * 3 + (1.0,) + (float("nan"),) * 2:
-        _step(learner, factor)
-    assert learner.most_skipped_in_a_row == 3
-    assert learner.skipped == 5
+        _step(trainable, factor)
+    assert trainable.most_skipped_in_a_row == 3
+    assert trainable.skipped == 5
 
 
 def test_adam_is_pytorchs() -> None:
-    learner = _learner()
-    reference = copy.deepcopy(learner.network)
+    trainable = _learner()
+    reference = copy.deepcopy(trainable.network)
     adam = torch.optim.Adam(reference.parameters(), lr=1e-2, betas=(0.9, 0.99))
     for _ in range(3):
-        _step(learner)
+        _step(trainable)
         torch.manual_seed(1)
         adam.zero_grad()
         reference(torch.rand(2, 3, 8, 8)).square().mean().backward()
         adam.step()
-    for ours, theirs in zip(learner.parameters, reference.parameters(), strict=True):
+    for ours, theirs in zip(trainable.parameters, reference.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs)
 
 
 def test_clipping_bounds_the_gradient_and_the_norm_told_is_the_one_before() -> None:
-    learner = _learner(grad_clip=0.01)
-    norm = _step(learner, 100.0)
-    gradients = [p.grad for p in learner.parameters]
+    trainable = _learner(grad_clip=0.01)
+    norm = _step(trainable, 100.0)
+    gradients = [p.grad for p in trainable.parameters]
     assert norm > 1
     assert torch.nn.utils.get_total_norm(gradients) == pytest.approx(0.01, rel=1e-3)
 
@@ -94,31 +94,31 @@ def test_clipping_bounds_the_gradient_and_the_norm_told_is_the_one_before() -> N
 def test_the_average_moves_towards_the_weights_and_forgets_the_first_ones_soon(
     steps: int, decay: float
 ) -> None:
-    learner = _learner(ema_decay=0.9)
+    trainable = _learner(ema_decay=0.9)
     for _ in range(steps):
-        _step(learner)
-    before = [p.detach().clone() for p in learner.averaged.parameters()]
-    _step(learner)
-    triples = zip(learner.averaged.parameters(), before, learner.parameters, strict=True)
+        _step(trainable)
+    before = [p.detach().clone() for p in trainable.averaged.parameters()]
+    _step(trainable)
+    triples = zip(trainable.averaged.parameters(), before, trainable.parameters, strict=True)
     for average, old, new in triples:
         torch.testing.assert_close(average, decay * old + (1 - decay) * new)
 
 
 def test_without_an_average_the_network_itself_is_kept() -> None:
-    learner = _learner()
-    assert learner.averaged is learner.network
+    trainable = _learner()
+    assert trainable.averaged is trainable.network
 
 
 def test_fp16_scales_its_losses_and_steps_that_overflow_are_skipped() -> None:
-    learner = _learner(precision="fp16")
-    scale = learner.scaler.get_scale()
-    before = _bytes(learner)
-    _step(learner, float("inf"))
-    assert _bytes(learner) == before
-    assert learner.scaler.get_scale() == scale / 2
-    _step(learner)
-    assert _bytes(learner) != before
-    assert learner.skipped == 1
+    trainable = _learner(precision="fp16")
+    scale = trainable.scaler.get_scale()
+    before = _bytes(trainable)
+    _step(trainable, float("inf"))
+    assert _bytes(trainable) == before
+    assert trainable.scaler.get_scale() == scale / 2
+    _step(trainable)
+    assert _bytes(trainable) != before
+    assert trainable.skipped == 1
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
@@ -128,11 +128,11 @@ def test_its_state_holds_everything(optimizer: str, precision: str) -> None:
     for factor in (1.0, float("nan"), 0.3):
         _step(first, factor)
     second.load_state_dict(copy.deepcopy(first.state_dict()))
-    for learner in (first, second):
-        _step(learner, 0.7)
+    for trainable in (first, second):
+        _step(trainable, 0.7)
     assert _bytes(first) == _bytes(second)
     assert second.skipped == first.skipped >= 1
-    averages = [list(learner.averaged.parameters()) for learner in (first, second)]
+    averages = [list(trainable.averaged.parameters()) for trainable in (first, second)]
     assert all(torch.equal(a, b) for a, b in zip(*averages, strict=True))
 
 
@@ -146,8 +146,8 @@ def test_an_average_and_another_precision_can_begin_when_a_run_is_resumed() -> N
 
 
 def test_gradient_norms_are_told_by_group_of_layers() -> None:
-    learner = _learner()
-    norm = _step(learner)
-    groups = learner.gradient_norms()
+    trainable = _learner()
+    norm = _step(trainable)
+    groups = trainable.gradient_norms()
     assert set(groups) == {"0", "1"}
     assert torch.tensor(list(groups.values())).norm() == pytest.approx(float(norm), rel=1e-5)

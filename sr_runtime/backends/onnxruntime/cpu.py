@@ -38,11 +38,11 @@ class OnnxRuntimeBackend:
         self.info = info or probe_info(self._run, self._input.shape, self._input.dtype)
         self.limits = declared_limits(self._input.shape, self._io, depth=1)
 
-    def submit(self, batch: NDArray[Any]) -> "_Handle":
+    def submit(self, batch: NDArray[Any]) -> "_PendingBatch":
         try:
-            return _Handle(self._run(batch))
+            return _PendingBatch(self._run(batch))
         except SRError as error:
-            return _Handle(error)
+            return _PendingBatch(error)
 
     def shrink(self) -> None:
         """There is nothing to give back: a session's memory is its own."""
@@ -60,7 +60,7 @@ class OnnxRuntimeBackend:
         return picture_of(outputs, self._io)
 
 
-class _Handle:
+class _PendingBatch:
     """What a batch gave: its output or its error."""
 
     def __init__(self, outcome: NDArray[Any] | SRError) -> None:

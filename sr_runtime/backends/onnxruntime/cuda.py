@@ -24,7 +24,7 @@ from sr_runtime.backends.onnxruntime.session import (
     run_error,
     tensor_of,
 )
-from sr_runtime.backends.onnxruntime.slot import Slot, recorded_as
+from sr_runtime.backends.onnxruntime.slot import StreamSlot, recorded_as
 from sr_runtime.backends.probe import declared_limits, probe_info
 from sr_runtime.errors import BackendError
 from sr_runtime.model_info import IO, ModelInfo
@@ -89,7 +89,7 @@ class OnnxRuntimeCudaBackend:
         self, model: Path, stated: ModelInfo | None, precision: str, *, record: bool
     ) -> None:
         """Open the session and its slots; `record`: with their kernels recorded."""
-        self._idle: deque[Slot] = deque()  # a former try's go, and its session with them
+        self._idle: deque[StreamSlot] = deque()  # a former try's go, and its session with them
         with ExitStack() as held:
             gpu = open_device(self.device)
             held.callback(gpu.close)
@@ -105,7 +105,7 @@ class OnnxRuntimeCudaBackend:
             tensors = [self._input, *map(tensor_of, outputs)]
             turn = threading.Lock()
             for number in range(DEPTH):
-                slot = Slot(session, turn, gpu, self._ordinal, tensors, self.info, number)
+                slot = StreamSlot(session, turn, gpu, self._ordinal, tensors, self.info, number)
                 held.callback(slot.close)
                 self._idle.append(slot)
             if record and (shape := _fixed(self._input)) is not None:
@@ -114,9 +114,9 @@ class OnnxRuntimeCudaBackend:
                     slot.start(np.zeros(shape, self._input.dtype)).result()
             self._held = held.pop_all()
 
-    def submit(self, batch: NDArray[Any]) -> "_Handle":
+    def submit(self, batch: NDArray[Any]) -> "_PendingBatch":
         slot = self._idle.popleft()
-        return _Handle(self._idle, slot, slot.start(batch))
+        return _PendingBatch(self._idle, slot, slot.start(batch))
 
     def shrink(self) -> None:
         # Of a fixed shape nothing larger was held, and recorded kernels hold the addresses.
@@ -148,10 +148,12 @@ class OnnxRuntimeCudaBackend:
         )
 
 
-class _Handle:
+class _PendingBatch:
     """A batch in a slot, which is idle again when it is released."""
 
-    def __init__(self, idle: deque[Slot], slot: Slot, future: Future[NDArray[Any]]) -> None:
+    def __init__(
+        self, idle: deque[StreamSlot], slot: StreamSlot, future: Future[NDArray[Any]]
+    ) -> None:
         self._idle, self._slot, self._future = idle, slot, future
 
     def result(self) -> NDArray[Any]:

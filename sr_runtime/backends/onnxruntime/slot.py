@@ -18,14 +18,14 @@ from sr_runtime.errors import ModelError, OutOfMemoryError
 from sr_runtime.model_info import ModelInfo
 from sr_runtime.tensor import picture_of
 
-__all__ = ["Slot", "recorded_as"]
+__all__ = ["StreamSlot", "recorded_as"]
 
 # As older and newer versions say that an output does not fit its buffer.
 WRONG_SIZE = ("re-use buffer", "computed output shape")
 MEMORY = "cuda"  # what ONNX Runtime calls the memory that it is given
 
 
-class Slot:
+class StreamSlot:
     """A thread, a stream for copies, and buffers."""
 
     def __init__(

@@ -17,7 +17,7 @@ from sr_runtime.backends.tensorrt.engine_file import (
 )
 from sr_runtime.backends.tensorrt.library import LEAN, Log, trt
 from sr_runtime.backends.tensorrt.options import Shape
-from sr_runtime.backends.tensorrt.slot import Slot
+from sr_runtime.backends.tensorrt.slot import ExecutionSlot
 from sr_runtime.errors import ModelError, OutOfMemoryError, SRError
 from sr_runtime.tensor import picture_of
 
@@ -62,7 +62,7 @@ class TensorRTBackend:
             raise ModelError(str(error).removeprefix(f"{model}: ")) from error
         self.info = engine_info.model
         self._gpu = cuda_memory.open_device(device)
-        self._slots: list[Slot] = []
+        self._slots: list[ExecutionSlot] = []
         self._log = Log()
         self._turn = threading.Lock()
         try:
@@ -87,11 +87,11 @@ class TensorRTBackend:
                 f"build it again here: {rebuild_command(engine_info)}"
             )
         for _ in range(DEPTH):
-            self._slots.append(Slot(self._engine, self._gpu, self._log))
+            self._slots.append(ExecutionSlot(self._engine, self._gpu, self._log))
         self.limits = _limits(engine_info, self._slots[0], self._gpu.free_memory())
 
-    def submit(self, batch: NDArray[Any]) -> "_Handle":
-        return _Handle(self, batch)
+    def submit(self, batch: NDArray[Any]) -> "_PendingBatch":
+        return _PendingBatch(self, batch)
 
     def shrink(self) -> None:
         with self._gpu.current():
@@ -111,7 +111,7 @@ class TensorRTBackend:
         self._engine = self._runtime = None  # type: ignore[assignment]
 
 
-class _Handle:
+class _PendingBatch:
     """A started batch; its slot goes back to the idle ones when it is released."""
 
     def __init__(self, backend: TensorRTBackend, batch: NDArray[Any]) -> None:
@@ -183,7 +183,7 @@ def _check_fits(info: EngineInfo, gpu: cuda_memory.Device) -> None:
         )
 
 
-def _limits(info: EngineInfo, slot: Slot, free: int) -> Limits:
+def _limits(info: EngineInfo, slot: ExecutionSlot, free: int) -> Limits:
     """Batch and tile within the profile, such that `DEPTH` of them fit into the free memory.
 
     The tile is as large as it can be, since every tile computes its halo for nothing: with one of

@@ -12,7 +12,7 @@ from sr_runtime.backends.tensorrt.options import Shape, tensor_shape
 from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError, SRError
 from sr_runtime.model_info import ModelInfo
 
-__all__ = ["Slot"]
+__all__ = ["ExecutionSlot"]
 
 
 class _Buffer:
@@ -60,7 +60,7 @@ class _Tensor:
             self.host = None
 
 
-class Slot:
+class ExecutionSlot:
     """All methods are for where the device is current."""
 
     def __init__(self, engine: trt.ICudaEngine, device: Device, log: Log) -> None:
