@@ -12,11 +12,13 @@ that the package carries, or an ONNX file.
 from sr_runtime.errors import (
     ArgumentError,
     BackendError,
+    DataError,
     ImageError,
     ModelError,
     NonFiniteError,
     OutOfMemoryError,
     SRError,
+    StorageError,
 )
 from sr_runtime.model_info import ModelInfo
 from sr_runtime.output_size import OutputSize
@@ -26,6 +28,7 @@ from sr_runtime.upscaler import Upscaler, load
 __all__ = [
     "ArgumentError",
     "BackendError",
+    "DataError",
     "ImageError",
     "ModelError",
     "ModelInfo",
@@ -34,6 +37,7 @@ __all__ = [
     "OutputSize",
     "Progress",
     "SRError",
+    "StorageError",
     "Upscaler",
     "__version__",
     "load",

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from sr_runtime.errors import ArgumentError
+from sr_runtime.errors import ArgumentError, StorageError
 
 __all__ = ["atomic_path", "check_target"]
 
@@ -18,35 +18,47 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
 
     The temporary name keeps the suffix, since writers choose the format by it. When the block
     raises, the temporary file is removed and `target` is left as it was.
+
+    Raises:
+        StorageError: The disk is full, or the folder is missing or cannot be written.
     """
     target = Path(target)
     temporary = target.with_name(f".{secrets.token_hex(6)}{target.suffix}")
     try:
         yield temporary
         temporary.replace(target)
+    except OSError as error:
+        if error.errno is None:  # an encoder's own complaint, not the system's
+            raise
+        raise StorageError(f"cannot be written ({error.strerror})", path=target) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def check_target(target: Path, *, inputs: Iterable[Path] = ()) -> None:
-    """Raise ArgumentError if `target` cannot be written, or is one of the inputs.
+    """Check, before the work, that `target` can be written and is none of the inputs.
 
-    To be called before the work, so that it is not lost.
+    Raises:
+        ArgumentError: It is a folder or an input, or its folder does not exist.
+        StorageError: It is read-only, or its disk or folder refuses to be written.
     """
     try:
         if target.is_dir():
-            raise ArgumentError(f"{target}: this is a folder: give a file name")
+            raise ArgumentError("this is a folder: give a file name", path=target)
+        if not target.parent.is_dir():
+            raise ArgumentError(
+                f"the folder {target.parent} does not exist: create it first", path=target
+            )
         # Only trying tells about access lists, read-only systems and quotas.
         with tempfile.TemporaryFile(dir=target.parent):
             pass
         if target.exists() and not os.access(target, os.W_OK):
             raise PermissionError(0, "the file is read-only")
+        for path in inputs:
+            if target.exists() and path.exists() and target.samefile(path):
+                raise ArgumentError(
+                    "this is an input, which is never overwritten: name another file", path=target
+                )
     except OSError as error:
-        if not target.parent.is_dir():
-            raise ArgumentError(
-                f"{target}: the folder {target.parent} does not exist: create it first"
-            ) from error
-        raise ArgumentError(f"{target}: cannot be written ({error.strerror})") from error
-    for path in inputs:
-        if target.exists() and path.exists() and target.samefile(path):
-            raise ArgumentError(f"{target} is an input, which is never overwritten: name another")
+        raise StorageError(f"cannot be written ({error.strerror})", path=target) from error

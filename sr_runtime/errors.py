@@ -1,22 +1,42 @@
 """What can go wrong for reasons a caller can do something about.
 
-Every message is one sentence that gives the value, the limit and the next step, fit to be shown to
-a user as it is. Anything else that is raised is a bug of ours.
+Every message is one sentence that gives what happened, the value, the limit and the next step, fit
+to be shown to a user as it is. Anything else that is raised is a bug in this project.
 """
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 __all__ = [
     "ArgumentError",
     "BackendError",
+    "DataError",
     "ImageError",
     "ModelError",
     "NonFiniteError",
     "OutOfMemoryError",
     "SRError",
+    "StorageError",
+    "about",
 ]
 
 
 class SRError(Exception):
-    """Base of every error this project raises on purpose."""
+    """Base of every error this project raises on purpose.
+
+    `path` is the file or folder that the error is about, None where it is about none; `str()` puts
+    it in front of the message.
+    """
+
+    def __init__(self, message: str = "", *, path: str | os.PathLike[str] | None = None) -> None:
+        super().__init__(message)
+        self.path = None if path is None else Path(path)
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        return message if self.path is None else f"{self.path}: {message}"
 
 
 class ArgumentError(SRError, ValueError):
@@ -31,8 +51,17 @@ class ModelError(SRError):
     """A file is not a super-resolution model, or not one that fits the request."""
 
 
+class DataError(SRError):
+    """A data set, an archive or the state of a run is incomplete, damaged, or not what it should
+    be."""
+
+
+class StorageError(SRError):
+    """A file, a folder or a download failed: a full disk, missing rights, a lost connection."""
+
+
 class BackendError(SRError):
-    """An engine, device or precision was asked for and is not there."""
+    """An inference engine, device or precision was asked for and is not available."""
 
 
 class OutOfMemoryError(SRError, MemoryError):
@@ -41,3 +70,14 @@ class OutOfMemoryError(SRError, MemoryError):
 
 class NonFiniteError(SRError, ArithmeticError):
     """The network returned NaN or infinity."""
+
+
+@contextmanager
+def about(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Give `path` to every SRError that leaves the block and is about no file yet."""
+    try:
+        yield
+    except SRError as error:
+        if error.path is None:
+            error.path = Path(path)
+        raise
