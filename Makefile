@@ -7,7 +7,7 @@ EXTRAS := cpu,export,train,vips,bench,dev
 DEMO := demo/venv
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: install test lint demo bench constraints clean
+.PHONY: install quick test lint demo bench constraints clean
 
 install: $(VENV)/complete
 
@@ -19,11 +19,12 @@ define create_environment
 endef
 
 # The stamp comes last, so that an interrupted installation is completed by the next one. torch comes
-# first and by exact version: left to a dependency's choice, another build may be taken.
+# first and by exact version: left to a dependency's choice, another build may be taken. The mode
+# `compat` puts the clone on the path, where mypy and Pyright find the packages.
 $(VENV)/complete: setup.cfg pyproject.toml constraints.txt
 	$(create_environment)
 	$(RUN) $(PIP_INSTALL) torch==2.13.0
-	$(RUN) $(PIP_INSTALL) --editable '.[$(EXTRAS)]'
+	$(RUN) $(PIP_INSTALL) --editable '.[$(EXTRAS)]' --config-settings editable_mode=compat
 	touch $@
 
 # What a user gets: not editable, with the engines and without torch. So it is to be installed again
@@ -34,8 +35,12 @@ $(DEMO)/complete: setup.cfg pyproject.toml constraints.txt \
 	$(DEMO)/bin/python $(PIP_INSTALL) '.[cpu]'
 	touch $@
 
+# What to run while working: under a minute.
+quick: install
+	SR_DATA=$(SR_DATA) $(RUN) -m pytest -q --numprocesses auto -m 'not slow'
+
 test: install
-	SR_DATA=$(SR_DATA) $(RUN) -m pytest
+	SR_DATA=$(SR_DATA) $(RUN) -m pytest -q --numprocesses auto
 
 # The second mypy sees the signatures of TensorRT 10, the first those of 11 (setup.cfg).
 lint: install

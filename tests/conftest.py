@@ -1,8 +1,14 @@
 """Real images and weights, and the models that several tests share."""
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+# Tests that run side by side share the cores, and so do the processes that they start. torch reads
+# this when it is imported.
+if (_workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))) > 1:
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // _workers)))
 
 import pytest
 import torch
@@ -10,7 +16,15 @@ import torch
 from benchmarks.data import DATA
 from sr_export.__main__ import main as sr_export
 from sr_export.to_onnx import onnx_from_generator
+from sr_runtime.lock import wait_for_lock
 from sr_train.models.rrdbnet import RRDBNet
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need real images and weights."""
+    for item in items:
+        if "data" in getattr(item, "fixturenames", ()):
+            item.add_marker("data")
 
 
 @pytest.fixture(scope="session")
@@ -62,19 +76,34 @@ def hears_ctrl_c() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
-def _exported(name: str, data: Path, folder: pytest.TempPathFactory) -> Path:
-    path = folder.mktemp(name) / f"{name}.onnx"
-    assert sr_export(["onnx", str(data / "weights" / f"{name}.pth"), "-o", str(path)]) == 0
-    return path
+@pytest.fixture(scope="session")
+def exported(
+    data: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> Callable[[str], Path]:
+    """`exported("RRDB_PSNR_x4")`: the file that the command line makes of these weights, once for
+    all tests and all processes that run them."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = folder if worker_id == "master" else folder.parent
+
+    def export(name: str) -> Path:
+        path = folder / f"{name}.onnx"
+        with path.with_suffix(".lock").open("wb") as lock:
+            wait_for_lock(lock, on_wait=lambda: None)
+            if not path.exists():
+                weights = data / "weights" / f"{name}.pth"
+                assert sr_export(["onnx", str(weights), "-o", str(path)]) == 0
+        return path
+
+    return export
 
 
 @pytest.fixture(scope="session")
-def psnr_onnx(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def psnr_onnx(exported: Callable[[str], Path]) -> Path:
     """The authors' RRDB_PSNR_x4, exported by the command line."""
-    return _exported("RRDB_PSNR_x4", data, tmp_path_factory)
+    return exported("RRDB_PSNR_x4")
 
 
 @pytest.fixture(scope="session")
-def esrgan_onnx(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def esrgan_onnx(exported: Callable[[str], Path]) -> Path:
     """The authors' RRDB_ESRGAN_x4, exported by the command line."""
-    return _exported("RRDB_ESRGAN_x4", data, tmp_path_factory)
+    return exported("RRDB_ESRGAN_x4")

@@ -1,5 +1,6 @@
 """No seams: a real network on a real photo, in small tiles and whole."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,16 +9,12 @@ import pytest
 from numpy.typing import NDArray
 
 import sr_runtime
-from sr_export.__main__ import main as sr_export
 from sr_runtime.backends.registry import precisions, usable_backend
 
 
 @pytest.fixture(scope="module")
-def model(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("animevideov3") / "model.onnx"
-    weights = data / "weights" / "realesr-animevideov3.pth"
-    assert sr_export(["onnx", str(weights), "-o", str(path)]) == 0
-    return path
+def model(exported: Callable[[str], Path]) -> Path:
+    return exported("realesr-animevideov3")
 
 
 @pytest.fixture(scope="module")
