@@ -51,8 +51,8 @@ def load(
         model: "esrgan" or "psnr", which the package carries (sr_runtime/models/README.md), or an
             ONNX file, ours or anyone else's ESRGAN, or a TensorRT engine; a `Path` is always a
             file.
-        backend: "tensorrt", "openvino", "onnxruntime", "onnxruntime-trt" (its TensorRT
-            provider), or "auto": the fastest one that works here and need not build an engine.
+        backend: "tensorrt", "openvino", "onnxruntime", or "auto": the fastest one that works here
+            and need not build an engine.
         device: "cpu", "cuda:0" or "cuda", "cuda:0,cuda:1" for several GPUs that share the work, or
             "auto": the fastest one that works here, a GPU before the CPU.
         precision: How the backend computes. On a CPU "fp32" or "bf16", whatever the type in which

@@ -73,9 +73,6 @@ def _engine_kernel(run: Run, engine: Engine) -> Kernel:
     backend: Backend = engine.upscaler.backend
 
     def measure(tile: int, batch: int) -> tuple[float, list[float]]:
-        if backend.name == "onnxruntime-trt" and batch > backend.limits.batch:
-            # Given it all the same, the provider would build another engine, for minutes.
-            raise ValueError(f"its engine takes {backend.limits.batch} tile at once")
         pixels = run.photo_of(tile, tile)
         tensor = tensor_from_tiles([np.roll(pixels, 8 * i, 0) for i in range(batch)], backend.info)
         depth = backend.limits.depth

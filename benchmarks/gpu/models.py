@@ -1,7 +1,6 @@
 """The network that is measured, its FP16 files, and every backend here that can run them."""
 
 import copy
-import math
 import time
 from functools import partial
 from pathlib import Path
@@ -30,8 +29,6 @@ SIDE = 48  # of the crop that a fresh network is adjusted on
 IOS: tuple[IO, ...] = ("float32", "uint8")
 # Seconds to spare from which TensorRT is to search on each level, its own being 3.
 LEVELS = {180: 3, 90: 2, 45: 1}
-# And from which a build is begun at all: one can be stopped, the other cannot.
-BUILD_SECONDS = {"tensorrt": 0, "onnxruntime-trt": 60}
 
 
 def chosen_generator(checkpoint: Path | None, blocks: int | None) -> tuple[str, Generator]:
@@ -99,7 +96,7 @@ def opened(run: Run) -> dict[str, Any]:
             continue
         for io, model in run.models.items():
             name = f"{backend}, io {io}"
-            if run.left() < BUILD_SECONDS.get(backend, -math.inf):
+            if backend == "tensorrt" and run.left() < 0:
                 run.leave_out(name, "no time was left to build its engine: give more --minutes")
                 continue
             opening = partial(_open, run, model, backend=backend, device=device, level=level)

@@ -32,7 +32,6 @@ BACKENDS = {
     "tensorrt": ("cuda",),
     "openvino": ("cpu",),
     "onnxruntime": ("cuda", "cpu"),
-    "onnxruntime-trt": ("cuda",),
 }
 
 # What `auto` takes the first of that works: for an engine, and for an ONNX file, of which TensorRT
@@ -46,7 +45,6 @@ EXTRAS = {
     ("openvino", "cpu"): "cpu",
     ("onnxruntime", "cpu"): "cpu",
     ("onnxruntime", "cuda"): "gpu",
-    ("onnxruntime-trt", "cuda"): "gpu",
     ("tensorrt", "cuda"): "tensorrt",
 }
 
@@ -232,10 +230,6 @@ def _backend_class(
             from sr_runtime.backends.onnxruntime.cuda import OnnxRuntimeCudaBackend
 
             return OnnxRuntimeCudaBackend
-        case "onnxruntime-trt", "cuda":
-            from sr_runtime.backends.onnxruntime.tensorrt import OnnxRuntimeTensorRTBackend
-
-            return OnnxRuntimeTensorRTBackend
         case "tensorrt", "cuda":
             from sr_runtime.backends.tensorrt.backend import TensorRTBackend
 

@@ -119,7 +119,7 @@ def test_what_is_left_out_is_said_in_a_sentence_each(on_cpu) -> None:
     results, said = on_cpu
     reasons = {row["what"]: row["reason"] for row in results["left_out"]}
     for what in (
-        *("tensorrt", "onnxruntime-trt", "GPU utilisation", "clocks, power and temperature"),
+        *("tensorrt", "GPU utilisation", "clocks, power and temperature"),
         *("several_gpus", "pretraining, compiled", "training, compiled"),
     ):
         assert what in reasons

@@ -144,16 +144,6 @@ def test_half_that_overflows_is_found_before_the_build(machine: Machine, tmp_pat
     assert [path.name for path in tmp_path.iterdir()] == ["hot.safetensors"]
 
 
-def test_a_build_in_another_precision_is_an_error_and_no_engine(
-    machine: Machine, tiny_onnx, tmp_path, capsys
-) -> None:
-    machine.library.convolutions = "Float"
-    target = tmp_path / "m.engine"
-    assert main(["engine", str(tiny_onnx(precision="fp16")), "-o", str(target), *SHAPES]) == 2
-    assert "FP16" in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []
-
-
 # Its first line is for shells that start what is in their background deaf to SIGINT.
 LONG_BUILD = """
 import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)

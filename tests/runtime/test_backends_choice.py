@@ -14,21 +14,15 @@ from sr_runtime.backends.registry import BACKENDS, choose, devices, unavailable
 from tests.simulated_tensorrt import simulated
 
 ENGINE = Path("model.engine")
-CUDA_BUILD = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
+CUDA_BUILD = ["CUDAExecutionProvider", "CPUExecutionProvider"]
 
 
 @pytest.fixture(autouse=True)
 def _fresh() -> Iterator[None]:
     """What is missing is found once in a process, and here anew in every test."""
-    clear = (
-        onnxruntime_providers.cuda_missing.cache_clear,
-        onnxruntime_providers.tensorrt_missing.cache_clear,
-    )
-    for one in clear:
-        one()
+    onnxruntime_providers.cuda_missing.cache_clear()
     yield
-    for one in clear:
-        one()
+    onnxruntime_providers.cuda_missing.cache_clear()
 
 
 def build_of(monkeypatch: pytest.MonkeyPatch, providers: list[str]) -> None:
@@ -123,16 +117,6 @@ def test_the_library_that_a_provider_lacks_is_named(monkeypatch, capsys) -> None
     with simulated(), pytest.raises(BackendError, match=r"needs libcublasLt.so.13, .*pip install"):
         choose("onnxruntime", "cuda")
     assert capsys.readouterr().out == ""
-
-
-def test_onnxruntimes_tensorrt_provider_wants_tensorrt_10(monkeypatch) -> None:
-    build_of(monkeypatch, CUDA_BUILD)
-    monkeypatch.setattr(onnxruntime_providers, "_missing_library", lambda: None)
-    with simulated("10.16.1.11"):
-        assert choose("onnxruntime-trt", "auto") == ("onnxruntime-trt", "cuda:0")
-    onnxruntime_providers.tensorrt_missing.cache_clear()
-    with simulated("11.4.0.106"), pytest.raises(BackendError, match=r"TensorRT 10 and 11.4"):
-        choose("onnxruntime-trt", "auto")
 
 
 def test_a_provider_that_did_not_load_is_not_replaced_by_the_cpu(tiny_onnx) -> None:

@@ -20,8 +20,12 @@ __all__ = ["VERSIONS", "Gpu", "Machine", "ProcessWouldEnd", "simulated"]
 
 VERSIONS = ("10.16.1.11", "11.4.0.106")
 
-# Those of our modules that keep what they import.
-OURS = ("sr_runtime.backends.tensorrt.backend", "sr_runtime.backends.cuda.pycuda")
+# Our modules that keep what they import of TensorRT and PyCUDA.
+TENSORRT = "sr_runtime.backends.tensorrt"
+OURS = (
+    *(f"{TENSORRT}.{name}" for name in ("backend", "build", "library", "monitor", "slot")),
+    "sr_runtime.backends.cuda.pycuda",
+)
 
 
 @contextlib.contextmanager
@@ -71,9 +75,8 @@ def simulated(
 
 def _take_out(names: tuple[str, ...]) -> dict[str, ModuleType]:
     """Remove these modules and ours, so that ours are imported anew; return what was removed."""
-    ours = [name for name in sys.modules if name.startswith(OURS)]
-    package = sys.modules.get("sr_runtime.backends")
-    for name in ours:
-        with contextlib.suppress(AttributeError):
-            delattr(package, name.rpartition(".")[2])
-    return {name: sys.modules.pop(name) for name in (*names, *ours) if name in sys.modules}
+    for name in OURS:
+        package, _, module = name.rpartition(".")
+        with contextlib.suppress(KeyError, AttributeError):
+            delattr(sys.modules[package], module)
+    return {name: sys.modules.pop(name) for name in (*names, *OURS) if name in sys.modules}

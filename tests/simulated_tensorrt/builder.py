@@ -69,15 +69,13 @@ class Builder:
         config.measure([node.name for node in network.model.graph.node])
         strong = network.flags & (1 << int(library.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
         # Without strong types TensorRT 10 computes in FP32, whatever the graph says.
-        halves = bool(strong) or library.version.startswith("11")
+        assert strong or library.version.startswith("11")
         plan = Plan(
             version=library.version,
             gpu=gpu.name,
             compute_capability=gpu.compute_capability,
             version_compatible=library.BuilderFlag.VERSION_COMPATIBLE in config.set_flags,
             hardware_compatible=config.hardware_compatibility_level.name,
-            detailed=config.profiling_verbosity is library.ProfilingVerbosity.DETAILED,
-            convolutions=library.convolutions if halves else "Float",
             input_name=source.name,
             profile=shapes,
             model=network.model.SerializeToString(),
@@ -146,7 +144,6 @@ class IBuilderConfig:
         "_profiles",
         "builder_optimization_level",
         "hardware_compatibility_level",
-        "profiling_verbosity",
         "progress_monitor",
         "set_flags",
     )
@@ -159,7 +156,6 @@ class IBuilderConfig:
         self.set_flags: set[Any] = set()
         self.builder_optimization_level = 3
         self.hardware_compatibility_level = library.HardwareCompatibilityLevel.NONE
-        self.profiling_verbosity = library.ProfilingVerbosity.LAYER_NAMES_ONLY
         self.progress_monitor: Any = None
 
     def add_optimization_profile(self, profile: IOptimizationProfile) -> int:

@@ -16,8 +16,6 @@ ENUMERATIONS = (
     "DataType",
     "ExecutionContextAllocationStrategy",
     "HardwareCompatibilityLevel",
-    "LayerInformationFormat",
-    "ProfilingVerbosity",
     "TensorIOMode",
 )
 OF_THE_BUILDER = ("BuilderFlag", "LayerType", "MemoryPoolType", "NetworkDefinitionCreationFlag")

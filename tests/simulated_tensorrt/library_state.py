@@ -28,8 +28,8 @@ class Library:
     version: str
     lean: bool
     enumerations: dict[str, type[enum.Enum]]
-    convolutions: str = "Half"
-    """In which type an engine's convolutions come out."""
+    loads: bool = True
+    """Whether plans can be loaded."""
     builds: int = 0
     """Engines built so far."""
     steps: int = 4
@@ -59,8 +59,6 @@ class Plan:
     compute_capability: tuple[int, int]
     version_compatible: bool
     hardware_compatible: str
-    detailed: bool
-    convolutions: str
     input_name: str
     profile: tuple[tuple[int, ...], ...]
     model: bytes

@@ -1,6 +1,5 @@
 """The runtime's side: engines, their execution contexts, and what they refuse."""
 
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,7 +31,7 @@ class Runtime:
         if gpu is None:
             raise ProcessWouldEnd("an engine was loaded where no CUDA context is current")
         plan = Plan.from_bytes(bytes(serialized_engine))
-        if plan is None:
+        if plan is None or not library.loads:
             return self._refuse("Serialization assertion magicTagRead == kMAGIC_TAG failed.")
         if plan.version_compatible:
             if not library.lean and not self.engine_host_code_allowed:
@@ -96,9 +95,6 @@ class ICudaEngine:
         assert profile_index == 0
         return list(self.plan.profile)
 
-    def create_engine_inspector(self) -> "EngineInspector":
-        return EngineInspector(self)
-
     def create_execution_context(self, strategy: Any = None) -> "IExecutionContext | None":
         strategies = self.library.ExecutionContextAllocationStrategy
         if self.library.gpu is not self.gpu:
@@ -114,36 +110,6 @@ class ICudaEngine:
                 self.logger.log("ERROR", "[context] Error Code 2: OutOfMemory")
                 return None
         return IExecutionContext(self, own)
-
-
-class EngineInspector:
-    def __init__(self, engine: ICudaEngine) -> None:
-        self._engine = engine
-        self.execution_context: IExecutionContext | None = None
-
-    def get_engine_information(self, format: Any) -> str:
-        plan, layers = self._engine.plan, []
-        context = self.execution_context
-        known = context is not None and -1 not in context.get_tensor_shape(plan.input_name)
-        for node in self._engine.model.graph.node:
-            if not plan.detailed:
-                layers.append(node.name)
-            elif node.op_type == "Conv":
-                kind = plan.convolutions
-                form = kind if known else "N/A due to dynamic shapes"
-                layers.append(
-                    {
-                        "Name": node.name,
-                        "LayerType": "CaskConvolution",
-                        "Inputs": [{"Name": node.input[0], "Format/Datatype": form}],
-                        "Outputs": [{"Name": node.output[0], "Format/Datatype": form}],
-                        "ParameterType": "Convolution",
-                        "Weights": {"Count": 0},
-                    }
-                )
-            else:
-                layers.append({"Name": node.name, "LayerType": "kgen", "Inputs": []})
-        return json.dumps({"Layers": layers, "Bindings": self._engine.names})
 
 
 @dataclass(frozen=True)

@@ -6,52 +6,29 @@ import functools
 import io
 import re
 import sys
-from collections.abc import Mapping
-from pathlib import Path
 
 from sr_runtime.backends.cuda import memory as cuda_memory
 from sr_runtime.backends.onnxruntime.session import Provider, ort
 
-__all__ = ["cuda_missing", "cuda_providers", "tensorrt_missing", "tensorrt_providers"]
+__all__ = ["cuda_missing", "cuda_providers"]
 
 CUDNN = "cudnn64_9.dll" if sys.platform == "win32" else "libcudnn.so.9"
-
-WITHOUT_GPU = (
-    "the installed onnxruntime is the one without {provider}: on a machine with an NVIDIA GPU, pip "
-    'uninstall onnxruntime, then pip install "sr-toolkit[gpu]"'
-)
 
 
 @functools.cache
 def cuda_missing() -> str | None:
     """Why the CUDA provider does not work here, in one sentence; None if it should."""
     if "CUDAExecutionProvider" not in ort.get_available_providers():
-        return WITHOUT_GPU.format(provider="CUDA")
+        return (
+            "the installed onnxruntime is the one without CUDA: on a machine with an NVIDIA GPU, "
+            'pip uninstall onnxruntime, then pip install "sr-toolkit[gpu]"'
+        )
     if reason := cuda_memory.missing():
         return reason
     if library := _missing_library():
         return (
             f"onnxruntime needs {library}, which is not to be found: "
             'pip install "onnxruntime-gpu[cuda,cudnn]"'
-        )
-    return None
-
-
-@functools.cache
-def tensorrt_missing() -> str | None:
-    """Why the TensorRT provider does not work here, in one sentence; None if it should."""
-    if "TensorrtExecutionProvider" not in ort.get_available_providers():
-        return WITHOUT_GPU.format(provider="TensorRT")
-    if reason := cuda_missing():  # a driver too: TensorRT would end the process without one
-        return reason
-    try:
-        import tensorrt  # loads the library, which the provider then finds
-    except ImportError as error:
-        return f'TensorRT 10 cannot be imported ({error}): pip install "tensorrt<11"'
-    if not tensorrt.__version__.startswith("10."):
-        return (
-            f"onnxruntime is made for TensorRT 10 and {tensorrt.__version__} is installed: take "
-            'backend tensorrt, or pip install "tensorrt<11"'
         )
     return None
 
@@ -85,32 +62,6 @@ def cuda_providers(
     if memory is not None:
         options["gpu_mem_limit"] = memory
     return [("CUDAExecutionProvider", options), ("CPUExecutionProvider", {})]
-
-
-def tensorrt_providers(
-    ordinal: int, *, fp32: bool, cache: Path, timings: Path, profile: Mapping[str, str]
-) -> list[Provider]:
-    """The TensorRT provider on a GPU, and CUDA's for what it leaves.
-
-    Its precision flags stay off: then the network is strongly typed, and FP16 where the file is.
-
-    Args:
-        fp32: The model's weights are in it.
-        cache: The folder of this model's engines: they are told apart by the graph's names, which
-            all models of an architecture share.
-        timings: The folder of what builders have measured.
-        profile: Shapes for "min", "opt" and "max", "input:1x3x64x64" for instance; none for a model
-            of one shape.
-    """
-    options: dict[str, object] = {
-        "device_id": ordinal,
-        "trt_engine_cache_enable": True,
-        "trt_engine_cache_path": cache,
-        "trt_timing_cache_enable": True,
-        "trt_timing_cache_path": timings,
-    }
-    options |= {f"trt_profile_{name}_shapes": shape for name, shape in profile.items()}
-    return [("TensorrtExecutionProvider", options), *cuda_providers(ordinal, fp32=fp32)]
 
 
 def _missing_library() -> str | None:

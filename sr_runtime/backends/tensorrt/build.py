@@ -19,13 +19,13 @@ from sr_runtime.backends.tensorrt.options import (
     Profile,
     tensor_shape,
 )
-from sr_runtime.backends.tensorrt.precision import check_convolutions
 from sr_runtime.errors import (
     ArgumentError,
     BackendError,
     ModelError,
     OutOfMemoryError,
     SRError,
+    StorageError,
 )
 from sr_runtime.model_info import ModelInfo
 
@@ -62,7 +62,7 @@ def build_engine(
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> tuple[bytes, EngineInfo]:
-    """Build a strongly typed FP16 plan, load it once, and check the precision of its convolutions.
+    """Build a strongly typed FP16 plan, and load it once to see that it can be loaded.
 
     Takes minutes. Ctrl-C cancels at the builder's next step and is then raised as usual.
 
@@ -83,7 +83,7 @@ def build_engine(
         ModelError: The file is none of ours, stores FP32 weights, or TensorRT cannot take it; the
             message has the export command.
         BackendError: On import of this module where TensorRT or CUDA is missing; else there is no
-            such device, the build failed or was cancelled, or a convolution is not in FP16.
+            such device, or the build failed or was cancelled.
         OutOfMemoryError: The GPU has too little memory for the profile's largest shape.
     """
     data, facts = read_fp16_onnx(model)
@@ -130,7 +130,7 @@ def _plan(
     monitor: Monitor,
     timing_cache: Path | None,
 ) -> bytes:
-    """Parse, build, load and inspect, on the current device."""
+    """Parse, build and load, on the current device."""
     log = Log()
     builder = trt.Builder(log)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
@@ -144,7 +144,6 @@ def _plan(
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace)
     config.builder_optimization_level = options.level
     config.hardware_compatibility_level = HARDWARE[options.hardware_compatible]
-    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # or precisions are not told
     config.progress_monitor = monitor
     if options.version_compatible:
         config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
@@ -156,7 +155,7 @@ def _plan(
         raise _failure(f"{model}: TensorRT could not build the engine", log, options)
     plan = bytes(serialized)
     log.clear()
-    _verify(plan, network.get_input(0).name, facts, options, log)
+    _check_loads(plan, options, log)
     if timing_cache is not None:
         _save_timings(config, timing_cache)
     return plan
@@ -226,12 +225,8 @@ def _save_timings(config: trt.IBuilderConfig, path: Path) -> None:
     try:
         with atomic_path(path) as temporary:
             temporary.write_bytes(bytes(timings))
-    except OSError as error:  # for which minutes of building are not thrown away
-        warnings.warn(
-            f"{path}: the measurements could not be written ({error.strerror or error})",
-            RuntimeWarning,
-            stacklevel=2,
-        )
+    except StorageError as error:  # no reason to throw away minutes of building
+        warnings.warn(f"the timing cache is not kept: {error}", RuntimeWarning, stacklevel=2)
 
 
 def _read(path: Path) -> bytes:
@@ -241,21 +236,12 @@ def _read(path: Path) -> bytes:
         return b""
 
 
-def _verify(
-    plan: bytes, input_name: str, facts: ModelInfo, options: BuildOptions, log: Log
-) -> None:
-    """Raise BackendError unless the plan can be loaded and its convolutions compute in FP16."""
+def _check_loads(plan: bytes, options: BuildOptions, log: Log) -> None:
+    """Raise BackendError or OutOfMemoryError unless TensorRT can load the plan that it built."""
     runtime = trt.Runtime(log)
     runtime.engine_host_code_allowed = options.version_compatible  # the plan is our own
-    engine = runtime.deserialize_cuda_engine(plan)
-    if engine is None:
+    if runtime.deserialize_cuda_engine(plan) is None:
         raise _failure("TensorRT cannot load the engine that it built", log, options)
-    inspector = engine.create_engine_inspector()
-    # Formats are told of known shapes alone.
-    context = engine.create_execution_context(trt.ExecutionContextAllocationStrategy.USER_MANAGED)
-    context.set_input_shape(input_name, tensor_shape(options.profile.opt, facts))
-    inspector.execution_context = context
-    check_convolutions(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
 
 
 def _failure(what: str, log: Log, options: BuildOptions) -> SRError:
