@@ -118,7 +118,7 @@ def _do(run: Run, name: str, start: float, end: float) -> None:
     try:
         torch.cuda.empty_cache()  # it does nothing where there is no GPU
         run.results[name] = PARTS[name][1](run)
-    # A benchmark that is run once on a borrowed machine must bring home the rest.
+    # One failed measurement must not lose the others.
     except Exception as error:
         run.leave_out(name, reason_of(error))
         if not isinstance(error, SRError):

@@ -77,7 +77,8 @@ def _engine_kernel(run: Run, engine: Engine) -> Kernel:
         tensor = tensor_from_tiles([np.roll(pixels, 8 * i, 0) for i in range(batch)], backend.info)
         depth = backend.limits.depth
         try:
-            stream(backend, [tensor] * depth)  # every slot prepares itself for a new shape
+            # Every slot prepares itself for a new shape, and in its second run records a graph.
+            stream(backend, [tensor] * 2 * depth)
             count = depth + _count(run, stream(backend, [tensor]))
             rate = count * batch * tile**2 / stream(backend, [tensor] * count)
             return rate, latencies(backend, tensor, max(3, count // 2))

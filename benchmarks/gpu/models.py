@@ -157,7 +157,8 @@ def _fresh(blocks: int) -> RRDBNet:
         for module in generator.modules():
             if isinstance(module, nn.Conv2d):  # the initial ones, for training, let little through
                 nn.init.kaiming_normal_(module.weight)
-                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+                # Not zero: the exporter would fold such biases away, and the rates would flatter.
+                nn.init.normal_(module.bias, std=0.01)  # type: ignore[arg-type]
         crop = photo()[:SIDE, :SIDE].transpose(2, 0, 1) / np.float32(255)
         output = generator(torch.from_numpy(crop)[None])
         spread, mean = output.std(), output.mean()

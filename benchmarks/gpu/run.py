@@ -47,7 +47,8 @@ GPU = Sizes(
     matmul=8192,
     copied=4 << 30,
     shapes=(
-        *((256, 4), (512, 1), (256, 1), (512, 4), (128, 8), (384, 2), (256, 8), (512, 8)),
+        # Not 8×512: its tensors of 2³¹ values are beyond what ONNX Runtime counts in.
+        *((256, 4), (512, 1), (256, 1), (512, 4), (128, 8), (384, 2), (256, 8)),
         *((128, 1), (384, 1), (96, 8), (192, 4), (512, 2), (256, 2), (96, 1), (192, 1)),
         *((128, 4), (384, 4), (192, 8), (384, 8), (128, 2), (192, 2), (96, 4), (96, 2)),
     ),
@@ -130,7 +131,7 @@ class Run:
         """Do it; False where it failed, which is then noted as left out."""
         try:
             measurement()
-        # A benchmark that is run once on a borrowed machine must bring home the rest.
+        # One failed measurement must not lose the others.
         except Exception as error:
             self.leave_out(what, reason_of(error))
             return False
