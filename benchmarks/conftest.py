@@ -44,7 +44,7 @@ def model(generator: Generator, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 @pytest.fixture(scope="session")
 def uint8_model(generator: Generator, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """And with 8-bit pixels in and out."""
+    """The same as ONNX with 8-bit pixels in and out."""
     path = tmp_path_factory.mktemp("model") / "rrdb_uint8.onnx"
     assert sr_export(["onnx", str(WEIGHTS), "-o", str(path), "--io", "uint8"]) == 0
     return path
@@ -53,6 +53,6 @@ def uint8_model(generator: Generator, tmp_path_factory: pytest.TempPathFactory) 
 def pytest_benchmark_update_machine_info(
     config: pytest.Config, machine_info: dict[str, Any]
 ) -> None:
-    """Results are published: they tell the processor and Python, not whose machine it was."""
+    """Results are published: keep processor and Python version, drop what names the machine."""
     for private in ("node", "release"):
         machine_info.pop(private, None)

@@ -1,4 +1,4 @@
-"""Where real images and weights are, unless SR_DATA says otherwise."""
+"""The folder of real images and weights: SR_DATA, by default ../shared/data."""
 
 import os
 from importlib.resources import as_file, files

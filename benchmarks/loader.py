@@ -2,7 +2,7 @@
 
     python -m benchmarks.loader [-o results.json]
 
-On one core, the files of both in the page cache, in turn: what is compared is the work per crop.
+Both run in turn on one core, with their files in the page cache: this compares the work per crop.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from sr_train.data.loading import training_loader
 
 ROUNDS = 4
 PHOTOS = 6
-HEIGHT, WIDTH = 1356, 2040  # the commonest of DIV2K
+HEIGHT, WIDTH = 1356, 2040  # DIV2K's most common size
 SCALE, CROP, BATCH = 4, 128, 16
 PNG = "decoding the PNGs of HR and LR for each crop"
 
@@ -41,7 +41,7 @@ Batch = Sequence[Tensor]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure and print; 0, or 2 after an error."""
+    """Measure and print; return 0, or 2 after an error."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.loader", description=__doc__)
     parser.add_argument("-o", "--output", type=Path, help="also write the results here")
     arguments = parser.parse_args(argv)
@@ -85,13 +85,13 @@ def _rates(pngs: Path, config: Config) -> dict[str, list[float]]:
             start = time.perf_counter()
             for _ in range(count):
                 next(batches)
-            if turn:  # the first one warms up
+            if turn:  # the first round warms up
                 rates[name].append(count * BATCH / (time.perf_counter() - start))
     return rates
 
 
 def _check_crops(pngs: Path, config: Config) -> None:
-    """Raise ArgumentError unless the loader's crops are parts of the PNGs, LR and HR alike."""
+    """Raise ArgumentError unless the loader's crops are parts of the PNGs, both LR and HR."""
     plain = replace(
         config, augmentation=Augmentation(probability=0, compression=0, coarse_dropout=0)
     )
@@ -110,7 +110,7 @@ def _check_crops(pngs: Path, config: Config) -> None:
 
 
 def _mosaic(paths: Sequence[Path]) -> Photo:
-    """Photos side by side: upscaled ones would be smoother than DIV2K's, and decode faster."""
+    """Photos tiled side by side: upscaled ones would be smoother than DIV2K's and decode faster."""
     mosaic = np.empty((HEIGHT, WIDTH, 3), np.uint8)
     tiles = iter(paths)
     for top in range(0, HEIGHT, 321):
@@ -138,7 +138,7 @@ def _write_pngs(folder: Path) -> Path:
 
 
 def _prepared(pngs: Path) -> Config:
-    """Of a loader in this process that makes crops without end."""
+    """Crops per second of a loader in this process that never ends."""
     root = pngs.parent / "data"
     prepare(str(pngs), root=root, source=None, scale=SCALE, jobs=2)
     return Config(
@@ -170,12 +170,12 @@ def _png_crop(folder: Path, generator: np.random.Generator) -> tuple[Photo, Phot
 
 
 def _hr_part(hr: Photo, top: int, left: int) -> Photo:
-    """The crop of HR that belongs to the one of LR at this place."""
+    """The HR crop for the LR crop at this position."""
     return hr[SCALE * top : SCALE * top + CROP, SCALE * left : SCALE * left + CROP]
 
 
 def _places_of(crop: Photo, image: Photo) -> list[tuple[int, int]]:
-    """Where in the image the crop lies, found by its corner."""
+    """The crop's position in the image, found by its corner."""
     side = len(crop)
     corners = np.argwhere((image == crop[0, 0]).all(axis=2))
     return [

@@ -1,4 +1,4 @@
-"""What benchmarks say of the machine that they ran on."""
+"""The machine that a benchmark ran on."""
 
 import platform
 from pathlib import Path
@@ -7,7 +7,7 @@ __all__ = ["processor"]
 
 
 def processor() -> str:
-    """The processor's name, or what of it the system tells."""
+    """The processor's name, or as much as the system reveals."""
     try:
         facts = Path("/proc/cpuinfo").read_text()
     except OSError:

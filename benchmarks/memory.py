@@ -2,8 +2,8 @@
 
     python -m benchmarks.memory MODEL.onnx PHOTO [--size 2000x3000]
 
-The photo is first resized to the size (height × width). Then a process of its own upscales it, and
-the operating system says how large that grew.
+The photo is first resized to the given size (height × width). Then a new process upscales it, and
+the operating system reports its peak memory.
 """
 
 import argparse
@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("photo", type=Path)
     parser.add_argument("--size", default="2000x3000", help="height x width (%(default)s)")
     arguments = parser.parse_args(argv)
-    PIL.Image.MAX_IMAGE_PIXELS = None  # the result is larger than what Pillow finds usual
+    PIL.Image.MAX_IMAGE_PIXELS = None  # the result is larger than Pillow's limit
     height, width = map(int, arguments.size.split("x"))
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "photo.png"), Path(folder, "large.png")

@@ -1,4 +1,4 @@
-"""What the field does, for comparison, in plain PyTorch: a loop over tiles, training steps."""
+"""What others do, in plain PyTorch, for comparison: a loop over tiles, training steps."""
 
 from collections.abc import Callable
 
@@ -25,8 +25,8 @@ def torch_tile_loop(
 ) -> NDArray[np.uint8]:
     """Upscale `(H, W, C)` as Real-ESRGAN's Python does: eagerly, one tile after the other.
 
-    Tiles of `tile` pixels get `tile_pad` pixels of context where the image has them. All of it is
-    computed where the generator's weights are, and in their type.
+    Tiles of `tile` pixels get `tile_pad` pixels of context where the image has them. Everything is
+    computed on the device and in the dtype of the generator's weights.
     """
     scale = generator.scale_factor
     height, width, channels = image.shape
@@ -103,7 +103,7 @@ def plain_gan(
 
 
 def _relativistic(better: Tensor, worse: Tensor) -> Tensor:
-    """How little `better` is taken for the more realistic of the two."""
+    """The loss of judging `better` less realistic than the other."""
     above, below = better - worse.mean(), worse - better.mean()
     ones, zeros = torch.ones_like(above), torch.zeros_like(below)
     cross_entropy = F.binary_cross_entropy_with_logits

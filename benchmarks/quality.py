@@ -24,7 +24,7 @@ __all__ = ["TILE", "main", "upscale_whole"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print one table for every model and data set; 0, or 2 after an error."""
+    """Print one table for every model and data set; return 0, or 2 after an error."""
     arguments = _parser().parse_args(argv)
     return run_cli(lambda: _run(arguments))
 
@@ -66,7 +66,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _measure(upscaler: Upscaler, pairs: tuple[Pair, ...], crop: int | None) -> dict[str, Any]:
-    """Print the table of one model on one data set, and return what is in it."""
+    """Print the table of one model on one data set, and return its rows."""
     engine, scale = upscaler.backend, upscaler.info.scale
     border = scale if crop is None else crop
     scores = score(partial(upscale_whole, upscaler), pairs, scale=scale, crop=border)

@@ -1,10 +1,10 @@
-"""What quality costs: time for an LR megapixel against PSNR and LPIPS, as a table and a picture.
+"""The price of quality: time per LR megapixel against PSNR and LPIPS, as a table and a plot.
 
     python -m benchmarks.quality_per_cost [MODEL ...] [-o NAME]
 
-Writes NAME.json and NAME.png. Without models: the embedded ones and those in SR_DATA/weights. All
-run in the runtime's default backend and precision, whole images at once; the photo is upscaled by
-one model after the other, round after round, because a machine's speed drifts.
+Writes NAME.json and NAME.png. Without models it measures the embedded ones and those in
+SR_DATA/weights. All run whole images in the default backend and precision. The models take turns at
+the photo, round after round, because a machine's speed drifts.
 """
 
 import argparse
@@ -44,7 +44,7 @@ SETS = ("set5", "set14")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure, print and draw; 0, or 2 after an error."""
+    """Measure, print and draw; return 0, or 2 after an error."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.quality_per_cost", description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -86,7 +86,7 @@ def _exported_peers(folder: Path) -> list[str]:
 
 
 def measure(models: Sequence[str], rounds: int) -> dict[str, Any]:
-    """Seconds of every round and the quality of every model, with what they were measured on."""
+    """Seconds of every round, quality of every model, and the environment."""
     photo = _photo()
     lpips = load_lpips(Validation(), DATA)
     with ExitStack() as stack:
@@ -123,7 +123,7 @@ def _photo() -> NDArray[np.uint8]:
 
 
 def _quality(upscaler: Upscaler | None, lpips: LPIPS) -> dict[str, Any]:
-    """PSNR Y and LPIPS on Set5 and Set14, of a model or of bicubic interpolation."""
+    """PSNR Y and LPIPS of a model, or of bicubic interpolation, on Set5 and Set14."""
     enlarge = partial(bicubic, scale=4) if upscaler is None else partial(upscale_whole, upscaler)
     quality: dict[str, Any] = {}
     for name in SETS:
@@ -139,7 +139,7 @@ def _ms_per_megapixel(results: dict[str, Any], name: str) -> float:
 
 
 def table(results: dict[str, Any]) -> str:
-    """Markdown: environment, then a row for each model, the quickest first."""
+    """Markdown: environment, then a row for each model, the fastest first."""
     lines = [
         f"{results['device']}, {', '.join(results['engine'])}; a photo of "
         f"{results['photo_pixels']} pixels",

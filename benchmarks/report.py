@@ -16,7 +16,7 @@ from benchmarks.test_speed import BARE, CONTENDERS, ORT, TILED, TORCH, UINT8, UP
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run, or read a former run; print the table."""
+    """Run the benchmark or read earlier results, and print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__)
     parser.add_argument(
         "-o", "--output", type=Path, default=Path("benchmarks/results/cpu_speed.json"),

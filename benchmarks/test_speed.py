@@ -1,4 +1,4 @@
-"""Speed of the upscaler on a CPU, against the bare engine and against what the field does.
+"""Speed of the upscaler on a CPU, against the bare engine and a plain PyTorch loop.
 
 The contenders run in turn, round after round: a machine's speed drifts, and a ratio within one
 round does not. `python -m benchmarks.report` runs this and prints medians, p90 and ratios.
@@ -42,7 +42,7 @@ def upscaler(model: Path) -> Upscaler:
 
 @pytest.fixture(scope="session")
 def tiles(upscaler: Upscaler, photo: Photo) -> list[NDArray[Any]]:
-    """The batches that the upscaler gives its engine for the photo."""
+    """The batches that the upscaler submits for the photo."""
     plan = upscaler.plan(*photo.shape[:2])
     height, width = plan.shape
     return [
@@ -108,4 +108,4 @@ def test_the_upscaler_and_the_tile_loop_make_the_same_picture(
     contenders: dict[str, Callable[[], Any]],
 ) -> None:
     difference = contenders[UPSCALER]().astype(int) - contenders[TORCH]()
-    assert np.abs(difference).mean() < 0.5  # of 255: bf16, and the loop's short padding
+    assert np.abs(difference).mean() < 0.5  # in steps of 255: bf16, and the loop's short padding

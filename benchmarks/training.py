@@ -2,8 +2,8 @@
 
     python -m benchmarks.training [-o results.json] [--rounds 3]
 
-The networks are those of the default configuration, with fresh weights, on the GPU where there is
-one. The contenders run in turn, round after round: a machine's speed drifts, and a ratio within one
+The networks are those of the default configuration, with fresh weights, on the GPU if there is one.
+The contenders run in turn, round after round: a machine's speed drifts, and a ratio within one
 round does not.
 """
 
@@ -49,7 +49,7 @@ DEFAULTS = Config()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure and print; 0, or 2 after an error."""
+    """Measure and print; return 0, or 2 after an error."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__)
     parser.add_argument("-o", "--output", type=Path, help="also write the results here")
     parser.add_argument("--rounds", type=int, default=3, help="after one to warm up (%(default)s)")
@@ -76,11 +76,11 @@ def measure(
     compiled: bool = True,
     deadline: float = math.inf,
 ) -> dict[str, Any]:
-    """Seconds of every step by stage and contender, with what they were measured on.
+    """Seconds of every step by stage and contender, and the environment.
 
     Args:
-        compiled: Whether networks are also compiled, for minutes, on a GPU.
-        deadline: Of `time.monotonic`: no further round begins after it.
+        compiled: On a GPU, also measure compiled networks; compiling takes minutes.
+        deadline: `time.monotonic` after which no further round begins.
     """
     lr, hr = _crops(config, device)
     memory = {stage: _in_a_new_process(_peak_memory, stage, config, device) for stage in stages}
@@ -88,12 +88,12 @@ def measure(
     for stage in stages:
         contenders = _contenders(stage, config, device, compiled)
         losses = {name: step(lr, hr).tolist() for name, step in contenders.items()}
-        # All begin with the same weights; bf16 has 8 bits of mantissa.
+        # All start with the same weights; bf16 has 8 significant bits.
         if not all(np.allclose(one, losses[PLAIN], rtol=0.05) for one in losses.values()):
             raise ArgumentError(f"{stage}: the contenders compute different losses: {losses}")
         if device.type == "cuda":
             for step in contenders.values():
-                step(lr, hr)  # with gradients there from the start, it may be compiled once more
+                step(lr, hr)  # now that gradients exist, torch may compile once more
         seconds: dict[str, list[float]] = {name: [] for name in contenders}
         for number in range(rounds):
             if number and time.monotonic() > deadline:
@@ -115,7 +115,7 @@ def measure(
 def _contenders(
     stage: Stage, config: Config, device: torch.device, compiled: bool
 ) -> Mapping[str, Step]:
-    """Steps of a stage by name; every one has networks of its own, with the same weights."""
+    """Steps of a stage by contender; each has its own networks, with the same weights."""
 
     def plain() -> Step:
         if stage == "pretraining":
@@ -138,7 +138,7 @@ def _contenders(
 
 
 def _with_switches(step: Step, *, tf32: bool, search: bool) -> Step:
-    """A step with cuDNN's switches as its contender has them; they are the process's."""
+    """The step with its contender's cuDNN switches, which are global."""
 
     def switched(lr: Tensor, hr: Tensor) -> Tensor:
         torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark = tf32, search
@@ -165,13 +165,13 @@ def _our_step(name: Stage, config: Config, device: torch.device) -> Step:
 
 
 def _in_a_new_process(function: Callable[..., float], *arguments: object) -> float:
-    """The result of a function whose memory is to be counted alone."""
+    """Run a function whose memory must be counted by itself."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(function, arguments)
 
 
 def _peak_memory(name: Stage, config: Config, device: torch.device) -> float:
-    """GB that two steps of a stage take."""
+    """Peak GB of two steps of a stage."""
     step = _our_step(name, config, device)
     for _ in range(2):
         step(*_crops(config, device))
@@ -184,7 +184,7 @@ def _generator(config: Config) -> RRDBNet:
 
 
 def _features(config: Config) -> FeatureNetwork:
-    """The default perceptual loss's network, with weights that keep the size of its signals."""
+    """The default perceptual loss's network, with weights that keep the scale of its signals."""
     torch.manual_seed(0)
     options = config.perceptual_loss
     network = build_features(options.vgg_type, options.layer_weights)
@@ -195,7 +195,7 @@ def _features(config: Config) -> FeatureNetwork:
 
 
 def _crops(config: Config, device: torch.device) -> tuple[Tensor, Tensor]:
-    """A mini-batch of a real photo's crops, LR and HR, uint8 `(N, C, H, W)`."""
+    """A mini-batch of crops from a real photo, LR and HR, uint8 `(N, C, H, W)`."""
     image = photo()
     assert config.pretraining.cr_patch_size is not None
     height, width = config.pretraining.cr_patch_size
@@ -215,7 +215,7 @@ def _tensor(images: list[np.ndarray[Any, Any]]) -> Tensor:
 
 
 def _seconds(step: Step, lr: Tensor, hr: Tensor, device: torch.device) -> float:
-    # A GPU runs behind: one step alone would tell how fast it is launched.
+    # A GPU runs asynchronously: timing one step would time its launch.
     count = 20 if device.type == "cuda" else 1
     start = time.perf_counter()
     for _ in range(count):

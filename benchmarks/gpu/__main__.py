@@ -1,9 +1,9 @@
-"""One command for any CUDA machine: is it right, how fast is it, and how far from the card's peak.
+"""One command for any CUDA machine: are results right, how fast are they, how far from peak?
 
     python -m benchmarks.gpu -o results.json [--minutes 8]
 
-Runs what can be run with what is installed, says what it left out and why, and prints tables. The
-results are written after every part, so that a run that is ended keeps those it has.
+Runs every part for which the packages are installed, says what it left out and why, and prints
+tables. Results are written after every part, so that an interrupted run keeps what it has.
 """
 
 import argparse
@@ -37,7 +37,7 @@ from sr_runtime.backends.tensorrt.cache import CACHE_VARIABLE
 from sr_runtime.cli.console import run_cli
 from sr_runtime.errors import ArgumentError, BackendError, SRError
 
-# A part may take its share of what time the parts before it left.
+# Each part may take its share of the time that the parts before it left.
 PARTS: dict[str, tuple[float, Callable[[Run], Any]]] = {
     "environment": (1, environment),
     "peak": (3, peak),
@@ -55,7 +55,7 @@ PARTS: dict[str, tuple[float, Callable[[Run], Any]]] = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure, write and print; 0, or 2 where there is no such device."""
+    """Measure, write and print; return 0, or 2 where the device does not exist."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.gpu", description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -109,14 +109,14 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _do(run: Run, name: str, start: float, end: float) -> None:
-    """Do one part within its share of the time; what ends it is noted, and the next one begins."""
+    """Run one part within its share of the time; note an error, so that the next part can run."""
     now = time.monotonic()
     names = list(PARTS)
     shares = [share for share, _ in PARTS.values()][names.index(name) :]
     run.deadline = now + max(0.0, end - now) * shares[0] / sum(shares)
     print(f"[{now - start:4.0f} s] {name}, {max(0, run.left()):.0f} s at most", flush=True)
     try:
-        torch.cuda.empty_cache()  # it does nothing where there is no GPU
+        torch.cuda.empty_cache()  # a no-op without a GPU
         run.results[name] = PARTS[name][1](run)
     # One failed measurement must not lose the others.
     except Exception as error:
@@ -147,7 +147,7 @@ def _device(name: str) -> torch.device:
 
 @contextmanager
 def _cache_in(folder: Path) -> Iterator[None]:
-    """Keep the engines that are built in the block out of the user's own cache."""
+    """Keep engines that are built in the block out of the user's cache."""
     before = os.environ.get(CACHE_VARIABLE)
     os.environ[CACHE_VARIABLE] = str(folder)
     try:

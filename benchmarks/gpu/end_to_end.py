@@ -1,4 +1,4 @@
-"""From array to array and from file to file: what a user gets, and what becomes of the engine."""
+"""Array to array and file to file: the speed that a user sees, against that of the bare engine."""
 
 import statistics
 import time
@@ -30,17 +30,17 @@ __all__ = ["folder", "several_gpus", "whole_photo"]
 ROUNDS = 5
 LOOP = f"{TORCH}, tile loop"
 COMPILED = f"{LOOP}, compiled"
-# Compiling a block of the network for the shapes of the loop's tiles may take this long.
+# Seconds that compiling one block for the shapes of the loop's tiles may take.
 COMPILE_SECONDS = 60
 QUALITY = 95  # of the folder's JPEGs
-PADDING = 10  # of the loop's tiles, as Real-ESRGAN's are
-SAMPLED = 4  # every so many pixels are compared: all of them would take longer than they were made
+PADDING = 10  # of the loop's tiles: Real-ESRGAN's default
+SAMPLED = 4  # one pixel in so many is compared: comparing all would take longer than making them
 
 Photo = NDArray[np.uint8]
 
 
 def whole_photo(run: Run) -> dict[str, Any]:
-    """A photo from array to array: every engine, and the plain loop in PyTorch, in turn."""
+    """Upscale a photo, array to array, with every engine and the plain PyTorch loop in turn."""
     photo = run.photo_of(*run.sizes.photo)
     contenders: dict[str, Callable[[Photo], Photo]] = {LOOP: _loop(run, to_device(run))}
     if run.device.type == "cpu" or run.left() < COMPILE_SECONDS:
@@ -70,7 +70,7 @@ def whole_photo(run: Run) -> dict[str, Any]:
 
 
 def folder(run: Run) -> dict[str, Any]:
-    """JPEGs from file to file, beside the bare engine given the same batches, in turn."""
+    """Upscale JPEGs, file to file, in turn with the bare engine on the same batches."""
     engine = _fastest(run)
     source = run.folder / "photos"
     source.mkdir()
@@ -87,7 +87,7 @@ def folder(run: Run) -> dict[str, Any]:
             raise failures[0].error
 
     bare()
-    with utilization(run) as busy:  # and not while the clock runs: asking takes time too
+    with utilization(run) as busy:  # not while the clock runs: sampling takes time too
         upscale_folder()
     contenders: dict[str, Callable[[], Any]] = {"folder": upscale_folder, "bare": bare}
     seconds = _in_turn(run, contenders, what="the folder")
@@ -107,7 +107,7 @@ def folder(run: Run) -> dict[str, Any]:
 
 
 def several_gpus(run: Run) -> dict[str, Any]:
-    """The photo on all GPUs together, beside one of them, in turn."""
+    """Upscale the photo on all GPUs together and on one of them, in turn."""
     count = torch.cuda.device_count()
     if run.device.type == "cpu" or count < 2:
         raise BackendError(f"this needs two GPUs or more, and {count} can be used here")
@@ -130,7 +130,7 @@ def several_gpus(run: Run) -> dict[str, Any]:
 def _in_turn(
     run: Run, contenders: Mapping[str, Callable[[], Any]], *, what: str
 ) -> dict[str, list[float]]:
-    """Seconds of each in every round."""
+    """Seconds of each contender in every round."""
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in run.rounds(ROUNDS, what):
         for name, work in contenders.items():
@@ -145,7 +145,7 @@ def _loop(run: Run, generator: Any) -> Callable[[Photo], Photo]:
 
 
 def _compiled(run: Run) -> Any:
-    """Block by block: all of them share what is compiled, or it would take many minutes."""
+    """Compile block by block: blocks share compiled code, the whole network would take minutes."""
     generator = to_device(run)
     for block in getattr(generator, "body", ()):
         block.compile()
@@ -153,7 +153,7 @@ def _compiled(run: Run) -> Any:
 
 
 def _fastest(run: Run) -> Engine:
-    """The engine that was the fastest with the photo; BackendError where none has run."""
+    """The engine that was fastest with the photo; BackendError if none has run."""
     rows = run.results.get("whole_photo", {}).get("contenders", {})
     engines = [engine for engine in run.engines if engine.name in rows]
     if not engines:
@@ -162,7 +162,7 @@ def _fastest(run: Run) -> Engine:
 
 
 def _batches(engine: Engine, run: Run) -> Iterator[NDArray[Any]]:
-    """The batches of tiles that the upscaler makes of the folder's photos."""
+    """The batches of tiles into which the upscaler cuts the folder's photos."""
     upscaler, limits = engine.upscaler, engine.upscaler.backend.limits
     made: dict[tuple[tuple[int, int], int], NDArray[Any]] = {}
     for size in run.sizes.files:

@@ -1,4 +1,4 @@
-"""What the GPU benchmark runs on: card, driver, packages, and how busy the card is meanwhile."""
+"""The card, the driver, the packages, and how busy the card is."""
 
 import contextlib
 import importlib.metadata
@@ -28,7 +28,7 @@ EVERY_MS = 100
 
 
 def environment(run: Run) -> dict[str, Any]:
-    """Names and versions; and the state of a GPU before there is any work."""
+    """Names and versions, and the state of the GPU before any work."""
     facts: dict[str, Any] = {
         "processor": processor(),
         "cores": os.cpu_count(),
@@ -51,7 +51,7 @@ def environment(run: Run) -> dict[str, Any]:
 
 
 def gpu_state(run: Run) -> dict[str, str] | None:
-    """Clocks, power and temperature as nvidia-smi words them; None where it tells nothing."""
+    """Clocks, power and temperature as nvidia-smi prints them; None if it fails."""
     query = [f"--query-gpu={','.join(STATE)}", "--format=csv,noheader"]
     try:
         command = [NVIDIA_SMI, *_card(run.device), *query]
@@ -65,7 +65,7 @@ def gpu_state(run: Run) -> dict[str, str] | None:
 
 @contextlib.contextmanager
 def utilization(run: Run) -> Iterator[list[int]]:
-    """The per cent of time in which the GPU computed: samples of the block, there at its end."""
+    """Sample the GPU's utilisation in per cent during the block; the list is full at its end."""
     samples: list[int] = []
     query = [
         "--query-gpu=utilization.gpu",
@@ -90,7 +90,10 @@ def utilization(run: Run) -> Iterator[list[int]]:
 
 
 def _card(device: torch.device) -> list[str]:
-    """Options of nvidia-smi, which counts cards otherwise than CUDA does; ValueError for a CPU."""
+    """nvidia-smi's options for this card, by UUID: it numbers cards otherwise than CUDA does.
+
+    Raises ValueError for a CPU.
+    """
     if device.type != "cuda":
         raise ValueError("the benchmark runs on the CPU")
     return ["-i", f"GPU-{torch.cuda.get_device_properties(device).uuid}"]

@@ -1,4 +1,4 @@
-"""How fast the bare engines are, by tile and batch: pixels a second, and a batch's latency."""
+"""Speed of the bare engines by tile and batch: pixels per second, and latency of a batch."""
 
 import math
 import statistics
@@ -26,11 +26,11 @@ ON_DEVICE = f"{TORCH}, on the device"
 MOST = 200  # batches in one measurement
 
 Kernel = Callable[[int, int], tuple[float, list[float]]]
-"""Of a tile and a batch: LR pixels a second, and seconds of batches one after the other."""
+"""Takes tile and batch; returns LR pixels per second and the seconds of single batches."""
 
 
 def kernels(run: Run) -> list[dict[str, Any]]:
-    """A row for every contender and shape; the contenders take turns at each shape."""
+    """One row for every contender and shape; the contenders take turns at each shape."""
     contenders: dict[str, Kernel] = {ON_DEVICE: _torch_kernel(run)}
     contenders |= {engine.name: _engine_kernel(run, engine) for engine in run.engines}
     rates: dict[tuple[str, int, int], list[float]] = {}
@@ -90,7 +90,7 @@ def _engine_kernel(run: Run, engine: Engine) -> Kernel:
 
 
 def _torch_kernel(run: Run) -> Kernel:
-    """The plain network on a tensor that lies on the device already, as does its output."""
+    """The plain network, with input and output on the device."""
     generator = to_device(run)
 
     @torch.inference_mode()
@@ -112,16 +112,16 @@ def _torch_kernel(run: Run) -> Kernel:
             rate = count * batch * tile**2 / seconds_of(count)
             return rate, [seconds_of(1) for _ in range(max(3, count // 2))]
         finally:
-            torch.cuda.empty_cache()  # for the others; it does nothing where there is no GPU
+            torch.cuda.empty_cache()  # for the other contenders; a no-op without a GPU
 
     return measure
 
 
 def _count(run: Run, seconds: float) -> int:
-    """Batches that fill the time of one measurement."""
+    """How many batches fill the time of one measurement."""
     return max(1, min(MOST, math.ceil(run.sizes.seconds / seconds)))
 
 
 def _percentile(seconds: list[float], percent: int) -> float:
-    """In milliseconds; the largest of fewer than a hundred stands for the 99th."""
+    """The percentile in milliseconds; of fewer than 100 values the 99th is the largest."""
     return 1e3 * float(np.percentile(seconds, percent, method="higher"))

@@ -1,4 +1,4 @@
-"""The network that is measured, its FP16 files, and every backend here that can run them."""
+"""The network to measure, its FP16 files, and the backends that can run them here."""
 
 import copy
 import time
@@ -25,19 +25,19 @@ __all__ = ["chosen_generator", "models", "opened", "to_device"]
 
 WEIGHTS = DATA / "weights" / "RRDB_ESRGAN_x4.pth"
 BLOCKS = 23
-SIDE = 48  # of the crop that a fresh network is adjusted on
+SIDE = 48  # of the crop on which a fresh network is scaled
 IOS: tuple[IO, ...] = ("float32", "uint8")
-# Seconds to spare from which TensorRT is to search on each level, its own being 3.
+# The least seconds left for each of TensorRT's optimisation levels; its default is 3.
 LEVELS = {180: 3, 90: 2, 45: 1}
 
 
 def chosen_generator(checkpoint: Path | None, blocks: int | None) -> tuple[str, Generator]:
-    """What it is, and the checkpoint's network, else the authors' RRDB-23 if it is there, else a
-    fresh one.
+    """A description, and the network: the checkpoint's, else the authors' RRDB-23 if it is there,
+    else a fresh one.
 
     Raises:
-        ModelError: The checkpoint is none.
-        ArgumentError: Its network is not for RGB, as the photos are.
+        ModelError: The file is not a checkpoint.
+        ArgumentError: The network does not take RGB, which the photos are.
     """
     if checkpoint is None and blocks is None and WEIGHTS.exists():
         checkpoint = WEIGHTS
@@ -67,7 +67,7 @@ def models(run: Run) -> dict[str, Any]:
     seconds = {}
     for io in IOS:
         start = time.monotonic()
-        # Calibrating the halo takes minutes on a slow CPU; the usual one costs as much to compute.
+        # Calibrating the halo takes long on a slow CPU, and the default costs about the same.
         exported = onnx_from_generator(run.generator, precision="fp16", io=io, halo=DEFAULT_HALO)
         run.models[io] = run.folder / f"{io}.onnx"
         run.models[io].write_bytes(exported.SerializeToString())
@@ -83,7 +83,7 @@ def models(run: Run) -> dict[str, Any]:
 
 
 def opened(run: Run) -> dict[str, Any]:
-    """Open every file in every backend that works on the device; what does not is left out."""
+    """Open every file in every backend that works on the device; note those that do not."""
     if not run.models:
         run.leave_out("every backend", "there is no ONNX file to be run")
     level = next((level for least, level in LEVELS.items() if run.left() >= least), 0)
@@ -114,7 +114,7 @@ def _open(
     device: str,
     level: int,
 ) -> None:
-    """Open one, for as long as the run lasts, and note what it is."""
+    """Open one file until the end of the run, and note its properties."""
     start = time.monotonic()
     file = _engine_file(run, model, level) if backend == "tensorrt" else model
     upscaler = sr_runtime.load(file, backend=backend, device=device)
@@ -132,7 +132,7 @@ def _open(
 
 
 def _engine_file(run: Run, model: Path, level: int) -> Path:
-    """A TensorRT engine of an FP16 ONNX file; BackendError where it takes longer than there is."""
+    """Build a TensorRT engine; BackendError if that takes longer than the time that is left."""
     from sr_runtime.backends.tensorrt.build import build_engine
     from sr_runtime.backends.tensorrt.engine_file import write_engine
     from sr_runtime.backends.tensorrt.options import BuildOptions
@@ -141,7 +141,7 @@ def _engine_file(run: Run, model: Path, level: int) -> Path:
         model,
         BuildOptions(level=level),
         device=str(run.device),
-        timing_cache=run.folder / "timings",  # the second build knows most of it from the first
+        timing_cache=run.folder / "timings",  # the second build reuses what the first measured
         cancelled=lambda: run.left() < 0,
     )
     engine = model.with_suffix(".engine")
@@ -150,12 +150,12 @@ def _engine_file(run: Run, model: Path, level: int) -> Path:
 
 
 def _fresh(blocks: int) -> RRDBNet:
-    """RRDB ×4 of seeded weights, whose output is a busy picture in the middle of [0, 1]."""
+    """RRDB ×4 with seeded weights, whose output is a busy picture in the middle of [0, 1]."""
     torch.manual_seed(0)
     generator = RRDBNet(num_basic_blocks=blocks).eval()
     with torch.inference_mode():
         for module in generator.modules():
-            if isinstance(module, nn.Conv2d):  # the initial ones, for training, let little through
+            if isinstance(module, nn.Conv2d):  # the initial ones are tiny, for training
                 nn.init.kaiming_normal_(module.weight)
                 # Not zero: the exporter would fold such biases away, and the rates would flatter.
                 nn.init.normal_(module.bias, std=0.01)  # type: ignore[arg-type]

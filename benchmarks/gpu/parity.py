@@ -1,6 +1,6 @@
-"""What every engine computes, beside fp32 in torch; and many tiles in flight beside one at a time.
+"""Every engine against fp32 in torch, and many tiles in flight against one at a time.
 
-A fast answer is worth nothing if it is wrong: this comes before the clock.
+A fast answer is worth nothing if it is wrong, so this comes before timing.
 """
 
 import math
@@ -19,15 +19,15 @@ from sr_runtime.tensor import float_planes, planes_from_output, tensor_from_tile
 __all__ = ["TORCH", "parity"]
 
 TORCH = "plain PyTorch, channels-last"
-TILES = 12  # several times what is in flight
-COMPARED = 4  # with fp32, which the CPU computes
+TILES = 12  # several times as many as are in flight
+COMPARED = 4  # with fp32, computed on the CPU
 STEP = 16
 
 Planes = NDArray[np.float32]
 
 
 def parity(run: Run) -> dict[str, Any]:
-    """For each engine PSNR and largest difference, and whether its tiles are independent."""
+    """PSNR and largest difference of each engine, and whether its tiles are independent."""
     tiles = _tiles(run)
     wanted = _planes(run.generator, tiles[:COMPARED])
     found: dict[str, Any] = {}
@@ -35,7 +35,7 @@ def parity(run: Run) -> dict[str, Any]:
     for engine in run.engines:
         try:
             found[engine.name] = _checked(engine, tiles, wanted)
-        # The others are to be checked, and a wrong one is to be told from one that was not run.
+        # Check the others too, and record that this one failed, not that it was left out.
         except Exception as error:
             found[engine.name] = {"failed": reason_of(error)}
     return found
@@ -50,7 +50,7 @@ def _tiles(run: Run) -> list[NDArray[np.uint8]]:
 
 @torch.inference_mode()
 def _planes(generator: torch.nn.Module, tiles: list[NDArray[np.uint8]]) -> Planes:
-    """What a network in torch makes of the tiles, one at a time."""
+    """The output of a torch network for the tiles, one at a time."""
     weight = next(generator.parameters())
     planes = []
     for tile in tiles:
@@ -77,7 +77,7 @@ def _checked(engine: Engine, tiles: list[NDArray[np.uint8]], wanted: Planes) -> 
 
 
 def _against(got: Planes, wanted: Planes) -> dict[str, Any]:
-    """PSNR in dB, 1 being white, 150 for equal ones; largest difference of 255 once rounded."""
+    """PSNR in dB (peak 1, at most 150) and the largest difference in 8-bit steps."""
     error = float(np.mean(np.square(got - wanted, dtype=np.float64)))
     if not math.isfinite(error):
         return {"failed": "its output holds NaN or infinity"}

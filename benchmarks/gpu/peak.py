@@ -1,8 +1,8 @@
-"""What the card can do at best, measured; and what that makes of a network: the two floors.
+"""The measured peak of the card, and the two limits that it sets for a network.
 
-No inference takes less time than its floating-point operations at the rate of the largest matrix
-product, nor, while every convolution reads and writes the device's memory, less than those bytes at
-the rate of the largest copy. The larger of the two times binds.
+Inference takes at least the time of its floating-point operations at the rate of a large matrix
+product. While every convolution reads and writes the device's memory, it also takes at least the
+time of those bytes at the rate of a large copy. The larger of the two times is the limit.
 """
 
 import copy
@@ -22,7 +22,7 @@ from sr_train.models.registry import Generator
 __all__ = ["floors", "peak", "shares"]
 
 TRIES = 7
-SIDE = 16  # of the image on which convolutions are counted; any will do
+SIDE = 16  # of the image on which operations are counted; any size will do
 
 
 def peak(run: Run) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def peak(run: Run) -> dict[str, Any]:
 
 
 def floors(run: Run) -> dict[str, Any]:
-    """LR pixels a second that neither the card's arithmetic nor its memory would let pass."""
+    """The limits on LR pixels per second set by the card's arithmetic and by its memory."""
     size = run.dtype.itemsize
     flops, moved, eager = _per_pixel(run.generator, size)
     channels, scale = run.generator.img_channels, run.generator.scale_factor
@@ -76,11 +76,11 @@ def floors(run: Run) -> dict[str, Any]:
 
 @torch.no_grad()
 def _per_pixel(generator: Generator, size: int) -> tuple[float, float, float]:
-    """FLOPs of an LR pixel, bytes that its convolutions move, and bytes that all operations do.
+    """FLOPs per LR pixel, bytes moved by convolutions, and bytes moved by all operations.
 
-    The first are Σ 2·k²·cin·cout·p and Σ size·(cin·q + cout·p), over the convolutions, which read q
-    pixels and write p of them for an LR pixel; a number takes `size` bytes. The last count the same
-    of concatenations, activations and sums, as PyTorch does them without compiling.
+    The first two are Σ 2·k²·cin·cout·p and Σ size·(cin·q + cout·p) over the convolutions, which
+    read q pixels and write p pixels per LR pixel; a number takes `size` bytes. The last adds the
+    concatenations, activations and sums that eager PyTorch runs one by one.
     """
     counted = copy.deepcopy(generator).to("meta")
     with _Counted() as sums:
@@ -94,7 +94,7 @@ def _per_pixel(generator: Generator, size: int) -> tuple[float, float, float]:
 
 
 class _Counted(TorchDispatchMode):
-    """Counts what operations in the block do, and the numbers that they read and write."""
+    """Counts the FLOPs of the operations in the block, and the numbers they read and write."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -121,7 +121,7 @@ def _name(dtype: torch.dtype) -> str:
 
 
 def shares(run: Run, lr_pixels_per_second: float) -> dict[str, float]:
-    """A measured rate, with what part it is of what each floor would let pass."""
+    """A measured rate, and its share of each limit."""
     found = {"lr_mp_per_second": lr_pixels_per_second / 1e6}
     for floor in ("compute", "memory"):
         if most := run.results.get("floors", {}).get(f"{floor}_lr_pixels_per_second"):
@@ -130,7 +130,7 @@ def shares(run: Run, lr_pixels_per_second: float) -> dict[str, float]:
 
 
 def _best(run: Run, work: Callable[[], object]) -> float:
-    """Seconds of the quickest of several tries, each long enough for the clock."""
+    """Seconds of the fastest of several tries, each long enough to measure."""
     work()
     run.synchronize()
     start = time.perf_counter()

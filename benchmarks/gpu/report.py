@@ -1,4 +1,4 @@
-"""What the GPU benchmark found, as tables for people, and against its targets."""
+"""The results of the GPU benchmark as tables, and against the targets."""
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,9 +14,9 @@ Results = Mapping[str, Any]
 
 
 def targets(results: Results) -> list[dict[str, Any]]:
-    """Each target with what was measured, None where nothing was, and the outcome in words.
+    """Each target with its measurement (None if there is none) and the outcome in words.
 
-    They were set for RRDB-23 ×4 in FP16 on an H200; rates are LR megapixels a second.
+    The targets hold for RRDB-23 ×4 in FP16 on an H200; rates are LR megapixels per second.
     """
     photo = results.get("whole_photo", {}).get("contenders", {})
     parity = results.get("parity", {}).values()
@@ -64,7 +64,7 @@ def targets(results: Results) -> list[dict[str, Any]]:
 
 
 def report(results: Results) -> str:
-    """Tables in Markdown of all that was found."""
+    """All results as Markdown tables."""
     lines = [*_environment(results), *_parity(results), *_kernels(results), *_photo(results)]
     lines += [*_folder(results), *_training(results), *_targets(results), *_left_out(results)]
     return "\n".join(lines)

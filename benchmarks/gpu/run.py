@@ -1,4 +1,4 @@
-"""What the parts of the GPU benchmark share: device, sizes, the clock, and what was left out."""
+"""What the parts of the GPU benchmark share: device, sizes, deadline, and what was left out."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -28,21 +28,21 @@ class Sizes:
     matmul: int
     """Side of the square matrices."""
     copied: int
-    """Bytes of the array that is copied, many times what a cache holds."""
+    """Bytes of the array to copy, many times the size of any cache."""
     shapes: tuple[tuple[int, int], ...]
-    """(tile, batch) of the bare kernels, those that tell most first: time may run out."""
+    """(tile, batch) of the bare kernels, the most telling first: time may run out."""
     parity_tile: int
     photo: tuple[int, int]
-    """Height and width of what is upscaled from array to array."""
+    """Height and width of the photo that is upscaled array to array."""
     loop_tile: int
-    """Of the plain PyTorch loop; Real-ESRGAN's users are told to take 400."""
+    """Tile of the plain PyTorch loop; Real-ESRGAN recommends 400."""
     files: tuple[tuple[int, int], ...]
     """Heights and widths of the folder's JPEGs."""
     seconds: float
-    """For which one measurement is to last, so that one hiccup does not make it."""
+    """How long one measurement lasts, so that one hiccup does not dominate it."""
 
 
-# 64-pixel steps are what the backends choose their tiles from; 96 and 192 lie between.
+# Backends choose tiles in steps of 64 pixels; 96 and 192 lie between.
 GPU = Sizes(
     matmul=8192,
     copied=4 << 30,
@@ -72,7 +72,7 @@ SMALL = Sizes(
 
 @dataclass(frozen=True)
 class Engine:
-    """An opened model, and how it is called in the results: "onnxruntime, io uint8"."""
+    """An opened model and its name in the results, "onnxruntime, io uint8" for instance."""
 
     name: str
     model: Path
@@ -81,44 +81,44 @@ class Engine:
 
 @dataclass
 class Run:
-    """One run of the benchmark: the parts add to it, one after the other."""
+    """One run of the benchmark, to which the parts add their results one after another."""
 
     device: torch.device
     dtype: torch.dtype
-    """In which networks compute: float16, and on a CPU, where that is slow, float32."""
+    """The networks' dtype: float16, but float32 on a CPU, where float16 is slow."""
     sizes: Sizes
     network: str
-    """What the generator is, in words."""
+    """A description of the generator."""
     generator: Generator
     """fp32, on the CPU."""
     folder: Path
-    """For what is made on the way; it goes when the run ends."""
+    """For intermediate files; deleted when the run ends."""
     held: ExitStack
-    """Closes what the parts opened."""
+    """Closes what the parts open."""
     results: dict[str, Any] = field(default_factory=dict)
-    """What each part found, by its name."""
+    """The result of each part, by its name."""
     left_out: list[dict[str, str]] = field(default_factory=list)
     """What was not measured, or less often than planned, and why."""
     models: dict[str, Path] = field(default_factory=dict)
     """FP16 ONNX files by io."""
     engines: list[Engine] = field(default_factory=list)
     deadline: float = 0.0
-    """Of the present part, as `time.monotonic` tells it."""
+    """`time.monotonic` at which the current part should end."""
 
     def left(self) -> float:
-        """Seconds that the present part may still take."""
+        """Seconds that the current part may still take."""
         return self.deadline - time.monotonic()
 
     def leave_out(self, what: str, reason: str) -> None:
-        """Note, and say, that something is not measured, and why, in one sentence."""
+        """Record and print that something is not measured, and why, in one sentence."""
         note = {"what": what, "reason": reason}
-        if note in self.left_out:  # in an earlier round
+        if note in self.left_out:  # noted in an earlier round
             return
         self.left_out.append(note)
         print(f"    left out: {what}: {reason}", flush=True)
 
     def rounds(self, most: int, what: str) -> Iterator[int]:
-        """Numbers from 0 on: one round at least, and as many more as the part has time for."""
+        """Yield round numbers from 0: at least one, then as many as the part has time for."""
         start = time.monotonic()
         for number in range(most):
             if number and self.left() < (time.monotonic() - start) / number:
@@ -128,7 +128,7 @@ class Run:
             yield number
 
     def attempt(self, what: str, measurement: Callable[[], Any]) -> bool:
-        """Do it; False where it failed, which is then noted as left out."""
+        """Run a measurement; if it fails, record it as left out and return False."""
         try:
             measurement()
         # One failed measurement must not lose the others.
@@ -138,18 +138,18 @@ class Run:
         return True
 
     def photo_of(self, height: int, width: int) -> Photo:
-        """A real photo of that size: one that is mirrored at its sides for as long as it takes."""
+        """A real photo of that size, mirrored at its sides as often as needed."""
         small = photo()
         rows, cols = max(0, height - small.shape[0]), max(0, width - small.shape[1])
         return np.pad(small, ((0, rows), (0, cols), (0, 0)), "symmetric")[:height, :width]
 
     def synchronize(self) -> None:
-        """Wait for all that torch has queued on the device."""
+        """Wait for all work that torch has queued on the device."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
 
 
 def reason_of(error: Exception) -> str:
-    """One sentence; with the name of the exception unless it is one of our own."""
+    """The error in one sentence, with the exception's name unless it is an SRError."""
     line = (str(error).strip() or type(error).__name__).splitlines()[0]
     return line if isinstance(error, SRError) else f"{type(error).__name__}: {line}"

@@ -1,4 +1,4 @@
-"""Batches through a bare engine, as many in flight as it holds: no tiling, no files."""
+"""Batches through a bare engine, as many in flight as it holds; no tiling, no files."""
 
 import contextlib
 import time
@@ -21,7 +21,7 @@ def stream(
 ) -> float:
     """Seconds from the first batch's submission to the last one's result.
 
-    `take` is given each result, in order, which is valid until it returns.
+    `take` receives each result in order; the array is valid until it returns.
     """
     pending: deque[PendingBatch] = deque()
 
@@ -43,12 +43,12 @@ def stream(
         while pending:
             finish_one()
     finally:
-        while pending:  # after an error, which is on its way already
+        while pending:  # after an error, which is already being raised
             with contextlib.suppress(SRError):
                 finish_one()
     return time.perf_counter() - start
 
 
 def latencies(backend: Backend, batch: Batch, count: int) -> list[float]:
-    """Seconds of each of so many batches, with nothing else in flight."""
+    """Seconds of each of `count` batches, with nothing else in flight."""
     return [stream(backend, [batch]) for _ in range(count)]

@@ -11,12 +11,12 @@ from sr_train.config.schema import Config, Stage
 __all__ = ["training_steps"]
 
 ROUNDS = 5
-# From which compiling the networks of a stage is worth a try.
+# The least seconds left for which compiling a stage's networks is worth trying.
 COMPILE_SECONDS = 60
 
 
 def training_steps(run: Run, stage: Stage) -> dict[str, Any]:
-    """Steps of one stage at the defaults of `sr_train fit`, with smaller networks on a CPU."""
+    """Time steps of one stage with `sr_train fit`'s defaults; with smaller networks on a CPU."""
     config = Config()
     if run.device.type == "cpu":
         generator = replace(config.generator, num_basic_blocks=1)
