@@ -9,7 +9,7 @@ from typing import get_args
 
 import sr_runtime
 from sr_runtime.atomic import atomic_path, check_target
-from sr_runtime.backends.registry import BACKENDS
+from sr_runtime.backends import registry
 from sr_runtime.backends.tensorrt.engine_file import facts_path, write_engine
 from sr_runtime.backends.tensorrt.options import (
     DEFAULT_LEVEL,
@@ -259,7 +259,7 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("model", type=Path, metavar="MODEL.onnx")
     verify.add_argument(
         "--backend", default="auto", metavar="NAME",
-        help=f"of the CPU: auto, {', '.join(n for n in BACKENDS if 'cpu' in BACKENDS[n])} (auto)",
+        help=f"of the CPU: auto, {', '.join(registry.names('cpu'))} (auto)",
     )  # fmt: skip
     return parser
 

@@ -41,7 +41,7 @@ def verify(generator: Generator, model: Path, *, backend: str = "auto") -> list[
         BackendError: No inference engine works here.
         ModelError: The file is of another network.
     """
-    name = registry.usable_backend(backend)
+    name, _ = registry.choose(backend, "cpu")
     file = model_file(model)
     with closing(registry.open_backend(name, file, device="cpu", precision="fp32")) as engine:
         info = engine.info

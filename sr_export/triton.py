@@ -164,7 +164,7 @@ def _served_onnx(path: Path) -> ServedModel:
         )
     info = ModelInfo.from_metadata({prop.key: prop.value for prop in model.metadata_props})
     if info is None:
-        name = registry.usable_backend("auto")
+        name, _ = registry.choose("auto", "cpu")
         with closing(registry.open_backend(name, path, device="cpu", precision="fp32")) as engine:
             info = engine.info
     weights = {tensor.name for tensor in graph.initializer}  # which old files list as inputs too

@@ -10,7 +10,7 @@ from typing import get_args
 import PIL.Image
 
 import sr_runtime
-from sr_runtime.backends.registry import BACKENDS
+from sr_runtime.backends.registry import names
 from sr_runtime.cli.batch import run_jobs
 from sr_runtime.cli.console import run_cli
 from sr_runtime.cli.info import backends_text, model_text
@@ -103,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     engine = argparse.ArgumentParser(add_help=False)
     group = engine.add_argument_group("how the model runs")
     group.add_argument(
-        "--backend", default="auto", metavar="NAME", help=f"auto, {', '.join(BACKENDS)} (auto)"
+        "--backend", default="auto", metavar="NAME", help=f"auto, {', '.join(names())} (auto)"
     )
     group.add_argument(
         "--device", default="auto",

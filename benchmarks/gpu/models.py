@@ -88,7 +88,7 @@ def opened(run: Run) -> dict[str, Any]:
         run.leave_out("every backend", "there is no ONNX file to be run")
     level = next((level for least, level in LEVELS.items() if run.left() >= least), 0)
     found: dict[str, Any] = {}
-    for backend in registry.BACKENDS if run.models else ():
+    for backend in registry.names() if run.models else ():
         try:
             _, device = registry.choose(backend, str(run.device))
         except SRError as error:

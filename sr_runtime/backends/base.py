@@ -1,25 +1,26 @@
-"""What every engine is to whoever uses it: batches in, handles out, and the shapes it takes."""
+"""The contract of every inference engine: batches in, pending batches out, and its limits."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
 from sr_runtime.model_info import ModelInfo
 
-__all__ = ["Backend", "Limits", "PendingBatch", "infer"]
+__all__ = ["Backend", "DeviceBackend", "Limits", "PendingBatch", "infer"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What shapes a backend takes, and how much at once."""
+    """The input shapes a backend takes, and how much work it holds at once."""
 
     min_tile: tuple[int, int] = (1, 1)
     """Smallest input (height, width)."""
     max_tile: tuple[int, int] | None = None
     """Largest input (height, width); None: only memory limits it."""
     tile: int | None = None
-    """Largest side that suits the device and its memory; None: the usual one of the precision."""
+    """Largest tile side that suits the device and its memory; None: the precision's default."""
     batch: int = 1
     """Tiles to submit at once."""
     fixed_batch: bool = False
@@ -27,52 +28,85 @@ class Limits:
     depth: int = 1
     """How many batches may be in flight."""
     images: int = 1
-    """Of how many images at once tiles are worth submitting; more would only take memory."""
+    """How many images to feed tiles from at once; more would only take memory."""
     tile_step: int = 8
-    """Sides of tiles differ by multiples of this, so that images of many sizes share shapes."""
+    """Tile sides are multiples of this, so that images of many sizes share input shapes."""
     shape_cost: int = 0
     """What preparing a new input shape costs, in LR pixels of inference."""
 
 
 class PendingBatch(Protocol):
-    """One submitted batch, and the place in the engine that it takes until it is released."""
+    """One submitted batch. It occupies its place in the engine until it is released."""
 
     def result(self) -> NDArray[Any]:
         """Wait for the output, laid out as `ModelInfo.io` says; valid until `release`.
 
-        Raises OutOfMemoryError, NonFiniteError (uint8 models) or what else befell this batch.
+        Raises:
+            OutOfMemoryError: This batch does not fit; a smaller one may.
+            NonFiniteError: A uint8 model computed NaN or infinity, which its output cannot show.
+            BackendError: The engine could not run it.
         """
 
     def release(self) -> None:
-        """Give its place back, once the batch is done; to be called once, after errors too."""
+        """Wait for the batch and free its place. Call it once, also after an error."""
 
 
 class Backend(Protocol):
-    """One opened model. Several threads may submit batches, and take and release their own."""
+    """One opened model. Several threads may submit batches and take their own results."""
 
     name: str
+    """As in the registry."""
     device: str
+    """"cpu", "cuda:0", or several: "cuda:0,cuda:1"."""
     compute_dtype: str
+    """The precision it computes in: "fp32", "fp16" or "bf16"."""
     info: ModelInfo
     limits: Limits
 
     def submit(self, batch: NDArray[Any]) -> PendingBatch:
         """Start inference of a batch laid out as `ModelInfo.io` says.
 
-        At most `limits.depth` handles may be unreleased.
+        At most `limits.depth` pending batches may be unreleased. What goes wrong with a batch is
+        raised by its `result`, not here.
         """
 
     def shrink(self) -> None:
-        """Give back memory that the shapes so far took; for when every handle is released."""
+        """Free the memory kept for earlier shapes. Only while no batch is pending."""
 
     def close(self) -> None:
-        """Release the engine; handles still in flight are waited for."""
+        """Wait for the batches in flight and free the engine."""
+
+
+class DeviceBackend(Backend, Protocol):
+    """A backend on one device: what a row of the registry names, and can open."""
+
+    def __init__(self, model: Path, *, device: str, precision: str) -> None:
+        """Open a model file.
+
+        Args:
+            device: One of `devices()`.
+            precision: One of `precisions()`. A GPU backend that has several also gets "auto", and
+                takes the precision of the file.
+
+        Raises:
+            ModelError: The file is not a super-resolution model that this backend can run.
+            BackendError: The precision does not suit the file.
+            OutOfMemoryError: The model does not fit into memory.
+        """
+
+    @staticmethod
+    def devices() -> tuple[str, ...]:
+        """The devices it runs on here, at least one; BackendError with the reason if none."""
+
+    @staticmethod
+    def precisions() -> tuple[str, ...]:
+        """The precisions it computes in here, the fastest first."""
 
 
 def infer(backend: Backend, batch: NDArray[Any]) -> NDArray[Any]:
-    """Run one batch alone; return its output as a copy. Raises what `PendingBatch.result` does."""
-    handle = backend.submit(batch)
+    """Run one batch and return a copy of its output. Raises what `PendingBatch.result` does."""
+    pending = backend.submit(batch)
     try:
-        return handle.result().copy()
+        return pending.result().copy()
     finally:
-        handle.release()
+        pending.release()

@@ -13,7 +13,7 @@ from sr_runtime.backends.base import Backend, Limits, PendingBatch
 __all__ = ["MultiDeviceBackend"]
 
 
-class MultiDeviceBackend:
+class MultiDeviceBackend(Backend):
     """The same model on several devices, which share the batches."""
 
     def __init__(self, backends: Sequence[Backend]) -> None:

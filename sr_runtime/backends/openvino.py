@@ -10,7 +10,7 @@ import openvino as ov
 from numpy.typing import NDArray
 from openvino.frontend import FrontEndManager
 
-from sr_runtime.backends.base import infer
+from sr_runtime.backends.base import DeviceBackend, infer
 from sr_runtime.backends.probe import declared_limits, probe_info
 from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError, SRError
 from sr_runtime.model_info import IO, ModelInfo
@@ -26,7 +26,7 @@ SHAPE_COST = 4096
 HINTS = {"fp32": ov.Type.f32, "bf16": ov.Type.bf16}
 
 
-class OpenVINOBackend:
+class OpenVINOBackend(DeviceBackend):
     """A compiled model and `DEPTH` asynchronous infer requests, used in turn."""
 
     name = "openvino"

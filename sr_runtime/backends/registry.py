@@ -1,237 +1,219 @@
-"""The engines that run a model file, behind one Protocol; and which of them work here."""
+"""The table of backends, the choice between them, and how a model is opened in one.
 
+To add a backend, add a row to `BACKENDS` (docs/add-a-backend.md).
+"""
+
+import importlib
 import re
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Literal
 
-from sr_runtime.backends.base import Backend, Limits, PendingBatch, infer
-from sr_runtime.errors import ArgumentError, BackendError, ModelError, SRError
+from sr_runtime.backends.base import Backend, DeviceBackend
+from sr_runtime.backends.cuda import driver
+from sr_runtime.backends.multi_device import MultiDeviceBackend
+from sr_runtime.errors import ArgumentError, BackendError, about
 
-if TYPE_CHECKING:
-    from sr_runtime.backends.onnxruntime.cpu import OnnxRuntimeBackend
-    from sr_runtime.backends.onnxruntime.cuda import OnnxRuntimeCudaBackend
-    from sr_runtime.backends.openvino import OpenVINOBackend
-    from sr_runtime.backends.tensorrt.backend import TensorRTBackend
-
-__all__ = [
-    "BACKENDS",
-    "Backend",
-    "Limits",
-    "PendingBatch",
-    "choose",
-    "devices",
-    "infer",
-    "open_backend",
-    "precisions",
-    "unavailable",
-    "usable_backend",
-]
-
-# And on which kind of devices each runs, the faster kind first.
-BACKENDS = {
-    "tensorrt": ("cuda",),
-    "openvino": ("cpu",),
-    "onnxruntime": ("cuda", "cpu"),
-}
-
-# What `auto` takes the first of that works: for an engine, and for an ONNX file, of which TensorRT
-# would first have to build one, for minutes.
-FOR_ENGINES = (("tensorrt", "cuda"),)
-FOR_ONNX = (("onnxruntime", "cuda"), ("openvino", "cpu"), ("onnxruntime", "cpu"))
+__all__ = ["BACKENDS", "BackendRow", "choose", "names", "open_backend", "precisions", "rows"]
 
 ENGINE_SUFFIXES = (".engine", ".plan")
 
-EXTRAS = {
-    ("openvino", "cpu"): "cpu",
-    ("onnxruntime", "cpu"): "cpu",
-    ("onnxruntime", "cuda"): "gpu",
-    ("tensorrt", "cuda"): "tensorrt",
-}
+
+@dataclass(frozen=True, kw_only=True)
+class BackendRow:
+    """One backend on one kind of device."""
+
+    name: str
+    """The name users give it; a backend for several kinds of devices has a row for each."""
+    kind: Literal["cpu", "cuda"]
+    """The kind of device it runs on."""
+    opens: str
+    """Its `DeviceBackend`, as "module:class". The module imports the engine's library, so it is
+    imported only when the row is used."""
+    extra: str
+    """The extra of sr-toolkit that installs the library."""
+    auto: Literal["onnx", "engine"] | None = None
+    """The files for which "auto" takes it; None: it runs only when it is named. A backend with
+    "engine" runs TensorRT engines, and ONNX files when it is named."""
+
+    def load(self) -> type[DeviceBackend]:
+        """Import its class; BackendError names what to install if that fails."""
+        module, _, name = self.opens.partition(":")
+        try:
+            cls: type[DeviceBackend] = getattr(importlib.import_module(module), name)
+        except ModuleNotFoundError as error:
+            raise BackendError(
+                f'{error.name} is not installed: pip install "sr-toolkit[{self.extra}]"'
+            ) from error
+        except ImportError as error:
+            raise BackendError(str(error)) from error
+        return cls
+
+    def devices(self) -> tuple[str, ...]:
+        """Its devices here, at least one; BackendError with the reason if it does not work."""
+        return self.load().devices()
 
 
-def unavailable(name: str) -> str | None:
-    """Why backend `name` does not work here, in one sentence; None if it does."""
-    reasons = [no_device(name, kind) for kind in BACKENDS[name]]
-    return None if None in reasons else "; ".join(filter(None, reasons))
+# In order of preference: "auto" takes the first row that works. TensorRT is not among those for
+# ONNX files because it would have to build an engine first, which takes minutes.
+BACKENDS = (
+    BackendRow(
+        name="tensorrt",
+        kind="cuda",
+        opens="sr_runtime.backends.tensorrt.backend:TensorRTBackend",
+        extra="tensorrt",
+        auto="engine",
+    ),
+    BackendRow(
+        name="onnxruntime",
+        kind="cuda",
+        opens="sr_runtime.backends.onnxruntime.cuda:OnnxRuntimeCudaBackend",
+        extra="gpu",
+        auto="onnx",
+    ),
+    BackendRow(
+        name="openvino",
+        kind="cpu",
+        opens="sr_runtime.backends.openvino:OpenVINOBackend",
+        extra="cpu",
+        auto="onnx",
+    ),
+    BackendRow(
+        name="onnxruntime",
+        kind="cpu",
+        opens="sr_runtime.backends.onnxruntime.cpu:OnnxRuntimeBackend",
+        extra="cpu",
+        auto="onnx",
+    ),
+)
 
 
-def no_device(name: str, kind: str) -> str | None:
-    """Why backend `name` has no device of a kind ("cpu" or "cuda") here; None if it has."""
-    try:
-        _devices(name, kind)
-    except BackendError as error:
-        return str(error)
-    return None
+def names(kind: str | None = None) -> tuple[str, ...]:
+    """The backends' names; with `kind`, of those that run on such devices."""
+    return tuple(dict.fromkeys(row.name for row in BACKENDS if kind in (None, row.kind)))
 
 
-def usable_backend(name: str, device: str = "cpu") -> str:
-    """`name` if that backend works here, the fastest one that does for "auto".
-
-    Raises:
-        ArgumentError: There is no backend of that name.
-        BackendError: It does not work here; the message names what to install.
-    """
-    return choose(name, device)[0]
+def rows(name: str) -> tuple[BackendRow, ...]:
+    """The rows of a backend, one for each kind of device."""
+    return tuple(row for row in BACKENDS if row.name == name)
 
 
 def choose(name: str, device: str, model: Path | None = None) -> tuple[str, str]:
-    """The backend and the device, or several, that are meant by a caller's two words.
+    """Turn what a caller asks for into a backend and a device that work here.
+
+    Nothing is substituted: asking for something that is not available is an error.
 
     Args:
-        name: One of `BACKENDS`, or "auto": the fastest one that works here and takes the model.
+        name: A backend, or "auto": the fastest that works here and takes the model.
         device: "cpu", "cuda:0", "cuda" for the same, "cuda:0,cuda:1" for several, or "auto": the
             fastest one, a GPU before the CPU.
-        model: The file that is to be run, if not any ONNX file.
+        model: The file to run; None: any ONNX file.
 
     Raises:
         ArgumentError: There is no backend or device of that name.
-        BackendError: It does not work here; the message names what to install.
+        BackendError: It does not work here; the message says why and names what to install.
     """
-    if name not in ("auto", *BACKENDS):
-        raise ArgumentError(f"backend {name!r} is none of auto, {', '.join(BACKENDS)}")
-    from sr_runtime.backends.cuda import memory as cuda_memory
-
+    if name not in ("auto", *names()):
+        raise ArgumentError(f"backend {name!r} is none of auto, {', '.join(names())}")
     wanted = _device_names(device)
-    engine = model is not None and model.suffix.lower() in ENGINE_SUFFIXES
-    if engine and name not in ("auto", "tensorrt"):
+    file = "engine" if model and model.suffix.lower() in ENGINE_SUFFIXES else "onnx"
+    candidates = [row for row in BACKENDS if name in ("auto", row.name)]
+    if name == "auto":
+        candidates = [row for row in candidates if row.auto == file]
+    elif file == "engine" and all(row.auto != file for row in candidates):
         raise ArgumentError(
-            f"{model} is a TensorRT engine, and backend {name} runs ONNX files: leave the backend "
-            "out, or give the ONNX file"
+            f"this is a TensorRT engine, and backend {name} runs ONNX files: leave the backend "
+            "out, or give the ONNX file",
+            path=model,
         )
-    if name != "auto":
-        candidates = tuple((name, kind) for kind in BACKENDS[name])
-    else:
-        candidates = FOR_ENGINES if engine else FOR_ONNX
     reasons = []
-    for candidate, kind in candidates:
-        if wanted and not wanted[0].startswith(kind):
+    for row in candidates:
+        if wanted and _kind(wanted[0]) != row.kind:
             continue
         try:
-            if not wanted and kind == "cuda" and (reason := cuda_memory.missing()):
-                raise BackendError(reason)  # found before an engine is imported for nothing
-            offered = _devices(candidate, kind)
+            # Without a GPU there is no need to import a library to learn it.
+            if not wanted and row.kind == "cuda" and (reason := driver.missing()):
+                raise BackendError(reason)
+            offered = row.devices()
         except BackendError as error:
-            reasons.append(f"{candidate}: {error}")
+            reasons.append(f"{row.name}: {error}")
             continue
         if set(wanted) <= set(offered):
-            return candidate, ",".join(wanted or offered[:1])
-        reasons.append(f"{candidate} runs here on {' and '.join(offered)}")
+            return row.name, ",".join(wanted or offered[:1])
+        reasons.append(f"{row.name} runs here on {' and '.join(offered)}")
     if not reasons:
-        reasons = [f"backend {one} runs on {' and '.join(BACKENDS[one])}" for one, _ in candidates]
+        reasons = [f"backend {row.name} runs on {row.kind}" for row in candidates]
+    why = "; ".join(reasons)
     if wanted:
-        raise BackendError(f"device {device} is not to be had: {'; '.join(reasons)}")
-    if engine:
+        raise BackendError(f"device {device} is not available here: {why}")
+    if file == "engine":
         raise BackendError(
-            f"{model} is a TensorRT engine, which cannot run here: {'; '.join(reasons)}; give the "
-            "ONNX file instead"
+            f"this is a TensorRT engine, and TensorRT does not work here: {why}: give the ONNX "
+            "file instead",
+            path=model,
         )
-    what = "no inference engine works" if name == "auto" else f"backend {name} does not work"
-    raise BackendError(f"{what} here: {'; '.join(reasons)}")
-
-
-def devices(name: str) -> tuple[str, ...]:
-    """The devices on which backend `name` runs here, the fastest first."""
-    kinds = [kind for kind in BACKENDS[name] if no_device(name, kind) is None]
-    return tuple(device for kind in kinds for device in _devices(name, kind))
+    what = "no backend works" if name == "auto" else f"backend {name} does not work"
+    raise BackendError(f"{what} here: {why}")
 
 
 def precisions(name: str, device: str = "cpu") -> tuple[str, ...]:
-    """The precisions in which usable backend `name` computes on a device, the fastest first.
+    """The precisions a backend computes in on a device, the fastest first.
 
-    On a GPU the model's file decides between them.
+    On a GPU the model file decides between them.
     """
-    return _backend_class(name, _kind(device)).precisions()
+    return _row(name, device).load().precisions()
 
 
 def open_backend(name: str, model: Path, *, device: str, precision: str) -> Backend:
-    """Open `model` in usable backend `name`, on one of its devices or on several.
+    """Open `model` in backend `name` on one of its devices, or on several that share the work.
 
     Args:
-        device: As `choose` gives it.
-        precision: One of its precisions there, or "auto".
+        device: As `choose` returns it.
+        precision: One of the backend's precisions there, or "auto".
 
     Raises:
-        ModelError: The file is no super-resolution model.
-        BackendError: The precision is not to be had.
+        ModelError: The file is not a super-resolution model.
+        BackendError: The precision is not available.
     """
-    kind = _kind(device)
-    cls = _backend_class(name, kind)
+    cls = _row(name, device).load()
     offered = cls.precisions()
     if precision not in ("auto", *offered):
         raise BackendError(
-            f"precision {precision} is not to be had: backend {name} offers "
+            f"precision {precision} is not available: backend {name} offers "
             f"{' and '.join(offered)} on {device}"
         )
-    if precision == "auto" and (kind == "cpu" or len(offered) == 1):
+    # A GPU with several precisions computes in the file's own, which only the backend can read.
+    if precision == "auto" and (_kind(device) == "cpu" or len(offered) == 1):
         precision = offered[0]
-    opened: list[Backend] = []
-    try:
+    backends: list[Backend] = []
+    with about(model), ExitStack() as opened:
         for one in device.split(","):
-            opened += [cls(model, device=one, precision=precision)]
-    except SRError as error:
-        for backend in opened:
-            backend.close()
-        if isinstance(error, ModelError):
-            raise ModelError(f"{model}: {error}") from error
-        raise
-    if len(opened) == 1:
-        return opened[0]
-    from sr_runtime.backends.multi_device import MultiDeviceBackend
-
-    return MultiDeviceBackend(opened)
+            backends.append(cls(model, device=one, precision=precision))
+            opened.callback(backends[-1].close)
+        opened.pop_all()
+    return backends[0] if len(backends) == 1 else MultiDeviceBackend(backends)
 
 
-def _device_names(device: str) -> tuple[str, ...]:
-    """The names in "cuda,cuda:1", none in "auto"; ArgumentError for what is no device."""
-    if device == "auto":
-        return ()
-    names = tuple(re.sub(r"^cuda$", "cuda:0", name.strip()) for name in device.split(","))
-    gpus = all(re.fullmatch(r"cuda:\d+", name) for name in names)
-    if gpus and len(set(names)) < len(names):
-        raise ArgumentError(f"device {device!r} has one GPU twice: name each once")
-    if not (gpus or names == ("cpu",)):
-        raise ArgumentError(
-            f"device {device!r} is none of auto, cpu, cuda, cuda:N, and several GPUs, "
-            "cuda:0,cuda:1 for instance"
-        )
-    return names
+def _row(name: str, device: str) -> BackendRow:
+    return next(row for row in rows(name) if row.kind == _kind(device))
 
 
 def _kind(device: str) -> str:
-    return "cpu" if device == "cpu" else "cuda"
+    return device.partition(":")[0]
 
 
-def _devices(name: str, kind: str) -> tuple[str, ...]:
-    """At least one; BackendError with the reason where there is none."""
-    try:
-        return _backend_class(name, kind).devices()
-    except ModuleNotFoundError as error:
-        raise BackendError(
-            f'{error.name} is not installed: pip install "sr-toolkit[{EXTRAS[name, kind]}]"'
-        ) from error
-    except ImportError as error:
-        raise BackendError(str(error)) from error
-
-
-def _backend_class(
-    name: str, kind: str
-) -> "type[OpenVINOBackend | OnnxRuntimeBackend | OnnxRuntimeCudaBackend | TensorRTBackend]":
-    """The only place where engines are imported; ImportError where one is not installed."""
-    match name, kind:
-        case "openvino", "cpu":
-            from sr_runtime.backends.openvino import OpenVINOBackend
-
-            return OpenVINOBackend
-        case "onnxruntime", "cpu":
-            from sr_runtime.backends.onnxruntime.cpu import OnnxRuntimeBackend
-
-            return OnnxRuntimeBackend
-        case "onnxruntime", "cuda":
-            from sr_runtime.backends.onnxruntime.cuda import OnnxRuntimeCudaBackend
-
-            return OnnxRuntimeCudaBackend
-        case "tensorrt", "cuda":
-            from sr_runtime.backends.tensorrt.backend import TensorRTBackend
-
-            return TensorRTBackend
-    raise AssertionError((name, kind))
+def _device_names(device: str) -> tuple[str, ...]:
+    """The names in "cuda,cuda:1", none in "auto"; ArgumentError for anything else."""
+    if device == "auto":
+        return ()
+    devices = tuple(re.sub(r"^cuda$", "cuda:0", name.strip()) for name in device.split(","))
+    gpus = all(re.fullmatch(r"cuda:\d+", name) for name in devices)
+    if gpus and len(set(devices)) < len(devices):
+        raise ArgumentError(f"device {device!r} names a GPU twice: name each once")
+    if not (gpus or devices == ("cpu",)):
+        raise ArgumentError(
+            f"device {device!r} is none of auto, cpu, cuda, cuda:N, or several GPUs such as "
+            "cuda:0,cuda:1"
+        )
+    return devices

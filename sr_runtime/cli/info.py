@@ -9,8 +9,9 @@ import numpy as np
 
 from sr_runtime.backends import registry
 from sr_runtime.backends.base import Backend
-from sr_runtime.backends.cuda.memory import open_device
+from sr_runtime.backends.cuda.driver import open_device
 from sr_runtime.embedded import DEFAULT, EMBEDDED
+from sr_runtime.errors import BackendError
 from sr_runtime.model_info import ModelInfo
 from sr_runtime.tensor import tensor_from_tiles
 from sr_runtime.upscaler import Upscaler
@@ -24,22 +25,23 @@ def backends_text() -> str:
         f"{'platform':<18}{platform.system()} {platform.machine()}, "
         f"Python {platform.python_version()}"
     ]
-    lines += [f"{name:<18}{_state(name)}" for name in registry.BACKENDS]
+    lines += [f"{name:<18}{_state(name)}" for name in registry.names()]
     lines.append(f"{'embedded models':<18}{', '.join(EMBEDDED)} (default: {DEFAULT})")
     return "\n".join(lines)
 
 
 def _state(name: str) -> str:
-    if reason := registry.unavailable(name):
-        return reason
-    works = [
-        f"{device} in {' or '.join(registry.precisions(name, device))}"
-        for device in registry.devices(name)
-    ]
+    works, fails = [], {}
+    for row in registry.rows(name):
+        try:
+            precisions = " or ".join(row.load().precisions())
+            works += [f"{device} in {precisions}" for device in row.devices()]
+        except BackendError as error:
+            fails[row.kind] = str(error)
+    if not works:
+        return "; ".join(fails.values())
     state = f"works on {', on '.join(works)} (the first is what auto takes)"
-    if "cuda" in registry.BACKENDS[name] and (reason := registry.no_device(name, "cuda")):
-        state += f"; not on a GPU: {reason}"
-    return state
+    return state + "".join(f"; not on {kind}: {reason}" for kind, reason in fails.items())
 
 
 def model_text(model: Path, upscaler: Upscaler) -> str:

@@ -12,7 +12,7 @@ from PIL import Image
 
 import sr_runtime
 from benchmarks import quality
-from sr_runtime.backends.registry import precisions, usable_backend
+from sr_runtime.backends.registry import choose, precisions
 from sr_runtime.evaluation.metrics import Score, mean, psnr, score, ssim
 from sr_runtime.evaluation.pairs import find_pairs
 
@@ -34,7 +34,7 @@ def mean_score(data: Path) -> Mean:
 
 @pytest.fixture(scope="session")
 def bf16() -> str:
-    backend = usable_backend("auto")
+    backend, _ = choose("auto", "cpu")
     if "bf16" not in precisions(backend):
         pytest.skip(f"{backend} does not compute in bf16 on this processor")
     return "bf16"

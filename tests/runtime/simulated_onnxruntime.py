@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from sr_runtime.backends.onnxruntime import cuda as onnxruntime_cuda
-from sr_runtime.backends.onnxruntime import slot as onnxruntime_slot
+from sr_runtime.backends.onnxruntime import stream_slot
 from sr_runtime.backends.onnxruntime.session import Provider
 from tests.simulated_tensorrt import Machine, simulated
 
@@ -26,5 +26,5 @@ def simulated_cuda_provider(gpus: int = 1) -> Iterator[Machine]:
         patch.delitem(sys.modules, "tensorrt")  # it is of no use here
         patch.setattr(onnxruntime_cuda, "cuda_missing", lambda: None)
         patch.setattr(onnxruntime_cuda, "cuda_providers", providers)
-        patch.setattr(onnxruntime_slot, "MEMORY", "cpu")
+        patch.setattr(stream_slot, "MEMORY", "cpu")
         yield machine

@@ -10,7 +10,7 @@ from sr_runtime import ArgumentError, BackendError
 from sr_runtime.__main__ import main
 from sr_runtime.backends.onnxruntime import providers as onnxruntime_providers
 from sr_runtime.backends.onnxruntime.session import open_session, ort
-from sr_runtime.backends.registry import BACKENDS, choose, devices, unavailable
+from sr_runtime.backends.registry import BACKENDS, BackendRow, choose, rows
 from tests.simulated_tensorrt import simulated
 
 ENGINE = Path("model.engine")
@@ -40,18 +40,18 @@ def test_what_is_no_device_is_refused_with_those_there_are(device: str) -> None:
 
 
 def test_a_gpu_that_is_named_twice_is_refused_as_such() -> None:
-    with pytest.raises(ArgumentError, match="has one GPU twice"):
+    with pytest.raises(ArgumentError, match=r"cuda,cuda:0.* twice"):
         choose("auto", "cuda,cuda:0")
 
 
 def test_an_engine_is_told_from_an_onnx_file_before_anything_is_opened() -> None:
     engine = Path("photos.engine")
-    with pytest.raises(ArgumentError, match="backend openvino runs ONNX files"):
+    with pytest.raises(ArgumentError, match=r"photos\.engine: .*openvino.* ONNX file"):
         choose("openvino", "auto", engine)
     with (
         simulated(driver=False),
         pytest.raises(
-            BackendError, match=r"photos\.engine is a TensorRT engine, .* no NVIDIA driver"
+            BackendError, match=r"photos\.engine: .*TensorRT engine.* no NVIDIA driver.*ONNX file"
         ),
     ):
         choose("auto", "auto", engine)
@@ -73,8 +73,8 @@ def test_with_gpus_auto_is_the_first_and_cuda_too(monkeypatch) -> None:
         assert choose("auto", "cuda") == ("onnxruntime", "cuda:0")
         assert choose("auto", "cuda:1, cuda:0") == ("onnxruntime", "cuda:1,cuda:0")
         assert choose("auto", "cpu") == ("openvino", "cpu")
-        assert devices("onnxruntime") == ("cuda:0", "cuda:1", "cpu")
-        with pytest.raises(BackendError, match=r"cuda:2 is not to be had.*cuda:0 and cuda:1"):
+        assert [row.devices() for row in rows("onnxruntime")] == [("cuda:0", "cuda:1"), ("cpu",)]
+        with pytest.raises(BackendError, match=r"device cuda:2 .*cuda:0 and cuda:1"):
             choose("auto", "cuda:2")
         with pytest.raises(BackendError, match="openvino runs on cpu"):
             choose("openvino", "cuda")
@@ -137,7 +137,9 @@ def test_what_is_not_installed_is_named_with_its_extra(name, module, extra) -> N
     with simulated(), pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, module, None)
         patch.delitem(sys.modules, f"sr_runtime.backends.{name}", raising=False)
-        assert unavailable(name) == f'{module} is not installed: pip install "sr-toolkit[{extra}]"'
+        with pytest.raises(BackendError) as raised:
+            rows(name)[0].devices()
+    assert str(raised.value) == f'{module} is not installed: pip install "sr-toolkit[{extra}]"'
 
 
 def test_info_tells_what_works_where_and_what_hinders_the_gpu(monkeypatch, capsys) -> None:
@@ -146,7 +148,7 @@ def test_info_tells_what_works_where_and_what_hinders_the_gpu(monkeypatch, capsy
     said = capsys.readouterr().out
     line = next(line for line in said.splitlines() if line.startswith("onnxruntime "))
     assert "works on cpu in fp32" in line
-    assert "not on a GPU: the installed onnxruntime is the one without CUDA" in line
+    assert "not on cuda: the installed onnxruntime is the one without CUDA" in line
 
 
 def test_the_command_line_refuses_a_device_in_one_sentence(tiny_onnx, capsys, tmp_path) -> None:
@@ -155,6 +157,13 @@ def test_the_command_line_refuses_a_device_in_one_sentence(tiny_onnx, capsys, tm
     assert capsys.readouterr().err.startswith("error: device 'gpu' is none of auto, cpu")
 
 
-def test_asking_what_works_here_has_an_answer_for_every_backend() -> None:
-    for name in BACKENDS:
-        assert (unavailable(name) is None) == bool(devices(name))
+@pytest.mark.parametrize("row", BACKENDS, ids=lambda row: f"{row.name}-{row.kind}")
+def test_every_row_has_devices_or_a_reason_in_one_line(row: BackendRow) -> None:
+    try:
+        devices = row.devices()
+    except BackendError as error:
+        reason = str(error)
+    else:
+        assert all(device.startswith(row.kind) for device in devices)
+        reason = f"works on {devices[0]} in {row.load().precisions()[0]}"
+    assert len(reason.splitlines()) == 1

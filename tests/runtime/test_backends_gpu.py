@@ -16,7 +16,7 @@ from sr_runtime import BackendError, ModelError, OutOfMemoryError
 from sr_runtime.backends.onnxruntime import cuda as onnxruntime_cuda
 from sr_runtime.backends.onnxruntime.providers import cuda_providers
 from sr_runtime.backends.onnxruntime.session import Provider, run_error
-from sr_runtime.backends.onnxruntime.slot import StreamSlot
+from sr_runtime.backends.onnxruntime.stream_slot import StreamSlot
 from tests.runtime.simulated_onnxruntime import simulated_cuda_provider
 from tests.runtime.test_backends import doubling, foreign
 from tests.simulated_tensorrt import Machine

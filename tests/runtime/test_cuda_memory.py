@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from sr_runtime.backends.cuda import bindings as cuda_bindings
-from sr_runtime.backends.cuda import memory as cuda_memory
+from sr_runtime.backends.cuda import driver
 from sr_runtime.errors import BackendError, OutOfMemoryError
 from tests.simulated_tensorrt import Machine, simulated
 
@@ -23,7 +23,7 @@ def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
 
 
 def test_bytes_go_to_the_gpu_and_back_in_the_order_they_were_queued(machine: Machine) -> None:
-    gpu = cuda_memory.open_device("cuda:1")
+    gpu = driver.open_device("cuda:1")
     with gpu.current():
         stream, memory = gpu.stream(), gpu.allocate(1000)
         source, target, later = (gpu.allocate_pinned(1000) for _ in range(3))
@@ -44,7 +44,7 @@ def test_bytes_go_to_the_gpu_and_back_in_the_order_they_were_queued(machine: Mac
 
 
 def test_the_context_of_whoever_was_there_before_is_put_back(machine: Machine) -> None:
-    first, second = cuda_memory.open_device("cuda:0"), cuda_memory.open_device("cuda:1")
+    first, second = driver.open_device("cuda:0"), driver.open_device("cuda:1")
     with first.current():
         with second.current():
             assert machine.current is machine.gpus[1]
@@ -57,7 +57,7 @@ def test_the_context_of_whoever_was_there_before_is_put_back(machine: Machine) -
 
 
 def test_memory_that_is_not_there_is_said_with_what_is(machine: Machine) -> None:
-    gpu = cuda_memory.open_device("cuda:0")
+    gpu = driver.open_device("cuda:0")
     with gpu.current():
         assert gpu.free_memory() == 1 << 30
         with pytest.raises(OutOfMemoryError, match=r"cuda:0: .* 2000 MB more, 1074 MB are free"):
@@ -66,19 +66,19 @@ def test_memory_that_is_not_there_is_said_with_what_is(machine: Machine) -> None
 
 
 def test_devices_are_named_and_known_by_what_they_are(machine: Machine) -> None:
-    assert cuda_memory.missing() is None
-    assert cuda_memory.device_names() == ("cuda:0", "cuda:1")
-    gpu = cuda_memory.open_device("cuda:0")
+    assert driver.missing() is None
+    assert driver.device_names() == ("cuda:0", "cuda:1")
+    gpu = driver.open_device("cuda:0")
     assert (gpu.name, gpu.compute_capability) == ("Simulated GPU", "9.0")
     gpu.close()
     for wrong in ("cuda:2", "cuda", "cuda:-1", "cpu"):
         with pytest.raises(BackendError, match="this machine has cuda:0, cuda:1"):
-            cuda_memory.open_device(wrong)
+            driver.open_device(wrong)
 
 
 def test_a_graph_does_again_what_was_captured() -> None:
     with simulated() as machine:
-        gpu = cuda_memory.open_device("cuda:0")
+        gpu = driver.open_device("cuda:0")
         with gpu.current():
             stream, memory = gpu.stream(), gpu.allocate(4)
             source, target = gpu.allocate_pinned(4), gpu.allocate_pinned(4)
@@ -103,7 +103,7 @@ def test_a_graph_does_again_what_was_captured() -> None:
 def test_what_cannot_be_captured_is_no_graph_and_no_error() -> None:
     with simulated() as machine:
         machine.gpu.capturing_fails = True
-        gpu = cuda_memory.open_device("cuda:0")
+        gpu = driver.open_device("cuda:0")
         with gpu.current():
             stream = gpu.stream()
             assert stream.begin_capture()
@@ -124,29 +124,29 @@ def test_what_cannot_be_captured_is_no_graph_and_no_error() -> None:
 )
 def test_why_there_is_no_gpu_is_one_sentence(options: dict[str, Any], reason: str) -> None:
     with simulated(**options):
-        assert str(cuda_memory.missing()).startswith(reason)
+        assert str(driver.missing()).startswith(reason)
         with pytest.raises(BackendError, match=reason):
-            cuda_memory.open_device("cuda:0")
+            driver.open_device("cuda:0")
 
 
 def test_missing_bindings_are_named_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     with simulated():
         monkeypatch.setitem(sys.modules, "cuda.bindings", None)
-        assert "pip install cuda-python" in str(cuda_memory.missing())
+        assert "pip install cuda-python" in str(driver.missing())
 
 
 def test_the_real_bindings_have_every_name_that_is_used() -> None:
-    driver = pytest.importorskip("cuda.bindings.driver", reason="cuda-python is not installed")
+    cuda = pytest.importorskip("cuda.bindings.driver", reason="cuda-python is not installed")
     source = Path(cuda_bindings.__file__).read_text(encoding="utf-8")
     functions = set(re.findall(r'"(cu[A-Z]\w+)"', source))
     assert len(functions) > 20
-    assert [name for name in functions if not hasattr(driver, name)] == []
+    assert [name for name in functions if not hasattr(cuda, name)] == []
     kinds = (
-        driver.CUdevice_attribute,
-        driver.CUevent_flags,
-        driver.CUresult,
-        driver.CUstreamCaptureMode,
-        driver.CUstream_flags,
+        cuda.CUdevice_attribute,
+        cuda.CUevent_flags,
+        cuda.CUresult,
+        cuda.CUstreamCaptureMode,
+        cuda.CUstream_flags,
     )
     members = {member for kind in kinds for member in kind.__members__}
     assert set(re.findall(r"\.(CU(?:DA)?_[A-Z_]+)", source)) <= members
@@ -154,5 +154,5 @@ def test_the_real_bindings_have_every_name_that_is_used() -> None:
 
 def test_this_machine_answers_without_harm() -> None:
     """Whatever is installed here: a reason, or devices."""
-    reason = cuda_memory.missing()
-    assert reason or cuda_memory.device_names()[0] == "cuda:0"
+    reason = driver.missing()
+    assert reason or driver.device_names()[0] == "cuda:0"

@@ -127,9 +127,9 @@ def test_tensorrt_is_not_touched_without_a_driver() -> None:
 def test_the_real_lean_runtime_is_left_alone_without_a_driver() -> None:
     pytest.importorskip("tensorrt_lean", reason="tensorrt_lean is not installed")
     pytest.importorskip("cuda.bindings", reason="cuda-python is not installed")
-    from sr_runtime.backends.cuda import memory as cuda_memory
+    from sr_runtime.backends.cuda import driver
 
-    if cuda_memory.missing() is None:
+    if driver.missing() is None:
         pytest.skip("there is a driver here")
     code = """
 import tensorrt_lean

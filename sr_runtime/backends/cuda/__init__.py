@@ -1,1 +1,1 @@
-"""The few things needed of CUDA's driver."""
+"""The part of the CUDA driver that the backends need."""

@@ -1,4 +1,4 @@
-"""`cuda_memory` over NVIDIA's cuda.bindings, by the driver API."""
+"""`memory.Device` over NVIDIA's cuda.bindings: the driver API."""
 
 import contextlib
 import ctypes

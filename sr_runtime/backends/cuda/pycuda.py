@@ -1,4 +1,4 @@
-"""`cuda_memory` over PyCUDA, which knows no CUDA graphs."""
+"""`memory.Device` over PyCUDA, which has no CUDA graphs."""
 
 import contextlib
 import functools

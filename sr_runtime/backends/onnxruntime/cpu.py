@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sr_runtime.backends.base import DeviceBackend
 from sr_runtime.backends.onnxruntime.session import info_of, input_of, open_session, run_error
 from sr_runtime.backends.probe import declared_limits, probe_info
 from sr_runtime.errors import SRError
@@ -15,7 +16,7 @@ from sr_runtime.tensor import picture_of
 __all__ = ["OnnxRuntimeBackend"]
 
 
-class OnnxRuntimeBackend:
+class OnnxRuntimeBackend(DeviceBackend):
     """A session; `submit` computes at once, so `depth` is 1."""
 
     name = "onnxruntime"

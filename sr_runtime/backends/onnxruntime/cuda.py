@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sr_runtime.backends.base import Limits
-from sr_runtime.backends.cuda.memory import device_names, open_device
+from sr_runtime.backends.base import DeviceBackend, Limits
+from sr_runtime.backends.cuda.driver import device_names, open_device
 from sr_runtime.backends.onnxruntime.providers import cuda_missing, cuda_providers
 from sr_runtime.backends.onnxruntime.session import (
     Tensor,
@@ -24,7 +24,7 @@ from sr_runtime.backends.onnxruntime.session import (
     run_error,
     tensor_of,
 )
-from sr_runtime.backends.onnxruntime.slot import StreamSlot, recorded_as
+from sr_runtime.backends.onnxruntime.stream_slot import StreamSlot, recorded_as
 from sr_runtime.backends.probe import declared_limits, probe_info
 from sr_runtime.errors import BackendError
 from sr_runtime.model_info import IO, ModelInfo
@@ -52,7 +52,7 @@ BYTES_PER_PIXEL = {"fp16": 8192, "fp32": 16384}
 PRECISIONS = {"float16": "fp16", "float32": "fp32"}
 
 
-class OnnxRuntimeCudaBackend:
+class OnnxRuntimeCudaBackend(DeviceBackend):
     """A session, and `DEPTH` slots that take turns with it."""
 
     name = "onnxruntime"

@@ -7,7 +7,7 @@ import io
 import re
 import sys
 
-from sr_runtime.backends.cuda import memory as cuda_memory
+from sr_runtime.backends.cuda import driver
 from sr_runtime.backends.onnxruntime.session import Provider, ort
 
 __all__ = ["cuda_missing", "cuda_providers"]
@@ -23,7 +23,7 @@ def cuda_missing() -> str | None:
             "the installed onnxruntime is the one without CUDA: on a machine with an NVIDIA GPU, "
             'pip uninstall onnxruntime, then pip install "sr-toolkit[gpu]"'
         )
-    if reason := cuda_memory.missing():
+    if reason := driver.missing():
         return reason
     if library := _missing_library():
         return (

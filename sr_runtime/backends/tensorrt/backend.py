@@ -8,16 +8,17 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from sr_runtime.backends.base import Limits
-from sr_runtime.backends.cuda import memory as cuda_memory
+from sr_runtime.backends.base import DeviceBackend, Limits
+from sr_runtime.backends.cuda.driver import device_names, open_device
+from sr_runtime.backends.cuda.memory import Device
 from sr_runtime.backends.tensorrt.engine_file import (
     EngineInfo,
     read_engine,
     rebuild_command,
 )
+from sr_runtime.backends.tensorrt.execution_slot import ExecutionSlot
 from sr_runtime.backends.tensorrt.library import LEAN, Log, trt
 from sr_runtime.backends.tensorrt.options import Shape
-from sr_runtime.backends.tensorrt.slot import ExecutionSlot
 from sr_runtime.errors import ModelError, OutOfMemoryError, SRError
 from sr_runtime.tensor import picture_of
 
@@ -33,14 +34,14 @@ SHAPE_COST = 1 << 16
 MEMORY_SHARE = 0.9
 
 
-class TensorRTBackend:
+class TensorRTBackend(DeviceBackend):
     """An engine, and `DEPTH` execution contexts on streams of their own, used in turn."""
 
     name = "tensorrt"
 
     @staticmethod
     def devices() -> tuple[str, ...]:
-        return cuda_memory.device_names()
+        return device_names()
 
     @staticmethod
     def precisions() -> tuple[str, ...]:
@@ -61,7 +62,7 @@ class TensorRTBackend:
         except ModelError as error:  # whoever opens a backend says the file's name
             raise ModelError(str(error).removeprefix(f"{model}: ")) from error
         self.info = engine_info.model
-        self._gpu = cuda_memory.open_device(device)
+        self._gpu = open_device(device)
         self._slots: list[ExecutionSlot] = []
         self._log = Log()
         self._turn = threading.Lock()
@@ -152,7 +153,7 @@ def _engine(model: Path, device: str) -> tuple[bytes, EngineInfo]:
     return cached_engine(model, device=device)
 
 
-def _check_fits(info: EngineInfo, gpu: cuda_memory.Device) -> None:
+def _check_fits(info: EngineInfo, gpu: Device) -> None:
     """Raise ModelError, saying what differs, for an engine of another TensorRT or GPU."""
     differences = []
     if LEAN and not info.version_compatible:

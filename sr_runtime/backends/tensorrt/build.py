@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sr_runtime.atomic import atomic_path, check_target
-from sr_runtime.backends.cuda import memory as cuda_memory
+from sr_runtime.backends.cuda.driver import open_device
 from sr_runtime.backends.onnx_metadata import EXPORT_FP16, read_fp16_onnx
 from sr_runtime.backends.tensorrt.engine_file import EngineInfo, sha256
 from sr_runtime.backends.tensorrt.options import (
@@ -90,7 +90,7 @@ def build_engine(
     options.profile.check_fits(multiple_of=facts.multiple_of, halo=facts.halo)
     if timing_cache is not None:
         check_target(timing_cache)
-    gpu = cuda_memory.open_device(device)
+    gpu = open_device(device)
     monitor = Monitor(progress, cancelled)
     try:
 

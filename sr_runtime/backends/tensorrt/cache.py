@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from sr_runtime.backends.cuda import memory as cuda_memory
+from sr_runtime.backends.cuda.driver import open_device
 from sr_runtime.backends.tensorrt.engine_file import (
     EngineInfo,
     read_engine,
@@ -44,7 +44,7 @@ def cached_engine(
         digest = sha256(model.read_bytes())
     except OSError as error:
         raise ModelError(f"{model}: cannot be read ({error.strerror or error})") from error
-    gpu = cuda_memory.open_device(device)
+    gpu = open_device(device)
     name, capability = gpu.name, gpu.compute_capability
     gpu.close()
     key = sha256("\n".join((digest, str(profile), trt.__version__, name, capability)).encode())

@@ -6,10 +6,10 @@ Importing this raises an ImportError with the reason where no TensorRT or no GPU
 from collections import deque
 from typing import TYPE_CHECKING
 
-from sr_runtime.backends.cuda import memory as cuda_memory
+from sr_runtime.backends.cuda import driver
 
 # Before TensorRT is touched: without a driver it ends the process.
-if (_reason := cuda_memory.missing()) is not None:
+if (_reason := driver.missing()) is not None:
     raise ImportError(_reason)
 
 if TYPE_CHECKING:

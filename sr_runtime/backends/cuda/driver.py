@@ -1,0 +1,45 @@
+"""The GPUs of this machine, through PyCUDA where it is installed, else through cuda.bindings."""
+
+from types import ModuleType
+
+from sr_runtime.backends.cuda.memory import Device
+from sr_runtime.errors import BackendError
+
+__all__ = ["device_names", "missing", "open_device"]
+
+
+def missing() -> str | None:
+    """Why no GPU can be used here, in one sentence; None if one can.
+
+    Safe on any machine, while TensorRT ends the process where there is no driver.
+    """
+    try:
+        _binding().device_count()
+    except BackendError as error:
+        return str(error)
+    return None
+
+
+def device_names() -> tuple[str, ...]:
+    """ "cuda:0", "cuda:1" and so on; BackendError with the reason if there is none."""
+    return tuple(f"cuda:{ordinal}" for ordinal in range(_binding().device_count()))
+
+
+def open_device(name: str) -> Device:
+    """Open a GPU by its name; BackendError if there is no such GPU."""
+    devices = device_names()
+    if name not in devices:
+        raise BackendError(f"there is no device {name}: this machine has {', '.join(devices)}")
+    device: Device = _binding().CudaDevice(devices.index(name))
+    return device
+
+
+def _binding() -> ModuleType:
+    """The module that talks to CUDA."""
+    try:
+        from sr_runtime.backends.cuda import pycuda
+    except ImportError:  # not installed, or without the driver: cuda.bindings says which
+        from sr_runtime.backends.cuda import bindings
+
+        return bindings
+    return pycuda
