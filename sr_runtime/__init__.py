@@ -5,8 +5,10 @@
     with sr_runtime.load() as upscaler:
         upscaler.upscale_file("photo.jpg", "photo_x4.png")
 
-`Upscaler.upscale` takes and returns numpy arrays and PIL images. `load` opens one of the models
-that the package carries, or an ONNX file.
+`load` opens one of the models that the package carries, an ONNX file or a TensorRT engine.
+`Upscaler.upscale` takes and returns numpy arrays (RGB; uint8, uint16, or float32 in [0, 1]) and PIL
+images. `help(sr_runtime.load)` and `help(sr_runtime.Upscaler)` have the details. Every error raised
+on purpose is an `SRError`, whose message is one sentence for the user.
 """
 
 from sr_runtime.errors import (
@@ -21,8 +23,7 @@ from sr_runtime.errors import (
     StorageError,
 )
 from sr_runtime.model_info import ModelInfo
-from sr_runtime.output_size import OutputSize
-from sr_runtime.progress import Progress
+from sr_runtime.passes import Progress
 from sr_runtime.upscaler import Upscaler, load
 
 __all__ = [
@@ -34,7 +35,6 @@ __all__ = [
     "ModelInfo",
     "NonFiniteError",
     "OutOfMemoryError",
-    "OutputSize",
     "Progress",
     "SRError",
     "StorageError",

@@ -1,37 +1,47 @@
-"""One frame of any kind through a network that only knows colour planes."""
+"""One frame of any kind through a network that takes colour only: arrays in, alpha apart."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sr_runtime.alpha import bleed, restore_flat_areas
 from sr_runtime.errors import ArgumentError
-from sr_runtime.output_size import OutputSize
 from sr_runtime.resize import resize
 
-__all__ = ["check_frame", "color_planes", "network_runs", "upscale_frame"]
+__all__ = [
+    "bleed",
+    "color_planes",
+    "count_layers",
+    "frame_from_array",
+    "restore_flat_areas",
+    "upscale_frame",
+]
 
 
-def check_frame(array: NDArray[Any]) -> NDArray[Any]:
-    """A caller's array as `(H, W, C)`; ArgumentError if it is no image."""
+def frame_from_array(array: object) -> NDArray[Any]:
+    """A caller's array as `(H, W, C)` in native byte order.
+
+    Raises ArgumentError with the line of code that converts it if it is no image.
+    """
     if not isinstance(array, np.ndarray):
-        raise ArgumentError(
-            f"an image is a numpy array or a PIL image, and this is {type(array).__name__}: "
-            "upscale_file takes the names of files"
-        )
+        raise ArgumentError(_not_an_array(array))
     frame = array[:, :, np.newaxis] if array.ndim == 2 else array
     if frame.ndim != 3 or frame.shape[2] not in (1, 2, 3, 4) or 0 in frame.shape:
         raise ArgumentError(
-            f"an image is (H, W) or (H, W, C) with 1 to 4 channels, and this array is {array.shape}"
+            "an image is (H, W) or (H, W, C) with 1 to 4 channels, and this array is "
+            f"{array.shape}{_layout_hint(array.shape)}"
         )
-    if frame.dtype not in (np.uint8, np.uint16):
+    if frame.dtype.kind == "f":
+        _check_floats(frame)
+    elif frame.dtype not in ("u1", "<u2", ">u2"):
+        line = "numpy.clip(image, 0, 255).astype(numpy.uint8)"
+        if frame.dtype == np.bool_:
+            line = "image.astype(numpy.uint8) * 255"
         raise ArgumentError(
-            f"an image is uint8 or uint16, and this array is {array.dtype}: scale it to 0–255 and "
-            "convert it with .astype(numpy.uint8)"
+            f"an image is uint8, uint16 or float32, and this array is {frame.dtype}: use {line}"
         )
-    return frame
+    return frame.astype(frame.dtype.newbyteorder("="), copy=False)
 
 
 def color_planes(frame: NDArray[Any]) -> NDArray[Any]:
@@ -39,32 +49,22 @@ def color_planes(frame: NDArray[Any]) -> NDArray[Any]:
     return frame[:, :, : frame.shape[2] - 1 + frame.shape[2] % 2]
 
 
-def network_runs(frame: NDArray[Any], scale: int, size: OutputSize) -> Iterator[tuple[int, int]]:
-    """(height, width) of the network's runs in `upscale_frame`, in their order."""
-    height, width = frame.shape[:2]
-    for _ in range(2 if _varies(_alpha(frame)) else 1):
-        for run in range(size.passes(height, width, scale)):
-            yield height * scale**run, width * scale**run
+def count_layers(frame: NDArray[Any]) -> int:
+    """How many layers `upscale_frame` enlarges: colour, and alpha unless it is flat."""
+    return 2 if _varies(_alpha(frame)) else 1
 
 
 def upscale_frame(
     frame: NDArray[Any],
-    network: Callable[[NDArray[Any]], NDArray[Any]],
-    scale: int,
-    size: OutputSize,
+    enlarge: Callable[[NDArray[Any]], NDArray[Any]],
+    height: int,
+    width: int,
 ) -> NDArray[Any]:
-    """Enlarge an `(H, W, C)` frame to its target size, colour and alpha apart.
+    """Enlarge an `(H, W, C)` frame to `height` × `width`, colour and alpha apart.
 
     Args:
-        network: Enlarges colour planes `(h, w, 1 | 3)` by `scale`.
+        enlarge: Makes `(H, W, 1 | 3)` larger by a whole factor; what is too large then is shrunk.
     """
-    height, width = frame.shape[:2]
-
-    def enlarge(planes: NDArray[Any]) -> NDArray[Any]:
-        for _ in range(size.passes(height, width, scale)):
-            planes = network(planes)
-        return planes
-
     alpha = _alpha(frame)
     if alpha is None:
         result = enlarge(frame)
@@ -75,9 +75,95 @@ def upscale_frame(
         result[:, :, -1] = alpha[0, 0]
         if _varies(alpha):
             enlarged = enlarge(alpha[:, :, np.newaxis])[:, :, 0]
-            result[:, :, -1] = restore_flat_areas(enlarged, alpha, len(enlarged) // height)
-    target = size.target(height, width, scale)
-    return result if result.shape[:2] == target else resize(result, *target)
+            factor = len(enlarged) // len(alpha)
+            result[:, :, -1] = restore_flat_areas(enlarged, alpha, factor)
+    if result.shape[:2] != (height, width):
+        result = resize(result, height, width)
+        if result.dtype.kind == "f":  # bicubic overshoots, and only integers are clipped by it
+            np.clip(result, 0, 1, out=result)
+    return result
+
+
+def bleed(color: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
+    """Give fully transparent pixels the colour of the visible ones near them.
+
+    Editors leave mostly black under transparency, and the network would draw it into the visible
+    edge. Visible pixels stay as they are. This is push-pull ("The Lumigraph", Gortler et al. 1996).
+    With RRDB_PSNR, masked photos come within 40.5 dB of what the whole photo gives inside the mask,
+    against 36.5 dB with the colour of the nearest pixel and 20.3 dB over black.
+
+    Args:
+        color: `(H, W, 1)` or `(H, W, 3)`, uint8, uint16 or float32.
+        alpha: `(H, W)` of the same type.
+    """
+    visible = alpha > 0
+    if visible.all() or not visible.any():
+        return color
+    filled = _fill(color.astype(np.float32), visible[:, :, np.newaxis].astype(np.float32))
+    if color.dtype.kind == "u":
+        np.rint(filled, out=filled)
+    return np.where(visible[:, :, np.newaxis], color, filled.astype(color.dtype))
+
+
+def restore_flat_areas(upscaled: NDArray[Any], alpha: NDArray[Any], scale: int) -> NDArray[Any]:
+    """Restore upscaled alpha wherever the 2 × 2 pixels around a place are all equal.
+
+    Opaque areas stay exactly opaque and clear ones exactly clear, and hard edges lose the dotted
+    lines that a network draws along them. With RRDB_PSNR on a disk, 4 pixels are wrong instead of
+    the 577 after clipping to the range of 3 × 3 neighbours, which also flattens fine hair by 6 dB.
+
+    Args:
+        upscaled: `(H · scale, W · scale)`.
+        alpha: `(H, W)` of the same type.
+    """
+    above, below = _neighbours(alpha.shape[0], scale)
+    left, right = _neighbours(alpha.shape[1], scale)
+
+    def around(extreme: np.ufunc) -> NDArray[Any]:
+        rows: NDArray[Any] = extreme(alpha[above], alpha[below])
+        columns: NDArray[Any] = extreme(rows[:, left], rows[:, right])
+        return columns
+
+    lowest = around(np.minimum)
+    return np.where(lowest == around(np.maximum), lowest, upscaled)
+
+
+def _not_an_array(image: object) -> str:
+    message = f"an image is a numpy array or a PIL image, and this is {type(image).__name__}: "
+    if any(base.__module__.partition(".")[0] == "torch" for base in type(image).__mro__):
+        return message + "convert it with tensor.permute(1, 2, 0).cpu().numpy()"
+    if isinstance(image, list | tuple):
+        return message + "convert it with numpy.asarray(image, numpy.uint8)"
+    return message + "give the name of a file to upscale_file"
+
+
+def _layout_hint(shape: tuple[int, ...]) -> str:
+    if len(shape) == 3 and shape[0] in (1, 3, 4) and 0 not in shape:
+        return ", which looks like (C, H, W): use image.transpose(1, 2, 0)"
+    if len(shape) == 4:
+        return ", which looks like a batch: upscale its images one by one"
+    return ""
+
+
+def _check_floats(frame: NDArray[Any]) -> None:
+    """Raise ArgumentError unless the frame is float32 in [0, 1]."""
+    low, high = frame.min(), frame.max()  # either is NaN if any value is
+    if low >= 0 and high <= 1:
+        line = "image"
+    elif np.isnan(low):
+        line = "numpy.nan_to_num(image)"
+    elif low >= 0 and 2 < high <= 65535:
+        line = f"image / {255 if high <= 255 else 65535}"
+    else:
+        line = "numpy.clip(image, 0, 1)"
+    if frame.dtype.newbyteorder("=") != np.float32:
+        line = f"({line})" if "/" in line else line
+        line += ".astype(numpy.float32)"
+    if line != "image":
+        raise ArgumentError(
+            f"a float image is float32 in [0, 1], and this array is {frame.dtype} from {low:g} to "
+            f"{high:g}: use {line}"
+        )
 
 
 def _alpha(frame: NDArray[Any]) -> NDArray[Any] | None:
@@ -86,3 +172,41 @@ def _alpha(frame: NDArray[Any]) -> NDArray[Any] | None:
 
 def _varies(alpha: NDArray[Any] | None) -> bool:
     return alpha is not None and bool((alpha != alpha[0, 0]).any())
+
+
+def _neighbours(length: int, scale: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Indices of the pixels whose centres lie before and after that of each upscaled pixel."""
+    centre = (np.arange(length * scale) + 0.5) / scale - 0.5
+    before, after = np.floor(centre), np.ceil(centre)
+    return before.clip(0).astype(np.intp), after.clip(max=length - 1).astype(np.intp)
+
+
+def _fill(color: NDArray[np.float32], known: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Replace `(H, W, C)` colours where `known`, `(H, W, 1)`, is 0 by those known around them."""
+    if known.all():
+        return color
+    height, width = known.shape[:2]
+    total, count = _add_blocks(color * known), _add_blocks(known)
+    coarse = _fill(total / count.clip(min=1), np.sign(count))
+    return np.where(known, color, _double(coarse)[:height, :width])
+
+
+def _add_blocks(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Sums of 2 × 2 pixels, of fewer at an odd border."""
+    height, width = image.shape[:2]
+    even = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)))
+    pairs = even[0::2] + even[1::2]
+    return pairs[:, 0::2] + pairs[:, 1::2]
+
+
+def _double(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Twice the size, bilinear: without it, blocks show up to 2 dB in the edge."""
+    return _double_rows(_double_rows(image).swapaxes(0, 1)).swapaxes(0, 1)
+
+
+def _double_rows(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    padded = np.pad(image, ((1, 1), (0, 0), (0, 0)), mode="edge")
+    doubled = np.empty((2 * image.shape[0], *image.shape[1:]), image.dtype)
+    doubled[0::2] = 0.75 * image + 0.25 * padded[:-2]
+    doubled[1::2] = 0.75 * image + 0.25 * padded[2:]
+    return doubled

@@ -1,4 +1,4 @@
-"""How large the result is to be: the model's scale, or what the user asks for."""
+"""The size of the result: the model's scale, or what the caller asks for."""
 
 import math
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ MAX_SCALE = 64
 
 @dataclass(frozen=True, kw_only=True)
 class OutputSize:
-    """At most one of the three; the image keeps its proportions. None of them: the model's scale.
+    """At most one of the three; the image keeps its proportions. With none, the model's scale.
 
     Raises:
         ArgumentError: More than one is given, or one is out of range.
@@ -30,16 +30,18 @@ class OutputSize:
         if len(given) > 1:
             raise ArgumentError(f"{' and '.join(given)} exclude each other: give one of them")
         if self.scale is not None and not 0 < self.scale <= MAX_SCALE:
-            raise ArgumentError(f"scale {self.scale} is outside 0 to {MAX_SCALE}")
+            raise ArgumentError(
+                f"scale {self.scale} is out of range: give a number above 0 and up to {MAX_SCALE}"
+            )
         for name in ("width", "height"):
             value = getattr(self, name)
             if value is not None and value < 1:
-                raise ArgumentError(f"{name} {value} is not a number of pixels: give 1 or more")
+                raise ArgumentError(f"{name} {value} is out of range: give 1 pixel or more")
 
     def target(self, height: int, width: int, model_scale: int) -> tuple[int, int]:
         """(height, width) of the result for an image of `height` × `width`.
 
-        Raises ArgumentError for a width or height of more than 64 times the image's.
+        Raises ArgumentError if it is more than 64 times the image.
         """
         factor: float = model_scale if self.scale is None else self.scale
         if self.width is not None:
@@ -48,13 +50,13 @@ class OutputSize:
             factor = self.height / height
         if factor > MAX_SCALE:
             raise ArgumentError(
-                f"{factor:.0f} times the size of the image, {width}×{height}, was asked for, and "
-                f"{MAX_SCALE} is the most"
+                f"the result would be {factor:.0f} times the image of {width}×{height}, and "
+                f"{MAX_SCALE} is the most: ask for a smaller width or height"
             )
         return max(1, round(height * factor)), max(1, round(width * factor))
 
     def passes(self, height: int, width: int, model_scale: int) -> int:
-        """How often the network is to be applied until the result is at least the target.
+        """How often the network has to be applied for a result no smaller than the target.
 
         Raises:
             ArgumentError: A model of scale 1 was asked to enlarge.
@@ -63,7 +65,8 @@ class OutputSize:
         factor = max(target[0] / height, target[1] / width)
         if model_scale == 1 and factor > 1:
             raise ArgumentError(
-                f"the model keeps the image's size (scale 1), and {factor:.2f} times was asked for"
+                f"this model keeps the image's size (scale 1) and cannot enlarge it {factor:.2f} "
+                "times: take a model that enlarges"
             )
         # Rounding the target to whole pixels must not cost another pass.
         return max(1, math.ceil(round(math.log(factor, model_scale), 3))) if factor > 1 else 1

@@ -1,7 +1,8 @@
 """Image ↔ model tensor: layout, scale, clamp, rounding, and the check for NaN and infinity.
 
-An image is `(H, W, C)` uint8 or uint16; a tensor is what `ModelInfo.io` says. A gray image goes
-through an RGB model as R = G = B, and its output becomes gray again by the BT.601 luma weights.
+An image is `(H, W, C)`, uint8, uint16 or float32 in [0, 1]; a tensor is what `ModelInfo.io` says. A
+gray image goes through an RGB model as R = G = B, and the output becomes gray again with the luma
+weights of BT.601.
 """
 
 from collections.abc import Sequence
@@ -16,8 +17,8 @@ from sr_runtime.model_info import IO, ModelInfo
 __all__ = [
     "check_finite",
     "check_image",
+    "check_outputs",
     "float_planes",
-    "picture_of",
     "planes_from_output",
     "tensor_from_tiles",
     "write_planes",
@@ -32,12 +33,12 @@ def check_image(image: NDArray[Any], info: ModelInfo) -> None:
     if channels not in (1, info.in_channels):
         raise ArgumentError(
             f"the model takes {info.in_channels} channel(s) and the image has {channels} colour "
-            "channels: convert the image to gray, or take an RGB model"
+            "channels: convert the image to gray, or use an RGB model"
         )
     if info.io == "uint8" and image.dtype != np.uint8:
         raise ArgumentError(
-            "the image has 16 bits and the model takes 8 (io is uint8): use a model exported with "
-            "--io float32, or convert the image to 8 bits"
+            f"the image is {image.dtype} and the model takes only uint8 (its io): use a model that "
+            "was exported with --io float32, or convert the image to 8 bits"
         )
 
 
@@ -48,33 +49,37 @@ def tensor_from_tiles(tiles: Sequence[NDArray[Any]], info: ModelInfo) -> NDArray
         batch = np.repeat(batch, info.in_channels, axis=3)
     if info.io == "uint8":
         return batch
-    peak = np.float32(np.iinfo(batch.dtype).max)
     planes = np.ascontiguousarray(batch.transpose(0, 3, 1, 2))
-    tensor: NDArray[np.float32] = np.divide(planes, peak, dtype=np.float32)
+    if batch.dtype == np.float32:
+        return planes
+    tensor: NDArray[np.float32] = np.divide(planes, _white(batch.dtype), dtype=np.float32)
     return tensor
 
 
 def planes_from_output(output: NDArray[Any], info: ModelInfo) -> NDArray[Any]:
-    """A view of the model's output batch as `(N, C, h, w)`, whichever io it has."""
+    """View the model's output batch as `(N, C, h, w)`, whatever its io."""
     return output.transpose(0, 3, 1, 2) if info.io == "uint8" else output
 
 
 def float_planes(planes: NDArray[Any]) -> NDArray[np.float32]:
-    """Planes of either type as float32, 1 being white."""
+    """Convert uint8 or float planes to float32, where 1 is white."""
     if planes.dtype == np.uint8:
         planes = planes / np.float32(255)
     return planes.astype(np.float32, copy=False)
 
 
 def check_finite(planes: NDArray[Any]) -> None:
-    """Raise NonFiniteError for float planes that hold NaN or infinity."""
-    # Reductions propagate NaN, and unlike isfinite().all() they need no array of their own.
+    """Raise NonFiniteError if float planes hold NaN or infinity."""
+    # Reductions propagate NaN and, unlike isfinite().all(), allocate nothing.
     if not (np.isfinite(planes.min()) and np.isfinite(planes.max())):
         raise _non_finite_error()
 
 
-def picture_of(outputs: Sequence[NDArray[Any]], io: IO) -> NDArray[Any]:
-    """A model's first output; a uint8 model says in the second whether its floats were finite."""
+def check_outputs(outputs: Sequence[NDArray[Any]], io: IO) -> NDArray[Any]:
+    """Return the image, a model's first output. A uint8 model's second says whether it is finite.
+
+    Raises NonFiniteError if it is not; a float32 model's image is checked by `check_finite`.
+    """
     if io == "uint8" and not outputs[1].all():
         raise _non_finite_error()
     return outputs[0]
@@ -88,16 +93,22 @@ def _non_finite_error() -> NonFiniteError:
 
 
 def write_planes(planes: NDArray[Any], image: NDArray[Any]) -> None:
-    """Write `(C, h, w)` planes into the `(h, w, C)` view `image`, clamped and rounded."""
-    if planes.dtype == np.uint8 and len(planes) == image.shape[2]:
+    """Write `(C, h, w)` planes into the `(h, w, C)` view `image`, clamped; integers are rounded."""
+    if planes.dtype == image.dtype == np.uint8 and len(planes) == image.shape[2]:
         image[...] = planes.transpose(1, 2, 0)
         return
     planes = float_planes(planes)
     if len(planes) > image.shape[2]:
         planes = np.tensordot(LUMA, planes, 1)[np.newaxis]
-    peak = np.float32(np.iinfo(image.dtype).max)
+    white = _white(image.dtype)
     for channel, plane in enumerate(planes):
-        scaled = plane * peak
-        np.rint(scaled, out=scaled)
-        np.clip(scaled, 0, peak, out=scaled)
+        scaled = plane * white
+        if image.dtype.kind == "u":
+            np.rint(scaled, out=scaled)
+        np.clip(scaled, 0, white, out=scaled)
         image[:, :, channel] = scaled
+
+
+def _white(dtype: np.dtype[Any]) -> np.float32:
+    """The value of white in an image."""
+    return np.float32(1 if dtype.kind == "f" else np.iinfo(dtype).max)

@@ -1,28 +1,39 @@
-"""The network over images of any size: in tiles, for several threads, in the memory there is."""
+"""The network over an image of any size: plan the tiles, run them, take less if memory runs out."""
 
 import warnings
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from itertools import islice
 from typing import Any, Literal
 
+import numpy as np
 from numpy.typing import NDArray
 
-from sr_runtime.backends.base import Backend
-from sr_runtime.errors import ArgumentError, OutOfMemoryError
+from sr_runtime.backends.base import Backend, PendingBatch
+from sr_runtime.errors import ArgumentError, ModelError, OutOfMemoryError
 from sr_runtime.in_flight import InFlightLimiter
 from sr_runtime.model_info import ModelInfo
-from sr_runtime.progress import TileCount
-from sr_runtime.tile_loop import upscale_tiles
-from sr_runtime.tiling import TilePlan, plan_tiles
+from sr_runtime.tensor import (
+    check_finite,
+    float_planes,
+    planes_from_output,
+    tensor_from_tiles,
+    write_planes,
+)
+from sr_runtime.tiling import Tile, TilePlan, plan_tiles
 
 __all__ = ["TiledNetwork"]
 
-# Larger tiles recompute less halo and take more memory: with a 23-block RRDBNet about 2 GB, either.
+# Larger tiles recompute less halo but take more memory. At these sizes a 23-block RRDBNet takes
+# about 2 GB, in each precision.
 AUTO_TILE = {"bf16": 512, "fp16": 512, "fp32": 384}
 
 LARGEST_TILE = 1 << 16
 
 
 class TiledNetwork:
-    """A backend, the tiles that it is given, and the room that threads share in it."""
+    """A backend behind a tile plan. Several threads may run images through it at once."""
 
     def __init__(
         self,
@@ -32,28 +43,140 @@ class TiledNetwork:
         halo: int | Literal["auto", "exact"],
         tta: bool,
     ) -> None:
-        """Raises ArgumentError for what the model cannot take; `load` has the arguments."""
-        self.halo = _chosen_halo(backend.info, halo)
+        """`load` documents the arguments. Raises ArgumentError if they do not fit the model."""
+        self.info = backend.info
+        self.halo = _halo_pixels(backend.info, halo)
         self.max_tile = _largest_tile(backend, tile, self.halo)
-        self._backend = backend
-        self._batch = backend.limits.batch
-        self._tta = tta
         limits = backend.limits
         if tta and (limits.min_tile, limits.max_tile) != (
             limits.min_tile[::-1],
             limits.max_tile and limits.max_tile[::-1],
         ):
             raise ArgumentError(
-                f"tta turns tiles by a quarter, and the model takes only {limits.min_tile} to "
-                f"{limits.max_tile}: leave tta out"
+                f"tta rotates tiles by 90°, but this model takes only tiles of {limits.min_tile} "
+                f"to {limits.max_tile}: leave tta out"
             )
+        self._backend = backend
+        self._batch = limits.batch
+        # The eight flips and rotations of the self-ensemble (EDSR, Lim et al. 2017).
+        self._views = range(8 if tta else 1)
         self._in_flight = InFlightLimiter(limits.depth)
-        # A tile that cannot hold its halo is to be found now, not at the first large image.
+        # Fail now if a tile cannot hold its halo, and not at the first large image.
         self.plan(self.max_tile[0] + 1, self.max_tile[1] + 1)
 
     def plan(self, height: int, width: int) -> TilePlan:
         """The tiles of an image of `height` × `width`."""
         return self._plan(height, width, self.max_tile)
+
+    def run(self, planes: NDArray[Any], on_tiles: Callable[[int, int], None]) -> NDArray[Any]:
+        """Apply the network once: `(H, W, C)` colour planes to `(scale·H, scale·W, C)`.
+
+        When memory runs out, the image starts again with smaller batches or tiles, which the
+        network keeps for later images.
+
+        Args:
+            on_tiles: Called with (tiles done, tiles of this run). What it raises ends the run.
+
+        Raises:
+            SRError: A batch failed. None of this run's batches is in flight any more.
+        """
+        height, width = planes.shape[:2]
+        while True:
+            plan, batch = self._plan_batches(height, width)
+            try:
+                return self._run_tiles(planes, plan, batch, on_tiles)
+            except OutOfMemoryError as error:
+                with self._in_flight.exclusive():
+                    self._backend.shrink()
+                    # If several threads ran out of memory together, one step serves them all.
+                    if self._plan_batches(height, width) == (plan, batch):
+                        self._take_less(plan, batch, error)
+
+    def _run_tiles(
+        self,
+        image: NDArray[Any],
+        plan: TilePlan,
+        batch: int,
+        on_tiles: Callable[[int, int], None],
+    ) -> NDArray[Any]:
+        """Submit the tiles in batches, take the outputs in the same order, and write them."""
+        backend, in_flight, last_view = self._backend, self._in_flight, self._views[-1]
+        scale = self.info.scale
+        height, width, channels = image.shape
+        result = np.empty((height * scale, width * scale, channels), image.dtype)
+        padding = (0, plan.padded[0] - height), (0, plan.padded[1] - width), (0, 0)
+        if any(after for _, after in padding):
+            image = np.pad(image, padding, mode="edge")
+
+        pending: deque[tuple[list[Tile], int, PendingBatch]] = deque()
+        mean: NDArray[Any] = np.empty(0)
+        done = 0
+
+        def finish_oldest() -> None:
+            nonlocal mean, done
+            tiles, view, handle = pending.popleft()
+            try:
+                planes = self._planes(handle.result(), plan.shape, view)[: len(tiles)]
+                if last_view > 0:
+                    share = _undo_view(float_planes(planes), view) / len(self._views)
+                    planes = mean = share if view == 0 else mean + share
+                if view == last_view:
+                    for tile, tile_planes in zip(tiles, planes, strict=True):
+                        _write_kept(tile, tile_planes, result, scale)
+            finally:
+                try:
+                    handle.release()
+                finally:
+                    in_flight.give_back()
+            if view == last_view:
+                done += len(tiles)
+                on_tiles(done, len(plan))
+
+        try:
+            with in_flight.turn(plan.shape):
+                for tiles in _batches(plan, batch):
+                    inputs = [_cut(image, tile, plan.shape) for tile in tiles]
+                    if backend.limits.fixed_batch:
+                        inputs += inputs[-1:] * (backend.limits.batch - len(inputs))
+                    for view in self._views:
+                        viewed = [_apply_view(tile, view) for tile in inputs]
+                        tensor = tensor_from_tiles(viewed, self.info)
+                        while not in_flight.take(wait=not pending):
+                            finish_oldest()
+                        try:
+                            pending.append((tiles, view, backend.submit(tensor)))
+                        except BaseException:  # Ctrl-C too: nothing was submitted
+                            in_flight.give_back()
+                            raise
+            while pending:
+                finish_oldest()
+        finally:
+            with ExitStack() as stack:  # releases them all, even if Ctrl-C interrupts one
+                for _, _, handle in pending:
+                    stack.callback(in_flight.give_back)
+                    stack.callback(handle.release)
+        return result
+
+    def _planes(self, output: NDArray[Any], tile_shape: tuple[int, int], view: int) -> NDArray[Any]:
+        """Check a batch's output and view it as `(N, C, h, w)` planes."""
+        info = self.info
+        planes = planes_from_output(output, info)
+        turned = tile_shape if view % 2 == 0 else tile_shape[::-1]
+        expected = (info.out_channels, turned[0] * info.scale, turned[1] * info.scale)
+        if planes.shape[1:] != expected:
+            raise ModelError(
+                f"the model returned {planes.shape[1:]} for a tile of "
+                f"{tile_shape[0]}×{tile_shape[1]} instead of {expected}: its metadata (scale "
+                f"{info.scale}, multiple_of {info.multiple_of}) is wrong, export it again"
+            )
+        if planes.dtype != np.uint8:
+            check_finite(planes)
+        return planes
+
+    def _plan_batches(self, height: int, width: int) -> tuple[TilePlan, int]:
+        """The tiles of an image, and how many go into a batch."""
+        plan = self.plan(height, width)
+        return plan, min(self._batch, len(plan))
 
     def _plan(self, height: int, width: int, max_tile: tuple[int, int]) -> TilePlan:
         limits = self._backend.limits
@@ -62,47 +185,16 @@ class TiledNetwork:
             width,
             max_tile=max_tile,
             halo=self.halo,
-            multiple_of=self._backend.info.multiple_of,
+            multiple_of=self.info.multiple_of,
             min_tile=limits.min_tile,
             tile_step=limits.tile_step,
             shape_cost=limits.shape_cost,
         )
 
-    def run(self, planes: NDArray[Any], tiles: TileCount) -> NDArray[Any]:
-        """Apply the network once to `(H, W, C)`, with less at a time from where memory ran out."""
-        height, width = planes.shape[:2]
-        while True:
-            plan, batch = self._planned(height, width)
-            tiles.start_run(len(plan))
-            try:
-                result = upscale_tiles(
-                    self._backend,
-                    self._in_flight,
-                    planes,
-                    plan,
-                    batch=batch,
-                    tta=self._tta,
-                    on_tiles=tiles.advance,
-                )
-            except OutOfMemoryError as error:
-                with self._in_flight.exclusive():
-                    self._backend.shrink()
-                    # Where several threads ran out of it together, one step is enough for all.
-                    if self._planned(height, width) == (plan, batch):
-                        self._take_less(plan, batch, error)
-            else:
-                tiles.end_run()
-                return result
-
-    def _planned(self, height: int, width: int) -> tuple[TilePlan, int]:
-        """The tiles of an image, and how many of them go into a batch."""
-        plan = self.plan(height, width)
-        return plan, min(self._batch, len(plan))
-
     def _take_less(self, plan: TilePlan, batch: int, error: OutOfMemoryError) -> None:
-        """Halve the batch, or the largest tile once there is one in a batch.
+        """Halve the batch or, once a batch is one tile, the largest tile.
 
-        Raises `error` if the tile could not hold its halo then.
+        Raises `error` if a smaller tile could not hold its halo.
         """
         if batch > 1 and not self._backend.limits.fixed_batch:
             self._batch = batch // 2
@@ -119,8 +211,8 @@ class TiledNetwork:
         warnings.warn(f"{error}: going on with {less}", RuntimeWarning, stacklevel=2)
 
 
-def _chosen_halo(info: ModelInfo, halo: object) -> int:
-    """LR pixels for "auto", "exact" or a number; ArgumentError for anything else."""
+def _halo_pixels(info: ModelInfo, halo: object) -> int:
+    """LR pixels for "auto", "exact" or a number. Raises ArgumentError for anything else."""
     if halo == "auto":
         return info.halo
     if halo == "exact":
@@ -132,11 +224,11 @@ def _chosen_halo(info: ModelInfo, halo: object) -> int:
         return info.receptive_radius
     if isinstance(halo, int) and halo >= 0:
         return halo
-    raise ArgumentError(f"halo {halo!r} is none of auto, exact, or a number from 0 up")
+    raise ArgumentError(f"halo {halo!r} is not valid: give auto, exact, or a number from 0 up")
 
 
 def _largest_tile(backend: Backend, tile: object, halo: int) -> tuple[int, int]:
-    """(height, width) for "auto" or a largest side; ArgumentError for anything else."""
+    """(height, width) for "auto" or a largest side. Raises ArgumentError for anything else."""
     limits = backend.limits
     least = max(limits.min_tile)
     if tile == "auto":
@@ -146,8 +238,47 @@ def _largest_tile(backend: Backend, tile: object, halo: int) -> tuple[int, int]:
         side = tile
     else:
         raise ArgumentError(
-            f"tile {tile!r} is neither auto nor a number from {least}, the smallest that this "
-            f"model takes, to {LARGEST_TILE}"
+            f"tile {tile!r} is not valid: give auto, or a number from {least}, the smallest that "
+            f"this model takes, to {LARGEST_TILE}"
         )
     most = limits.max_tile or (side, side)
     return min(side, most[0]), min(side, most[1])
+
+
+def _batches(tiles: Iterable[Tile], size: int) -> Iterator[list[Tile]]:
+    rest = iter(tiles)
+    while batch := list(islice(rest, size)):
+        yield batch
+
+
+def _cut(image: NDArray[Any], tile: Tile, shape: tuple[int, int]) -> NDArray[Any]:
+    top, left = tile.rows.start, tile.cols.start
+    return image[top : top + shape[0], left : left + shape[1]]
+
+
+def _write_kept(tile: Tile, planes: NDArray[Any], result: NDArray[Any], scale: int) -> None:
+    """Copy the part of the tile's `(C, h, w)` planes that it keeps into the result."""
+
+    def pixels(begin: int, end: int) -> slice:
+        return slice(begin * scale, end * scale)
+
+    rows, cols = tile.rows, tile.cols
+    kept = planes[
+        :,
+        pixels(rows.begin - rows.start, rows.end - rows.start),
+        pixels(cols.begin - cols.start, cols.end - cols.start),
+    ]
+    write_planes(kept, result[pixels(rows.begin, rows.end), pixels(cols.begin, cols.end)])
+
+
+def _apply_view(tile: NDArray[Any], view: int) -> NDArray[Any]:
+    """Rotate an `(h, w, C)` tile by `view` % 4 quarter turns; views 4 to 7 are mirrored too."""
+    rotated = np.rot90(tile, view % 4)
+    return rotated[:, ::-1] if view >= 4 else rotated
+
+
+def _undo_view(planes: NDArray[np.float32], view: int) -> NDArray[np.float32]:
+    """Undo `_apply_view` on `(N, C, h, w)` planes."""
+    if view >= 4:
+        planes = planes[:, :, :, ::-1]
+    return np.rot90(planes, -(view % 4), axes=(2, 3))

@@ -1,4 +1,4 @@
-"""load() and Upscaler: image → tiles → image. What is asked for becomes what is done here."""
+"""load() and Upscaler: the public calls, from an image or a file to its result."""
 
 import os
 import threading
@@ -19,18 +19,16 @@ from sr_runtime.backends import registry
 from sr_runtime.backends.base import Backend
 from sr_runtime.embedded import DEFAULT, model_file
 from sr_runtime.errors import ArgumentError, SRError
-from sr_runtime.frame import check_frame, color_planes, network_runs, upscale_frame
-from sr_runtime.image import Picture
+from sr_runtime.frame import color_planes, count_layers, frame_from_array, upscale_frame
+from sr_runtime.image import Picture, from_pil, to_pil
 from sr_runtime.model_info import ModelInfo
 from sr_runtime.output_size import OutputSize
-from sr_runtime.progress import Progress, TileCount
+from sr_runtime.passes import Passes, Progress
 from sr_runtime.tensor import check_image
 from sr_runtime.tiled_network import TiledNetwork
 from sr_runtime.tiling import TilePlan
 
 __all__ = ["Upscaler", "load"]
-
-MODEL_SIZE = OutputSize()
 
 ImageT = TypeVar("ImageT", NDArray[Any], Image.Image)
 
@@ -47,26 +45,30 @@ def load(
 ) -> "Upscaler":
     """Open a model for upscaling.
 
+        with sr_runtime.load() as upscaler:
+            large = upscaler.upscale(image)
+
     Args:
-        model: "esrgan" or "psnr", which the package carries (sr_runtime/models/README.md), or an
-            ONNX file, ours or anyone else's ESRGAN, or a TensorRT engine; a `Path` is always a
-            file.
+        model: "esrgan" or "psnr", which the package carries (sr_runtime/models/README.md); an
+            ONNX file, exported by this project or anyone else's ESRGAN; or a TensorRT engine. A
+            `Path` is always a file.
         backend: "tensorrt", "openvino", "onnxruntime", or "auto": the fastest one that works here
             and need not build an engine.
         device: "cpu", "cuda:0" or "cuda", "cuda:0,cuda:1" for several GPUs that share the work, or
             "auto": the fastest one that works here, a GPU before the CPU.
-        precision: How the backend computes. On a CPU "fp32" or "bf16", whatever the type in which
-            the file stores its weights; "auto" is bf16 where processor and backend have it, else
+        precision: How the backend computes. On a CPU it is "fp32" or "bf16", whatever type the
+            file stores its weights in; "auto" is bf16 if both processor and backend have it, else
             fp32. On a GPU it is the file's own, "fp16" or "fp32", and "auto" means that.
-        tile: Largest side of a tile in LR pixels, halo included.
-        halo: LR pixels of context around a tile: "auto" is what the model was calibrated to
-            (differences of at most 1/255), "exact" its receptive radius (the last bit of a float).
-        tta: Average over the eight flips and rotations: eight times the work.
+        tile: Largest side of a tile in LR pixels, halo included. Smaller tiles take less memory.
+        halo: LR pixels of context around a tile: "auto" is the model's calibrated halo (tiles
+            differ from the whole image by at most 1/255), "exact" its receptive radius (by the
+            last bit of a float), or a number.
+        tta: Average over the eight flips and rotations, for eight times the work.
 
     Raises:
-        ModelError: The file is not there, or no super-resolution model, or it is an embedded one
-            that is damaged.
-        BackendError: The backend, device or precision is not to be had here.
+        ModelError: The file does not exist or is no super-resolution model, or an embedded model
+            is damaged.
+        BackendError: The backend, device or precision is not available here.
         ArgumentError: A value is not one of those above.
     """
     file = model_file(model)
@@ -80,11 +82,14 @@ def load(
 
 
 class Upscaler:
-    """A loaded model. Use it as a context manager.
+    """A loaded model, made by `load`. Use it as a context manager, or call `close`.
 
-    Several threads may share one. The tiles of their images go through the engine side by side,
-    as there is room for them; each thread gets what it would get alone. Every image in work takes
-    the memory of its result.
+    Several threads may share one: their tiles go through the engine side by side, and each thread
+    gets what it would get alone. Every image in work takes the memory of its result.
+
+    Attributes:
+        info: The model's facts, such as `scale` and `in_channels`.
+        backend: The engine that runs it.
     """
 
     def __init__(
@@ -95,12 +100,12 @@ class Upscaler:
         halo: int | Literal["auto", "exact"] = "auto",
         tta: bool = False,
     ) -> None:
-        """Take over an open backend; `load` has the arguments."""
+        """Take over an open backend. `load` documents the other arguments."""
         self.backend = backend
         self.info: ModelInfo = backend.info
         self._network = TiledNetwork(backend, tile=tile, halo=halo, tta=tta)
         self._in_work = 0
-        self._closed = False
+        self._closing = self._closed = False
         self._changed = threading.Condition()
         self._thread = threading.local()
 
@@ -111,7 +116,7 @@ class Upscaler:
 
     @property
     def max_tile(self) -> tuple[int, int]:
-        """Largest (height, width) of a tile, halo included; less once memory ran out."""
+        """Largest (height, width) of a tile, halo included. It shrinks when memory runs out."""
         return self._network.max_tile
 
     def __enter__(self) -> Self:
@@ -126,15 +131,17 @@ class Upscaler:
         self.close()
 
     def close(self) -> None:
-        """Release the engine and its memory, once what is in work is done.
+        """Take no more images, wait for those in work, then release the engine and its memory.
 
-        Raises ArgumentError in a progress callback, which it would wait for.
+        If the wait is interrupted (Ctrl-C), call it again to release the engine. Raises
+        ArgumentError in a progress callback, which would wait for itself.
         """
         self._check_no_callback()
         with self._changed:
-            closed, self._closed = self._closed, True
+            self._closing = True
             self._changed.wait_for(lambda: not self._in_work)
-            if not closed:
+            if not self._closed:
+                self._closed = True
                 self.backend.close()
 
     def plan(self, height: int, width: int) -> TilePlan:
@@ -143,52 +150,77 @@ class Upscaler:
 
     def upscale(
         self,
-        image_or_array: ImageT,
+        image: ImageT,
         *,
-        size: OutputSize = MODEL_SIZE,
+        scale: float | None = None,
+        width: int | None = None,
+        height: int | None = None,
         progress: Progress | None = None,
     ) -> ImageT:
-        """Upscale a numpy array or a PIL image; the result is of the same kind.
+        """Upscale a numpy array or a PIL image. The result is of the same kind and type.
+
+        Arrays may be read-only, of any strides and of either byte order; the result is a new
+        array in native byte order.
 
         Args:
-            image_or_array: `(H, W, C)` uint8 or uint16, C being 1 (gray), 2 (gray, alpha), 3 (RGB)
-                or 4 (RGBA), or `(H, W)`; or a PIL image (one frame; its EXIF orientation is kept
-                and not applied: `upscale_file` applies it).
+            image: `(H, W)` or `(H, W, C)` where C is 1 (gray), 2 (gray, alpha), 3 (RGB) or 4
+                (RGBA): uint8, uint16, or float32 in [0, 1]. float32 results are clamped to [0, 1]
+                and not rounded. Channels are RGB: for OpenCV's BGR pass `image[:, :, ::-1]`, and
+                turn the result back in the same way. Or a PIL image; its EXIF orientation is kept
+                and not applied (`upscale_file` applies it).
+            scale: Result over image, above 0 and at most 64. Default: the model's scale.
+            width: Width of the result in pixels, instead of `scale`; the proportions stay.
+            height: Height of the result in pixels, instead of `scale`; the proportions stay.
+            progress: Called with (tiles done, tiles in all) on this thread, which waits for it. To
+                cancel, raise an exception in it: it comes out of this call unchanged, and the
+                upscaler can be used again. It must not use this upscaler itself.
 
         Raises:
-            ArgumentError: It is neither, of another shape or type, or does not fit the model.
-            ImageError: The PIL image has more bits than Pillow keeps, or a mode of no picture.
+            ArgumentError: The image has another shape, type or range, or does not fit the model;
+                the size is out of range; or the upscaler is closed.
+            ImageError: A PIL image has more bits than Pillow keeps, or a mode of no picture.
             NonFiniteError: The network returned NaN or infinity.
             OutOfMemoryError: Not even a small tile fits into memory.
         """
-        if isinstance(image_or_array, Image.Image):
-            picture = image.from_pil(image_or_array)
-            return image.to_pil(self.upscale_picture(picture, size=size, progress=progress))
-        frame = check_frame(image_or_array)
-        picture = self.upscale_picture(Picture(frames=(frame,)), size=size, progress=progress)
-        result = picture.frames[0]
-        return result if image_or_array.ndim == 3 else result[:, :, 0]
+        upscale = partial(
+            self.upscale_picture, scale=scale, width=width, height=height, progress=progress
+        )
+        if isinstance(image, Image.Image):
+            return to_pil(upscale(from_pil(image)))
+        frame = upscale(Picture(frames=(frame_from_array(image),))).frames[0]
+        return frame if image.ndim == 3 else frame[:, :, 0]
 
     def upscale_file(
         self,
         source: str | os.PathLike[str],
         target: str | os.PathLike[str],
         *,
-        size: OutputSize = MODEL_SIZE,
+        scale: float | None = None,
+        width: int | None = None,
+        height: int | None = None,
         quality: int | None = None,
         max_pixels: int = image.DEFAULT_MAX_PIXELS,
         progress: Progress | None = None,
     ) -> None:
         """Upscale an image file, animations too, into the format of `target`'s suffix.
 
+        The result's size and `progress` are as in `upscale`.
+
+        Args:
+            quality: 1 to 100, of JPEG and WebP. Default: 95.
+            max_pixels: Refuse a source of more pixels.
+
         Raises:
             ImageError: The source cannot be read, or the target cannot be written.
-            ArgumentError: The target is the source, which is never overwritten.
+            ArgumentError: As in `upscale`, or the target is the source, which is never overwritten.
         """
+        size = OutputSize(scale=scale, width=width, height=height)
         check_target(Path(target), inputs=[Path(source)])
         picture = image.read(source, max_pixels=max_pixels)
         self.check_result(picture, target, size=size, quality=quality)
-        result = self.upscale_picture(picture, size=size, progress=progress)
+        result = self.upscale_picture(
+            picture, scale=scale, width=width, height=height, progress=progress
+        )
         image.write(result, target, quality=quality)
 
     def check_result(
@@ -196,7 +228,7 @@ class Upscaler:
         picture: Picture,
         target: str | os.PathLike[str],
         *,
-        size: OutputSize = MODEL_SIZE,
+        size: OutputSize,
         quality: int | None = None,
     ) -> None:
         """Raise ImageError for a result that `target` could not hold, before the work is done."""
@@ -214,23 +246,34 @@ class Upscaler:
         )
 
     def upscale_picture(
-        self, picture: Picture, *, size: OutputSize = MODEL_SIZE, progress: Progress | None = None
+        self,
+        picture: Picture,
+        *,
+        scale: float | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        progress: Progress | None = None,
     ) -> Picture:
-        """Upscale every frame of what `image.read` gives."""
+        """Upscale every frame of what `image.read` returns; otherwise as `upscale`."""
         self._check_no_callback()
+        size = OutputSize(scale=scale, width=width, height=height)
         for frame in picture.frames:
             check_image(color_planes(frame), self.info)
-        runs = [run for f in picture.frames for run in network_runs(f, self.info.scale, size)]
+        rows, columns, _ = picture.frames[0].shape
+        target = size.target(rows, columns, self.info.scale)
         with self._kept_open():
-            told = None if progress is None else partial(self._tell, progress)
-            tiles = TileCount(told, self.plan, runs)
-            frames = tuple(
-                upscale_frame(frame, lambda x: self._network.run(x, tiles), self.info.scale, size)
-                for frame in picture.frames
+            passes = Passes(
+                self._network,
+                rows,
+                columns,
+                passes=size.passes(rows, columns, self.info.scale),
+                layers=sum(map(count_layers, picture.frames)),
+                progress=None if progress is None else partial(self._report, progress),
             )
+            frames = tuple(upscale_frame(f, passes.enlarge, *target) for f in picture.frames)
         return replace(picture, frames=frames)
 
-    def _tell(self, progress: Progress, done: int, total: int) -> None:
+    def _report(self, progress: Progress, done: int, total: int) -> None:
         self._thread.in_callback = True
         try:
             progress(done, total)
@@ -240,15 +283,15 @@ class Upscaler:
     def _check_no_callback(self) -> None:
         if getattr(self._thread, "in_callback", False):
             raise ArgumentError(
-                "a progress callback cannot use the upscaler that called it, which waits for its "
-                "return: raise an exception to cancel, and close it or upscale more afterwards"
+                "a progress callback cannot use the upscaler that called it and waits for it: "
+                "raise an exception to cancel, then close the upscaler or upscale more"
             )
 
     @contextmanager
     def _kept_open(self) -> Iterator[None]:
-        """In the block the engine stays open; ArgumentError if it is closed."""
+        """Keep the engine open within the block. Raises ArgumentError if the upscaler is closed."""
         with self._changed:
-            if self._closed:
+            if self._closing:
                 raise ArgumentError("this upscaler is closed: load the model again")
             self._in_work += 1
         try:

@@ -19,10 +19,10 @@ from benchmarks.gpu.peak import shares
 from benchmarks.gpu.run import Engine, Run
 from benchmarks.gpu.stream import stream
 from benchmarks.peers import torch_tile_loop
-from sr_runtime import OutputSize
 from sr_runtime.cli.batch import run_jobs
 from sr_runtime.cli.jobs import plan_jobs
 from sr_runtime.errors import BackendError
+from sr_runtime.output_size import OutputSize
 from sr_runtime.tensor import tensor_from_tiles
 
 __all__ = ["folder", "several_gpus", "whole_photo"]

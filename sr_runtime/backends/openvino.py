@@ -14,7 +14,7 @@ from sr_runtime.backends.base import DeviceBackend, infer
 from sr_runtime.backends.probe import declared_limits, probe_info
 from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError, SRError
 from sr_runtime.model_info import IO, ModelInfo
-from sr_runtime.tensor import picture_of
+from sr_runtime.tensor import check_outputs
 
 __all__ = ["OpenVINOBackend"]
 
@@ -124,7 +124,7 @@ class _PendingBatch:
         finally:
             self._done = True
         outputs = [tensor.data for tensor in self._request.output_tensors]
-        return picture_of(outputs, self._backend._io)
+        return check_outputs(outputs, self._backend._io)
 
     def release(self) -> None:
         if not self._done:

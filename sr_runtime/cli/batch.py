@@ -98,7 +98,13 @@ def run_jobs(
         picture = reading.result()
         _make_folder(target)
         upscaler.check_result(picture, target, size=size, quality=quality)
-        result = upscaler.upscale_picture(picture, size=size, progress=partial(on_tiles, number))
+        result = upscaler.upscale_picture(
+            picture,
+            scale=size.scale,
+            width=size.width,
+            height=size.height,
+            progress=partial(on_tiles, number),
+        )
         nbytes = sum(frame.nbytes for frame in result.frames)
         writers.start(partial(write, number, result), nbytes)
 

@@ -14,11 +14,12 @@ import PIL.Image
 import pytest
 from numpy.typing import NDArray
 
-from sr_runtime import ModelError, OutputSize, Upscaler, image
+from sr_runtime import ModelError, Upscaler, image
 from sr_runtime.backends.base import Limits
 from sr_runtime.backends.registry import open_backend
 from sr_runtime.cli.batch import run_jobs
 from sr_runtime.cli.jobs import Job
+from sr_runtime.output_size import OutputSize
 from tests.runtime.known_network import KnownNetwork
 from tests.runtime.tiny_engine import engine_file
 from tests.simulated_tensorrt import simulated
@@ -154,7 +155,7 @@ def test_a_model_that_does_not_work_ends_the_run(images: int, tmp_path: Path) ->
     network = Wrong(radius=1, limits=Limits(depth=3, images=images))
     upscaler = Upscaler(network)
     threads = threading.active_count()
-    with pytest.raises(ModelError, match="facts"):
+    with pytest.raises(ModelError, match="scale 2"):
         run(upscaler, jobs)
     assert threading.active_count() == threads
     assert_ended_early(jobs, network)

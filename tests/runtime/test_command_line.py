@@ -94,7 +94,7 @@ def test_a_folder_names_every_file_that_failed(photo, tiny_onnx, capsys) -> None
     PIL.Image.fromarray(np.zeros((8, 8), np.uint16)).save(deep)
     command = ["upscale", str(photo), str(deep), "-m", str(tiny_onnx(io="uint8")), "-q"]
     assert main([*command, "-o", str(photo.parent / "out")]) == 1
-    assert "deep.png: the image has 16 bits" in capsys.readouterr().err
+    assert "deep.png: the image is uint16" in capsys.readouterr().err
 
 
 def test_a_quality_that_the_format_has_not_is_said_once(photo, model, capsys) -> None:
@@ -186,14 +186,15 @@ def test_the_public_names_are_these() -> None:
     assert set(sr_runtime.__all__) == {
         "ArgumentError",
         "BackendError",
+        "DataError",
         "ImageError",
         "ModelError",
         "ModelInfo",
         "NonFiniteError",
         "OutOfMemoryError",
-        "OutputSize",
         "Progress",
         "SRError",
+        "StorageError",
         "Upscaler",
         "__version__",
         "load",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sr_runtime import ArgumentError, NonFiniteError, OutOfMemoryError, OutputSize, Upscaler
+from sr_runtime import ArgumentError, NonFiniteError, OutOfMemoryError, Upscaler
 from sr_runtime.backends.base import Limits
 from sr_runtime.image import Picture
 from tests.runtime.known_network import KnownNetwork
@@ -124,17 +124,17 @@ def test_tta_averages_the_eight_views_and_undoes_them() -> None:
 @pytest.mark.parametrize(
     ("size", "shape", "runs"),
     [
-        (OutputSize(), (40, 60), 1),
-        (OutputSize(scale=1.5), (30, 45), 1),
-        (OutputSize(scale=4), (80, 120), 2),
-        (OutputSize(scale=5), (100, 150), 3),
-        (OutputSize(width=90), (60, 90), 2),
-        (OutputSize(height=10), (10, 15), 1),
+        ({}, (40, 60), 1),
+        ({"scale": 1.5}, (30, 45), 1),
+        ({"scale": 4}, (80, 120), 2),
+        ({"scale": 5}, (100, 150), 3),
+        ({"width": 90}, (60, 90), 2),
+        ({"height": 10}, (10, 15), 1),
     ],
 )
 def test_other_sizes_apply_the_network_until_it_is_enough_then_shrink(size, shape, runs) -> None:
     network = KnownNetwork(radius=1)
-    assert Upscaler(network).upscale(photo(20, 30), size=size).shape[:2] == shape
+    assert Upscaler(network).upscale(photo(20, 30), **size).shape[:2] == shape
     assert len(network.batches) == runs
 
 
@@ -142,7 +142,7 @@ def test_progress_counts_every_tile_to_the_end() -> None:
     calls: list[tuple[int, int]] = []
     rgba = photo(60, 60, channels=4)
     upscaler = Upscaler(KnownNetwork(radius=1), tile=24)
-    upscaler.upscale(rgba, size=OutputSize(scale=3), progress=lambda *call: calls.append(call))
+    upscaler.upscale(rgba, scale=3, progress=lambda *call: calls.append(call))
     total = calls[-1][1]
     assert calls == [(done, total) for done in range(1, total + 1)]
 
@@ -207,9 +207,9 @@ def test_after_an_error_no_batch_is_left_in_flight() -> None:
 @pytest.mark.parametrize(
     ("array", "says"),
     [
-        (np.zeros((4, 4, 3)), "float64.*uint8"),
+        (np.zeros((4, 4, 3)), r"float64.*image\.astype\(numpy\.float32\)"),
         (None, "this is NoneType"),
-        ("photo.jpg", "this is str: upscale_file"),
+        ("photo.jpg", "str.*upscale_file"),
         (np.zeros((4, 4, 5), np.uint8), r"\(4, 4, 5\)"),
         (np.zeros((0, 4, 3), np.uint8), r"\(0, 4, 3\)"),
         (np.zeros(4, np.uint8), r"\(4,\)"),

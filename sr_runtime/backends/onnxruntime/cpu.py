@@ -11,7 +11,7 @@ from sr_runtime.backends.onnxruntime.session import info_of, input_of, open_sess
 from sr_runtime.backends.probe import declared_limits, probe_info
 from sr_runtime.errors import SRError
 from sr_runtime.model_info import IO
-from sr_runtime.tensor import picture_of
+from sr_runtime.tensor import check_outputs
 
 __all__ = ["OnnxRuntimeBackend"]
 
@@ -58,7 +58,7 @@ class OnnxRuntimeBackend(DeviceBackend):
             outputs: list[NDArray[Any]] = self._session.run(None, {self._input.name: batch})
         except Exception as error:
             raise run_error(error) from error
-        return picture_of(outputs, self._io)
+        return check_outputs(outputs, self._io)
 
 
 class _PendingBatch:

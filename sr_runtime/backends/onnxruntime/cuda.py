@@ -28,7 +28,7 @@ from sr_runtime.backends.onnxruntime.stream_slot import StreamSlot, recorded_as
 from sr_runtime.backends.probe import declared_limits, probe_info
 from sr_runtime.errors import BackendError
 from sr_runtime.model_info import IO, ModelInfo
-from sr_runtime.tensor import picture_of
+from sr_runtime.tensor import check_outputs
 
 __all__ = ["OnnxRuntimeCudaBackend"]
 
@@ -176,7 +176,7 @@ def _outputs(
         )
     except Exception as error:
         raise run_error(error) from error
-    return picture_of(outputs, io)
+    return check_outputs(outputs, io)
 
 
 def _fixed(tensor: Tensor) -> tuple[int, ...] | None:

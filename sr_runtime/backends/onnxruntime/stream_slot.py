@@ -16,7 +16,7 @@ from sr_runtime.backends.cuda.memory import Device, Stream
 from sr_runtime.backends.onnxruntime.session import Tensor, ort, run_error
 from sr_runtime.errors import ModelError, OutOfMemoryError
 from sr_runtime.model_info import ModelInfo
-from sr_runtime.tensor import picture_of
+from sr_runtime.tensor import check_outputs
 
 __all__ = ["StreamSlot", "recorded_as"]
 
@@ -79,7 +79,7 @@ class StreamSlot:
             for target in targets:
                 target.download(self._copies)
             self._copies.wait()
-        return picture_of([target.array for target in targets], self._info.io)
+        return check_outputs([target.array for target in targets], self._info.io)
 
     def _reserve(self, shape: tuple[int, ...]) -> None:
         """Have memory for an input of `shape` and all that comes of it."""

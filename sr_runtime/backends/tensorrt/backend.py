@@ -20,7 +20,7 @@ from sr_runtime.backends.tensorrt.execution_slot import ExecutionSlot
 from sr_runtime.backends.tensorrt.library import LEAN, Log, trt
 from sr_runtime.backends.tensorrt.options import Shape
 from sr_runtime.errors import ModelError, OutOfMemoryError, SRError
-from sr_runtime.tensor import picture_of
+from sr_runtime.tensor import check_outputs
 
 __all__ = ["TensorRTBackend"]
 
@@ -134,7 +134,7 @@ class _PendingBatch:
             raise self._refused
         with self._backend._gpu.current():
             self._slot.wait()
-        return picture_of(self._slot.outputs(), self._backend.info.io)
+        return check_outputs(self._slot.outputs(), self._backend.info.io)
 
     def release(self) -> None:
         # What is queued reads and writes the slot's buffers, even if nobody takes the result.
