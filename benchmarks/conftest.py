@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from benchmarks.data import DATA
 from sr_export.__main__ import main as sr_export
 from sr_train.checkpoint import load_generator
-from sr_train.models.registry import Generator
+from sr_train.models.generator import Generator
 
 WEIGHTS = DATA / "weights" / "RRDB_PSNR_x4.pth"
 PHOTO = DATA / "photos" / "chelsea.png"

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from sr_train.config.schema import Config
 from sr_train.models.features import FeatureNetwork
-from sr_train.models.registry import Generator
+from sr_train.models.generator import Generator
 from sr_train.stages import build_discriminator
 
 __all__ = ["Step", "plain_gan", "plain_pretraining", "torch_tile_loop"]

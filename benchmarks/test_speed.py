@@ -19,7 +19,7 @@ import sr_runtime
 from benchmarks.peers import torch_tile_loop
 from sr_runtime import Upscaler
 from sr_runtime.tensor import tensor_from_tiles
-from sr_train.models.registry import Generator
+from sr_train.models.generator import Generator
 
 ROUNDS = 4
 TILE = 256

@@ -46,7 +46,7 @@ def _onnx(arguments: argparse.Namespace) -> int:
     print(
         f"{checkpoint}: {generator.arch} ×{generator.scale_factor}, {parameters:.2f} M parameters"
     )
-    images = calibration_images(arguments.calibrate or CALIBRATION, channels=generator.img_channels)
+    images = calibration_images(arguments.calibrate or CALIBRATION, channels=generator.in_channels)
     halo = calibrate_halo(generator, images)
     print(f"halo {halo} (found on {len(images)} images), exact {generator.receptive_radius}")
     model = onnx_from_generator(

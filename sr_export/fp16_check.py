@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sr_export.checks import Check
-from sr_train.models.registry import Generator
+from sr_train.models.generator import Generator
 
 __all__ = ["half_precision_checks", "precision_checks"]
 

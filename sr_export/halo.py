@@ -15,7 +15,7 @@ from sr_runtime import image
 from sr_runtime.errors import ArgumentError
 from sr_runtime.frame import color_planes
 from sr_runtime.image import IMAGE_SUFFIXES
-from sr_train.models.registry import Generator
+from sr_train.models.generator import Generator
 
 __all__ = ["CALIBRATION", "calibrate_halo", "calibration_images", "tensor_from_crop"]
 
@@ -40,7 +40,8 @@ def calibrate_halo(generator: Generator, images: Sequence[NDArray[Any]]) -> int:
     """
     generator = copy.deepcopy(generator).eval()
     generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    most = -(-generator.receptive_radius // STEP) * STEP
+    radius = generator.receptive_radius
+    most = LARGEST + STEP if radius is None else -(-radius // STEP) * STEP
     halo = STEP
     for pixels in images:
         whole = _run(generator, pixels)

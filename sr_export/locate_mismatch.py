@@ -12,7 +12,7 @@ from torch import nn
 from sr_export.halo import tensor_from_crop
 from sr_runtime.model_info import ModelInfo
 from sr_runtime.tensor import tensor_from_tiles
-from sr_train.models.registry import Generator
+from sr_train.models.generator import Generator
 
 __all__ = ["first_differing_layer"]
 

@@ -17,7 +17,7 @@ from sr_runtime.backends.base import Backend, infer
 from sr_runtime.embedded import model_file
 from sr_runtime.errors import ModelError, SRError
 from sr_runtime.tensor import float_planes, planes_from_output, tensor_from_tiles
-from sr_train.models.registry import Generator
+from sr_train.models.generator import Generator
 
 __all__ = ["VerificationError", "require", "verify"]
 
@@ -46,7 +46,7 @@ def verify(generator: Generator, model: Path, *, backend: str = "auto") -> list[
     with closing(registry.open_backend(name, file, device="cpu", precision="fp32")) as engine:
         info = engine.info
         facts = (info.scale, info.in_channels, info.multiple_of)
-        expected = (generator.scale_factor, generator.img_channels, generator.multiple_of)
+        expected = (generator.scale_factor, generator.in_channels, generator.multiple_of)
         if facts != expected:
             raise ModelError(
                 f"{model}: (scale, channels, multiple_of) are {facts}, and the checkpoint's are "
@@ -73,7 +73,7 @@ def require(checks: Sequence[Check], generator: Generator, model: Path) -> None:
 
 def _crops(generator: Generator) -> list[NDArray[np.uint8]]:
     """`(h, w, C)` crops of a shipped photo in `SIZES`, rounded down to sizes the network takes."""
-    pixels = calibration_images(channels=generator.img_channels)[0]
+    pixels = calibration_images(channels=generator.in_channels)[0]
     multiple = generator.multiple_of
     return [
         pixels[64 : 64 + height // multiple * multiple, 64 : 64 + width // multiple * multiple]

@@ -83,7 +83,7 @@ def engine_from_checkpoint(
     multiple_of = generator.multiple_of
     options.profile.check_fits(multiple_of=multiple_of, halo=0)
     build = _builder(options, timing_cache)
-    images = calibration_images(channels=generator.img_channels)
+    images = calibration_images(channels=generator.in_channels)
     halo = calibrate_halo(generator, images)
     options.profile.check_fits(multiple_of=multiple_of, halo=halo)
     side = SIDE // multiple_of * multiple_of

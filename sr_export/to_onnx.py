@@ -15,7 +15,7 @@ import sr_runtime
 from sr_runtime.errors import ArgumentError
 from sr_runtime.model_info import IO, ModelInfo
 from sr_train.checkpoint import weights_sha256
-from sr_train.models.registry import Generator
+from sr_train.models.generator import Generator
 
 __all__ = ["DEFAULT_OPSET", "Precision", "onnx_from_generator"]
 
@@ -55,7 +55,7 @@ def onnx_from_generator(
     dtype = DTYPES[precision]
     module = _WithIO(copy.deepcopy(generator).eval().to(dtype), dtype, io)
     batch, height, width = EXAMPLE
-    channels = generator.img_channels
+    channels = generator.in_channels
     if io == "uint8":
         example = torch.zeros(batch, height, width, channels, dtype=torch.uint8)
         axes = {0: "batch", 1: "height", 2: "width"}
@@ -81,7 +81,7 @@ def onnx_from_generator(
         arch=generator.arch,
         scale=generator.scale_factor,
         in_channels=channels,
-        out_channels=channels,
+        out_channels=generator.out_channels,
         io=io,
         weights_dtype=str(dtype).removeprefix("torch."),
         multiple_of=generator.multiple_of,

@@ -14,17 +14,17 @@ import torch
 from torch import Tensor
 
 from sr_runtime.atomic import atomic_path
-from sr_runtime.errors import ModelError, SRError
-from sr_train.models.recognise import check_names, recognise
-from sr_train.models.registry import Generator, build_generator
+from sr_runtime.errors import ArgumentError, ModelError, about
+from sr_train.models.generator import Generator, check_names
+from sr_train.models.registry import ARCHITECTURES, build_generator, recognise
 from sr_train.tensor_file import read_tensor_file
 
-__all__ = ["CheckpointError", "load_generator", "save_generator", "weights_sha256"]
+__all__ = ["load_generator", "save_generator", "weights_sha256"]
 
-# The metadata entry of our safetensors. It is one, since safetensors does not keep their order.
+# The only metadata entry in our safetensors: the format does not keep the order of several.
 METADATA = "sr.generator"
 
-# Where trainers keep the generator's tensors; averaged weights before raw ones.
+# Where trainers keep the generator's tensors. Averaged weights come before raw ones.
 WRAPPERS = (
     "params_ema",
     "params-ema",
@@ -38,35 +38,29 @@ WRAPPERS = (
 )
 OWNERS = ("generator_ema.", "generator.", "netG.")
 DECORATION = re.compile(r"\b(?:module|_orig_mod)\.")  # DataParallel's and torch.compile's
-BOOKKEEPING = {"n_averaged", "step", "steps", "initted"}  # of averaged weights
-STORED = (torch.float32, torch.float16, torch.bfloat16)
-
-
-class CheckpointError(ModelError):
-    """A file holds no generator that can be loaded, or a generator cannot be saved there."""
+BOOKKEEPING = {"n_averaged", "step", "steps", "initted"}  # kept beside averaged weights
+LOADABLE = (torch.float32, torch.float16, torch.bfloat16)
 
 
 def load_generator(path: str | os.PathLike[str], *, scale: int | None = None) -> Generator:
-    """The generator that a `.pth` or `.safetensors` file holds, in fp32 and evaluation mode.
+    """The generator in a `.pth` or `.safetensors` file, in fp32 and evaluation mode.
 
-    Architecture and scale are read from the file's metadata if we wrote it, else from the names
-    and shapes of its tensors. `scale` is what the network should make; it is needed only for ×3,
-    whose tensors look like those of ×2. Pickled code is never run.
+    Architecture and scale come from the file's metadata if this project wrote it, else from the
+    names and shapes of its tensors. `scale` is the network's scale; it is needed only for ×3, whose
+    tensors look like those of ×2. Pickled code is never run.
 
-    Raises CheckpointError, saying what was found, if the file holds no such generator.
+    Raises ModelError, saying what was found, if the file does not hold such a generator.
     """
     path = Path(path)
-    try:
+    with about(path):
         generator, state = _read(path, scale)
         if scale not in (None, generator.scale_factor):
             raise ModelError(
-                f"is a network for scale {generator.scale_factor}, which cannot be loaded for "
-                f"scale {scale}"
+                f"the network is for scale {generator.scale_factor} and cannot be loaded for scale "
+                f"{scale}"
             )
         _check_tensors(state, generator.state_dict())
-    except SRError as error:
-        raise CheckpointError(f"{path}: {error}") from error
-    # A copy, even of fp32: what was read is mapped into memory from the file.
+    # A copy, even of fp32: the tensors may be mapped into memory from the file.
     weights = {name: v.to(torch.float32, copy=True) for name, v in state.items()}
     generator.load_state_dict(weights, assign=True)
     return generator.eval()
@@ -75,9 +69,9 @@ def load_generator(path: str | os.PathLike[str], *, scale: int | None = None) ->
 def save_generator(generator: Generator, path: str | os.PathLike[str]) -> None:
     """Write `.safetensors` with the architecture as metadata, or BasicSR's `.pth`.
 
-    Raises CheckpointError for another suffix, for a place that cannot be written, and for a `.pth`
-    of an architecture that its names and shapes do not tell (a residual scaling other than 0.2, an
-    RRDBNet for scale 3): such a file would be read back as another network.
+    Raises ArgumentError for another suffix, and for a `.pth` of an architecture that names and
+    shapes do not record (a residual scaling other than 0.2, an RRDBNet for scale 3): it would be
+    read back as another network. Raises StorageError if the file cannot be written.
     """
     path = Path(path)
     state = {name: v.detach().cpu().contiguous() for name, v in generator.state_dict().items()}
@@ -86,22 +80,22 @@ def save_generator(generator: Generator, path: str | os.PathLike[str]) -> None:
             facts = {"arch": generator.arch, "architecture": generator.architecture}
             content = safetensors.torch.save(state, {METADATA: json.dumps(facts)})
         case ".pth":
-            told = recognise(state)
-            assert told is not None
-            if untold := dict(generator.architecture.items() - told.architecture.items()):
-                raise CheckpointError(
-                    f"{path}: a .pth cannot record {untold}: save it as .safetensors"
+            found = recognise(state)
+            assert found is not None, generator.arch
+            _, readable = found
+            if lost := dict(generator.architecture.items() - readable.architecture.items()):
+                raise ArgumentError(
+                    f"a .pth cannot record {lost}: save it as .safetensors", path=path
                 )
             buffer = io.BytesIO()
             torch.save({"params": state}, buffer)
             content = buffer.getvalue()
         case suffix:
-            raise CheckpointError(f"{path}: {suffix!r} should be .safetensors or .pth")
-    try:
-        with atomic_path(path) as temporary:
-            temporary.write_bytes(content)
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be written ({error.strerror})") from error
+            raise ArgumentError(
+                f"the suffix is {suffix!r}: name a .safetensors or .pth file", path=path
+            )
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def weights_sha256(generator: Generator) -> str:
@@ -114,7 +108,7 @@ def weights_sha256(generator: Generator) -> str:
 
 
 def _read(path: Path, scale: int | None) -> tuple[Generator, Mapping[str, Tensor]]:
-    """The generator, still without weights, and the tensors that become its weights."""
+    """The generator, still without weights, and the tensors that will be its weights."""
     content, metadata = read_tensor_file(path)
     if METADATA in metadata:
         return _recorded_generator(metadata[METADATA]), content
@@ -123,15 +117,19 @@ def _read(path: Path, scale: int | None) -> tuple[Generator, Mapping[str, Tensor
     held = content[wrapper] if wrapper else content
     tensors = _generator_tensors(held)
     if found := recognise(tensors, scale):
-        return _without_weights(found.arch, found.architecture), found.state
+        arch, recognised = found
+        try:
+            return _without_weights(arch, recognised.architecture), recognised.state
+        except ArgumentError as error:
+            raise ModelError(f"no {arch} has the sizes of these tensors ({error})") from error
     where = f"{wrapper!r} with " if wrapper else ""
     if tensors:
         what = f"{len(tensors)} tensors such as {next(iter(tensors))!r}"
     else:
         what = f"no tensors, only {list(held)[:4]}"
     raise ModelError(
-        f"holds {where}{what}, which is no generator this project knows (RRDBNet in five key "
-        "layouts, SRVGGNetCompact)"
+        f"the file holds {where}{what}, and no generator that is known here "
+        f"({', '.join(ARCHITECTURES)})"
     )
 
 
@@ -140,16 +138,19 @@ def _recorded_generator(metadata: str) -> Generator:
         facts = json.loads(metadata)
         return _without_weights(facts["arch"], facts["architecture"])
     except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"has damaged metadata ({error}): convert the original again") from error
+        raise ModelError(
+            f"the metadata is damaged ({error}): convert the original again"
+        ) from error
 
 
 def _without_weights(arch: str, architecture: Mapping[str, Any]) -> Generator:
+    """On the meta device: sizes read from a damaged file cost no memory before they are checked."""
     with torch.device("meta"):
         return build_generator(arch, architecture)
 
 
 def _generator_tensors(content: Mapping[Any, Any]) -> dict[str, Tensor]:
-    """The plain tensors of the generator, without the prefixes that wrappers put before names."""
+    """The generator's plain tensors, under names without the prefixes that wrappers add."""
     tensors = {
         DECORATION.sub("", name): value
         for name, value in content.items()
@@ -169,10 +170,10 @@ def _check_tensors(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) 
     for name, tensor in found.items():
         if tensor.shape != expected[name].shape:
             raise ModelError(
-                f"has a {name} of shape {tuple(tensor.shape)}, where {tuple(expected[name].shape)} "
+                f"{name} has the shape {tuple(tensor.shape)}, and {tuple(expected[name].shape)} "
                 "was expected"
             )
-        if tensor.dtype not in STORED:
-            raise ModelError(f"has a {name} of {tensor.dtype}: fp32, fp16 and bf16 can be loaded")
+        if tensor.dtype not in LOADABLE:
+            raise ModelError(f"{name} is stored as {tensor.dtype}: fp32, fp16 and bf16 can be read")
         if not tensor.isfinite().all():
-            raise ModelError(f"has NaN or infinity in {name}: its training diverged")
+            raise ModelError(f"{name} holds NaN or infinity: its training diverged")

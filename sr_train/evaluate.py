@@ -27,7 +27,7 @@ from sr_train.inference import image_from_tensor, super_resolved, tensor_from_im
 from sr_train.losses import content_loss, perceptual_loss
 from sr_train.lpips import LPIPS, load_lpips
 from sr_train.models.features import FeatureNetwork
-from sr_train.models.registry import Generator
+from sr_train.models.generator import Generator
 from sr_train.open_model import OpenModel, open_model
 from sr_train.precision import autocast
 

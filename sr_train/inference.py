@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from sr_runtime.errors import ArgumentError
 from sr_runtime.tensor import check_finite, write_planes
-from sr_train.models.registry import Generator
+from sr_train.models.generator import Generator
 from sr_train.precision import autocast
 
 __all__ = ["image_from_tensor", "super_resolved", "tensor_from_image", "upscale_torch"]
@@ -49,12 +49,12 @@ def super_resolved(
     through a gray one. `generator` is on `device` already, and `channels_last` says how.
     """
     low = tensor_from_image(image, device)
-    if low.shape[1] not in (1, generator.img_channels):
+    if low.shape[1] not in (1, generator.in_channels):
         raise ArgumentError(
-            f"the generator takes {generator.img_channels} channel(s) and the image has "
+            f"the generator takes {generator.in_channels} channel(s) and the image has "
             f"{low.shape[1]}: convert the image to gray, or take an RGB generator"
         )
-    low = low.expand(-1, generator.img_channels, -1, -1)
+    low = low.expand(-1, generator.in_channels, -1, -1)
     height, width = low.shape[2:]
     multiple, scale = generator.multiple_of, generator.scale_factor
     low = F.pad(low, (0, -width % multiple, 0, -height % multiple), mode="replicate")

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import torch
 
 from sr_runtime.errors import ArgumentError
-from sr_train.models.registry import Generator, build_generator
+from sr_train.models.generator import Generator
+from sr_train.models.registry import build_generator
 
 __all__ = ["average", "interpolate"]
 

@@ -11,7 +11,8 @@ from sr_train.checkpoint import load_generator
 from sr_train.config.schema import Config, GeneratorConfig, Stage
 from sr_train.distributed import Processes
 from sr_train.models.features import FeatureNetwork
-from sr_train.models.registry import Generator, build_generator
+from sr_train.models.generator import Generator
+from sr_train.models.registry import build_generator
 from sr_train.models.rrdbnet import RRDBNet
 from sr_train.run_state import restore_random_state
 from sr_train.stages import GanStage, PsnrStage
@@ -67,9 +68,9 @@ def _generator(config: Config, name: Stage, folder: Path) -> Generator:
             **asdict(config.generator),
         )
     generator = load_generator(config.init, scale=config.scale_factor)
-    if generator.img_channels != config.img_channels:
+    if generator.in_channels != config.img_channels:
         raise ArgumentError(
-            f"init {config.init} has {generator.img_channels} channels and img_channels is "
+            f"init {config.init} has {generator.in_channels} channels and img_channels is "
             f"{config.img_channels}: make them the same"
         )
     return generator

@@ -20,7 +20,7 @@ from sr_train.losses import (
 )
 from sr_train.models.discriminator import UNetDiscriminator, VGGDiscriminator
 from sr_train.models.features import FeatureNetwork
-from sr_train.models.registry import Generator
+from sr_train.models.generator import Generator
 from sr_train.random_view import View, random_view
 from sr_train.schedule import multi_step, step, warmed_up
 from sr_train.trainable import OptimizerName, Trainable, to_device

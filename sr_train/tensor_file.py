@@ -1,4 +1,4 @@
-"""Reading a file of tensors without running anything that it holds."""
+"""Reading a file of tensors without running any code in it."""
 
 import re
 import warnings
@@ -10,12 +10,12 @@ from typing import Any
 import safetensors
 import torch
 
-from sr_runtime.errors import ModelError
+from sr_runtime.errors import ModelError, about
 
 __all__ = ["read_tensor_file"]
 
-# Plain data that training checkpoints carry beside the weights: numpy's, and mmengine's log. Naming
-# it here lets the weights beside it be read, without those libraries; all else is refused.
+# Plain data that training checkpoints hold beside the weights: numpy's, and mmengine's log. Listing
+# it here lets the weights be read without those libraries; everything else is refused.
 IGNORED = (
     "mmengine.logging.history_buffer.HistoryBuffer",
     "numpy._core.multiarray._reconstruct",
@@ -28,29 +28,35 @@ IGNORED = (
 
 
 def read_tensor_file(path: Path) -> tuple[Mapping[Any, Any], Mapping[str, str]]:
-    """What a `.safetensors` file or PyTorch checkpoint holds, on the CPU, and its metadata.
+    """The content of a `.safetensors` file or PyTorch checkpoint, on the CPU, and its metadata.
 
-    Pickled code is never run. The tensors may be mapped into memory from the file: copy what
-    outlives it. Raises ModelError, saying what was found, for any other file.
+    Pickled code is never run. The tensors may be mapped into memory from the file: copy those that
+    outlive it. Raises ModelError, saying what was found, for any other file.
     """
+    with about(path):
+        _check_kind(path)
+        if path.suffix.lower() == ".safetensors":
+            return _read_safetensors(path)
+        return _read_pytorch(path), {}
+
+
+def _check_kind(path: Path) -> None:
+    """Raise ModelError for paths that name something other than a file of tensors."""
     run = path if path.is_dir() else path.parent
     if path in (run, run / "state.pt") and (run / "state.pt").exists():
         raise ModelError(
-            "is a run's own, for `fit --resume`: give one of the run's generators, "
+            "this is the state of a run, for `fit --resume`: give one of the run's generators, "
             f"{run / 'weights' / '*.safetensors'}"
         )
     if path.is_dir():
-        raise ModelError("is a folder: give a .pth or .safetensors file")
+        raise ModelError("this is a folder: give a .pth or .safetensors file")
     if not path.exists():
         raise ModelError("there is no such file")
     if path.suffix.lower() == ".onnx":
         raise ModelError(
-            "is an ONNX model, whose weights are not read back: give the .pth or .safetensors file "
-            "that it was exported from"
+            "this is an ONNX model, whose weights cannot be read back: give the .pth or "
+            ".safetensors file that it was exported from"
         )
-    if path.suffix.lower() == ".safetensors":
-        return _read_safetensors(path)
-    return _read_pytorch(path), {}
 
 
 def _read_safetensors(path: Path) -> tuple[Mapping[str, Any], Mapping[str, str]]:
@@ -59,7 +65,7 @@ def _read_safetensors(path: Path) -> tuple[Mapping[str, Any], Mapping[str, str]]
             names = file.keys()
             return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
     except (OSError, safetensors.SafetensorError) as error:
-        raise ModelError(f"cannot be read as safetensors ({error})") from error
+        raise ModelError(f"the file cannot be read as safetensors ({error})") from error
 
 
 def _read_pytorch(path: Path) -> Mapping[Any, Any]:
@@ -68,35 +74,43 @@ def _read_pytorch(path: Path) -> Mapping[Any, Any]:
         with path.open("rb") as file:
             head = file.read(24)
     except OSError as error:
-        raise ModelError(f"cannot be opened ({error})") from error
+        raise ModelError(f"the file cannot be opened ({error.strerror})") from error
     try:
         with ignored, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # PyTorch's hints about files that we refuse below
+            warnings.simplefilter("ignore")  # PyTorch's hints about files that are refused below
             mappable = zipfile.is_zipfile(path)  # unless written before PyTorch 1.6
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=mappable)
     # PyTorch's reader raises whatever the bytes lead it to, KeyError and OSError included.
     except Exception as error:
         raise ModelError(_fault(str(error), head, path.stat().st_size)) from error
     if not isinstance(content, Mapping):
-        raise ModelError(f"holds a {type(content).__name__}, where tensors by name were expected")
+        raise ModelError(
+            f"the file holds a {type(content).__name__}, and tensors by name were expected"
+        )
     return content
 
 
 def _fault(reason: str, head: bytes, size: int) -> str:
     if "TorchScript" in reason:
-        return "is a TorchScript archive, which holds code: save its state_dict() instead"
+        return "this is a TorchScript archive, which holds code: save its state_dict() instead"
     if code := re.search(r"GLOBAL (\S+)", reason):
         return (
-            f"holds pickled code ({code[1]}), which is never run: save the tensors alone, as "
-            "torch.save({'params': generator.state_dict()}, 'model.pth')"
+            f"the file holds pickled code ({code[1]}), which is never run: save the tensors alone, "
+            "as torch.save({'params': generator.state_dict()}, 'model.pth')"
         )
-    if head.startswith(b"PK"):  # a ZIP archive, as PyTorch's are
-        return f"is cut short or damaged ({size} bytes), or no PyTorch checkpoint: fetch it again"
-    return f"is no PyTorch checkpoint, or not all of one: {size} bytes that begin with {head!r}"
+    if head.startswith(b"PK"):  # a ZIP archive, as PyTorch's checkpoints are
+        return (
+            f"the file is cut short or damaged ({size} bytes), or no PyTorch checkpoint: fetch it "
+            "again"
+        )
+    return (
+        f"the file is no complete PyTorch checkpoint, with {size} bytes that begin with {head!r}: "
+        "fetch it again"
+    )
 
 
 class _Ignored:
-    """Stands for an object in the file that nobody needs: takes any state, keeps none."""
+    """Stands for an object in the file that is not needed: takes any state and keeps none."""
 
     def __new__(cls, *_: object) -> "_Ignored":
         return super().__new__(cls)

@@ -15,7 +15,7 @@ from sr_train.distributed import Processes
 from sr_train.evaluate import Result, mean, validate
 from sr_train.inference import upscale_torch
 from sr_train.lpips import load_lpips
-from sr_train.models.registry import Generator
+from sr_train.models.generator import Generator
 from sr_train.pictures import comparison, stacked
 from sr_train.precision import compute_dtype
 from sr_train.pretrained import load_features

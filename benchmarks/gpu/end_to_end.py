@@ -91,7 +91,7 @@ def folder(run: Run) -> dict[str, Any]:
         upscale_folder()
     contenders: dict[str, Callable[[], Any]] = {"folder": upscale_folder, "bare": bare}
     seconds = _in_turn(run, contenders, what="the folder")
-    computed = sum(batch.size // run.generator.img_channels for batch in batches)
+    computed = sum(batch.size // run.generator.in_channels for batch in batches)
     return {
         "engine": engine.name,
         "files": len(run.sizes.files),

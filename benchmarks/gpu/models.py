@@ -18,7 +18,7 @@ from sr_runtime.cli.console import require_extra
 from sr_runtime.errors import ArgumentError, SRError
 from sr_runtime.model_info import DEFAULT_HALO, IO
 from sr_train.checkpoint import load_generator, weights_sha256
-from sr_train.models.registry import Generator
+from sr_train.models.generator import Generator
 from sr_train.models.rrdbnet import RRDBNet
 
 __all__ = ["chosen_generator", "models", "opened", "to_device"]
@@ -45,9 +45,9 @@ def chosen_generator(checkpoint: Path | None, blocks: int | None) -> tuple[str, 
         blocks = BLOCKS if blocks is None else blocks
         return f"RRDB ×4 of {blocks} blocks and random weights", _fresh(blocks)
     generator = load_generator(checkpoint)
-    if generator.img_channels != 3:
+    if generator.in_channels != 3:
         raise ArgumentError(
-            f"{checkpoint}: its network takes {generator.img_channels} channel(s), and the photos "
+            f"{checkpoint}: its network takes {generator.in_channels} channel(s), and the photos "
             "of the benchmark have 3: give another"
         )
     return f"{checkpoint.name} ({generator.arch} ×{generator.scale_factor})", generator

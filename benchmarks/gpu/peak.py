@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_leaves
 
 from benchmarks.gpu.environment import gpu_state
 from benchmarks.gpu.run import Run
-from sr_train.models.registry import Generator
+from sr_train.models.generator import Generator
 
 __all__ = ["floors", "peak", "shares"]
 
@@ -52,7 +52,7 @@ def floors(run: Run) -> dict[str, Any]:
     """The limits on LR pixels per second set by the card's arithmetic and by its memory."""
     size = run.dtype.itemsize
     flops, moved, eager = _per_pixel(run.generator, size)
-    channels, scale = run.generator.img_channels, run.generator.scale_factor
+    channels, scale = run.generator.in_channels, run.generator.scale_factor
     found: dict[str, Any] = {
         "dtype": _name(run.dtype),
         "flop_per_lr_pixel": flops,
@@ -84,7 +84,7 @@ def _per_pixel(generator: Generator, size: int) -> tuple[float, float, float]:
     """
     counted = copy.deepcopy(generator).to("meta")
     with _Counted() as sums:
-        counted(torch.empty(1, generator.img_channels, SIDE, SIDE, device="meta"))
+        counted(torch.empty(1, generator.in_channels, SIDE, SIDE, device="meta"))
     bytes_per_pixel = size / SIDE**2
     return (
         sums.flops / SIDE**2,

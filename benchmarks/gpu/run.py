@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from benchmarks.data import photo
 from sr_runtime import Upscaler
 from sr_runtime.errors import SRError
-from sr_train.models.registry import Generator
+from sr_train.models.generator import Generator
 
 __all__ = ["GPU", "SMALL", "Engine", "Run", "Sizes", "reason_of"]
 

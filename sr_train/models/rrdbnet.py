@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sr_runtime.errors import ArgumentError
+from sr_train.models.generator import Architecture, Generator
 from sr_train.network_facts import SCALES
 
 __all__ = ["RRDBNet"]
@@ -21,7 +22,7 @@ SLOPE = 0.2
 INITIAL_RESIDUALS = 0.1
 
 
-class RRDBNet(nn.Module):
+class RRDBNet(Generator):
     """RRDBNet of Wang et al., "ESRGAN: Enhanced Super-Resolution GANs", 2018 (arXiv:1809.00219).
 
     Its state dict has BasicSR's key names. The options are those of the hyper-parameter table;
@@ -47,8 +48,7 @@ class RRDBNet(nn.Module):
         use_subpixel_conv: bool = False,
         unshuffle: int = 1,
     ) -> None:
-        super().__init__()
-        self.architecture: dict[str, int | float | bool] = {
+        architecture: Architecture = {
             "scale_factor": scale_factor,
             "img_channels": img_channels,
             "rrdb_channels": rrdb_channels,
@@ -60,13 +60,19 @@ class RRDBNet(nn.Module):
             "use_subpixel_conv": use_subpixel_conv,
             "unshuffle": unshuffle,
         }
-        _check(self.architecture)
-        self.scale_factor = scale_factor
-        self.img_channels = img_channels
-        self.multiple_of = unshuffle
+        _check(architecture)
+        stages = _stages(scale_factor * unshuffle)
+        depth = num_basic_blocks * num_dense_blocks * num_residual_blocks
+        super().__init__(
+            scale_factor=scale_factor,
+            in_channels=img_channels,
+            out_channels=img_channels,
+            multiple_of=unshuffle,
+            receptive_radius=unshuffle * _trunk_radius(stages, depth, use_subpixel_conv),
+            architecture=architecture,
+        )
         self.use_subpixel_conv = use_subpixel_conv
-        self.stages = _stages(scale_factor * unshuffle)
-        self.depth = num_basic_blocks * num_dense_blocks * num_residual_blocks
+        self.stages = stages
 
         width = rrdb_channels
         self.conv_first = _conv3x3(img_channels * unshuffle**2, width)
@@ -112,22 +118,6 @@ class RRDBNet(nn.Module):
         if self.use_subpixel_conv:
             return _activation(F.pixel_shuffle(conv(features), factor))
         return _activation(conv(F.interpolate(features, scale_factor=factor, mode="nearest")))
-
-    @property
-    def receptive_radius(self) -> int:
-        """LR pixels on either side of an output pixel beyond which the input cannot change it.
-
-        Exact. With an unshuffle it counts whole squares: pixels of one square share all their
-        context, so that tiles, whose origins are multiples of `multiple_of`, need no more.
-        """
-        # The last output pixel above pixel 0 of the trunk, and how far it sees on that side, walked
-        # back to the trunk. The other side mirrors it.
-        sees = math.prod(self.stages) - 1
-        sees += 2  # conv_last, conv_hr
-        for factor in reversed(self.stages):
-            sees = sees // factor + 1 if self.use_subpixel_conv else (sees + 1) // factor
-        sees += 1 + self.depth + 1  # conv_body, the dense blocks, conv_first
-        return self.multiple_of * sees
 
 
 class RRDB(nn.Sequential):
@@ -185,7 +175,22 @@ def _stages(magnification: int) -> tuple[int, ...]:
     return (3,) if magnification == 3 else (2,) * (magnification.bit_length() - 1)
 
 
-def _check(options: dict[str, int | float | bool]) -> None:
+def _trunk_radius(stages: tuple[int, ...], depth: int, subpixel: bool) -> int:
+    """The exact receptive radius in pixels of the trunk, each of them a square of the unshuffle.
+
+    Whole squares are what counts: pixels of one square share all their context, so tiles, whose
+    origins are multiples of the square's side, need no more.
+    """
+    # Start at the last output pixel above pixel 0 of the trunk and follow how far it sees on that
+    # side, back to the trunk. The other side mirrors it.
+    sees = math.prod(stages) - 1
+    sees += 2  # conv_last, conv_hr
+    for factor in reversed(stages):
+        sees = sees // factor + 1 if subpixel else (sees + 1) // factor
+    return sees + 1 + depth + 1  # conv_body, the dense blocks, conv_first
+
+
+def _check(options: Architecture) -> None:
     choices = {"scale_factor": SCALES, "img_channels": (1, 3), "unshuffle": (1, 2, 4)}
     for name, allowed in choices.items():
         if options[name] not in allowed:

@@ -1,19 +1,31 @@
-"""What other trainers call the convolutions of an RRDBNet."""
+"""RRDBNet in anyone's checkpoint: five layouts of key names, and the sizes that shapes give."""
 
-from collections.abc import Callable, Collection
+import re
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
-__all__ = ["LAYOUTS", "KeyLayout", "layout_of"]
+import torch
+from torch import Tensor
+
+from sr_runtime.errors import ModelError
+from sr_train.models.generator import Architecture, Recognised, check_names, conv_channels
+
+__all__ = ["recognise"]
+
+# torch-sr saves one such scalar beside the convolutions of every block.
+SCALING = ".residual_scaling"
+
+# ESRGAN+ adds 1×1 convolutions to the dense blocks of the old ESRGAN layout.
+ESRGAN_PLUS = re.compile(r"\.RDB\d+\.conv1x1\.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class KeyLayout:
     """Names of the convolutions in one family of checkpoints, as templates.
 
-    Braces hold `i`, the block from 0; `j`, `k`, the dense block and the convolution (or the
-    upsampling stage) from 1, and `j0`, `k0` from 0; `nb` and `stages`, how many blocks and
-    upsampling stages there are. Where everything is one numbered sequence, `up_at`, `hr_at` and
-    `last_at` are the places in it.
+    Braces hold `i`, the block from 0; `j` and `k`, the dense block and the convolution (or the
+    upsampling stage) from 1; `j0` and `k0`, the same from 0; `nb`, the number of blocks. In layouts
+    that number all modules in one sequence, `up_at`, `hr_at` and `last_at` are places in it.
     """
 
     first: str
@@ -30,10 +42,10 @@ class KeyLayout:
         return self.up.format(k=k, k0=k - 1, up_at=3 * k)
 
     def canonical_names(self, stored: Collection[str]) -> dict[str, str]:
-        """Every tensor the network has, by the name it has in the file: its canonical name.
+        """The canonical name of every tensor that the network has, by its name in this layout.
 
-        The sizes of the network are the largest indices among the `stored` names, so that a tensor
-        which the file lacks still has its place here.
+        The largest indices among the `stored` names give the network's sizes, so a tensor that the
+        file lacks is listed too.
         """
         numbers = range(1, len(stored) + 1)
 
@@ -110,10 +122,100 @@ LAYOUTS = {
 }
 
 
-def layout_of(stored: Collection[str]) -> KeyLayout | None:
+def recognise(tensors: Mapping[str, Tensor], scale: int | None) -> Recognised | None:
+    """An RRDBNet in any of the five layouts; see `generator.Recogniser`.
+
+    With one upsampling stage it is ×2, or ×3 if that scale is asked for: the shapes are the same.
+    """
+    if any(ESRGAN_PLUS.search(name) for name in tensors):
+        raise ModelError(
+            "this is an ESRGAN+ network (its dense blocks have 'conv1x1'), which is not supported: "
+            "take one of ESRGAN, BSRGAN or Real-ESRGAN"
+        )
+    layout = _layout_of(tensors)
+    if layout is None:
+        return None
+    scalings = {name: value for name, value in tensors.items() if name.endswith(SCALING)}
+    names = layout.canonical_names(tensors)
+    check_names(tensors.keys() - scalings.keys(), names)
+    state = {canonical: tensors[stored] for stored, canonical in names.items()}
+    architecture = _architecture(state, scale)
+    if scalings:
+        architecture["residual_scaling"] = _residual_scaling(scalings)
+    return Recognised(architecture, state)
+
+
+def _layout_of(stored: Collection[str]) -> KeyLayout | None:
     """The layout to which more than half of the `stored` names belong, if there is one."""
 
     def share(layout: KeyLayout) -> float:
         return sum(name in stored for name in layout.canonical_names(stored)) / len(stored)
 
     return next((layout for layout in LAYOUTS.values() if stored and share(layout) > 0.5), None)
+
+
+def _architecture(state: Mapping[str, Tensor], scale: int | None) -> Architecture:
+    width, inputs = conv_channels(state, "conv_first")
+    img_channels, _ = conv_channels(state, "conv_last")
+    growth, _ = conv_channels(state, "body.0.rdb1.conv1")
+    folds = {img_channels * side**2: side for side in (1, 2, 4)}
+    if inputs not in folds:
+        raise ModelError(
+            f"the network takes {inputs} channels and gives {img_channels}: 1, 4 or 16 times as "
+            "many inputs as outputs were expected (4 and 16 for a pixel-unshuffle by 2 and 4)"
+        )
+    unshuffle = folds[inputs]
+    dense = [name.split(".") for name in state if ".rdb" in name]
+    stages = sum(name.startswith("conv_up") for name in state) // 2
+    subpixel, factor = _upsampling(state, width) if stages else (False, 2)
+
+    scale_factor, remainder = divmod(factor**stages, unshuffle)
+    if remainder:
+        raise ModelError(
+            f"the network unshuffles by {unshuffle} and upsamples by {factor**stages}: an output "
+            "smaller than the input is not supported"
+        )
+    if scale == 3 and stages == 1 and unshuffle == 1 and not subpixel:
+        scale_factor = 3
+    return {
+        "scale_factor": scale_factor,
+        "img_channels": img_channels,
+        "rrdb_channels": width,
+        "growth_channels": growth,
+        "num_basic_blocks": 1 + max(int(i) for _, i, *_ in dense),
+        "num_dense_blocks": max(int(rdb.removeprefix("rdb")) for _, _, rdb, *_ in dense),
+        "num_residual_blocks": max(int(conv.removeprefix("conv")) for *_, conv, _ in dense),
+        "residual_scaling": 0.2,
+        "use_subpixel_conv": subpixel,
+        "unshuffle": unshuffle,
+    }
+
+
+def _upsampling(state: Mapping[str, Tensor], width: int) -> tuple[bool, int]:
+    """Whether the stages are sub-pixel convolutions, and the factor of each."""
+    outputs, _ = conv_channels(state, "conv_up1")
+    match outputs / width:
+        case 1:
+            return False, 2
+        case 4:
+            return True, 2
+        case 9:
+            return True, 3
+    raise ModelError(
+        f"the network upsamples {width} channels with {outputs}: 1, 4 or 9 times as many were "
+        "expected (4 and 9 for a sub-pixel convolution)"
+    )
+
+
+def _residual_scaling(scalings: Mapping[str, Tensor]) -> float:
+    values = {value for tensor in scalings.values() for value in tensor.flatten().tolist()}
+    if len(values) != 1:
+        raise ModelError(
+            f"the residual scaling differs from block to block, with {sorted(values)[:4]}: only "
+            "one value for all blocks is supported"
+        )
+    value: float = values.pop()
+    # The file holds the nearest value of its type, 0.199951171875 in fp16: find the decimal meant.
+    dtype = next(iter(scalings.values())).dtype
+    decimals = (round(value, digits) for digits in range(1, 18))
+    return next((d for d in decimals if torch.tensor(d, dtype=dtype).item() == value), value)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from sr_train.models.registry import Generator
+from sr_train.models.generator import Generator
 from sr_train.models.rrdbnet import RRDBNet
 
 DENSE = re.compile(r"body\.(\d+)\.rdb(\d+)\.conv(\d+)")
@@ -74,7 +74,7 @@ def renamed(
 
 def assert_same(loaded: Generator, original: Generator) -> None:
     """Of one architecture, and computing the same to the bit."""
-    image = torch.rand(1, original.img_channels, 8, 12)
+    image = torch.rand(1, original.in_channels, 8, 12)
     assert type(loaded) is type(original)
     assert loaded.architecture == original.architecture
     assert not loaded.training

@@ -21,7 +21,7 @@ from sr_train.data.build.prepare import prepare
 from sr_train.evaluate import Result, evaluate, mean, validate
 from sr_train.inference import tensor_from_image, upscale_torch
 from sr_train.lpips import load_lpips
-from sr_train.models.registry import Generator
+from sr_train.models.generator import Generator
 from sr_train.pretrained import load_features
 from tests.conftest import tiny_generator
 

@@ -1,4 +1,4 @@
-"""Weights in the layouts of other trainers load, and compute what they did before."""
+"""Weights in other trainers' layouts load, and the network computes the same as before."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,9 +9,10 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sr_train.checkpoint import CheckpointError, load_generator
+from sr_runtime.errors import ModelError
+from sr_train.checkpoint import load_generator
 from sr_train.models.compact import SRVGGNetCompact
-from sr_train.models.registry import Generator
+from sr_train.models.generator import Generator
 from sr_train.models.rrdbnet import RRDBNet
 from tests.train.foreign_layouts import RENAMINGS, assert_same, renamed, torch_sr
 
@@ -19,7 +20,7 @@ SMALL = {"rrdb_channels": 4, "growth_channels": 2, "num_basic_blocks": 2}
 
 
 def trained(network: Generator) -> Generator:
-    """With weights whose every one reaches the output."""
+    """The network with weights that all reach the output."""
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     return network.eval()
@@ -58,7 +59,7 @@ def test_architecture_is_inferred_whatever_its_sizes(
     renaming: Callable[..., str], options: dict[str, int], tmp_path: Path
 ) -> None:
     if options["scale_factor"] * options["unshuffle"] == 1:
-        options["use_subpixel_conv"] = False  # there is no stage to tell
+        options["use_subpixel_conv"] = False  # without upsampling there is nothing to see it by
     network = RRDBNet(**options)
     safetensors.torch.save_file(renamed(network, renaming), tmp_path / "model.safetensors")
     loaded = load_generator(tmp_path / "model.safetensors")
@@ -77,7 +78,7 @@ def test_x3_loads_when_asked_for_since_its_tensors_look_like_x2(
     assert_same(load_generator(tmp_path / "model.pth", scale=3), network)
 
 
-def test_subpixel_x3_is_told_by_its_nine_times_as_many_channels(tmp_path: Path) -> None:
+def test_subpixel_x3_is_recognised_by_its_nine_times_as_many_channels(tmp_path: Path) -> None:
     network = trained(RRDBNet(scale_factor=3, use_subpixel_conv=True, **SMALL))
     torch.save(network.state_dict(), tmp_path / "model.pth")
     assert_same(load_generator(tmp_path / "model.pth"), network)
@@ -98,7 +99,7 @@ def test_a_scale_that_the_tensors_cannot_make_is_refused(
     network: Generator, scale: int, tmp_path: Path
 ) -> None:
     torch.save(network.state_dict(), tmp_path / "model.pth")
-    with pytest.raises(CheckpointError, match=f"cannot be loaded for scale {scale}"):
+    with pytest.raises(ModelError, match=f"scale {network.scale_factor} .* scale {scale}"):
         load_generator(tmp_path / "model.pth", scale=scale)
 
 
@@ -125,5 +126,5 @@ def test_blocks_that_scale_differently_are_refused(tmp_path: Path) -> None:
     state = renamed(RRDBNet(**SMALL), torch_sr)
     state["rrdb_blocks.rrdb_1.residual_scaling"] = torch.tensor(0.5)
     torch.save({"model_state_dict": state}, tmp_path / "model.pth")
-    with pytest.raises(CheckpointError, match=r"differently from block to block"):
+    with pytest.raises(ModelError, match=r"0\.2.*, 0\.5.*one value"):
         load_generator(tmp_path / "model.pth")

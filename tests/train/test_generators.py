@@ -1,4 +1,4 @@
-"""RRDBNet and SRVGGNetCompact as networks: what they compute, and what they refuse."""
+"""The generators as networks: what they compute, and which options they refuse."""
 
 import math
 
@@ -9,14 +9,16 @@ from torch.nn import functional as F
 
 from sr_runtime.errors import ArgumentError
 from sr_train.models.compact import SRVGGNetCompact
-from sr_train.models.registry import build_generator
+from sr_train.models.generator import Generator
+from sr_train.models.registry import ARCHITECTURES, build_generator
 from sr_train.models.rrdbnet import RRDBNet
+from tests.small_generators import generator_id, small_generators
 
 SMALL = {"rrdb_channels": 4, "growth_channels": 2, "num_basic_blocks": 1}
 
 
 def published_rrdbnet(network: RRDBNet, image: Tensor) -> Tensor:
-    """ESRGAN's generator with one block, written out from figure 4 of the paper."""
+    """ESRGAN's generator with one block, written from figure 4 of the paper."""
     state, options = network.state_dict(), network.architecture
     beta, u = options["residual_scaling"], options["unshuffle"]
 
@@ -64,7 +66,7 @@ def published_rrdbnet(network: RRDBNet, image: Tensor) -> Tensor:
 )
 def test_rrdbnet_computes_the_papers_equations(options: dict[str, float]) -> None:
     network = RRDBNet(**SMALL, **options).double()
-    for parameter in network.parameters():  # the initial weights hardly reach the output
+    for parameter in network.parameters():  # the initial weights are too small to matter
         torch.nn.init.normal_(parameter, std=0.3)
     image = torch.rand(2, 3, 4, 8, dtype=torch.float64)
     expected = published_rrdbnet(network, image)
@@ -86,7 +88,7 @@ def test_unshuffled_input_gives_the_scale_asked_for(scale: int, unshuffle: int) 
     assert network(torch.rand(1, 1, 8, 4)).shape == (1, 1, 8 * scale, 4 * scale)
 
 
-def test_compact_learns_what_to_add_to_the_nearest_neighbour_enlargement() -> None:
+def test_compact_adds_to_the_nearest_neighbour_enlargement() -> None:
     network = SRVGGNetCompact(scale_factor=2, num_features=4, num_convolutions=1)
     for parameter in network.body[-1].parameters():
         torch.nn.init.zeros_(parameter)
@@ -97,7 +99,7 @@ def test_compact_learns_what_to_add_to_the_nearest_neighbour_enlargement() -> No
     torch.testing.assert_close(added[0, 1, :2, :2], torch.tensor([[4.0, 5.0], [6.0, 7.0]]))
 
 
-def test_initial_weights_of_residuals_are_a_tenth_of_hes() -> None:
+def test_initial_weights_of_the_blocks_are_a_tenth_of_hes() -> None:
     network = RRDBNet(num_basic_blocks=1, use_subpixel_conv=True)
     for name, parameter in network.body.named_parameters():
         if name.endswith("bias"):
@@ -113,7 +115,7 @@ def test_a_new_network_lets_the_image_through() -> None:
     images = torch.rand(8, 3, 1, 1).expand(-1, -1, 8, 8)  # differ in colour alone
     with torch.no_grad():
         outputs = network(images)[:, :, 16, 16]
-    # With small weights in every layer it was below 1e-5.
+    # Small weights in every layer gave less than 1e-5.
     assert outputs.std(dim=0).max() > 1e-3
 
 
@@ -131,32 +133,29 @@ def test_key_names_are_basicsrs() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    "network",
-    [
-        RRDBNet(
-            scale_factor=2,
-            img_channels=1,
-            rrdb_channels=6,
-            growth_channels=3,
-            num_basic_blocks=2,
-            num_dense_blocks=1,
-            num_residual_blocks=4,
-            residual_scaling=0.1,
-            use_subpixel_conv=True,
-            unshuffle=2,
-        ),
-        SRVGGNetCompact(scale_factor=2, img_channels=1, num_features=8, num_convolutions=3),
-    ],
-    ids=["RRDBNet", "SRVGGNetCompact"],
-)
-def test_architecture_rebuilds_the_network(network: RRDBNet | SRVGGNetCompact) -> None:
+@pytest.mark.parametrize("network", small_generators(), ids=generator_id)
+def test_the_stated_facts_are_those_of_the_output(network: Generator) -> None:
+    side = 4 * network.multiple_of
+    output = network(torch.rand(2, network.in_channels, side, 2 * side))
+    scale = network.scale_factor
+    assert output.shape == (2, network.out_channels, scale * side, scale * 2 * side)
+
+
+@pytest.mark.parametrize("network", small_generators(), ids=generator_id)
+def test_architecture_rebuilds_the_network(network: Generator) -> None:
     rebuilt = build_generator(network.arch, network.architecture)
     rebuilt.load_state_dict(network.state_dict())
-    image = torch.rand(1, 1, 4, 6)
+    image = torch.rand(1, network.in_channels, 8, 12)
     assert type(rebuilt) is type(network)
     assert rebuilt.architecture == network.architecture
     assert torch.equal(rebuilt(image), network(image))
+
+
+@pytest.mark.parametrize("network", small_generators(), ids=generator_id)
+def test_a_network_is_recognised_by_its_own_row_and_by_no_other(network: Generator) -> None:
+    state = network.state_dict()
+    found = {arch: recognise(state, None) for arch, (recognise, _) in ARCHITECTURES.items()}
+    assert [arch for arch, recognised in found.items() if recognised] == [network.arch]
 
 
 @pytest.mark.parametrize(
@@ -191,6 +190,6 @@ def test_compact_names_the_option_outside_its_range(option: dict[str, int]) -> N
         SRVGGNetCompact(**option)
 
 
-def test_a_network_of_another_name_is_refused() -> None:
-    with pytest.raises(ArgumentError, match="'SwinIR' is no generator"):
+def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ArgumentError, match=r"'SwinIR'.* RRDBNet, SRVGGNetCompact"):
         build_generator("SwinIR", {})

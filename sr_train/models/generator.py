@@ -1,0 +1,95 @@
+"""What every architecture provides: a network that states its facts, and a recogniser."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from sr_runtime.errors import ModelError
+
+__all__ = ["Architecture", "Generator", "Recognised", "Recogniser", "check_names", "conv_channels"]
+
+Architecture = dict[str, int | float | bool]
+"""The keyword arguments that a network is built with."""
+
+
+class Generator(nn.Module):
+    """A network from `(N, C, H, W)` in [0, 1] to `(N, C, scale·H, scale·W)`, not clamped.
+
+    The attributes are all that training, export and tiling need to know about it. This is a class,
+    not a Protocol, because generators are passed to functions that take an nn.Module, such as
+    torch.onnx.export and DistributedDataParallel, and Python's types cannot say "an nn.Module with
+    these attributes". The constructor asks for every fact, so none can be forgotten.
+    """
+
+    arch: ClassVar[str]
+    """The name in files and in the registry, "RRDBNet" for instance."""
+
+    forward: Callable[[Tensor], Tensor]
+
+    def __init__(
+        self,
+        *,
+        scale_factor: int,
+        in_channels: int,
+        out_channels: int,
+        multiple_of: int = 1,
+        receptive_radius: int | None,
+        architecture: Architecture,
+    ) -> None:
+        super().__init__()
+        self.scale_factor = scale_factor
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+        self.multiple_of = multiple_of
+        """Input height and width are multiples of this, and so are the origins of tiles."""
+        self.receptive_radius = receptive_radius
+        """LR pixels on either side of an output pixel beyond which the input cannot change it;
+        None where there is no such limit."""
+        self.architecture = architecture
+        """What the constructor was given. Files record it, and it rebuilds the network."""
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """A network found in a file: how to build it, and its tensors under the network's own names."""
+
+    architecture: Architecture
+    state: Mapping[str, Tensor]
+
+
+Recogniser = Callable[[Mapping[str, Tensor], int | None], Recognised | None]
+"""Reads the architecture from the names and shapes of tensors; None if they are not of its kind.
+
+The second argument is the scale that the user asked for, if any; it settles what shapes leave open.
+Raises ModelError if the tensors are of its kind but do not make a network.
+"""
+
+
+def check_names(found: Collection[str], expected: Collection[str]) -> None:
+    """Raise ModelError naming the first few tensors that are missing or left over."""
+    missing, left_over = set(expected) - set(found), set(found) - set(expected)
+    if missing or left_over:
+        raise ModelError(
+            f"the tensors do not make one network, with {_some(missing)} missing and "
+            f"{_some(left_over)} left over: the file is damaged, or a variant that is not supported"
+        )
+
+
+def conv_channels(state: Mapping[str, Tensor], convolution: str) -> tuple[int, int]:
+    """Output and input channels of a 3×3 convolution; ModelError if it is none."""
+    match tuple(state[f"{convolution}.weight"].shape):
+        case (outputs, inputs, 3, 3) if outputs and inputs:
+            return outputs, inputs
+        case shape:
+            raise ModelError(
+                f"{convolution}.weight has the shape {shape}, and a 3×3 convolution was expected"
+            )
+
+
+def _some(names: set[str]) -> str:
+    if not names:
+        return "nothing"
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(map(repr, sorted(names)[:3])) + more
