@@ -1,4 +1,4 @@
-"""Writing a file so that its target is either the old one or the complete new one."""
+"""Writing a file so that its name always means the old content or all of the new."""
 
 import contextlib
 import os
@@ -37,24 +37,24 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def check_target(target: Path, *, inputs: Iterable[Path] = ()) -> None:
-    """Check, before the work, that `target` can be written and is none of the inputs.
+    """Check, before the work, that `target` can be written and is not one of the inputs.
 
     Raises:
         ArgumentError: It is a folder or an input, or its folder does not exist.
-        StorageError: It is read-only, or its disk or folder refuses to be written.
+        StorageError: It is read-only, or its folder or disk cannot be written.
     """
     try:
         if target.is_dir():
-            raise ArgumentError("this is a folder: give a file name", path=target)
+            raise ArgumentError("this is a folder: name a file", path=target)
         if not target.parent.is_dir():
             raise ArgumentError(
                 f"the folder {target.parent} does not exist: create it first", path=target
             )
-        # Only trying tells about access lists, read-only systems and quotas.
+        # Access lists, read-only systems and quotas show only when something is written.
         with tempfile.TemporaryFile(dir=target.parent):
             pass
         if target.exists() and not os.access(target, os.W_OK):
-            raise PermissionError(0, "the file is read-only")
+            raise StorageError("cannot be written (the file is read-only)", path=target)
         for path in inputs:
             if target.exists() and path.exists() and target.samefile(path):
                 raise ArgumentError(

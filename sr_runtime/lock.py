@@ -1,4 +1,5 @@
-"""One process at a time, by a lock that its owner's end sets free, however that comes."""
+"""A lock that one process holds at a time; the system frees it when the process ends, even by a
+crash."""
 
 import sys
 import time
@@ -14,13 +15,13 @@ __all__ = ["try_lock", "wait_for_lock"]
 
 
 def wait_for_lock(file: BinaryIO, on_wait: Callable[[], None]) -> None:
-    """Lock an open file until it is closed, once no other process has it.
+    """Wait until no other process has locked an open file, then lock it until it is closed.
 
     Args:
-        on_wait: Called once where another process has it.
+        on_wait: Called once if another process has it.
 
     Raises:
-        OSError: The file system knows no locks, as some network drives.
+        OSError: The file system has no locks, as some network drives.
     """
     if not try_lock(file):
         on_wait()
@@ -29,12 +30,12 @@ def wait_for_lock(file: BinaryIO, on_wait: Callable[[], None]) -> None:
 
 
 def try_lock(file: BinaryIO) -> bool:
-    """Lock an open file until it is closed; False where another process has it."""
+    """Lock an open file until it is closed; False if another process has it."""
     try:
         if sys.platform == "win32":
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
         else:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return True
-    except (BlockingIOError, PermissionError):  # elsewhere, and on Windows
+    except (BlockingIOError, PermissionError):  # the second on Windows
         return False

@@ -207,43 +207,29 @@ class Upscaler:
         The result's size and `progress` are as in `upscale`.
 
         Args:
-            quality: 1 to 100, of JPEG and WebP. Default: 95.
+            quality: 1 to 100, for JPEG and WebP. Default: 95.
             max_pixels: Refuse a source of more pixels.
 
         Raises:
-            ImageError: The source cannot be read, or the target cannot be written.
+            ImageError: The source cannot be read, or the target's format cannot hold the result.
+            StorageError: The target cannot be written.
             ArgumentError: As in `upscale`, or the target is the source, which is never overwritten.
         """
         size = OutputSize(scale=scale, width=width, height=height)
-        check_target(Path(target), inputs=[Path(source)])
+        output = image.Output(target, quality=quality)
+        check_target(output.path, inputs=[Path(source)])
         picture = image.read(source, max_pixels=max_pixels)
-        self.check_result(picture, target, size=size, quality=quality)
+        self.check_result(picture, output, size=size)
         result = self.upscale_picture(
             picture, scale=scale, width=width, height=height, progress=progress
         )
-        image.write(result, target, quality=quality)
+        output.write(result)
 
-    def check_result(
-        self,
-        picture: Picture,
-        target: str | os.PathLike[str],
-        *,
-        size: OutputSize,
-        quality: int | None = None,
-    ) -> None:
-        """Raise ImageError for a result that `target` could not hold, before the work is done."""
-        frame = picture.frames[0]
-        height, width = size.target(frame.shape[0], frame.shape[1], self.info.scale)
-        image.check_writable(
-            target,
-            image.output_format(target),
-            height=height,
-            width=width,
-            channels=frame.shape[2],
-            dtype=frame.dtype,
-            frames=len(picture.frames),
-            quality=quality,
-        )
+    def check_result(self, picture: Picture, output: image.Output, *, size: OutputSize) -> None:
+        """Raise ImageError, before the work, if the format of `output` cannot hold the result."""
+        height, width = picture.frames[0].shape[:2]
+        height, width = size.target(height, width, self.info.scale)
+        output.check(picture, height=height, width=width)
 
     def upscale_picture(
         self,

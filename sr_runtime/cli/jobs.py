@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sr_runtime.atomic import check_target
-from sr_runtime.errors import ArgumentError
-from sr_runtime.image import IMAGE_SUFFIXES, output_format, size_and_frames
+from sr_runtime.errors import ArgumentError, OutOfMemoryError, StorageError
+from sr_runtime.image import IMAGE_SUFFIXES, Output, size_and_frames
 
-__all__ = ["Job", "plan_jobs"]
+__all__ = ["Job", "estimated_size", "plan_jobs"]
 
 
 @dataclass(frozen=True)
@@ -28,17 +28,18 @@ def plan_jobs(
     """Find the images and name their results.
 
     Without `output`, `photo.jpg` becomes `photo_{label}.png` beside it, and the images of a folder
-    go to `folder_{label}`. With several images, or where it ends in a slash, `output` is a folder,
-    in which the inputs' own tree is kept. Animations keep their format, all else becomes PNG,
+    go to `folder_{label}`. With several images, or if it ends in a slash, `output` is a folder that
+    keeps the folders below each input. Animations keep their format and all else becomes PNG,
     unless `format` is given.
 
     Raises:
-        ArgumentError: An input is not there or has no images, an output would replace an input or
-            another output, or the output is a file where a folder is needed, or the reverse.
+        ArgumentError: An input does not exist or has no images, a result would replace an input or
+            another result, or `output` is a file where a folder is needed, or the reverse.
+        StorageError: A folder cannot be read or written.
     """
     for path in inputs:
         if not path.exists():
-            raise ArgumentError(f"{path}: there is no such file or folder")
+            raise ArgumentError("there is no such file or folder", path=path)
     folder = None if output is None else Path(output)
     if output is not None and not _is_folder(output, inputs):
         jobs = [Job(inputs[0], _file_target(Path(output), format))]
@@ -57,7 +58,7 @@ def plan_jobs(
                 jobs.append(Job(path, _renamed(path, f"_{label}", format, path)))
             else:
                 jobs.append(Job(path, _renamed(folder / path.name, "", format, path)))
-        jobs = _told_apart(jobs)
+        jobs = _with_distinct_names(jobs)
         _check_folder(jobs[0].target.parent)
     _refuse_overwriting_inputs(jobs)
     return jobs
@@ -66,15 +67,15 @@ def plan_jobs(
 def _is_folder(output: str | os.PathLike[str], inputs: Sequence[Path]) -> bool:
     needed = len(inputs) > 1 or inputs[0].is_dir()
     if needed and Path(output).is_file():
-        raise ArgumentError(f"{output} is a file, and several images need a folder: name another")
+        raise ArgumentError("this is a file, and several images need a folder", path=output)
     return needed or Path(output).is_dir() or os.fspath(output).endswith(("/", os.sep))
 
 
 def _file_target(output: Path, format: str | None) -> Path:
     check_target(output)
-    if format is not None and output_format(output) != format:
+    if format is not None and Output(output).format != format:
         raise ArgumentError(
-            f"--format {format} contradicts the suffix of {output}: leave one of them out"
+            f"--format {format} contradicts the suffix of {output}: leave out --format"
         )
     return output
 
@@ -89,24 +90,24 @@ def _images_below(folder: Path, *, leave_out: Path) -> list[Path]:
             for name in names
             if Path(name).suffix.lower() in IMAGE_SUFFIXES
             and not name.startswith(".")
-            and not Path(parent, name).is_fifo()  # reading one would wait for ever
+            and not Path(parent, name).is_fifo()  # reading a pipe would wait for ever
         ]
     results = leave_out.resolve()
     if folder.resolve() in results.parents:
         images = [image for image in images if results not in image.resolve().parents]
     if not images:
         raise ArgumentError(
-            f"{folder}: no images in this folder ({' '.join(sorted(IMAGE_SUFFIXES))})"
+            f"no images in this folder ({' '.join(sorted(IMAGE_SUFFIXES))})", path=folder
         )
     return sorted(images)
 
 
 def _refuse_unreadable(error: OSError) -> None:
-    raise ArgumentError(f"{error.filename}: this folder cannot be read ({error.strerror})")
+    raise StorageError(f"this folder cannot be read ({error.strerror})", path=error.filename)
 
 
 def _check_folder(folder: Path) -> None:
-    """Raise ArgumentError if nothing can be written into a folder, which may not exist yet."""
+    """Raise StorageError if a folder, which may not exist yet, cannot be written into."""
     place = folder.resolve()
     while not place.exists():
         place = place.parent
@@ -114,7 +115,7 @@ def _check_folder(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=place):
             pass
     except OSError as error:
-        raise ArgumentError(f"{folder}: cannot be written into ({error.strerror})") from error
+        raise StorageError(f"cannot be written into ({error.strerror})", path=folder) from error
 
 
 def _renamed(path: Path, label: str, format: str | None, source: Path) -> Path:
@@ -123,14 +124,23 @@ def _renamed(path: Path, label: str, format: str | None, source: Path) -> Path:
 
 
 def _is_animated(source: Path) -> bool:
-    return source.suffix.lower() in (".gif", ".webp") and size_and_frames(source)[2] > 1
+    return source.suffix.lower() in (".gif", ".webp") and estimated_size(source)[2] > 1
 
 
-def _told_apart(jobs: list[Job]) -> list[Job]:
-    """Where photo.jpg and photo.png would share a result: photo.jpg.png and photo.png.png."""
+def estimated_size(source: Path) -> tuple[int, int, int]:
+    """`size_and_frames`, and zeros for an image that takes too much memory: reading it will fail,
+    and the others go on."""
+    try:
+        return size_and_frames(source)
+    except OutOfMemoryError:
+        return 0, 0, 0
+
+
+def _with_distinct_names(jobs: list[Job]) -> list[Job]:
+    """If photo.jpg and photo.png would share a result: photo.jpg.png and photo.png.png."""
 
     def name(target: Path) -> str:
-        return str(target).casefold()  # many file systems take A.png and a.png for one
+        return str(target).casefold()  # many file systems do not distinguish A.png from a.png
 
     def ending(job: Job) -> str:
         return job.target.name.removeprefix(job.source.stem)
@@ -160,5 +170,5 @@ def _refuse_overwriting_inputs(jobs: Iterable[Job]) -> None:
             job.target.exists() and job.target.samefile(job.source)
         ):
             raise ArgumentError(
-                f"the result would overwrite the input {job.target}: choose another output with -o"
+                f"the result would overwrite the input {job.target}: choose another with -o"
             )

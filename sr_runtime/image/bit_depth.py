@@ -1,4 +1,4 @@
-"""How many bits per channel a file holds, which Pillow does not say."""
+"""How many bits per channel a file holds, which Pillow does not tell."""
 
 import re
 import struct
@@ -11,10 +11,10 @@ BITS_PER_SAMPLE = 258  # TIFF tag
 
 
 def bits_per_channel(image: Image.Image) -> int:
-    """The most bits of any channel of an image that was opened and not yet loaded.
+    """The most bits of any channel, of an image that was opened but not loaded; 8 without a file.
 
-    Pillow has no modes of more than 8 bits but gray: it opens 16-bit RGB as "RGB" and drops the
-    low byte when it loads the pixels. Of an image that has no file, 8.
+    Pillow's only modes of more than 8 bits are gray: it opens 16-bit RGB as "RGB" and drops the
+    low byte when it loads the pixels.
     """
     match image.format:
         case "PNG":
@@ -23,7 +23,7 @@ def bits_per_channel(image: Image.Image) -> int:
         case "TIFF":
             return int(max(image.tag_v2.get(BITS_PER_SAMPLE, (1,))))  # type: ignore[attr-defined]
         case "PPM":
-            # The arguments are (mode, largest value), or the mode alone where that fills its bytes.
+            # The arguments are (mode, largest value), or the mode alone if that fills its bytes.
             largest = [args[-1] for args in _decoder_arguments(image) if isinstance(args, tuple)]
             return max(largest, default=255).bit_length()
         case "JPEG2000":

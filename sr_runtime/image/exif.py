@@ -1,4 +1,4 @@
-"""EXIF: what survives upscaling, and the pixel sizes it states."""
+"""EXIF: the tags that stay true when an image is upscaled, and the pixel sizes it states."""
 
 from typing import Any
 
@@ -8,8 +8,8 @@ __all__ = ["descriptive_exif", "exif_with_size", "unchanged"]
 
 ORIENTATION = ExifTags.Base.Orientation
 
-# Everything else in a first directory says how the old file stored its pixels (strips, tiles,
-# sample layout, a thumbnail) and would be wrong, or break a TIFF, in the new one.
+# All other tags of the first directory describe how the old file stores its pixels (strips, tiles,
+# sample layout, a thumbnail): in the new file they would be wrong, or break a TIFF.
 DESCRIPTIVE = {
     ORIENTATION,
     ExifTags.Base.ImageDescription,
@@ -34,30 +34,30 @@ DESCRIPTIVE = {
 
 
 def descriptive_exif(image: Image.Image) -> Image.Exif:
-    """The camera's and author's tags of `image`, orientation included; empty where damaged."""
+    """The camera's and author's tags of `image`, orientation included; none if they are damaged."""
     kept = Image.Exif()
     try:
         exif = image.getexif()
         for tag in DESCRIPTIVE & set(exif):
             kept[tag] = unchanged(exif[tag])
         for directory in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-            # An offset into the old file: nothing reads what it points to.
+            # Interop is an offset into the old file, and nothing reads what is there.
             tags = {t: v for t, v in exif.get_ifd(directory).items() if t != ExifTags.IFD.Interop}
             if tags:
                 kept[directory] = tags
         kept.tobytes()
-    except Exception:  # damaged EXIF raises nearly anything, and is no reason to refuse a photo
+    except Exception:  # damaged EXIF raises nearly anything and must not cost the photo
         return Image.Exif()
     return kept
 
 
 def unchanged(value: Any) -> Any:
-    """A value to be written as it was read: Pillow reads text as Latin-1, but writes ASCII."""
+    """`value` such that Pillow writes the bytes it read: it reads text as Latin-1, writes ASCII."""
     return value.encode("latin-1", "replace") if isinstance(value, str) else value
 
 
 def exif_with_size(exif: bytes, *, width: int, height: int) -> bytes:
-    """`exif` with the pixel dimensions it states, if it does, replaced by the given ones."""
+    """`exif` with the pixel dimensions in it, if there are any, replaced by the given ones."""
     tags = Image.Exif()
     tags.load(exif)
     for tag in set(tags) & DESCRIPTIVE:

@@ -1,4 +1,4 @@
-"""Writing GIF: 256 colours a frame, one of them transparent where alpha is below a half."""
+"""Writing GIF: 256 colours per frame; pixels of alpha below one half become transparent."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sr_runtime.image.durations import rounded_durations
+from sr_runtime.image.picture import rounded_durations
 
 __all__ = ["write_gif"]
 
@@ -27,11 +27,11 @@ def write_gif(
             "save_all": True,
             "append_images": others,
             "duration": rounded_durations(durations, CENTISECOND),
-            # Clear the canvas before each frame: only so can a pixel become transparent again.
+            # The canvas is cleared before each frame, or no pixel could become transparent again.
             "disposal": 2 if "transparency" in first.info else 1,
         }
     if loop == 0 or (loop is not None and loop > 1):
-        # Stated is how often to repeat after the first time, and once needs no statement.
+        # GIF states how often to repeat after the first time; to play once is its default.
         animation["loop"] = max(0, loop - 1)
     first.save(path, format="GIF", optimize=False, **animation)
 
@@ -45,7 +45,7 @@ def _indexed(frame: NDArray[Any]) -> Image.Image:
     visible = frame[:, :, -1:] >= 128
     color = np.where(visible, np.broadcast_to(frame[:, :, :-1], (*frame.shape[:2], 3)), 0)
     indexed = _with_palette(Image.fromarray(color), TRANSPARENT)
-    # An index beyond the end of a short palette is read differently everywhere.
+    # Programs disagree on an index beyond the end of a short palette.
     indexed.putpalette([*(indexed.getpalette() or []), *[0] * 768][:768])
     indexed.paste(TRANSPARENT, mask=Image.fromarray(~visible[:, :, 0]))
     indexed.info["transparency"] = TRANSPARENT
@@ -55,6 +55,6 @@ def _indexed(frame: NDArray[Any]) -> Image.Image:
 def _with_palette(image: Image.Image, colors: int) -> Image.Image:
     if image.getcolors(colors) is not None:
         return image.quantize(colors, Image.Quantize.MEDIANCUT)  # exact
-    # Median cut has the higher PSNR on photos, but it turns a cat's green eyes brown.
+    # Median cut has the higher PSNR on photos, but turns a cat's green eyes brown.
     palette = image.quantize(colors, Image.Quantize.FASTOCTREE)
     return image.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)

@@ -1,7 +1,9 @@
-"""Pictures in memory, and how Pillow's modes become the network's channels and go back."""
+"""Pictures in memory, and their conversion from and to Pillow's images of any mode."""
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -11,17 +13,27 @@ from PIL import Image, ImageCms
 from sr_runtime.errors import ImageError
 from sr_runtime.image.bit_depth import bits_per_channel
 from sr_runtime.image.exif import descriptive_exif
+from sr_runtime.image.memory import memory_for
 
-__all__ = ["Picture", "dpi_of", "from_pil", "pixels_of", "profile_for", "to_pil"]
+__all__ = [
+    "Picture",
+    "dpi_of",
+    "from_pil",
+    "pixels_of",
+    "pixels_text",
+    "profile_for",
+    "rounded_durations",
+    "to_pil",
+]
 
-# The modes that go to sRGB through a profile of their own colour space, as its header spells it.
+# Modes that become sRGB through their ICC profile, with the colour space that its header names.
 SPACES = {"CMYK": b"CMYK", "LAB": b"Lab ", "YCbCr": b"YCbr"}
 
 
 # Arrays compare elementwise, so pictures compare by identity.
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Picture:
-    """What an image file holds, ready for the network."""
+    """What an image file holds: pixels as the network takes them, and metadata."""
 
     frames: tuple[NDArray[Any], ...]
     """Each `(H, W, C)` uint8 or uint16, C being 1 (gray), 2 (gray, alpha), 3 (RGB) or 4 (RGBA);
@@ -29,9 +41,9 @@ class Picture:
     durations: tuple[int, ...] = ()
     """Milliseconds per frame; empty for a still."""
     loop: int | None = None
-    """How often an animation plays: n times, 0 for ever, None where not stated (then once)."""
+    """How many times an animation plays; 0: for ever; None: not stated, which means once."""
     icc_profile: bytes | None = None
-    """Of the frames' colour space, gray or RGB; None means sRGB."""
+    """The profile of the frames' gray or RGB values; None means sRGB."""
     exif: bytes | None = None
     """Descriptive tags; `read` has applied the orientation and removed it."""
     dpi: tuple[float, float] | None = None
@@ -39,16 +51,18 @@ class Picture:
 
 
 def from_pil(image: Image.Image) -> Picture:
-    """The current frame of a Pillow image, taken as it lies: not turned by its EXIF orientation.
+    """The current frame of a Pillow image; its EXIF orientation is kept and not applied.
 
-    Raises ImageError for what does not fit 16 bits, and where Pillow would cut 16 bits to 8.
+    Raises ImageError for pixels that do not fit 16 bits, and where Pillow would cut 16 bits to 8.
     """
     if bits_per_channel(image) > 8 and not image.mode.startswith(("I", "F")):
         raise ImageError("Pillow cuts this 16-bit image to 8 bits: let sr_runtime read its file")
     if 0 in image.size:
         raise ImageError(f"an image of {image.width}×{image.height} has no pixels")
+    size = pixels_text(image.height, image.width, 1)
     try:
-        image.load()
+        with memory_for(f"read {size}", image.width * image.height * len(image.getbands())):
+            image.load()
     except (OSError, ValueError) as error:
         raise ImageError(f"the image cannot be read ({error})") from error
     frame, icc_profile = pixels_of(image)
@@ -64,14 +78,17 @@ def from_pil(image: Image.Image) -> Picture:
 def to_pil(picture: Picture) -> Image.Image:
     """A still as a Pillow image, with `icc_profile`, `exif` and `dpi` in its `info`.
 
-    Raises ImageError for what Pillow has no image for: animations, 16 bits but gray.
+    Raises ImageError for animations and 16-bit colour, for which Pillow has no image.
     """
     if len(picture.frames) > 1:
-        raise ImageError(f"a Pillow image holds one frame and this animation {len(picture.frames)}")
+        raise ImageError(
+            f"a Pillow image holds one frame and this animation has {len(picture.frames)}: "
+            "convert its frames one by one"
+        )
     frame = picture.frames[0]
     channels = frame.shape[2]
     if frame.dtype == np.uint16 and channels > 1:
-        raise ImageError(f"Pillow holds 16 bits in gray and not in {channels} channels: use arrays")
+        raise ImageError(f"Pillow cannot hold 16 bits in {channels} channels: use numpy arrays")
     image = Image.fromarray(frame[:, :, 0] if channels == 1 else frame)
     metadata = {"icc_profile": picture.icc_profile, "exif": picture.exif, "dpi": picture.dpi}
     image.info.update({name: value for name, value in metadata.items() if value is not None})
@@ -79,9 +96,9 @@ def to_pil(picture: Picture) -> Image.Image:
 
 
 def pixels_of(image: Image.Image) -> tuple[NDArray[Any], bytes | None]:
-    """`(H, W, C)` of a Pillow image of any mode, and the ICC profile that describes it.
+    """`(H, W, C)` uint8 or uint16 of a Pillow image of any mode, and the ICC profile that fits it.
 
-    Raises ImageError for floating point, and for integers beyond 16 bits.
+    Raises ImageError for floating-point pixels and integers beyond 16 bits.
     """
     profile: bytes | None = image.info.get("icc_profile")
     alpha = "A" if image.has_transparency_data else ""
@@ -96,23 +113,23 @@ def pixels_of(image: Image.Image) -> tuple[NDArray[Any], bytes | None]:
             pixels = _converted(image, "RGB" + alpha)
         case _:
             raise ImageError(
-                f"the range of its pixels, of Pillow's mode {image.mode}, is not stated: "
-                "convert it to 8 or 16 bits first"
+                f"pixels of Pillow's mode {image.mode} have no stated range: convert the image to "
+                "8 or 16 bits first"
             )
     pixels = pixels.reshape(image.height, image.width, -1)
     return pixels, profile_for(pixels.shape[2], profile)
 
 
 def profile_for(channels: int, profile: bytes | None) -> bytes | None:
-    """An ICC profile where it describes so many channels (ICC.1, 7.2.6), else None."""
+    """`profile` if its colour space has that many channels (ICC.1, 7.2.6), else None."""
     space = b"GRAY" if channels < 3 else b"RGB "
     return profile if profile and profile[16:20] == space else None
 
 
 def dpi_of(image: Image.Image) -> tuple[float, float] | None:
-    """Dots per inch where stated, and within what all formats can hold.
+    """Dots per inch, if stated and within what all formats can hold.
 
-    Of a TIFF that states none, Pillow says 1.
+    Pillow gives 1 for a TIFF that states none.
     """
     match image.info.get("dpi"):
         case (x, y) if 1 < x < 65535 and 1 < y < 65535:
@@ -121,7 +138,7 @@ def dpi_of(image: Image.Image) -> tuple[float, float] | None:
 
 
 def _converted(image: Image.Image, mode: str) -> NDArray[Any]:
-    # Converting to the same mode would copy.
+    # Pillow copies an image that has the mode already.
     return np.asarray(image if image.mode == mode else image.convert(mode))
 
 
@@ -131,14 +148,14 @@ def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
             image,
             ImageCms.ImageCmsProfile(io.BytesIO(profile)),
             ImageCms.createProfile("sRGB"),
-            # The usual choice for photos: colours that sRGB has stay, and black stays black.
+            # The usual choice for photos: it keeps black, and every colour that sRGB has.
             renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
             flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
             outputMode="RGB",
         )
     except (ImageCms.PyCMSError, OSError) as error:
         raise ImageError(
-            f"its {image.mode} profile is damaged ({error}): convert it to RGB first"
+            f"its {image.mode} profile is damaged ({error}): convert the image to RGB first"
         ) from error
     assert converted is not None  # only a conversion in place returns nothing
     return converted
@@ -148,11 +165,22 @@ def _sixteen_bit_gray(image: Image.Image) -> NDArray[Any]:
     values = np.asarray(image)
     if values.min() < 0 or values.max() > 65535:
         raise ImageError(
-            f"its values reach from {values.min()} to {values.max()}, beyond 16 bits: "
-            "scale them to 0–65535 first"
+            f"its pixels range from {values.min()} to {values.max()} and 16 bits hold 0 to 65535: "
+            "scale them first"
         )
     gray = values.astype(np.uint16)
     transparent = image.info.get("transparency")
     if transparent is None:
         return gray
     return np.dstack([gray, np.where(gray == transparent, 0, 65535).astype(np.uint16)])
+
+
+def rounded_durations(durations: Sequence[float], step: int) -> tuple[int, ...]:
+    """`durations` as multiples of `step` that never drift from them by more than half a step."""
+    ends = [step * round(end / step) for end in accumulate(durations, initial=0)]
+    return tuple(end - start for start, end in pairwise(ends))
+
+
+def pixels_text(height: int, width: int, frames: int) -> str:
+    """The size of an image or animation, for a message."""
+    return f"{width} × {height} pixels" + (f" × {frames} frames" if frames > 1 else "")

@@ -1,7 +1,8 @@
-"""Reading an image file: limits first, then its pixels, upright and as they are shown."""
+"""Reading image files: limits first, then the pixels as a viewer would show them."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -9,22 +10,29 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from sr_runtime.errors import ImageError
+from sr_runtime.errors import ImageError, OutOfMemoryError, SRError, about
 from sr_runtime.image import sixteen_bit
 from sr_runtime.image.bit_depth import bits_per_channel
-from sr_runtime.image.durations import rounded_durations
 from sr_runtime.image.exif import descriptive_exif
-from sr_runtime.image.picture import Picture, dpi_of, pixels_of, profile_for
+from sr_runtime.image.memory import memory_for
+from sr_runtime.image.picture import (
+    Picture,
+    dpi_of,
+    pixels_of,
+    pixels_text,
+    profile_for,
+    rounded_durations,
+)
 
 __all__ = ["DEFAULT_MAX_PIXELS", "IMAGE_SUFFIXES", "read", "size_and_frames"]
 
 DEFAULT_MAX_PIXELS = 2**27
 """About 134 megapixels: the limit on all frames of a file together."""
 
-# Not all that Pillow knows: EPS runs Ghostscript on what it is given, others are cut to 8 bits.
+# Pillow knows more formats; EPS would run Ghostscript on the file, others are cut to 8 bits.
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "JPEG2000", "PPM", "QOI", "TGA")
 
-# What is taken for an image in a folder; a file that is named itself may have any suffix.
+# The images of a folder; a file that is named by itself may have any suffix.
 # fmt: off
 IMAGE_SUFFIXES = frozenset((
     ".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm",
@@ -35,7 +43,9 @@ IMAGE_SUFFIXES = frozenset((
 PHOTOMETRIC, SAMPLE_FORMAT = 262, 339  # TIFF tags
 WHITE_IS_ZERO, UNSIGNED = 0, 1
 
-# What makes the `(H, W, C)` array of each EXIF orientation upright.
+NO_MEMORY = "not enough memory to open it: close other programs or use a smaller image"
+
+# How the `(H, W, C)` array of each EXIF orientation becomes upright.
 TURNS: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
     1: lambda a: a,
     2: lambda a: a[:, ::-1],
@@ -51,47 +61,61 @@ SIDEWAYS = (5, 6, 7, 8)
 
 
 def read(path: str | os.PathLike[str], *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:
-    """Read an image file, upright; an animation as the frames that a viewer shows.
+    """Read an image file: the pixels upright, an animation as the frames that a viewer shows.
 
-    Of a JPEG of several pictures (MPO) it is the first. Damaged EXIF is left behind.
+    A JPEG of several pictures (MPO) is read as the first of them. Damaged EXIF is dropped.
 
     Args:
-        max_pixels: The most that width × height × frames may be, checked before decoding.
+        max_pixels: Limit on width × height × frames, checked before anything is decoded.
 
     Raises:
-        ImageError: The file is not there, no image, damaged, larger than `max_pixels`, or of a
-            kind that could only be read with a loss.
+        ImageError: The file does not exist, is no image, is damaged, is larger than `max_pixels`,
+            or could only be read with a loss.
+        OutOfMemoryError: Its pixels do not fit into memory.
     """
-    try:
-        with Path(path).open("rb") as file:
-            return _decode(file, max_pixels)
-    except ImageError as error:
-        raise ImageError(f"{path}: {error}") from error
-    except UnidentifiedImageError as error:
-        raise ImageError(f"{path}: no image that can be read ({', '.join(FORMATS)})") from error
-    except Image.DecompressionBombError as error:
-        # Pillow's own limit comes first, unless the program that reads has switched it off.
-        raise ImageError(
-            f"{path}: {str(error).partition(',')[0]} of Pillow and max_pixels is {max_pixels}: "
-            "raise it with --max-pixels, and in Python PIL.Image.MAX_IMAGE_PIXELS as well"
-        ) from error
-    except OSError as error:
-        raise ImageError(f"{path}: {error.strerror or error}") from error
-    except Exception as error:  # damaged files make decoders raise nearly anything
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ImageError(f"{path}: the file is damaged ({reason})") from error
+    with about(path), _errors_of_decoders(max_pixels), Path(path).open("rb") as file:
+        return _decode(file, max_pixels)
 
 
 def size_and_frames(path: str | os.PathLike[str]) -> tuple[int, int, int]:
-    """(height, width, frames) as the file's header states them, zeros for what is no image.
+    """(height, width, frames) as the file's header states them; zeros if it cannot be read.
 
     An estimate of the work: orientation, limits and damage are left to `read`.
+
+    Raises:
+        OutOfMemoryError: Even the header takes more memory than there is, as WebP's may.
     """
     try:
         with Image.open(path, formats=FORMATS) as image:
             return image.height, image.width, len(_frame_indices(image))
-    except Exception:  # as in `read`, which will say what is wrong
+    except MemoryError as error:
+        raise OutOfMemoryError(NO_MEMORY, path=path) from error
+    except Exception:  # `read` will say what is wrong
         return 0, 0, 0
+
+
+@contextmanager
+def _errors_of_decoders(max_pixels: int) -> Iterator[None]:
+    """Raise what Pillow's decoders raise as our errors."""
+    try:
+        yield
+    except SRError:
+        raise
+    except MemoryError as error:
+        raise OutOfMemoryError(NO_MEMORY) from error
+    except UnidentifiedImageError as error:
+        raise ImageError(f"not an image that can be read ({', '.join(FORMATS)})") from error
+    except Image.DecompressionBombError as error:
+        # Pillow checks its own limit first, unless the program has switched it off.
+        raise ImageError(
+            f"{str(error).partition(',')[0]} of Pillow, and max_pixels is {max_pixels}: raise it "
+            "with --max-pixels, and in Python PIL.Image.MAX_IMAGE_PIXELS as well"
+        ) from error
+    except OSError as error:
+        raise ImageError(error.strerror or str(error)) from error
+    except Exception as error:  # damaged files make decoders raise nearly anything
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ImageError(f"the file is damaged ({reason})") from error
 
 
 def _decode(file: BinaryIO, max_pixels: int) -> Picture:
@@ -100,7 +124,15 @@ def _decode(file: BinaryIO, max_pixels: int) -> Picture:
     _check_size(image, len(indices), max_pixels)
     bits = bits_per_channel(image)
     _check_kind(image, len(indices), bits)
+    size = pixels_text(image.height, image.width, len(indices))
+    pixels = image.width * image.height * len(indices)
+    with memory_for(f"read {size}", pixels * len(image.getbands()) * (2 if bits > 8 else 1)):
+        return _picture(image, indices, bits, file, max_pixels)
 
+
+def _picture(
+    image: Image.Image, indices: range, bits: int, file: BinaryIO, max_pixels: int
+) -> Picture:
     durations: tuple[int, ...] = ()
     if len(indices) > 1:
         frames, durations = _read_animation(image, indices, max_pixels)
@@ -138,30 +170,30 @@ def _frame_indices(image: Image.Image) -> range:
 
 def _check_size(image: Image.Image, frames: int, max_pixels: int) -> None:
     if image.width * image.height * frames > max_pixels:
-        times = f" × {frames} frames" if frames > 1 else ""
         raise ImageError(
-            f"{image.width} × {image.height} pixels{times} are more than the limit of "
+            f"{pixels_text(image.height, image.width, frames)} are more than the limit of "
             f"{max_pixels}: raise it with --max-pixels"
         )
 
 
 def _check_kind(image: Image.Image, frames: int, bits: int) -> None:
-    """Refuse what would lose bits or pages, or be taken for something else."""
+    """Raise ImageError for a file that would lose bits or pages, or whose range is not known."""
     if image.format == "TIFF":
         if frames > 1:
-            raise ImageError(f"it has {frames} pages, and only one would be kept: split it first")
+            raise ImageError(f"it has {frames} pages, and only one can be read: split it first")
         unsigned = set(_tiff_tag(image, SAMPLE_FORMAT) or (UNSIGNED,)) == {UNSIGNED}
         if bits not in (1, 2, 4, 8, 16) or not unsigned:
+            kind = "unsigned" if unsigned else "signed or floating-point"
             raise ImageError(
-                f"its samples are of {bits} bits, or signed, or floating point, and have no "
-                "stated range: convert it to 8 or 16 bits first"
+                f"its {kind} samples of {bits} bits have no stated range: convert it to 8 or 16 "
+                "bits first"
             )
     if bits > 8:
         readable = {"PNG": "I;16 RGB RGBA", "TIFF": "I;16 I;16B RGB RGBA", "PPM": "I"}
         if frames > 1 or image.mode not in readable.get(image.format or "", "").split():
             raise ImageError(
-                f"its {bits} bits per channel would be cut to 8: convert it to a 16-bit RGB PNG "
-                "or TIFF, or to 8 bits, first"
+                f"its {bits} bits per channel would be cut to 8: convert it to 8 bits, or to a "
+                "16-bit RGB PNG or TIFF, first"
             )
 
 
@@ -169,12 +201,12 @@ def _read_still(image: Image.Image) -> tuple[NDArray[Any], bytes | None]:
     _scale_color_key(image)
     pixels, profile = pixels_of(image)
     if pixels.dtype == np.uint16 and _tiff_tag(image, PHOTOMETRIC) == WHITE_IS_ZERO:
-        pixels = 65535 - pixels  # Pillow inverts this at 8 bits and not at 16
+        pixels = 65535 - pixels  # Pillow inverts 8 bits, but not 16
     return pixels, profile
 
 
 def _scale_color_key(image: Image.Image) -> None:
-    """Bring a PNG's transparent gray of 1, 2 or 4 bits to 8, as Pillow does with the pixels."""
+    """Scale a PNG's transparent gray of 1, 2 or 4 bits to 8 bits, as Pillow scales the pixels."""
     factors = {"1": 255, "L;2": 85, "L;4": 17}
     key = image.info.get("transparency")
     if image.format == "PNG" and isinstance(key, int):
@@ -186,7 +218,7 @@ def _read_sixteen_bit_color(image: Image.Image, file: BinaryIO) -> NDArray[Any]:
     file.seek(0)
     if image.format == "PNG":
         return sixteen_bit.decode(file.read(), "PNG")
-    # A fourth channel of a TIFF may be no alpha; Pillow's mode says.
+    # The fourth channel of a TIFF need not be alpha; Pillow's mode tells.
     return sixteen_bit.decode(file.read(), "TIFF")[:, :, : len(image.getbands())]
 
 
@@ -195,13 +227,13 @@ def _read_animation(
 ) -> tuple[list[NDArray[Any]], tuple[int, ...]]:
     """Composited frames, RGBA if any pixel of any frame is transparent, and their durations."""
     if image.format == "WEBP":
-        # Where the file has no alpha flag, Pillow would show black what no frame covers.
+        # Without the file's alpha flag, Pillow would show black where no frame covers the canvas.
         image.rawmode = image._mode = "RGBA"  # type: ignore[attr-defined]
     frames: list[NDArray[Any]] = []
     durations: list[float] = []
     for index in indices:
         image.seek(index)
-        _check_size(image, len(indices), max_pixels)  # a GIF's frame may reach beyond its canvas
+        _check_size(image, len(indices), max_pixels)  # a GIF's frame may be larger than its canvas
         canvas = image.convert("RGBA")
         if frames:
             canvas = canvas.crop((0, 0, frames[0].shape[1], frames[0].shape[0]))
@@ -217,8 +249,8 @@ def _tiff_tag(image: Image.Image, tag: int) -> Any:
 
 
 def _play_count(image: Image.Image) -> int | None:
-    """How often an animation plays, at most what WebP can state; 0 for ever, None not stated."""
+    """`Picture.loop`, at most the 65535 that WebP can state."""
     loop: int | None = image.info.get("loop")
     if loop and image.format == "GIF":
-        loop += 1  # a GIF states how often to repeat after the first time
+        loop += 1  # a GIF states the repetitions after the first time
     return loop and min(loop, 65535)

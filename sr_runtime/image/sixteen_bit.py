@@ -1,6 +1,8 @@
 """PNG and TIFF of 16 bits per channel, which Pillow cannot hold in colour, through libvips."""
 
 import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,24 +17,25 @@ INCH = 25.4  # mm
 
 
 def load_vips() -> Any:
-    """The module pyvips; ImageError where it, or its library, is not installed."""
+    """The module pyvips; ImageError if it, or its library, is not installed."""
     try:
         return importlib.import_module("pyvips")
     except (ImportError, OSError) as error:
         raise ImageError(
-            '16 bits per channel in colour need pyvips: pip install "sr-toolkit[vips]"'
+            'colour of 16 bits per channel needs pyvips: pip install "sr-toolkit[vips]"'
         ) from error
 
 
 def decode(data: bytes, format: Literal["PNG", "TIFF"]) -> NDArray[Any]:
-    """`(H, W, C)` uint16 of a file's bytes, alpha not premultiplied; ImageError where damaged."""
+    """`(H, W, C)` uint16 from a file's bytes, alpha not premultiplied.
+
+    Raises ImageError if the file is damaged, MemoryError if its pixels do not fit into memory.
+    """
     vips = load_vips()
     load = vips.Image.pngload_buffer if format == "PNG" else vips.Image.tiffload_buffer
-    try:
+    with _errors_of_libvips(vips, "the file is damaged"):
         image = load(data, fail_on="error")
         pixels: NDArray[Any] = np.frombuffer(image.write_to_memory(), np.uint16)
-    except vips.Error as error:
-        raise ImageError(f"the file is damaged ({' '.join(error.detail.split())})") from error
     return pixels.reshape(image.height, image.width, image.bands)
 
 
@@ -45,7 +48,10 @@ def write_png(
     exif: bytes | None,
     dpi: tuple[float, float] | None,
 ) -> None:
-    """Write `(H, W, C)` uint16; OSError where the file cannot be written."""
+    """Write `(H, W, C)` uint16.
+
+    Raises ImageError if libvips refuses, MemoryError if it has too little memory, and OSError.
+    """
     vips = load_vips()
     height, width, channels = pixels.shape
     image = vips.Image.new_from_memory(
@@ -56,13 +62,25 @@ def write_png(
     for name, value in (("icc-profile-data", icc_profile), ("exif-data", exif)):
         if value is not None:
             image.set_type(vips.GValue.blob_type, name, value)
-    # libvips makes up EXIF where there is none, unless it is told what to keep.
+    # libvips invents EXIF for an image without, unless it may keep the profile alone.
     keep = "icc" if exif is None else "all"
-    content: bytes = image.pngsave_buffer(compression=compression, keep=keep)
+    with _errors_of_libvips(vips, "cannot be written"):
+        content: bytes = image.pngsave_buffer(compression=compression, keep=keep)
     path.write_bytes(content if dpi is not None else _without_resolution(content))
 
 
 def _without_resolution(png: bytes) -> bytes:
-    """Without the chunk pHYs: libvips states a pixel per mm where the resolution is not known."""
-    start = png.index(b"pHYs") - 4  # the length of its 9 bytes comes first, and a checksum last
+    """Without the chunk pHYs: libvips states one pixel per mm for an unknown resolution."""
+    start = png.index(b"pHYs") - 4  # 4 bytes of length, the name, 9 bytes of data, 4 of checksum
     return png[:start] + png[start + 21 :]
+
+
+@contextmanager
+def _errors_of_libvips(vips: Any, what: str) -> Iterator[None]:
+    try:
+        yield
+    except vips.Error as error:
+        reason = " ".join(error.detail.split())
+        if "out of memory" in reason:
+            raise MemoryError(reason) from error
+        raise ImageError(f"{what} ({reason})") from error

@@ -1,7 +1,7 @@
-"""Writing TIFF: any of our frames at 8 or 16 bits, with its metadata.
+"""Writing TIFF: frames of any kind, 8 or 16 bits, with their metadata.
 
-Pillow has no 16-bit colour and writes no EXIF into a compressed TIFF, and libvips writes no EXIF
-into any; but Pillow does the tags, and the rest of a TIFF is simple.
+Pillow has no 16-bit colour and writes no EXIF into a compressed TIFF; libvips writes EXIF into no
+TIFF. Here Pillow writes the tags, and the rest of the format is simple.
 """
 
 import zlib
@@ -19,7 +19,7 @@ from sr_runtime.image.exif import unchanged
 __all__ = ["LARGEST_TIFF", "write_tiff"]
 
 LARGEST_TIFF = 2**32 - 2**24
-"""Bytes of pixels: offsets have 32 bits, and metadata need some room."""
+"""Bytes of pixels: offsets have 32 bits, and the metadata need some room."""
 
 STRIP_BYTES = 2**20
 
@@ -32,7 +32,7 @@ def write_tiff(
     exif: bytes | None,
     dpi: tuple[float, float] | None,
 ) -> None:
-    """Write `(H, W, C)` uint8 or uint16 as little-endian TIFF 6.0, deflate with differences."""
+    """Write `(H, W, C)` uint8 or uint16 as TIFF 6.0: little-endian, deflate, predictor 2."""
     height, width, channels = pixels.shape
     tags = ImageFileDirectory_v2(prefix=b"II")
     if exif is not None:
@@ -54,11 +54,11 @@ def write_tiff(
 
     rows = max(1, STRIP_BYTES // (width * channels * pixels.itemsize))
     strips = [pixels[top : top + rows] for top in range(0, height, rows)]
-    with ThreadPoolExecutor() as threads:  # zlib leaves Python to the other threads
+    with ThreadPoolExecutor() as threads:  # zlib releases the GIL
         packed = list(threads.map(_pack, strips))
     tags[ExifTags.Base.RowsPerStrip] = rows
     tags[ExifTags.Base.StripByteCounts] = tuple(len(strip) for strip in packed)
-    # Pillow adds where the first strip begins.
+    # Relative to the first strip, whose offset Pillow adds.
     tags[ExifTags.Base.StripOffsets] = tuple(accumulate(map(len, packed[:-1]), initial=0))
     with path.open("wb") as file:
         tags.save(file)

@@ -1,4 +1,4 @@
-"""Writing an image file: what can fail is found before the work, and nothing is left half done."""
+"""Writing image files: what can fail is found before the work, and no file is left half written."""
 
 import os
 import struct
@@ -6,18 +6,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import NDArray
 from PIL import Image
 
-from sr_runtime.atomic import atomic_path, check_target
-from sr_runtime.errors import ArgumentError, ImageError
+from sr_runtime.atomic import atomic_path
+from sr_runtime.errors import ArgumentError, ImageError, about
 from sr_runtime.image import sixteen_bit
 from sr_runtime.image.exif import exif_with_size
 from sr_runtime.image.gif import write_gif
-from sr_runtime.image.picture import Picture, profile_for
+from sr_runtime.image.memory import memory_for
+from sr_runtime.image.picture import Picture, pixels_text, profile_for
 from sr_runtime.image.tiff import LARGEST_TIFF, write_tiff
 
-__all__ = ["Format", "check_quality", "check_writable", "output_format", "write"]
+__all__ = ["Format", "Output", "write"]
 
 Format = Literal["png", "jpg", "webp", "tiff", "gif"]
 
@@ -34,130 +35,109 @@ LARGEST_SIDE = {"jpg": 65500, "webp": 16383, "gif": 65535}
 
 QUALITY = 95
 
-# Of an upscaled photo, 2400 × 1600: level 1 17.8 MP/s and 4.05 MB, level 3 11.4 and 3.80, level 6
-# 3.9 and 3.48. On a GPU the encoder is what everything waits for.
+# Measured with an upscaled photo of 2400 × 1600: level 1 writes 17.8 MP/s and 4.05 MB, level 3
+# 11.4 MP/s and 3.80 MB, level 6 3.9 MP/s and 3.48 MB. On a GPU the encoder is the bottleneck.
 PNG_COMPRESSION = 1
-# 18 MP/s, and the default, 4, 8 MP/s for 3 % less.
+# 18 MP/s; Pillow's default, 4, writes 8 MP/s and files 3 % smaller.
 WEBP_METHOD = 2
 
 LARGEST_JPEG_EXIF = 65533  # bytes of one JPEG segment
 
 
-def output_format(path: str | os.PathLike[str]) -> Format:
-    """The format that the suffix of `path` means; ImageError for others."""
-    suffix = Path(path).suffix.lower()
-    if suffix not in SUFFIXES:
-        raise ImageError(
-            f"{path}: the suffix {suffix!r} is of no format that can be written: "
-            f"use one of {', '.join(SUFFIXES)}"
-        )
-    return SUFFIXES[suffix]
+class Output:
+    """An image file to be written, in the format of its suffix.
 
-
-def check_writable(
-    path: str | os.PathLike[str],
-    format: Format,
-    *,
-    height: int,
-    width: int,
-    channels: int,
-    dtype: DTypeLike,
-    frames: int = 1,
-    quality: int | None = None,
-) -> None:
-    """Find out before hours of work what would make `write` fail after them.
-
-    Raises:
-        ImageError: The folder is not there or not writable, or the format does not hold such an
-            image.
-        ArgumentError: `quality` is not within 1 to 100, or `format` has none.
+    What makes `write` fail is found before the work: suffix and quality by creating an Output, the
+    picture by `check`, the place by `sr_runtime.atomic.check_target`.
     """
-    try:
-        check_target(Path(path))
-    except ArgumentError as error:
-        raise ImageError(str(error)) from error
-    check_quality(format, quality)
+
+    def __init__(self, path: str | os.PathLike[str], *, quality: int | None = None) -> None:
+        """
+        Args:
+            quality: 1 to 100 for jpg and webp; None means 95.
+
+        Raises:
+            ImageError: The suffix is not that of a format that can be written.
+            ArgumentError: `quality` is outside 1 to 100, or the format has none.
+        """
+        self.path = Path(path)
+        suffix = self.path.suffix.lower()
+        if suffix not in SUFFIXES:
+            raise ImageError(
+                f"images cannot be written with the suffix {suffix!r}: use one of "
+                f"{', '.join(SUFFIXES)}",
+                path=path,
+            )
+        self.format: Format = SUFFIXES[suffix]
+        if quality is not None and self.format not in ("jpg", "webp"):
+            raise ArgumentError(f"quality is for jpg and webp, not for {self.format}: leave it out")
+        if quality is not None and not 1 <= quality <= 100:
+            raise ArgumentError(f"quality {quality} is outside 1 to 100")
+        self.quality = QUALITY if quality is None else quality
+
+    def check(self, picture: Picture, *, height: int, width: int) -> None:
+        """Raise ImageError if the format cannot hold `picture` at `height` × `width` pixels."""
+        with about(self.path):
+            _check_size(self.format, picture.frames[0], height, width)
+            _check_kind(self.format, picture)
+
+    def write(self, picture: Picture) -> None:
+        """Write a picture; a file that is there already is replaced once the new one is complete.
+
+        The ICC profile, EXIF and DPI are kept where the format has a place for them; a JPEG has
+        none for EXIF of more than 64 kB. A JPEG's colour is never subsampled.
+
+        Raises:
+            ImageError: The format cannot hold the picture.
+            StorageError: The disk is full, or the folder is missing or cannot be written.
+            OutOfMemoryError: The encoder needs more memory than there is.
+        """
+        height, width = picture.frames[0].shape[:2]
+        self.check(picture, height=height, width=width)
+        task = f"write {pixels_text(height, width, len(picture.frames))} as {self.format}"
+        nbytes = sum(frame.nbytes for frame in picture.frames)
+        try:
+            exif = picture.exif and exif_with_size(picture.exif, width=width, height=height)
+            with about(self.path), atomic_path(self.path) as temporary, memory_for(task, nbytes):
+                _encode(picture, temporary, self.format, exif or None, self.quality)
+        except (OSError, ValueError, OverflowError, RuntimeError, struct.error) as error:
+            # Pillow's, for durations and metadata that the format cannot hold.
+            raise ImageError(f"cannot be written ({error})", path=self.path) from error
+
+
+def write(picture: Picture, path: str | os.PathLike[str], *, quality: int | None = None) -> None:
+    """Write a picture in the format of the suffix of `path`; `Output` says what is raised."""
+    Output(path, quality=quality).write(picture)
+
+
+def _check_size(format: Format, frame: NDArray[Any], height: int, width: int) -> None:
     side = LARGEST_SIDE.get(format)
     if side is not None and max(height, width) > side:
         raise ImageError(
-            f"{path}: {width} × {height} is larger than the {side} pixels a side of {format}: "
-            "choose png or tiff"
+            f"{width} × {height} pixels are more than the {side} a side of {format}: use png or "
+            "tiff"
         )
-    dtype = np.dtype(dtype)
-    if format == "tiff" and height * width * channels * dtype.itemsize > LARGEST_TIFF:
-        raise ImageError(f"{path}: {width} × {height} is larger than the 4 GiB of tiff: choose png")
+    if format == "tiff" and height * width * frame.shape[2] * frame.itemsize > LARGEST_TIFF:
+        raise ImageError(f"{width} × {height} pixels are more than the 4 GiB of tiff: use png")
+
+
+def _check_kind(format: Format, picture: Picture) -> None:
+    """Raise ImageError for what the format would drop: frames, transparency or bits."""
+    channels, frames = picture.frames[0].shape[2], len(picture.frames)
     if frames > 1 and format not in ("png", "webp", "gif"):
-        raise ImageError(f"{path}: {format} holds no animation: choose gif, webp or png")
+        raise ImageError(f"{format} cannot hold an animation: use gif, webp or png")
     if channels in (2, 4) and format == "jpg":
-        raise ImageError(f"{path}: jpg holds no transparency: choose png, webp or tiff")
-    if dtype == np.uint16:
-        if format not in ("png", "tiff"):
-            raise ImageError(
-                f"{path}: {format} holds 8 bits and this image has 16: choose png or tiff"
-            )
-        if frames > 1:
-            raise ImageError(f"{path}: an animation of 16 bits cannot be written")
-        if format == "tiff" and channels == 2:
-            raise ImageError(
-                f"{path}: few programs read 16-bit gray with alpha as tiff: choose png"
-            )
-        if format == "png" and channels > 1:
-            try:
-                sixteen_bit.load_vips()
-            except ImageError as error:
-                raise ImageError(f"{path}: {error}") from error
-
-
-def check_quality(format: Format, quality: int | None) -> None:
-    """Raise ArgumentError for a `quality` outside 1 to 100, or of a format that has none."""
-    if quality is None:
+        raise ImageError("jpg cannot hold transparency: use png, webp or tiff")
+    if picture.frames[0].dtype != np.uint16:
         return
-    if format not in ("jpg", "webp"):
-        raise ArgumentError(f"quality is for jpg and webp, and not for {format}: leave it out")
-    if not 1 <= quality <= 100:
-        raise ArgumentError(f"quality {quality} is not within 1 to 100")
-
-
-def write(
-    picture: Picture,
-    path: str | os.PathLike[str],
-    *,
-    format: Format | None = None,
-    quality: int | None = None,
-) -> None:
-    """Write a picture, by default in the format of the suffix; `path` is replaced only when done.
-
-    The ICC profile, EXIF and DPI go along where the format has a place for them, and EXIF of more
-    than 64 kB into no JPEG.
-
-    Args:
-        quality: Of jpg and webp, 1 to 100; by default 95. Colour is never subsampled in jpg.
-
-    Raises:
-        ImageError: The file cannot be written, or its format does not hold the picture.
-        ArgumentError: `quality` is not within 1 to 100, or the format has none.
-    """
-    format = output_format(path) if format is None else format
-    frame = picture.frames[0]
-    height, width, channels = frame.shape
-    check_writable(
-        path,
-        format,
-        height=height,
-        width=width,
-        channels=channels,
-        dtype=frame.dtype,
-        frames=len(picture.frames),
-        quality=quality,
-    )
-    try:
-        exif = picture.exif and exif_with_size(picture.exif, width=width, height=height)
-        with atomic_path(path) as temporary:
-            _encode(picture, temporary, format, exif or None, quality or QUALITY)
-    except (OSError, ValueError, OverflowError, RuntimeError, struct.error) as error:
-        # All but the first are Pillow's for durations and metadata that a format does not hold.
-        reason = getattr(error, "strerror", None) or error
-        raise ImageError(f"{path}: cannot be written ({reason})") from error
+    if format not in ("png", "tiff"):
+        raise ImageError(f"{format} holds 8 bits and this image has 16: use png or tiff")
+    if frames > 1:
+        raise ImageError("an animation of 16 bits cannot be written: convert it to 8 bits first")
+    if format == "tiff" and channels == 2:
+        raise ImageError("few programs read 16-bit gray with alpha from tiff: use png")
+    if format == "png" and channels > 1:
+        sixteen_bit.load_vips()
 
 
 def _encode(picture: Picture, path: Path, format: Format, exif: bytes | None, quality: int) -> None:

@@ -1,6 +1,7 @@
 """Folders of images, several in work at once: pictures, failures, errors and Ctrl-C."""
 
 import os
+import re
 import signal
 import threading
 import time
@@ -74,15 +75,15 @@ def test_a_cpu_takes_the_images_in_their_order_one_at_a_time(tmp_path: Path) -> 
 def test_a_cpu_goes_on_with_one_image_while_another_is_written_and_no_further(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    network, jobs, write = KnownNetwork(radius=1), folder_of(8, tmp_path), image.write
+    network, jobs, write = KnownNetwork(radius=1), folder_of(8, tmp_path), image.Output.write
 
-    def slow_write(*arguments: Any, **options: Any) -> None:
-        write(*arguments, **options)
+    def slow_write(output: image.Output, picture: image.Picture) -> None:
+        write(output, picture)
         time.sleep(0.05)
         written = len(list((tmp_path / "out").iterdir()))
         assert len(network.batches) <= written + 1
 
-    monkeypatch.setattr(image, "write", slow_write)
+    monkeypatch.setattr(image.Output, "write", slow_write)
     assert run(Upscaler(network), jobs) == []
 
 
@@ -210,4 +211,4 @@ def test_the_bar_is_full_at_the_end_and_names_the_newest_image(
     pixels = sum(photo(number).shape[0] * photo(number).shape[1] for number in range(9)) / 1e6
     assert f"{pixels:.2f}/{pixels:.2f} MP" in shown.split("\r")[-1]
     assert "9/9 008.png" in shown
-    assert "003.png and 2 more" in shown or "004.png and 2 more" in shown
+    assert re.search(r"/9 00\d\.png and 2 more", shown)

@@ -227,7 +227,7 @@ def refused(tmp_path: Path, photo: Path) -> Path:
     [
         (["{refused}/nowhere.png"], "nowhere.png: No such file"),
         (["{refused}"], "Is a directory"),
-        (["{refused}/text.jpg"], "no image that can be read"),
+        (["{refused}/text.jpg"], "not an image"),
         (["{refused}/cut.png"], "cut.png"),
         (["{refused}/moves.gif"], "it has 2 frames, and a page shows one"),
         (["{refused}/deep.png"], "16 bits per channel, and a page shows 8"),

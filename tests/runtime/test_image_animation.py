@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from sr_runtime.image import Picture, read, write
-from sr_runtime.image.durations import rounded_durations
+from sr_runtime.image.picture import rounded_durations
 
 SQUARES = np.zeros((4, 16, 20, 4), np.uint8)
 for number, square in enumerate(SQUARES):

@@ -12,7 +12,7 @@ from PIL import Image, ImageCms
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from sr_runtime.errors import ImageError
-from sr_runtime.image import Picture, check_writable, from_pil, read, write
+from sr_runtime.image import Output, Picture, from_pil, read, write
 
 PIXELS = np.random.default_rng(0).integers(0, 65536, (6, 5, 4), np.uint16)
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -167,7 +167,7 @@ def test_without_vips_the_error_names_the_extra(tmp_path: Path, no_vips: None) -
     with pytest.raises(ImageError, match=r"sr-toolkit\[vips\]"):
         read(tmp_path / "a.tif")
     with pytest.raises(ImageError, match=r"sr-toolkit\[vips\]"):
-        check_writable(tmp_path / "a.png", "png", height=1, width=1, channels=3, dtype=np.uint16)
+        Output(tmp_path / "a.png").check(Picture(frames=(PIXELS[:, :, :3],)), height=1, width=1)
 
 
 def test_a_pillow_image_that_would_be_cut_is_refused(tmp_path: Path) -> None:

@@ -2,23 +2,17 @@
 
 import errno
 import os
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from sr_runtime.errors import ArgumentError, ImageError
-from sr_runtime.image import (
-    Format,
-    Picture,
-    check_writable,
-    from_pil,
-    output_format,
-    read,
-    to_pil,
-    write,
-)
+from sr_runtime.atomic import check_target
+from sr_runtime.errors import ArgumentError, ImageError, OutOfMemoryError, SRError, StorageError
+from sr_runtime.image import Format, Output, Picture, from_pil, read, to_pil, write
 
 RNG = np.random.default_rng(0)
 Y, X = np.mgrid[:40, :60]
@@ -157,13 +151,13 @@ def test_a_gif_of_few_colors_is_exact_and_cuts_alpha_at_a_half(tmp_path: Path) -
     ],
 )
 def test_the_suffix_chooses_the_format(name: str, format: Format) -> None:
-    assert output_format(Path("folder.x") / name) == format
+    assert Output(Path("folder.x") / name).format == format
 
 
 @pytest.mark.parametrize("name", ["a.psd", "a", ".png", "a.png.txt"])
 def test_an_unknown_suffix_is_refused_with_a_list(name: str) -> None:
     with pytest.raises(ImageError, match=r"\.png, .*\.gif"):
-        output_format(name)
+        Output(name)
 
 
 @pytest.mark.parametrize(
@@ -181,15 +175,25 @@ def test_an_unknown_suffix_is_refused_with_a_list(name: str) -> None:
         ("tiff", {"dtype": np.uint16, "channels": 2}, "gray with alpha"),
     ],
 )
-def test_what_a_format_does_not_hold_is_known_beforehand(
-    tmp_path: Path, format: Format, changes: dict[str, object], message: str
+def test_what_a_format_cannot_hold_is_known_beforehand(
+    tmp_path: Path, format: Format, changes: dict[str, Any], message: str
 ) -> None:
-    image = {"height": 10, "width": 10, "channels": 3, "dtype": np.uint8}
-    check_writable(tmp_path / "image", format, **image)
+    def check(height: int = 10, width: int = 10, frames: int = 1, **kind: Any) -> None:
+        picture = Picture(frames=(pixels(**({"channels": 3} | kind)),) * frames)
+        Output(tmp_path / f"image.{format}").check(picture, height=height, width=width)
 
+    check()
     with pytest.raises(ImageError, match=message) as caught:
-        check_writable(tmp_path / "image", format, **(image | changes))
+        check(**changes)
+    assert caught.value.path == tmp_path / f"image.{format}"
     assert "\n" not in str(caught.value)
+
+
+def test_a_picture_that_the_format_cannot_hold_is_never_written(tmp_path: Path) -> None:
+    moving = Picture(frames=(pixels(3), pixels(3)), durations=(10, 10))
+    with pytest.raises(ImageError, match="animation"):
+        write(moving, tmp_path / "a.jpg")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(("format", "quality"), [("png", 90), ("jpg", 0), ("webp", 101)])
@@ -201,20 +205,20 @@ def test_a_quality_without_meaning_is_refused(tmp_path: Path, format: Format, qu
 def test_a_place_that_cannot_be_written_is_known_beforehand(tmp_path: Path) -> None:
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "file").touch()
-    facts = {"height": 1, "width": 1, "channels": 1, "dtype": np.uint8}
 
     for name in ("folder.png", "missing/a.png", "file/a.png", "n" * 300 + ".png"):
-        with pytest.raises(ImageError) as caught:
-            check_writable(tmp_path / name, "png", **facts)
-        assert name in str(caught.value)
+        for attempt in (check_target, partial(write, Picture(frames=(pixels(1),)))):
+            with pytest.raises(SRError) as caught:
+                attempt(tmp_path / name)
+            assert caught.value.path == tmp_path / name
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file", "folder.png"]
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write anywhere")
 def test_a_read_only_folder_is_known_beforehand(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
-    with pytest.raises(ImageError, match="Permission denied"):
-        check_writable(tmp_path / "a.png", "png", height=1, width=1, channels=1, dtype=np.uint8)
+    with pytest.raises(StorageError, match="Permission denied"):
+        check_target(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif", "gif"])
@@ -228,11 +232,42 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(ImageError, match="No space left"):
+    with pytest.raises(StorageError, match="No space left") as caught:
         write(Picture(frames=(pixels(3),)), target)
 
+    assert caught.value.path == target
     assert list(tmp_path.iterdir()) == [target]
     assert target.read_text() == "old"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        OSError("out of memory error when writing image file"),
+        OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)),
+        ValueError("encoding error 1"),
+    ],
+)
+def test_an_encoder_without_memory_says_how_much_the_pixels_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def without_memory(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Image.Image, "save", without_memory)
+    picture = Picture(frames=(np.zeros((1000, 2000, 3), np.uint8),))
+    with pytest.raises(OutOfMemoryError, match=r"2000 × 1000 pixels.* 6 MB: .*smaller") as caught:
+        write(picture, tmp_path / "a.webp")
+    assert caught.value.path == tmp_path / "a.webp"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_metadata_that_a_format_cannot_hold_are_an_image_error(tmp_path: Path) -> None:
+    endless = Picture(frames=(pixels(3), pixels(3)), durations=(2**40, 2**40))
+    with pytest.raises(ImageError, match="cannot be written") as caught:
+        write(endless, tmp_path / "a.gif")
+    assert caught.value.path == tmp_path / "a.gif"
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "I;16"])

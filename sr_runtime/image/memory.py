@@ -1,0 +1,33 @@
+"""Running out of memory, which numpy, Pillow and libvips each report in their own way."""
+
+import errno
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sr_runtime.errors import OutOfMemoryError
+
+__all__ = ["memory_for"]
+
+# Pillow's OSErrors and its ValueErrors for WebP, whose encoder has two such codes (webp/encode.h).
+OUT_OF_MEMORY = re.compile(r"out of memory|encoding error [12]\b")
+
+
+@contextmanager
+def memory_for(task: str, nbytes: int) -> Iterator[None]:
+    """Raise OutOfMemoryError where the block runs out of memory.
+
+    Args:
+        task: A verb and its object, as in "read 4000 × 3000 pixels".
+        nbytes: What these pixels take.
+    """
+    try:
+        yield
+    except (MemoryError, OSError, ValueError) as error:
+        no_memory = isinstance(error, MemoryError) or OUT_OF_MEMORY.search(str(error))
+        if not no_memory and getattr(error, "errno", None) != errno.ENOMEM:
+            raise
+        raise OutOfMemoryError(
+            f"not enough memory to {task}, which take {nbytes / 1e6:.0f} MB: close other programs "
+            "or use a smaller image"
+        ) from error
