@@ -24,7 +24,16 @@ from sr_runtime.image.picture import (
     rounded_durations,
 )
 
-__all__ = ["DEFAULT_MAX_PIXELS", "IMAGE_SUFFIXES", "read", "size_and_frames"]
+__all__ = [
+    "DEFAULT_MAX_PIXELS",
+    "FORMATS",
+    "IMAGE_SUFFIXES",
+    "SIDEWAYS",
+    "frame_indices",
+    "read",
+    "reading",
+    "size_and_frames",
+]
 
 DEFAULT_MAX_PIXELS = 2**27
 """About 134 megapixels: the limit on all frames of a file together."""
@@ -73,7 +82,7 @@ def read(path: str | os.PathLike[str], *, max_pixels: int = DEFAULT_MAX_PIXELS) 
             or could only be read with a loss.
         OutOfMemoryError: Its pixels do not fit into memory.
     """
-    with about(path), _errors_of_decoders(max_pixels), Path(path).open("rb") as file:
+    with reading(path, max_pixels), Path(path).open("rb") as file:
         return _decode(file, max_pixels)
 
 
@@ -87,7 +96,7 @@ def size_and_frames(path: str | os.PathLike[str]) -> tuple[int, int, int]:
     """
     try:
         with Image.open(path, formats=FORMATS) as image:
-            return image.height, image.width, len(_frame_indices(image))
+            return image.height, image.width, len(frame_indices(image))
     except MemoryError as error:
         raise OutOfMemoryError(NO_MEMORY, path=path) from error
     except Exception:  # `read` will say what is wrong
@@ -95,8 +104,14 @@ def size_and_frames(path: str | os.PathLike[str]) -> tuple[int, int, int]:
 
 
 @contextmanager
+def reading(path: str | os.PathLike[str], max_pixels: int = DEFAULT_MAX_PIXELS) -> Iterator[None]:
+    """Raise what Pillow raises in the block as our errors about `path`."""
+    with about(path), _errors_of_decoders(max_pixels):
+        yield
+
+
+@contextmanager
 def _errors_of_decoders(max_pixels: int) -> Iterator[None]:
-    """Raise what Pillow's decoders raise as our errors."""
     try:
         yield
     except SRError:
@@ -120,7 +135,7 @@ def _errors_of_decoders(max_pixels: int) -> Iterator[None]:
 
 def _decode(file: BinaryIO, max_pixels: int) -> Picture:
     image = Image.open(file, formats=FORMATS)
-    indices = _frame_indices(image)
+    indices = frame_indices(image)
     _check_size(image, len(indices), max_pixels)
     bits = bits_per_channel(image)
     _check_kind(image, len(indices), bits)
@@ -160,7 +175,8 @@ def _picture(
     )
 
 
-def _frame_indices(image: Image.Image) -> range:
+def frame_indices(image: Image.Image) -> range:
+    """The frames that a viewer shows."""
     if image.format == "MPO":
         return range(1)
     # An APNG may begin with a still for viewers that show no animation.
