@@ -28,7 +28,7 @@ from sr_runtime.errors import ArgumentError
 from sr_runtime.resize import downscale
 from sr_train.config.schema import Augmentation, Config, Pretraining
 from sr_train.data.build.prepare import prepare
-from sr_train.data.loading import training_loader
+from sr_train.data.loader import training_loader
 
 ROUNDS = 4
 PHOTOS = 6

@@ -80,6 +80,7 @@ def _prepare(arguments: argparse.Namespace) -> int:
                 source=arguments.source,
                 scale=arguments.scale,
                 jobs=arguments.jobs,
+                report=print,
             )
     return 0
 

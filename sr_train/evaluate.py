@@ -20,7 +20,8 @@ from sr_runtime.evaluation.metrics import ImagePair
 from sr_runtime.evaluation.pairs import find_pairs
 from sr_runtime.evaluation.whole import bicubic
 from sr_train.config.schema import ContentLoss, PerceptualLoss, Validation
-from sr_train.data.build.catalogue import DATASETS
+from sr_train.data.catalogue import DATASETS
+from sr_train.data.packed_dataset import PackedPair
 from sr_train.data.prepared import prepared
 from sr_train.distributed import init_distributed
 from sr_train.inference import image_from_tensor, super_resolved, tensor_from_image
@@ -179,9 +180,6 @@ def _pairs(item: str, root: Path, scale: int) -> Sequence[ImagePair]:
     """The images of a prepared data set, or of a folder."""
     if item.partition(":")[0] not in DATASETS and Path(item).is_dir():
         return find_pairs(item)
-    # Not above: it needs what training alone needs.
-    from sr_train.data.loading import PackedPair
-
     return [
         PackedPair(name, images, i, images.channels)
         for images in prepared(item, root=root, scale=scale, purpose="val")

@@ -1,10 +1,10 @@
 """One process at a time in a folder."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from sr_runtime.errors import ArgumentError
+from sr_runtime.errors import StorageError
 from sr_runtime.lock import wait_for_lock
 
 __all__ = ["LOCK", "only_process_in"]
@@ -14,29 +14,28 @@ LOCK = ".lock"
 
 
 @contextlib.contextmanager
-def only_process_in(folder: Path) -> Iterator[None]:
-    """Make the folder if need be, and wait, saying so, until no other process is in it.
+def only_process_in(folder: Path, report: Callable[[str], None]) -> Iterator[None]:
+    """Make the folder if need be, and wait until no other process is in it.
 
-    Raises ArgumentError if it cannot be written. Some network drives know no locks: that is said.
+    `report` is told of the wait, and of a network drive that has no locks. Raises StorageError if
+    the folder cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / LOCK).open("wb")
     except OSError as error:
-        raise ArgumentError(
-            f"{folder}: cannot be written ({error.strerror or error}): choose another --root"
+        raise StorageError(
+            f"cannot be written ({error.strerror or error}): choose another --root", path=folder
         ) from error
     with file:
         try:
             wait_for_lock(
                 file,
-                lambda: print(
-                    f"{folder}: another process is preparing it; waiting until it is done"
-                ),
+                lambda: report(f"{folder}: another process is preparing it; waiting for its end"),
             )
         except OSError as error:
-            print(
-                f"{folder}: cannot be locked ({error.strerror or error}): prepare it only once at "
-                "a time"
+            report(
+                f"{folder}: cannot be locked ({error.strerror or error}): do not prepare it twice "
+                "at the same time"
             )
         yield

@@ -6,7 +6,7 @@ from typing import Any
 
 from sr_runtime.errors import ArgumentError
 from sr_train.config.schema import Config, Stage
-from sr_train.data.loading import data_digest
+from sr_train.data.stage_data import data_digest
 
 __all__ = ["Position", "check_resumable", "data_fingerprint"]
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from sr_runtime.atomic import atomic_path
 from sr_runtime.errors import ArgumentError, ModelError
 from sr_train.config.schema import PerceptualLoss
-from sr_train.data.download import download
+from sr_train.download import download
 from sr_train.models.features import FeatureNetwork, build_features
 from sr_train.tensor_file import read_tensor_file
 
@@ -156,14 +156,13 @@ def _find(name: str, folder: Path) -> Path | None:
 def _downloaded(name: str, root: Path) -> Path:
     official = WEIGHTS[name]
     target = root / "weights" / official.name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        download(official.url, target, digest=f"sha256:{official.digests[official.name]}")
-    except ArgumentError as error:
-        raise ArgumentError(
-            f"{error}; {name} weights fetched elsewhere ({official.url}) belong at {target}, or in "
-            f"any FOLDER for `python -m sr_train prepare {name} --from FOLDER --root {root}`"
-        ) from error
+    download(
+        official.url,
+        target,
+        digest=f"sha256:{official.digests[official.name]}",
+        alternative="put a copy from elsewhere there, or into any FOLDER for "
+        f"`python -m sr_train prepare {name} --from FOLDER --root {root}`",
+    )
     return target
 
 

@@ -18,7 +18,8 @@ from sr_runtime.errors import ArgumentError, NonFiniteError
 from sr_train.checkpoint import save_generator
 from sr_train.config.file import write_config
 from sr_train.config.schema import Config
-from sr_train.data.loading import batches_per_epoch, check_data, training_loader
+from sr_train.data.loader import training_loader
+from sr_train.data.stage_data import batches_per_epoch, check_data
 from sr_train.distributed import Processes, init_distributed
 from sr_train.memory import memory_advice, peak_memory
 from sr_train.meter import Meter

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sr_runtime.errors import SRError
 from sr_train.config.schema import Config, Stage
-from sr_train.data.loading import validation_pairs
+from sr_train.data.stage_data import validation_pairs
 from sr_train.distributed import Processes
 from sr_train.evaluate import Result, mean, validate
 from sr_train.inference import upscale_torch

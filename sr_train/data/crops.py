@@ -1,6 +1,7 @@
-"""A random crop of an image, as a function of (seed, stage, epoch, position) and nothing else.
+"""Random crops, each a function of (seed, stage, epoch, position) and nothing else.
 
-So workers keep no state, and a run resumed at any mini-batch sees what it would have seen.
+So workers need no state, and a run that resumes at any mini-batch sees the crops it would have
+seen.
 """
 
 from bisect import bisect_right
@@ -14,12 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sr_runtime.tensor import LUMA
 from sr_train.config.schema import Config, Stage
 from sr_train.data.augmentation import Augment
-from sr_train.data.packed_dataset import PackedImages
+from sr_train.data.packed_dataset import PackedImages, in_channels
 
-__all__ = ["Batch", "Key", "TrainingCrops", "in_channels", "random_generator"]
+__all__ = ["Batch", "Key", "TrainingCrops", "random_generator"]
 
 Pixels = NDArray[np.uint8]
 Batch = tuple[Tensor, Tensor]
@@ -27,19 +27,19 @@ Batch = tuple[Tensor, Tensor]
 
 
 class Key(NamedTuple):
-    """Which crop."""
+    """Identifies a crop."""
 
     epoch: int
     position: int
-    """In the epoch's order."""
+    """Place in the epoch's order."""
     image: int
-    """Among those of all data sets, one after the other."""
+    """Index into the images of all data sets, one set after another."""
 
 
 def random_generator(
     config: Config, stage: Stage, epoch: int, *, stream: int
 ) -> np.random.Generator:
-    """Independent of those of other streams: 0 is for the order of an epoch, the rest for crops."""
+    """A generator independent of other streams: 0 orders the epoch, 1 + position cuts a crop."""
     return np.random.default_rng((config.seed, stage == "training", epoch, stream))
 
 
@@ -57,7 +57,7 @@ class TrainingCrops(Dataset[Batch]):
         return self._ends[-1]
 
     def __getitem__(self, keys: Sequence[Key]) -> Batch:
-        """A mini-batch."""
+        """The mini-batch of these crops."""
         lr, hr = zip(*map(self.crop, keys), strict=True)
         return _tensor(lr), _tensor(hr)
 
@@ -69,7 +69,7 @@ class TrainingCrops(Dataset[Batch]):
         return self._augment(in_channels(lr, channels), in_channels(hr, channels), generator)
 
     def cut(self, image: int, generator: np.random.Generator) -> tuple[Pixels, Pixels]:
-        """The same part of both images, at a random place; not yet augmented."""
+        """The same random part of LR and HR, not augmented; whole images without a crop size."""
         which = bisect_right(self._ends, image)
         images = self._sets[which]
         i = image - self._ends[which] + len(images)
@@ -88,20 +88,9 @@ class TrainingCrops(Dataset[Batch]):
         )
 
 
-def in_channels(image: Pixels, channels: int) -> Pixels:
-    """The image, or its luma (BT.601, full range, rounded) where RGB meets gray networks.
-
-    LR and HR are each converted: within a rounding, LR is the shrunk gray HR.
-    """
-    if image.shape[2] == channels:
-        return image
-    luma: Pixels = np.rint(image @ LUMA).astype(np.uint8)
-    return luma[:, :, np.newaxis]
-
-
 def _tensor(crops: Sequence[Pixels]) -> Tensor:
-    """(h, w, C) each to (N, C, h, w)."""
-    # Not by torch, whose threads would wait for those that train.
+    """(h, w, C) crops as (N, C, h, w)."""
+    # Stacked by NumPy: PyTorch's threads would compete with those that train.
     height, width, channels = crops[0].shape
     batch = np.empty((len(crops), channels, height, width), np.uint8)
     for planes, crop in zip(batch, crops, strict=True):

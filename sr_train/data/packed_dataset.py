@@ -1,11 +1,11 @@
-"""One split of a prepared data set: its images decoded once, memory-mapped, one after the other.
+"""One split of a prepared data set: images decoded once, stored one after another, memory-mapped.
 
-    ROOT/NAME/SPLIT/x4.json     what is there for a scale of 4
-    ROOT/NAME/SPLIT/hr.bin      every pixel of every image, uint8; the same for all scales
-    ROOT/NAME/SPLIT/lr_x4.bin   the images shrunk 4 times
+    ROOT/NAME/SPLIT/x4.json     the index for a scale of 4
+    ROOT/NAME/SPLIT/hr.bin      every pixel of every HR image, uint8, shared by all scales
+    ROOT/NAME/SPLIT/lr_x4.bin   every pixel of every LR image for a scale of 4
 
-A crop reads its own rows and nothing else. Where the data set brings LR images of its own, made
-for one scale, its HR images are of that scale too (`hr_x4.bin`).
+A crop reads its own rows and nothing else. Where the data set brings its own LR images, which are
+made for one scale, its HR images belong to that scale too (`hr_x4.bin`).
 """
 
 import hashlib
@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sr_runtime.atomic import atomic_path
-from sr_runtime.errors import ArgumentError
+from sr_runtime.errors import ArgumentError, DataError, StorageError
+from sr_runtime.tensor import LUMA
 
-__all__ = ["Index", "PackedFile", "PackedImages", "index_path"]
+__all__ = ["Index", "PackedFile", "PackedImages", "PackedPair", "in_channels", "index_path"]
 
 SCHEMA = 2
 
@@ -30,7 +31,7 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class PackedFile:
-    """A file of the split; its length and checksum are known when it has been written."""
+    """A file of the split; its length and checksum are known once it has been written."""
 
     name: str
     bytes: int = 0
@@ -39,24 +40,24 @@ class PackedFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Index:
-    """What is in a split for one scale; written last, so that where it is, the rest is."""
+    """What a split holds for one scale. It is written last: where it exists, the rest does."""
 
     name: str
     split: str
     scale: int
     channels: int
-    """1 (gray) or 3 (RGB), of all images."""
+    """1 (gray) or 3 (RGB), the same for all images."""
     names: tuple[str, ...]
     sizes: tuple[tuple[int, int], ...]
-    """Height and width of each HR image, as stored: not cut to a multiple of the scale."""
+    """Height and width of each HR image as stored, not cropped to a multiple of the scale."""
     hr: PackedFile
     lr: PackedFile
     command: str
-    """Makes the split anew."""
+    """The command that makes the split again."""
     source: str | None
     """The user's folder it was made from; None: the official archive."""
     fingerprint: str | None
-    """Of the files of that folder."""
+    """`source_images.fingerprint` of that folder."""
     schema: int = SCHEMA
 
     def write(self, folder: Path) -> None:
@@ -66,46 +67,48 @@ class Index:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Raises ArgumentError for a damaged file, or one of another schema."""
+        """Raises DataError if the file is damaged or has another schema."""
+        remedy = f"delete {path.parent} and prepare it again"
         try:
             facts = json.loads(path.read_text("utf-8"))
             if facts["schema"] != SCHEMA:
-                raise ArgumentError(
-                    f"{path} is of schema {facts['schema']}, and this version reads {SCHEMA}: "
-                    f"delete {path.parent} and prepare it again"
+                raise DataError(
+                    f"schema {facts['schema']}, and this version reads {SCHEMA}: {remedy}",
+                    path=path,
                 )
             facts["hr"], facts["lr"] = PackedFile(**facts["hr"]), PackedFile(**facts["lr"])
             facts["names"] = tuple(facts["names"])
             facts["sizes"] = tuple((height, width) for height, width in facts["sizes"])
             return cls(**facts)
-        except (OSError, UnicodeError, LookupError, TypeError, ValueError) as error:
-            if isinstance(error, ArgumentError):
-                raise
-            raise ArgumentError(
-                f"{path} is damaged ({error}): delete {path.parent} and prepare it again"
-            ) from error
+        except OSError as error:
+            raise StorageError(f"cannot be read ({error.strerror})", path=path) from error
+        except (LookupError, TypeError, ValueError) as error:
+            raise DataError(f"the index is damaged ({error}): {remedy}", path=path) from error
 
 
 def index_path(folder: Path, scale: int) -> Path:
-    """Where the index of a split for a scale is."""
+    """The index of a split for a scale."""
     return folder / f"x{scale}.json"
 
 
 class PackedImages:
-    """The images of a split and their LR, as views of memory-mapped files.
+    """The HR and LR images of a split, as views of memory-mapped files.
 
-    Goes to another process as the name of its folder: the files are mapped anew there.
+    Pickling stores the folder's name only: another process maps the files itself.
     """
 
     def __init__(self, folder: Path, scale: int) -> None:
-        """Raises ArgumentError if the split is damaged; `verify` looks at every byte, this not."""
+        """Open a split. Files are checked for their length; `verify` checks every byte.
+
+        Raises DataError if the split is damaged.
+        """
         self.folder = folder
         self.scale = scale
         self.index = Index.read(index_path(folder, scale))
         for file in (self.index.hr, self.index.lr):
             path = folder / file.name
             if not path.is_file() or path.stat().st_size != file.bytes:
-                raise self._damaged(path, f"should be there, with {file.bytes:,} bytes")
+                raise self._damaged(path, f"expected a file of {file.bytes:,} bytes")
         heights, widths = np.array(self.index.sizes).T
         channels = self.index.channels
         self._hr_ends = np.cumsum(heights * widths * channels).tolist()
@@ -116,12 +119,12 @@ class PackedImages:
 
     @property
     def name(self) -> str:
-        """Data set and split, as configurations spell it: `bsds500:train`."""
+        """Data set and split, as a configuration spells them: `bsds500:train`."""
         return f"{self.index.name}:{self.index.split}"
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the images, without suffix."""
+        """The images' file names without suffix."""
         return self.index.names
 
     @property
@@ -133,34 +136,34 @@ class PackedImages:
         return len(self.index.names)
 
     def size(self, i: int) -> tuple[int, int]:
-        """Height and width of an HR image, as `hr` gives it."""
+        """Height and width of HR image `i`, as `hr` returns it."""
         height, width = self.index.sizes[i]
         return height - height % self.scale, width - width % self.scale
 
     def hr(self, i: int) -> Pixels:
-        """(H, W, C) uint8, read-only: an HR image cut to a multiple of the scale (mod-cropped)."""
+        """(H, W, C) uint8, read-only: HR image `i`, cropped to a multiple of the scale."""
         height, width = self.size(i)
         return self.uncropped_hr(i)[:height, :width]
 
     def uncropped_hr(self, i: int) -> Pixels:
-        """(H, W, C) uint8, read-only: an HR image as stored."""
-        return self._cut(self._hr, self._hr_ends, i, *self.index.sizes[i])
+        """(H, W, C) uint8, read-only: HR image `i` as stored."""
+        return self._view(self._hr, self._hr_ends, i, *self.index.sizes[i])
 
     def lr(self, i: int) -> Pixels:
-        """(H/scale, W/scale, C) uint8, read-only."""
+        """(H/scale, W/scale, C) uint8, read-only: LR image `i`."""
         height, width = self.index.sizes[i]
-        return self._cut(self._lr, self._lr_ends, i, height // self.scale, width // self.scale)
+        return self._view(self._lr, self._lr_ends, i, height // self.scale, width // self.scale)
 
     def verify(self) -> None:
-        """Raise ArgumentError, naming file and remedy, if a byte differs from what was written."""
+        """Raise DataError if a byte of the files differs from what was written."""
         for file in (self.index.hr, self.index.lr):
             path = self.folder / file.name
             with path.open("rb") as content:
                 found = hashlib.file_digest(content, "sha256").hexdigest()
             if found != file.sha256:
-                raise self._damaged(path, f"has SHA-256 {found[:16]}… and not {file.sha256[:16]}…")
+                raise self._damaged(path, f"SHA-256 {found[:16]}…, expected {file.sha256[:16]}…")
 
-    # Mapped when first used: by then we are in the process that uses them.
+    # Mapped at first use, which is in the process that reads the images.
     @cached_property
     def _hr(self) -> Pixels:
         return self._map(self.index.hr)
@@ -170,13 +173,45 @@ class PackedImages:
         return self._map(self.index.lr)
 
     def _map(self, file: PackedFile) -> Pixels:
-        # As a plain array: slices of np.memmap cost several microseconds each.
+        # A plain array, because slicing np.memmap costs several microseconds each time.
         flat: Pixels = np.memmap(self.folder / file.name, np.uint8, "r").view(np.ndarray)
         return flat
 
-    def _cut(self, flat: Pixels, ends: list[int], i: int, height: int, width: int) -> Pixels:
+    def _view(self, flat: Pixels, ends: list[int], i: int, height: int, width: int) -> Pixels:
         length = height * width * self.index.channels
         return flat[ends[i] - length : ends[i]].reshape(height, width, self.index.channels)
 
-    def _damaged(self, path: Path, how: str) -> ArgumentError:
-        return ArgumentError(f"{path} is damaged ({how}): make it anew with `{self.index.command}`")
+    def _damaged(self, path: Path, how: str) -> DataError:
+        return DataError(f"damaged ({how}): make it again with `{self.index.command}`", path=path)
+
+
+@dataclass(frozen=True)
+class PackedPair:
+    """One image of a split with its LR; reads like `sr_runtime.evaluation.pairs.Pair`."""
+
+    name: str
+    images: PackedImages
+    index: int
+    channels: int
+    """1 (gray) or 3 (RGB): what `read` returns."""
+
+    def read(self, scale: int) -> tuple[Pixels, Pixels]:
+        """Copies of LR (h, w, C) and HR (scale·h, scale·w, C), uint8."""
+        if scale != self.images.scale:
+            raise ArgumentError(
+                f"{self.images.name} was opened for a scale of {self.images.scale}, and "
+                f"{scale} was requested"
+            )
+        lr, hr = self.images.lr(self.index), self.images.hr(self.index)
+        return in_channels(lr, self.channels).copy(), in_channels(hr, self.channels).copy()
+
+
+def in_channels(image: Pixels, channels: int) -> Pixels:
+    """The image itself, or its luma (BT.601, full range, rounded) if it is RGB and `channels` is 1.
+
+    LR and HR are converted separately: up to rounding, LR is still the downscaled gray HR.
+    """
+    if image.shape[2] == channels:
+        return image
+    luma: Pixels = np.rint(image @ LUMA).astype(np.uint8)
+    return luma[:, :, np.newaxis]

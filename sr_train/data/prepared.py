@@ -1,4 +1,4 @@
-"""Finding the data sets that are prepared, by the names that a configuration gives them."""
+"""Opening prepared data sets by the names that a configuration gives them."""
 
 import difflib
 import shlex
@@ -6,22 +6,24 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-from sr_runtime.errors import ArgumentError
-from sr_train.data.build.catalogue import DATASETS
+from sr_runtime.errors import ArgumentError, SRError
+from sr_train.data.catalogue import DATASETS
 from sr_train.data.packed_dataset import Index, PackedImages, index_path
 
 __all__ = ["OWN_SPLIT", "known_names", "prepare_command", "prepared"]
 
 OWN_SPLIT = "all"
-"""The one split of a folder of one's own images."""
+"""The only split of a data set made from a folder of the user's images."""
 
 
 def prepared(
     specification: str, *, root: Path, scale: int, purpose: Literal["train", "val"]
 ) -> list[PackedImages]:
-    """The splits that a configuration names: `bsds500`, `bsds500:train+test`, `my_photos`.
+    """Open the splits that a configuration names: `bsds500`, `bsds500:train+test`, `my_photos`.
 
-    Raises ArgumentError if there is no such split, or it is not prepared, with the command.
+    Raises:
+        ArgumentError: There is no such split, or it is not prepared; the message has the command.
+        DataError: The split is damaged.
     """
     _check_is_no_folder(specification, root, scale)
     name, colon, listed = specification.partition(":")
@@ -31,7 +33,7 @@ def prepared(
         raise ArgumentError(f"{specification} names a split twice: name each of them once")
     for split in splits:
         if split not in existing:
-            raise ArgumentError(f"{name} has no split {split!r}: it has {', '.join(existing)}")
+            raise ArgumentError(f"{name} has no split {split!r}: choose {' or '.join(existing)}")
         if not index_path(root / name / split, scale).exists():
             raise _not_prepared(name, split, root, scale)
     return [PackedImages(root / name / split, scale) for split in splits]
@@ -45,8 +47,8 @@ def _default_split(name: str, purpose: Literal["train", "val"]) -> str:
     if split is None:
         use = "training" if purpose == "train" else "validation"
         raise ArgumentError(
-            f"{name} has no split for {use}: take another data set, or name a split all the same, "
-            f"as {name}:{next(iter(dataset.splits))}"
+            f"{name} has no split for {use}: choose another data set, or name the split to use, "
+            f"as in {name}:{next(iter(dataset.splits))}"
         )
     return split
 
@@ -57,7 +59,7 @@ def _check_is_no_folder(specification: str, root: Path, scale: int) -> None:
         return
     if folder.is_dir():
         raise ArgumentError(
-            f"{specification} is a folder, and not yet a data set for a scale of {scale}: run "
+            f"{specification} is a folder and not a data set prepared for a scale of {scale}: run "
             f"`{prepare_command(specification, root, scale)}`, then name it {folder.resolve().name}"
         )
 
@@ -65,7 +67,7 @@ def _check_is_no_folder(specification: str, root: Path, scale: int) -> None:
 def _not_prepared(name: str, split: str, root: Path, scale: int) -> ArgumentError:
     command = prepare_command(name, root, scale)
     hint = ""
-    if other := _of_any_scale(root / name / split):
+    if other := _index_of_any_scale(root / name / split):
         source = Path(other.source) if other.source else None
         if name in DATASETS:
             command = prepare_command(name, root, scale, source)
@@ -73,21 +75,21 @@ def _not_prepared(name: str, split: str, root: Path, scale: int) -> ArgumentErro
             command = prepare_command(str(source), root, scale)
     elif name not in DATASETS:
         command = prepare_command(f"FOLDER/{name}", root, scale)
-        hint = f", where FOLDER/{name} is yours; it is not {known_names(name)}"
+        hint = f", where FOLDER/{name} holds your images; it is not {known_names(name)}"
     return ArgumentError(
         f"{name}:{split} is not prepared for a scale of {scale} in {root}: run `{command}`{hint}"
     )
 
 
-def _of_any_scale(folder: Path) -> Index | None:
+def _index_of_any_scale(folder: Path) -> Index | None:
     for path in sorted(folder.glob("x*.json")):
-        with suppress(ArgumentError):  # damaged: it cannot tell how it was made
+        with suppress(SRError):  # a damaged index does not say how it was made
             return Index.read(path)
     return None
 
 
 def known_names(wrong: str) -> str:
-    """The known data sets in words, and which of them may have been meant."""
+    """The known data sets for a message, with the nearest name to a wrong one."""
     near = difflib.get_close_matches(wrong.lower(), DATASETS, 1)
     return f"a known data set ({', '.join(DATASETS)})" + (
         f": did you mean {near[0]}?" if near else ""
@@ -95,7 +97,7 @@ def known_names(wrong: str) -> str:
 
 
 def prepare_command(item: str, root: Path, scale: int, source: Path | None = None) -> str:
-    """What prepares it, for messages."""
+    """The command line that prepares `item`, for messages."""
     words = ["prepare", item, "--root", str(root), "--scale", str(scale)]
     return "python -m sr_train " + shlex.join(
         words if source is None else [*words, "--from", str(source)]

@@ -1,6 +1,7 @@
 """Small pictures as files, and data sets made of them."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,27 +22,28 @@ def made_image(seed: int, height: int, width: int, channels: int = 3) -> Pixels:
 
 
 def save(image: Pixels, path: Path) -> None:
-    """Write it, in folders that are made as needed."""
+    """Write an image, and make its folder if need be."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(image.squeeze()).save(path)
 
 
 def save_folder(folder: Path, *sizes: tuple[int, ...]) -> list[Pixels]:
-    """`0.png`, `1.png`, … of these (height, width) or (height, width, channels)."""
+    """Write `0.png`, `1.png`, … of these (height, width) or (height, width, channels)."""
     images = [made_image(seed, *size) for seed, size in enumerate(sizes)]
     for i, image in enumerate(images):
         save(image, folder / f"{i}.png")
     return images
 
 
-def prepare_own(folder: Path, root: Path, scale: int = 4, jobs: int = 1) -> PackedImages:
+def prepare_own(folder: Path, root: Path, **options: Any) -> PackedImages:
     """The folder as a prepared data set."""
-    path = prepare(str(folder), root=root, source=None, scale=scale, jobs=jobs)
+    path = prepare(folder, root=root, **options)
+    scale = options.get("scale", 4)
     return PackedImages(path / "all", scale)
 
 
 def tree(root: Path) -> dict[str, bytes]:
-    """Every file below, but for locks."""
+    """The content of every file below, except locks."""
     return {
         str(path.relative_to(root)): path.read_bytes()
         for path in root.rglob("*")

@@ -13,7 +13,7 @@ import torch
 from sr_runtime.errors import ArgumentError
 from sr_train.config.schema import Augmentation
 from sr_train.data.crops import Key, TrainingCrops
-from sr_train.data.loading import training_loader
+from sr_train.data.loader import training_loader
 from sr_train.data.prepared import prepared
 from tests.train.training_sets import batches, config
 
@@ -33,7 +33,7 @@ LEAVE = """
 import os, signal, sys
 import torch
 from pathlib import Path
-from sr_train.data.loading import training_loader
+from sr_train.data.loader import training_loader
 from tests.train.training_sets import config
 
 torch.utils.data._utils.worker.MP_STATUS_CHECK_INTERVAL = 0.1  # how often workers look for us
@@ -62,6 +62,42 @@ def test_workers_end_with_the_process_however_it_ends(root: Path) -> None:
     assert [run.returncode for run in runs] == [-signal.SIGKILL, 1]
     assert killed == b""
     assert failed.endswith(b"SystemError: an error\n")
+
+
+HOST = """
+import multiprocessing, os, signal, sys, time
+from pathlib import Path
+
+def sleep(ready):
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(os.write(1, b"terminated") and 0))
+    ready.set()
+    time.sleep(60)
+
+context = multiprocessing.get_context("fork")
+ready = context.Event()
+context.Process(target=sleep, args=(ready,), daemon=True).start()
+ready.wait()
+
+from sr_train.data.loader import training_loader
+from tests.train.training_sets import config
+
+settings = config(Path(sys.argv[1]), workers=1, epochs=100)
+batches = iter(training_loader(settings, "training", epoch=0, batch=0))
+next(batches)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+def test_at_exit_only_its_own_workers_are_killed(root: Path) -> None:
+    # Python itself sends SIGTERM to the program's own daemonic child, which can then clean up.
+    run = subprocess.run(
+        [sys.executable, "-c", HOST, root],
+        capture_output=True,
+        cwd=Path(__file__).parents[2],
+        timeout=60,
+        check=True,
+    )
+    assert (run.stdout, run.stderr) == (b"terminated", b"")
 
 
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])

@@ -1,4 +1,4 @@
-"""Preparing known data sets from a folder."""
+"""Preparing known data sets from a folder that has them."""
 
 import shutil
 from pathlib import Path
@@ -20,8 +20,8 @@ def test_lr_of_the_benchmarks_equals_the_official_one(data: Path, tmp_path: Path
             target = tmp_path / name / path.name.replace("_HR", "")
             target.parent.mkdir(exist_ok=True)
             shutil.copy(path, target)
-        prepare(name, root=tmp_path / "given", source=data / name, scale=4, jobs=1)
-        prepare(name, root=tmp_path / "made", source=tmp_path / name, scale=4, jobs=1)
+        prepare(name, root=tmp_path / "given", source=data / name)
+        prepare(name, root=tmp_path / "made", source=tmp_path / name)
         given, made = (
             prepared(name, root=tmp_path / root, scale=4, purpose="val")[0]
             for root in ("given", "made")
@@ -35,7 +35,7 @@ def test_lr_of_the_benchmarks_equals_the_official_one(data: Path, tmp_path: Path
 
 
 def test_a_gray_image_of_a_benchmark_is_read_as_rgb(data: Path, tmp_path: Path) -> None:
-    prepare("set14", root=tmp_path, source=data / "set14", scale=4, jobs=1)
+    prepare("set14", root=tmp_path, source=data / "set14")
     (set14,) = prepared("set14", root=tmp_path, scale=4, purpose="val")
     hr = set14.hr(set14.names.index("img_003_SRF_4"))
     assert hr.shape[2] == 3
@@ -43,8 +43,8 @@ def test_a_gray_image_of_a_benchmark_is_read_as_rgb(data: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("layout", ["", "BSR/BSDS500/data/images"])
-def test_bsds500_comes_in_its_official_splits(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], layout: str
+def test_bsds500_is_prepared_in_its_official_splits(
+    data: Path, tmp_path: Path, layout: str
 ) -> None:
     source = tmp_path / "source"
     for split, count in (("train", 3), ("val", 2), ("test", 4)):
@@ -53,8 +53,10 @@ def test_bsds500_comes_in_its_official_splits(
         for path in sorted((data / "bsds500" / split).iterdir())[:count]:
             shutil.copy(path, source / layout / split)
     root = tmp_path / "data"
-    assert prepare("bsds500", root=root, source=source, scale=4, jobs=2) == root / "bsds500"
-    assert "bsds500:train: 3 images, where the official split has 200" in capsys.readouterr().out
+    lines: list[str] = []
+    path = prepare("bsds500", root=root, source=source, jobs=2, report=lines.append)
+    assert path == root / "bsds500"
+    assert "bsds500:train: 3 images, where the official split has 200" in lines
     both = prepared("bsds500:train+test", root=root, scale=4, purpose="train")
     assert [len(split) for split in both] == [3, 4]
     assert [split.name for split in both] == ["bsds500:train", "bsds500:test"]
@@ -64,18 +66,17 @@ def test_bsds500_comes_in_its_official_splits(
     assert (val.lr(0) == downscale(read(first).frames[0], 4)).all()
 
 
-def test_an_official_folder_may_lack_splits_and_other_folders_are_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_official_folder_may_lack_splits_and_other_folders_are_refused(tmp_path: Path) -> None:
     save_folder(tmp_path / "x" / "DIV2K_valid_HR", SIZE)
-    prepare("div2k", root=tmp_path / "data", source=tmp_path / "x", scale=4, jobs=1)
-    assert "div2k:train is not in" in capsys.readouterr().out
+    lines: list[str] = []
+    prepare("div2k", root=tmp_path / "data", source=tmp_path / "x", report=lines.append)
+    assert "div2k:train is not in" in lines[0]
     assert len(prepared("div2k", root=tmp_path / "data", scale=4, purpose="val")[0]) == 1
     with pytest.raises(ArgumentError, match=r"prepare div2k --root .* --scale 4`$"):
         prepared("div2k", root=tmp_path / "data", scale=4, purpose="train")
     save_folder(tmp_path / "y", SIZE)
-    with pytest.raises(ArgumentError, match=r"no folder DIV2K_train_HR or DIV2K_valid_HR"):
-        prepare("div2k", root=tmp_path / "data", source=tmp_path / "y", scale=4, jobs=1)
+    with pytest.raises(ArgumentError, match=r"y: .*folder DIV2K_train_HR or DIV2K_valid_HR"):
+        prepare("div2k", root=tmp_path / "data", source=tmp_path / "y")
     save_folder(tmp_path / "x" / "copy" / "DIV2K_valid_HR", SIZE)
     with pytest.raises(ArgumentError, match=r"either could be div2k:val"):
-        prepare("div2k", root=tmp_path / "data", source=tmp_path / "x", scale=4, jobs=1)
+        prepare("div2k", root=tmp_path / "data", source=tmp_path / "x")

@@ -1,4 +1,4 @@
-"""Preparing known data sets from their addresses, here a server of our own."""
+"""Preparing known data sets from their addresses, here those of a local server."""
 
 import contextlib
 import hashlib
@@ -17,11 +17,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from sr_runtime.errors import ArgumentError
-from sr_train.data.build import catalogue
-from sr_train.data.build.archives import Archive
-from sr_train.data.build.catalogue import DATASETS
+from sr_runtime.errors import ArgumentError, DataError, StorageError
 from sr_train.data.build.prepare import prepare
+from sr_train.data.catalogue import DATASETS, Archive
 from sr_train.data.prepared import prepared
 from tests.train.made_images import SIZE, made_image, save, save_folder, tree
 
@@ -30,8 +28,7 @@ from tests.train.made_images import SIZE, made_image, save, save_folder, tree
 def site(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> Iterator[Path]:
-    """The folder of a server that stands for all official ones; by default, of their digests no
-    one is published."""
+    """The folder of a server in place of the official ones; by default no digest is published."""
     keeps_digests = getattr(request, "param", False)
     folder = tmp_path / "site"
     folder.mkdir()
@@ -58,7 +55,7 @@ def site(
                     for split, published in dataset.splits.items()
                 },
             )
-            for name, dataset in catalogue.DATASETS.items()
+            for name, dataset in DATASETS.items()
         }
         monkeypatch.setattr("sr_train.data.build.prepare.DATASETS", here)
         monkeypatch.setattr("sr_train.data.prepared.DATASETS", here)
@@ -89,19 +86,20 @@ def write_tar(path: Path, members: Mapping[str, bytes]) -> None:
             archive.addfile(info, io.BytesIO(content))
 
 
-def test_archives_are_fetched_unpacked_recorded_and_checked_ever_after(
-    site: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_an_archive_without_a_published_checksum_is_recorded_and_checked_afterwards(
+    site: Path, tmp_path: Path
 ) -> None:
     members = {f"Flickr2K/Flickr2K_HR/{i}.png": png(i) for i in range(3)}
     junk = {"Flickr2K/Flickr2K_LR/9.png": png(9), "Flickr2K/Flickr2K_HR/._0.png": b"junk"}
     write_tar(site / "Flickr2K.tar", members | junk)
     root = tmp_path / "data"
-    prepare("flickr2k", root=root, source=None, scale=4, jobs=1)
+    lines: list[str] = []
+    prepare("flickr2k", root=root, report=lines.append)
     (train,) = prepared("flickr2k", root=root, scale=4, purpose="train")
     assert train.names == ("0", "1", "2")
     assert (train.uncropped_hr(2) == made_image(2, *SIZE)).all()
-    assert "no checksum is published" in capsys.readouterr().out
     sha256 = hashlib.sha256((site / "Flickr2K.tar").read_bytes()).hexdigest()
+    assert sha256 in lines[0]
     assert tree(root / "downloads") == {
         "Flickr2K.tar": (site / "Flickr2K.tar").read_bytes(),
         "Flickr2K.tar.sha256": f"{sha256}  Flickr2K.tar\n".encode(),
@@ -109,10 +107,10 @@ def test_archives_are_fetched_unpacked_recorded_and_checked_ever_after(
 
     (root / "downloads/Flickr2K.tar").unlink()
     write_tar(site / "Flickr2K.tar", members)
-    prepare("flickr2k", root=root, source=None, scale=4, jobs=1)  # whole: nothing is fetched
+    prepare("flickr2k", root=root)  # undamaged: nothing is downloaded
     shutil.rmtree(root / "flickr2k")
-    with pytest.raises(ArgumentError, match=r"Flickr2K.tar.* has sha256 .* and not .*kept in"):
-        prepare("flickr2k", root=root, source=None, scale=4, jobs=1)
+    with pytest.raises(DataError, match=rf"Flickr2K\.tar: .*{sha256}.*\.sha256: .*delete it"):
+        prepare("flickr2k", root=root)
 
 
 def test_zip_and_compressed_tar_are_unpacked_in_their_official_layout(
@@ -146,7 +144,7 @@ def test_zip_and_compressed_tar_are_unpacked_in_their_official_layout(
         },
     )
     for name in ("div2k", "bsds500", "set5"):
-        prepare(name, root=root, source=None, scale=4, jobs=1)
+        prepare(name, root=root)
     for specification in ("div2k:train+val", "bsds500:train+val+test"):
         splits = prepared(specification, root=root, scale=4, purpose="train")
         assert [len(split) for split in splits] == [1] * len(splits)
@@ -170,30 +168,27 @@ def test_a_damaged_archive_is_named(
     content[1000] ^= 1
     damaged = {"cut": content[:800], "changed": content, "a web page": b"<html>"}[damage]
     (site / archive).write_bytes(damaged)
-    words = rf"downloads/{archive} is damaged .*: delete it and prepare the data set again$"
+    facts = rf"downloads/{archive}: .*damaged .*: delete it and prepare the data set again$"
     if damage == "changed" and dataset != "set5":  # tar has no checksums of its members
-        words = (
-            rf"downloads/{archive} holds an image that cannot be prepared "
-            rf"\({folder}/0\.png: .*\): delete the archive and prepare the data set again$"
-        )
-    with pytest.raises(ArgumentError, match=words):
-        prepare(dataset, root=tmp_path / "data", source=None, scale=4, jobs=1)
+        facts = facts.replace("damaged", rf"{folder}/0\.png")
+    with pytest.raises(DataError, match=facts):
+        prepare(dataset, root=tmp_path / "data")
     assert not list((tmp_path / "data").rglob("*.bin"))
 
-    # The right one is welcome then.
+    # The right one is accepted then.
     (tmp_path / "data/downloads" / archive).unlink()
     (site / archive).unlink()
     write(site / archive, {f"{folder}/{split}.png": png(0) for split in range(2)})
-    with contextlib.suppress(ArgumentError):  # of BSDS500 the other splits are missing
-        prepare(dataset, root=tmp_path / "data", source=None, scale=4, jobs=1)
+    with contextlib.suppress(DataError):  # BSDS500's other splits are missing
+        prepare(dataset, root=tmp_path / "data")
     assert len(list((tmp_path / "data").rglob("x4.json"))) == 1
 
 
 @pytest.mark.parametrize("site", [True], indirect=True)
 def test_another_archive_than_the_published_one_is_refused(site: Path, tmp_path: Path) -> None:
     write_tar(site / "BSR_bsds500.tgz", {"train/0.png": png(0)})
-    with pytest.raises(ArgumentError, match=r"has md5 .* and not 0b17383ff0b21fe43d2f28e624203169"):
-        prepare("bsds500", root=tmp_path / "data", source=None, scale=4, jobs=1)
+    with pytest.raises(DataError, match=r"BSR_bsds500.* 0b17383ff0b21fe43d2f28e624203169"):
+        prepare("bsds500", root=tmp_path / "data")
     assert not list((tmp_path / "data").rglob("*.bin"))
 
 
@@ -202,54 +197,58 @@ def test_a_damaged_record_of_a_checksum_is_named(site: Path, tmp_path: Path) -> 
     record = tmp_path / "data/downloads/Flickr2K.tar.sha256"
     record.parent.mkdir(parents=True)
     record.write_bytes(b"\xff" * 64)
-    with pytest.raises(ArgumentError, match=r"Flickr2K\.tar\.sha256 is damaged.*: delete it"):
-        prepare("flickr2k", root=tmp_path / "data", source=None, scale=4, jobs=1)
+    with pytest.raises(DataError, match=r"Flickr2K\.tar\.sha256: .*delete it"):
+        prepare("flickr2k", root=tmp_path / "data")
 
 
-def test_a_part_that_was_given_is_made_anew_from_the_official_archive(
-    site: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_set_prepared_from_a_part_is_made_again_from_the_official_archive(
+    site: Path, tmp_path: Path
 ) -> None:
     root, source = tmp_path / "data", tmp_path / "part"
     save_folder(source, SIZE, SIZE)
-    prepare("set5", root=root, source=source, scale=4, jobs=1)
-    assert "set5:test: 2 images, where the official split has 5" in capsys.readouterr().out
+    lines: list[str] = []
+    prepare("set5", root=root, source=source, report=lines.append)
+    assert lines[0] == "set5:test: 2 images, where the official split has 5"
     write_zip(site / "Set5.zip", {f"x4/{i}.png": png(9 + i) for i in range(5)})
-    prepare("set5", root=root, source=None, scale=4, jobs=1)
-    said = capsys.readouterr().out
-    assert f"making it again: 2 images of {source}, where the official split has 5" in said
+    lines.clear()
+    prepare("set5", root=root, report=lines.append)
+    assert f"making it again: 2 images of {source}, where the official split has 5" in lines[0]
     (set5,) = prepared("set5", root=root, scale=4, purpose="val")
     assert (set5.hr(0) == made_image(9, *SIZE)).all()
-    prepare("set5", root=root, source=None, scale=4, jobs=1)
-    assert "already prepared" in capsys.readouterr().out
+    lines.clear()
+    prepare("set5", root=root, report=lines.append)
+    assert ["already prepared" in line for line in lines] == [True]
 
 
-def test_a_whole_set_that_was_given_is_not_fetched(
-    site: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_complete_set_prepared_from_a_folder_is_not_downloaded(tmp_path: Path) -> None:
     save_folder(tmp_path / "whole", *[SIZE] * 5)
-    prepare("set5", root=tmp_path / "data", source=tmp_path / "whole", scale=4, jobs=1)
-    assert "official" not in capsys.readouterr().out
-    prepare("set5", root=tmp_path / "data", source=None, scale=4, jobs=1)
-    assert "already prepared" in capsys.readouterr().out
+    lines: list[str] = []
+    prepare("set5", root=tmp_path / "data", source=tmp_path / "whole", report=lines.append)
+    assert not any("official" in line for line in lines)
+    lines.clear()
+    prepare("set5", root=tmp_path / "data", report=lines.append)
+    assert ["already prepared" in line for line in lines] == [True]
 
 
 def test_a_larger_set_than_the_official_one_is_refused(tmp_path: Path) -> None:
     save_folder(tmp_path / "set14", *[SIZE] * 6)
-    with pytest.raises(ArgumentError, match=r"set14 has 6 images for set5:test, where .* has 5"):
-        prepare("set5", root=tmp_path / "data", source=tmp_path / "set14", scale=4, jobs=1)
+    with pytest.raises(ArgumentError, match=r"set14: 6 images for set5:test, .* 5"):
+        prepare("set5", root=tmp_path / "data", source=tmp_path / "set14")
     assert tree(tmp_path / "data") == {}
 
 
 def test_an_archive_cannot_write_outside_its_folder(site: Path, tmp_path: Path) -> None:
     write_tar(site / "Flickr2K.tar", {"../../../Flickr2K_HR/0.png": png(0)})
-    with pytest.raises(ArgumentError, match=r"Flickr2K.tar is damaged .*outside"):
-        prepare("flickr2k", root=tmp_path / "data", source=None, scale=4, jobs=1)
+    with pytest.raises(DataError, match=r"Flickr2K\.tar: .*outside"):
+        prepare("flickr2k", root=tmp_path / "data")
     assert not list(tmp_path.rglob("0.png"))
 
 
-def test_an_address_that_does_not_answer_names_file_and_place(site: Path, tmp_path: Path) -> None:
-    with pytest.raises(ArgumentError, match=r"404 .*put it at .*downloads/Flickr2K\.tar$"):
-        prepare("flickr2k", root=tmp_path / "data", source=None, scale=4, jobs=1)
+def test_an_archive_that_the_server_lacks_is_named_with_its_place(
+    site: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(StorageError, match=r"downloads/Flickr2K\.tar: .* 404 .*put .* there$"):
+        prepare("flickr2k", root=tmp_path / "data")
 
 
 def test_the_known_digests_and_splits_are_the_published_ones() -> None:

@@ -1,4 +1,4 @@
-"""Preparing one's own images, once."""
+"""Preparing a folder of the user's own images."""
 
 import os
 import sys
@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from sr_runtime.errors import ArgumentError
+from sr_runtime.errors import ArgumentError, DataError
 from sr_runtime.resize import downscale
+from sr_train.data.build.prepare import prepare
 from sr_train.data.packed_dataset import PackedImages
 from sr_train.data.prepared import prepared
 from tests.train.made_images import SIZE, made_image, prepare_own, save, save_folder, tree
 
 
-def test_a_folder_of_ones_own_serves_training_and_validation(tmp_path: Path) -> None:
+def test_a_prepared_folder_serves_training_and_validation(tmp_path: Path) -> None:
     images = save_folder(tmp_path / "my photos", SIZE, (64, 64))
     prepare_own(tmp_path / "my photos", tmp_path / "data", jobs=2)
     for purpose in ("train", "val"):
@@ -31,7 +32,7 @@ def test_given_lr_images_are_kept(tmp_path: Path, layout: str) -> None:
     own = prepare_own(tmp_path / "mine", tmp_path / "data")
     assert (own.lr(1) == made_image(10, 8, 10)).all()
     assert (own.hr(1) == made_image(1, 33, 40)[:32]).all()
-    with pytest.raises(ArgumentError, match=r"8×10 pixels.* made for a scale of 2"):
+    with pytest.raises(DataError, match=r"LR.*8×10 pixels.*33×40.*16×20.* scale of 2"):
         prepare_own(tmp_path / "mine", tmp_path / "data", scale=2)
 
 
@@ -51,7 +52,7 @@ def test_a_file_name_may_be_any_bytes(tmp_path: Path, jobs: int) -> None:
     assert (own.hr(1) == made_image(1, *SIZE)).all()
 
 
-def test_turned_photos_are_upright(tmp_path: Path) -> None:
+def test_photos_are_stored_upright(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     (tmp_path / "mine").mkdir()
@@ -59,31 +60,37 @@ def test_turned_photos_are_upright(tmp_path: Path) -> None:
     assert prepare_own(tmp_path / "mine", tmp_path / "data").size(0) == (48, 32)
 
 
-def test_what_is_whole_is_not_made_again_and_that_is_said(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_undamaged_set_is_not_made_again_and_that_is_reported(tmp_path: Path) -> None:
     save_folder(tmp_path / "mine", SIZE)
     own = prepare_own(tmp_path / "mine", tmp_path / "data")
     before = {path: path.stat().st_mtime_ns for path in own.folder.iterdir()}
-    capsys.readouterr()
-    prepare_own(tmp_path / "mine", tmp_path / "data")
+    lines: list[str] = []
+    prepare_own(tmp_path / "mine", tmp_path / "data", report=lines.append)
     assert {path: path.stat().st_mtime_ns for path in own.folder.iterdir()} == before
-    assert "already prepared" in capsys.readouterr().out
+    assert ["already prepared" in line for line in lines] == [True]
+
+
+def test_without_a_report_it_is_silent(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for sizes in ([SIZE], [SIZE, SIZE]):
+        save_folder(tmp_path / "mine", *sizes)
+        for scale in (4, 4, 2):
+            prepare(tmp_path / "mine", root=tmp_path / "data", scale=scale)
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("name", ["hr.bin", "lr_x4.bin", "x4.json"])
-def test_what_is_damaged_is_made_again_and_that_is_said(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
-) -> None:
+def test_a_damaged_set_is_made_again_and_that_is_reported(tmp_path: Path, name: str) -> None:
     save_folder(tmp_path / "mine", SIZE)
     own = prepare_own(tmp_path / "mine", tmp_path / "data")
     before = tree(own.folder)
     content = bytearray((own.folder / name).read_bytes())
     content[-1] ^= 1
     (own.folder / name).write_bytes(content)
-    prepare_own(tmp_path / "mine", tmp_path / "data")
+    lines: list[str] = []
+    prepare_own(tmp_path / "mine", tmp_path / "data", report=lines.append)
     assert tree(own.folder) == before
-    assert "making it again" in capsys.readouterr().out
+    assert "making it again" in lines[0]
+    assert name in lines[0]
 
 
 def test_another_scale_shares_the_hr_images(tmp_path: Path) -> None:
@@ -99,20 +106,20 @@ def test_another_scale_shares_the_hr_images(tmp_path: Path) -> None:
     second.verify()
 
 
-def test_new_images_in_the_folder_make_it_again_and_other_scales_go(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_new_images_in_the_folder_make_it_again_and_remove_other_scales(tmp_path: Path) -> None:
     save_folder(tmp_path / "mine", SIZE)
     folder = prepare_own(tmp_path / "mine", tmp_path / "data").folder
     save_folder(tmp_path / "mine", SIZE, SIZE)
-    assert len(prepare_own(tmp_path / "mine", tmp_path / "data", scale=2)) == 2
-    assert "mine:all for a scale of 4 was made from other images" in capsys.readouterr().out
+    lines: list[str] = []
+    own = prepare_own(tmp_path / "mine", tmp_path / "data", scale=2, report=lines.append)
+    assert len(own) == 2
+    assert "mine:all for a scale of 4 was made from other images" in lines[0]
     assert sorted(path.name for path in folder.iterdir()) == ["hr.bin", "lr_x2.bin", "x2.json"]
     with pytest.raises(ArgumentError, match="not prepared for a scale of 4"):
         prepared("mine", root=tmp_path / "data", scale=4, purpose="val")
 
 
-def test_another_folder_of_the_same_name_is_refused_and_a_moved_one_is_known(
+def test_another_folder_of_the_same_name_is_refused_and_a_moved_one_is_recognised(
     tmp_path: Path,
 ) -> None:
     for folder in ("a", "b"):
@@ -122,7 +129,7 @@ def test_another_folder_of_the_same_name_is_refused_and_a_moved_one_is_known(
     before = tree(root)
     for scale in (2, 4):
         with pytest.raises(
-            ArgumentError, match=r"HR is prepared from .*a/HR already: rename .*b/HR, or delete"
+            ArgumentError, match=r"HR .*prepared from .*a/HR: rename .*b/HR, or delete .*data/HR$"
         ):
             prepare_own(tmp_path / "b/HR", root, scale=scale)
     assert tree(root) == before

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sr_runtime.errors import ArgumentError, ModelError
+from sr_runtime.errors import ArgumentError, ModelError, StorageError
 from sr_train import pretrained
 from sr_train.config.schema import PerceptualLoss
 from sr_train.models.features import build_features
@@ -66,7 +66,7 @@ def test_without_network_the_error_says_which_file_to_put_where(
 ) -> None:
     unreachable = pretrained.OfficialWeights("http://127.0.0.1:9/vgg19-dcbb9e9d.pth", {"v.pth": ""})
     monkeypatch.setattr(pretrained, "WEIGHTS", {"vgg19": unreachable})
-    with pytest.raises(ArgumentError) as error:
+    with pytest.raises(StorageError) as error:
         load_features(PerceptualLoss(), tmp_path)
     said = str(error.value)
     assert unreachable.url in said

@@ -10,7 +10,7 @@ import yaml
 
 from sr_train.__main__ import main
 from sr_train.checkpoint import load_generator, save_generator
-from sr_train.data.build.catalogue import DATASETS
+from sr_train.data.catalogue import DATASETS
 from sr_train.models.rrdbnet import RRDBNet
 from sr_train.pretrained import WEIGHTS
 

@@ -15,7 +15,7 @@ from sr_train.config.schema import (
     Training,
 )
 from sr_train.data.build.prepare import prepare
-from sr_train.data.loading import training_loader
+from sr_train.data.loader import training_loader
 from tests.train.made_images import Pixels, save, save_folder
 
 PLAIN = Augmentation(probability=0, compression=0, coarse_dropout=0)

@@ -1,62 +1,54 @@
-"""Official archives: fetched once, remembered by their checksums, unpacked for a moment."""
+"""Official archives: downloaded once, checked by checksum, unpacked temporarily."""
 
 import contextlib
 import gzip
-import os
 import re
 import shutil
 import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 from sr_runtime.atomic import atomic_path
-from sr_runtime.errors import ArgumentError, ImageError
+from sr_runtime.errors import DataError, ImageError, StorageError
 from sr_runtime.image import IMAGE_SUFFIXES
-from sr_train.data.download import DigestError, download, remedy
+from sr_train.data.catalogue import Archive
+from sr_train.download import download
 
-__all__ = ["Archive", "unpacked"]
-
+__all__ = ["unpacked"]
 
 DAMAGE = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError)
 
-
-@dataclass(frozen=True)
-class Archive:
-    """A file at an official address."""
-
-    url: str
-    name: str
-    """What it is called in ROOT/downloads."""
-    digest: str | None = None
-    """As `download` takes it; None: nobody published one, so the first download's is kept."""
+AGAIN = "delete it and prepare the data set again"
 
 
 @contextlib.contextmanager
-def unpacked(archive: Archive, root: Path, folders: tuple[str, ...]) -> Iterator[Path]:
-    """A folder, deleted in the end, with the images of those folders in the archive.
+def unpacked(
+    archive: Archive, root: Path, folders: tuple[str, ...], report: Callable[[str], None]
+) -> Iterator[Path]:
+    """A temporary folder with the images that the archive has in folders of these names.
 
-    The archive stays in ROOT/downloads, where it is looked for first, and is checked in any case.
-    If nobody published its checksum, the one of the first archive that served is recorded beside
-    it, as `sha256sum` writes them.
+    The archive is kept in ROOT/downloads, where it is looked for first, and is checked every time.
+    Where no checksum was published, that of the first archive that could be used is recorded beside
+    it, in the format of `sha256sum`.
 
-    Raises ArgumentError for an archive that cannot be had, is damaged, or would write elsewhere.
-    Errors that name one of the images name archive and member instead.
+    Raises:
+        StorageError: The archive cannot be downloaded or unpacked.
+        DataError: It is damaged, has another checksum, or would write outside the folder; or the
+            block raised an ImageError or DataError about one of its files.
     """
     path = root / "downloads" / archive.name
     record = path.with_name(f"{archive.name}.sha256")
     recorded = _recorded(record)
-    try:
-        sha256 = download(archive.url, path, digest=archive.digest or recorded)
-    except DigestError as error:
-        if archive.digest is not None:
-            raise
-        raise ArgumentError(
-            f"{error} (the checksum is of the first one, kept in {record})"
-        ) from error
+    sha256 = download(archive.url, path, digest=archive.digest)
+    if archive.digest is None and recorded not in (None, sha256):
+        raise DataError(
+            f"SHA-256 is {sha256}, and the first download's was {recorded}, recorded in {record}: "
+            f"it is damaged, or {archive.url} has changed: {AGAIN}",
+            path=path,
+        )
     prefix = f".{archive.name}-"
     for abandoned in path.parent.glob(f"{prefix}*"):  # by a process that was killed
         shutil.rmtree(abandoned)
@@ -64,34 +56,31 @@ def unpacked(archive: Archive, root: Path, folders: tuple[str, ...]) -> Iterator
         _unpack(path, folders, Path(temporary))
         try:
             yield Path(temporary)
-        except (ArgumentError, ImageError) as error:
-            where = f"{temporary}{os.sep}"  # which will be gone when this is read
-            if where not in str(error):
+        except (DataError, ImageError) as error:
+            if error.path is None or not error.path.is_relative_to(temporary):
                 raise
-            raise ArgumentError(
-                f"{path} holds an image that cannot be prepared ({str(error).replace(where, '')}): "
-                "delete the archive and prepare the data set again"
+            # The temporary folder will be gone when the message is read.
+            member = error.path.relative_to(temporary)
+            raise DataError(
+                f"{member} in it cannot be prepared ({error.args[0]}): {AGAIN}", path=path
             ) from error
     if archive.digest is None and recorded is None:
         with atomic_path(record) as replacement:
             replacement.write_text(f"{sha256}  {archive.name}\n", "utf-8")
-        print(
+        report(
             f"{archive.name}: no checksum is published; SHA-256 {sha256} is recorded in {record} "
             "and checked from now on"
         )
 
 
 def _recorded(record: Path) -> str | None:
-    """The checksum in a file that may not be there, as `download` takes it."""
+    """The SHA-256 in a file that need not exist."""
     if not record.exists():
         return None
     content = record.read_text("utf-8", errors="replace")
     if (found := re.match(r"[0-9a-f]{64}\b", content)) is None:
-        raise ArgumentError(
-            f"{record} is damaged, as it does not begin with a SHA-256: delete it and prepare the "
-            "data set again"
-        )
-    return f"sha256:{found[0]}"
+        raise DataError(f"it does not begin with a SHA-256: {AGAIN}", path=record)
+    return found[0]
 
 
 def _unpack(archive: Path, folders: tuple[str, ...], target: Path) -> None:
@@ -102,12 +91,10 @@ def _unpack(archive: Path, folders: tuple[str, ...], target: Path) -> None:
             _unpack_tar(archive, folders, target)
     except DAMAGE as error:
         reason = str(error).partition("\n")[0].rstrip(":")
-        raise ArgumentError(
-            f"{archive} is damaged ({reason}): delete it and prepare the data set again"
-        ) from error
+        raise DataError(f"the archive is damaged ({reason}): {AGAIN}", path=archive) from error
     except OSError as error:
-        raise ArgumentError(
-            f"{archive} cannot be unpacked ({error.strerror or error}): {remedy(error)}"
+        raise StorageError(
+            f"cannot be unpacked ({error.strerror or error}): choose another --root", path=archive
         ) from error
 
 
@@ -116,9 +103,10 @@ def _unpack_zip(archive: Path, folders: tuple[str, ...], target: Path) -> None:
         members = [info for info in content.infolist() if _wanted(info.filename, folders)]
         needed = sum(info.file_size for info in members)
         if (free := shutil.disk_usage(target).free) < needed:
-            raise ArgumentError(
-                f"{archive} unpacks to {needed:,} bytes and {free:,} are free: make room, or "
-                "choose another --root"
+            raise StorageError(
+                f"it unpacks to {needed:,} bytes and {free:,} are free: make room, or choose "
+                "another --root",
+                path=archive,
             )
         content.extractall(target, members)
 

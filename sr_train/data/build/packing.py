@@ -21,11 +21,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from sr_runtime.atomic import atomic_path
-from sr_runtime.errors import ArgumentError, ImageError, OutOfMemoryError
-from sr_runtime.image import read
+from sr_runtime.errors import ImageError, OutOfMemoryError, SRError, StorageError
 from sr_runtime.evaluation.pairs import Pair
+from sr_runtime.image import read
 from sr_runtime.resize import downscale
-from sr_train.data.download import remedy
 from sr_train.data.packed_dataset import Index, PackedFile, PackedImages, index_path
 
 __all__ = ["pack_images", "pack_scale"]
@@ -35,13 +34,23 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def pack_images(pairs: Sequence[Pair], index: Index, folder: Path, *, jobs: int) -> None:
-    """Read every pair, make the LR images that are missing, and write the split into `folder`.
+def pack_images(
+    pairs: Sequence[Pair],
+    index: Index,
+    folder: Path,
+    *,
+    jobs: int,
+    report: Callable[[str], None],
+) -> None:
+    """Read every pair, make the missing LR images, and write the split into `folder`.
 
-    `index` is complete but for the checksums. Whatever goes wrong, the folder keeps what it had.
-    Holds a few images for each of the `jobs` processes.
+    `index` lacks only the checksums. Whatever goes wrong, the folder keeps what it had. Each of the
+    `jobs` processes has a few images in memory.
 
-    Raises ImageError or ArgumentError: an image is damaged, the disk is full.
+    Raises:
+        ImageError: An image is damaged.
+        OutOfMemoryError: An image, or `jobs` of them, do not fit into memory.
+        StorageError: The disk is full or cannot be written.
     """
     read_pair = partial(_read_pair, scale=index.scale, channels=index.channels)
     hr_bytes, lr_bytes = _lengths(index)
@@ -56,14 +65,15 @@ def pack_images(pairs: Sequence[Pair], index: Index, folder: Path, *, jobs: int)
             ):
                 if image.shape != (height // scale, width // scale, index.channels):
                     raise ImageError(
-                        f"{path}: its pixels are {image.shape}, unlike its header: save it once "
-                        "more with another program"
+                        f"its pixels have the shape {image.shape}, and its header says otherwise: "
+                        "save it again with another program",
+                        path=path,
                     )
                 file.write(np.ascontiguousarray(image).data)
         complete = replace(index, hr=hr.finished(), lr=lr.finished())
-        # From here on a crash leaves a split that is not prepared, rather than a wrong one.
+        # A crash from here on leaves a split that is not prepared, and never a wrong one.
         index_path(folder, index.scale).unlink(missing_ok=True)
-        _forget_others(folder, complete.hr)
+        _forget_others(folder, complete.hr, report)
     complete.write(folder)
     _remove_unused(folder)
 
@@ -81,22 +91,19 @@ def pack_scale(packed: PackedImages, index: Index, folder: Path, *, jobs: int) -
 
 
 def _read_pair(pair: Pair, *, scale: int, channels: int) -> tuple[Pixels, Pixels]:
-    hr = _decoded(pair.hr)
-    lr = downscale(hr, scale) if pair.lr is None else _decoded(pair.lr)
-    return _with_channels(hr, channels), _with_channels(lr, channels)
-
-
-def _decoded(path: Path) -> Pixels:
     try:
-        return read(path).frames[0]
-    except ImageError as error:
-        if isinstance(error.__cause__, ImageError):  # of contents, and with a remedy
-            raise
-        raise ImageError(f"{error}: replace or remove it") from error
+        hr = read(pair.hr).frames[0]
+        lr = downscale(hr, scale) if pair.lr is None else read(pair.lr).frames[0]
+        return _with_channels(hr, channels), _with_channels(lr, channels)
+    except MemoryError as error:
+        raise OutOfMemoryError(
+            "not enough memory to decode and shrink it: use fewer --jobs, or remove it",
+            path=pair.hr,
+        ) from error
 
 
 def _with_channels(image: Pixels, channels: int) -> Pixels:
-    """A gray image of an RGB data set as R = G = B."""
+    """A gray image of an RGB data set becomes R = G = B."""
     return image if image.shape[2] == channels else np.repeat(image, channels, axis=2)
 
 
@@ -106,7 +113,7 @@ def _shrink(packed: PackedImages, i: int, *, scale: int) -> Pixels:
 
 
 def _lengths(index: Index) -> tuple[int, int]:
-    """Bytes of all HR pixels, and of all LR pixels."""
+    """The bytes of all HR images, and of all LR images."""
     return (
         sum(h * w for h, w in index.sizes) * index.channels,
         sum((h // index.scale) * (w // index.scale) for h, w in index.sizes) * index.channels,
@@ -118,7 +125,7 @@ def _progress(items: Iterable[Item], index: Index) -> Iterable[Item]:
 
 
 class _Writer:
-    """Pixels on their way to a file, image by image."""
+    """Writes images one after another and computes their checksum."""
 
     def __init__(self, file: BinaryIO, name: str) -> None:
         self._file, self._name = file, name
@@ -135,49 +142,45 @@ class _Writer:
 
 @contextlib.contextmanager
 def _writing(folder: Path, needed: int) -> Iterator[Callable[[str], _Writer]]:
-    """Files of `folder` that get their names when the block succeeds."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for abandoned in folder.glob(".*.bin"):  # by a process that was killed
-            abandoned.unlink()
-        if (free := shutil.disk_usage(folder).free) < needed:
-            raise ArgumentError(
-                f"{folder}: {needed:,} bytes are needed and {free:,} are free: make room, or "
-                "choose another --root"
-            )
-        with contextlib.ExitStack() as files:
+    """A function that opens files of `folder`, which get their names when the block succeeds."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for abandoned in folder.glob(".*.bin"):  # by a process that was killed
+        abandoned.unlink()
+    if (free := shutil.disk_usage(folder).free) < needed:
+        raise StorageError(
+            f"{needed:,} bytes are needed and {free:,} are free: make room, or choose another "
+            "--root",
+            path=folder,
+        )
+    with contextlib.ExitStack() as files:
 
-            def write(name: str) -> _Writer:
-                temporary = files.enter_context(atomic_path(folder / name))
-                return _Writer(files.enter_context(temporary.open("wb")), name)
+        def write(name: str) -> _Writer:
+            temporary = files.enter_context(atomic_path(folder / name))
+            return _Writer(files.enter_context(temporary.open("wb")), name)
 
-            yield write
-    except OSError as error:  # reading images raises only ImageError
-        raise ArgumentError(
-            f"{folder}: cannot be written ({error.strerror or error}): {remedy(error)}"
-        ) from error
+        yield write
 
 
-def _forget_others(folder: Path, hr: PackedFile) -> None:
-    """Other scales of a split belong to its HR images: where those change, they go."""
+def _forget_others(folder: Path, hr: PackedFile, report: Callable[[str], None]) -> None:
+    """Remove other scales of the split if they were made from other HR images."""
     for path in folder.glob("x*.json"):
         try:
             other = Index.read(path)
-        except ArgumentError:  # damaged
+        except SRError:  # damaged
             path.unlink()
             continue
         if other.hr.name == hr.name and other.hr.sha256 != hr.sha256:
             path.unlink()
-            print(
+            report(
                 f"{other.name}:{other.split} for a scale of {other.scale} was made from other "
-                "images, and is removed: prepare it again"
+                "images and is removed: prepare it again"
             )
 
 
 def _remove_unused(folder: Path) -> None:
     indexes = [Index.read(path) for path in folder.glob("x*.json")]
     used = {file.name for index in indexes for file in (index.hr, index.lr)}
-    for path in (*folder.glob("*.bin"), *folder.glob("*.npy")):  # .npy: of schema 1
+    for path in (*folder.glob("*.bin"), *folder.glob("*.npy")):  # .npy: schema 1
         if path.name not in used:
             path.unlink()
 
@@ -185,12 +188,12 @@ def _remove_unused(folder: Path) -> None:
 def _in_order(
     function: Callable[[Item], Result], items: Iterable[Item], jobs: int
 ) -> Generator[Result, None, None]:
-    """As `map`, in `jobs` processes that run at most two items ahead each."""
+    """`map` in `jobs` processes, each at most two items ahead."""
     if jobs == 1:
         yield from map(function, items)
         return
     waiting: deque[Future[Result]] = deque()
-    # Spawned: a forked process inherits the locks that our threads happened to hold.
+    # Spawned: a forked process would inherit the locks that our threads happen to hold.
     context = multiprocessing.get_context("spawn")
     with (
         _single_threaded_children(),
@@ -205,15 +208,15 @@ def _in_order(
                 yield waiting.popleft().result()
         except BrokenProcessPool as error:
             raise OutOfMemoryError(
-                f"one of {jobs} processes that decode images was killed, most likely for want of "
-                "memory: take fewer --jobs"
+                f"one of {jobs} processes that decode images was killed, most likely because "
+                "memory ran out: use fewer --jobs"
             ) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _end_with_parent() -> None:
-    """Leave Ctrl-C to the process that waits for us, and outlive it in no case."""
+    """Leave Ctrl-C to the parent process, and end when it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None
@@ -227,9 +230,9 @@ def _end_with_parent() -> None:
 
 @contextlib.contextmanager
 def _single_threaded_children() -> Iterator[None]:
-    """Processes started meanwhile multiply matrices on one thread: together they use all cores.
+    """Processes started in the block run BLAS on one thread: together they use all cores.
 
-    BLAS looks at the environment when it is loaded, and hardly ever again.
+    BLAS reads the environment when it is loaded.
     """
     name = "OMP_NUM_THREADS"
     before = os.environ.get(name)

@@ -1,68 +1,97 @@
-"""Preparing data sets: known ones and one's own."""
+"""Preparing data sets for training and evaluation: known ones, and folders of the user's images."""
 
+import os
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 
-from sr_runtime.errors import ArgumentError
-from sr_runtime.image import IMAGE_SUFFIXES
+from sr_runtime.errors import ArgumentError, DataError
 from sr_runtime.evaluation.pairs import Pair, find_pairs
+from sr_runtime.image import IMAGE_SUFFIXES
 from sr_train.data.build.archives import unpacked
-from sr_train.data.build.catalogue import DATASETS, Split
-from sr_train.data.build.split import Wanted, check_is_of_same_folder, prepare_split
-from sr_train.data.prepared import OWN_SPLIT, known_names, prepare_command
 from sr_train.data.build.source_images import fingerprint
+from sr_train.data.build.split import Wanted, prepare_split
+from sr_train.data.catalogue import DATASETS, Split
+from sr_train.data.prepared import OWN_SPLIT, known_names, prepare_command
 from sr_train.lock import only_process_in
 
 __all__ = ["prepare"]
 
+Source = tuple[Wanted, AbstractContextManager[list[Pair]]]
+"""A split, and its images once they are needed."""
 
-def prepare(item: str, *, root: Path, source: Path | None, scale: int, jobs: int) -> Path:
-    """Make ROOT/NAME from a known data set, or from a folder of one's own images.
 
-    What is prepared and whole is left as it is, and another scale is added to it; both are said.
-    Waits while another process prepares the same data set. SIGTERM ends it as Ctrl-C does.
+def prepare(
+    item: str | os.PathLike[str],
+    *,
+    root: str | os.PathLike[str] = "data",
+    source: str | os.PathLike[str] | None = None,
+    scale: int = 4,
+    jobs: int = 1,
+    report: Callable[[str], None] = lambda line: None,
+) -> Path:
+    """Prepare a data set: decode its images once, into files that training reads crops from.
+
+    An undamaged split is left as it is, and another scale is added to it. Waits while another
+    process prepares the same data set. SIGTERM ends it as Ctrl-C does. Whatever happens, ROOT keeps
+    what it had before, and nothing half made. On a terminal there are progress bars.
 
     Args:
-        item: A name of DATASETS, or a folder as `sr_runtime.evaluation.pairs.find_pairs` takes it.
-        source: A folder that has the known data set already, in place of its official address.
-        scale: How many times LR is smaller than HR.
-        jobs: Processes that decode images.
+        item: A known data set (`div2k`, `flickr2k`, `bsds500`, `set5`, `set14`), or a folder of
+            images, as `sr_runtime.evaluation.pairs.find_pairs` takes it.
+        root: The folder of all prepared data sets, `data_root` in a configuration.
+        source: A folder that already has the known data set; None: it is downloaded.
+        scale: How many times smaller LR is than HR.
+        jobs: Processes that decode images. More than one are spawned, so that a script that calls
+            this needs `if __name__ == "__main__":`.
+        report: Called with a line of text about each thing done; `print` shows them.
 
-    Raises ArgumentError or ImageError, naming file and remedy; nothing is left half made.
+    Returns:
+        ROOT/NAME, the folder of the prepared data set.
+
+    Raises:
+        ArgumentError: There is no such data set or folder, or it does not fit the scale.
+        DataError: The data set is not as it should be, or an archive is damaged.
+        ImageError: An image is damaged, or of a kind that cannot be trained on.
+        StorageError: A download failed, or a disk is full or cannot be written.
+        OutOfMemoryError: An image, or `jobs` of them, do not fit into memory.
     """
-    for name, number in (("scale", scale), ("jobs", jobs)):
+    for option, number in (("scale", scale), ("jobs", jobs)):
         if number < 1:
-            raise ArgumentError(f"--{name} is {number}: it must be at least 1")
+            raise ArgumentError(f"--{option} is {number}: it must be at least 1")
+    item, root = os.fspath(item), Path(root)
     if item not in DATASETS:
-        return _prepare_own(item, root, source, scale, jobs)
-    with _working_on(item, tuple(DATASETS[item].splits), root):
-        if source is None:
-            _prepare_official(item, root, scale, jobs)
-        else:
-            _prepare_from(item, source, root, scale, jobs)
-    return root / item
+        sources = [_own(item, source, root, scale)]
+    elif source is None:
+        sources = _official(item, root, scale, report)
+    else:
+        sources = _given(item, Path(source), root, scale, report)
+    name = sources[0][0].name
+    folders = [root / "downloads", *(wanted.folder for wanted, _ in sources)]
+    with _alone_in(root / name, folders, report):
+        for wanted, pairs in sources:
+            prepare_split(wanted, pairs, jobs=jobs, report=report)
+    return root / name
 
 
 @contextmanager
-def _working_on(name: str, splits: tuple[str, ...], root: Path) -> Iterator[None]:
-    """Alone, and leaving no empty folder that was not there before, even after SIGTERM."""
-    with _terminated_as_interrupted(), only_process_in(root / name):
-        folders = [root / "downloads", *(root / name / split for split in splits)]
-        absent = [folder for folder in folders if not folder.exists()]
+def _alone_in(folder: Path, made: list[Path], report: Callable[[str], None]) -> Iterator[None]:
+    """Hold the lock of `folder`; afterwards, even after SIGTERM, remove folders left empty."""
+    with _sigterm_as_interrupt(), only_process_in(folder, report):
+        absent = [path for path in made if not path.exists()]
         try:
             yield
         finally:
-            for folder in absent:
-                with suppress(OSError):  # there is none, or something is in it
-                    folder.rmdir()
+            for path in absent:
+                with suppress(OSError):  # it does not exist, or is not empty
+                    path.rmdir()
 
 
 @contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM raises KeyboardInterrupt, where it is in our hands."""
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """SIGTERM raises KeyboardInterrupt, unless the program handles it or this is no main thread."""
     ours = threading.current_thread() is threading.main_thread()
     if not ours or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield
@@ -74,30 +103,45 @@ def _terminated_as_interrupted() -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def _prepare_official(name: str, root: Path, scale: int, jobs: int) -> None:
-    for split, published in DATASETS[name].splits.items():
-        wanted = Wanted(
-            name=name,
-            split=split,
-            root=root,
-            scale=scale,
-            command=prepare_command(name, root, scale),
-            images=published.images,
+def _official(name: str, root: Path, scale: int, report: Callable[[str], None]) -> list[Source]:
+    """The splits of a known data set, from its official address."""
+    return [
+        (
+            Wanted(
+                name=name,
+                split=split,
+                root=root,
+                scale=scale,
+                command=prepare_command(name, root, scale),
+                images=published.images,
+            ),
+            _pairs_of_archive(published, root, scale, report),
         )
-        pairs = _pairs_of_archive(published, root, scale)
-        prepare_split(wanted, pairs, jobs=jobs, gray_among_rgb=True)
+        for split, published in DATASETS[name].splits.items()
+    ]
 
 
 @contextmanager
-def _pairs_of_archive(published: Split, root: Path, scale: int) -> Iterator[list[Pair]]:
+def _pairs_of_archive(
+    published: Split, root: Path, scale: int, report: Callable[[str], None]
+) -> Iterator[list[Pair]]:
     folders = published.named(scale)
-    with unpacked(published.archive, root, folders) as content:
+    with unpacked(published.archive, root, folders, report) as content:
         if not (found := _folders_below(content, folders)):
-            raise _nothing_in(root / "downloads" / published.archive.name, folders)
+            raise DataError(
+                f"it has no images in a folder {' or '.join(folders)}: choose another scale, or "
+                "delete it and prepare the data set again",
+                path=root / "downloads" / published.archive.name,
+            )
         yield find_pairs(found[0])
 
 
-def _prepare_from(name: str, source: Path, root: Path, scale: int, jobs: int) -> None:
+def _given(
+    name: str, source: Path, root: Path, scale: int, report: Callable[[str], None]
+) -> list[Source]:
+    """The splits of a known data set that are in a folder."""
+    if not source.is_dir():
+        raise ArgumentError("not a folder: name the one that has the data set", path=source)
     splits = DATASETS[name].splits
     found = {}
     for split, published in splits.items():
@@ -106,70 +150,73 @@ def _prepare_from(name: str, source: Path, root: Path, scale: int, jobs: int) ->
             folders = [source]
         if len(folders) > 1:
             raise ArgumentError(
-                f"{source} holds {folders[0]} and {folders[1]}, and either could be {name}:{split}:"
-                " name the folder above one of them"
+                f"it has {folders[0]} and {folders[1]}, and either could be {name}:{split}: name "
+                "the folder above one of them",
+                path=source,
             )
         if folders:
             found[split] = find_pairs(folders[0])
         else:
-            print(f"{name}:{split} is not in {source}")
+            report(f"{name}:{split} is not in {source}")
     if not found:
-        raise _nothing_in(source, sum((split.named(scale) for split in splits.values()), ()))
-    for split, pairs in found.items():
-        if len(pairs) > splits[split].images:
-            raise ArgumentError(
-                f"{source} has {len(pairs)} images for {name}:{split}, where the official split "
-                f"has {splits[split].images}: name the folder that has {name}, or prepare this one "
-                "as a data set of your own"
-            )
-    for split, pairs in found.items():
-        if len(pairs) < splits[split].images:
-            print(
-                f"{name}:{split}: {len(pairs)} images, where the official split has "
-                f"{splits[split].images}"
-            )
-        wanted = Wanted(
-            name=name,
-            split=split,
-            root=root,
-            scale=scale,
-            command=prepare_command(name, root, scale, source),
-            source=str(source.resolve()),
-            fingerprint=fingerprint(pairs),
+        names = [folder for split in splits.values() for folder in split.named(scale)]
+        raise ArgumentError(
+            f"it has no images in a folder {' or '.join(names)}: name the folder that the official "
+            "archive unpacks to, or choose another scale",
+            path=source,
         )
-        prepare_split(wanted, nullcontext(pairs), jobs=jobs, gray_among_rgb=True)
+    for split, pairs in found.items():
+        official = splits[split].images
+        if len(pairs) > official:
+            raise ArgumentError(
+                f"{len(pairs)} images for {name}:{split}, and the official split has {official}: "
+                f"name the folder that has {name}, or prepare this one as a data set of your own",
+                path=source,
+            )
+        if len(pairs) < official:
+            report(f"{name}:{split}: {len(pairs)} images, where the official split has {official}")
+    command = prepare_command(name, root, scale, source)
+    return [
+        _of_folder(name, split, source, pairs, root, scale, command)
+        for split, pairs in found.items()
+    ]
 
 
-def _prepare_own(item: str, root: Path, source: Path | None, scale: int, jobs: int) -> Path:
+def _own(item: str, source: object, root: Path, scale: int) -> Source:
+    """A folder of the user's images."""
     folder = Path(item)
     if source is not None:
         raise ArgumentError(
-            f"--from tells where a known data set ({', '.join(DATASETS)}) lies, and {item} is "
-            "none: leave it out"
+            f"--from is the folder of a known data set ({', '.join(DATASETS)}), and {item} is not "
+            "one: leave it out"
         )
     if not folder.is_dir():
         raise ArgumentError(f"{item} is neither a folder nor {known_names(item)}")
     name = folder.resolve().name
     if name in DATASETS or not name or set(name) & set(":+"):
         raise ArgumentError(
-            f"{folder}: a data set goes by the name of its folder, and {name!r} is that of a known "
-            "one, or has a : or +: rename the folder"
+            f"its name {name!r}, which the data set would have, is that of a known one, is empty, "
+            "or has a : or +: rename the folder",
+            path=folder,
         )
     _check_is_not_above_images(folder)
-    pairs = find_pairs(folder)
+    command = prepare_command(item, root, scale)
+    return _of_folder(name, OWN_SPLIT, folder, find_pairs(folder), root, scale, command)
+
+
+def _of_folder(
+    name: str, split: str, folder: Path, pairs: list[Pair], root: Path, scale: int, command: str
+) -> Source:
     wanted = Wanted(
         name=name,
-        split=OWN_SPLIT,
+        split=split,
         root=root,
         scale=scale,
-        command=prepare_command(item, root, scale),
+        command=command,
         source=str(folder.resolve()),
         fingerprint=fingerprint(pairs),
     )
-    with _working_on(name, (OWN_SPLIT,), root):
-        check_is_of_same_folder(wanted)
-        prepare_split(wanted, nullcontext(pairs), jobs=jobs, gray_among_rgb=False)
-    return root / name
+    return wanted, nullcontext(pairs)
 
 
 def _check_is_not_above_images(folder: Path) -> None:
@@ -178,15 +225,13 @@ def _check_is_not_above_images(folder: Path) -> None:
     for below in sorted(folder.iterdir()):
         if below.is_dir() and _has_images(below):
             raise ArgumentError(
-                f"{folder} holds no images, but its subfolders hold some: prepare one of them, "
-                f"as {below}"
+                f"it has no images, but its subfolders do: prepare one of them, as {below}",
+                path=folder,
             )
 
 
 def _folders_below(source: Path, names: tuple[str, ...]) -> list[Path]:
-    """The folder itself and those in it, at any depth, with such a name and with images."""
-    if not source.is_dir():
-        raise ArgumentError(f"{source} is not a folder: name the one that has the data set")
+    """The folder itself and those below it, at any depth, that have such a name and images."""
     return [
         path
         for path in (source.resolve(), *sorted(source.rglob("*")))
@@ -196,10 +241,3 @@ def _folders_below(source: Path, names: tuple[str, ...]) -> list[Path]:
 
 def _has_images(folder: Path) -> bool:
     return any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.iterdir())
-
-
-def _nothing_in(source: Path, folders: tuple[str, ...]) -> ArgumentError:
-    return ArgumentError(
-        f"{source} has no folder {' or '.join(folders)} with images in it: name the folder that "
-        "the official archive unpacks to, or another scale"
-    )

@@ -1,11 +1,20 @@
-"""The data sets that go by a name: their official addresses, layouts and splits."""
+"""The data sets that have a name here: their official addresses, layouts and splits."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sr_train.data.build.archives import Archive
+__all__ = ["DATASETS", "Archive", "Dataset", "Split"]
 
-__all__ = ["DATASETS", "Dataset", "Split"]
+
+@dataclass(frozen=True)
+class Archive:
+    """A file at an official address."""
+
+    url: str
+    name: str
+    """Its name in ROOT/downloads."""
+    digest: str | None = None
+    """As `download` takes it; None: none was published, so the first download's is recorded."""
 
 
 @dataclass(frozen=True)
@@ -14,22 +23,22 @@ class Split:
 
     archive: Archive
     folders: tuple[str, ...]
-    """Names that its folder of images may have, `{scale}` being the scale."""
+    """Possible names of its image folder; `{scale}` stands for the scale."""
     images: int
-    """How many there are."""
+    """Number of images."""
 
     def named(self, scale: int) -> tuple[str, ...]:
-        """The folders' names for a scale."""
+        """The folder names for a scale."""
         return tuple(folder.format(scale=scale) for folder in self.folders)
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A known data set. Gray images among its RGB ones are published so, and read as R = G = B."""
+    """A known data set. Its gray images among RGB ones were published so, and become R = G = B."""
 
     splits: Mapping[str, Split]
     train: str | None
-    """The split that a configuration means for training; None: it must name one."""
+    """The split for training where a configuration names none; None: it must name one."""
     val: str | None
     """The same for validation."""
 
@@ -40,7 +49,7 @@ BSDS500 = Archive(
     "BSR_bsds500.tgz",
     "md5:0b17383ff0b21fe43d2f28e624203169",
 )
-# Of github.com/jbhuang0604/SelfExSR, with LR images by MATLAB for scales 2, 3 and 4.
+# From github.com/jbhuang0604/SelfExSR, with LR images made by MATLAB for scales 2, 3 and 4.
 SELF_EX_SR = ("image_SRF_{scale}", "x{scale}")
 SET5 = Archive(
     "https://uofi.box.com/shared/static/kfahv87nfe8ax910l85dksyl2q212voc.zip", "Set5.zip"

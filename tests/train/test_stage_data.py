@@ -1,4 +1,4 @@
-"""Data around training: what is refused before it, what its digest tells, how validation reads."""
+"""The data sets of a stage: checks before training, the digest, and validation images."""
 
 import shutil
 from dataclasses import replace
@@ -8,61 +8,64 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sr_runtime.errors import ArgumentError
+from sr_runtime.errors import ArgumentError, DataError, SRError
 from sr_train.config.schema import AdversarialLoss, Training
 from sr_train.data.build.prepare import prepare
-from sr_train.data.loading import check_data, data_digest, validation_pairs
 from sr_train.data.prepared import prepared
+from sr_train.data.stage_data import check_data, data_digest, validation_pairs
 from tests.train.made_images import save_folder
 from tests.train.training_sets import batches, config
 
 
 @pytest.mark.parametrize(
-    ("fields", "train", "words"),
+    ("fields", "train", "error", "facts"),
     [
         (
             {},
             "small",
+            DataError,
             r"1 of small:all has 28×40 pixels, less than pretraining\.cr_patch_size, 32×32"
-            r", and so have 1 more",
+            r" \(1 more",
         ),
-        ({}, "gray", r"gray:all is gray and img_channels is 3"),
-        ({}, "nothing", r"nothing:all is not prepared"),
-        ({"val": "gray"}, "mine", r"gray:all is gray"),
-        ({"val": "small"}, "mine", r"2 of small:all has 40×24 pixels, less than what SSIM"),
-        ({"val": "nothing"}, "mine", r"nothing:all is not prepared"),
-        ({"scale_factor": 2}, "mine", r"not prepared for a scale of 2"),
+        ({}, "gray", DataError, r"gray:all is gray and img_channels is 3"),
+        ({}, "nothing", ArgumentError, r"nothing:all is not prepared"),
+        ({"val": "gray"}, "mine", DataError, r"gray:all is gray"),
+        ({"val": "small"}, "mine", DataError, r"2 of small:all has 40×24 pixels, .* 25×25"),
+        ({"val": "nothing"}, "mine", ArgumentError, r"nothing:all is not prepared"),
+        ({"scale_factor": 2}, "mine", ArgumentError, r"not prepared for a scale of 2"),
         (
             {"adversarial_loss": AdversarialLoss(type="wgan", n_critic=10)},
             "mine",  # three mini-batches an epoch, three epochs
-            r"training has 9 mini-batches, and adversarial_loss\.n_critic 10",
+            ArgumentError,
+            r"training has 9 mini-batches, .* adversarial_loss\.n_critic = 10",
         ),
-        ({"stages": "training", "init": "x"}, "small", r"training\.cr_patch_size"),
+        ({"stages": "training", "init": "x"}, "small", DataError, r"training\.cr_patch_size"),
         (
             {"cr_patch_size": None},
             "small",
-            r"1 of small:all has 28×40 pixels, no multiples of 8, .*: choose training\.cr_patch",
+            DataError,
+            r"1 of small:all has 28×40 pixels, not multiples of 8, .*: choose training\.cr_patch",
         ),
     ],
 )
-def test_data_that_would_fail_later_are_named_at_once(
-    root: Path, fields: dict[str, Any], train: str, words: str
+def test_data_on_which_training_would_fail_later_is_refused_at_once(
+    root: Path, fields: dict[str, Any], train: str, error: type[SRError], facts: str
 ) -> None:
     check_data(config(root))
-    with pytest.raises(ArgumentError, match=words):
+    with pytest.raises(error, match=facts):
         check_data(config(root, train, **fields))
 
 
-def test_whole_images_that_a_unet_can_judge_are_taken(root: Path) -> None:
+def test_whole_images_that_a_unet_can_judge_are_accepted(root: Path) -> None:
     check_data(config(root, "rgb", val="rgb", cr_patch_size=None))
 
 
-def test_data_of_a_stage_that_is_not_run_are_not_needed(root: Path) -> None:
+def test_the_data_of_a_stage_that_is_not_run_is_not_needed(root: Path) -> None:
     settings = config(root, stages="pretraining")
     check_data(replace(settings, training=Training()))
 
 
-def test_the_digest_tells_what_a_stage_trains_on_and_not_where_it_lies(
+def test_the_digest_depends_on_the_images_a_stage_trains_on_and_not_on_their_folder(
     root: Path, tmp_path: Path
 ) -> None:
     settings = config(root, "mine", "small")
@@ -77,14 +80,14 @@ def test_the_digest_tells_what_a_stage_trains_on_and_not_where_it_lies(
     assert data_digest(config(tmp_path / "copy", "mine", "small"), "training") != digest
 
 
-def test_validation_reads_every_whole_image_and_copies_it(root: Path) -> None:
+def test_validation_pairs_are_writable_copies_of_every_whole_image(root: Path) -> None:
     pairs = validation_pairs(config(root, val="small"), "training")
     assert [pair.name for pair in pairs] == ["0", "1", "2"]
     lr, hr = pairs[1].read(4)
     assert (lr.shape, hr.shape) == ((7, 10, 3), (28, 40, 3))
     assert lr.flags.writeable
     assert hr.flags.writeable
-    with pytest.raises(ArgumentError, match="scale of 4: 2 was asked"):
+    with pytest.raises(ArgumentError, match="scale of 4, and 2"):
         pairs[0].read(2)
 
 
@@ -95,7 +98,7 @@ def test_images_of_several_validation_sets_have_different_names(root: Path) -> N
     assert names == ["small_0", "small_1", "small_2", "rgb_0", "rgb_1"]
 
 
-def test_gray_networks_get_gray_images_as_they_are_and_the_luma_of_rgb(root: Path) -> None:
+def test_gray_networks_get_gray_images_unchanged_and_the_luma_of_rgb(root: Path) -> None:
     for name in ("gray", "rgb"):
         settings = config(root, name, val=name, img_channels=1)
         check_data(settings)

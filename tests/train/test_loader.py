@@ -14,8 +14,9 @@ from torch import Tensor
 from sr_runtime.resize import downscale
 from sr_train.config.schema import Augmentation
 from sr_train.data.build.prepare import prepare
-from sr_train.data.loading import batches_per_epoch, training_loader
+from sr_train.data.loader import training_loader
 from sr_train.data.prepared import prepared
+from sr_train.data.stage_data import batches_per_epoch
 from tests.train.training_sets import N, batches, config
 
 

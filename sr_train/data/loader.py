@@ -1,0 +1,117 @@
+"""The training loader: the order of the crops, the share of each rank, and worker processes."""
+
+import atexit
+import signal
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Sampler
+
+from sr_runtime.errors import ArgumentError
+from sr_train.config.schema import Config, Stage
+from sr_train.data.crops import Batch, Key, TrainingCrops, random_generator
+from sr_train.data.stage_data import batch_size, batches_per_epoch, stage_images
+
+__all__ = ["training_loader"]
+
+
+def training_loader(
+    config: Config, stage: Stage, *, epoch: int, batch: int, rank: int = 0, world_size: int = 1
+) -> DataLoader[Batch]:
+    """Mini-batches from number `batch` of epoch `epoch`, both from 0, to the end of the stage.
+
+    Yields LR (N, C, h, w) and HR (N, C, scale·h, scale·w), uint8 and contiguous, where N is this
+    rank's share of the mini-batch. Raises ArgumentError if the ranks cannot share it equally.
+    """
+    size = batch_size(config, stage)
+    if size % world_size:
+        raise ArgumentError(
+            f"{stage}: a mini-batch of {size} cannot be shared equally by {world_size} "
+            "processes: set cr_patch_size, and a batch_size that is a multiple of their number"
+        )
+    share = size // world_size
+    crops = TrainingCrops(stage_images(config, stage, "train"), config, stage)
+    order = _Order(
+        config,
+        stage,
+        images=len(crops),
+        epoch=epoch,
+        batch=batch,
+        share=range(rank * share, (rank + 1) * share),
+    )
+    return _Loader(
+        crops,
+        sampler=order,
+        batch_size=None,  # the sampler yields whole mini-batches
+        num_workers=config.workers,
+        worker_init_fn=_ignore_signals,
+        pin_memory=config.device != "cpu" and torch.cuda.is_available(),
+        # By default it would draw from the global generator, which a run saves and restores.
+        generator=torch.Generator(),
+    )
+
+
+class _Order(Sampler[list[Key]]):
+    """The mini-batches of one rank, as keys: a new permutation of the images every epoch.
+
+    The last mini-batch of an epoch is filled up from the beginning of its permutation; those
+    images come twice, in different crops.
+    """
+
+    def __init__(
+        self, config: Config, stage: Stage, *, images: int, epoch: int, batch: int, share: range
+    ) -> None:
+        self._config, self._stage = config, stage
+        self._images, self._share = images, share
+        self._batches = batches_per_epoch(config, stage)
+        self._start = epoch * self._batches + batch
+        self._stop = config.section(stage).num_epoch * self._batches
+
+    def __len__(self) -> int:
+        return max(0, self._stop - self._start)
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        size = batch_size(self._config, self._stage)
+        order = None
+        for number in range(self._start, self._stop):
+            epoch, batch = divmod(number, self._batches)
+            if order is None or batch == 0:
+                generator = random_generator(self._config, self._stage, epoch, stream=0)
+                order = generator.permutation(self._images)
+            positions = (batch * size + i for i in self._share)
+            yield [Key(epoch, at, int(order[at % self._images])) for at in positions]
+
+
+class _Loader(DataLoader[Batch]):
+    """A DataLoader whose workers end with the program, even where an error keeps it alive.
+
+    The traceback of an uncaught error holds the iterator, so that PyTorch never shuts the workers
+    down. Python then sends them SIGTERM at exit, which they ignore, and waits for them forever.
+    """
+
+    def __iter__(self) -> Any:
+        iterator = super().__iter__()
+        if self.num_workers:
+            # Functions registered later run earlier: this one before Python's and PyTorch's.
+            atexit.register(_end_workers, weakref.ref(iterator))
+        return iterator
+
+
+def _end_workers(reference: "weakref.ref[Any]") -> None:
+    iterator = reference()
+    if iterator is not None:
+        iterator._shutdown_workers()
+        for worker in iterator._workers:  # one that hangs has ignored PyTorch's SIGTERM
+            worker.kill()
+
+
+def _ignore_signals(worker: int) -> None:
+    """Let the training process alone decide how to end.
+
+    Ctrl-C and job managers signal the whole group, and the training process still needs its
+    workers to finish a step. They end when it shuts them down, or when they see that it is gone.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

@@ -1,0 +1,147 @@
+"""The data sets that a stage of the configuration names: their size, identity and checks."""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from sr_runtime.errors import ArgumentError, DataError
+from sr_train.config.schema import Config, Stage
+from sr_train.data.packed_dataset import PackedImages, PackedPair
+from sr_train.data.prepared import prepared
+from sr_train.network_facts import UNET_STRIDE
+
+__all__ = [
+    "batch_size",
+    "batches_per_epoch",
+    "check_data",
+    "data_digest",
+    "stage_images",
+    "validation_pairs",
+]
+
+# The smallest side that LPIPS's SqueezeNet takes, after `scale` pixels are cropped from each border
+# (SSIM's window needs 11).
+MEASURABLE = 17
+
+
+def stage_images(
+    config: Config, stage: Stage, purpose: Literal["train", "val"]
+) -> list[PackedImages]:
+    """The prepared splits that a stage trains on or validates with, in the configured order."""
+    section = config.section(stage)
+    return [
+        images
+        for specification in (
+            section.train_datasets if purpose == "train" else section.val_datasets
+        )
+        for images in prepared(
+            specification,
+            root=Path(config.data_root),
+            scale=config.scale_factor,
+            purpose=purpose,
+        )
+    ]
+
+
+def batch_size(config: Config, stage: Stage) -> int:
+    """Images per mini-batch: 1 where the stage trains on whole images, which differ in size."""
+    return 1 if config.section(stage).cr_patch_size is None else config.batch_size
+
+
+def batches_per_epoch(config: Config, stage: Stage) -> int:
+    """Mini-batches that show every training image once; the last one is filled up."""
+    images = sum(len(images) for images in stage_images(config, stage, "train"))
+    return math.ceil(images / batch_size(config, stage))
+
+
+def data_digest(config: Config, stage: Stage) -> str:
+    """SHA-256 of what a stage trains on: names and checksums of its sets, in their order."""
+    facts = [
+        (images.name, images.names, images.index.hr.sha256, images.index.lr.sha256)
+        for images in stage_images(config, stage, "train")
+    ]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def validation_pairs(config: Config, stage: Stage) -> list[PackedPair]:
+    """Every image of the stage's validation sets.
+
+    Its name is the image's, with the data set's in front if there are several sets.
+    """
+    sets = stage_images(config, stage, "val")
+    return [
+        PackedPair(
+            f"{images.index.name}_{name}" if len(sets) > 1 else name, images, i, config.img_channels
+        )
+        for images in sets
+        for i, name in enumerate(images.names)
+    ]
+
+
+def check_data(config: Config) -> None:
+    """Check, before training, everything about the data on which a stage would fail later.
+
+    Raises:
+        ArgumentError: A data set is not prepared, or there are too few mini-batches for a step.
+        DataError: A split is damaged or gray where RGB is trained; or an image is smaller than the
+            crop, too small to be measured, or, whole, of a size that the U-Net cannot judge.
+    """
+    for stage in config.stage_names:
+        train, val = stage_images(config, stage, "train"), stage_images(config, stage, "val")
+        for images in train + val:
+            if images.channels < config.img_channels:
+                raise DataError(
+                    f"{images.name} is gray and img_channels is {config.img_channels}: set "
+                    "img_channels to 1, or convert its images to RGB and prepare it again"
+                )
+        if patch := config.section(stage).cr_patch_size:
+            _check_minimum(
+                train,
+                patch,
+                f"{stage}.cr_patch_size",
+                "choose a smaller crop, or remove small images",
+            )
+        elif stage == "training":  # `sr_train.config` allows whole images only with a U-Net
+            _check_sizes(
+                train,
+                lambda height, width: height % UNET_STRIDE == width % UNET_STRIDE == 0,
+                f"not multiples of {UNET_STRIDE}, which the U-Net discriminator needs",
+                "choose training.cr_patch_size, or crop such images",
+            )
+        critic = config.adversarial_loss
+        steps = config.section(stage).num_epoch * batches_per_epoch(config, stage)
+        if stage == "training" and critic.type in ("wgan", "wgan-gp") and steps < critic.n_critic:
+            raise ArgumentError(
+                f"training has {steps} mini-batches, and the generator's first step comes after "
+                f"adversarial_loss.n_critic = {critic.n_critic} of them: take more epochs"
+            )
+        side = MEASURABLE + 2 * config.scale_factor
+        _check_minimum(val, (side, side), "what SSIM and LPIPS need", "remove small images")
+
+
+def _check_minimum(
+    sets: Sequence[PackedImages], minimum: tuple[int, int], of: str, remedy: str
+) -> None:
+    _check_sizes(
+        sets,
+        lambda height, width: height >= minimum[0] and width >= minimum[1],
+        f"less than {of}, {minimum[0]}×{minimum[1]}",
+        remedy,
+    )
+
+
+def _check_sizes(
+    sets: Sequence[PackedImages], fits: Callable[[int, int], bool], fault: str, remedy: str
+) -> None:
+    for images in sets:
+        wrong = [i for i in range(len(images)) if not fits(*images.size(i))]
+        if wrong:
+            (height, width), others = images.size(wrong[0]), len(wrong) - 1
+            raise DataError(
+                f"{images.names[wrong[0]]} of {images.name} has {height}×{width} pixels, {fault}"
+                + (f" ({others} more images do, too)" if others else "")
+                + f": {remedy} and prepare the data set again"
+            )

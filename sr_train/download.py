@@ -1,0 +1,169 @@
+"""Downloading a file that may be large over a connection that may break."""
+
+import hashlib
+import http.client
+import shutil
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import BinaryIO
+
+from tqdm import tqdm
+
+from sr_runtime.errors import DataError, StorageError, about
+
+__all__ = ["download"]
+
+BLOCK = 1 << 20
+TIMEOUT = 30  # seconds without a byte
+
+PARTIAL, OUT_OF_RANGE = 206, 416  # HTTP status
+
+
+class _ConnectionLostError(Exception):
+    """The connection ended before the file did."""
+
+
+def download(
+    url: str,
+    target: Path,
+    *,
+    digest: str | None,
+    alternative: str = "put a copy from elsewhere there",
+) -> str:
+    """Download `url` to `target`; a `target` that exists already is only checked.
+
+    An unfinished download is kept in `target` + ".part", and the next call continues it where the
+    server can (HTTP Range). A broken connection is resumed as long as it brings more bytes.
+
+    Args:
+        digest: "md5:…" or "sha256:…", the latter at least the first 8 hexadecimal digits; None:
+            anything is accepted.
+        alternative: What the user can do instead if the file cannot be downloaded, for the message.
+
+    Returns:
+        The file's SHA-256.
+
+    Raises:
+        DataError: The file has another digest; it is kept for inspection.
+        StorageError: The server cannot be reached or refuses, or the folder cannot be written.
+    """
+    if target.exists():
+        return _checked(target, url, digest)
+    part = target.with_name(target.name + ".part")
+    with about(target):
+        try:
+            _fetch_all(url, part, alternative)
+            sha256 = _checked(part, url, digest)
+            part.replace(target)
+        except OSError as error:
+            raise StorageError(
+                f"cannot be written ({error.strerror or error}): choose another --root"
+            ) from error
+    return sha256
+
+
+def _fetch_all(url: str, part: Path, alternative: str) -> None:
+    while True:
+        before = _size(part)
+        try:
+            _fetch(url, part, alternative)
+            return
+        except _ConnectionLostError as lost:
+            if _size(part) <= before:
+                raise StorageError(
+                    f"the connection to {url} was lost after {_size(part):,} bytes ({lost}): run "
+                    "the same command to continue"
+                ) from lost
+
+
+def _fetch(url: str, part: Path, alternative: str) -> None:
+    """Complete `part`, or raise _ConnectionLostError."""
+    start = _size(part)
+    try:
+        response = _opened(url, start)
+    except urllib.error.HTTPError as error:
+        with error:
+            if error.code == OUT_OF_RANGE and start:
+                # Either `part` is complete, or the server's file has become shorter: start again.
+                if error.headers.get("Content-Range") != f"bytes */{start}":
+                    part.unlink()
+                    _fetch(url, part, alternative)
+                return
+            raise StorageError(
+                f"{url} answers {error.code} {error.reason}: try later, or {alternative}"
+            ) from error
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        if start:
+            raise _ConnectionLostError(str(reason)) from error
+        raise StorageError(
+            f"{url} cannot be reached ({reason}): check the connection, or {alternative}"
+        ) from error
+    with response:
+        if response.status != PARTIAL:
+            start = 0
+        length = response.headers.get("Content-Length")
+        total = None if length is None else start + int(length)
+        part.parent.mkdir(parents=True, exist_ok=True)
+        if total is not None and (free := shutil.disk_usage(part.parent).free) < total - start:
+            raise StorageError(
+                f"{url} has {total:,} bytes, and {free:,} are free: make room, or choose another "
+                "--root"
+            )
+        with part.open("ab" if start else "wb") as file:
+            _copy(response, file, start, total, part.stem)
+
+
+def _opened(url: str, start: int) -> http.client.HTTPResponse:
+    request = urllib.request.Request(url, headers={"User-Agent": "sr-toolkit"})
+    if start:
+        request.add_header("Range", f"bytes={start}-")
+    response: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=TIMEOUT)
+    return response
+
+
+def _copy(
+    response: http.client.HTTPResponse, file: BinaryIO, start: int, total: int | None, name: str
+) -> None:
+    with tqdm(
+        desc=name, initial=start, total=total, unit="B", unit_scale=True, disable=None
+    ) as bar:
+        done = start
+        while True:
+            try:
+                block = response.read1(BLOCK)
+            except (OSError, http.client.HTTPException) as error:
+                raise _ConnectionLostError(str(error)) from error
+            if not block:
+                break
+            file.write(block)
+            done += len(block)
+            bar.update(len(block))
+    if total is not None and done < total:
+        raise _ConnectionLostError(f"{done:,} of {total:,} bytes")
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _checked(path: Path, url: str, digest: str | None) -> str:
+    """The file's SHA-256, if it has the digest."""
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        if digest is None:
+            return sha256
+        kind, _, wanted = digest.partition(":")
+        file.seek(0)
+        found = sha256 if kind == "sha256" else hashlib.file_digest(file, kind).hexdigest()
+    if kind == "sha256":
+        assert len(wanted) >= 8, digest
+        found = found[: len(wanted)]
+    if found != wanted:
+        raise DataError(
+            f"{kind} is {found}, expected {wanted}: it is damaged, or {url} has changed: delete it "
+            "and download it again",
+            path=path,
+        )
+    return sha256
