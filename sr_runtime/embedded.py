@@ -1,5 +1,6 @@
-"""The models that the package carries: which there are, and that their files are whole."""
+"""The models that the package carries, and the check that their files are intact."""
 
+import difflib
 import hashlib
 import os
 from pathlib import Path
@@ -10,7 +11,7 @@ __all__ = ["DEFAULT", "EMBEDDED", "model_file"]
 
 FOLDER = Path(__file__).with_name("models")
 
-# SHA-256 of NAME.onnx in it.
+# SHA-256 of each NAME.onnx in the folder.
 EMBEDDED = {
     "esrgan": "4e258e3591594e186a9aa949288f1f2ae4f457471cc9eb1baeb6ce1ef26dfd30",
     "psnr": "1b8a6464c209eaeec84e3645aa6398bfdb185f69075cf01437e0774a48a3d356",
@@ -19,34 +20,38 @@ DEFAULT = "esrgan"
 
 
 def model_file(model: str | os.PathLike[str]) -> Path:
-    """The file of `model`: one of `EMBEDDED` by its name, or a path. A `Path` is always a path.
+    """The file of `model`: a name in `EMBEDDED`, or a path. A `Path` is always a path.
 
-    Raises ModelError if there is no such file, or an embedded one is not what was published.
+    Raises ModelError if the file does not exist, or an embedded one is not the published one.
     """
     if not isinstance(model, str) or model not in EMBEDDED:
-        return _users_file(Path(model))
+        return _users_file(model)
     file = FOLDER / f"{model}.onnx"
     remedy = "reinstall sr-toolkit, or name a model file of your own"
     try:
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
     except OSError as error:
         raise ModelError(
-            f"{file}: the embedded model {model} cannot be read ({error.strerror}): {remedy}"
+            f"the embedded model {model} cannot be read ({error.strerror}): {remedy}", path=file
         ) from error
     if digest != EMBEDDED[model]:
         raise ModelError(
-            f"{file}: the embedded model {model} is damaged (its SHA-256 begins {digest[:8]} "
-            f"instead of {EMBEDDED[model][:8]}): {remedy}"
+            f"the embedded model {model} is damaged (its SHA-256 begins with {digest[:8]} instead "
+            f"of {EMBEDDED[model][:8]}): {remedy}",
+            path=file,
         )
     return file
 
 
-def _users_file(path: Path) -> Path:
-    names = " and ".join(EMBEDDED)
+def _users_file(model: str | os.PathLike[str]) -> Path:
+    path = Path(model)
+    if path.is_file():
+        return path
+    names = f"the package carries {' and '.join(EMBEDDED)}"
     if path.is_dir():
-        raise ModelError(
-            f"{path}: this is a folder: name a model file; the package carries {names}"
-        )
-    if not path.is_file():
-        raise ModelError(f"{path}: there is no such model file; the package carries {names}")
-    return path
+        raise ModelError(f"this is a folder: name a model file; {names}", path=path)
+    # Only a bare word can be a mistyped name; a path or a file name gets no guess.
+    word = path.name.lower() if path.name == model and not path.suffix else ""
+    if near := difflib.get_close_matches(word, EMBEDDED, 1):
+        raise ModelError(f"there is no such model: did you mean {near[0]}? ({names})", path=path)
+    raise ModelError(f"there is no such model file; {names}", path=path)

@@ -1,4 +1,4 @@
-"""The models that come with the package: opened by name, whole or refused."""
+"""The models that come with the package: opened by name, and refused if damaged."""
 
 import shutil
 from pathlib import Path
@@ -15,7 +15,7 @@ from sr_runtime.embedded import DEFAULT, EMBEDDED, FOLDER
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the embedded models, in which they may be harmed, in place of the package's."""
+    """A copy of the embedded models that a test may damage, used instead of the package's."""
     copy = Path(shutil.copytree(FOLDER, tmp_path / "models"))
     monkeypatch.setattr(embedded, "FOLDER", copy)
     return copy
@@ -42,7 +42,7 @@ def test_without_a_name_the_default_is_opened() -> None:
         assert default.info == named.info
 
 
-def test_both_are_small_and_come_with_their_card_and_licence() -> None:
+def test_the_models_are_small_and_come_with_their_card_and_licence() -> None:
     assert sum((FOLDER / f"{name}.onnx").stat().st_size for name in EMBEDDED) <= 8e6
     assert {"README.md", "LICENSE"} <= {file.name for file in FOLDER.iterdir()}
 
@@ -53,7 +53,7 @@ def test_a_photo_is_upscaled_without_naming_a_model(photo: Path) -> None:
         assert large.size == (160, 120)
 
 
-def test_the_command_line_takes_the_name(photo: Path) -> None:
+def test_the_command_line_takes_the_names(photo: Path) -> None:
     results = []
     for name in EMBEDDED:
         target = photo.with_name(f"{name}.png")
@@ -62,12 +62,12 @@ def test_the_command_line_takes_the_name(photo: Path) -> None:
     assert results[0] != results[1]
 
 
-def test_info_tells_the_facts_of_an_embedded_model(capsys: pytest.CaptureFixture[str]) -> None:
+def test_info_prints_the_facts_of_an_embedded_model(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", "psnr"]) == 0
     assert str(FOLDER / "psnr.onnx") in capsys.readouterr().out
 
 
-def test_a_path_of_that_name_is_a_file_of_the_users(tmp_path, monkeypatch) -> None:
+def test_a_path_with_the_name_of_an_embedded_model_is_the_users_file(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("psnr").write_text("no model")
     for mine in (Path("psnr"), "./psnr"):
@@ -96,6 +96,21 @@ def test_a_missing_model_is_named_and_the_other_still_works(folder: Path, photo,
     sr_runtime.load("psnr").close()
 
 
-def test_whoever_mistypes_a_name_is_told_the_names(photo: Path, capsys) -> None:
+@pytest.mark.parametrize(
+    ("typo", "meant"),
+    [("esrgn", "esrgan"), ("esgran", "esrgan"), ("ESRGAN", "esrgan"), ("psrn", "psnr")],
+)
+def test_a_mistyped_name_is_answered_with_the_nearest(typo: str, meant: str) -> None:
+    with pytest.raises(ModelError, match=rf"^{typo}: .*did you mean {meant}\?.*esrgan and psnr"):
+        sr_runtime.load(typo)
+
+
+@pytest.mark.parametrize("model", ["./esrgn", "esrgn.onnx", Path("esrgn"), "rrdb"])
+def test_a_path_or_another_name_gets_no_guess(model: str | Path) -> None:
+    with pytest.raises(ModelError, match=r"^[^?]*carries esrgan and psnr$"):
+        sr_runtime.load(model)
+
+
+def test_the_command_line_names_the_models_after_a_typo(photo: Path, capsys) -> None:
     assert main(["upscale", str(photo), "-m", "esgran"]) == 2
     assert "the package carries esrgan and psnr" in capsys.readouterr().err
