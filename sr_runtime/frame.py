@@ -20,9 +20,9 @@ __all__ = [
 
 
 def frame_from_array(array: object) -> NDArray[Any]:
-    """A caller's array as `(H, W, C)` in native byte order.
+    """A caller's array, `(H, W)` or `(H, W, C)`, as `(H, W, C)` in native byte order.
 
-    Raises ArgumentError with the line of code that converts it if it is no image.
+    Raises ArgumentError if it is no image, with the line of code that makes it one.
     """
     if not isinstance(array, np.ndarray):
         raise ArgumentError(_not_an_array(array))
@@ -35,11 +35,9 @@ def frame_from_array(array: object) -> NDArray[Any]:
     if frame.dtype.kind == "f":
         _check_floats(frame)
     elif frame.dtype not in ("u1", "<u2", ">u2"):
-        line = "numpy.clip(image, 0, 255).astype(numpy.uint8)"
-        if frame.dtype == np.bool_:
-            line = "image.astype(numpy.uint8) * 255"
         raise ArgumentError(
-            f"an image is uint8, uint16 or float32, and this array is {frame.dtype}: use {line}"
+            f"an image is uint8, uint16 or float32, and this array is {frame.dtype}: use "
+            f"{_integer_line(frame)}"
         )
     return frame.astype(frame.dtype.newbyteorder("="), copy=False)
 
@@ -63,7 +61,8 @@ def upscale_frame(
     """Enlarge an `(H, W, C)` frame to `height` × `width`, colour and alpha apart.
 
     Args:
-        enlarge: Makes `(H, W, 1 | 3)` larger by a whole factor; what is too large then is shrunk.
+        enlarge: Enlarges `(H, W, 1 | 3)` by a whole factor, the same for colour and alpha. A
+            result of another size than asked for is resized.
     """
     alpha = _alpha(frame)
     if alpha is None:
@@ -79,7 +78,7 @@ def upscale_frame(
             result[:, :, -1] = restore_flat_areas(enlarged, alpha, factor)
     if result.shape[:2] != (height, width):
         result = resize(result, height, width)
-        if result.dtype.kind == "f":  # bicubic overshoots, and only integers are clipped by it
+        if result.dtype.kind == "f":  # bicubic overshoots, and resize clips only integers
             np.clip(result, 0, 1, out=result)
     return result
 
@@ -143,6 +142,14 @@ def _layout_hint(shape: tuple[int, ...]) -> str:
     if len(shape) == 4:
         return ", which looks like a batch: upscale its images one by one"
     return ""
+
+
+def _integer_line(frame: NDArray[Any]) -> str:
+    """The line that converts another type to uint8 or, for larger values, to uint16."""
+    if frame.dtype == np.bool_:
+        return "image.astype(numpy.uint8) * 255"
+    bits = 8 if frame.dtype.kind in "iu" and frame.max() <= 255 else 16
+    return f"numpy.clip(image, 0, {2**bits - 1}).astype(numpy.uint{bits})"
 
 
 def _check_floats(frame: NDArray[Any]) -> None:

@@ -1,4 +1,4 @@
-"""The limit on batches in flight, for the threads that share a backend."""
+"""The limit on batches in flight, shared by the threads that use one backend."""
 
 import threading
 from collections.abc import Iterator
@@ -8,24 +8,24 @@ __all__ = ["InFlightLimiter"]
 
 
 class InFlightLimiter:
-    """As many slots as a backend holds batches, and whose turn it is to submit them.
+    """As many slots as the backend can hold batches, and whose turn it is to submit them.
 
     Deadlock-free: a thread that holds slots never blocks; it drains its own oldest batch. Threads
-    that wait for a turn, or for exclusive use, hold none.
+    that wait for a turn, or for exclusive use, hold no slot.
     """
 
-    def __init__(self, places: int) -> None:
-        self._places = self._free = places
+    def __init__(self, slots: int) -> None:
+        self._slots = self._free = slots
         self._reserved = False
         self._shape = (0, 0)
-        self._submitting = self._waiting = 0  # threads in their turn, and those that wait for one
+        self._submitting = self._waiting = 0  # threads that have a turn, and that wait for one
         self._changed = threading.Condition()
 
     @contextmanager
     def turn(self, shape: tuple[int, int]) -> Iterator[None]:
-        """In the block an image's tiles of this shape are submitted; those of other shapes wait.
+        """Submit the tiles of one image within the block; tiles of other shapes wait.
 
-        Mixed, they would have an engine prepare itself anew for every batch.
+        An engine prepares itself anew whenever the shape changes, so shapes must not alternate.
         """
         with self._changed:
             if self._submitting and (shape != self._shape or self._waiting):
@@ -44,7 +44,7 @@ class InFlightLimiter:
                 self._changed.notify_all()
 
     def take(self, *, wait: bool) -> bool:
-        """Take a place; False if there is none, and the caller does not want to wait for it."""
+        """Take a slot. Without `wait`, return False if none is free."""
         with self._changed:
             while self._reserved or not self._free:
                 if not wait:
@@ -54,20 +54,23 @@ class InFlightLimiter:
             return True
 
     def give_back(self) -> None:
-        """Give back one that was taken."""
+        """Give back a slot that was taken."""
         with self._changed:
             self._free += 1
             self._changed.notify_all()
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """In the block nothing is in flight; for a thread that has no place."""
+        """Wait until nothing is in flight, and keep it so within the block.
+
+        Only for a thread that holds no slot.
+        """
         with self._changed:
             self._changed.wait_for(lambda: not self._reserved)
-            self._reserved = True  # and nobody takes a place any more
+            self._reserved = True  # from here on no thread takes a slot
         try:
             with self._changed:
-                self._changed.wait_for(lambda: self._free == self._places)
+                self._changed.wait_for(lambda: self._free == self._slots)
             yield
         finally:
             with self._changed:

@@ -1,11 +1,12 @@
 """MATLAB's bicubic `imresize`, which made the low-resolution images of the field's benchmarks.
 
 Cubic convolution (Keys, "Cubic convolution interpolation for digital image processing", 1981) with
-a = −0.5, stretched over 1/scale pixels when shrinking (antialiasing), border pixels repeated
-outwards. One axis after the other, and integer images are rounded (half up) and clipped after each.
+a = −0.5, stretched over 1/scale pixels when shrinking (antialiasing); border pixels are repeated
+outwards. The axes are resized one after the other, and integer images are rounded (half up) and
+clipped after each.
 
-Along an axis, each band of outputs is one small dense matrix times the inputs it reads: BLAS runs
-it several times faster than taps can be gathered, and nothing larger than a block becomes float.
+Along an axis, each band of outputs is one small dense matrix times the inputs it reads. BLAS does
+this several times faster than gathering taps, and only one block at a time is held as floats.
 """
 
 from collections.abc import Iterator
@@ -19,23 +20,25 @@ from sr_runtime.errors import ArgumentError
 
 __all__ = ["downscale", "mod_crop", "resize"]
 
-# Outputs per matrix: at a scale of ½, 16 outputs read 38 inputs, of which each needs 8.
+# Outputs per matrix. At a scale of ½, 16 outputs read 38 inputs, and each output needs 8 of them.
 BAND = 16
 
-# Float64 inputs held at a time (2 MiB), to stay in the cache.
+# Float64 inputs held at a time: 2 MiB stay in the cache.
 BLOCK = 1 << 18
 
-# Many scales put pixels exactly halfway between two integers, and a float64 sum falls to one side
-# or the other by the order in which the BLAS adds. The margin, above any such error, sends all up.
+# At many scales a pixel lies exactly halfway between two integers, and the order in which the BLAS
+# adds decides on which side the float64 sum falls. The margin exceeds that error: all round up.
 HALF_UP = 0.5 + 1e-9
 
 
 def resize(image: NDArray[Any], height: int, width: int) -> NDArray[Any]:
-    """Bicubic resizing of `(H, W, C)` or `(H, W)` to `height` × `width`; same dtype and rank.
+    """Resize `(H, W, C)` or `(H, W)` to `height` × `width` by bicubic interpolation.
 
-    uint8, uint16 or floating; floats are neither rounded nor clipped. Takes the memory of the
-    result and of one image resized along one axis. Raises ArgumentError for an empty image or
-    size, or another rank or dtype.
+    uint8, uint16 or any float type, and the result has the same type and rank; floats are neither
+    rounded nor clipped. Takes the memory of the result and of the image resized along one axis.
+
+    Raises:
+        ArgumentError: The image or size is empty, or the image has another rank or type.
     """
     if image.ndim not in (2, 3) or image.size == 0:
         raise ArgumentError(f"cannot resize an array of shape {image.shape}: expected (H, W, C)")
@@ -44,7 +47,7 @@ def resize(image: NDArray[Any], height: int, width: int) -> NDArray[Any]:
     if min(height, width) < 1:
         raise ArgumentError(f"cannot resize to {height}×{width} pixels: both must be at least 1")
     pixels = image[:, :, None] if image.ndim == 2 else image
-    # As MATLAB: the axis that shrinks most first, which also leaves less for the second.
+    # Like MATLAB, the axis that shrinks most comes first, which also leaves less for the second.
     if width / image.shape[1] < height / image.shape[0]:
         pixels = _resize_rows(_resize_columns(pixels, width), height)
     else:
@@ -64,7 +67,7 @@ def mod_crop(image: NDArray[Any], factor: int) -> NDArray[Any]:
 
 
 def downscale(image: NDArray[Any], factor: int) -> NDArray[Any]:
-    """The low-resolution image of a benchmark pair: mod-cropped, then shrunk `factor` times."""
+    """The low-resolution image of a benchmark pair: mod-crop, then shrink by `factor`."""
     cropped = mod_crop(image, factor)
     return resize(cropped, cropped.shape[0] // factor, cropped.shape[1] // factor)
 
@@ -81,7 +84,7 @@ class _Band:
 
 
 def _bands(length: int, wanted: int) -> Iterator[_Band]:
-    """How `wanted` outputs along an axis are made from `length` inputs."""
+    """Split an axis with `length` inputs and `wanted` outputs into bands of outputs."""
     scale = wanted / length
     shrink = min(scale, 1.0)
     for start in range(0, wanted, BAND):
@@ -99,7 +102,7 @@ def _bands(length: int, wanted: int) -> Iterator[_Band]:
 
 
 def _cubic(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Keys' kernel with a = −0.5: zero from |x| = 2 on."""
+    """Keys' kernel with a = −0.5, which is zero for |x| ≥ 2."""
     x = np.abs(x)
     inner = (1.5 * x - 2.5) * x * x + 1
     outer = ((-0.5 * x + 2.5) * x - 4) * x + 2
@@ -126,7 +129,7 @@ def _resize_columns(image: NDArray[Any], width: int) -> NDArray[Any]:
     height, columns, channels = image.shape
     result = np.empty((height, width, channels), image.dtype)
     for band in _bands(columns, width):
-        # Interleaved channels are kept apart by zeros: cheaper than transposing the image.
+        # Zeros keep the interleaved channels apart, which is cheaper than transposing the image.
         weights = np.kron(band.weights.T, np.eye(channels))
         step = max(1, BLOCK // len(weights))
         for top in range(0, height, step):
@@ -139,7 +142,7 @@ def _resize_columns(image: NDArray[Any], width: int) -> NDArray[Any]:
 
 
 def _quantised(values: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Values as pixels of `dtype`: integers rounded half up and clipped. Overwrites `values`."""
+    """Convert to pixels of `dtype`: integers are rounded half up and clipped, in place."""
     if np.issubdtype(dtype, np.integer):
         values += HALF_UP
         np.clip(values, 0, np.iinfo(dtype).max, out=values)

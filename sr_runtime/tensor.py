@@ -1,8 +1,8 @@
 """Image ↔ model tensor: layout, scale, clamp, rounding, and the check for NaN and infinity.
 
-An image is `(H, W, C)`, uint8, uint16 or float32 in [0, 1]; a tensor is what `ModelInfo.io` says. A
-gray image goes through an RGB model as R = G = B, and the output becomes gray again with the luma
-weights of BT.601.
+An image is `(H, W, C)`, gray or RGB: uint8, uint16, or float32 in [0, 1]. A tensor is laid out as
+`ModelInfo.io` says. A gray image goes through an RGB model as R = G = B, and the output becomes
+gray again with the luma weights of BT.601.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
-"""The tile plan: how an image is cut into overlapping tiles, and which pixels each one gives.
+"""The tile plan: how an image is cut into overlapping tiles, and which pixels each tile writes.
 
-Integers only. All lengths are LR pixels, all tiles of a plan have one shape, and every tile lies
-inside the image, so that the network's zero padding meets only the image's true border:
+Integers only. All lengths are LR pixels and all tiles of a plan have one shape. Every tile lies
+inside the image, so the network's zero padding affects only the image's true border:
 
     image      |-----------------------------------------|
     tile 0     |=========kept=========|..halo..|
@@ -21,7 +21,7 @@ __all__ = ["Span", "Tile", "TilePlan", "plan_tiles"]
 
 @dataclass(frozen=True)
 class Span:
-    """One axis of a tile: it reads from `start`, and gives the output of [`begin`, `end`)."""
+    """One axis of a tile: it reads from `start` on, and writes the output of [`begin`, `end`)."""
 
     start: int
     begin: int
@@ -38,7 +38,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class TilePlan:
-    """Tiles of `shape` over an image that was padded, right and bottom, to `padded`."""
+    """Tiles of `shape` over an image that is padded at the right and bottom to `padded`."""
 
     shape: tuple[int, int]
     padded: tuple[int, int]
@@ -67,16 +67,16 @@ def plan_tiles(
 
     Args:
         max_tile: Largest tile (height, width) as the network sees it, halo included.
-        halo: Least distance of a kept pixel from a side at which its tile was cut off.
+        halo: Least distance of a written pixel from any side where its tile was cut from the image.
         multiple_of: Tile sides and origins are multiples of this.
         min_tile: Smallest tile; shorter images are padded up to it. Equal to `max_tile` for a
             model of fixed size.
-        tile_step: Where an image takes several tiles, their sides are `max_tile` less multiples of
-            this: images of many sizes then share few shapes.
-        shape_cost: What a tile shape other than `max_tile` costs to prepare, in LR pixels.
+        tile_step: Tiles of an image that needs several differ from `max_tile` by multiples of
+            this, so that images of many sizes share few shapes.
+        shape_cost: What preparing a tile shape other than `max_tile` costs, in LR pixels.
 
     Raises:
-        ArgumentError: A tile cannot hold its halo; the message has the smallest that can.
+        ArgumentError: A tile cannot hold its halo. The message gives the smallest that can.
     """
     heights = _tile_lengths(height, min_tile[0], max_tile[0], halo, multiple_of, tile_step)
     widths = _tile_lengths(width, min_tile[1], max_tile[1], halo, multiple_of, tile_step)
@@ -103,12 +103,12 @@ def plan_tiles(
 def _tile_lengths(
     length: int, least: int, most: int, halo: int, multiple: int, step: int
 ) -> list[int]:
-    """The sides a tile may have along one axis, the largest first."""
+    """The sides that a tile may have along one axis, the largest first."""
     length, least = _round_up(length, multiple), _round_up(least, multiple)
     most = most // multiple * multiple
     if least > most:
         raise ArgumentError(
-            f"no tile of {least} to {most} pixels is a multiple of {multiple}: take a larger tile"
+            f"no tile of {least} to {most} pixels is a multiple of {multiple}: use a larger tile"
         )
     if length <= most:
         return [max(length, least)]
@@ -116,9 +116,9 @@ def _tile_lengths(
     if most < smallest:
         raise ArgumentError(
             f"a tile of {most} pixels has no room for a halo of {halo} on both sides: "
-            f"take a tile of at least {smallest}, or a smaller halo"
+            f"use a tile of at least {smallest}, or a smaller halo"
         )
-    # Below half of the largest tile the halo costs more than a fitting side can save.
+    # A side below half of the largest costs more in halo than it can save by fitting better.
     shortest = max(least, smallest, most // 2)
     return list(range(most, shortest - 1, -math.lcm(step, multiple)))
 
@@ -132,7 +132,7 @@ def _count(length: int, side: int, halo: int, multiple: int) -> int:
 
 
 def _spans(length: int, padded: int, side: int, halo: int, multiple: int) -> tuple[Span, ...]:
-    """Spread the tiles evenly; between two, each pixel goes to the one whose cut is farther."""
+    """Spread the tiles evenly. Of two that overlap, a pixel takes the one whose cut is farther."""
     last = _count(padded, side, halo, multiple) - 1
     steps = (padded - side) // multiple
     starts = [i * steps // last * multiple for i in range(last + 1)] if last else [0]

@@ -85,7 +85,7 @@ class Upscaler:
     """A loaded model, made by `load`. Use it as a context manager, or call `close`.
 
     Several threads may share one: their tiles go through the engine side by side, and each thread
-    gets what it would get alone. Every image in work takes the memory of its result.
+    gets the result that it would get alone. Every image in work takes the memory of its result.
 
     Attributes:
         info: The model's facts, such as `scale` and `in_channels`.
@@ -180,7 +180,8 @@ class Upscaler:
                 the size is out of range; or the upscaler is closed.
             ImageError: A PIL image has more bits than Pillow keeps, or a mode of no picture.
             NonFiniteError: The network returned NaN or infinity.
-            OutOfMemoryError: Not even a small tile fits into memory.
+            OutOfMemoryError: Not even a small tile fits into memory. A larger one that does not
+                fit is a RuntimeWarning, and smaller tiles are used from then on.
         """
         upscale = partial(
             self.upscale_picture, scale=scale, width=width, height=height, progress=progress
