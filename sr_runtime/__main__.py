@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import PIL.Image
 
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _upscale(arguments: argparse.Namespace) -> int:
-    # Pillow checks its own limit earlier than we ours; in this process they are the same.
+    # Pillow checks its own limit before we check ours; in this process they are the same.
     PIL.Image.MAX_IMAGE_PIXELS = arguments.max_pixels
     size = OutputSize(scale=arguments.scale, width=arguments.width, height=arguments.height)
     with _load(arguments) as upscaler:
@@ -55,8 +55,8 @@ def _upscale(arguments: argparse.Namespace) -> int:
         raise failures[0].error
     done = len(jobs) - len(failures)
     if not arguments.quiet:
-        where = jobs[0].target if len(jobs) == done == 1 else f"{done} of {len(jobs)} images"
-        print(f"{where}: done in {time.perf_counter() - started:.1f} s")
+        written = jobs[0].target if len(jobs) == done == 1 else f"{done} of {len(jobs)} images"
+        print(f"wrote {written} in {time.perf_counter() - started:.1f} s")
     if failures:
         print(f"{len(failures)} failed:", file=sys.stderr)
         for failure in failures:
@@ -69,6 +69,7 @@ def _info(arguments: argparse.Namespace) -> int:
     print(backends_text())
     if arguments.model is not None:
         with _load(arguments) as upscaler:
+            print()
             print(model_text(model_file(arguments.model), upscaler))
     return 0
 
@@ -94,75 +95,134 @@ def _label(arguments: argparse.Namespace, scale: int) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
+    # As the user typed it: argparse would say __main__.py.
+    program = "sr-upscale" if Path(sys.argv[0]).stem == "sr-upscale" else "python -m sr_runtime"
     parser = argparse.ArgumentParser(
-        prog="sr-upscale", description="Upscale images with an ESRGAN model."
+        prog=program,
+        description="Upscale images with an ESRGAN model.",
+        epilog=f"{program} COMMAND --help shows a command's options and examples.",
     )
-    parser.add_argument("--version", action="version", version=sr_runtime.__version__)
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-
-    engine = argparse.ArgumentParser(add_help=False)
-    group = engine.add_argument_group("how the model runs")
-    group.add_argument(
-        "--backend", default="auto", metavar="NAME", help=f"auto, {', '.join(names())} (auto)"
+    parser.add_argument(
+        "--version", action="version", version=sr_runtime.__version__, help="print the version"
     )
-    group.add_argument(
-        "--device", default="auto",
-        help="auto, cpu, cuda, cuda:N, or several: cuda:0,cuda:1 (auto: a GPU before the CPU)",
-    )  # fmt: skip
-    group.add_argument(
-        "--precision", default="auto",
-        help="auto, fp32, bf16 (CPU), fp16 (GPU, of a file that was exported in it): how the "
-        "device computes (auto)",
-    )  # fmt: skip
-    group.add_argument(
-        "-t", "--tile", default="auto", type=_number_or("auto"), metavar="N",
-        help="largest side of a tile in input pixels, halo included: less takes less memory (auto)",
-    )  # fmt: skip
-    group.add_argument(
-        "--halo", default="auto", type=_number_or("auto", "exact"), metavar="N",
-        help="context around a tile in pixels: auto (calibrated), exact, or a number",
-    )  # fmt: skip
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_upscale(commands, program)
+    _add_info(commands, program)
+    return parser
 
-    upscale = commands.add_parser(
-        "upscale", parents=[engine], help="upscale images, animations and folders of them",
-        description="Upscale images, animations and folders of them.",
-    )  # fmt: skip
+
+def _add_upscale(commands: "argparse._SubParsersAction[Any]", program: str) -> None:
+    upscale = _add_command(
+        commands,
+        "upscale",
+        "Upscale images, animations and folders of them.",
+        f"""\
+examples:
+  {program} upscale photo.jpg                      writes photo_x4.png beside it
+  {program} upscale photo.jpg -o large.webp        into another format
+  {program} upscale holiday/ -o large/             a folder and the folders below it
+  {program} upscale photo.jpg --width 3840         to a width in pixels
+  {program} upscale photo.jpg -m rrdb.onnx --device cuda:0""",
+    )
     upscale.set_defaults(command=_upscale)
-    upscale.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="file or folder")
+    upscale.add_argument(
+        "inputs", nargs="+", type=Path, metavar="INPUT", help="an image, or a folder of images"
+    )
     upscale.add_argument(
         "-o", "--output", metavar="OUT",
-        help="file, whose suffix sets the format, or folder (photo_x4.png beside the input)",
+        help="the file to write, in the format of its suffix; or the folder to write into, if it "
+        "exists, if OUT ends in a slash, or for several images (default: photo_x4.png beside "
+        "photo.jpg, holiday_x4/ beside holiday/)",
     )  # fmt: skip
-    upscale.add_argument("-m", "--model", default=DEFAULT, help=f"{MODEL} (%(default)s)")
+    upscale.add_argument("-m", "--model", default=DEFAULT, help=f"{MODEL} (default: %(default)s)")
     size = upscale.add_mutually_exclusive_group()
-    size.add_argument("--scale", type=float, metavar="S", help="result over input (the model's)")
+    size.add_argument(
+        "--scale", type=float, metavar="S", help="size of the result over the input's (default: "
+        "the model's scale)",
+    )  # fmt: skip
     size.add_argument("--width", type=int, metavar="W", help="width of the result in pixels")
     size.add_argument("--height", type=int, metavar="H", help="height of the result in pixels")
     upscale.add_argument(
-        "--format",
-        choices=get_args(Format),
-        help="format of results that are not named by -o (png)",
-    )
-    upscale.add_argument("--quality", type=int, metavar="Q", help="1 to 100, of jpg and webp (95)")
+        "--format", choices=get_args(Format),
+        help="format of results that -o does not name (default: png; animations keep theirs)",
+    )  # fmt: skip
     upscale.add_argument(
-        "--tta", action="store_true", help="average 8 views: better, 8 times slower"
+        "--quality", type=int, metavar="Q", help="1 to 100, for jpg and webp (default: 95)"
     )
     upscale.add_argument(
-        "--skip-existing", action="store_true", help="leave out what a former run has finished"
-    )
+        "--tta", action="store_true",
+        help="average over 8 flips and rotations: slightly better, 8 times slower",
+    )  # fmt: skip
+    upscale.add_argument(
+        "--skip-existing", action="store_true",
+        help="skip images whose result exists: this continues a run that was interrupted",
+    )  # fmt: skip
     upscale.add_argument(
         "--max-pixels", type=_number_or(), default=DEFAULT_MAX_PIXELS, metavar="N",
-        help="refuse images of more pixels (%(default)s)",
+        help="refuse images of more pixels, all frames counted (default: %(default)s)",
     )  # fmt: skip
-    upscale.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no summary")
+    upscale.add_argument(
+        "-q", "--quiet", action="store_true", help="print no progress bar and no summary"
+    )
+    _add_engine_options(upscale)
 
-    info = commands.add_parser(
-        "info", parents=[engine], help="what a model is, and which engines work here",
-        description="Print what a model is, what memory it takes, and which engines work here.",
-    )  # fmt: skip
+
+def _add_info(commands: "argparse._SubParsersAction[Any]", program: str) -> None:
+    info = _add_command(
+        commands,
+        "info",
+        "Show which backends work on this machine, and the facts of a model and its memory.",
+        f"""\
+examples:
+  {program} info                 this machine
+  {program} info esrgan          and a model that comes with the package
+  {program} info rrdb.onnx --device cuda:0""",
+    )
     info.set_defaults(command=_info, tta=False)
-    info.add_argument("model", nargs="?", metavar="MODEL", help=MODEL)
+    info.add_argument("model", nargs="?", metavar="MODEL", help=f"{MODEL} (default: no model)")
+    _add_engine_options(info)
+
+
+def _add_command(
+    commands: "argparse._SubParsersAction[Any]", name: str, description: str, examples: str
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=description[0].lower() + description[1:].rstrip("."),
+        description=description,
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     return parser
+
+
+def _add_engine_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("how the model runs")
+    group.add_argument(
+        "--backend", default="auto", metavar="NAME",
+        help=f"{', '.join(names())} or auto: the fastest that works here and need not build an "
+        "engine first (default: auto)",
+    )  # fmt: skip
+    group.add_argument(
+        "--device", default="auto", metavar="NAME",
+        help="cpu, cuda, cuda:N, several GPUs as in cuda:0,cuda:1, or auto: a GPU before the CPU "
+        "(default: auto)",
+    )  # fmt: skip
+    group.add_argument(
+        "--precision", default="auto", metavar="TYPE",
+        help="fp32 or bf16 on a CPU, the model file's own fp32 or fp16 on a GPU, or auto: the "
+        "fastest (default: auto)",
+    )  # fmt: skip
+    group.add_argument(
+        "-t", "--tile", default="auto", type=_number_or("auto"), metavar="N",
+        help="largest side of a tile in input pixels, halo included; smaller tiles take less "
+        "memory (default: auto)",
+    )  # fmt: skip
+    group.add_argument(
+        "--halo", default="auto", type=_number_or("auto", "exact"), metavar="N",
+        help="context around a tile in input pixels: a number, auto (within 1/255 of the whole "
+        "image's result) or exact (equal to it, but slower) (default: auto)",
+    )  # fmt: skip
 
 
 def _number_or(*words: str) -> Callable[[str], int | str]:
@@ -171,7 +231,9 @@ def _number_or(*words: str) -> Callable[[str], int | str]:
             return text
         if text.isdigit():
             return int(text)
-        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join((*words, 'a number'))}")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not {' or '.join((*words, 'a whole number'))}"
+        )
 
     return parse
 

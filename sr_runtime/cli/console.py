@@ -1,4 +1,4 @@
-"""How every command line of this project ends: one sentence and an exit code, no traceback."""
+"""How every command of this project ends: an exit code, and one sentence instead of a traceback."""
 
 import contextlib
 import io
@@ -13,15 +13,16 @@ __all__ = ["require_extra", "run_cli"]
 
 
 def run_cli(command: Callable[[], int]) -> int:
-    """Run `command`; 2 for an error the user can mend (said on stderr), 130 for Ctrl-C.
+    """Run `command` and return its exit code.
 
-    Warnings become one line each.
+    An error that the user can do something about becomes one sentence on stderr and code 2, Ctrl-C
+    becomes code 130, and each warning becomes one line.
     """
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a file name must not fail on an old console
+        if isinstance(stream, io.TextIOWrapper):  # an old console cannot show every file name
             stream.reconfigure(errors="backslashreplace")
     with warnings.catch_warnings():
-        # Of odd metadata, which are left behind, and of sizes, which we limit ourselves.
+        # About odd metadata, which are dropped, and about large images, which we limit ourselves.
         warnings.filterwarnings("ignore", module=r"PIL\.")
         warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
         try:
@@ -30,27 +31,31 @@ def run_cli(command: Callable[[], int]) -> int:
                 sys.stdout.flush()
             return code
         except BrokenPipeError:
-            # Who reads our output has enough; Python must not try to flush the rest at exit.
+            # The reader of our output has enough; Python must not flush the rest at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
-        except SRError as error:
-            print(f"error: {error}", file=sys.stderr)
-            return 2
-        except MemoryError as error:
-            print(f"error: not enough memory ({error}): take a smaller image", file=sys.stderr)
-            return 2
-        except OSError as error:
-            where = f"{error.filename}: " if error.filename else ""
-            print(f"error: {where}{error.strerror or error}", file=sys.stderr)
-            return 2
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
             return 130
+        except (SRError, MemoryError, OSError) as error:
+            print(f"error: {_sentence(error)}", file=sys.stderr)
+            return 2
+
+
+def _sentence(error: SRError | MemoryError | OSError) -> str:
+    if isinstance(error, SRError):
+        return str(error)
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return where + " ".join((error.strerror or str(error)).split())
+    # A command that can advise better raises OutOfMemoryError.
+    detail = f" ({error})" if str(error) else ""
+    return f"not enough memory{detail}: close other programs or use a machine with more"
 
 
 @contextlib.contextmanager
 def require_extra(name: str) -> Iterator[None]:
-    """Turn the absence of a package that is imported in the block into a sentence."""
+    """Raise BackendError, naming the extra to install, if an import in the block fails."""
     try:
         yield
     except ModuleNotFoundError as error:

@@ -1,7 +1,8 @@
-"""What the command `info` prints: the engines of this machine, and the facts of a model."""
+"""What the command `info` prints: what works on this machine, and the facts of a model."""
 
 import platform
 import sys
+from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
 
@@ -20,7 +21,7 @@ __all__ = ["backends_text", "model_text"]
 
 
 def backends_text() -> str:
-    """Which backends work here, where, in which precisions, why others do not; our own models."""
+    """Where and in which precisions each backend works here, or why it does not; our models."""
     lines = [
         f"{'platform':<18}{platform.system()} {platform.machine()}, "
         f"Python {platform.python_version()}"
@@ -34,14 +35,18 @@ def _state(name: str) -> str:
     works, fails = [], {}
     for row in registry.rows(name):
         try:
-            precisions = " or ".join(row.load().precisions())
+            first, *others = row.load().precisions()
+            if row.kind == "cpu" and others:
+                first += " (the default)"
+            precisions = " or ".join((first, *others))
             works += [f"{device} in {precisions}" for device in row.devices()]
         except BackendError as error:
             fails[row.kind] = str(error)
     if not works:
-        return "; ".join(fails.values())
-    state = f"works on {', on '.join(works)} (the first is what auto takes)"
-    return state + "".join(f"; not on {kind}: {reason}" for kind, reason in fails.items())
+        return "does not work: " + "; ".join(fails.values())
+    return f"works on {', on '.join(works)}" + "".join(
+        f"; not on {kind}: {reason}" for kind, reason in fails.items()
+    )
 
 
 def model_text(model: Path, upscaler: Upscaler) -> str:
@@ -51,21 +56,21 @@ def model_text(model: Path, upscaler: Upscaler) -> str:
     assumed = facts.pop("assumed")
     lines = [f"{'file':<18}{model} ({model.stat().st_size / 1e6:.1f} MB)"]
     for name, value in facts.items():
-        note = "  (probed or assumed: the file does not say)" if name in assumed else ""
+        note = "  (not stated in the file: measured or assumed)" if name in assumed else ""
         lines.append(f"{name:<18}{'not known' if value is None else value}{note}")
     backend = upscaler.backend
     lines.append(f"{'runs on':<18}{backend.name}, {backend.device}, {backend.compute_dtype}")
     height, width = upscaler.max_tile
     lines.append(
-        f"{'largest tile':<18}{height}×{width}, of it a halo of {upscaler.halo} on each side"
+        f"{'largest tile':<18}{height}×{width}, including a halo of {upscaler.halo} on each side"
     )
     lines.append(f"{'memory of a tile':<18}{_memory_text(backend, height, width)}")
     return "\n".join(lines)
 
 
 def _memory_text(backend: Backend, height: int, width: int) -> str:
-    """Peak memory of one tile: what a GPU has less of afterwards, or, on the CPU, by how the
-    process grows from one tile to a larger one."""
+    """Memory of one tile: what the GPU has less of afterwards, or on a CPU how far the peak of the
+    process rises from one tile to a larger one."""
     if backend.device != "cpu":
         return _gpu_memory_text(backend, height, width)
     if sys.platform == "win32":
@@ -79,31 +84,29 @@ def _memory_text(backend: Backend, height: int, width: int) -> str:
         side, before = factor * backend.info.multiple_of, _peak_memory()
         _infer(backend, side, side)
         peak = _peak_memory()
-        # Loading took memory too: only from where a tile needs more does the process grow.
+        # Loading took memory too: the peak rises once a tile needs more than that.
         if peak > before:
             if smaller is not None:
                 per_pixel = (peak - smaller[1]) / (side**2 - smaller[0] ** 2)
                 return f"{per_pixel * height * width / 1e9:.2f} GB (measured up to {side}×{side})"
             smaller = side, peak
-    return "less than loading takes"
+    return "less than loading the model took"
 
 
 def _gpu_memory_text(backend: Backend, height: int, width: int) -> str:
     first = backend.device.split(",")[0]
-    gpu = open_device(first)
-    with gpu.current():
+    with closing(open_device(first)) as gpu, gpu.current():
         before = gpu.free_memory()
         _infer(backend, height, width)
-        taken = before - gpu.free_memory()
         free = gpu.free_memory()
-    gpu.close()
-    return f"{taken / 1e9:.2f} GB of {gpu.name} (measured; {free / 1e9:.1f} GB are free then)"
+        name = gpu.name
+    return f"{(before - free) / 1e9:.2f} GB of {name} (measured), which leaves {free / 1e9:.1f} GB"
 
 
 def _infer(backend: Backend, height: int, width: int) -> None:
     gray = np.full((height, width, backend.info.in_channels), 128, np.uint8)
     tiles = [gray] * (backend.limits.batch if backend.limits.fixed_batch else 1)
-    # Not by `infer`, whose copy of the output would be measured too.
+    # `infer` would copy the output, and the copy would be measured too.
     handle = backend.submit(tensor_from_tiles(tiles, backend.info))
     try:
         handle.result()
@@ -112,9 +115,9 @@ def _infer(backend: Backend, height: int, width: int) -> None:
 
 
 def _peak_memory() -> int:
-    """The largest size of this process so far, in bytes."""
+    """The peak of this process's memory so far, in bytes."""
     if sys.platform == "linux":
-        # Not getrusage's, which begins with the size of whatever program started this one.
+        # getrusage would count the peak of the program that started this one.
         status = Path("/proc/self/status").read_text()
         return int(status.split("VmHWM:")[1].split()[0]) * 1024
     import resource  # not on Windows

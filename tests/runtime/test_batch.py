@@ -15,7 +15,7 @@ import PIL.Image
 import pytest
 from numpy.typing import NDArray
 
-from sr_runtime import ModelError, Upscaler, image
+from sr_runtime import ModelError, OutOfMemoryError, Upscaler, image
 from sr_runtime.backends.base import Limits
 from sr_runtime.backends.registry import open_backend
 from sr_runtime.cli.batch import run_jobs
@@ -143,6 +143,58 @@ def test_failures_are_told_in_the_order_of_the_jobs(tmp_path: Path) -> None:
     for number in (2, 6):
         np.testing.assert_array_equal(result_of(jobs[number]), network.whole(photo(number)))
     assert network.in_flight == 0
+
+
+@pytest.mark.parametrize("images", [1, 3])
+@pytest.mark.parametrize("method", ["read", "upscale", "write"])
+def test_an_image_without_memory_fails_and_the_others_go_on(
+    method: str, images: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever takes too much memory: its header and pixels, its upscaling, its result."""
+
+    def short_of_memory(call: Callable[..., Any], large: Callable[..., bool]) -> Callable[..., Any]:
+        def attempt(*arguments: Any, **options: Any) -> Any:
+            if large(*arguments):
+                raise MemoryError("Unable to allocate 3 GiB")
+            return call(*arguments, **options)
+
+        return attempt
+
+    jobs = folder_of(5, tmp_path)
+    width = photo(2).shape[1]
+    if method == "read":
+        opened = short_of_memory(
+            PIL.Image.open,
+            lambda file: Path(getattr(file, "name", file)) == jobs[2].source,
+        )
+        monkeypatch.setattr(PIL.Image, "open", opened)
+    elif method == "upscale":
+        upscaled = short_of_memory(
+            Upscaler.upscale_picture, lambda _, picture: picture.frames[0].shape[1] == width
+        )
+        monkeypatch.setattr(Upscaler, "upscale_picture", upscaled)
+    else:
+        saved = short_of_memory(
+            PIL.Image.Image.save, lambda result, path: result.width == 2 * width
+        )
+        monkeypatch.setattr(PIL.Image.Image, "save", saved)
+    network = KnownNetwork(radius=1, limits=Limits(depth=2, images=images))
+    (failure,) = run_jobs(Upscaler(network), jobs, size=OutputSize())
+    monkeypatch.undo()
+    assert failure.job == jobs[2]
+    assert isinstance(failure.error, OutOfMemoryError)
+    assert str(failure).startswith(f"{jobs[2].source}: ")
+    assert "smaller image" in str(failure)
+    for number in (0, 1, 3, 4):
+        np.testing.assert_array_equal(result_of(jobs[number]), network.whole(photo(number)))
+
+
+def test_a_failure_names_its_image_once_and_the_file_that_failed(tmp_path: Path) -> None:
+    jobs = folder_of(3, tmp_path, broken=[0])
+    jobs[1].target.mkdir(parents=True)  # where it cannot be written
+    unreadable, unwritable = run(Upscaler(KnownNetwork(radius=1)), jobs)
+    assert str(unreadable).count(str(jobs[0].source)) == 1
+    assert str(unwritable).startswith(f"{jobs[1].source}: {jobs[1].target}: ")
 
 
 @pytest.mark.parametrize("images", [1, 3])

@@ -1,15 +1,22 @@
 """`python -m sr_runtime` as a user meets it: files out, exit codes, one sentence per mistake."""
 
+import errno
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import PIL.Image
 import pytest
 
+from sr_runtime import OutOfMemoryError, Upscaler
 from sr_runtime.__main__ import main
+from sr_runtime.cli.console import run_cli
+from sr_runtime.cli.info import model_text
+from tests.runtime.known_network import KnownNetwork
+from tests.simulated_tensorrt import simulated
 
 
 @pytest.fixture
@@ -152,6 +159,61 @@ def test_a_folder_without_permission_is_named(photo, model, capsys) -> None:
     locked.mkdir(mode=0o500)
     assert main(["upscale", str(photo), "-m", model, "-o", str(locked / "out.png")]) == 2
     assert "locked" in capsys.readouterr().err
+
+
+def raising(error: Exception) -> Callable[[], int]:
+    def command() -> int:
+        raise error
+
+    return command
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (MemoryError("Unable to allocate 3 GiB"), "not enough memory (Unable to allocate 3 GiB)"),
+        (MemoryError(), "not enough memory: close other programs"),
+        (OutOfMemoryError("not enough memory for 8 crops: use 4"), "for 8 crops: use 4"),
+        (OSError(errno.ENOSPC, "No space left", "out.bin"), "out.bin: No space left"),
+        (OSError("two\nlines"), "two lines"),
+    ],
+)
+def test_what_ends_any_command_is_one_sentence_with_its_own_advice(error, says, capsys) -> None:
+    assert run_cli(raising(error)) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert says in said
+    assert "image" not in said  # training and export run without one
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["upscale", "info"])
+@pytest.mark.parametrize(
+    ("typed", "program"),
+    [("/env/bin/sr-upscale", "sr-upscale"), ("/x/__main__.py", "python -m sr_runtime")],
+)
+def test_help_shows_examples_as_the_user_types_them(
+    command, typed, program, monkeypatch, capsys
+) -> None:
+    monkeypatch.setattr(sys, "argv", [typed])
+    with pytest.raises(SystemExit, match="0"):
+        main([command, "--help"])
+    said = capsys.readouterr().out
+    assert f"usage: {program} {command}" in said
+    assert f"examples:\n  {program} {command} " in said
+
+
+def test_info_releases_the_gpu_when_inference_fails(monkeypatch) -> None:
+    class Failing(KnownNetwork):
+        device = "cuda:0"
+
+        def answer(self, batch: np.ndarray) -> np.ndarray:
+            raise OutOfMemoryError("the GPU is full")
+
+    with simulated() as machine:
+        with pytest.raises(OutOfMemoryError, match="the GPU is full"):
+            model_text(Path(__file__), Upscaler(Failing(radius=1)))
+        assert machine.gpus[0].retained == 0
 
 
 def test_info_prints_the_facts_and_the_engines(tiny_onnx) -> None:
