@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU, computing in FP32, or in BF16 where the processor can."""
+"""OpenVINO on the CPU, computing in FP32, or in BF16 where the processor supports it."""
 
 import contextlib
 import functools
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from openvino.frontend import FrontEndManager
 
 from sr_runtime.backends.base import DeviceBackend, infer
+from sr_runtime.backends.out_of_memory import is_out_of_memory
 from sr_runtime.backends.probe import declared_limits, probe_info
 from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError, SRError
 from sr_runtime.model_info import IO, ModelInfo
@@ -18,16 +19,16 @@ from sr_runtime.tensor import check_outputs
 
 __all__ = ["OpenVINOBackend"]
 
-# Two: one is computed while the caller writes the other into its picture.
+# One batch is computed while the caller writes the other into its picture.
 DEPTH = 2
-# A new input shape takes about 0.04 s: measured, a small network's time for this many pixels.
+# A new input shape takes about 0.04 s: measured, the time of a small network for as many pixels.
 SHAPE_COST = 4096
 
 HINTS = {"fp32": ov.Type.f32, "bf16": ov.Type.bf16}
 
 
 class OpenVINOBackend(DeviceBackend):
-    """A compiled model and `DEPTH` asynchronous infer requests, used in turn."""
+    """A compiled model and `DEPTH` asynchronous infer requests."""
 
     name = "openvino"
 
@@ -50,19 +51,18 @@ class OpenVINOBackend(DeviceBackend):
                 "CPU",
                 {"INFERENCE_PRECISION_HINT": HINTS[precision], "PERFORMANCE_HINT": "LATENCY"},
             )
-        except Exception as error:  # the types that OpenVINO raises share no other base
+        except Exception as error:  # OpenVINO's exceptions share no other base
             if _is_memory(error):
-                raise OutOfMemoryError(f"{model}: not enough memory to load it") from error
+                raise OutOfMemoryError("not enough memory to load the model") from error
             raise ModelError(f"not a readable ONNX model ({_line(error)})") from error
         self.device = device
         self.compute_dtype = precision
         if len(network.inputs) != 1:
             raise ModelError(
-                f"no super-resolution model: it has {len(network.inputs)} inputs, expected 1"
+                f"not a super-resolution model: it has {len(network.inputs)} inputs, expected 1"
             )
         self._new_request = compiled.create_infer_request
         self._idle: deque[ov.InferRequest] = deque()
-        self.shrink()
         self._dtype = network.input(0).element_type.to_dtype()
         shape = [
             None if side.is_dynamic else side.get_length()
@@ -84,22 +84,27 @@ class OpenVINOBackend(DeviceBackend):
         return _PendingBatch(self, batch.astype(self._dtype, copy=False))
 
     def shrink(self) -> None:
-        # A request keeps the tensors of its largest shape.
-        self._idle.clear()
-        self._idle.extend(self._new_request() for _ in range(DEPTH))
+        self._idle.clear()  # a request keeps the tensors of its largest shape
 
     def close(self) -> None:
         self._idle.clear()
         del self._new_request
 
+    def _request(self) -> ov.InferRequest:
+        """An idle request, or a new one: the first time, or where an interrupt lost one."""
+        try:
+            return self._idle.popleft()
+        except IndexError:
+            return self._new_request()
+
 
 class _PendingBatch:
-    """A started infer request; goes back to the idle ones when it is released."""
+    """A started infer request, which becomes idle again at the release."""
 
     def __init__(self, backend: OpenVINOBackend, batch: NDArray[Any]) -> None:
         self._backend = backend
-        self._request = backend._idle.popleft()
-        # share_inputs: OpenVINO reads the array itself, so it must live as long as the handle.
+        self._request = backend._request()
+        # share_inputs: OpenVINO reads the array itself, so it must live as long as this object.
         self._batch = batch
         self._refused: Exception | None = None
         self._done = False
@@ -114,40 +119,39 @@ class _PendingBatch:
                 raise self._refused
             self._request.wait()
         except (RuntimeError, MemoryError) as error:
-            # What failed may be left half prepared: it is not to be used again.
-            self._request = self._backend._new_request()
+            # A failed request may be left half prepared: it is not used again.
+            self._request, self._done = self._backend._new_request(), True
             if _is_memory(error):
                 raise OutOfMemoryError(
                     f"openvino: not enough memory for a tile ({_line(error)})"
                 ) from error
             raise BackendError(f"openvino could not run the model ({_line(error)})") from error
-        finally:
-            self._done = True
+        self._done = True
         outputs = [tensor.data for tensor in self._request.output_tensors]
         return check_outputs(outputs, self._backend._io)
 
     def release(self) -> None:
         if not self._done:
-            with contextlib.suppress(SRError):  # nobody asks what became of it
+            with contextlib.suppress(SRError):  # nobody asked for the result
                 self.result()
         self._backend._idle.append(self._request)
 
 
 @functools.cache
 def _core() -> ov.Core:
-    """The only one of the process, for as long as it lives.
+    """The only core of the process, kept as long as the process lives.
 
-    A core gives the thread that first uses it a stack for signals, and frees that with itself. If
-    it went in another thread, where a model was closed for instance, the next Ctrl-C would be a
-    segmentation fault.
+    A core gives the thread that first uses it a stack for signals, and frees that stack together
+    with itself. If it were freed in another thread, where a model was closed for instance, the
+    next Ctrl-C would be a segmentation fault.
     """
     return ov.Core()
 
 
 def _is_memory(error: Exception) -> bool:
-    return isinstance(error, MemoryError) or "alloc" in str(error)
+    return isinstance(error, MemoryError) or is_out_of_memory(str(error))
 
 
 def _line(error: Exception) -> str:
-    """The last line of OpenVINO's message: those before it are its own source positions."""
+    """The last line of OpenVINO's message; the lines before are positions in its source."""
     return (str(error).strip() or type(error).__name__).splitlines()[-1]

@@ -1,8 +1,6 @@
 """Both engines run our files and anyone else's, and say clearly what they cannot."""
 
-from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 import onnx
@@ -16,11 +14,7 @@ from sr_runtime import (
     BackendError,
     ModelError,
     NonFiniteError,
-    OutOfMemoryError,
-    Upscaler,
 )
-from sr_runtime.backends.base import PendingBatch
-from sr_runtime.backends.onnxruntime.cpu import OnnxRuntimeBackend
 from sr_runtime.backends.registry import precisions
 from tests.conftest import tiny_generator
 
@@ -241,47 +235,3 @@ def test_a_wrong_scale_in_the_facts_is_noticed_at_the_first_tile(tiny_onnx, tmp_
         pytest.raises(ModelError, match=r"facts.*are wrong"),
     ):
         upscaler.upscale(PHOTO)
-
-
-class SmallMemory:
-    """A real engine that is given batches, and has room for so many LR pixels at once."""
-
-    name, device, compute_dtype = "onnxruntime", "cpu", "fp32"
-
-    def __init__(self, model: Path, *, pixels: int, batch: int) -> None:
-        self._engine = OnnxRuntimeBackend(model, device="cpu", precision="fp32")
-        self._pixels = pixels
-        self.info, self.limits = self._engine.info, replace(self._engine.limits, batch=batch)
-        self.taken: list[tuple[int, ...]] = []
-        self.shrink, self.close = self._engine.shrink, self._engine.close
-
-    def submit(self, batch: np.ndarray) -> PendingBatch:
-        if batch.shape[0] * batch.shape[2] * batch.shape[3] > self._pixels:
-            return Refused()
-        self.taken.append(batch.shape)
-        return self._engine.submit(batch)
-
-
-class Refused:
-    def result(self) -> NoReturn:
-        raise OutOfMemoryError("no room")
-
-    def release(self) -> None:
-        pass
-
-
-def test_memory_that_runs_out_leads_to_smaller_batches_and_then_to_smaller_tiles(
-    tiny_onnx,
-) -> None:
-    engine = SmallMemory(tiny_onnx(), pixels=50 * 50, batch=4)
-    photo = PHOTO.repeat(3, 0).repeat(3, 1)
-    with Upscaler(engine, tile=96, halo="exact") as upscaler:
-        with pytest.warns(RuntimeWarning, match="no room: going on with ") as said:
-            result = upscaler.upscale(photo)
-        changes = [str(one.message).removeprefix("no room: going on with ") for one in said]
-        assert changes[:2] == ["2 tiles at a time instead of 4", "1 tiles at a time instead of 2"]
-        assert [change.partition(" of ")[0] for change in changes[2:]] == ["tiles"]
-        engine.taken.clear()
-        upscaler.upscale(photo)  # and it remembers, for no warning comes
-        assert {batch[0] for batch in engine.taken} == {1}
-    assert np.abs(result - expected(photo)).max() <= 1

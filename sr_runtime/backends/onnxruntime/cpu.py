@@ -17,7 +17,7 @@ __all__ = ["OnnxRuntimeBackend"]
 
 
 class OnnxRuntimeBackend(DeviceBackend):
-    """A session; `submit` computes at once, so `depth` is 1."""
+    """A session. `submit` computes at once, so `depth` is 1."""
 
     name = "onnxruntime"
 
@@ -46,7 +46,7 @@ class OnnxRuntimeBackend(DeviceBackend):
             return _PendingBatch(error)
 
     def shrink(self) -> None:
-        """There is nothing to give back: a session's memory is its own."""
+        """Nothing to free: a session manages its memory itself."""
 
     def close(self) -> None:
         del self._session
@@ -62,7 +62,7 @@ class OnnxRuntimeBackend(DeviceBackend):
 
 
 class _PendingBatch:
-    """What a batch gave: its output or its error."""
+    """A batch that is already computed: its output or its error."""
 
     def __init__(self, outcome: NDArray[Any] | SRError) -> None:
         self._outcome = outcome
@@ -73,4 +73,4 @@ class _PendingBatch:
         return self._outcome
 
     def release(self) -> None:
-        """It takes no place: the batch was done when it was submitted."""
+        """Nothing to free: the batch was done when it was submitted."""

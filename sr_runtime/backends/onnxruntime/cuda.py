@@ -1,4 +1,4 @@
-"""ONNX Runtime on a GPU, by its CUDA provider. A GPU computes in the precision of the file."""
+"""ONNX Runtime on a GPU, by its CUDA provider, computing in the precision of the file."""
 
 import math
 import threading
@@ -17,6 +17,7 @@ from sr_runtime.backends.base import DeviceBackend, Limits
 from sr_runtime.backends.cuda.driver import device_names, open_device
 from sr_runtime.backends.onnxruntime.providers import cuda_missing, cuda_providers
 from sr_runtime.backends.onnxruntime.session import (
+    RecordingError,
     Tensor,
     facts_of,
     open_session,
@@ -32,34 +33,34 @@ from sr_runtime.tensor import check_outputs
 
 __all__ = ["OnnxRuntimeCudaBackend"]
 
-# Three: one is being copied, one computed, and one written into its picture by the caller.
+# One batch is copied, one computed, and one written into its picture by the caller.
 DEPTH = 3
-# Two: while the last tiles of one are computed, those of the next are on their way.
+# While the last tiles of one image are computed, the first of the next are copied.
 IMAGES = 2
-# Every convolution chooses its kernel anew when the shape changes: for 23 blocks some 0.05 s, at a
-# guess, and at 5 million pixels a second.
+# Every convolution chooses its kernel again when the shape changes: an estimated 0.05 s for 23
+# blocks, at 5 million pixels a second.
 SHAPE_COST = 1 << 18
 TILE_STEP = 32
-# As large as memory lets them be, for every tile computes its halo for nothing: one of 24 is a
-# fifth of what is kept at 512, a tenth at 1024. At ×4 a tensor has 2³⁰ values then; 2³¹ are too
-# many. With so many pixels every convolution fills the GPU: a batch of them would gain nothing.
+# Tiles are as large as memory allows, because a tile's halo is computed and thrown away: a halo of
+# 24 adds a fifth at 512, a tenth at 1024. At ×4 a tensor of such a tile has 2³⁰ values, and 2³¹ are
+# too many. It fills the GPU alone, so batches would gain nothing.
 LARGEST_TILE = 1024
-# Of the free memory, for weights and activations. An LR pixel of RRDBNet ×4 takes this much of it,
-# mostly at the size of the output.
+# The share of the free memory for weights and activations.
 ARENA_SHARE = 0.8
+# What an LR pixel of RRDBNet ×4 takes, mostly at the size of the output.
 BYTES_PER_PIXEL = {"fp16": 8192, "fp32": 16384}
 
 PRECISIONS = {"float16": "fp16", "float32": "fp32"}
 
 
 class OnnxRuntimeCudaBackend(DeviceBackend):
-    """A session, and `DEPTH` slots that take turns with it."""
+    """A session, and `DEPTH` slots that take turns to run it."""
 
     name = "onnxruntime"
 
     @staticmethod
     def devices() -> tuple[str, ...]:
-        """BackendError with the reason where there is none."""
+        """BackendError with the reason if there is none."""
         if reason := cuda_missing():
             raise BackendError(reason)
         return device_names()
@@ -69,27 +70,23 @@ class OnnxRuntimeCudaBackend(DeviceBackend):
         return tuple(PRECISIONS.values())
 
     def __init__(self, model: Path, *, device: str, precision: str) -> None:
-        """`precision` is that of the file, or "auto"; BackendError for another."""
+        """`precision` is the file's own, or "auto"; BackendError for another."""
         self.device = device
         self._ordinal = int(device.removeprefix("cuda:"))
         self._input, stated = facts_of(model)
         self._io: IO = "float32" if stated is None else stated.io
-        # Of one shape alone: its kernels can be recorded, and then launched all at once.
-        record = _fixed(self._input) is not None
         try:
-            self._start(model, stated, precision, record=record)
-            return
-        except BackendError:
-            if not record:
-                raise
-        # A node that only the CPU can compute, or what another thread did meanwhile, spoils it.
-        self._start(model, stated, precision, record=False)
+            # The kernels of a model of one shape can be recorded, and then launched all at once.
+            self._start(model, stated, precision, record=_fixed(self._input) is not None)
+        except RecordingError:
+            # A node runs only on the CPU, or another thread used the GPU meanwhile.
+            self._start(model, stated, precision, record=False)
 
     def _start(
         self, model: Path, stated: ModelInfo | None, precision: str, *, record: bool
     ) -> None:
-        """Open the session and its slots; `record`: with their kernels recorded."""
-        self._idle: deque[StreamSlot] = deque()  # a former try's go, and its session with them
+        """Open the session and its slots; `record`: and record their kernels."""
+        self._idle: deque[StreamSlot] = deque()  # drops the slots and session of a failed try
         with ExitStack() as held:
             gpu = open_device(self.device)
             held.callback(gpu.close)
@@ -109,30 +106,37 @@ class OnnxRuntimeCudaBackend(DeviceBackend):
                 held.callback(slot.close)
                 self._idle.append(slot)
             if record and (shape := _fixed(self._input)) is not None:
-                # Each does so in its first run, when nobody else may use the GPU.
+                # Each slot records in its first run, during which nobody else may use the GPU.
                 for slot in self._idle:
-                    slot.start(np.zeros(shape, self._input.dtype)).result()
+                    try:
+                        slot.start(np.zeros(shape, self._input.dtype)).result()
+                    except BackendError as error:
+                        raise RecordingError(str(error)) from error
             self._held = held.pop_all()
 
     def submit(self, batch: NDArray[Any]) -> "_PendingBatch":
         slot = self._idle.popleft()
-        return _PendingBatch(self._idle, slot, slot.start(batch))
+        try:
+            return _PendingBatch(self._idle, slot, slot.start(batch))
+        except BaseException:  # Ctrl-C: no pending batch will return the slot
+            self._idle.append(slot)
+            raise
 
     def shrink(self) -> None:
-        # Of a fixed shape nothing larger was held, and recorded kernels hold the addresses.
+        # A fixed shape has no smaller one, and recorded kernels hold the buffers' addresses.
         if _fixed(self._input) is None:
             for slot in self._idle:
                 slot.shrink()
 
     def close(self) -> None:
         self._held.close()
-        self._idle.clear()  # the session goes with the last slot, and with it its memory
+        self._idle.clear()  # the last slot frees the session and its memory
 
     def _open(self, model: Path, free: int, *, fp32: bool, record: bool) -> ort.InferenceSession:
-        # What the session has it never gives back, and the slots need some too.
+        # The session never gives memory back, and the slots need some too.
         memory = int(ARENA_SHARE * free)
         options = ort.SessionOptions()
-        # With many shapes it would hold a block of memory for each.
+        # With many shapes it would hold a block of memory for each of them.
         options.enable_mem_pattern = _fixed(self._input) is not None
         providers = cuda_providers(self._ordinal, fp32=fp32, memory=memory, graph=record)
         return open_session(model, providers, options)
@@ -149,7 +153,7 @@ class OnnxRuntimeCudaBackend(DeviceBackend):
 
 
 class _PendingBatch:
-    """A batch in a slot, which is idle again when it is released."""
+    """A batch in a slot, which becomes idle again at the release."""
 
     def __init__(
         self, idle: deque[StreamSlot], slot: StreamSlot, future: Future[NDArray[Any]]
@@ -161,15 +165,15 @@ class _PendingBatch:
 
     def release(self) -> None:
         try:
-            self._future.exception()  # waits for its end
+            self._future.exception()  # waits
         finally:
-            self._idle.append(self._slot)  # which begins nothing else before
+            self._idle.append(self._slot)
 
 
 def _outputs(
     session: ort.InferenceSession, tensor: Tensor, io: IO, batch: NDArray[np.float32]
 ) -> NDArray[Any]:
-    """What a model makes of a batch, whose facts are not known yet."""
+    """The output of a model whose facts are not known yet."""
     try:
         outputs: list[NDArray[Any]] = session.run(
             None, {tensor.name: batch.astype(tensor.dtype)}, recorded_as(None)
@@ -180,13 +184,13 @@ def _outputs(
 
 
 def _fixed(tensor: Tensor) -> tuple[int, ...] | None:
-    """A tensor's shape; None if something of it is dynamic."""
+    """A tensor's shape; None if any side is dynamic."""
     sides = tuple(side for side in tensor.shape if side is not None)
     return sides if len(sides) == len(tensor.shape) else None
 
 
 def _own_precision(info: ModelInfo, wanted: str) -> str:
-    """That in which the file stores its weights; BackendError if another is wanted."""
+    """The precision of the file's weights; BackendError if another is wanted."""
     own = PRECISIONS[info.weights_dtype]
     if wanted not in ("auto", own):
         remedy = {
@@ -194,7 +198,7 @@ def _own_precision(info: ModelInfo, wanted: str) -> str:
             "fp32": "python -m sr_export onnx CHECKPOINT -o MODEL.onnx",
         }
         raise BackendError(
-            f"precision {wanted} is not to be had on a GPU, which computes as the file is stored, "
-            f"in {own}: export one for it: {remedy.get(wanted, remedy['fp16'])}"
+            f"precision {wanted} is not available: the file is {own}, and a GPU computes in the "
+            f"precision of the file: export one: {remedy.get(wanted, remedy['fp16'])}"
         )
     return own

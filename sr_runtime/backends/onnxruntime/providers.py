@@ -1,4 +1,4 @@
-"""ONNX Runtime's providers on a GPU: what they need, and how they are set."""
+"""ONNX Runtime's CUDA provider: what it needs, and its options."""
 
 import contextlib
 import ctypes
@@ -27,7 +27,7 @@ def cuda_missing() -> str | None:
         return reason
     if library := _missing_library():
         return (
-            f"onnxruntime needs {library}, which is not to be found: "
+            f"onnxruntime needs {library}, which is not installed: "
             'pip install "onnxruntime-gpu[cuda,cudnn]"'
         )
     return None
@@ -39,23 +39,23 @@ def cuda_providers(
     """The CUDA provider on a GPU.
 
     Args:
-        fp32: The model's weights are in it.
-        memory: The most bytes for weights and what is computed with them; None: all there are.
-        graph: Record the kernels of the first run, and launch them as one from then on. For models
-            of one shape, all of whose nodes CUDA can compute.
+        fp32: The model's weights are FP32.
+        memory: Limit in bytes for weights and activations; None: all of the GPU's memory.
+        graph: Record the kernels of the first run as a CUDA graph, and launch that from then on.
+            Only for models of one shape whose every node runs on CUDA.
     """
     options: dict[str, object] = {
         "device_id": ordinal,
-        # The default doubles what it has, and fails while a GPU is but half full.
+        # The default doubles the arena each time, and fails when a GPU is only half full.
         "arena_extend_strategy": "kSameAsRequested",
-        # Since ONNX Runtime 1.20 EXHAUSTIVE measures nothing: it asks the slower of two predictors,
-        # for every convolution and change of shape (microsoft/onnxruntime#22705), and others found
-        # nothing gained by it (PaddlePaddle/PaddleX#5057). Where the shape never changes it may.
+        # Since ONNX Runtime 1.20 EXHAUSTIVE measures nothing. It asks the slower of two predictors,
+        # for every convolution and change of shape (microsoft/onnxruntime#22705), and others saw
+        # no gain (PaddlePaddle/PaddleX#5057). Where the shape never changes it costs nothing.
         "cudnn_conv_algo_search": "EXHAUSTIVE" if graph else "HEURISTIC",
         "cudnn_conv_use_max_workspace": 1,
         "prefer_nhwc": 1,  # the layout of tensor cores
-        # What is called fp32 is to be fp32: TF32 rounds to the 10 bits of fp16. But of a model in
-        # FP16 the same switch would take the tensor cores away.
+        # TF32 rounds to the 10 bits of fp16, so an fp32 model must not use it. For an fp16 model
+        # the same switch would turn the tensor cores off.
         "use_tf32": int(not fp32),
         "enable_cuda_graph": int(graph),
     }
@@ -65,15 +65,15 @@ def cuda_providers(
 
 
 def _missing_library() -> str | None:
-    """Load CUDA's libraries, from nvidia's packages or the system; the first one missing."""
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said):  # it prints what is missing
+    """Load CUDA's libraries from NVIDIA's packages or the system; return the first one missing."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):  # it prints what is missing
         ort.preload_dlls()
-    # Named without a folder only after the second try, by the system's own search.
-    if found := re.search(r"^Failed to load ([^/\\:\s]+):", said.getvalue(), re.MULTILINE):
+    # It prints a name without a folder only if the second try, the system's search, failed too.
+    if found := re.search(r"^Failed to load ([^/\\:\s]+):", printed.getvalue(), re.MULTILINE):
         return found[1]
     try:
-        ctypes.CDLL(CUDNN)  # which newer versions load with the first convolution
+        ctypes.CDLL(CUDNN)  # newer versions load it only for the first convolution
     except OSError:
         return CUDNN
     return None

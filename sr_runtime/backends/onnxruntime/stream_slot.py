@@ -1,7 +1,7 @@
 """One batch in flight through an ONNX Runtime session on a GPU.
 
-The session reads and writes fixed device memory. Copies to and from it go through pinned memory, on
-a stream of their own, while the session computes another slot's batch.
+The session reads and writes device memory that the slot owns. Copies between it and the host go
+through pinned memory, on the slot's own stream, while the session computes another slot's batch.
 """
 
 import threading
@@ -20,13 +20,13 @@ from sr_runtime.tensor import check_outputs
 
 __all__ = ["StreamSlot", "recorded_as"]
 
-# As older and newer versions say that an output does not fit its buffer.
+# What older and newer versions say when an output does not fit its buffer.
 WRONG_SIZE = ("re-use buffer", "computed output shape")
-MEMORY = "cuda"  # what ONNX Runtime calls the memory that it is given
+MEMORY = "cuda"  # ONNX Runtime's name for the memory it is given
 
 
 class StreamSlot:
-    """A thread, a stream for copies, and buffers."""
+    """A thread, a stream for copies, and the buffers of one batch."""
 
     def __init__(
         self,
@@ -38,11 +38,12 @@ class StreamSlot:
         info: ModelInfo,
         number: int,
     ) -> None:
-        """Prepare slot `number` from 0 up.
+        """Prepare a slot.
 
         Args:
-            turn: Shared by the slots of a session: one of them computes at a time.
-            tensors: The model's input, its picture, and of a uint8 model `finite`.
+            turn: Shared by the slots of a session, of which one computes at a time.
+            tensors: The model's input and its picture; for a uint8 model also `finite`.
+            number: Counts the session's slots from 0.
         """
         self._session, self._turn, self._gpu, self._info = session, turn, gpu, info
         self._ports = [_Port(tensor, gpu, ordinal) for tensor in tensors]
@@ -52,17 +53,17 @@ class StreamSlot:
         self._thread = ThreadPoolExecutor(1)
 
     def start(self, batch: NDArray[Any]) -> Future[NDArray[Any]]:
-        """Begin to compute a batch; the result is valid until the next start."""
+        """Start to compute a batch; the result is valid until the next start."""
         return self._thread.submit(self._compute, batch)
 
     def shrink(self) -> None:
-        """Give the buffers back until the next start; for an idle slot."""
+        """Free the buffers of an idle slot until the next start."""
         with self._gpu.current():
             for port in self._ports:
                 port.free()
 
     def close(self) -> None:
-        """Release everything, once what is in work is done."""
+        """Wait for the batch in work and free everything."""
         self._thread.shutdown()
         self.shrink()
         with self._gpu.current():
@@ -72,7 +73,7 @@ class StreamSlot:
         source, *targets = self._ports
         with self._gpu.current():
             self._reserve(batch.shape)
-            source.array[...] = batch  # and float32 as float16, where the model wants that
+            source.array[...] = batch  # converts to float16 where the model takes that
             source.upload(self._copies)
             self._copies.wait()
             self._run()
@@ -82,7 +83,7 @@ class StreamSlot:
         return check_outputs([target.array for target in targets], self._info.io)
 
     def _reserve(self, shape: tuple[int, ...]) -> None:
-        """Have memory for an input of `shape` and all that comes of it."""
+        """Reserve memory for an input of `shape` and its outputs."""
         top = 1 if self._info.io == "uint8" else 2
         sides = tuple(self._info.scale * side for side in shape[top : top + 2])
         shapes = (shape, shape[:top] + sides + shape[top + 2 :], shape[:1])
@@ -90,7 +91,7 @@ class StreamSlot:
             port.reserve(needed)
 
     def _run(self) -> None:
-        """From device memory to device memory; returns when it is done."""
+        """Compute from device memory to device memory; returns when it is done."""
         source, *targets = self._ports
         binding = self._session.io_binding()
         binding.bind_input(*source.place())
@@ -102,17 +103,17 @@ class StreamSlot:
         except Exception as error:
             if any(words in str(error) for words in WRONG_SIZE):
                 raise ModelError(
-                    "the model's picture is not of the size that its facts tell (scale "
-                    f"{self._info.scale}, multiple_of {self._info.multiple_of}): these are wrong"
+                    "the model's output has another size than expected: its facts (scale "
+                    f"{self._info.scale}, multiple_of {self._info.multiple_of}) are wrong"
                 ) from error
             raise run_error(error) from error
 
 
 class _Port:
-    """Memory for an input or output of the model, on both sides of the bus."""
+    """Host and device memory for an input or output of the model."""
 
     array: NDArray[Any]
-    """The host's side, of the shape that was reserved last."""
+    """The host memory, in the shape that was reserved last."""
 
     def __init__(self, tensor: Tensor, gpu: Device, ordinal: int) -> None:
         self._name, self._dtype = tensor.name, np.dtype(tensor.dtype)
@@ -120,7 +121,7 @@ class _Port:
         self._nbytes = 0
 
     def reserve(self, shape: tuple[int, ...]) -> None:
-        """Make `array` of this shape. Raises OutOfMemoryError."""
+        """Give `array` this shape. Raises OutOfMemoryError."""
         needed = int(np.prod(shape)) * self._dtype.itemsize
         if needed > self._nbytes:
             self.free()
@@ -134,7 +135,7 @@ class _Port:
         self.array = self._pinned.array[:needed].view(self._dtype).reshape(shape)
 
     def place(self) -> tuple[str, str, int, np.dtype[Any], tuple[int, ...], int]:
-        """As a session's binding takes it."""
+        """The arguments of a session's binding."""
         shape = self.array.shape
         return self._name, MEMORY, self._ordinal, self._dtype, shape, self._device.address
 
@@ -152,10 +153,10 @@ class _Port:
 
 
 def recorded_as(number: int | None) -> ort.RunOptions:
-    """Options of a run whose kernels are recorded under a number; None: not at all.
+    """Options of a run whose kernels are recorded under a number; None: not recorded.
 
-    They matter to a session that records alone. Recorded kernels hold the addresses of their
-    buffers, so every slot has a number of its own.
+    Only a session that records reads them. Recorded kernels hold the addresses of their buffers,
+    so every slot has its own number.
     """
     options = ort.RunOptions()
     options.add_run_config_entry("gpu_graph_id", str(-1 if number is None else number))

@@ -1,0 +1,22 @@
+"""Whether an engine's error means that memory ran out: engines say so only in words."""
+
+__all__ = ["is_out_of_memory"]
+
+# Never "alloc" alone: "pre-allocated buffer" and "allocator config" are about something else.
+WORDS = (
+    "out of memory",
+    "bad_alloc",  # C++
+    "bad allocation",
+    "failed to allocate",  # ONNX Runtime's arena, OpenVINO
+    "available memory of",  # ONNX Runtime's arena, at its limit
+    "alloc_failed",  # cuBLAS
+    "allocation_failed",  # cuDNN
+    "outofmemory",  # TensorRT
+    "insufficient memory",
+    "memory allocation",
+)
+
+
+def is_out_of_memory(message: str) -> bool:
+    """Whether an engine's message says that there is not enough memory."""
+    return any(words in message.lower() for words in WORDS)
