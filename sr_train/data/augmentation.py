@@ -1,4 +1,4 @@
-"""Random changes of training crops, by Albumentations."""
+"""Random changes of training crops, with Albumentations."""
 
 import os
 import random
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sr_runtime.cli.console import require_extra
 from sr_train.config.schema import Augmentation, Stage
 
-# It would ask a server for newer versions whenever it is imported.
+# Else it asks a server for newer versions whenever it is imported.
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 with require_extra("train"):
     import albumentations as A
@@ -21,9 +21,9 @@ Pixels = NDArray[np.uint8]
 
 
 class Augment:
-    """Mirrors and transposes LR and HR alike; in pretraining also damages some of the LR.
+    """Flips and transposes LR and HR alike; in pretraining it also damages some LR crops.
 
-    Gray and RGB. A transposed crop that is not square changes its shape.
+    Takes gray and RGB crops. Transposing swaps the height and width of a crop.
     """
 
     def __init__(self, config: Augmentation, stage: Stage) -> None:
@@ -47,9 +47,9 @@ class Augment:
     def __call__(
         self, lr: Pixels, hr: Pixels, generator: np.random.Generator
     ) -> tuple[Pixels, Pixels]:
-        """Change a pair of (h, w, C) and (scale·h, scale·w, C) crops, as `generator` draws.
+        """Change a pair of (h, w, C) and (scale·h, scale·w, C) uint8 crops.
 
-        Nothing else is drawn from: equal generators make equal changes.
+        All randomness comes from `generator`: equal generators make equal changes.
         """
         draws = random.Random(int(generator.integers(1 << 63)))
         self._symmetry.set_random_state(generator, draws)
@@ -72,5 +72,5 @@ def _symmetry(config: Augmentation) -> Any:
         ],
         p=config.flip_weight,
     )
-    # The p of what is in OneOf is its weight, not its probability.
+    # Inside OneOf, p is a weight and not a probability.
     return A.OneOf([flips, A.Transpose(p=config.transpose_weight)], p=config.probability)

@@ -33,7 +33,7 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 left, top = 128 * (k // 3 % 2), 128 * (k // 6)
                 part = photo.convert("RGB").crop((left, top, left + side, top + side))
             part.save(folder / name / f"{k}.png")
-        prepare(str(folder / name), root=folder / "data", source=None, scale=4, jobs=1)
+        prepare(folder / name, root=folder / "data")
     return folder / "data"
 
 

@@ -1,4 +1,4 @@
-"""Augmentation: how often each change comes, and that LR and HR are changed alike."""
+"""Augmentation: the frequency of each change, and that LR and HR are changed alike."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from sr_train.data.augmentation import Augment
 
 Pixels = NDArray[np.uint8]
 
-# An image without any symmetry of its own tells which of the eight was applied.
+# An image without symmetries: the result shows which of the eight was applied.
 MARKED = np.arange(9, dtype=np.uint8).reshape(3, 3, 1)
 SYMMETRIES: dict[str, Callable[[Pixels], Pixels]] = {
     "identity": lambda a: a,
@@ -49,7 +49,7 @@ def is_binomial(count: int, probability: float) -> bool:
     return abs(count - N * probability) < 4 * (N * probability * (1 - probability)) ** 0.5 + 1e-9
 
 
-def test_half_of_the_crops_are_flipped_or_three_times_as_often_transposed() -> None:
+def test_half_of_the_crops_are_changed_and_three_in_four_of_these_transposed() -> None:
     counts = symmetry_counts(Augmentation())
     expected = {
         "identity": 0.5,
@@ -63,20 +63,20 @@ def test_half_of_the_crops_are_flipped_or_three_times_as_often_transposed() -> N
         assert is_binomial(counts[name], probability), (name, counts)
 
 
-def test_probability_and_weights_are_those_of_the_configuration() -> None:
+def test_probability_and_weights_follow_the_configuration() -> None:
     counts = symmetry_counts(Augmentation(probability=0.9, flip_weight=3, transpose_weight=1))
     assert is_binomial(counts["identity"], 0.1)
     assert is_binomial(counts["transpose"], 0.9 / 4)
 
 
-def test_d4_is_each_of_eight_symmetries_equally_often() -> None:
+def test_d4_applies_each_of_the_eight_symmetries_equally_often() -> None:
     counts = symmetry_counts(Augmentation(symmetry="d4"))
     assert counts.keys() == SYMMETRIES.keys()
     assert all(is_binomial(count, 1 / 8) for count in counts.values()), counts
 
 
 @pytest.mark.parametrize("symmetry", ["flip_or_transpose", "d4"])
-def test_changed_lr_is_still_the_downscaled_hr(data: Path, symmetry: str) -> None:
+def test_the_changed_lr_is_still_the_downscaled_hr(data: Path, symmetry: str) -> None:
     hr = read(data / "set5/x4/img_003_SRF_4_HR.png").frames[0]
     lr = downscale(hr, 4)
     config = replace(NO_DAMAGE, symmetry=symmetry, probability=1, flip_weight=3)
@@ -84,7 +84,7 @@ def test_changed_lr_is_still_the_downscaled_hr(data: Path, symmetry: str) -> Non
     changed = set()
     for i in range(20):
         new_lr, new_hr = augment(lr, hr, np.random.default_rng(i))
-        # Rounding half up after each axis is not quite symmetric.
+        # Rounding half up after each axis is not exactly symmetric.
         assert np.abs(downscale(new_hr, 4).astype(int) - new_lr).max() <= 1
         changed.add(new_lr.tobytes())
     assert len(changed) >= 4
@@ -93,7 +93,7 @@ def test_changed_lr_is_still_the_downscaled_hr(data: Path, symmetry: str) -> Non
 @pytest.mark.parametrize("stage", ["pretraining", "training"])
 @pytest.mark.parametrize("field", ["compression", "coarse_dropout"])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_only_lr_and_only_in_pretraining_is_damaged_as_often_as_configured(
+def test_only_lr_is_damaged_only_in_pretraining_and_as_often_as_configured(
     stage: Stage, field: str, channels: int
 ) -> None:
     noise = np.random.default_rng(0).integers(1, 256, (32, 32, channels), np.uint8)
@@ -108,13 +108,13 @@ def test_only_lr_and_only_in_pretraining_is_damaged_as_often_as_configured(
 
 
 def blanked(**config: Any) -> list[float]:
-    """Shares of 200 crops that coarse dropout blanks."""
+    """The blanked share of each of 200 crops with coarse dropout."""
     white = np.full((32, 32, 3), 255, np.uint8)
     augment = Augment(replace(NO_DAMAGE, probability=0, coarse_dropout=1, **config), "pretraining")
     return [(augment(white, white, np.random.default_rng(i))[0] == 0).mean() for i in range(200)]
 
 
-def test_coarse_dropout_blanks_as_many_and_as_large_holes_as_configured() -> None:
+def test_number_and_size_of_blanked_holes_follow_the_configuration() -> None:
     shares = blanked()
     assert min(shares) > 0
     assert max(shares) <= 4 / 64
@@ -122,7 +122,7 @@ def test_coarse_dropout_blanks_as_many_and_as_large_holes_as_configured() -> Non
     assert max(blanked(dropout_holes=(3, 3), dropout_hole_size=(0.25, 0.25))) == 3 / 16
 
 
-def test_compression_is_of_the_configured_quality() -> None:
+def test_the_compression_quality_follows_the_configuration() -> None:
     smooth = np.add.outer(np.arange(64), np.arange(64)).astype(np.uint8)[:, :, np.newaxis]
 
     def error(quality: int) -> float:

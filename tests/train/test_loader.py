@@ -1,4 +1,4 @@
-"""The training loader: which crops come, in which order, and from where."""
+"""The training loader: its crops, and their order."""
 
 import hashlib
 from collections import Counter
@@ -47,7 +47,7 @@ def test_crops_are_contiguous_uint8_and_the_same_part_of_lr_and_hr(root: Path) -
             part = np.s_[top : top + 32, left : left + 32]
             assert np.array_equal(large.permute(1, 2, 0), sources.hr(i)[part])
             places[top, left] += 1
-    # 3 × 6 places, of which each comes, borders included.
+    # All 3 × 6 places occur, borders included.
     assert places.keys() == {(4 * y, 4 * x) for y in range(3) for x in range(6)}
 
 
@@ -55,7 +55,7 @@ def test_lr_crops_of_real_photos_are_their_downscaled_hr(data: Path, tmp_path: P
     (tmp_path / "photos").mkdir()
     for path in sorted((data / "bsds500" / "train").iterdir())[:4]:
         (tmp_path / "photos" / path.name).symlink_to(path.resolve())
-    prepare(str(tmp_path / "photos"), root=tmp_path / "data", source=None, scale=4, jobs=1)
+    prepare(tmp_path / "photos", root=tmp_path / "data")
     for lr, hr in batches(config(tmp_path / "data", "photos", val="photos")):
         for small, large in zip(lr, hr, strict=True):
             made = downscale(large.permute(1, 2, 0).numpy(), 4)
@@ -63,7 +63,9 @@ def test_lr_crops_of_real_photos_are_their_downscaled_hr(data: Path, tmp_path: P
             assert not difference[2:-2, 2:-2].any()  # its taps reach two LR pixels
 
 
-def test_an_epoch_has_every_image_and_is_filled_up_from_its_beginning(root: Path) -> None:
+def test_an_epoch_has_every_image_and_is_filled_up_with_the_first_ones(
+    root: Path,
+) -> None:
     assert batches_per_epoch(config(root), "pretraining") == 3
     order = images_of(batches(config(root)))
     assert len(order) == 3 * 12
@@ -73,14 +75,14 @@ def test_an_epoch_has_every_image_and_is_filled_up_from_its_beginning(root: Path
     assert order[:N] != order[12 : 12 + N]
 
 
-def test_images_that_fill_up_are_cropped_anew(root: Path) -> None:
+def test_repeated_images_are_cropped_differently(root: Path) -> None:
     found = batches(config(root, epochs=20))
     repeated = [
         torch.equal(found[first][1][i], found[first + 2][1][2 + i])
         for first in range(0, len(found), 3)
         for i in range(2)
     ]
-    assert sum(repeated) < 10  # of 40; one in 18 falls on the same place
+    assert sum(repeated) < 10  # of 40, where one in 18 is expected to fall on the same place
 
 
 def test_fewer_images_than_a_mini_batch_are_enough(root: Path) -> None:
@@ -89,12 +91,12 @@ def test_fewer_images_than_a_mini_batch_are_enough(root: Path) -> None:
     assert [len(hr) for _, hr in found] == [5, 5]
 
 
-def test_several_sets_and_splits_are_one(root: Path) -> None:
+def test_several_sets_and_splits_are_joined(root: Path) -> None:
     assert batches_per_epoch(config(root, "mine", "rgb", "rgb:all"), "training") == 4  # 14 images
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_loader_that_starts_later_goes_on_with_the_same_bytes(root: Path, workers: int) -> None:
+def test_a_loader_that_starts_later_continues_with_the_same_bytes(root: Path, workers: int) -> None:
     settings = config(root, workers=workers, augmentation=Augmentation())
     expected = digests(batches(replace(settings, workers=0)))
     assert len(set(expected)) == len(expected) == 9
@@ -104,7 +106,7 @@ def test_a_loader_that_starts_later_goes_on_with_the_same_bytes(root: Path, work
         assert digests(later) == expected[3 * epoch + batch :]
 
 
-def test_seed_stage_and_nothing_else_change_the_crops(root: Path) -> None:
+def test_only_the_seed_and_the_stage_change_the_crops(root: Path) -> None:
     first = digests(batches(config(root)))
     torch.manual_seed(5)
     np.random.seed(5)  # noqa: NPY002
@@ -113,7 +115,7 @@ def test_seed_stage_and_nothing_else_change_the_crops(root: Path) -> None:
     assert digests(batches(config(root), "training")) != first
 
 
-def test_loading_draws_nothing_from_the_generator_of_the_networks(root: Path) -> None:
+def test_loading_draws_nothing_from_the_global_generator(root: Path) -> None:
     before = torch.get_rng_state()
     batches(config(root, workers=1))
     assert torch.equal(torch.get_rng_state(), before)

@@ -54,7 +54,7 @@ def test_bsds500_is_prepared_in_its_official_splits(
             shutil.copy(path, source / layout / split)
     root = tmp_path / "data"
     lines: list[str] = []
-    path = prepare("bsds500", root=root, source=source, jobs=2, report=lines.append)
+    path = prepare("bsds500", root=root, source=source, report=lines.append)
     assert path == root / "bsds500"
     assert "bsds500:train: 3 images, where the official split has 200" in lines
     both = prepared("bsds500:train+test", root=root, scale=4, purpose="train")

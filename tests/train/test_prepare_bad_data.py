@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sr_runtime.errors import ArgumentError, DataError, ImageError, SRError
+from sr_runtime.errors import ArgumentError, DataError, ImageError, OutOfMemoryError, SRError
+from sr_train.data.build import packing
 from sr_train.data.build.prepare import prepare
 from sr_train.data.prepared import prepared
 from sr_train.lock import LOCK
@@ -77,6 +78,19 @@ def test_a_bad_image_is_named_and_the_prepared_set_stays_as_it_is(
     with pytest.raises(error, match=rf"1b\.png: .*{fact}"):
         prepare_own(tmp_path / "mine", tmp_path / "data", jobs=jobs)
     assert tree(tmp_path / "data") == before
+
+
+def test_an_image_too_large_for_memory_is_named_with_fewer_jobs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(packing, "downscale", fail)
+    save_folder(tmp_path / "mine", SIZE)
+    with pytest.raises(OutOfMemoryError, match=r"mine/0\.png: .*memory.*--jobs"):
+        prepare_own(tmp_path / "mine", tmp_path / "data")
+    assert tree(tmp_path / "data") == {}
 
 
 def test_a_pair_of_unfitting_sizes_is_named(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from tests.train.made_images import SIZE, made_image, prepare_own, save, save_fo
 
 def test_a_prepared_folder_serves_training_and_validation(tmp_path: Path) -> None:
     images = save_folder(tmp_path / "my photos", SIZE, (64, 64))
-    prepare_own(tmp_path / "my photos", tmp_path / "data", jobs=2)
+    prepare_own(tmp_path / "my photos", tmp_path / "data")
     for purpose in ("train", "val"):
         (own,) = prepared("my photos", root=tmp_path / "data", scale=4, purpose=purpose)
         assert own.name == "my photos:all"

@@ -76,7 +76,7 @@ def test_the_digest_depends_on_the_images_a_stage_trains_on_and_not_on_their_fol
         assert data_digest(config(root, *other), "training") != digest
     save_folder(tmp_path / "small", (40, 40), (31, 40), (40, 28))
     shutil.rmtree(tmp_path / "copy/small")
-    prepare(str(tmp_path / "small"), root=tmp_path / "copy", source=None, scale=4, jobs=1)
+    prepare(tmp_path / "small", root=tmp_path / "copy")
     assert data_digest(config(tmp_path / "copy", "mine", "small"), "training") != digest
 
 

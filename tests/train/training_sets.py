@@ -1,4 +1,4 @@
-"""Small prepared sets, settings that train on them, and the mini-batches these give."""
+"""Small prepared data sets, configurations that train on them, and their mini-batches."""
 
 from pathlib import Path
 from typing import Any
@@ -23,25 +23,25 @@ N = 10  # images of `mine`
 
 
 def flat(seed: int) -> Pixels:
-    """An image that any crop of it tells by its red, whose green is its row and blue its column."""
+    """An image whose red identifies it, whose green is the row and whose blue is the column."""
     rows, columns = np.mgrid[:40, :52].astype(np.uint8)
     return np.dstack([np.full_like(rows, 10 * seed), rows, columns])
 
 
 def prepare_sets(folder: Path) -> Path:
-    """A data root for ×4: `mine`, of flat images; `gray`, `rgb` and `small`, of noise."""
+    """Prepare for ×4: `mine`, of `flat` images; `gray`, `rgb` and `small`, of noise."""
     for i in range(N):
         save(flat(i), folder / "mine" / f"{i}.png")
     save_folder(folder / "gray", (40, 40, 1), (48, 40, 1))
     save_folder(folder / "rgb", (40, 40), (48, 40))
     save_folder(folder / "small", (40, 40), (31, 40), (40, 24))
     for name in ("mine", "gray", "rgb", "small"):
-        prepare(str(folder / name), root=folder / "root", source=None, scale=4, jobs=1)
+        prepare(folder / name, root=folder / "root")
     return folder / "root"
 
 
 def config(root: Path, *train: str, val: str = "mine", epochs: int = 3, **fields: Any) -> Config:
-    """Both stages on these sets, without augmentation, but for the fields given."""
+    """A configuration of both stages on these sets, without augmentation unless in `fields`."""
     stage = {
         "num_epoch": epochs,
         "cr_patch_size": fields.pop("cr_patch_size", (32, 32)),
@@ -63,7 +63,7 @@ def config(root: Path, *train: str, val: str = "mine", epochs: int = 3, **fields
 
 
 def batches(config: Config, stage: Stage = "pretraining", **where: int) -> list[tuple[Tensor, ...]]:
-    """The LR and HR mini-batches, from the beginning unless told where."""
+    """The LR and HR mini-batches, from the first one unless `where` says otherwise."""
     return [
         tuple(batch) for batch in training_loader(config, stage, **{"epoch": 0, "batch": 0} | where)
     ]
