@@ -106,31 +106,28 @@ def size_and_frames(path: str | os.PathLike[str]) -> tuple[int, int, int]:
 @contextmanager
 def reading(path: str | os.PathLike[str], max_pixels: int = DEFAULT_MAX_PIXELS) -> Iterator[None]:
     """Raise what Pillow raises in the block as our errors about `path`."""
-    with about(path), _errors_of_decoders(max_pixels):
-        yield
-
-
-@contextmanager
-def _errors_of_decoders(max_pixels: int) -> Iterator[None]:
-    try:
-        yield
-    except SRError:
-        raise
-    except MemoryError as error:
-        raise OutOfMemoryError(NO_MEMORY) from error
-    except UnidentifiedImageError as error:
-        raise ImageError(f"not an image that can be read ({', '.join(FORMATS)})") from error
-    except Image.DecompressionBombError as error:
-        # Pillow checks its own limit first, unless the program has switched it off.
-        raise ImageError(
-            f"{str(error).partition(',')[0]} of Pillow, and max_pixels is {max_pixels}: raise it "
-            "with --max-pixels, and in Python PIL.Image.MAX_IMAGE_PIXELS as well"
-        ) from error
-    except OSError as error:
-        raise ImageError(error.strerror or str(error)) from error
-    except Exception as error:  # damaged files make decoders raise nearly anything
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ImageError(f"the file is damaged ({reason})") from error
+    with about(path):
+        try:
+            yield
+        except SRError:
+            raise
+        except MemoryError as error:
+            raise OutOfMemoryError(NO_MEMORY) from error
+        except UnidentifiedImageError as error:
+            raise ImageError(f"not an image that can be read ({', '.join(FORMATS)})") from error
+        except Image.DecompressionBombError as error:
+            # Pillow checks its own limit first, unless the program has switched it off.
+            raise ImageError(
+                f"{str(error).partition(',')[0]} of Pillow, and max_pixels is {max_pixels}: raise "
+                "it with --max-pixels, and in Python PIL.Image.MAX_IMAGE_PIXELS as well"
+            ) from error
+        except Exception as error:  # damaged files make decoders raise nearly anything
+            if isinstance(error, OSError) and error.strerror:  # the system's, not a decoder's
+                raise ImageError(error.strerror) from error
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise ImageError(
+                f"the file is damaged ({reason}): replace it or leave it out"
+            ) from error
 
 
 def _decode(file: BinaryIO, max_pixels: int) -> Picture:

@@ -61,8 +61,8 @@ BAD: list[tuple[Callable[[Path], None], type[SRError], str]] = [
     (save_gray, DataError, "grayscale.* 1 of 4"),
     (save_text, ImageError, "not an image"),
     (save_small, DataError, "3×40 pixels"),
-    (save_palette_without_colors, ImageError, "damaged"),
-    (save_truncated, ImageError, "truncated"),
+    (save_palette_without_colors, ImageError, "damaged.*: replace it"),
+    (save_truncated, ImageError, "truncated.*: replace it"),
 ]
 
 
