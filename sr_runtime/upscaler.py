@@ -59,7 +59,8 @@ def load(
         precision: How the backend computes. On a CPU it is "fp32" or "bf16", whatever type the
             file stores its weights in; "auto" is bf16 if both processor and backend have it, else
             fp32. On a GPU it is the file's own, "fp16" or "fp32", and "auto" means that.
-        tile: Largest side of a tile in LR pixels, halo included. Smaller tiles take less memory.
+        tile: Largest side of a tile in LR pixels, halo included; smaller tiles take less memory.
+            "auto" is 512, or 384 in fp32, unless the device, the engine or the halo needs another.
         halo: LR pixels of context around a tile: "auto" is the model's calibrated halo (tiles
             differ from the whole image by at most 1/255), "exact" its receptive radius (by the
             last bit of a float), or a number.
@@ -145,7 +146,7 @@ class Upscaler:
                 self.backend.close()
 
     def plan(self, height: int, width: int) -> TilePlan:
-        """The tiles of an image of `height` × `width`."""
+        """The tiles into which `upscale` cuts an image of `height` × `width`."""
         return self._network.plan(height, width)
 
     def upscale(
@@ -159,21 +160,20 @@ class Upscaler:
     ) -> ImageT:
         """Upscale a numpy array or a PIL image. The result is of the same kind and type.
 
-        Arrays may be read-only, of any strides and of either byte order; the result is a new
-        array in native byte order.
-
         Args:
-            image: `(H, W)` or `(H, W, C)` where C is 1 (gray), 2 (gray, alpha), 3 (RGB) or 4
-                (RGBA): uint8, uint16, or float32 in [0, 1]. float32 results are clamped to [0, 1]
-                and not rounded. Channels are RGB: for OpenCV's BGR pass `image[:, :, ::-1]`, and
-                turn the result back in the same way. Or a PIL image; its EXIF orientation is kept
-                and not applied (`upscale_file` applies it).
+            image: An array, `(H, W)` or `(H, W, C)` with C = 1 (gray), 2 (gray, alpha), 3 (RGB) or
+                4 (RGBA): uint8, uint16, or float32 in [0, 1]. It may be read-only, with any
+                strides and either byte order; the result is a new array in native byte order.
+                float32 results are clamped to [0, 1] and not rounded. The order is RGB: pass
+                OpenCV's BGR as `image[:, :, ::-1]`, and convert the result back in the same way.
+                Or a PIL image: its EXIF orientation is kept, not applied (`upscale_file` applies
+                it).
             scale: Result over image, above 0 and at most 64. Default: the model's scale.
             width: Width of the result in pixels, instead of `scale`; the proportions stay.
             height: Height of the result in pixels, instead of `scale`; the proportions stay.
             progress: Called with (tiles done, tiles in all) on this thread, which waits for it. To
                 cancel, raise an exception in it: it comes out of this call unchanged, and the
-                upscaler can be used again. It must not use this upscaler itself.
+                upscaler can be used again. Using this upscaler in it is an ArgumentError.
 
         Raises:
             ArgumentError: The image has another shape, type or range, or does not fit the model;
@@ -241,7 +241,7 @@ class Upscaler:
         height: int | None = None,
         progress: Progress | None = None,
     ) -> Picture:
-        """Upscale every frame of what `image.read` returns; otherwise as `upscale`."""
+        """Upscale every frame of what `sr_runtime.image.read` returns; otherwise as `upscale`."""
         self._check_no_callback()
         size = OutputSize(scale=scale, width=width, height=height)
         for frame in picture.frames:

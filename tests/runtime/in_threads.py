@@ -1,4 +1,4 @@
-"""Several threads at once, and noise for them to work on."""
+"""Run work in several threads, on images of noise."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 __all__ = ["TOO_LONG", "in_threads", "photo"]
 
-TOO_LONG = 30  # seconds after which threads are taken to wait for each other
+TOO_LONG = 30  # seconds after which a deadlock is assumed
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
@@ -20,7 +20,7 @@ def photo(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
 
 
 def in_threads(work: Callable[[ItemT], ResultT], items: Sequence[ItemT]) -> list[Any]:
-    """What `work` gives for each item, or raises, in a thread of its own."""
+    """Run `work` on each item in its own thread; return the results, and what was raised."""
     outcomes: list[Any] = [None] * len(items)
 
     def run(number: int) -> None:

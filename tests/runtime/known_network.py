@@ -14,7 +14,7 @@ from sr_runtime.model_info import ModelInfo
 
 @dataclass
 class Submitted:
-    """Computed when it is waited for, as late as an engine may."""
+    """A batch that is computed only when its result is taken, as late as an engine may."""
 
     network: "KnownNetwork"
     batch: NDArray[Any]
@@ -33,16 +33,16 @@ class Submitted:
         assert not self.released
         self.released = True
         if self.output is not None:
-            self.output[...] = 0.5  # as an engine that uses its buffers again
+            self.output[...] = 0.5  # like an engine that reuses its buffers
         with self.network.lock:
             self.network.in_flight -= 1
 
 
 class KnownNetwork:
-    """Mixes every pixel within the radius, in whole numbers, so that one wrong or missing
-    neighbour, or a tile cut or placed one pixel off, changes the result for certain.
+    """Mixes all pixels within the radius in whole numbers, so that a wrong or missing neighbour, or
+    a tile that is cut or placed one pixel off, always changes the result.
 
-    Works on blocks of `multiple_of` pixels as a pixel-unshuffle network does; zero-pads the border.
+    Works on blocks of `multiple_of` pixels, like a pixel-unshuffle network; zero-pads the border.
     """
 
     name, device, compute_dtype = "known", "cpu", "fp32"
@@ -57,7 +57,7 @@ class KnownNetwork:
         limits: Limits | None = None,
         memory: int | None = None,
     ) -> None:
-        """`radius` in blocks; `memory`: the most LR pixels a batch may have."""
+        """`radius` is in blocks; `memory` is the most LR pixels that fit into a batch."""
         self.radius, self.memory = radius, memory
         self.limits = limits or Limits(depth=2)
         self.batches: list[tuple[int, ...]] = []

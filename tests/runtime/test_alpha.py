@@ -1,4 +1,4 @@
-"""Transparency leaves no fringes, and what is opaque or clear stays exactly so."""
+"""Transparency leaves no fringes; opaque and clear areas stay exactly so."""
 
 import numpy as np
 import pytest
@@ -44,7 +44,7 @@ def test_hidden_pixels_take_the_color_of_what_is_near() -> None:
 
     assert np.abs(result[:, 10:13] - (255, 0, 0)).max() < 40
     assert np.abs(result[:, 51:54] - (0, 0, 255)).max() < 40
-    assert result[:, 10:54].sum(-1).min() > 200  # the black that was hidden is nowhere left
+    assert result[:, 10:54].sum(-1).min() > 200  # no hidden black is left
 
 
 @pytest.mark.parametrize("alpha", [0, 1, 255])
@@ -63,7 +63,9 @@ def test_bleeding_is_deterministic() -> None:
 
 @pytest.mark.parametrize("scale", [1, 2, 3, 4])
 @pytest.mark.parametrize("shape", [(11, 8), (1, 5), (1, 1)])
-def test_alpha_is_the_networks_but_among_equal_pixels(shape: tuple[int, int], scale: int) -> None:
+def test_alpha_is_the_networks_except_between_equal_pixels(
+    shape: tuple[int, int], scale: int
+) -> None:
     height, width = shape
     alpha = RNG.choice(np.array([0, 255], np.uint8), shape, p=(0.3, 0.7))
     upscaled = RNG.integers(0, 256, (height * scale, width * scale), np.uint8)

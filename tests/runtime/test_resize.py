@@ -1,4 +1,4 @@
-"""MATLAB's bicubic, against the benchmark images it made and against its plain definition."""
+"""MATLAB's bicubic, against the benchmark images made with it and against its plain definition."""
 
 import math
 import tracemalloc
@@ -73,7 +73,7 @@ def test_integers_are_rounded_and_clipped_after_each_axis(
         sums = np.moveaxis(np.tensordot(weights, pixels, (1, axis)), 0, axis)
         return np.clip(np.floor(sums + 0.5 + 1e-9), 0, np.iinfo(dtype).max)
 
-    # The axis that shrinks most first, rows where both shrink alike.
+    # The axis that shrinks most comes first, and rows if both shrink alike.
     order = (1, 0) if size[1] / 60 < size[0] / 40 else (0, 1)
     expected = image.astype(np.float64)
     for axis in order:
@@ -159,7 +159,7 @@ def test_needs_no_more_memory_than_one_axis_and_the_result(height: int, width: i
         (np.zeros((4, 4, 3), np.uint8), (0, 2), "0×2"),
     ],
 )
-def test_what_cannot_be_resized_is_refused(
+def test_an_image_that_cannot_be_resized_is_refused_with_its_shape_or_type(
     image: NDArray[np.generic], size: tuple[int, int], says: str
 ) -> None:
     with pytest.raises(ArgumentError, match=says):

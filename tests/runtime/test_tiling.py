@@ -23,7 +23,7 @@ plans = st.builds(
 
 @settings(max_examples=300, deadline=None)
 @given(plans)
-def test_every_pixel_comes_once_from_a_tile_that_has_its_whole_surroundings(plan) -> None:
+def test_every_pixel_is_written_once_by_a_tile_that_contains_its_surroundings(plan) -> None:
     height, width, multiple, halo, tile = plan
     result = plan_tiles(height, width, max_tile=(tile, tile), halo=halo, multiple_of=multiple)
     written = np.zeros((height, width), int)
@@ -49,7 +49,7 @@ def test_an_image_that_fits_one_tile_is_one_tile_of_its_own_size() -> None:
     assert len(plan) == 1
 
 
-def test_a_short_side_takes_its_own_length_while_the_long_one_is_cut() -> None:
+def test_a_short_side_keeps_its_length_while_the_long_one_is_cut() -> None:
     plan = plan_tiles(37, 1000, max_tile=(128, 128), halo=32)
     assert plan.shape[0] == 37
     assert plan.shape[1] <= 128
@@ -78,7 +78,7 @@ def test_images_of_many_sizes_share_few_tile_shapes() -> None:
     assert len(shapes) <= 5 * 5
 
 
-def test_a_smaller_tile_is_taken_where_it_saves_more_than_preparing_it_costs() -> None:
+def test_a_smaller_tile_is_used_if_it_saves_more_than_its_preparation_costs() -> None:
     def shape(cost: int) -> tuple[int, int]:
         return plan_tiles(400, 400, max_tile=(384, 384), halo=8, shape_cost=cost).shape
 

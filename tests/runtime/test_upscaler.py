@@ -1,4 +1,4 @@
-"""Image → tiles → image: exact, for every kind of image, and honest when something goes wrong."""
+"""Tiles give exactly the whole image, of every kind and size, and errors leave nothing behind."""
 
 import numpy as np
 import PIL.Image
@@ -44,7 +44,7 @@ def test_tiles_equal_the_whole_image_bit_for_bit(
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (50, 1), (7, 120), (24, 24), (100, 61)])
-def test_a_model_of_fixed_size_gives_the_whole_image_too(size: tuple[int, int]) -> None:
+def test_a_model_of_fixed_size_gives_exactly_the_whole_image(size: tuple[int, int]) -> None:
     limits = Limits(min_tile=(24, 24), max_tile=(24, 24), batch=2, fixed_batch=True)
     network = KnownNetwork(radius=2, limits=limits)
     image = photo(*size)
@@ -52,7 +52,7 @@ def test_a_model_of_fixed_size_gives_the_whole_image_too(size: tuple[int, int]) 
     assert {shape[0] for shape in network.batches} == {2}
 
 
-def test_too_small_a_halo_is_seen_so_that_these_tests_can_fail() -> None:
+def test_these_tests_notice_a_halo_that_is_too_small() -> None:
     network = KnownNetwork(radius=3)
     image = photo(80, 80)
     result = Upscaler(network, tile=24, halo=2).upscale(image)
@@ -106,9 +106,9 @@ def test_pil_images_and_their_modes_come_back() -> None:
         assert (result.mode, result.size) == (back, (60, 40))
 
 
-def test_tta_averages_the_eight_views_and_undoes_them() -> None:
+def test_tta_undoes_its_eight_views_and_averages_them() -> None:
     network = KnownNetwork(radius=1, scale=1)
-    network.answer = np.copy  # turns and mirrors undone, nothing else may remain
+    network.answer = np.copy  # whatever changes comes from the views
     image = photo(40, 30)
     upscaler = Upscaler(network, tile=16, halo=1, tta=True)
     np.testing.assert_array_equal(upscaler.upscale(image), image)
@@ -132,7 +132,9 @@ def test_tta_averages_the_eight_views_and_undoes_them() -> None:
         ({"height": 10}, (10, 15), 1),
     ],
 )
-def test_other_sizes_apply_the_network_until_it_is_enough_then_shrink(size, shape, runs) -> None:
+def test_other_sizes_apply_the_network_until_it_is_large_enough_then_shrink(
+    size, shape, runs
+) -> None:
     network = KnownNetwork(radius=1)
     assert Upscaler(network).upscale(photo(20, 30), **size).shape[:2] == shape
     assert len(network.batches) == runs
@@ -147,7 +149,7 @@ def test_progress_counts_every_tile_to_the_end() -> None:
     assert calls == [(done, total) for done in range(1, total + 1)]
 
 
-def test_memory_that_runs_out_leads_to_smaller_tiles_and_the_same_picture() -> None:
+def test_running_out_of_memory_leads_to_smaller_tiles_and_the_same_picture() -> None:
     network = KnownNetwork(radius=2, memory=40 * 40)
     calls: list[tuple[int, int]] = []
     image = photo(150, 130)
@@ -171,7 +173,7 @@ def test_progress_stays_within_its_total_when_memory_runs_out_in_an_animation() 
     assert calls == [(done, total) for done in range(1, total + 1)]
 
 
-def test_memory_that_never_suffices_is_an_error() -> None:
+def test_it_is_an_error_if_no_tile_fits_into_memory() -> None:
     with pytest.warns(RuntimeWarning), pytest.raises(OutOfMemoryError):
         Upscaler(KnownNetwork(radius=2, memory=1), tile=64).upscale(photo(100, 100))
 
@@ -222,20 +224,20 @@ def test_what_is_no_image_is_refused_with_its_shape_or_type(array: np.ndarray, s
 
 
 @pytest.mark.parametrize("tile", [0, -1, 5, "big", 1.5])
-def test_a_tile_that_cannot_be_is_refused_at_once(tile: object) -> None:
+def test_an_impossible_tile_is_refused_at_once(tile: object) -> None:
     with pytest.raises(ArgumentError, match="tile"):
         Upscaler(KnownNetwork(radius=3), tile=tile)
 
 
 @pytest.mark.filterwarnings("ignore:no room")
 @pytest.mark.parametrize("halo", [0, 3, 13, 14])
-def test_memory_that_does_not_suffice_is_never_called_a_wrong_tile(halo: int) -> None:
+def test_too_little_memory_is_never_reported_as_a_wrong_tile(halo: int) -> None:
     upscaler = Upscaler(KnownNetwork(radius=0, multiple_of=4, memory=1), tile=62, halo=halo)
     with pytest.raises(OutOfMemoryError):
         upscaler.upscale(photo(100, 100))
 
 
-def test_closing_releases_the_backend_once_and_ends_its_use() -> None:
+def test_closing_releases_the_backend_once_and_refuses_more_work() -> None:
     network = KnownNetwork(radius=1)
     with Upscaler(network) as upscaler:
         assert not network.closed

@@ -1,4 +1,4 @@
-"""Closing an upscaler that others use, from callbacks, from any thread; and Ctrl-C after that."""
+"""Closing an upscaler: while others use it, from callbacks, from any thread, and with Ctrl-C."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ from tests.runtime.in_threads import TOO_LONG, in_threads, photo
 from tests.runtime.known_network import KnownNetwork
 
 
-def test_a_callback_that_uses_its_upscaler_is_told_so_and_does_not_wait_for_itself() -> None:
+def test_a_callback_that_uses_its_own_upscaler_gets_an_error_and_not_a_deadlock() -> None:
     network = KnownNetwork(radius=1)
     upscaler = Upscaler(network, tile=20)
     image = photo(60, 60)
@@ -30,7 +30,7 @@ def test_a_callback_that_uses_its_upscaler_is_told_so_and_does_not_wait_for_itse
     assert network.closed
 
 
-def test_closing_waits_for_the_images_in_work_and_refuses_others() -> None:
+def test_closing_waits_for_the_images_in_work_and_refuses_new_ones() -> None:
     closing = threading.Event()
 
     class Slow(KnownNetwork):
@@ -60,13 +60,13 @@ def test_closing_waits_for_the_images_in_work_and_refuses_others() -> None:
         upscaler.upscale(images[0])
 
 
-def test_a_model_that_is_loaded_is_closed_by_any_thread(tiny_onnx: Callable[..., Path]) -> None:
+def test_any_threads_may_close_a_loaded_model(tiny_onnx: Callable[..., Path]) -> None:
     upscaler = sr_runtime.load(tiny_onnx())
     assert in_threads(lambda close: close(), [upscaler.close] * 4) == [None] * 4
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
-def test_ctrl_c_is_heard_after_another_thread_has_closed_a_model(
+def test_ctrl_c_still_works_after_another_thread_closed_a_model(
     tiny_onnx: Callable[..., Path],
 ) -> None:
     code = """
@@ -84,6 +84,6 @@ try:
 except KeyboardInterrupt:
     print("heard")
 """
-    # In a process of its own, which OpenVINO would end.
+    # In a process of its own, because the handler that OpenVINO installs would end this one.
     command = [sys.executable, "-c", code, str(tiny_onnx())]
     assert subprocess.run(command, capture_output=True, text=True).stdout == "heard\n"

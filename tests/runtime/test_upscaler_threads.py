@@ -1,4 +1,4 @@
-"""One upscaler in several threads: each gets what it would get alone, whatever befalls another."""
+"""One upscaler in several threads: each gets what it would get alone, even if another fails."""
 
 import contextlib
 import itertools
@@ -59,7 +59,7 @@ def test_every_thread_gets_what_it_would_get_alone(
 
 
 @every_engine
-def test_batches_that_failed_take_no_room(
+def test_failed_batches_keep_no_slot(
     kind: str, tiny_onnx: Callable[..., Path], tmp_path: Path
 ) -> None:
     with opened(kind, tiny_onnx, tmp_path) as backend:
@@ -79,9 +79,7 @@ def test_batches_that_failed_take_no_room(
 
 @pytest.mark.parametrize("tta", [False, True])
 @pytest.mark.parametrize("depth", [1, 2, 3])
-def test_threads_that_are_more_than_the_room_do_not_wait_for_each_other(
-    depth: int, tta: bool
-) -> None:
+def test_more_threads_than_slots_do_not_deadlock(depth: int, tta: bool) -> None:
     network = KnownNetwork(radius=2, limits=Limits(depth=depth, batch=2))
     upscaler = Upscaler(network, tile=20, tta=tta)
     images = [photo(40 + i, 50, seed=i) for i in range(4)]
@@ -90,8 +88,8 @@ def test_threads_that_are_more_than_the_room_do_not_wait_for_each_other(
         np.testing.assert_array_equal(one, other)
 
 
-def test_the_batches_of_an_image_go_before_those_of_the_next() -> None:
-    """So that two images of different shapes do not have an engine change its shape for each."""
+def test_an_image_is_submitted_whole_before_one_of_another_shape() -> None:
+    """An engine must not switch shapes for every batch."""
     network = KnownNetwork(radius=1, limits=Limits(depth=2))
     upscaler = Upscaler(network, tile=20)
     images = [photo(200, 200), photo(15, 300), photo(300, 13)]
@@ -116,7 +114,7 @@ def test_images_of_one_shape_are_submitted_side_by_side() -> None:
         np.testing.assert_array_equal(result, network.whole(image))
 
 
-def test_a_shape_that_waits_for_its_turn_comes_before_more_of_the_present_one() -> None:
+def test_a_waiting_shape_comes_before_more_images_of_the_current_one() -> None:
     room, order = InFlightLimiter(1), []
     submitting = threading.Event()
 
@@ -138,9 +136,9 @@ def test_a_shape_that_waits_for_its_turn_comes_before_more_of_the_present_one() 
     assert sorted(order) == [(1, 1), (1, 1), (2, 2)]
 
 
-def test_memory_that_runs_out_in_one_thread_leaves_the_picture_of_another_right() -> None:
+def test_running_out_of_memory_in_one_thread_does_not_change_the_result_of_another() -> None:
     class SmallMemory(KnownNetwork):
-        """Computes for the one while the other is refused."""
+        """Computes one image only once the other has run out of memory."""
 
         refused = threading.Event()
 
@@ -164,7 +162,7 @@ def test_memory_that_runs_out_in_one_thread_leaves_the_picture_of_another_right(
         np.testing.assert_array_equal(result, network.whole(image))
 
 
-def test_threads_that_run_out_of_memory_together_take_less_once() -> None:
+def test_threads_that_run_out_of_memory_together_shrink_the_tiles_once() -> None:
     together = threading.Barrier(2)
 
     class Meeting(Submitted):
@@ -188,7 +186,7 @@ def test_threads_that_run_out_of_memory_together_take_less_once() -> None:
         np.testing.assert_array_equal(result, network.whole(image))
 
 
-def test_a_simulated_gpu_that_is_full_serves_all_threads_with_smaller_tiles(
+def test_a_full_simulated_gpu_serves_all_threads_with_smaller_tiles(
     tiny_onnx: Callable[..., Path], tmp_path: Path
 ) -> None:
     images = [photo(96, 150, seed=i) for i in range(4)]
@@ -206,11 +204,11 @@ def test_a_simulated_gpu_that_is_full_serves_all_threads_with_smaller_tiles(
             with pytest.warns(RuntimeWarning, match="tiles of 48 instead of 96"):
                 results = in_threads(upscaler.upscale, images)
     for one, other in zip(results, expected, strict=True):
-        # On the GPU that is not full some have larger tiles, in which sums have another order.
+        # The GPU that is not full computes some in larger tiles, which add in another order.
         assert np.abs(one.astype(int) - other).max() <= 1
 
 
-def test_images_that_fail_take_no_room() -> None:
+def test_failed_images_keep_no_slot() -> None:
     class Failing(KnownNetwork):
         fails: type[Exception] | None = None
 
