@@ -5,12 +5,12 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from sr_runtime.atomic import check_target
 from sr_runtime.cli.console import require_extra, run_cli
 from sr_runtime.embedded import EMBEDDED
 from sr_runtime.errors import ArgumentError
-from sr_train.config.argument_errors import Parser
 
 __all__ = ["main"]
 
@@ -140,6 +140,14 @@ def _convert(arguments: argparse.Namespace) -> int:
         f"written to {output}, sha256 of the weights {weights_sha256(generator)[:16]}"
     )
     return 0
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises ArgumentError where argparse would print the usage and exit."""
+
+    def error(self, message: str) -> NoReturn:
+        said = " ".join(message.removeprefix("argument ").split())
+        raise ArgumentError(f"{said}; `{self.prog} --help` lists the arguments")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,9 +1,9 @@
 """What is known of networks without PyTorch, whose import takes seconds."""
 
-__all__ = ["SCALES", "UNET_STRIDE", "VGG_BLOCKS"]
+__all__ = ["SCALES", "UNET_STRIDE", "VGG_BLOCKS", "perceptual_layers"]
 
 SCALES = (1, 2, 3, 4, 8, 16)
-"""Those of RRDBNet."""
+"""The scale factors of RRDBNet."""
 
 UNET_STRIDE = 8
 """The U-Net discriminator halves its input three times."""
@@ -15,3 +15,11 @@ VGG_BLOCKS = {
     "vgg19": (2, 2, 4, 4, 4),
 }
 """Convolutions in each block of Simonyan and Zisserman's networks, 2015 (arXiv:1409.1556)."""
+
+
+def perceptual_layers(network: str) -> tuple[str, ...]:
+    """Names of the layers whose features a perceptual loss can compare."""
+    if network == "squeezenet1_1":
+        return "relu1", *(f"fire{i}" for i in range(2, 10))
+    blocks = enumerate(VGG_BLOCKS[network], start=1)
+    return tuple(f"conv{i}_{k}" for i, count in blocks for k in range(1, count + 1))

@@ -1,97 +1,113 @@
-"""`Config` from a preset, a YAML or JSON file and the command line, the last one winning; and back.
+"""`Config` from presets, YAML or JSON files and the command line, and back to YAML.
 
-A file is read as the arguments that would say the same, so that values are checked in one way.
+Every source is read into a mapping from dotted field names to values; later sources win.
 """
 
 import argparse
 import json
-import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from importlib.resources import files
+from contextlib import suppress
+from dataclasses import asdict, dataclass, is_dataclass
+from datetime import date
+from difflib import get_close_matches
+from operator import attrgetter
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import yaml
-from jsonargparse import ArgumentParser, Namespace
+from docstring_parser import parse_from_object
 
 from sr_runtime.atomic import atomic_path
-from sr_runtime.errors import ArgumentError
-from sr_train.config.argument_errors import Once, sentence
-from sr_train.config.checks import value_of
-from sr_train.config.fields import all_fields, as_text, sections, unknown_field
-from sr_train.config.schema import Config
-
-__all__ = ["FitArguments", "config_text", "fit_arguments", "read_config", "write_config"]
-
-PRESETS = Path(str(files("sr_train"))) / "presets"
-
-# What a run's weights, optimisers and position in its data were made for.
-FIXED = (
-    "stages",
-    "seed",
-    "scale_factor",
-    "img_channels",
-    "batch_size",
-    "channels_last",
-    "pretraining.betas",
-    "pretraining.cr_patch_size",
-    "pretraining.train_datasets",
-    "training.betas",
-    "training.cr_patch_size",
-    "training.train_datasets",
-    "generator",
-    "discriminator",
-    "adversarial_loss.type",
+from sr_runtime.errors import ArgumentError, StorageError, about
+from sr_train.config.limits import (
+    Positive,
+    as_text,
+    checked,
+    field_types,
+    is_text,
+    takes_null,
+    wanted,
 )
+from sr_train.config.schema import Config
+from sr_train.network_facts import perceptual_layers
 
-OPTIONS = ("run", "resume", "preset", "config", "print_config")
+__all__ = ["FitArguments", "config_text", "fit_arguments", "preset", "read_config", "write_config"]
+
+PRESETS = Path(__file__).parents[1] / "presets"
+PRESET_NAMES = sorted(path.stem for path in PRESETS.glob("*.yaml"))
+
+OPTIONS = {
+    "run": ("NAME", "name of a new run in the folder runs, or a path"),
+    "resume": ("RUN", "run to continue, named as by --run"),
+    "preset": ("NAME", ", ".join(PRESET_NAMES)),
+    "config": ("FILE", "YAML or JSON file with any of the fields below"),
+}
+
+DEFAULTS = Config()
+FIELDS = field_types(Config)
+SECTIONS: dict[str, Any] = {"": Config} | {
+    n: c for n, c in get_type_hints(Config).items() if is_dataclass(c)
+}
+
+# The command line can also set the weight of a single layer.
+WEIGHTS = "perceptual_loss.layer_weights"
+LAYERS = {
+    f"{WEIGHTS}.{layer}": Positive
+    for network in get_args(FIELDS["perceptual_loss.vgg_type"])
+    for layer in perceptual_layers(network)
+}
+
+# What a run's weights, optimisers and position in its data depend on.
+FIXED = (
+    "stages", "seed", "scale_factor", "img_channels", "batch_size", "channels_last",
+    "pretraining.betas", "pretraining.cr_patch_size", "pretraining.train_datasets",
+    "training.betas", "training.cr_patch_size", "training.train_datasets",
+    "generator", "discriminator", "adversarial_loss.type",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
 class FitArguments:
-    """What the command `fit` was told."""
+    """The command line of `fit`."""
 
     config: Config
     run: str | None
     """Name or folder of a new run."""
     resume: Path | None
-    """Folder of the run to go on with."""
+    """Folder of the run to continue."""
     print_config: bool
 
 
 def fit_arguments(arguments: Sequence[str]) -> FitArguments:
-    """Read the command line of `fit`, and the files that it names.
-
-    Raises ArgumentError for the first thing that is wrong; `--help` prints and exits.
-    """
-    told = _parsed(arguments)
-    if told.resume is not None:
-        if told.run or told.preset or told.config:
-            raise ArgumentError(
-                "--resume goes on with the run's own configuration: leave out --run, --preset and "
-                "--config; single fields can be changed, as with --save_every 100"
-            )
-        folder = _old_run(told.resume)
-        return FitArguments(
-            config=_resumed(folder, arguments),
-            run=None,
-            resume=folder,
-            print_config=told.print_config,
+    """Read the command line of `fit` and the files that it names; `--help` prints and exits."""
+    options, values = _command_line(arguments)
+    print_config = options.pop("print_config", False)
+    if "resume" not in options:
+        preset_values = _preset_values(options["preset"]) if "preset" in options else {}
+        file_values = _file_values(Path(options["config"])) if "config" in options else {}
+        config, folder = _config(preset_values | file_values | values), None
+    elif len(options) > 1:
+        raise ArgumentError(
+            "--resume continues with the run's own configuration: leave out --run, --preset and "
+            "--config; single fields can be changed, as with --save_every 100"
         )
-    sources = [] if told.preset is None else [_preset(told.preset)]
-    sources += [] if told.config is None else [Path(told.config)]
+    else:
+        folder = _old_run(options["resume"])
+        config = _resumed(folder, values)
     return FitArguments(
-        config=_config(sources, arguments),
-        run=told.run,
-        resume=None,
-        print_config=told.print_config,
+        config=config, run=options.get("run"), resume=folder, print_config=print_config
     )
+
+
+def preset(name: str) -> Config:
+    """The configuration of a preset, such as "tiny"; ArgumentError if no preset has this name."""
+    return _config(_preset_values(name))
 
 
 def read_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     """The configuration in a YAML or JSON file, changed by arguments as `--pretraining.lr 1e-4`."""
-    return _config([path], overrides)
+    return _config(_file_values(path) | _command_line(overrides)[1])
 
 
 def write_config(config: Config, path: Path) -> None:
@@ -107,25 +123,20 @@ def config_text(config: Config) -> str:
     return text
 
 
-def _preset(name: str) -> Path:
-    if name not in _presets():
-        raise ArgumentError(f"--preset {name} is unknown: take one of {', '.join(_presets())}")
-    return PRESETS / f"{name}.yaml"
-
-
 def _old_run(name: str) -> Path:
-    """The folder: `runs/NAME`, where `--run NAME` has put it, or a path."""
+    """`runs/NAME`, where `--run NAME` has put it, or else the name as a path."""
     in_runs = Path("runs", name)
     return in_runs if Path(name).name == name and in_runs.exists() else Path(name)
 
 
-def _resumed(folder: Path, overrides: Sequence[str]) -> Config:
+def _resumed(folder: Path, changes: Mapping[str, Any]) -> Config:
     path = folder / "config.yaml"
     if not path.exists():
-        raise ArgumentError(f"--resume {folder}: there is no run, since {path} does not exist")
-    before, now = read_config(path), read_config(path, overrides)
+        raise ArgumentError(f"{folder} is no run, since {path} does not exist: check --resume")
+    values = _file_values(path)
+    before, now = _config(values), _config({**values, **changes})
     for name in FIXED:
-        if value_of(now, name) != value_of(before, name):
+        if attrgetter(name)(now) != attrgetter(name)(before):
             raise ArgumentError(
                 f"{name} cannot change when {folder} is resumed: leave it out, or start a new run "
                 f"with --init {folder}/weights/…"
@@ -133,52 +144,49 @@ def _resumed(folder: Path, overrides: Sequence[str]) -> Config:
     return now
 
 
-def _config(paths: Sequence[Path], overrides: Sequence[str]) -> Config:
-    """From files and then arguments; what comes later wins."""
-    arguments: list[str] = []
-    for path in paths:
-        arguments += _file_arguments(path)
-        _parsed(arguments, f"{path}: ")
-    told = _parsed([*arguments, *overrides])
-    for name, field in all_fields().items():
-        # jsonargparse takes null for anything.
-        if told[name] is None and not field.takes_null:
-            raise ArgumentError(f"{name} is null: it must be {field.wanted}")
-    values: dict[str, Any] = {}
-    for name, hint in get_type_hints(Config).items():
-        values[name] = hint(**told[name].as_dict()) if name in sections() else told[name]
-    return Config(**values)
+def _config(values: Mapping[str, Any]) -> Config:
+    sections: dict[str, dict[str, Any]] = defaultdict(dict)
+    for full_name, value in values.items():
+        section, _, name = full_name.rpartition(".")
+        if section == WEIGHTS:
+            loss = sections["perceptual_loss"]
+            before = loss.get("layer_weights", DEFAULTS.perceptual_loss.layer_weights)
+            loss["layer_weights"] = {**before, name: value}
+        else:
+            sections[section][name] = value
+    made = {name: SECTIONS[name](**fields) for name, fields in sections.items() if name}
+    return Config(**sections[""], **made)
 
 
-def _file_arguments(path: Path) -> list[str]:
-    """The arguments that say what a YAML or JSON file says."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        content = _from_json(text) if path.suffix.lower() == ".json" else _from_yaml(text)
-    except OSError as error:
-        raise ArgumentError(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValueError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise ArgumentError(f"{path}: is not the YAML or JSON it should be ({reason})") from error
-    if not isinstance(content, Mapping | None):
-        raise ArgumentError(f"{path}: holds {content!r}, where fields and values were expected")
-    return list(_mapping_arguments(content or {}, "", f"{path}: "))
+def _preset_values(name: str) -> dict[str, Any]:
+    if name not in PRESET_NAMES:
+        raise ArgumentError(f"there is no preset {name}: take one of {', '.join(PRESET_NAMES)}")
+    return _file_values(PRESETS / f"{name}.yaml")
 
 
-def _from_json(text: str) -> Any:
-    return json.loads(text, object_pairs_hook=_without_repetition)
-
-
-def _from_yaml(text: str) -> Any:
-    return yaml.load(text, _YAMLLoader)
+def _file_values(path: Path) -> dict[str, Any]:
+    with about(path):
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+            if path.suffix.lower() == ".json":
+                content = json.loads(text, object_pairs_hook=_without_repetition)
+            else:
+                content = yaml.load(text, _YAMLLoader)
+        except OSError as error:
+            raise StorageError(f"cannot be read ({error.strerror})") from error
+        except (ValueError, yaml.YAMLError) as error:
+            reason = " ".join(str(error).split())
+            raise ArgumentError(f"is not the YAML or JSON it should be ({reason})") from error
+        if not isinstance(content, Mapping | None):
+            raise ArgumentError(f"holds {content!r}, where fields and values were expected")
+        return {name: _value(name, given) for name, given in _flat(content or {})}
 
 
 class _YAMLLoader(yaml.SafeLoader):  # type: ignore[misc]
-    """Refuses a key that comes twice, of which YAML's own keeps the last."""
+    """Refuses a key that is there twice, of which YAML's own loader keeps the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        names = (key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
-        _without_repetition((name, None) for name in names)
+        _without_repetition((k.value, v) for k, v in node.value if isinstance(k, yaml.ScalarNode))
         made: dict[Any, Any] = super().construct_mapping(node, deep)
         return made
 
@@ -192,81 +200,98 @@ def _without_repetition(items: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
     return found
 
 
-def _mapping_arguments(content: Mapping[Any, Any], prefix: str, where: str) -> Iterator[str]:
+def _flat(content: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The fields in nested sections, by their dotted names."""
     for key, value in content.items():
         name = f"{prefix}{key}"
-        if name in sections():
-            if not isinstance(value, Mapping):
-                said = as_text(value)
-                raise ArgumentError(f"{where}{name} is {said}: it must be a section of fields")
-            yield from _mapping_arguments(value, f"{name}.", where)
-        elif field := all_fields().get(name):
-            if value is None and not field.takes_null:
-                raise ArgumentError(f"{where}{name} is null: it must be {field.wanted}")
-            yield f"--{name}={as_text(value)}"
+        if name in FIELDS:
+            yield name, value
+        elif name not in SECTIONS:
+            raise ArgumentError(_unknown(name))
+        elif not isinstance(value, Mapping):
+            raise ArgumentError(f"{name} is {as_text(value)}: it must be a section of fields")
         else:
-            raise ArgumentError(where + unknown_field(name))
+            yield from _flat(value, f"{name}.")
 
 
-def _parsed(arguments: Sequence[str], where: str = "") -> Namespace:
+def _value(name: str, given: Any) -> Any:
+    """The value of a field, from what a file or the command line gives."""
+    hint = FIELDS.get(name, Positive)
+    if is_text(hint) and isinstance(given, int | float | date) and not isinstance(given, bool):
+        given = str(given)  # a project may be called 7
+    elif isinstance(given, str) and not is_text(hint):
+        with suppress(ValueError, yaml.YAMLError):
+            given = yaml.load(given, _YAMLLoader)
+    return checked(name, given, hint)
+
+
+def _command_line(arguments: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The options, and the values of fields, that are given on a command line."""
     try:
-        return _parser().parse_args(arguments)
+        found, unknown = _parser().parse_known_args(arguments)
     except argparse.ArgumentError as error:
-        raise ArgumentError(where + _sentence(str(error))) from error
+        hint = FIELDS.get(str(error.argument_name).removeprefix("--"))
+        more = f"it must be {wanted(hint)}" if hint else "`sr-train fit --help` tells more"
+        raise ArgumentError(f"{error.argument_name}: {error.message}; {more}") from error
+    if unknown:
+        raise ArgumentError(_unknown(unknown[0].removeprefix("--").partition("=")[0]))
+    values = vars(found)
+    options = {name: values.pop(name) for name in (*OPTIONS, "print_config") if name in values}
+    for name in options.keys() & OPTIONS.keys():
+        value, *more = options[name]
+        if more:
+            raise ArgumentError(f"--{name} is given twice, as {value} and {more[0]}: choose one")
+        options[name] = value
+    for name, text in values.items():
+        null = text == "null" and takes_null(FIELDS.get(name))
+        values[name] = _value(name, None if null else text)
+    return options, values
 
 
-def _parser() -> ArgumentParser:
-    parser = ArgumentParser(
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
         prog="sr-train fit",
         usage="sr-train fit --run NAME [--preset NAME] [--config FILE] [--FIELD VALUE …]\n"
         "       sr-train fit --resume RUN [--FIELD VALUE …]",
-        description="Train an ESRGAN in two stages: the generator alone for the smallest content "
-        "loss, then against a discriminator. Values come from the preset, then the configuration "
-        "file, then the command line.",
-        formatter_class=argparse.HelpFormatter,
+        description="Train an ESRGAN in two stages: the generator alone minimises the content "
+        "loss, then it is trained against a discriminator. Values come from the preset, then the "
+        "configuration file, then the command line.",
         exit_on_error=False,
         allow_abbrev=False,
-        print_config=None,  # ours shows what the preset says, too
+        argument_default=argparse.SUPPRESS,
     )
-    run = parser.add_argument_group("New or old")
-    run.add_argument(
-        "--run", metavar="NAME", action=Once, help="name of a new run in the folder runs, or path"
-    )
-    run.add_argument(
-        "--resume", metavar="RUN", action=Once, help="run to go on with, named as by --run"
-    )
-    run.add_argument("--preset", metavar="NAME", action=Once, help=", ".join(_presets()))
-    run.add_argument(
-        "--config", metavar="FILE", action=Once, help="YAML or JSON file with any of these fields"
-    )
-    run.add_argument(
-        "--print_config", action="store_true", help="print the configuration, and do nothing else"
-    )
-    groups = {about: parser.add_argument_group(about) for about in sections().values()}
-    for name, field in all_fields().items():
-        section = name.rpartition(".")[0]
-        groups[sections()[section]].add_argument(
-            f"--{name}",
-            type=field.type,
-            default=field.default,
-            metavar=field.placeholder,
-            help=f"{field.help} ({as_text(field.default)})",
-        )
+    run = parser.add_argument_group("New or old run")
+    for name, (metavar, about_it) in OPTIONS.items():
+        run.add_argument(f"--{name}", metavar=metavar, action="append", help=about_it)
+    run.add_argument("--print_config", action="store_true", help="print the configuration and stop")
+    for section, schema in SECTIONS.items():
+        group = parser.add_argument_group((schema.__doc__ or "").rstrip("."))
+        helps = {p.arg_name: p.description for p in parse_from_object(schema).params}
+        for name, hint in FIELDS.items():
+            if name.rpartition(".")[0] == section:
+                choices = get_args(hint) if get_origin(hint) is Literal else ()
+                default = f"default {as_text(attrgetter(name)(DEFAULTS))}"
+                group.add_argument(
+                    f"--{name}",
+                    metavar="{" + " | ".join(choices) + "}" if choices else "VALUE",
+                    help=f"{helps[name.rpartition('.')[2]]} "
+                    f"({default if choices else f'{wanted(hint)}; {default}'})",
+                )
+    for name in LAYERS:
+        parser.add_argument(f"--{name}", help=argparse.SUPPRESS)
     return parser
 
 
-def _presets() -> list[str]:
-    return sorted(path.stem for path in PRESETS.glob("*.yaml"))
-
-
-def _sentence(message: str) -> str:
-    """What jsonargparse complains about, in the words of this project."""
-    if unknown := re.match("unrecognized arguments: (?:--)?([^ =]+)", message):
-        return unknown_field(unknown[1], *OPTIONS)
-    name = re.search(r'(?:key "|argument --)([\w.]+)', message)
-    if name and (field := all_fields().get(name[1])):
-        if value := re.search("(?:Got|Given) value: (.*)$", message):
-            given = {"None": "null", "True": "true", "False": "false"}.get(value[1], value[1])
-            return f"{name[1]} is {given}: it must be {field.wanted}"
-        return f"--{name[1]} has no value: it must be {field.wanted}"
-    return sentence(message)
+def _unknown(name: str) -> str:
+    """The sentence about a name that is no field."""
+    if name in SECTIONS:
+        field = next(full for full in FIELDS if full.startswith(f"{name}."))
+        return f"{name} is a section: name one of its fields, such as {field}"
+    near = get_close_matches(name, [*FIELDS, *SECTIONS, *OPTIONS], n=2)
+    if not near:
+        full_names = {full.rpartition(".")[2]: full for full in reversed(FIELDS)}
+        last = get_close_matches(name.rpartition(".")[2], full_names, n=2, cutoff=0.75)
+        near = [full_names[part] for part in last]
+    if not near:
+        return f"{name} is no field: `sr-train fit --help` lists them all"
+    return f"{name} is no field: did you mean {' or '.join(near)}?"

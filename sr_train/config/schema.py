@@ -1,213 +1,35 @@
-"""Everything a training run is told: the hyper-parameters by their documented names.
+"""`Config`: everything that a training run depends on, by the documented names.
 
-Nested frozen dataclasses; `sr_train.config.file` reads them from YAML, JSON and the command line.
-Whatever can be known to be wrong from the values alone is refused here, on construction.
+Nested frozen dataclasses. Constructing one checks it: the limits of each field first, then what the
+fields cannot be together. `sr_train.config.file` reads one from YAML, JSON and the command line.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import lcm
 from typing import Literal
 
-from sr_train.config.checks import check_config
+from sr_runtime.errors import ArgumentError
+from sr_train.config import limits
+from sr_train.config.limits import Count, Decay, Fraction, Positive
+from sr_train.config.sections import (
+    AdversarialLoss,
+    Augmentation,
+    ContentLoss,
+    DiscriminatorConfig,
+    GeneratorConfig,
+    PerceptualLoss,
+    Pretraining,
+    Training,
+    Validation,
+    Wandb,
+)
 
 __all__ = [
-    "AdversarialLoss",
-    "Augmentation",
-    "Config",
-    "ContentLoss",
-    "DiscriminatorConfig",
-    "GeneratorConfig",
-    "PerceptualLoss",
-    "Pretraining",
-    "Stage",
-    "Training",
-    "Validation",
-    "Wandb",
-]
+    "AdversarialLoss", "Augmentation", "Config", "ContentLoss", "DiscriminatorConfig",
+    "GeneratorConfig", "PerceptualLoss", "Pretraining", "Stage", "Training", "Validation", "Wandb",
+]  # fmt: skip
 
 Stage = Literal["pretraining", "training"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pretraining:
-    """Stage 1: the generator alone, for the smallest content loss."""
-
-    num_epoch: int = 10_000
-    """Epochs; one is a crop from every training image."""
-    cr_patch_size: tuple[int, int] | None = (128, 128)
-    """Height and width of the HR crops; null: whole images, one a mini-batch."""
-    lr: float = 2e-4
-    """Learning rate of Adam."""
-    betas: tuple[float, float] = (0.9, 0.999)
-    """Adam's decay of the first and second moments."""
-    sched_step: int = 200_000
-    """Mini-batches after which the learning rate is multiplied by sched_gamma, again and again."""
-    sched_gamma: float = 0.5
-    """Factor of the learning rate."""
-    train_datasets: tuple[str, ...] = ("div2k",)
-    """Prepared data sets; `name:split+split` for other splits than the one for training."""
-    val_datasets: tuple[str, ...] = ("bsds500",)
-    """Prepared data sets; `name:split+split` for other splits than the one for validation."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Training:
-    """Stage 2: generator against discriminator."""
-
-    num_epoch: int = 8_000
-    """Epochs; one is a crop from every training image."""
-    cr_patch_size: tuple[int, int] | None = (128, 128)
-    """Height and width of the HR crops; null: whole images, one a mini-batch."""
-    g_lr: float = 1e-4
-    """Learning rate of the generator."""
-    d_lr: float = 1e-4
-    """Learning rate of the discriminator."""
-    betas: tuple[float, float] = (0.9, 0.99)
-    """Adam's decay of the first and second moments, for both networks."""
-    g_sched_steps: tuple[int, ...] = (50_000, 100_000, 200_000, 300_000)
-    """Mini-batches after which the generator's learning rate is multiplied by g_sched_gamma."""
-    g_sched_gamma: float = 0.5
-    """Factor of the generator's learning rate."""
-    d_sched_steps: tuple[int, ...] = (50_000, 100_000, 200_000, 300_000)
-    """Mini-batches after which the discriminator's learning rate is multiplied by d_sched_gamma."""
-    d_sched_gamma: float = 0.5
-    """Factor of the discriminator's learning rate."""
-    g_adversarial_loss_scaling: float = 0.005
-    """λ of the generator's loss: perceptual + λ·adversarial + η·content."""
-    g_content_loss_scaling: float = 0.01
-    """η of the generator's loss."""
-    train_datasets: tuple[str, ...] = ("div2k",)
-    """Prepared data sets; `name:split+split` for other splits than the one for training."""
-    val_datasets: tuple[str, ...] = ("bsds500",)
-    """Prepared data sets; `name:split+split` for other splits than the one for validation."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class GeneratorConfig:
-    """The RRDBNet to be trained. With `init` the checkpoint's architecture is taken instead."""
-
-    rrdb_channels: int = 64
-    """Channels of the trunk."""
-    growth_channels: int = 32
-    """Channels that each convolution of a dense block adds."""
-    num_basic_blocks: int = 16
-    """Residual-in-residual dense blocks."""
-    num_dense_blocks: int = 3
-    """Dense blocks in each of them."""
-    num_residual_blocks: int = 5
-    """Convolutions in a dense block."""
-    residual_scaling: float = 0.2
-    """β, the weight of every residual."""
-    use_subpixel_conv: bool = False
-    """Upsample by pixel-shuffle instead of nearest neighbour and convolution."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class DiscriminatorConfig:
-    """The network that tells HR from SR in stage 2."""
-
-    type: Literal["vgg", "unet"] = "vgg"
-    """SRGAN's VGG style, one logit an image; or a U-Net with spectral norm, one logit a pixel."""
-    vgg_blk_ch: tuple[int, ...] = (64, 64, 128, 128, 256, 256, 512, 512)
-    """Channels of the VGG style's convolutions; the second of two equal ones has stride 2."""
-    fc_features: tuple[int, ...] = (100,)
-    """Widths of its hidden fully connected layers."""
-    batch_norm: bool = True
-    """Whether the VGG style normalises its batches; wgan-gp needs false."""
-    unet_channels: int = 64
-    """Channels of the U-Net at full resolution."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ContentLoss:
-    """Distance of pixels."""
-
-    loss_f: Literal["l1", "l2", "mse"] = "l1"
-    """Mean absolute difference, or mean squared difference (l2 and mse are the same)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PerceptualLoss:
-    """Distance of features of a network that was trained to classify ImageNet."""
-
-    layer_weights: Mapping[str, float] = field(default_factory=lambda: {"conv5_4": 1.0})
-    """Weight of each layer: conv1_1 … conv5_4, before activation; fire2 … fire9 of SqueezeNet."""
-    vgg_type: Literal["vgg11", "vgg13", "vgg16", "vgg19", "squeezenet1_1"] = "vgg19"
-    """The network."""
-    criterion: Literal["l1", "l2"] = "l1"
-    """Mean absolute or mean squared difference of features."""
-    normalize_input: bool = True
-    """Whether images are normalised by ImageNet's mean and standard deviation."""
-    normalize_loss: bool = False
-    """Whether the sum over layers is divided by the sum of their weights."""
-    random_view: bool = False
-    """Whether features are compared of crops shifted and turned at random, both alike."""
-    weights: str | None = None
-    """File of the network's weights; null: looked for in DATA_ROOT/weights, then downloaded."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class AdversarialLoss:
-    """What generator and discriminator tell each other."""
-
-    type: Literal["ragan", "vanilla", "lsgan", "hinge", "wgan", "wgan-gp"] = "ragan"
-    """Relativistic average GAN (ESRGAN's), or one of its predecessors."""
-    wgan_clip: float = 0.01
-    """wgan: bound of the discriminator's weights."""
-    gp_weight: float = 10.0
-    """wgan-gp: weight of the gradient penalty."""
-    n_critic: int = 5
-    """wgan and wgan-gp: discriminator steps for each of the generator's."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Augmentation:
-    """Random changes of training crops."""
-
-    symmetry: Literal["flip_or_transpose", "d4"] = "flip_or_transpose"
-    """One of flip and transpose, with a probability; or any of the square's eight symmetries."""
-    probability: float = 0.5
-    """flip_or_transpose: probability of either."""
-    flip_weight: float = 0.25
-    """flip_or_transpose: weight of a flip (horizontal, vertical or both, equally likely)."""
-    transpose_weight: float = 0.75
-    """flip_or_transpose: weight of a transpose."""
-    compression: float = 0.25
-    """Probability that pretraining compresses an LR crop (JPEG)."""
-    jpeg_quality: tuple[int, int] = (60, 95)
-    """Least and greatest quality of that compression."""
-    coarse_dropout: float = 0.25
-    """Probability that pretraining blanks rectangles of an LR crop."""
-    dropout_holes: tuple[int, int] = (1, 4)
-    """Least and greatest number of these rectangles."""
-    dropout_hole_size: tuple[float, float] = (0.0625, 0.125)
-    """Least and greatest side of each, as a fraction of the crop's."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Validation:
-    """Measuring on whole images."""
-
-    every_epochs: int = 100
-    """Epochs between validations; the end of a stage always validates."""
-    samples: int = 4
-    """How many of the images are shown, as LR | bicubic | SR | HR."""
-    lpips_weights: str | None = None
-    """File of LPIPS's linear heads; null: looked for in DATA_ROOT/weights, then downloaded."""
-    squeezenet_weights: str | None = None
-    """File of LPIPS's SqueezeNet 1.1; null: as above."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wandb:
-    """Weights & Biases; off unless a project is named."""
-
-    project: str | None = None
-    """Name of the project; null: off."""
-    entity: str | None = None
-    """User or team; null: the default one of whoever is logged in."""
-    mode: Literal["online", "offline"] = "online"
-    """offline writes to the run's folder, for a later `wandb sync`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,47 +37,47 @@ class Config:
     """A training run."""
 
     stages: Literal["pretraining,training", "pretraining", "training"] = "pretraining,training"
-    """Which of the two stages to run."""
+    """Stages to run."""
     init: str | None = None
-    """Checkpoint of a generator, anyone's, that the first of these stages starts from."""
-    seed: int = 0
-    """Of initial weights, crops and augmentation."""
+    """Checkpoint of a generator, anyone's, that the first stage starts from; null starts afresh."""
+    seed: limits.Seed = 0
+    """Seed of initial weights, crops and augmentation."""
     data_root: str = "data"
-    """Where `prepare --root` put the data sets; `evaluate --root` is the same folder."""
-    scale_factor: int = 4
-    """How much larger the output is."""
-    batch_size: int = 16
-    """Crops in a mini-batch, over all GPUs and all accumulated parts."""
-    img_channels: int = 3
-    """3 for RGB, 1 for gray."""
-    device: str = "auto"
-    """auto (cuda where there is one), cpu, cuda or cuda:N."""
+    """Folder of the prepared data sets and weights, the `--root` of `prepare` and `evaluate`."""
+    scale_factor: limits.Scale = 4
+    """How many times higher and wider the output is than the input."""
+    batch_size: Count = 16
+    """Crops in a mini-batch, summed over all GPUs and all accumulated parts."""
+    img_channels: limits.ImageChannels = 3
+    """Channels of an image: 3 for RGB, 1 for gray."""
+    device: limits.Device = "auto"
+    """Device to train on; auto takes CUDA if a GPU is available, else the CPU."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Of the networks' arithmetic; weights stay fp32. auto: bf16 where it is native, else fp32."""
+    """Precision of arithmetic; weights stay fp32. auto takes bf16 where it is native, else fp32."""
     channels_last: bool = True
     """Keep tensors in the channels-last memory format, which is faster on most devices."""
     compile: bool = False
     """Compile the networks with torch.compile."""
     deterministic: bool = False
-    """Only algorithms that give the same result every time, also on GPUs."""
-    grad_accumulation: int = 1
-    """Parts in which each mini-batch goes through the networks, one after the other."""
-    grad_clip: float | None = None
-    """Largest norm of each network's gradient, to which larger ones are clipped; null: off."""
-    ema_decay: float = 0.999
-    """Of the moving average of the generator's weights, which is validated and saved; 0: off."""
-    warmup_steps: int = 0
-    """Mini-batches at the start of each stage in which learning rates grow from 0."""
-    max_skipped_steps: int = 20
-    """Steps with NaN or infinite gradients that may follow one another before training stops."""
-    workers: int = 2
-    """Processes that load data; 0: the training process itself."""
-    log_every: int = 100
-    """Mini-batches between rows of metrics."""
-    save_every: int = 1000
-    """Mini-batches between savings of the state."""
-    interpolation_alpha: float = 0.8
-    """weights/interpolated is (1 − α)·PSNR + α·GAN."""
+    """Use only algorithms that give the same result every time, on GPUs too."""
+    grad_accumulation: Count = 1
+    """Parts into which each mini-batch is divided; they go through the networks one by one."""
+    grad_clip: Positive | None = None
+    """Norm to which larger gradients of each network are clipped; null turns clipping off."""
+    ema_decay: Decay = 0.999
+    """Decay of the average of the generator's weights, which is validated and saved; 0 is off."""
+    warmup_steps: limits.CountOrZero = 0
+    """Mini-batches at the start of each stage over which learning rates grow from 0."""
+    max_skipped_steps: Count = 20
+    """Consecutive steps with NaN or infinite gradients that are skipped before training stops."""
+    workers: limits.CountOrZero = 2
+    """Processes that load data; with 0, the training process loads it itself."""
+    log_every: Count = 100
+    """Mini-batches between two rows of metrics."""
+    save_every: Count = 1000
+    """Mini-batches between two saves of the training state."""
+    interpolation_alpha: Fraction = 0.8
+    """α of weights/interpolated, which is (1 − α)·PSNR + α·GAN."""
     pretraining: Pretraining = field(default_factory=Pretraining)
     training: Training = field(default_factory=Training)
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
@@ -268,8 +90,22 @@ class Config:
     wandb: Wandb = field(default_factory=Wandb)
 
     def __post_init__(self) -> None:
-        """Raise ArgumentError for what cannot be."""
-        check_config(self)
+        """Raise ArgumentError for the first value, or pair of values, that cannot be."""
+        limits.check_fields(self)
+        if self.stages == "training" and self.init is None:
+            raise ArgumentError(
+                "stages is training, which starts from a generator, but init is null: name a "
+                "checkpoint with init, or set stages to pretraining,training"
+            )
+        if self.batch_size % self.grad_accumulation:
+            raise ArgumentError(
+                f"batch_size is {self.batch_size}, which cannot be divided into grad_accumulation "
+                f"{self.grad_accumulation} equal parts: change one of them"
+            )
+        for stage in self.stage_names:
+            self._check_crops(stage)
+        if "training" in self.stage_names:
+            self._check_discriminator()
 
     @property
     def stage_names(self) -> tuple[Stage, ...]:
@@ -278,5 +114,51 @@ class Config:
         return tuple(name for name in names if name in self.stages.split(","))
 
     def section(self, stage: Stage) -> Pretraining | Training:
-        """What the stage was told."""
+        """The section of a stage."""
         return self.pretraining if stage == "pretraining" else self.training
+
+    def _check_crops(self, stage: Stage) -> None:
+        name, size = f"{stage}.cr_patch_size", self.section(stage).cr_patch_size
+        if size is None:
+            if self.grad_accumulation > 1:
+                raise ArgumentError(
+                    f"{name} is null, which makes every image a mini-batch, but grad_accumulation "
+                    f"is {self.grad_accumulation}: set it to 1, or give a size"
+                )
+            return
+        multiple, why = self.scale_factor, f"scale_factor {self.scale_factor}"
+        if stage == "training":
+            stride = self.discriminator.stride
+            multiple = lcm(multiple, stride)
+            why += f" and the stride {stride} of the {self.discriminator.type} discriminator"
+        if any(side % multiple for side in size):
+            nearest = multiple * max(1, round(size[0] / multiple))
+            raise ArgumentError(
+                f"{name} is {list(size)}: height and width must be multiples of {multiple}, for "
+                f"{why}, such as {nearest}"
+            )
+        if self.augmentation.transposes and size[0] != size[1]:
+            raise ArgumentError(
+                f"{name} is {list(size)}, but crops that may be transposed must be square: take a "
+                "square, or set augmentation.symmetry to flip_or_transpose and "
+                "augmentation.transpose_weight to 0"
+            )
+
+    def _check_discriminator(self) -> None:
+        if self.discriminator.type == "vgg" and self.training.cr_patch_size is None:
+            raise ArgumentError(
+                "training.cr_patch_size is null, but the vgg discriminator takes images of one "
+                "size: give a size, or set discriminator.type to unet"
+            )
+        if self.adversarial_loss.type != "wgan-gp":
+            return
+        if self.compile:
+            raise ArgumentError(
+                "adversarial_loss.type is wgan-gp, whose gradient penalty torch.compile cannot "
+                "differentiate twice: set compile to false"
+            )
+        if self.discriminator.type == "vgg" and self.discriminator.batch_norm:
+            raise ArgumentError(
+                "adversarial_loss.type is wgan-gp, whose gradient penalty is for each image alone, "
+                "but batch normalisation mixes images: set discriminator.batch_norm to false"
+            )

@@ -149,7 +149,7 @@ def test_without_a_gpu_there_is_one_sentence_and_no_file(tmp_path) -> None:
 def test_torch_alone_gives_the_peak_the_floors_and_the_plain_loop(tmp_path) -> None:
     program = """
 import sys
-for name in ("onnx", "onnxscript", "onnxruntime", "openvino", "jsonargparse", "albumentations"):
+for name in ("onnx", "onnxscript", "onnxruntime", "openvino", "yaml", "albumentations"):
     sys.modules[name] = None  # importing it fails
 from benchmarks.gpu import __main__ as gpu
 for name in ("pretraining", "training"):  # which another test runs

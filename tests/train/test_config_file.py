@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+import sr_train.config
 from sr_runtime.embedded import FOLDER
-from sr_runtime.errors import ArgumentError
+from sr_runtime.errors import ArgumentError, SRError
 from sr_train.config.file import (
     PRESETS,
     config_text,
@@ -15,6 +16,7 @@ from sr_train.config.file import (
     read_config,
     write_config,
 )
+from sr_train.config.limits import field_types
 from sr_train.config.schema import Config, PerceptualLoss, Pretraining, Training, Wandb
 
 
@@ -24,7 +26,7 @@ def config(*arguments: str) -> Config:
 
 def sentence(*arguments: str) -> str:
     """What `fit` with these arguments is refused with."""
-    with pytest.raises(ArgumentError) as refused:
+    with pytest.raises(SRError) as refused:
         fit_arguments(arguments)
     assert "\n" not in str(refused.value)
     return str(refused.value)
@@ -166,79 +168,127 @@ def test_odd_values_survive_a_file(file: Path) -> None:
     assert file.read_text(encoding="utf-8") == config_text(odd)
 
 
+def test_presets_are_there_for_python() -> None:
+    assert sr_train.config.preset("tiny") == config("--preset", "tiny")
+    with pytest.raises(ArgumentError, match=r"large.*128_23_div2k, .*tiny"):
+        sr_train.config.preset("large")
+
+
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("text", "project"),
+    [("7", "7"), ("2026-11-26", "2026-11-26"), ("1e3", "1e3"), ("'null'", "null"), ("null", None)],
+)
+def test_texts_that_look_like_something_else_stay_texts(
+    text: str, project: str | None, file: Path
+) -> None:
+    file.write_text(f"wandb: {{project: {text}}}")
+    assert read_config(file).wandb.project == project
+
+
+def test_numbers_may_be_quoted_or_have_an_exponent(file: Path) -> None:
+    file.write_text(
+        "batch_size: '4'\npretraining: {lr: 7e-4, betas: [9e-1, 0.9]}\n"
+        "perceptual_loss: {layer_weights: {conv5_4: 1e-1}}"
+    )
+    assert read_config(file) == Config(
+        batch_size=4,
+        pretraining=Pretraining(lr=7e-4, betas=(0.9, 0.9)),
+        perceptual_loss=PerceptualLoss(layer_weights={"conv5_4": 0.1}),
+    )
+
+
+def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
+    for name, text in (("a.yaml", "seed: 3"), ("a.json", '{"seed": 3}')):
+        (tmp_path / name).write_text(text, encoding="utf-8-sig")
+        assert read_config(tmp_path / name) == Config(seed=3)
+
+
+# The arguments, and what the refusal must name: the field, the value, the limit or the next step.
+@pytest.mark.parametrize(
+    ("arguments", "facts"),
     [
-        (["--pretrainin.lr", "1"], "pretrainin.lr is no field: did you mean pretraining.lr"),
-        (["--lr=1"], "lr is no field: did you mean pretraining.lr?"),
-        (["--presets", "tiny"], "presets is no field: did you mean preset"),
-        (["--zzzz", "1"], "zzzz is no field: `sr-train fit --help` lists them all"),
-        (["--pretraining", "1"], "pretraining is a section: name a field of it"),
-        (["demo"], "demo is no field"),
-        (["--discriminator.type", "x"], "discriminator.type is x: it must be one of 'vgg', 'unet'"),
-        (["--pretraining.lr", "fast"], "pretraining.lr is fast: it must be a finite number"),
-        (["--pretraining.lr"], "--pretraining.lr has no value: it must be a finite number"),
-        (["--grad_clip", "x"], "grad_clip is x: it must be a finite number or null"),
-        (["--batch_size", "2.5"], "batch_size is 2.5: it must be a whole number"),
-        (["--compile", "1"], "compile is 1: it must be true or false"),
-        (["--seed", "null"], "seed is null: it must be a whole number"),
-        (
-            ["--training.train_datasets", "div2k"],
-            'training.train_datasets is div2k: it must be written like ["div2k"]',
-        ),
+        (["--pretrainin.lr", "1"], ["pretrainin.lr", "did you mean pretraining.lr"]),
+        (["--lr=1"], ["lr", "did you mean pretraining.lr?"]),
+        (["--presets", "tiny"], ["presets", "did you mean preset"]),
+        (["--zzzz", "1"], ["zzzz", "`sr-train fit --help`"]),
+        (["--pretraining", "1"], ["pretraining is a section", "pretraining.num_epoch"]),
+        (["demo"], ["demo"]),
+        (["--discriminator.type", "x"], ["discriminator.type is x", "'vgg', 'unet'"]),
+        (["--pretraining.lr", "fast"], ["pretraining.lr is fast", "number, above 0"]),
+        (["--pretraining.lr"], ["--pretraining.lr", "argument", "number, above 0"]),
+        (["--grad_clip", "x"], ["grad_clip is x", "above 0, or null"]),
+        (["--batch_size", "2.5"], ["batch_size is 2.5", "whole number"]),
+        (["--batch_size", "0"], ["batch_size is 0", "at least 1"]),
+        (["--compile", "1"], ["compile is 1", "true or false"]),
+        (["--seed", "null"], ["seed is null", "whole number"]),
+        (["--training.train_datasets", "div2k"], ["training.train_datasets is div2k", "[a, b, …]"]),
         (
             ["--pretraining.cr_patch_size", "[64]"],
-            "pretraining.cr_patch_size is [64]: it must be written like [128, 128] or null",
+            ["pretraining.cr_patch_size is [64]", "[a, b]", "or null"],
         ),
         (
             ["--perceptual_loss.layer_weights", "{conv5_4:1.0}"],
-            "layer_weights is {conv5_4:1.0}: it must be written like "
-            '{"conv5_4": 1.0}, with a space after each colon',
+            ["perceptual_loss.layer_weights", "conv5_4:1.0", "space after each colon"],
         ),
-        (["--run"], "--run has no value: give it one"),
-        (["--resume"], "--resume has no value: give it one"),
-        (["--print_config=3"], "--print_config takes no value: leave out 3"),
-        (["--preset=tiny", "--preset=paper"], "--preset is given twice, as tiny and paper"),
-        (["--config=a", "--config=b"], "--config is given twice, as a and b"),
-        (["--preset", "large"], "--preset large is unknown: take one of 128_23_div2k, "),
-        (["--config", "missing.yaml"], "missing.yaml: cannot be read (No such file"),
-        (["--resume", "missing"], "there is no run, since"),
-        (["--resume", "a", "--run", "b"], "--resume goes on with the run's own configuration"),
+        (
+            ["--perceptual_loss.layer_weights.conv5_4", "x"],
+            ["perceptual_loss.layer_weights.conv5_4 is x", "number, above 0"],
+        ),
+        (["--perceptual_loss.layer_weights.conv9", "1"], ["perceptual_loss.layer_weights.conv9"]),
+        (["--run"], ["--run", "argument"]),
+        (["--resume"], ["--resume", "argument"]),
+        (["--print_config=3"], ["--print_config", "'3'"]),
+        (["--preset=tiny", "--preset=paper"], ["--preset", "twice", "tiny", "paper"]),
+        (["--config=a", "--config=b"], ["--config", "twice", "a and b"]),
+        (["--preset", "large"], ["large", "128_23_div2k, ", "tiny"]),
+        (["--config", "missing.yaml"], ["missing.yaml: ", "No such file"]),
+        (["--resume", "missing"], ["missing", "config.yaml"]),
+        (
+            ["--resume", "a", "--run", "b"],
+            ["--resume", "leave out --run, --preset and --config", "--save_every 100"],
+        ),
     ],
 )
 def test_mistakes_on_the_command_line_are_named_with_what_was_meant(
-    arguments: list[str], said: str
+    arguments: list[str], facts: list[str]
 ) -> None:
-    assert said in sentence(*arguments)
+    said = sentence(*arguments)
+    assert [fact for fact in facts if fact not in said] == [], said
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "facts"),
     [
-        ("pretraning: {lr: 1}", "pretraning is no field: did you mean pretraining"),
-        ("pretraining: {lrr: 1}", "pretraining.lrr is no field: did you mean pretraining.lr"),
-        ("pretraining: 5", "pretraining is 5: it must be a section of fields"),
-        ("pretraining:", "pretraining is null: it must be a section of fields"),
-        ("batch_size: large", "batch_size is large: it must be a whole number"),
-        ("batch_size: true", "batch_size is true: it must be a whole number"),
-        ("batch_size: null", "batch_size is null: it must be a whole number"),
-        ("data_root: null", "data_root is null: it must be a text"),
-        ("pretraining: {lr: .nan}", "pretraining.lr is NaN: it must be a finite number"),
-        ("wandb: {mode: on}", "wandb.mode is true: it must be one of 'online', 'offline'"),
-        ("preset: tiny", "preset is no field"),
-        ("7: 7", "7 is no field"),
-        ("just text", "holds 'just text', where fields and values were expected"),
-        ("seed: 1\nbatch_size: 2\nseed: 3", "seed is there twice"),
-        ("pretraining: {lr: 1, lr: 2}", "lr is there twice"),
-        ("? [1]\n: 2", "is not the YAML or JSON it should be"),
-        ("a: [", "is not the YAML or JSON it should be"),
+        ("pretraning: {lr: 1}", ["pretraning", "did you mean pretraining"]),
+        ("pretraining: {lrr: 1}", ["pretraining.lrr", "did you mean pretraining.lr"]),
+        ("pretraining: 5", ["pretraining is 5", "section"]),
+        ("pretraining:", ["pretraining is null", "section"]),
+        ("batch_size: large", ["batch_size is large", "whole number"]),
+        ("batch_size: true", ["batch_size is true", "whole number"]),
+        ("batch_size: null", ["batch_size is null", "whole number"]),
+        ("batch_size: 0", ["batch_size is 0", "at least 1"]),
+        ("data_root: null", ["data_root is null", "text"]),
+        ("data_root: [a]", ['data_root is ["a"]', "text"]),
+        ("wandb: {project: yes}", ["wandb.project is true", "text, or null"]),
+        ("pretraining: {lr: .nan}", ["pretraining.lr is NaN", "finite number"]),
+        ("pretraining: {lr: 1%s}" % ("0" * 400), ["pretraining.lr", "finite number"]),
+        ("wandb: {mode: on}", ["wandb.mode is true", "'online', 'offline'"]),
+        ("preset: tiny", ["preset is no field"]),
+        ("7: 7", ["7 is no field"]),
+        ("just text", ["just text", "fields"]),
+        ("seed: 1\nbatch_size: 2\nseed: 3", ["seed", "twice"]),
+        ("pretraining: {lr: 1, lr: 2}", ["lr", "twice"]),
+        ("? [1]\n: 2", ["YAML or JSON"]),
+        ("a: [", ["YAML or JSON"]),
     ],
 )
-def test_mistakes_in_a_file_are_named_with_the_file(text: str, said: str, file: Path) -> None:
+def test_mistakes_in_a_file_are_named_with_the_file(
+    text: str, facts: list[str], file: Path
+) -> None:
     file.write_text(text)
-    found = sentence("--config", str(file))
-    assert found.startswith(f"{file}: ")
-    assert said in found
+    said = sentence("--config", str(file))
+    assert said.startswith(f"{file}: ")
+    assert [fact for fact in facts if fact not in said] == [], said
 
 
 def test_a_field_twice_in_json_is_refused(tmp_path: Path) -> None:
@@ -298,7 +348,9 @@ def test_the_help_describes_every_field(capsys: pytest.CaptureFixture[str]) -> N
         fit_arguments(["--help"])
     assert ended.value.code == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert "Learning rate of Adam. (0.0002)" in shown
+    for name in field_types(Config):
+        assert f"--{name} " in shown
+    assert "Learning rate of Adam. (a finite number, above 0; default 0.0002)" in shown
     assert "{vgg | unet}" in shown
-    assert "Stage 2: generator against discriminator:" in shown
-    assert "() " not in shown
+    assert "Stage 2: the generator is trained against a discriminator:" in shown
+    assert "None" not in shown

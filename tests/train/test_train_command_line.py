@@ -63,16 +63,16 @@ def test_help_names_every_data_set_and_weights(capsys: pytest.CaptureFixture[str
     assert {*DATASETS, *WEIGHTS} <= set(words)
 
 
-def test_without_jsonargparse_the_extra_is_named() -> None:
+def test_without_pyyaml_the_extra_is_named() -> None:
     code = """
 import sys
-sys.modules["jsonargparse"] = None
+sys.modules["yaml"] = None
 from sr_train.__main__ import main
 sys.exit(main(["fit", "--run", "demo"]))
 """
     run = in_python(code)
     assert run.returncode == 2
-    assert run.stderr == 'error: jsonargparse is not installed: pip install "sr-toolkit[train]"\n'
+    assert run.stderr == 'error: yaml is not installed: pip install "sr-toolkit[train]"\n'
 
 
 def test_print_config_prints_what_would_be_trained(capsys: pytest.CaptureFixture[str]) -> None:

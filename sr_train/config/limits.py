@@ -1,0 +1,132 @@
+"""The types of the configuration's fields, with the limits of their values.
+
+No limit holds for NaN.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, is_dataclass
+from itertools import pairwise
+from math import inf
+from operator import attrgetter
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+from sr_runtime.errors import ArgumentError
+from sr_train.network_facts import SCALES
+
+__all__ = ["as_text", "check_fields", "checked", "field_types", "is_text", "takes_null", "wanted"]
+
+KINDS = {bool: "true or false", int: "a whole number", float: "a finite number", str: "a text"}
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A limit in words, and whether a value keeps it."""
+
+    words: str
+    holds: Callable[[Any], object]
+
+
+Count = Annotated[int, Limit("at least 1", lambda n: n >= 1)]
+CountOrZero = Annotated[int, Limit("at least 0", lambda n: n >= 0)]
+Seed = Annotated[int, Limit(f"from 0 to {2**63 - 1}", lambda n: 0 <= n < 2**63)]
+Scale = Annotated[int, Limit(f"one of {', '.join(map(str, SCALES))}", SCALES.__contains__)]
+ImageChannels = Annotated[int, Limit("1 or 3", (1, 3).__contains__)]
+Positive = Annotated[float, Limit("above 0", lambda x: 0 < x < inf)]
+Weight = Annotated[float, Limit("at least 0", lambda x: 0 <= x < inf)]
+Factor = Annotated[float, Limit("above 0 and at most 1", lambda x: 0 < x <= 1)]
+Fraction = Annotated[float, Limit("from 0 to 1", lambda x: 0 <= x <= 1)]
+Decay = Annotated[float, Limit("at least 0 and below 1", lambda x: 0 <= x < 1)]
+Quality = Annotated[int, Limit("from 1 to 100", lambda n: 1 <= n <= 100)]
+Device = Annotated[
+    str,
+    Limit("one of auto, cpu, cuda and cuda:N", re.compile(r"auto|cpu|cuda(:\d+)?").fullmatch),
+]
+
+NOT_EMPTY = Limit("at least one", bool)
+ORDERED = Limit("the smaller first", lambda pair: pair[0] <= pair[1])
+GROWING = Limit("each above the one before", lambda xs: all(a < b for a, b in pairwise(xs)))
+
+CountRange = Annotated[tuple[Count, Count], ORDERED]
+FactorRange = Annotated[tuple[Factor, Factor], ORDERED]
+QualityRange = Annotated[tuple[Quality, Quality], ORDERED]
+Channels = Annotated[tuple[Count, ...], NOT_EMPTY]
+Steps = Annotated[tuple[Count, ...], GROWING]
+Datasets = Annotated[tuple[str, ...], NOT_EMPTY]
+LayerWeights = Annotated[Mapping[str, Positive], NOT_EMPTY]
+
+
+def field_types(schema: type) -> dict[str, Any]:
+    """The type of every field of nested dataclasses, by its dotted name."""
+    found: dict[str, Any] = {}
+    for name, hint in get_type_hints(schema, include_extras=True).items():
+        inner = field_types(hint) if is_dataclass(hint) else {}
+        found |= {f"{name}.{key}": value for key, value in inner.items()} or {name: hint}
+    return found
+
+
+def check_fields(config: object) -> None:
+    """Raise ArgumentError for the first field whose value is outside its type or limits."""
+    for name, hint in field_types(type(config)).items():
+        checked(name, attrgetter(name)(config), hint)
+
+
+def checked(name: str, value: Any, hint: Any) -> Any:
+    """`value`, as YAML or JSON gives it, as the type `hint`; ArgumentError if it does not fit."""
+    try:
+        return _converted(value, hint)
+    except (ValueError, OverflowError):
+        said = f"{name} is {as_text(value)}: it must be {wanted(hint)}"
+        raise ArgumentError(said) from None
+
+
+def wanted(hint: Any) -> str:
+    """What a value of the type `hint` must be, in words."""
+    kind, inner = get_origin(hint) or hint, get_args(hint)
+    if kind is Annotated:
+        return ", ".join([wanted(inner[0]), *(limit.words for limit in inner[1:])])
+    if takes_null(hint):
+        return f"{wanted(inner[0])}, or null"
+    if kind is Literal:
+        return f"one of {', '.join(map(repr, inner))}"
+    if kind is Mapping:
+        return f"{{name: a, …}} with a space after each colon, each {wanted(inner[1])}"
+    if kind is tuple:
+        return f"{'a list [a, b, …]' if ... in inner else 'a pair [a, b]'}, each {wanted(inner[0])}"
+    return KINDS[kind]
+
+
+def takes_null(hint: Any) -> bool:
+    """Whether None is a value of the type `hint`."""
+    return type(None) in get_args(hint)
+
+
+def is_text(hint: Any) -> bool:
+    """Whether the values of the type `hint` are strings."""
+    return get_origin(hint) is Literal or str in (hint, *get_args(hint))
+
+
+def as_text(value: object) -> str:
+    """`value` as one writes it on the command line."""
+    return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _converted(value: Any, hint: Any) -> Any:
+    kind, inner = get_origin(hint) or hint, get_args(hint)
+    if kind is Annotated:
+        value = _converted(value, inner[0])
+        if all(limit.holds(value) for limit in inner[1:]):
+            return value
+    elif takes_null(hint):
+        return None if value is None else _converted(value, inner[0])
+    elif kind is tuple and isinstance(value, list | tuple):
+        hints = inner[:1] * len(value) if inner[-1] is ... else inner
+        return tuple(_converted(x, hint) for x, hint in zip(value, hints, strict=True))
+    elif kind is Mapping and isinstance(value, Mapping):
+        return {str(key): _converted(x, inner[1]) for key, x in value.items()}
+    elif kind is float and type(value) in (int, float, str):  # PyYAML takes 1e-4 for a string
+        return float(value)
+    elif type(value) is kind or (kind is Literal and value in inner):
+        return value
+    raise ValueError
