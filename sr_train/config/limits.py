@@ -57,7 +57,7 @@ Datasets = Annotated[tuple[str, ...], NOT_EMPTY]
 LayerWeights = Annotated[Mapping[str, Positive], NOT_EMPTY]
 
 
-def field_types(schema: type) -> dict[str, Any]:
+def field_types(schema: Any) -> dict[str, Any]:
     """The type of every field of nested dataclasses, by its dotted name."""
     found: dict[str, Any] = {}
     for name, hint in get_type_hints(schema, include_extras=True).items():
