@@ -1,7 +1,7 @@
 """Measuring on whole images: a generator during training, and any models in one table."""
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from json import dumps
@@ -13,34 +13,42 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+import sr_runtime
 from sr_runtime.atomic import atomic_path, check_target
+from sr_runtime.embedded import model_file
 from sr_runtime.errors import ArgumentError, SRError
 from sr_runtime.evaluation import metrics
 from sr_runtime.evaluation.metrics import ImagePair
 from sr_runtime.evaluation.pairs import find_pairs
-from sr_runtime.evaluation.whole import bicubic
+from sr_runtime.evaluation.whole import TILE, bicubic, upscale_whole
+from sr_train.checkpoint import load_generator
 from sr_train.config.schema import ContentLoss, PerceptualLoss, Validation
 from sr_train.data.catalogue import DATASETS
 from sr_train.data.packed_dataset import PackedPair
 from sr_train.data.prepared import prepared
 from sr_train.distributed import init_distributed
-from sr_train.inference import image_from_tensor, super_resolved, tensor_from_image
+from sr_train.inference import (
+    image_from_tensor,
+    super_resolved,
+    tensor_from_image,
+    upscale_torch,
+)
 from sr_train.losses import content_loss, perceptual_loss
 from sr_train.lpips import LPIPS, load_lpips
 from sr_train.models.features import FeatureNetwork
 from sr_train.models.generator import Generator
-from sr_train.open_model import OpenModel, open_model
-from sr_train.precision import autocast
+from sr_train.precision import autocast, compute_dtype
 
 __all__ = ["Result", "evaluate", "mean", "validate"]
 
 Image = NDArray[Any]
 Scores = Mapping[str, Sequence[metrics.Score]]
+Precision = Literal["fp32", "bf16", "fp16"]
 
 
 @dataclass(frozen=True)
 class Result:
-    """One validation image: losses as in training, and what the literature reports."""
+    """One validation image: the losses of training, and the metrics of the literature."""
 
     name: str
     content: float
@@ -66,8 +74,8 @@ def validate(
 ) -> Iterator[tuple[Result, Image, Image, Image]]:
     """Measure every pair; yields the result, and LR, SR and HR (H, W, C) for pictures.
 
-    The losses are those of the generator's output as it is, in [0, 1] but not clamped; the rest is
-    of the rounded image, without `scale` pixels of border. All networks are on `device`, in
+    The losses are computed on the generator's output, around [0, 1] and not clamped; the metrics on
+    the rounded image without a border of `scale` pixels. All networks are on `device` and in
     evaluation mode. Raises NonFiniteError for an output with NaN or infinity.
     """
     distance = None if lpips is None else lpips.of_images
@@ -81,18 +89,18 @@ def validate(
         with torch.inference_mode():
             target = tensor_from_image(hr, device).expand_as(output)
             pixels = content_loss(output, target, content.loss_f).item()
-            felt = None
+            features_loss = None
             if perceptual is not None:
-                features, options = perceptual
+                network, options = perceptual
                 with autocast(device, precision):
-                    # Not called: a compiled network would be compiled again for every size.
-                    of_output, of_target = features.forward(output), features.forward(target)
-                felt = perceptual_loss(of_output, of_target, options).item()
-        yield Result(**asdict(score), content=pixels, perceptual=felt), lr, sr, hr
+                    # By `forward`: calling a compiled network would compile it for every size.
+                    sr_features, hr_features = network.forward(output), network.forward(target)
+                features_loss = perceptual_loss(sr_features, hr_features, options).item()
+        yield Result(**asdict(score), content=pixels, perceptual=features_loss), lr, sr, hr
 
 
 def mean(results: Sequence[Result]) -> dict[str, float]:
-    """The mean of everything that was measured of every image, by the names of `Result`."""
+    """The mean of each field of `Result`, without fields that some image lacks."""
     columns = {
         field.name: [getattr(result, field.name) for result in results]
         for field in fields(Result)
@@ -101,13 +109,23 @@ def mean(results: Sequence[Result]) -> dict[str, float]:
     return {name: fmean(column) for name, column in columns.items() if None not in column}
 
 
+@dataclass(frozen=True)
+class OpenModel:
+    """A checkpoint, an exported model, or interpolation, as a function from image to image."""
+
+    name: str
+    scale: int
+    upscale: Callable[[Image], Image]
+    """(H, W, C) to (scale·H, scale·W, C)."""
+
+
 def evaluate(
     models: Sequence[str | Path],
     data: Sequence[str],
     *,
     root: Path,
     scale: int | None = None,
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32",
+    precision: Precision = "fp32",
     device: str = "auto",
     lpips: bool = True,
     images: bool = False,
@@ -115,23 +133,37 @@ def evaluate(
 ) -> int:
     """Print a table for each data set, with the means of all models and of bicubic; returns 0.
 
-    `models` are checkpoints of generators, computed by PyTorch on `device`, and `.onnx` files and
-    embedded models, computed by the runtime; all of one scale. `scale` is needed only for
-    checkpoints that leave it open. `data` are names of data sets prepared under `root`, and folders
-    of images. `images` adds a table of single images for each model; `json` is a file for all
-    numbers.
+    16-bit images are measured in 16 bits and compared on the scale of 255. (`prepare` refuses them,
+    since training's crops are 8-bit.)
 
-    16-bit images are measured as such, enlarged to 16 bits and compared on the scale of 255, though
-    `prepare` takes none: training's crops are 8-bit, but a table need not round what it is given.
+    Args:
+        models: Checkpoints of generators, computed by PyTorch; `.onnx` files and names of embedded
+            models, computed by the runtime. All of one scale.
+        data: Names of data sets prepared under `root`, and folders of images.
+        scale: Needed only for checkpoints that leave their scale open.
+        device: auto, cpu, cuda or cuda:N, for all models.
+        images: Also print a table of single images for each model.
+        json: A file for all numbers.
 
-    Raises an SRError, before anything is measured, for what is absent or does not fit together.
+    Raises an SRError before anything is measured if something is missing or does not fit.
     """
     if json is not None:
         check_target(json)
     with contextlib.ExitStack() as stack:
-        chosen = stack.enter_context(init_distributed(device)).device
+        torch_device = stack.enter_context(init_distributed(device)).device
+        # With auto the runtime may lack a GPU that PyTorch has.
+        automatic = device == "auto" and torch_device.type == "cuda"
+        runtime_device = "auto" if automatic else str(torch_device)
         opened = [
-            stack.enter_context(open_model(model, scale=scale, precision=precision, device=chosen))
+            stack.enter_context(
+                _open_model(
+                    model,
+                    scale=scale,
+                    precision=precision,
+                    torch_device=torch_device,
+                    runtime_device=runtime_device,
+                )
+            )
             for model in models
         ]
         factor = _common_scale(opened)
@@ -139,7 +171,7 @@ def evaluate(
         sets = {item: _pairs(item, root, factor) for item in data}
         distance = None
         if lpips:
-            distance = load_lpips(Validation(), root).to(chosen).of_images
+            distance = load_lpips(Validation(), root).to(torch_device).of_images
         results = []
         for item, pairs in sets.items():
             scores = {
@@ -150,7 +182,7 @@ def evaluate(
                         desc=f"{model.name} on {item}",
                         unit="image",
                         leave=False,
-                        disable=None,  # where there is no terminal
+                        disable=None,  # no bar without a terminal
                     )
                 ]
                 for model in opened
@@ -159,10 +191,37 @@ def evaluate(
             _print_tables(scores, crop=factor, images=images)
             results.append({"data": item, "scale": factor, "crop": factor, **_facts(scores)})
     if json is not None:
-        facts = {"precision": precision, "device": str(chosen), "results": results}
+        facts = {"precision": precision, "device": str(torch_device), "results": results}
         with atomic_path(json) as temporary:
             temporary.write_text(dumps(facts, indent=1) + "\n", encoding="utf-8")
     return 0
+
+
+@contextlib.contextmanager
+def _open_model(
+    model: str | Path,
+    *,
+    scale: int | None,
+    precision: Precision,
+    torch_device: torch.device,
+    runtime_device: str,
+) -> Iterator[OpenModel]:
+    """As for `sr_runtime.load`, a `Path` is always a file, and a string may be an embedded model.
+
+    Raises ModelError for any other file, BackendError for a device or precision that its engine
+    does not have.
+    """
+    file = model_file(model)
+    if file.suffix.lower() == ".onnx":
+        with sr_runtime.load(
+            file, device=runtime_device, precision=precision, tile=TILE
+        ) as upscaler:
+            yield OpenModel(str(model), upscaler.info.scale, partial(upscale_whole, upscaler))
+        return
+    generator = load_generator(file, scale=scale).to(torch_device)
+    dtype = compute_dtype(precision, torch_device)
+    upscale = partial(upscale_torch, generator, device=torch_device, precision=dtype)
+    yield OpenModel(str(model), generator.scale_factor, upscale)
 
 
 def _common_scale(models: Sequence[OpenModel]) -> int:
@@ -170,8 +229,8 @@ def _common_scale(models: Sequence[OpenModel]) -> int:
     for other in others:
         if other.scale != first.scale:
             raise ArgumentError(
-                f"{first.name} makes ×{first.scale} and {other.name} ×{other.scale}: a table "
-                "compares models of one scale"
+                f"{first.name} enlarges ×{first.scale} and {other.name} ×{other.scale}: give "
+                "models of one scale"
             )
     return first.scale
 
@@ -193,8 +252,7 @@ def _score(
     try:
         (score,) = metrics.score(model.upscale, [pair], scale=model.scale, distance=distance)
     except SRError as error:
-        reason = str(error).removeprefix(f"{pair.name}: ")
-        raise type(error)(f"{model.name} on {pair.name} of {item}: {reason}") from error
+        raise type(error)(f"{model.name} on {pair.name} of {item}: {error}") from error
     return score
 
 

@@ -1,4 +1,4 @@
-"""A generator in PyTorch on one image."""
+"""One image through a generator in PyTorch."""
 
 from typing import Any
 
@@ -23,9 +23,9 @@ def tensor_from_image(image: NDArray[Any], device: torch.device) -> Tensor:
 
 
 def image_from_tensor(tensor: Tensor, *, like: NDArray[Any]) -> NDArray[Any]:
-    """(1, C, H, W) to (H, W, channels of `like`) in its type, clamped and rounded.
+    """(1, C, H, W) to (H, W, C') with the channels and dtype of `like`, clamped and rounded.
 
-    RGB becomes gray where `like` is. Raises NonFiniteError for NaN or infinity.
+    RGB becomes gray if `like` is gray. Raises NonFiniteError for NaN or infinity.
     """
     planes = tensor[0].float().cpu().numpy()
     check_finite(planes)
@@ -45,8 +45,9 @@ def super_resolved(
 ) -> Tensor:
     """(H, W, C) to (1, channels of the generator, scale·H, scale·W) fp32 on `device`, not clamped.
 
-    The whole image at once. Gray goes through an RGB generator as R = G = B; ArgumentError for RGB
-    through a gray one. `generator` is on `device` already, and `channels_last` says how.
+    The whole image is computed at once. A gray image goes through an RGB generator as R = G = B.
+    `generator` is on `device` already, in the memory format that `channels_last` names. Raises
+    ArgumentError for an RGB image and a gray generator.
     """
     low = tensor_from_image(image, device)
     if low.shape[1] not in (1, generator.in_channels):
@@ -60,7 +61,7 @@ def super_resolved(
     low = F.pad(low, (0, -width % multiple, 0, -height % multiple), mode="replicate")
     layout = torch.channels_last if channels_last else torch.contiguous_format
     with autocast(device, precision):
-        # Not called: a compiled network would be compiled again for every size.
+        # By `forward`: calling a compiled network would compile it for every size.
         sr = generator.forward(low.contiguous(memory_format=layout))
     cropped: Tensor = sr[..., : scale * height, : scale * width].float()
     return cropped
@@ -74,7 +75,7 @@ def upscale_torch(
     precision: torch.dtype = torch.float32,
     channels_last: bool = False,
 ) -> NDArray[Any]:
-    """(H, W, C) uint8 or uint16 to (scale·H, scale·W, C), as `super_resolved`."""
+    """(H, W, C) uint8 or uint16 to (scale·H, scale·W, C) of its dtype; see `super_resolved`."""
     sr = super_resolved(
         generator, image, device=device, precision=precision, channels_last=channels_last
     )

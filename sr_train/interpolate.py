@@ -1,4 +1,4 @@
-"""Networks between networks: weights mixed tensor by tensor."""
+"""Mixing the weights of generators: interpolation between two, and the average of several."""
 
 from collections.abc import Sequence
 
@@ -12,10 +12,10 @@ __all__ = ["average", "interpolate"]
 
 
 def interpolate(psnr: Generator, gan: Generator, alpha: float) -> Generator:
-    """(1 − α)·PSNR + α·GAN: ESRGAN, section 3.4, network interpolation.
+    """Network interpolation (ESRGAN, section 3.4): (1 − α)·PSNR + α·GAN.
 
-    The larger α, the more texture and noise. Raises ArgumentError for an α outside [0, 1], and for
-    generators of different architectures.
+    A larger α gives more texture and more noise. Raises ArgumentError for an α outside [0, 1], and
+    for generators of different architectures.
     """
     if not 0 <= alpha <= 1:
         raise ArgumentError(f"alpha is {alpha}: it must be between 0 (PSNR) and 1 (GAN)")
@@ -23,9 +23,9 @@ def interpolate(psnr: Generator, gan: Generator, alpha: float) -> Generator:
 
 
 def average(generators: Sequence[Generator]) -> Generator:
-    """The mean of the weights, of checkpoints of one run for instance.
+    """The mean of the weights, for instance of several checkpoints of one run.
 
-    Raises ArgumentError for none, and for generators of different architectures.
+    Raises ArgumentError for an empty sequence, and for generators of different architectures.
     """
     if not generators:
         raise ArgumentError("no generator to average: give at least one")
@@ -34,7 +34,7 @@ def average(generators: Sequence[Generator]) -> Generator:
 
 @torch.no_grad()
 def _mixed(generators: Sequence[Generator], shares: Sequence[float]) -> Generator:
-    """Summed in float64, so that equal networks stay what they are."""
+    """The weighted sum, in float64 so that equal networks give exactly themselves."""
     first = generators[0]
     for other in generators[1:]:
         _check_alike(first, other)
@@ -55,10 +55,12 @@ def _mixed(generators: Sequence[Generator], shares: Sequence[float]) -> Generato
 def _check_alike(a: Generator, b: Generator) -> None:
     """Raise ArgumentError with the first difference."""
     if a.arch != b.arch:
-        raise ArgumentError(f"cannot mix {a.arch} with {b.arch}: take generators of one kind")
+        raise ArgumentError(
+            f"cannot mix {a.arch} with {b.arch}: take generators of one architecture"
+        )
     for name, value in a.architecture.items():
         if b.architecture[name] != value:
             raise ArgumentError(
-                f"cannot mix generators with {name} {value} and {b.architecture[name]}: take two "
-                "of one architecture, best of one run"
+                f"cannot mix generators with {name} {value} and {b.architecture[name]}: take "
+                "generators of one architecture, best from one run"
             )

@@ -1,4 +1,4 @@
-"""LPIPS v0.1 on SqueezeNet: how different two images look, learned from human judgements."""
+"""LPIPS v0.1 on SqueezeNet: how different two images look to people."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,9 +24,9 @@ LAYERS = {
     "fire8": 512,
     "fire9": 512,
 }
-"""The layers compared, and their channels."""
+"""The layers that are compared, and their channels."""
 
-# Of R, G and B on a scale from −1 to 1: the authors' own rounding of ImageNet's statistics.
+# ImageNet's mean and deviation of R, G and B on a scale from −1 to 1, as the authors rounded them.
 SHIFT = (-0.030, -0.088, -0.188)
 SCALE = (0.458, 0.448, 0.450)
 
@@ -36,9 +36,10 @@ EPSILON = 1e-10
 class LPIPS(nn.Module):
     """Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric", 2018.
 
-    arXiv:1801.03924, equation 1: features are divided by their norm over the channels, and their
-    squared differences weighed by a learned head, averaged over positions and summed over layers.
-    `features` gives LAYERS, without normalising its input; a head is `(1, C, 1, 1)`.
+    arXiv:1801.03924, equation 1. Features are divided by their norm over the channels. Their
+    squared differences are weighted by a learned head, averaged over positions and summed over
+    layers.
+    `features` returns LAYERS and does not normalise its input; each head is `(1, C, 1, 1)`.
     """
 
     shift: Tensor
@@ -52,27 +53,27 @@ class LPIPS(nn.Module):
         self.register_buffer("scale", torch.tensor(SCALE).view(1, 3, 1, 1))
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        """Distances `(N,)` in fp32 of `(N, 3 or 1, H, W)` in [0, 1]; 0 for equal images.
+        """The distance `(N,)` in fp32 between `(N, 3 or 1, H, W)` in [0, 1]; 0 for equal images.
 
         Raises ArgumentError for images smaller than 17×17.
         """
         with torch.autocast(a.device.type, enabled=False):
-            seen, wanted = self._unit_features(a), self._unit_features(b)
+            a_features, b_features = self._unit_features(a), self._unit_features(b)
             distances = [
                 (head * (x - y).square()).sum(1).mean((1, 2))
-                for head, x, y in zip(self.heads, seen, wanted, strict=True)
+                for head, x, y in zip(self.heads, a_features, b_features, strict=True)
             ]
         return torch.stack(distances).sum(0)
 
     @torch.inference_mode()
     def of_images(self, a: NDArray[Any], b: NDArray[Any]) -> float:
-        """The distance of two images (H, W, C), uint8 or uint16."""
+        """The distance between two images (H, W, C), uint8 or uint16."""
         device = self.shift.device
         return float(self(tensor_from_image(a, device), tensor_from_image(b, device)))
 
     def _unit_features(self, image: Tensor) -> list[Tensor]:
         features = self.features((2 * image.float() - 1 - self.shift) / self.scale)
-        # Unlike a square root, vector_norm has a finite gradient where no channel responds.
+        # Unlike a square root, vector_norm has a finite gradient where all channels are zero.
         return [
             features[layer]
             / (torch.linalg.vector_norm(features[layer], dim=1, keepdim=True) + EPSILON)
@@ -83,8 +84,7 @@ class LPIPS(nn.Module):
 def load_lpips(validation: Validation, root: Path) -> LPIPS:
     """LPIPS with its published weights, frozen, on the CPU.
 
-    Raises ArgumentError, saying which file to put where, for absent weights, and ModelError for a
-    file that holds others.
+    Raises ModelError for a file with other weights, and as `weights_file`.
     """
     network = weights_file("squeezenet1_1", given=validation.squeezenet_weights, root=root)
     linear = weights_file("lpips_squeeze", given=validation.lpips_weights, root=root)

@@ -1,4 +1,4 @@
-"""In which type the convolutions of training compute."""
+"""The floating-point type in which training's convolutions compute."""
 
 from typing import Literal
 
@@ -10,25 +10,24 @@ __all__ = ["Precision", "autocast", "compute_dtype", "resolve_precision"]
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
-
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def resolve_precision(precision: Precision, device: torch.device) -> Precision:
-    """What `precision` means on `device`: `auto` is bf16 where it is native, else fp32.
+    """`precision`, with `auto` resolved to bf16 if `device` has it in hardware, else to fp32.
 
-    Raises BackendError for bf16 on a GPU that has none.
+    Raises BackendError for bf16 on a GPU without it.
     """
     if precision == "auto":
         return "bf16" if _native_bf16(device) else "fp32"
     if precision == "bf16" and device.type == "cuda" and not _native_bf16(device):
         name = torch.cuda.get_device_name(device)
-        raise BackendError(f"{name} has no bf16: take --precision fp16 or fp32")
+        raise BackendError(f"{name} does not compute in bf16: take --precision fp16 or fp32")
     return precision
 
 
 def compute_dtype(precision: Precision, device: torch.device) -> torch.dtype:
-    """The type that convolutions of this precision compute in."""
+    """The type in which convolutions of this precision compute."""
     return DTYPES[resolve_precision(precision, device)]
 
 
@@ -40,5 +39,5 @@ def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
 def _native_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    # No public name for these before PyTorch 2.13.
+    # PyTorch before 2.13 has no public names for these.
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()

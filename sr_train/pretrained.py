@@ -1,7 +1,6 @@
-"""Weights trained elsewhere, for perceptual losses and LPIPS: where they are, and reading them."""
+"""Pretrained weights for perceptual losses and LPIPS: finding, checking and reading them."""
 
 import hashlib
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from sr_runtime.atomic import atomic_path
-from sr_runtime.errors import ArgumentError, ModelError
+from sr_runtime.errors import ArgumentError, DataError, ModelError
 from sr_train.config.schema import PerceptualLoss
 from sr_train.download import download
 from sr_train.models.features import FeatureNetwork, build_features
@@ -37,8 +36,8 @@ class OfficialWeights:
 
     url: str
     digests: Mapping[str, str]
-    """Its sha256, or the beginning of it, under each name that it goes by; it is downloaded as the
-    first. A variant without the classifier, much smaller, has a digest of its own."""
+    """The SHA-256, or its beginning, by file name. The first name is that of the download. A much
+    smaller variant without the classifier has its own name and digest."""
 
     @property
     def name(self) -> str:
@@ -46,7 +45,7 @@ class OfficialWeights:
 
 
 def _torchvision(name: str, sha256: str, *, features: str | None = None) -> OfficialWeights:
-    file = f"{name}-{sha256}.pth"  # torchvision's names carry the beginning of the digest
+    file = f"{name}-{sha256}.pth"  # torchvision's names end in the digest's beginning
     variant = {} if features is None else {f"{name}_features.pth": features}
     return OfficialWeights(TORCHVISION + file, {file: sha256, **variant})
 
@@ -68,92 +67,21 @@ WEIGHTS: Mapping[str, OfficialWeights] = {
 
 
 def weights_file(name: str, *, given: str | None, root: Path) -> Path:
-    """The file of WEIGHTS `name`.
+    """The file of WEIGHTS `name`: `given`, or the official one in ROOT/weights.
 
-    That is `given`; or one already in ROOT/weights or in the folder of test data, $SR_DATA/weights
-    (../shared/data where SR_DATA isn't set); or the official one, which is downloaded to
-    ROOT/weights. Raises ArgumentError, saying which file to put where, if there is none.
+    The official file is downloaded if it is not there, and its digest is checked every time. A
+    `given` file is the user's own: only its shapes are checked, when it is read.
+
+    Raises ArgumentError if `given` does not exist, DataError if the official file has another
+    digest, StorageError if it cannot be downloaded.
     """
     if given is not None:
         if not Path(given).is_file():
-            raise ArgumentError(f"{given}: there is no such file of {name} weights")
+            raise ArgumentError(f"there is no such file of {name} weights", path=given)
         return Path(given)
-    for folder in (root, Path(os.environ.get("SR_DATA", "../shared/data"))):
-        if found := _find(name, folder / "weights"):
-            return found
-    return _downloaded(name, root)
-
-
-def prepare_weights(name: str, *, root: Path, source: Path | None) -> Path:
-    """Put the file of WEIGHTS `name` into ROOT/weights, from the folder `source` or by download.
-
-    Its digest is checked. Raises ArgumentError if it differs, or if `source` lacks the file.
-    """
-    if source is None:
-        path = _find(name, root / "weights") or _downloaded(name, root)
-        _check_digest(name, path)
-        return path
-    found = _find(name, source) or _find(name, source / "weights")
-    if found is None:
-        raise ArgumentError(
-            f"{source} holds no weights of {name}: expected {' or '.join(WEIGHTS[name].digests)}"
-        )
-    _check_digest(name, found)
-    target = root / "weights" / found.name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(target) as temporary:
-        shutil.copyfile(found, temporary)
-    return target
-
-
-def load_features(config: PerceptualLoss, root: Path) -> FeatureNetwork:
-    """The network of `config` with its pretrained weights, frozen, on the CPU.
-
-    Raises ArgumentError for a layer that it does not have and for absent weights, and ModelError
-    for a file that holds others.
-    """
-    network = build_features(
-        config.vgg_type, config.layer_weights, normalize_input=config.normalize_input
-    )
-    load_tensors(network, weights_file(config.vgg_type, given=config.weights, root=root))
-    return network
-
-
-def load_tensors(network: FeatureNetwork, path: Path) -> None:
-    """Fill `network` from a file of its tensors by torchvision's names; deeper ones are left out.
-
-    Raises ModelError if some are missing or have another shape.
-    """
-    shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    network.load_state_dict(read_weights(path, shapes))
-
-
-def read_weights(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
-    """The tensors of these names and shapes in a file, with or without the prefix `features.`.
-
-    Raises ModelError if some are missing or have another shape.
-    """
-    try:
-        content, _ = read_tensor_file(path)
-    except ModelError as error:
-        raise ModelError(f"{path}: {error}") from error
-    tensors = {str(name).removeprefix("features."): tensor for name, tensor in content.items()}
-    for name, shape in shapes.items():
-        if name not in tensors or tuple(tensors[name].shape) != shape:
-            held = f"of shape {tuple(tensors[name].shape)}" if name in tensors else "absent"
-            raise ModelError(
-                f"{path} holds other weights than these: {name!r} should be of shape {shape} and "
-                f"is {held}"
-            )
-    return {name: tensors[name] for name in shapes}
-
-
-def _find(name: str, folder: Path) -> Path | None:
-    paths = (folder / file for file in WEIGHTS[name].digests)
-    return next((path for path in paths if path.is_file()), None)
-
-
-def _downloaded(name: str, root: Path) -> Path:
+    if found := _find(name, root / "weights"):
+        _check_digest(name, found)
+        return found
     official = WEIGHTS[name]
     target = root / "weights" / official.name
     download(
@@ -166,12 +94,85 @@ def _downloaded(name: str, root: Path) -> Path:
     return target
 
 
+def prepare_weights(name: str, *, root: Path, source: Path | None) -> Path:
+    """Put the official file of WEIGHTS `name` into ROOT/weights, from `source` or by download.
+
+    Raises DataError if its digest differs or `source` lacks it, StorageError as `weights_file`.
+    """
+    if source is None:
+        return weights_file(name, given=None, root=root)
+    found = _find(name, source) or _find(name, source / "weights")
+    if found is None:
+        raise DataError(
+            f"the folder holds no weights of {name}: {' or '.join(WEIGHTS[name].digests)} was "
+            "expected",
+            path=source,
+        )
+    _check_digest(name, found)
+    target = root / "weights" / found.name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(target) as temporary:
+        shutil.copyfile(found, temporary)
+    return target
+
+
+def load_features(config: PerceptualLoss, root: Path) -> FeatureNetwork:
+    """The network of `config` with its pretrained weights, frozen, on the CPU.
+
+    Raises ArgumentError for a layer that it does not have, ModelError for a file with other
+    weights, and as `weights_file`.
+    """
+    network = build_features(
+        config.vgg_type, config.layer_weights, normalize_input=config.normalize_input
+    )
+    load_tensors(network, weights_file(config.vgg_type, given=config.weights, root=root))
+    return network
+
+
+def load_tensors(network: FeatureNetwork, path: Path) -> None:
+    """Fill `network` from a file with torchvision's names; tensors of deeper layers are left out.
+
+    Raises ModelError if a tensor is missing or has another shape.
+    """
+    shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    network.load_state_dict(read_weights(path, shapes))
+
+
+def read_weights(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
+    """The tensors of these names and shapes in a file, with or without the prefix `features.`.
+
+    Raises ModelError if a tensor is missing or has another shape.
+    """
+    content, _ = read_tensor_file(path)
+    tensors = {str(name).removeprefix("features."): tensor for name, tensor in content.items()}
+    for name, shape in shapes.items():
+        if name not in tensors:
+            raise ModelError(
+                f"the file has no {name!r}, and the shape {shape} was expected: these are the "
+                "weights of another network",
+                path=path,
+            )
+        if tuple(tensors[name].shape) != shape:
+            raise ModelError(
+                f"{name!r} has the shape {tuple(tensors[name].shape)}, and {shape} was expected: "
+                "these are the weights of another network",
+                path=path,
+            )
+    return {name: tensors[name] for name in shapes}
+
+
+def _find(name: str, folder: Path) -> Path | None:
+    paths = (folder / file for file in WEIGHTS[name].digests)
+    return next((path for path in paths if path.is_file()), None)
+
+
 def _check_digest(name: str, path: Path) -> None:
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     expected = WEIGHTS[name].digests[path.name]
     if not sha256.startswith(expected):
-        raise ArgumentError(
-            f"{path} is not the file of that name: its sha256 begins {sha256[: len(expected)]} and "
-            f"should begin {expected}; remove it and fetch {WEIGHTS[name].url}"
+        raise DataError(
+            f"this is not the official file, since its SHA-256 begins {sha256[: len(expected)]} "
+            f"instead of {expected}: remove it and fetch {WEIGHTS[name].url}",
+            path=path,
         )

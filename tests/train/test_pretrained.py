@@ -1,11 +1,12 @@
-"""Pretrained weights: where they are looked for, what is accepted, what is said without network."""
+"""Pretrained weights: where they are looked for, which files are accepted, and what errors say."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
 import torch
 
-from sr_runtime.errors import ArgumentError, ModelError, StorageError
+from sr_runtime.errors import ArgumentError, DataError, ModelError, StorageError
 from sr_train import pretrained
 from sr_train.config.schema import PerceptualLoss
 from sr_train.models.features import build_features
@@ -20,8 +21,7 @@ from sr_train.pretrained import (
 
 @pytest.fixture(autouse=True)
 def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test data to find, and addresses that nobody answers."""
-    monkeypatch.setenv("SR_DATA", str(tmp_path / "no data"))
+    """A server that nobody answers for."""
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
 
 
@@ -35,42 +35,70 @@ def test_a_given_file_comes_first_and_must_exist(tmp_path: Path) -> None:
     given = saved(tmp_path / "mine.pth", {})
     saved(tmp_path / "weights" / "vgg19-dcbb9e9d.pth", {})
     assert weights_file("vgg19", given=str(given), root=tmp_path) == given
-    with pytest.raises(ArgumentError, match=r"absent\.pth: there is no such file"):
+    with pytest.raises(ArgumentError, match=r"absent\.pth: .*vgg19"):
         weights_file("vgg19", given=str(tmp_path / "absent.pth"), root=tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("name", "file"),
-    [
-        ("vgg11", "vgg11-8a719046.pth"),
-        ("vgg13", "vgg13-19584684.pth"),
-        ("vgg16", "vgg16-397923af.pth"),
-        ("vgg19", "vgg19-dcbb9e9d.pth"),
-        ("squeezenet1_1", "squeezenet1_1-b8a52dc0.pth"),
-        ("squeezenet1_1", "squeezenet1_1_features.pth"),
-        ("lpips_squeeze", "lpips_squeeze_linear.pth"),
-    ],
-)
-def test_weights_are_found_in_the_root_and_then_in_the_test_data(
-    name: str, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_given_file_may_have_an_official_name_and_other_bytes(tmp_path: Path) -> None:
+    given = saved(tmp_path / "squeezenet1_1_features.pth", {})
+    assert weights_file("squeezenet1_1", given=str(given), root=tmp_path) == given
+
+
+@pytest.fixture
+def official(monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """The content of vgg19's official file, under each of its two names."""
+    content = b"weights"
+    sha256 = hashlib.sha256(content).hexdigest()
+    unreachable = pretrained.OfficialWeights(
+        "http://127.0.0.1:9/vgg19.pth", {"vgg19.pth": sha256[:8], "vgg19_features.pth": sha256}
+    )
+    monkeypatch.setattr(pretrained, "WEIGHTS", {"vgg19": unreachable})
+    return content
+
+
+@pytest.mark.parametrize("file", ["vgg19.pth", "vgg19_features.pth"])
+def test_an_official_file_is_found_in_the_root_under_each_of_its_names(
+    file: str, official: bytes, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("SR_DATA", str(tmp_path / "shared"))
-    shared = saved(tmp_path / "shared" / "weights" / file, {})
-    assert weights_file(name, given=None, root=tmp_path / "root") == shared
-    own = saved(tmp_path / "root" / "weights" / file, {})
-    assert weights_file(name, given=None, root=tmp_path / "root") == own
+    (tmp_path / "weights").mkdir()
+    path = tmp_path / "weights" / file
+    path.write_bytes(official)
+    assert weights_file("vgg19", given=None, root=tmp_path) == path
+
+
+@pytest.mark.parametrize("file", ["vgg19.pth", "vgg19_features.pth"])
+def test_an_official_name_with_other_bytes_is_refused_when_it_is_used(
+    file: str, official: bytes, tmp_path: Path
+) -> None:
+    path = saved(tmp_path / "weights" / file, {})
+    with pytest.raises(
+        DataError, match=r"begins [0-9a-f]{8,64} instead of [0-9a-f]{8,64}"
+    ) as error:
+        weights_file("vgg19", given=None, root=tmp_path)
+    assert error.value.path == path
+
+
+def test_nothing_outside_the_root_is_looked_at(
+    official: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "project" / "here"
+    for folder in (tmp_path / "elsewhere", here / ".." / "shared" / "data", here):
+        (folder / "weights").mkdir(parents=True)
+        (folder / "weights" / "vgg19.pth").write_bytes(official)
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("SR_DATA", str(tmp_path / "elsewhere"))
+    with pytest.raises(StorageError, match=r"127\.0\.0\.1"):
+        weights_file("vgg19", given=None, root=tmp_path / "root")
 
 
 def test_without_network_the_error_says_which_file_to_put_where(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    official: bytes, tmp_path: Path
 ) -> None:
-    unreachable = pretrained.OfficialWeights("http://127.0.0.1:9/vgg19-dcbb9e9d.pth", {"v.pth": ""})
-    monkeypatch.setattr(pretrained, "WEIGHTS", {"vgg19": unreachable})
     with pytest.raises(StorageError) as error:
         load_features(PerceptualLoss(), tmp_path)
     said = str(error.value)
-    assert unreachable.url in said
-    assert str(tmp_path / "weights" / "v.pth") in said
+    assert "http://127.0.0.1:9/vgg19.pth" in said
+    assert str(tmp_path / "weights" / "vgg19.pth") in said
     assert f"prepare vgg19 --from FOLDER --root {tmp_path}" in said
 
 
@@ -94,14 +122,14 @@ def test_deeper_layers_and_the_classifier_are_left_out(prefix: str, tmp_path: Pa
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     network = build_features("vgg11", ["conv2_1"])
     missing = saved(tmp_path / "missing.pth", {"0.weight": torch.zeros(64, 3, 3, 3)})
-    with pytest.raises(ModelError, match=r"missing\.pth .*'0\.bias' .*\(64,\) and is absent"):
+    with pytest.raises(ModelError, match=r"missing\.pth: .*'0\.bias'.*\(64,\)"):
         load_tensors(network, missing)
     shape = saved(tmp_path / "shape.pth", {"0.weight": torch.zeros(64, 3, 11, 11)})
-    with pytest.raises(ModelError, match=r"\(64, 3, 3, 3\) and is of shape \(64, 3, 11, 11\)"):
+    with pytest.raises(ModelError, match=r"shape\.pth: .*\(64, 3, 11, 11\).*\(64, 3, 3, 3\)"):
         load_tensors(network, shape)
     broken = tmp_path / "broken.pth"
     broken.write_bytes(b"<html>not found</html>")
-    with pytest.raises(ModelError, match=r"broken\.pth: is no PyTorch checkpoint"):
+    with pytest.raises(ModelError, match=r"broken\.pth: .*PyTorch checkpoint"):
         load_tensors(network, broken)
 
 
@@ -116,10 +144,10 @@ def test_preparing_copies_files_whose_digest_is_known(data: Path, tmp_path: Path
 
 
 def test_preparing_refuses_damaged_and_absent_files(tmp_path: Path) -> None:
-    with pytest.raises(ArgumentError, match=r"expected lpips_squeeze_linear\.pth or squeeze\.pth"):
+    with pytest.raises(DataError, match=r"lpips_squeeze_linear\.pth or squeeze\.pth"):
         prepare_weights("lpips_squeeze", root=tmp_path / "root", source=tmp_path)
     saved(tmp_path / "vgg16-397923af.pth", {})
-    with pytest.raises(ArgumentError, match=r"should begin 397923af; remove it and fetch https"):
+    with pytest.raises(DataError, match=r"instead of 397923af: remove it and fetch https"):
         prepare_weights("vgg16", root=tmp_path / "root", source=tmp_path)
     assert not (tmp_path / "root").exists()
 
