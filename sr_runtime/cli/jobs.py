@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sr_runtime.atomic import check_target
-from sr_runtime.errors import ArgumentError, OutOfMemoryError, StorageError
-from sr_runtime.image import IMAGE_SUFFIXES, Output, size_and_frames
+from sr_runtime.errors import ArgumentError, ImageError, OutOfMemoryError, StorageError
+from sr_runtime.image import IMAGE_SUFFIXES, Header, Output, read_header
 
-__all__ = ["Job", "estimated_size", "plan_jobs"]
+__all__ = ["Job", "header_of", "plan_jobs"]
 
 
 @dataclass(frozen=True)
@@ -124,16 +124,18 @@ def _renamed(path: Path, label: str, format: str | None, source: Path) -> Path:
 
 
 def _is_animated(source: Path) -> bool:
-    return source.suffix.lower() in (".gif", ".webp") and estimated_size(source)[2] > 1
+    if source.suffix.lower() not in (".gif", ".webp"):
+        return False
+    header = header_of(source)
+    return header is not None and header.frames > 1
 
 
-def estimated_size(source: Path) -> tuple[int, int, int]:
-    """`size_and_frames`, and zeros for an image that takes too much memory: reading it will fail,
-    and the others go on."""
+def header_of(source: Path) -> Header | None:
+    """The header of an image; None if it cannot be read, since `run_jobs` will report that."""
     try:
-        return size_and_frames(source)
-    except OutOfMemoryError:
-        return 0, 0, 0
+        return read_header(source)
+    except (ImageError, OutOfMemoryError):
+        return None
 
 
 def _with_distinct_names(jobs: list[Job]) -> list[Job]:

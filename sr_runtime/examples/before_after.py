@@ -25,7 +25,7 @@ import sr_runtime
 from sr_runtime.atomic import atomic_path, check_target
 from sr_runtime.cli.console import run_cli
 from sr_runtime.embedded import DEFAULT
-from sr_runtime.image import Picture, read, size_and_frames, to_pil, write
+from sr_runtime.image import Picture, read, read_header, to_pil, write
 
 EXAMPLES = importlib.resources.files("sr_runtime.examples")
 EYE = "130,76,80,80"  # in the photo that comes along
@@ -112,7 +112,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def read_photo(path: Path, scale: int) -> Picture:
     """The photo, upright; refused where the page or its panels could not show it."""
-    height, width, frames = size_and_frames(path)
+    header = read_header(path)
+    height, width, frames = header.height, header.width, header.frames
     if height * width * scale**2 > MAX_PIXELS or max(height, width) * scale > MAX_SIDE:
         raise sr_runtime.ImageError(
             f"{path}: {width}×{height} would become {width * scale}×{height * scale}, and a page "

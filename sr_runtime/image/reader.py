@@ -1,19 +1,19 @@
 """Reading image files: limits first, then the pixels as a viewer would show them."""
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image
 
-from sr_runtime.errors import ImageError, OutOfMemoryError, SRError, about
+from sr_runtime.errors import ImageError
 from sr_runtime.image import sixteen_bit
 from sr_runtime.image.bit_depth import bits_per_channel
 from sr_runtime.image.exif import descriptive_exif
+from sr_runtime.image.header import FORMATS, SIDEWAYS, frame_indices, reading
 from sr_runtime.image.memory import memory_for
 from sr_runtime.image.picture import (
     Picture,
@@ -24,35 +24,13 @@ from sr_runtime.image.picture import (
     rounded_durations,
 )
 
-__all__ = [
-    "DEFAULT_MAX_PIXELS",
-    "FORMATS",
-    "IMAGE_SUFFIXES",
-    "SIDEWAYS",
-    "frame_indices",
-    "read",
-    "reading",
-    "size_and_frames",
-]
+__all__ = ["DEFAULT_MAX_PIXELS", "read"]
 
 DEFAULT_MAX_PIXELS = 2**27
 """About 134 megapixels: the limit on all frames of a file together."""
 
-# Pillow knows more formats; EPS would run Ghostscript on the file, others are cut to 8 bits.
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "JPEG2000", "PPM", "QOI", "TGA")
-
-# The images of a folder; a file that is named by itself may have any suffix.
-# fmt: off
-IMAGE_SUFFIXES = frozenset((
-    ".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm",
-    ".qoi", ".tga", ".tif", ".tiff", ".webp",
-))
-# fmt: on
-
 PHOTOMETRIC, SAMPLE_FORMAT = 262, 339  # TIFF tags
 WHITE_IS_ZERO, UNSIGNED = 0, 1
-
-NO_MEMORY = "not enough memory to open it: close other programs or use a smaller image"
 
 # How the `(H, W, C)` array of each EXIF orientation becomes upright.
 TURNS: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
@@ -65,8 +43,6 @@ TURNS: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
     7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
     8: lambda a: np.rot90(a),
 }
-
-SIDEWAYS = (5, 6, 7, 8)
 
 
 def read(path: str | os.PathLike[str], *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:
@@ -82,52 +58,8 @@ def read(path: str | os.PathLike[str], *, max_pixels: int = DEFAULT_MAX_PIXELS) 
             or could only be read with a loss.
         OutOfMemoryError: Its pixels do not fit into memory.
     """
-    with reading(path, max_pixels), Path(path).open("rb") as file:
+    with reading(path), Path(path).open("rb") as file:
         return _decode(file, max_pixels)
-
-
-def size_and_frames(path: str | os.PathLike[str]) -> tuple[int, int, int]:
-    """(height, width, frames) as the file's header states them; zeros if it cannot be read.
-
-    An estimate of the work: orientation, limits and damage are left to `read`.
-
-    Raises:
-        OutOfMemoryError: Even the header takes more memory than there is, as WebP's may.
-    """
-    try:
-        with Image.open(path, formats=FORMATS) as image:
-            return image.height, image.width, len(frame_indices(image))
-    except MemoryError as error:
-        raise OutOfMemoryError(NO_MEMORY, path=path) from error
-    except Exception:  # `read` will say what is wrong
-        return 0, 0, 0
-
-
-@contextmanager
-def reading(path: str | os.PathLike[str], max_pixels: int = DEFAULT_MAX_PIXELS) -> Iterator[None]:
-    """Raise what Pillow raises in the block as our errors about `path`."""
-    with about(path):
-        try:
-            yield
-        except SRError:
-            raise
-        except MemoryError as error:
-            raise OutOfMemoryError(NO_MEMORY) from error
-        except UnidentifiedImageError as error:
-            raise ImageError(f"not an image that can be read ({', '.join(FORMATS)})") from error
-        except Image.DecompressionBombError as error:
-            # Pillow checks its own limit first, unless the program has switched it off.
-            raise ImageError(
-                f"{str(error).partition(',')[0]} of Pillow, and max_pixels is {max_pixels}: raise "
-                "it with --max-pixels, and in Python PIL.Image.MAX_IMAGE_PIXELS as well"
-            ) from error
-        except Exception as error:  # damaged files make decoders raise nearly anything
-            if isinstance(error, OSError) and error.strerror:  # the system's, not a decoder's
-                raise ImageError(error.strerror) from error
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise ImageError(
-                f"the file is damaged ({reason}): replace it or leave it out"
-            ) from error
 
 
 def _decode(file: BinaryIO, max_pixels: int) -> Picture:
@@ -170,15 +102,6 @@ def _picture(
         exif=exif.tobytes() if exif else None,
         dpi=dpi,
     )
-
-
-def frame_indices(image: Image.Image) -> range:
-    """The frames that a viewer shows."""
-    if image.format == "MPO":
-        return range(1)
-    # An APNG may begin with a still for viewers that show no animation.
-    first = 1 if getattr(image, "default_image", False) else 0
-    return range(first, getattr(image, "n_frames", 1))
 
 
 def _check_size(image: Image.Image, frames: int, max_pixels: int) -> None:

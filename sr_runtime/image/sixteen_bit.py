@@ -33,7 +33,7 @@ def decode(data: bytes, format: Literal["PNG", "TIFF"]) -> NDArray[Any]:
     """
     vips = load_vips()
     load = vips.Image.pngload_buffer if format == "PNG" else vips.Image.tiffload_buffer
-    with _errors_of_libvips(vips, "the file is damaged"):
+    with _errors_of_libvips(vips, "the file is damaged ({}): replace it or leave it out"):
         image = load(data, fail_on="error")
         pixels: NDArray[Any] = np.frombuffer(image.write_to_memory(), np.uint16)
     return pixels.reshape(image.height, image.width, image.bands)
@@ -64,7 +64,7 @@ def write_png(
             image.set_type(vips.GValue.blob_type, name, value)
     # libvips invents EXIF for an image without, unless it may keep the profile alone.
     keep = "icc" if exif is None else "all"
-    with _errors_of_libvips(vips, "cannot be written"):
+    with _errors_of_libvips(vips, "cannot be written ({})"):
         content: bytes = image.pngsave_buffer(compression=compression, keep=keep)
     path.write_bytes(content if dpi is not None else _without_resolution(content))
 
@@ -76,11 +76,11 @@ def _without_resolution(png: bytes) -> bytes:
 
 
 @contextmanager
-def _errors_of_libvips(vips: Any, what: str) -> Iterator[None]:
+def _errors_of_libvips(vips: Any, message: str) -> Iterator[None]:
     try:
         yield
     except vips.Error as error:
         reason = " ".join(error.detail.split())
         if "out of memory" in reason:
             raise MemoryError(reason) from error
-        raise ImageError(f"{what} ({reason})") from error
+        raise ImageError(message.format(reason)) from error

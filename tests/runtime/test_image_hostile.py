@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageCms, ImageFile
 
 from sr_runtime.errors import ImageError, OutOfMemoryError
-from sr_runtime.image import Picture, from_pil, read, size_and_frames, write
+from sr_runtime.image import Picture, from_pil, read, read_header, write
 
 # Pillow remarks on what is damaged; that is for the application to hear or not.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::Warning:PIL")
@@ -98,7 +98,7 @@ def test_a_header_without_memory_is_no_other_kind_of_file(
         raise MemoryError
 
     monkeypatch.setattr(Image, "open", without_memory)
-    for attempt in (read, size_and_frames):
+    for attempt in (read, read_header):
         with pytest.raises(OutOfMemoryError, match="smaller image") as caught:
             attempt(path)
         assert caught.value.path == path

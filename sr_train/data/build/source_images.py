@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sr_runtime.errors import ArgumentError, DataError, ImageError
 from sr_runtime.evaluation.pairs import Pair
-from sr_runtime.image.header import Header, read_header
+from sr_runtime.image import Header, read_header
 
 __all__ = ["check_pairs", "fingerprint"]
 
