@@ -1,7 +1,7 @@
-"""What half precision does to a generator: measured in true FP16 arithmetic.
+"""What half precision does to a generator, measured in true FP16 arithmetic.
 
-Engines on a CPU compute an FP16 graph in wider types, so that what overflows on a GPU stays finite
-there. torch on a CPU computes `half` tensors truly in FP16.
+Inference engines on a CPU compute an FP16 graph in wider types, in which values that overflow on a
+GPU stay finite. torch computes `half` tensors in true FP16 on a CPU too.
 """
 
 import copy
@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sr_export.checks import Check
+from sr_export.report import Check
 from sr_train.models.generator import Generator
 
 __all__ = ["half_precision_checks", "precision_checks"]
@@ -22,7 +22,7 @@ __all__ = ["half_precision_checks", "precision_checks"]
 MIN_PSNR = 45.0
 FAR = 2 / 255
 MAX_SHARE_FAR = 0.05
-# FP16 ends at 65504. The margin is for images that are harder than the one looked at.
+# FP16 ends at 65504. The margin is for images that are harder than the one measured here.
 MAX_ACTIVATION = 16_000.0
 
 
@@ -45,39 +45,37 @@ def half_precision_checks(generator: Generator, image: Tensor) -> list[Check]:
         if not output.isfinite().all():
             overflowed.append(name)
 
+    # Channels-last: on a CPU torch's contiguous half convolutions are ten times slower.
     half = copy.deepcopy(generator).half()
     half.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    half_image = image.half().contiguous(memory_format=torch.channels_last)
     with torch.inference_mode():
         with _watching(generator, note_largest):
             wanted = generator(image)[0].numpy()
         with _watching(half, note_overflow):
-            # Channels-last: torch's contiguous half convolutions are ten times slower on a CPU.
-            got = (
-                half(image.half().contiguous(memory_format=torch.channels_last))[0].float().numpy()
-            )
-    where = (
-        f"the first layer that overflows in half is {overflowed[0]}"
-        if overflowed
-        else (f"the largest activation is in {layer}")
-    )
+            got = half(half_image)[0].float().numpy()
+    where = f"the largest activation is in {layer}"
+    if overflowed:
+        where = f"the first layer that overflows in half is {overflowed[0]}"
+    remedy = "export with --precision fp32"
     return [
-        Check("largest activation", largest, MAX_ACTIVATION, layer=f"it is in {layer}"),
-        *precision_checks("true half against fp32", got, wanted, layer=where),
+        Check("largest activation", largest, MAX_ACTIVATION, hint=f"it is in {layer}: {remedy}"),
+        *precision_checks("true half against fp32", got, wanted, f"{where}: {remedy}"),
     ]
 
 
 def precision_checks(
-    what: str, got: NDArray[np.float32], wanted: NDArray[np.float32], layer: str | None = None
+    what: str, got: NDArray[np.float32], wanted: NDArray[np.float32], hint: str
 ) -> list[Check]:
-    """PSNR (1 being white), and the share of values further than 2/255 away."""
+    """PSNR (1 is white), and the share of values that are further than 2/255 away."""
     error = got - wanted
     with np.errstate(divide="ignore"):
         psnr = -10 * np.log10(np.mean(np.square(error, dtype=np.float64)))
     # Written so that NaN counts as far.
     share = 1 - np.mean(np.abs(error) <= FAR)
     return [
-        Check(f"{what}: PSNR, dB", float(psnr), MIN_PSNR, at_least=True, layer=layer),
-        Check(f"{what}: share beyond 2/255", float(share), MAX_SHARE_FAR, layer=layer),
+        Check(f"{what}: PSNR, dB", float(psnr), MIN_PSNR, at_least=True, hint=hint),
+        Check(f"{what}: share beyond 2/255", float(share), MAX_SHARE_FAR, hint=hint),
     ]
 
 

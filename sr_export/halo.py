@@ -2,24 +2,17 @@
 
 import copy
 import warnings
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from sr_runtime import image
-from sr_runtime.errors import ArgumentError
-from sr_runtime.frame import color_planes
-from sr_runtime.image import IMAGE_SUFFIXES
+from sr_export.photos import SIDE, tensor_from_crop
 from sr_train.models.generator import Generator
 
-__all__ = ["CALIBRATION", "calibrate_halo", "calibration_images", "tensor_from_crop"]
-
-CALIBRATION = Path(__file__).parent / "calibration"
+__all__ = ["calibrate_halo"]
 
 STEP = 8
 CORE = 64
@@ -27,10 +20,15 @@ CORE = 64
 LARGEST = 64
 # Around the core in the image that stands for the whole: more than the largest halo.
 CONTEXT = 96
-SIDE = CORE + 2 * CONTEXT
+assert SIDE == CORE + 2 * CONTEXT
 
 
-def calibrate_halo(generator: Generator, images: Sequence[NDArray[Any]]) -> int:
+def calibrate_halo(
+    generator: Generator,
+    images: Sequence[NDArray[np.uint8]],
+    *,
+    progress: Callable[[float], None] = lambda _share: None,
+) -> int:
     """The smallest multiple of 8 at which tiles and whole images differ by at most 1/255.
 
     Args:
@@ -43,7 +41,8 @@ def calibrate_halo(generator: Generator, images: Sequence[NDArray[Any]]) -> int:
     radius = generator.receptive_radius
     most = LARGEST + STEP if radius is None else -(-radius // STEP) * STEP
     halo = STEP
-    for pixels in images:
+    for number, pixels in enumerate(images):
+        progress(number / len(images))
         whole = _run(generator, pixels)
         while halo < most and (off := _largest_difference(generator, pixels, whole, halo)) > 1:
             if halo == LARGEST:
@@ -56,35 +55,6 @@ def calibrate_halo(generator: Generator, images: Sequence[NDArray[Any]]) -> int:
                 break
             halo += STEP
     return halo
-
-
-def calibration_images(folder: Path = CALIBRATION, *, channels: int = 3) -> list[NDArray[Any]]:
-    """The middle `(256, 256, channels)` of every image in a folder.
-
-    Raises:
-        ArgumentError: The folder has no image, or one that is too small.
-    """
-    paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
-    if not paths:
-        raise ArgumentError(f"{folder}: no images to calibrate the halo on")
-    return [_middle(path, channels) for path in paths]
-
-
-def _middle(path: Path, channels: int) -> NDArray[Any]:
-    pixels = color_planes(image.read(path).frames[0])
-    height, width = pixels.shape[:2]
-    if min(height, width) < SIDE:
-        raise ArgumentError(
-            f"{path}: {width}×{height} is too small to calibrate the halo on, "
-            f"which needs {SIDE}×{SIDE} or more"
-        )
-    top, left = (height - SIDE) // 2, (width - SIDE) // 2
-    pixels = pixels[top : top + SIDE, left : left + SIDE]
-    if pixels.dtype == np.uint16:
-        pixels = (pixels // 257).astype(np.uint8)
-    if pixels.shape[2] > channels:
-        return pixels[:, :, 1:2]  # a gray network: the green plane will do
-    return np.broadcast_to(pixels, (SIDE, SIDE, channels))
 
 
 def _largest_difference(
@@ -106,8 +76,3 @@ def _run(generator: Generator, pixels: NDArray[Any]) -> NDArray[np.uint8]:
     output = generator(tensor)[0]
     result: NDArray[np.uint8] = (output.clamp(0, 1) * 255).round().to(torch.uint8).numpy()
     return result
-
-
-def tensor_from_crop(pixels: NDArray[Any]) -> Tensor:
-    """`(H, W, C)` uint8 to `(1, C, H, W)` float32 in [0, 1]."""
-    return torch.from_numpy(pixels.transpose(2, 0, 1)[np.newaxis] / np.float32(255))

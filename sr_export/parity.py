@@ -1,4 +1,4 @@
-"""The parity gate: the generator in torch against the file that was written, on real pixels."""
+"""The parity gate: a generator in torch against the model that was written, on real pixels."""
 
 from collections.abc import Sequence
 from contextlib import closing
@@ -8,89 +8,116 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sr_export.checks import Check
 from sr_export.fp16_check import half_precision_checks, precision_checks
-from sr_export.halo import calibration_images, tensor_from_crop
-from sr_export.locate_mismatch import first_differing_layer
+from sr_export.photos import crops, tensor_from_crop
+from sr_export.report import Check, VerificationError
 from sr_runtime.backends import registry
 from sr_runtime.backends.base import Backend, infer
-from sr_runtime.embedded import model_file
-from sr_runtime.errors import ModelError, SRError
+from sr_runtime.errors import ModelError
+from sr_runtime.model_info import ModelInfo
 from sr_runtime.tensor import float_planes, planes_from_output, tensor_from_tiles
+from sr_train.checkpoint import weights_sha256
 from sr_train.models.generator import Generator
 
-__all__ = ["VerificationError", "require", "verify"]
+__all__ = ["compare", "require", "run_crops", "stored_planes"]
 
 MAX_FP32_ERROR = 1e-4
 
-# A real crop, and an odd size that no kernel is made for.
+# A common size, and an odd one that no kernel is made for.
 SIZES = ((64, 64), (37, 53))
 
 
-class VerificationError(SRError):
-    """An exported model does not compute what its checkpoint does."""
+def compare(generator: Generator, model: Path, *, backend: str = "auto") -> list[Check]:
+    """Compare a generator with its ONNX file, which an inference engine computes in fp32.
 
-
-def verify(generator: Generator, model: Path, *, backend: str = "auto") -> list[Check]:
-    """Compare a generator with its ONNX file, computed by an inference engine in fp32.
-
-    An FP16 file's weights are also put to the test in true half precision, which engines on a CPU
-    do not use: they would not see it overflow.
+    The weights of an FP16 file are also checked in true half precision: inference engines on a
+    CPU compute in wider types, in which nothing overflows.
 
     Raises:
         BackendError: No inference engine works here.
-        ModelError: The file is of another network.
+        ModelError: The file holds another network.
     """
-    name, _ = registry.choose(backend, "cpu")
-    file = model_file(model)
-    with closing(registry.open_backend(name, file, device="cpu", precision="fp32")) as engine:
+    name = registry.choose(backend, "cpu")[0]
+    with closing(registry.open_backend(name, model, device="cpu", precision="fp32")) as engine:
         info = engine.info
         facts = (info.scale, info.in_channels, info.multiple_of)
         expected = (generator.scale_factor, generator.in_channels, generator.multiple_of)
         if facts != expected:
             raise ModelError(
-                f"{model}: (scale, channels, multiple_of) are {facts}, and the checkpoint's are "
-                f"{expected}: these are different networks"
+                f"this is another network than the checkpoint's: its scale, channels and "
+                f"multiple_of are {facts}, and the checkpoint's are {expected}",
+                path=model,
             )
-        crops = _crops(generator)
-        checks = [check for crop in crops for check in _compare(generator, engine, crop)]
+        hint = _hint(generator, info)
+        checks = [
+            check
+            for height, width in SIZES
+            for check in _compare(generator, engine, (height, width), hint)
+        ]
     if info.weights_dtype == "float16":
-        # First, for they know the layer.
-        return [*half_precision_checks(generator, tensor_from_crop(crops[0])), *checks]
+        # First, because these name the layer at fault.
+        (crop,) = _crops(generator, SIZES[0])
+        return [*half_precision_checks(generator, tensor_from_crop(crop)), *checks]
     return checks
 
 
-def require(checks: Sequence[Check], generator: Generator, model: Path) -> None:
-    """Raise VerificationError for the first check that failed, naming the layer at fault."""
+def require(checks: Sequence[Check], *, path: Path | None = None) -> None:
+    """Raise VerificationError for the first check that failed."""
     for check in checks:
         if not check.passed:
-            layer = check.layer or first_differing_layer(generator, model, _crops(generator)[1])
-            raise VerificationError(
-                f"the model does not match its checkpoint: {check.name} is {check.value:.3g}, and "
-                f"the limit is {check.limit:g}; {layer}"
-            )
+            raise VerificationError(checks, check, path=path)
 
 
-def _crops(generator: Generator) -> list[NDArray[np.uint8]]:
-    """`(h, w, C)` crops of a shipped photo in `SIZES`, rounded down to sizes the network takes."""
-    pixels = calibration_images(channels=generator.in_channels)[0]
-    multiple = generator.multiple_of
-    return [
-        pixels[64 : 64 + height // multiple * multiple, 64 : 64 + width // multiple * multiple]
-        for height, width in SIZES
-    ]
+def run_crops(
+    engine: Backend, crops: Sequence[NDArray[np.uint8]], *, together: bool = False
+) -> NDArray[np.float32]:
+    """What an engine makes of `(h, w, C)` crops: `(N, C, sh, sw)` planes in which 1 is white.
+
+    Args:
+        together: Run them as one batch instead of one by one.
+    """
+    info = engine.info
+    batches = [crops] if together else [[crop] for crop in crops]
+    outputs = [infer(engine, tensor_from_tiles(batch, info)) for batch in batches]
+    return float_planes(planes_from_output(np.concatenate(outputs), info))
 
 
-def _compare(generator: Generator, engine: Backend, crop: NDArray[np.uint8]) -> list[Check]:
-    info, what = engine.info, f"file against fp32, {crop.shape[0]}×{crop.shape[1]}"
-    output = infer(engine, tensor_from_tiles([crop], info))
-    got = float_planes(planes_from_output(output, info)[0])
+def stored_planes(planes: NDArray[np.float32], info: ModelInfo) -> NDArray[np.float32]:
+    """Planes as a model returns them: a uint8 model clamps and rounds."""
+    if info.io == "float32":
+        return planes
+    rounded: NDArray[np.float32] = np.rint(planes.clip(0, 1) * 255) / np.float32(255)
+    return rounded
+
+
+def _compare(
+    generator: Generator, engine: Backend, size: tuple[int, int], hint: str
+) -> list[Check]:
+    info, pixels = engine.info, _crops(generator, size)
+    got = run_crops(engine, pixels)
     with torch.inference_mode():
-        wanted = generator(tensor_from_crop(crop))[0].numpy()
-    if info.io == "uint8":
-        wanted = np.rint(wanted.clip(0, 1) * 255) / np.float32(255)
+        wanted = stored_planes(generator(tensor_from_crop(pixels[0])).numpy(), info)
+    what = f"file against fp32, {pixels[0].shape[0]}×{pixels[0].shape[1]}"
     if info.weights_dtype == "float16":
-        return precision_checks(what, got, wanted)
-    # Rounding to uint8, a value in the middle may go either way.
+        return precision_checks(what, got, wanted, hint)
+    # A value halfway between two uint8 values may be rounded either way.
     limit = MAX_FP32_ERROR + (1 / 255 if info.io == "uint8" else 0)
-    return [Check(f"{what}: largest error", float(np.abs(got - wanted).max()), limit)]
+    return [Check(f"{what}: largest error", float(np.abs(got - wanted).max()), limit, hint=hint)]
+
+
+def _crops(generator: Generator, size: tuple[int, int]) -> list[NDArray[np.uint8]]:
+    """One crop, of this size rounded down to what the network takes."""
+    multiple = generator.multiple_of
+    height, width = (side // multiple * multiple for side in size)
+    return crops(1, height, width, channels=generator.in_channels)
+
+
+def _hint(generator: Generator, info: ModelInfo) -> str:
+    if info.weights_sha256 is None:
+        return "the file does not say from which weights it was exported"
+    if info.weights_sha256 == weights_sha256(generator):
+        return (
+            "its weights are the checkpoint's, so the inference engine or the exporter is at "
+            "fault: try another --backend"
+        )
+    return "the file was exported from other weights: export this checkpoint again"

@@ -5,25 +5,23 @@ import copy
 import logging
 import warnings
 from collections.abc import Iterator
-from typing import Literal
 
 import onnx
 import torch
 from torch import Tensor, nn
 
 import sr_runtime
+from sr_export.report import DEFAULT_OPSET, Precision
 from sr_runtime.errors import ArgumentError
 from sr_runtime.model_info import IO, ModelInfo
 from sr_train.checkpoint import weights_sha256
 from sr_train.models.generator import Generator
 
-__all__ = ["DEFAULT_OPSET", "Precision", "onnx_from_generator"]
+__all__ = ["check_opset", "onnx_from_generator"]
 
-DEFAULT_OPSET = 18
-# What torch's exporter writes without a conversion by other means.
+# Those that torch's exporter writes itself, without converting the model afterwards.
 OPSETS = range(18, 26)
 
-Precision = Literal["fp32", "fp16"]
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
 
 # Any size would do: batch, height and width are dynamic. Distinct, so that none is confused.
@@ -50,8 +48,7 @@ def onnx_from_generator(
     Raises:
         ArgumentError: The opset is not one of 18 to 25.
     """
-    if opset not in OPSETS:
-        raise ArgumentError(f"opset {opset} is outside {OPSETS[0]} to {OPSETS[-1]}")
+    check_opset(opset)
     dtype = DTYPES[precision]
     module = _WithIO(copy.deepcopy(generator).eval().to(dtype), dtype, io)
     batch, height, width = EXAMPLE
@@ -92,6 +89,12 @@ def onnx_from_generator(
     onnx.helper.set_model_props(model, info.to_metadata())
     onnx.checker.check_model(model)
     return model
+
+
+def check_opset(opset: int) -> None:
+    """Raise ArgumentError for an opset that cannot be exported to."""
+    if opset not in OPSETS:
+        raise ArgumentError(f"opset {opset} is outside {OPSETS[0]} to {OPSETS[-1]}")
 
 
 class _WithIO(nn.Module):

@@ -17,6 +17,7 @@ from pathlib import Path
 import onnx
 from google.protobuf.message import DecodeError
 
+from sr_export.report import TritonVersion
 from sr_export.triton_config import ServedModel, Tensor, new_config, renewed_config
 from sr_runtime.atomic import atomic_path
 from sr_runtime.backends import registry
@@ -48,7 +49,7 @@ def add_to_repository(
     *,
     instances: int | None = None,
     max_batch: int | None = None,
-) -> tuple[Path, str]:
+) -> TritonVersion:
     """Add a model, or one more version of a model that is there.
 
     Args:
@@ -107,7 +108,8 @@ def add_to_repository(
         with atomic_path(folder / "config.pbtxt") as temporary:
             temporary.write_text(config, encoding="utf-8")
     place = shlex.quote(str(repository.resolve()))
-    return version, " ".join([f"tritonserver --model-repository={place}", *model.server_options])
+    command = " ".join([f"tritonserver --model-repository={place}", *model.server_options])
+    return TritonVersion(folder=version, server_command=command)
 
 
 def _served_model(path: Path) -> ServedModel:

@@ -9,16 +9,60 @@ import onnx
 import pytest
 import torch
 
+import sr_export
+from sr_export import VerificationError, export_onnx, verify
 from sr_export.__main__ import main
 from sr_export.fp16_check import half_precision_checks
-from sr_export.halo import calibrate_halo, calibration_images, tensor_from_crop
-from sr_export.parity import VerificationError, require, verify
+from sr_export.halo import calibrate_halo
+from sr_export.parity import compare, require
+from sr_export.photos import calibration_images, tensor_from_crop
 from sr_export.to_onnx import onnx_from_generator
 from sr_runtime.errors import ArgumentError, ModelError
 from sr_runtime.model_info import ModelInfo
 from sr_train.checkpoint import save_generator, weights_sha256
 from sr_train.models.compact import SRVGGNetCompact
 from tests.conftest import tiny_generator
+
+
+def test_importing_the_package_imports_neither_torch_nor_onnx() -> None:
+    program = "import sys, sr_export, sr_export.__main__; print({'torch', 'onnx'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.stdout.strip(), done.stderr) == ("set()", "")
+
+
+def test_every_public_name_is_listed_in_order_and_documented() -> None:
+    assert sr_export.__all__ == sorted(sr_export.__all__)
+    public = [getattr(sr_export, name) for name in sr_export.__all__ if name != "Progress"]
+    assert all(each.__doc__ for each in public)
+
+
+def test_an_export_reports_its_stages_and_what_it_found(checkpoint, tmp_path) -> None:
+    shares: dict[str, list[float]] = {}
+    report = export_onnx(
+        str(checkpoint),
+        str(tmp_path / "m.onnx"),
+        progress=lambda stage, share: shares.setdefault(stage, []).append(share),
+    )
+    assert list(shares) == list(report.seconds)
+    assert all(done == sorted(done) for done in shares.values())
+    assert {(done[0], done[-1]) for done in shares.values()} == {(0.0, 1.0)}
+    generator = tiny_generator()
+    assert report.output == tmp_path / "m.onnx"
+    assert report.bytes == report.output.stat().st_size
+    assert (report.arch, report.scale) == ("RRDBNet", 4)
+    assert report.parameters == sum(weights.numel() for weights in generator.parameters())
+    assert report.receptive_radius == generator.receptive_radius
+    assert all(check.passed for check in report.checks)
+
+
+def test_an_export_that_its_callback_ends_leaves_nothing(checkpoint, tmp_path) -> None:
+    def stop(stage: str, share: float) -> None:
+        if stage == "verifying the file":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        export_onnx(checkpoint, tmp_path / "m.onnx", progress=stop)
+    assert list(tmp_path.iterdir()) == [checkpoint]
 
 
 @pytest.fixture
@@ -69,7 +113,7 @@ def test_every_kind_of_network_is_exported_faithfully(options, tmp_path) -> None
     generator = tiny_generator(**options)
     path = tmp_path / "m.onnx"
     path.write_bytes(onnx_from_generator(generator, halo=8).SerializeToString())
-    require(verify(generator, path), generator, path)
+    require(compare(generator, path))
 
 
 def test_fp16_has_no_cast_between_the_first_and_the_last_layer(tiny_onnx) -> None:
@@ -124,19 +168,33 @@ def test_the_same_checkpoint_gives_the_same_bytes_in_another_process(checkpoint,
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
-def test_a_model_of_other_weights_fails_and_the_layer_is_named(tiny_onnx, tmp_path) -> None:
+def test_a_model_of_other_weights_fails_and_says_that_they_are_other_weights(
+    tiny_onnx, tmp_path
+) -> None:
     other = tiny_generator()
     with torch.no_grad():
         other.body[0].rdb2.conv3.weight += 0.5
-    with pytest.raises(
-        VerificationError, match=r"first layer that differs is body\.0\.rdb2\.conv3"
-    ):
-        require(verify(other, tiny_onnx()), other, tiny_onnx())
+    save_generator(other, tmp_path / "other.safetensors")
+    with pytest.raises(VerificationError, match="other weights") as caught:
+        verify(tmp_path / "other.safetensors", tiny_onnx())
+    assert caught.value.path == tiny_onnx()
+    assert [check.passed for check in caught.value.checks] == [False, False]
 
 
-def test_a_model_of_another_network_is_refused(tiny_onnx) -> None:
-    with pytest.raises(ModelError, match="different networks"):
-        verify(tiny_generator(scale_factor=2), tiny_onnx())
+def test_a_model_that_is_damaged_after_the_export_fails_and_blames_not_the_weights(
+    checkpoint, tiny_onnx, tmp_path
+) -> None:
+    model = onnx.load(tiny_onnx())
+    bias = next(tensor for tensor in model.graph.initializer if tensor.name == "conv_last.bias")
+    bias.raw_data = bytes(len(bias.raw_data))
+    onnx.save(model, tmp_path / "damaged.onnx")
+    with pytest.raises(VerificationError, match="weights are the checkpoint's"):
+        verify(checkpoint, tmp_path / "damaged.onnx")
+
+
+def test_a_model_of_another_network_is_refused(checkpoint, tiny_onnx) -> None:
+    with pytest.raises(ModelError, match=r"\(2, 3, 1\).*\(4, 3, 1\)"):
+        verify(checkpoint, tiny_onnx(scale_factor=2))
 
 
 def test_half_that_overflows_fails_names_the_layer_and_leaves_no_file(tmp_path, capsys) -> None:
@@ -160,11 +218,11 @@ def test_the_largest_activation_is_measured_with_its_layer() -> None:
     generator = tiny_generator()
     with torch.no_grad():
         generator.conv_first.bias[0] = 20_000
-    crop = calibration_images()[0][:32, :32]
+    crop = calibration_images(channels=3)[0][:32, :32]
     activation = half_precision_checks(generator, tensor_from_crop(crop))[0]
     assert activation.value >= 20_000
     assert not activation.passed
-    assert activation.layer is not None
+    assert activation.hint
 
 
 def test_a_failed_export_keeps_the_file_that_was_there(tmp_path) -> None:
@@ -210,7 +268,7 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(arguments, says, checkpoint, 
 
 def test_a_network_without_context_gets_the_smallest_halo() -> None:
     generator = SRVGGNetCompact(num_features=8, num_convolutions=2)
-    assert calibrate_halo(generator, calibration_images()) == 8
+    assert calibrate_halo(generator, calibration_images(channels=3)) == 8
 
 
 def shifting_network(convolutions: int) -> SRVGGNetCompact:
@@ -229,12 +287,12 @@ def shifting_network(convolutions: int) -> SRVGGNetCompact:
 
 
 def test_the_halo_grows_until_tiles_cannot_be_told_from_the_whole() -> None:
-    assert calibrate_halo(shifting_network(20), calibration_images()) == 24
+    assert calibrate_halo(shifting_network(20), calibration_images(channels=3)) == 24
 
 
 def test_a_network_that_needs_more_than_the_largest_halo_is_warned_of() -> None:
     with pytest.warns(RuntimeWarning, match="even at a halo of 64"):
-        assert calibrate_halo(shifting_network(80), calibration_images()[:1]) == 64
+        assert calibrate_halo(shifting_network(80), calibration_images(channels=3)[:1]) == 64
 
 
 def test_images_to_calibrate_on_must_be_large_enough(tmp_path) -> None:
@@ -242,7 +300,7 @@ def test_images_to_calibrate_on_must_be_large_enough(tmp_path) -> None:
 
     PIL.Image.new("RGB", (255, 300)).save(tmp_path / "small.png")
     with pytest.raises(ArgumentError, match=r"small\.png: 255×300.*256×256"):
-        calibration_images(tmp_path)
+        calibration_images(tmp_path, channels=3)
 
 
 def test_the_shipped_crops_suit_gray_networks_too() -> None:

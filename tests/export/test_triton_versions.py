@@ -16,7 +16,7 @@ def test_another_version_leaves_the_first_and_what_was_edited(tiny_onnx, tmp_pat
         models, "dynamic_batching { }",
         "dynamic_batching { max_queue_delay_microseconds: 500 }\nresponse_cache { enable: true }",
     )  # fmt: skip
-    assert add_to_repository(second, models, "sr_x4", max_batch=2)[0] == models / "sr_x4/2"
+    assert add_to_repository(second, models, "sr_x4", max_batch=2).folder == models / "sr_x4/2"
     assert (models / "sr_x4/1/model.onnx").read_bytes() == first.read_bytes()
     assert (models / "sr_x4/2/model.onnx").read_bytes() == second.read_bytes()
     config = config_of(models)
@@ -53,9 +53,9 @@ def test_the_next_number_is_taken_and_no_version_replaced(tiny_onnx, tmp_path) -
     source = tiny_onnx()
     add_to_repository(source, tmp_path, "sr_x4")
     (tmp_path / "sr_x4/20261").mkdir()
-    assert add_to_repository(source, tmp_path, "sr_x4")[0].name == "20262"
+    assert add_to_repository(source, tmp_path, "sr_x4").folder.name == "20262"
     (tmp_path / f"sr_x4/{2**63 - 2}").mkdir()
-    assert add_to_repository(source, tmp_path, "sr_x4")[0].name == str(2**63 - 1)
+    assert add_to_repository(source, tmp_path, "sr_x4").folder.name == str(2**63 - 1)
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(ArgumentError, match=rf"{2**63 - 1}.*another --name"):
         add_to_repository(source, tmp_path, "sr_x4")

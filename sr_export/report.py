@@ -1,0 +1,117 @@
+"""What an export reports: measured values against their limits, and the facts of what it wrote."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from sr_runtime.backends.tensorrt.engine_file import EngineInfo
+from sr_runtime.errors import ModelError
+
+__all__ = [
+    "DEFAULT_OPSET",
+    "Check",
+    "EngineReport",
+    "ExportReport",
+    "Precision",
+    "TritonVersion",
+    "VerificationError",
+    "table",
+]
+
+# Here, and not beside the exporter, because the command line names them without importing torch.
+Precision = Literal["fp32", "fp16"]
+DEFAULT_OPSET = 18
+
+
+@dataclass(frozen=True)
+class Check:
+    """One measured value against its limit."""
+
+    name: str
+    value: float
+    limit: float
+    at_least: bool = False
+    """The limit is the smallest value that passes, not the largest."""
+    hint: str = ""
+    """Where the fault is, or what to do about it, if the check fails."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the value keeps its limit; NaN never does."""
+        return self.value >= self.limit if self.at_least else self.value <= self.limit
+
+
+class VerificationError(ModelError):
+    """An exported model does not compute what its checkpoint does."""
+
+    def __init__(self, checks: Sequence[Check], failed: Check, *, path: Path | None = None) -> None:
+        limit = f"{'at least' if failed.at_least else 'at most'} {failed.limit:g}"
+        super().__init__(
+            f"the model does not match its checkpoint: {failed.name} is {failed.value:.3g} instead "
+            f"of {limit}; {failed.hint}",
+            path=path,
+        )
+        self.checks = tuple(checks)
+        """All checks, those that passed too."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportReport:
+    """An ONNX file that was written and verified."""
+
+    output: Path
+    """The file."""
+    bytes: int
+    """Its size."""
+    arch: str
+    """Name of the network, "RRDBNet" for instance."""
+    scale: int
+    """Output side over input side."""
+    parameters: int
+    """Number of weights."""
+    halo: int
+    """LR pixels of context at which tiles match the whole image within 1/255."""
+    receptive_radius: int | None
+    """LR pixels of context that the network can see; None if it sees the whole image."""
+    checks: tuple[Check, ...]
+    """What was measured in verification."""
+    seconds: Mapping[str, float]
+    """How long each stage took, in the order in which they ran."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineReport:
+    """A TensorRT engine that was written and verified, with its facts in JSON beside it."""
+
+    output: Path
+    """The engine."""
+    bytes: int
+    """Its size."""
+    info: EngineInfo
+    """The facts stored beside it: the model, the profile, the GPU, the version of TensorRT."""
+    checks: tuple[Check, ...]
+    """What was measured in verification."""
+    seconds: Mapping[str, float]
+    """How long each stage took, in the order in which they ran."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TritonVersion:
+    """A version of a model in a repository of Triton Inference Server."""
+
+    folder: Path
+    """The version's folder, `repository/sr_x4/2` for instance."""
+    server_command: str
+    """The command that starts a server with this repository."""
+
+
+def table(checks: Sequence[Check]) -> str:
+    """The checks as aligned text, one line each."""
+    width = max(len(check.name) for check in checks)
+    return "\n".join(
+        f"{check.name:<{width}}  {check.value:>9.3g}  "
+        f"{'at least' if check.at_least else 'at most'} {check.limit:<7.4g}  "
+        f"{'ok' if check.passed else 'FAILED'}"
+        for check in checks
+    )
