@@ -133,6 +133,8 @@ def _not_an_array(image: object) -> str:
         return message + "convert it with tensor.permute(1, 2, 0).cpu().numpy()"
     if isinstance(image, list | tuple):
         return message + "convert it with numpy.asarray(image, numpy.uint8)"
+    if hasattr(image, "__array__"):
+        return message + "convert it with numpy.asarray(image)"
     return message + "give the name of a file to upscale_file"
 
 

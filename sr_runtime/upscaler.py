@@ -183,12 +183,16 @@ class Upscaler:
             OutOfMemoryError: Not even a small tile fits into memory. A larger one that does not
                 fit is a RuntimeWarning, and smaller tiles are used from then on.
         """
-        upscale = partial(
-            self.upscale_picture, scale=scale, width=width, height=height, progress=progress
+        if isinstance(image, Image.Image):
+            picture = from_pil(image)
+        else:
+            picture = Picture(frames=(frame_from_array(image),))
+        result = self.upscale_picture(
+            picture, scale=scale, width=width, height=height, progress=progress
         )
         if isinstance(image, Image.Image):
-            return to_pil(upscale(from_pil(image)))
-        frame = upscale(Picture(frames=(frame_from_array(image),))).frames[0]
+            return to_pil(result)
+        frame = result.frames[0]
         return frame if image.ndim == 3 else frame[:, :, 0]
 
     def upscale_file(

@@ -60,6 +60,66 @@ def test_closing_waits_for_the_images_in_work_and_refuses_new_ones() -> None:
         upscaler.upscale(images[0])
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
+def test_an_interrupted_close_takes_no_more_work_and_can_be_called_again() -> None:
+    code = """
+import os, signal, threading
+from sr_runtime import ArgumentError, Upscaler
+from sr_runtime.backends.base import Limits
+from tests.runtime.in_threads import photo
+from tests.runtime.known_network import KnownNetwork
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+started, go_on = threading.Event(), threading.Event()
+
+class Slow(KnownNetwork):
+    def answer(self, batch):
+        if batch.shape[2] == 50:
+            started.set()
+            go_on.wait()
+        return super().answer(batch)
+
+network = Slow(radius=1, limits=Limits(depth=2))
+upscaler = Upscaler(network)
+working = threading.Thread(target=upscaler.upscale, args=(photo(50, 50),))
+working.start()
+started.wait()
+
+def interrupt_close():
+    try:
+        while True:
+            upscaler.upscale(photo(9, 9))
+    except ArgumentError as error:  # close() waits from here on
+        print(error)
+        os.kill(os.getpid(), signal.SIGINT)
+
+interrupting = threading.Thread(target=interrupt_close)
+interrupting.start()
+try:
+    upscaler.close()
+except KeyboardInterrupt:
+    print("interrupted, closed:", network.closed)
+interrupting.join()
+go_on.set()
+try:
+    upscaler.upscale(photo(9, 9))
+except ArgumentError as error:
+    print(error)
+upscaler.close()
+print("closed:", network.closed)
+working.join()
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TOO_LONG)
+    closed = "this upscaler is closed: load the model again"
+    assert done.stdout.splitlines() == [
+        closed,
+        "interrupted, closed: False",
+        closed,
+        "closed: True",
+    ], done.stderr
+
+
 def test_any_threads_may_close_a_loaded_model(tiny_onnx: Callable[..., Path]) -> None:
     upscaler = sr_runtime.load(tiny_onnx())
     assert in_threads(lambda close: close(), [upscaler.close] * 4) == [None] * 4
