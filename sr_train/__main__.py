@@ -11,6 +11,7 @@ from sr_runtime.atomic import check_target
 from sr_runtime.cli.console import require_extra, run_cli
 from sr_runtime.embedded import EMBEDDED
 from sr_runtime.errors import ArgumentError
+from sr_train import fit
 
 __all__ = ["main"]
 
@@ -39,29 +40,8 @@ def _fit(words: Sequence[str]) -> int:
         if told.print_config:
             print(config_text(told.config), end="")
             return 0
-        folder = _run_folder(told.run, told.resume)
-        from sr_train.trainer import fit
-
-    return fit(told.config, folder, resume=told.resume is not None)
-
-
-def _run_folder(run: str | None, resume: Path | None) -> Path:
-    """The folder of a new run or an old one."""
-    if resume is not None:
-        if not (resume / "state.pt").exists():
-            raise ArgumentError(
-                f"{resume} has no state.pt, so that nothing was saved yet: start it again with "
-                f"--run {resume} --config {resume / 'config.yaml'}"
-            )
-        return resume
-    if not run:
-        raise ArgumentError("the run has no name: give it one with --run, or --resume an old one")
-    folder = Path(run) if Path(run).name != run else Path("runs", run)
-    if (folder / "state.pt").exists():
-        raise ArgumentError(
-            f"{folder} is a run already: go on with --resume {folder}, or choose another name"
-        )
-    return folder
+    result = fit(told.config, told.resume or told.run or "", resume=told.resume is not None)
+    return 0 if result.interrupted is None else 128 + result.interrupted
 
 
 def _prepare(arguments: argparse.Namespace) -> int:

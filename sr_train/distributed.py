@@ -1,4 +1,4 @@
-"""The processes of one training: a single one, or those that torchrun starts, one a GPU."""
+"""The processes of a training run: a single one, or those that torchrun starts, one per GPU."""
 
 import contextlib
 import gc
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among its peers, which all run the same steps on shares of each mini-batch."""
+    """This process and its peers, which run the same steps on equal shares of each mini-batch."""
 
     rank: int
     world_size: int
@@ -30,34 +30,34 @@ class Processes:
 
     @property
     def is_main(self) -> bool:
-        """Whether this is the one that writes files and speaks."""
+        """Whether this process is the one that writes files and prints."""
         return self.rank == 0
 
     def parallel(self, network: nn.Module) -> nn.Module:
         """`network` with its gradients averaged over all processes.
 
-        On GPUs its batch normalisation, replaced in place, is over all of them, too.
+        On GPUs its batch normalisation is replaced in place by one over all processes.
         """
         if self.world_size == 1:
             return network
         if self.device.type == "cuda":
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
-        # A discriminator sees two batches before it learns, and its buffers may not be overwritten
-        # in between. PyTorch 2.13 renamed the option.
+        # A discriminator runs two forward passes before its backward pass; its buffers must not
+        # be overwritten in between. PyTorch 2.13 renamed the option.
         known = inspect.signature(DistributedDataParallel).parameters
         name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
         options: dict[str, Any] = {name: False}
         return DistributedDataParallel(network, **options)
 
     def mean(self, values: Tensor) -> Tensor:
-        """The mean over the shares of all processes, with gradients to each of them."""
+        """The mean over all processes, differentiable in each of them."""
         if self.world_size == 1:
             return values.mean()
-        total: Tensor = _Sum.apply(values.mean())  # type: ignore[no-untyped-call]
+        total: Tensor = _AllReduceSum.apply(values.mean())  # type: ignore[no-untyped-call]
         return total / self.world_size
 
     def all_gather(self, items: Sequence[T]) -> list[T]:
-        """The items of all processes, those of the first before those of the second."""
+        """The items of all processes, in the order of their ranks."""
         if self.world_size == 1:
             return list(items)
         shares: list[list[T]] = [[] for _ in range(self.world_size)]
@@ -65,7 +65,7 @@ class Processes:
         return [item for share in shares for item in share]
 
     def all_reduce_mean(self, values: dict[str, float]) -> dict[str, float]:
-        """The mean over all processes of values that each has under the same names."""
+        """Means over all processes, which must all have the same names."""
         if self.world_size == 1 or not values:
             return values
         means = torch.tensor(list(values.values()), dtype=torch.float64)
@@ -73,12 +73,12 @@ class Processes:
         return dict(zip(values, (means / self.world_size).tolist(), strict=True))
 
     def barrier(self) -> None:
-        """Until all processes are here."""
+        """Wait until all processes are here."""
         if self.world_size > 1:
             dist.barrier()
 
     def any(self, flag: bool) -> bool:
-        """Whether `flag` is set in one of the processes."""
+        """Whether `flag` is set in at least one process."""
         if self.world_size == 1:
             return flag
         raised = torch.tensor(float(flag))
@@ -88,32 +88,36 @@ class Processes:
 
 @contextlib.contextmanager
 def init_distributed(device: str) -> Iterator[Processes]:
-    """Join the processes that torchrun has started; without it, be the only one.
+    """Join the processes that torchrun started; without torchrun this process is the only one.
 
-    `device` is auto, cpu, cuda or cuda:N. Raises BackendError for a GPU that is not there.
+    `device` is auto, cpu, cuda or cuda:N.
+
+    Raises:
+        ArgumentError: `device` is none of these, or is cuda:N under torchrun.
+        BackendError: There is no such GPU.
     """
     rank, world_size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     chosen = _device(device, alone=world_size == 1)
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
-        # What is called fp32 is fp32.
+        # Convolutions in fp32 must be fp32, not TF32.
         torch.backends.cudnn.allow_tf32 = False
     if world_size == 1:
         yield Processes(0, 1, chosen)
         return
-    # Flags and results are on the CPU: they travel by gloo, also beside NCCL.
+    # Flags and results are CPU tensors, which gloo reduces also where NCCL reduces gradients.
     dist.init_process_group("cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo")
     try:
         yield Processes(rank, world_size, chosen)
     finally:
-        # What was parallel holds the group, some of it in reference cycles; one that lives until
-        # the interpreter ends may abort it (https://github.com/pytorch/pytorch/issues/190489).
+        # Parallel networks hold the group, some in reference cycles; a group that survives until
+        # the interpreter exits may abort it (https://github.com/pytorch/pytorch/issues/190489).
         gc.collect()
         dist.destroy_process_group()
 
 
-class _Sum(torch.autograd.Function):
-    """The sum over all processes; what each does with it counts for the values of all."""
+class _AllReduceSum(torch.autograd.Function):
+    """Differentiable all-reduce: gradients are summed over ranks too."""
 
     @staticmethod
     def forward(ctx: object, value: Tensor) -> Tensor:
@@ -123,7 +127,7 @@ class _Sum(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: object, gradient: Tensor) -> Tensor:
-        return _Sum.forward(ctx, gradient)
+        return _AllReduceSum.forward(ctx, gradient)
 
 
 def _device(name: str, *, alone: bool) -> torch.device:
@@ -132,22 +136,25 @@ def _device(name: str, *, alone: bool) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise ArgumentError(f"device is {name!r}: take auto, cpu, cuda or cuda:N") from error
+        raise ArgumentError(f"device is {name!r}: use auto, cpu, cuda or cuda:N") from error
     if device.type not in ("cpu", "cuda"):
-        raise ArgumentError(f"device is {name!r}: take auto, cpu, cuda or cuda:N")
+        raise ArgumentError(f"device is {name!r}: use auto, cpu, cuda or cuda:N")
     if device.type == "cpu":
         return device
     if not torch.cuda.is_available():
         raise BackendError(
-            f"device {name} was asked for and PyTorch {torch.__version__} finds no CUDA GPU: "
-            "install its CUDA build and a driver, or take --device cpu"
+            f"device is {name}, but PyTorch {torch.__version__} finds no CUDA GPU: install its "
+            "CUDA build and a driver, or use --device cpu"
         )
-    stated: int | None = device.index  # PyTorch's annotation says it is always stated
+    stated: int | None = device.index  # PyTorch's annotation omits None
     if stated is not None and not alone:
         raise ArgumentError(
-            f"device is {name}, but torchrun gives every process a GPU of its own: take cuda"
+            f"device is {name}, but torchrun gives every process its own GPU: use cuda"
         )
     index = int(os.environ.get("LOCAL_RANK", 0)) if stated is None else stated
     if index >= torch.cuda.device_count():
-        raise BackendError(f"device cuda:{index} is not there: {torch.cuda.device_count()} are")
+        raise BackendError(
+            f"device is cuda:{index}, but PyTorch finds {torch.cuda.device_count()} GPU(s), "
+            "counted from 0: use one of those"
+        )
     return torch.device("cuda", index)

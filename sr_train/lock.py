@@ -1,33 +1,34 @@
-"""One process at a time in a folder."""
+"""Folders that one process at a time works in: data being prepared, runs being trained."""
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
-from sr_runtime.errors import StorageError
-from sr_runtime.lock import wait_for_lock
+from sr_runtime.errors import ArgumentError, StorageError
+from sr_runtime.lock import try_lock, wait_for_lock
 
-__all__ = ["LOCK", "only_process_in"]
+__all__ = ["LOCK", "only_process_in", "only_training_in"]
 
 LOCK = ".lock"
-"""Its file in the folder, which stays there."""
+"""The locked file in the folder; it stays there."""
+
+# What `atomic_path` leaves behind when its process is killed.
+TEMPORARY = re.compile(r"\.[0-9a-f]{12}\.\w+")
 
 
 @contextlib.contextmanager
 def only_process_in(folder: Path, report: Callable[[str], None]) -> Iterator[None]:
-    """Make the folder if need be, and wait until no other process is in it.
+    """Create the folder if need be, and wait until no other process is in it.
 
-    `report` is told of the wait, and of a network drive that has no locks. Raises StorageError if
-    the folder cannot be written.
+    `report` gets a sentence before a wait, and for a network drive that supports no locks, where
+    the folder is used without one.
+
+    Raises:
+        StorageError: The folder cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / LOCK).open("wb")
-    except OSError as error:
-        raise StorageError(
-            f"cannot be written ({error.strerror or error}): choose another --root", path=folder
-        ) from error
-    with file:
+    with _lock_file(folder, "another --root") as file:
         try:
             wait_for_lock(
                 file,
@@ -39,3 +40,37 @@ def only_process_in(folder: Path, report: Callable[[str], None]) -> Iterator[Non
                 "at the same time"
             )
         yield
+
+
+@contextlib.contextmanager
+def only_training_in(folder: Path) -> Iterator[None]:
+    """Create the folder if need be, and remove the temporary files of a run that was killed.
+
+    Raises:
+        ArgumentError: Another process trains there.
+        StorageError: The folder cannot be written.
+    """
+    with _lock_file(folder, "another folder with --run") as file:
+        alone = True
+        with contextlib.suppress(OSError):  # some network drives support no locks
+            alone = try_lock(file)
+        if not alone:
+            raise ArgumentError(
+                "another process is training this run: stop it first, or choose another name "
+                "with --run",
+                path=folder,
+            )
+        for path in folder.rglob(".*"):
+            if TEMPORARY.fullmatch(path.name):
+                path.unlink()
+        yield
+
+
+def _lock_file(folder: Path, instead: str) -> BinaryIO:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return (folder / LOCK).open("wb")
+    except OSError as error:
+        raise StorageError(
+            f"cannot be written ({error.strerror or error}): choose {instead}", path=folder
+        ) from error

@@ -1,4 +1,4 @@
-"""Memory: how much a run has taken, and what to do when it is not enough."""
+"""How much memory a run has taken, and what to do when there is not enough."""
 
 import contextlib
 import sys
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import torch
 
-from sr_runtime.errors import OutOfMemoryError
+from sr_runtime.errors import OutOfMemoryError, SRError
 from sr_train.config.schema import Config
 
 __all__ = ["memory_advice", "peak_memory"]
@@ -14,25 +14,33 @@ __all__ = ["memory_advice", "peak_memory"]
 
 @contextlib.contextmanager
 def memory_advice(config: Config) -> Iterator[None]:
-    """Turn PyTorch's errors of memory into a sentence."""
+    """Raise OutOfMemoryError, with what to change, where PyTorch or Python runs out of memory."""
     try:
         yield
-    except RuntimeError as error:
+    except SRError:
+        raise
+    except (MemoryError, RuntimeError) as error:
         reason = str(error).partition("\n")[0]
-        if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in reason:
+        exhausted = isinstance(error, (MemoryError, torch.OutOfMemoryError))
+        if not exhausted and "allocate memory" not in reason:
             raise
         raise OutOfMemoryError(
-            f"not enough memory for batch_size {config.batch_size} in grad_accumulation "
-            f"{config.grad_accumulation} part(s): accumulate more parts, or take smaller batches, "
-            f"crops or networks ({reason})"
+            f"not enough memory ({reason or 'no details'}) for batch_size {config.batch_size} in "
+            f"grad_accumulation {config.grad_accumulation} part(s): use more parts, or smaller "
+            "batches, crops or networks"
         ) from error
 
 
-def peak_memory(device: torch.device) -> int:
-    """Bytes: what tensors took on the GPU; or this process in main memory, with mapped files."""
+def peak_memory(device: torch.device) -> float:
+    """The most bytes so far: of tensors on a GPU, else of this process with its mapped files.
+
+    NaN on Windows, where Python cannot tell.
+    """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    import resource  # not on Windows
-
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows
+        return float("nan")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

@@ -1,4 +1,4 @@
-"""`metrics.csv`: a row for whatever was measured at a step, in columns that never change."""
+"""`metrics.csv`: one row per measurement, in columns that never change."""
 
 import csv
 import io
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sr_runtime.atomic import atomic_path
-from sr_runtime.errors import ArgumentError
+from sr_runtime.errors import StorageError
 from sr_train.config.schema import Stage
 
 __all__ = ["COLUMNS", "append_metrics", "cut_metrics", "read_metrics"]
@@ -21,7 +21,7 @@ COLUMNS = (*PLACE, *LOSSES, *COURSE, *COST, *(f"val_{name}" for name in VALIDATI
 
 
 def cut_metrics(path: Path, *, step: int) -> None:
-    """Remove the rows after `step`, and one that a killed process left unfinished; or begin it."""
+    """Remove the rows after `step` and a row cut short by a kill; create the file if need be."""
     rows = [row for row in _rows(path) if int(row["step"]) <= step]
     with atomic_path(path) as temporary:
         temporary.write_text(_text(dict(zip(COLUMNS, COLUMNS, strict=True)), *rows))
@@ -30,20 +30,25 @@ def cut_metrics(path: Path, *, step: int) -> None:
 def append_metrics(
     path: Path, step: int, stage: Stage, epoch: int, values: Mapping[str, float]
 ) -> None:
-    """Add a row; columns without a value stay blank. ArgumentError if the disk is full."""
+    """Add a row; columns without a value stay blank.
+
+    Raises:
+        StorageError: The disk is full or cannot be written.
+    """
     numbers = {name: f"{value:.8g}" for name, value in values.items()}
     try:
         with path.open("a") as file:
             file.write(_text({"step": step, "stage": stage, "epoch": epoch, **numbers}))
     except OSError as error:
-        raise ArgumentError(
-            f"{path} cannot be written ({error.strerror}): make room, and go on with "
-            f"--resume {path.parent}"
+        raise StorageError(
+            f"cannot be written ({error.strerror}): make room, then continue with "
+            f"--resume {path.parent}",
+            path=path,
         ) from error
 
 
 def read_metrics(path: Path) -> dict[str, list[tuple[str, int, float]]]:
-    """The values of every measured column, in order, each with its stage and step."""
+    """The values of every column that has any, each as (stage, step, value)."""
     series: dict[str, list[tuple[str, int, float]]] = {}
     for row in _rows(path):
         for name in COLUMNS[len(PLACE) :]:

@@ -1,20 +1,36 @@
-"""The curves of a run's metrics.csv in one picture."""
+"""The pictures of a run: networks side by side, and the curves of metrics.csv."""
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
+from math import ceil
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import PIL.Image
+import PIL.ImageDraw
+import PIL.ImageFont
+from numpy.typing import NDArray
+
 from sr_runtime.atomic import atomic_path
 from sr_runtime.cli.console import require_extra
+from sr_runtime.evaluation.metrics import psnr
+from sr_runtime.resize import resize
 from sr_train.metrics_file import read_metrics
 
-__all__ = ["curves", "draw_curves"]
+__all__ = ["comparison", "curves", "draw_curves", "stacked"]
 
+Image = NDArray[np.uint8]
 Series = Mapping[str, Sequence[tuple[str, int, float]]]
 
-# What is shown together is of one size; the columns of metrics.csv with their names there.
+# A comparison shows at most this many HR pixels of each axis, from the middle.
+WINDOW = 512
+
+CAPTION = 24
+GAP = 4
+
+# The curves of a panel have the same unit. Keys are columns of metrics.csv, values their labels.
 PANELS: dict[str, dict[str, str]] = {
     "Content loss": {"content": "training crops", "val_content": "validation"},
     "Generator's loss": {"perceptual": "perceptual", "g_total": "total"},
@@ -25,15 +41,57 @@ PANELS: dict[str, dict[str, str]] = {
 }
 LOGARITHMIC = ("Content loss", "Learning rates")
 
-# The second lies over the first where they are equal: both are to be seen.
+# The second line is dashed, so that the first shows through where they are equal.
 LINES = (
     {"color": "tab:blue", "linewidth": 2.0},
     {"color": "tab:orange", "linewidth": 1.5, "linestyle": (0, (4, 3))},
 )
 
 
+def comparison(lr: Image, srs: Mapping[str, Image], hr: Image, scale: int) -> Image:
+    """LR, bicubic, each of `srs` and HR side by side, with captions and PSNR Y: (H, W, 3) uint8.
+
+    `lr` is (h, w, 1 or 3), the others are `scale` times as high and wide. Large images are cropped
+    to the middle, small ones magnified by a whole number.
+    """
+    height, width = hr.shape[:2]
+    panels = {"LR": lr.repeat(scale, axis=0).repeat(scale, axis=1)}
+    for name, image in {"bicubic": resize(lr, height, width), **srs}.items():
+        panels[f"{name}  {psnr(image, hr, channel='y', crop=scale):.2f} dB"] = image
+    panels["HR"] = hr
+    window = _middle(height), _middle(width)
+    shown_height, shown_width = hr[window].shape[:2]
+    font = PIL.ImageFont.load_default(size=CAPTION * 0.6)
+    needed = ceil(max(font.getlength(caption) for caption in panels)) + 2 * GAP
+    # Magnified until the captions fit, but not beyond the window.
+    factor = max(1, min(ceil(needed / shown_width), WINDOW // max(shown_height, shown_width)))
+    column = max(needed, factor * shown_width)
+    size = (len(panels) * (column + GAP) - GAP, CAPTION + factor * shown_height)
+    canvas = PIL.Image.new("RGB", size, color="white")
+    draw = PIL.ImageDraw.Draw(canvas)
+    for index, (caption, image) in enumerate(panels.items()):
+        left = index * (column + GAP)
+        rgb = np.broadcast_to(image[window], (shown_height, shown_width, 3))
+        magnified = rgb.repeat(factor, axis=0).repeat(factor, axis=1)
+        canvas.paste(PIL.Image.fromarray(magnified), (left, CAPTION))
+        draw.text((left + GAP, CAPTION / 2), caption, fill=(0, 0, 0), font=font, anchor="lm")
+    return np.asarray(canvas)
+
+
+def stacked(pictures: Sequence[Image]) -> Image:
+    """Pictures (H, W, 3) below one another, on white."""
+    sizes = [picture.shape for picture in pictures]
+    canvas = np.full((sum(h for h, _, _ in sizes), max(w for _, w, _ in sizes), 3), 255, np.uint8)
+    top = 0
+    for picture in pictures:
+        height, width, _ = picture.shape
+        canvas[top : top + height, :width] = picture
+        top += height
+    return canvas
+
+
 def draw_curves(folder: Path) -> None:
-    """Draw curves.png from the metrics.csv of a run; nothing if nothing was measured."""
+    """Write curves.png from the run's metrics.csv, or nothing if that has no values."""
     series = read_metrics(folder / "metrics.csv")
     if not series:
         return
@@ -42,7 +100,7 @@ def draw_curves(folder: Path) -> None:
 
 
 def curves(series: Series) -> Any:
-    """A figure of matplotlib: a panel for each thing measured, a line for each stage in it."""
+    """A matplotlib figure with a panel for each quantity and a line for each stage."""
     with require_extra("train"):
         from matplotlib.figure import Figure
 
@@ -55,18 +113,23 @@ def curves(series: Series) -> Any:
         axes.set_title(title, fontsize=11, loc="left")
         axes.set_xlabel("mini-batches")
         axes.grid(alpha=0.3)
-        axes.margins(y=0.12)  # room for the stages' names
+        axes.margins(y=0.12)  # room for the names of the stages
         if title in LOGARITHMIC:
             axes.set_yscale("log")
         for (name, label), style in zip(PANELS[title].items(), LINES, strict=False):
-            _lines(axes, series.get(name, ()), label, style)
-        if len(PANELS[title]) > 1:  # above, where it covers no line
+            _draw_lines(axes, series.get(name, ()), label, style)
+        if len(PANELS[title]) > 1:  # above the panel, where it hides no line
             axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)
         _mark_stages(axes, series)
     return figure
 
 
-def _lines(
+def _middle(length: int) -> slice:
+    start = max(0, length - WINDOW) // 2
+    return slice(start, start + min(length, WINDOW))
+
+
+def _draw_lines(
     axes: Any, values: Sequence[tuple[str, int, float]], label: str, style: Mapping[str, object]
 ) -> None:
     marker = "." if label == "validation" else ""
@@ -77,7 +140,7 @@ def _lines(
 
 
 def _mark_stages(axes: Any, series: Series) -> None:
-    """The same steps in all panels, with the second stage, where there are two, shaded."""
+    """Give all panels the same steps; name the two stages and shade the second."""
     rows = sorted((step, stage) for values in series.values() for stage, step, _ in values)
     (_, first), (end, last) = rows[0], rows[-1]
     axes.set_xlim(0, end)

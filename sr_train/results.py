@@ -1,31 +1,73 @@
-"""What is made of a run that has ended: the interpolated network and two pictures."""
+"""What a run writes at the end of each stage, and at its own end."""
 
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import PIL.Image
+from numpy.typing import NDArray
 
 from sr_runtime.atomic import atomic_path
 from sr_train.checkpoint import load_generator, save_generator
 from sr_train.config.schema import Config
+from sr_train.data.stage_data import validation_pairs
+from sr_train.distributed import Processes
+from sr_train.inference import upscale_torch
 from sr_train.interpolate import interpolate
-from sr_train.plots import draw_curves
-from sr_train.validation import Validator
+from sr_train.models.generator import Generator
+from sr_train.plots import comparison, draw_curves, stacked
+from sr_train.precision import compute_dtype
+from sr_train.run_folder import WEIGHTS, weights_path
+from sr_train.stages import GanStage, PsnrStage
+from sr_train.trainable import to_device
 
-__all__ = ["write_results"]
-
-NAMES = {"pretraining": "psnr", "training": "esrgan"}
+__all__ = ["write_results", "write_stage_result"]
 
 
-def write_results(config: Config, folder: Path, validator: Validator) -> None:
-    """Write weights/interpolated, comparison.png and curves.png."""
-    weights = folder / "weights"
-    names = [NAMES[stage] for stage in config.stage_names]
-    generators = {name: load_generator(weights / f"{name}.safetensors") for name in names}
+def write_stage_result(stage: PsnrStage | GanStage, folder: Path) -> None:
+    """Write weights/psnr, the best generator of the PSNR stage, or weights/esrgan, the last one."""
+    target = weights_path(folder, WEIGHTS[stage.name])
+    if stage.name == PsnrStage.name:
+        with atomic_path(target) as temporary:
+            shutil.copyfile(weights_path(folder, "best"), temporary)
+    else:
+        save_generator(stage.generator.averaged, target)
+
+
+def write_results(config: Config, folder: Path, processes: Processes) -> None:
+    """Write comparison.png and curves.png, and after both stages weights/interpolated."""
+    names = [WEIGHTS[stage] for stage in config.stage_names]
+    generators = {name: load_generator(weights_path(folder, name)) for name in names}
     if len(generators) == 2:
         mixed = interpolate(generators["psnr"], generators["esrgan"], config.interpolation_alpha)
         generators["interpolated"] = mixed
-        save_generator(mixed, weights / "interpolated.safetensors")
-    picture = validator.comparison(generators, config.stage_names[-1])
+        save_generator(mixed, weights_path(folder, "interpolated"))
+    picture = _comparison(config, generators, processes)
     with atomic_path(folder / "comparison.png") as temporary:
         PIL.Image.fromarray(picture).save(temporary)
     draw_curves(folder)
+
+
+def _comparison(
+    config: Config, generators: Mapping[str, Generator], processes: Processes
+) -> NDArray[np.uint8]:
+    """The validation samples of the last stage: LR, bicubic, each generator's SR, HR."""
+    networks = {name: to_device(each, config, processes) for name, each in generators.items()}
+    rows = []
+    for pair in validation_pairs(config, config.stage_names[-1])[
+        : max(1, config.validation.samples)
+    ]:
+        lr, hr = pair.read(config.scale_factor)
+        srs = {
+            name: upscale_torch(
+                network,
+                lr,
+                device=processes.device,
+                precision=compute_dtype(config.precision, processes.device),
+                channels_last=config.channels_last,
+            )
+            for name, network in networks.items()
+        }
+        rows.append(comparison(lr, srs, hr, config.scale_factor))
+    return stacked(rows)

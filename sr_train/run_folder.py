@@ -1,37 +1,74 @@
-"""The folder of a run, which one training has at a time."""
+"""The folder of a run: where a name leads, and what `sr_train.fit` returns about it."""
 
-import contextlib
-import re
-from collections.abc import Iterator
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from sr_runtime.errors import ArgumentError
-from sr_runtime.lock import try_lock
-from sr_train.lock import LOCK
+from sr_train.config.schema import Stage
 
-__all__ = ["only_training_in"]
+__all__ = ["WEIGHTS", "FitResult", "run_folder", "run_path", "weights_path"]
 
-# What `atomic_path` leaves when its process is killed.
-TEMPORARY = re.compile(r"\.[0-9a-f]{12}\.\w+")
+WEIGHTS: Mapping[Stage, str] = {"pretraining": "psnr", "training": "esrgan"}
+"""The weights file with the result of each stage."""
 
 
-@contextlib.contextmanager
-def only_training_in(folder: Path) -> Iterator[None]:
-    """Make the folder if need be, and remove the temporary files of a training that was killed.
+@dataclass(frozen=True, kw_only=True)
+class FitResult:
+    """What `sr_train.fit` has trained."""
 
-    Raises ArgumentError while another process trains there.
+    folder: Path
+    """The run's folder, with config.yaml, metrics.csv, state.pt, samples and pictures."""
+    best_psnr_y: float | None
+    """Best validation PSNR on Y of the PSNR stage in dB; None before its first validation."""
+    best_lpips: float | None
+    """Best (lowest) validation LPIPS of the GAN stage; None before its first validation."""
+    interrupted: int | None
+    """The signal that ended the run early, such as `signal.SIGINT`; its state is saved, and
+    `fit(…, resume=True)` continues it. None: the run is complete."""
+
+    @property
+    def weights(self) -> dict[str, Path]:
+        """The generators saved so far: `psnr` and `esrgan`, the results of the two stages;
+        `interpolated` between them; `best`, which validated best in the last stage."""
+        return {path.stem: path for path in sorted(self.folder.glob("weights/*.safetensors"))}
+
+
+def run_folder(run: str | os.PathLike[str], *, resume: bool) -> Path:
+    """The folder of a new run, or of one to resume.
+
+    Raises:
+        ArgumentError: A new run would overwrite another; or the one to resume has no state.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    alone = True
-    with (folder / LOCK).open("wb") as file:
-        with contextlib.suppress(OSError):  # some network drives know no locks
-            alone = try_lock(file)
-        if not alone:
-            raise ArgumentError(
-                f"{folder} is being trained by another process: stop that one first, or choose "
-                "another name with --run"
-            )
-        for path in folder.rglob(".*"):
-            if TEMPORARY.fullmatch(path.name):
-                path.unlink()
-        yield
+    if not str(run):
+        raise ArgumentError("the run has no name: give it one with --run, or --resume an old one")
+    folder = run_path(run, resume=resume)
+    saved = (folder / "state.pt").exists()
+    if resume and not saved:
+        raise ArgumentError(
+            "has no state.pt, so nothing was saved yet: start it again with "
+            f"--run {folder} --config {folder / 'config.yaml'}",
+            path=folder,
+        )
+    if saved and not resume:
+        raise ArgumentError(
+            f"there already is a run: continue it with --resume {folder}, or choose another name",
+            path=folder,
+        )
+    return folder
+
+
+def run_path(run: str | os.PathLike[str], *, resume: bool) -> Path:
+    """The folder `runs/NAME` for a plain name, the path itself for a path or a `Path` object.
+
+    To resume, a plain name that is not in `runs` means a folder in the current one.
+    """
+    in_runs = Path("runs", run)
+    plain = isinstance(run, str) and Path(run).name == run
+    return in_runs if plain and (not resume or in_runs.exists()) else Path(run)
+
+
+def weights_path(folder: Path, name: str) -> Path:
+    """The weights called `name` of the run in `folder`."""
+    return folder / "weights" / f"{name}.safetensors"

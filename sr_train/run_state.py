@@ -1,94 +1,165 @@
-"""The state of a run in one file: written whole or not at all, read without running anything."""
+"""`state.pt`: all that a run needs to go on, and whether it fits the configuration and the data."""
 
-import contextlib
 import os
-import signal
-import sys
-from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
 
+import sr_runtime
 from sr_runtime.atomic import atomic_path
-from sr_runtime.errors import ArgumentError
+from sr_runtime.errors import ArgumentError, DataError, StorageError
+from sr_train.config.schema import Config, Stage
+from sr_train.data.stage_data import data_digest
 
-__all__ = ["interruption", "load_state", "random_state", "restore_random_state", "save_state"]
+__all__ = [
+    "Position",
+    "check_resumable",
+    "data_fingerprint",
+    "load_state",
+    "random_state",
+    "restore_random_state",
+    "save_state",
+]
+
+FORMAT = 2
+"""Format 1 is that of sr-toolkit 0.1, whose states give neither format nor version."""
+
+
+@dataclass
+class Position:
+    """How far a run is."""
+
+    stage: Stage
+    epoch: int = 0
+    """Finished epochs of the stage."""
+    batch: int = 0
+    """Finished mini-batches of the current epoch."""
+    step: int = 0
+    """Finished mini-batches of the run."""
+    validated: int = 0
+    """Epochs that were finished at the last validation."""
+
+    def advance(self, per_epoch: int) -> None:
+        """Count one mini-batch."""
+        self.step += 1
+        self.batch += 1
+        if self.batch == per_epoch:
+            self.epoch, self.batch = self.epoch + 1, 0
+
+    def validation_is_due(self, config: Config) -> bool:
+        """Whether an epoch has just ended that `config` wants validated and that was not yet."""
+        if self.batch or self.epoch == self.validated:
+            return False
+        last = config.section(self.stage).num_epoch
+        return self.epoch % config.validation.every_epochs == 0 or self.epoch == last
 
 
 def save_state(state: dict[str, Any], path: Path) -> None:
-    """Write tensors, numbers and names, nested; what was in `path` before stays until it is done.
+    """Write nested tensors, numbers and names; `path` keeps its former content until all is there.
 
-    Raises ArgumentError if the disk is full or cannot be written.
+    Raises:
+        StorageError: The disk is full or cannot be written.
     """
-    try:
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-    except (OSError, RuntimeError) as error:
-        # PyTorch's writer raises a RuntimeError of its own over that of the disk.
-        reason = error if isinstance(error, OSError) else error.__context__
-        if not isinstance(reason, OSError):
-            raise
-        raise ArgumentError(
-            f"{path} cannot be written ({reason.strerror}): make room; what it held before is "
-            f"unharmed, and training goes on from there with --resume {path.parent}"
-        ) from error
+    marked = {"format": FORMAT, "version": sr_runtime.__version__, **state}
+    with atomic_path(path) as temporary:
+        try:
+            with temporary.open("wb") as file:
+                torch.save(marked, file)
+                file.flush()
+                os.fsync(file.fileno())
+        except (OSError, RuntimeError) as error:
+            # PyTorch's writer raises a RuntimeError on top of the disk's error.
+            reason = error if isinstance(error, OSError) else error.__context__
+            if not isinstance(reason, OSError):
+                raise
+            raise StorageError(
+                f"cannot be written ({reason.strerror}): make room, then continue from the "
+                f"former state, which is intact, with --resume {path.parent}",
+                path=path,
+            ) from error
 
 
 def load_state(path: Path) -> dict[str, Any]:
-    """What `save_state` wrote, on the CPU.
+    """Read what `save_state` wrote, onto the CPU, without running any code in it.
 
-    Raises ArgumentError if it is not there or is damaged.
+    Raises:
+        ArgumentError: There is no such file.
+        DataError: It is damaged, or another version of sr-toolkit wrote it in another format.
     """
     if not path.exists():
-        raise ArgumentError(f"{path} is not there: no run to resume; begin one with --run NAME")
+        raise ArgumentError("no such file, so there is no run to resume: start one", path=path)
+    instead = f"start a new run with --init on one of the files in {path.parent / 'weights'}"
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    # PyTorch's reader raises whatever damaged bytes lead it to.
+        found, version = state.get("format", 1), state.get("version", "0.1")
+    # PyTorch's reader raises whatever the damaged bytes lead it to.
     except Exception as error:
-        raise ArgumentError(
-            f"{path} is damaged ({error}): begin a new run with --init on one of the files in "
-            f"{path.parent / 'weights'}"
-        ) from error
+        raise DataError(f"is damaged, or not the state of a run: {instead}", path=path) from error
+    if found != FORMAT:
+        raise DataError(
+            f"has format {found} of sr-toolkit {version}, and this version, "
+            f"{sr_runtime.__version__}, reads only format {FORMAT}: resume the run with "
+            f"sr-toolkit {version}, or {instead}",
+            path=path,
+        )
     return state
 
 
+def data_fingerprint(config: Config) -> dict[str, dict[str, Any]]:
+    """What a state depends on besides its networks, by stage."""
+    return {
+        stage: {
+            "epochs": config.section(stage).num_epoch,
+            "data": data_digest(config, stage),
+        }
+        for stage in config.stage_names
+    }
+
+
+def check_resumable(config: Config, folder: Path, state: dict[str, Any]) -> None:
+    """Check that the run's state fits this configuration and the images it names.
+
+    Raises:
+        ArgumentError: `num_epoch` is less than what the run has done, or differs in a stage that
+            it has finished.
+        DataError: The training images have changed.
+    """
+    position = Position(**state["position"])
+    stages = config.stage_names
+    fingerprint = data_fingerprint(config)
+    for stage in stages[: stages.index(position.stage) + 1]:
+        before, now = state["data_fingerprint"][stage], fingerprint[stage]
+        if before["data"] != now["data"]:
+            raise DataError(
+                f"the images of {stage}.train_datasets are not those that the run was trained on: "
+                "prepare those again, or start a new run with --init on its weights",
+                path=folder,
+            )
+        if stage != position.stage and before["epochs"] != now["epochs"]:
+            raise ArgumentError(
+                f"{stage}.num_epoch cannot become {now['epochs']}: the run finished that stage "
+                f"after {before['epochs']} epochs; start a new run with --init on its weights",
+                path=folder,
+            )
+    last = config.section(position.stage).num_epoch
+    if last < position.epoch or (last == position.epoch and position.batch):
+        raise ArgumentError(
+            f"{position.stage}.num_epoch cannot become {last}: the run is in epoch "
+            f"{position.epoch + 1}; give {position.epoch + 1} or more",
+            path=folder,
+        )
+
+
 def random_state(device: torch.device) -> dict[str, Any]:
-    """PyTorch's own random numbers, of the CPU and of `device`."""
+    """The state of PyTorch's random generators on the CPU and on `device`."""
     cuda = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
     return {"cpu": torch.get_rng_state(), "cuda": cuda}
 
 
 def restore_random_state(state: dict[str, Any], device: torch.device) -> None:
-    """Go on from `random_state()`."""
+    """Restore what `random_state()` returned."""
     torch.set_rng_state(state["cpu"])
     if state["cuda"] is not None and device.type == "cuda":
         torch.cuda.set_rng_state(state["cuda"], device)
-
-
-@contextlib.contextmanager
-def interruption() -> Iterator[Callable[[], int | None]]:
-    """Let Ctrl-C, SIGTERM and a closed terminal ask for an end; yields which signal has asked.
-
-    A second Ctrl-C ends at once.
-    """
-    received: list[int] = []
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    # nohup ignores it, and means it.
-    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-        numbers.append(signal.SIGHUP)
-
-    def note(number: int, _: FrameType | None) -> None:
-        if received and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        received.append(number)
-
-    former = {number: signal.signal(number, note) for number in numbers}
-    try:
-        yield lambda: received[0] if received else None
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""What a stage starts from: its saved state, the stage before, anyone's checkpoint, or nothing."""
+"""What a stage starts from: a saved state, the stage before, a checkpoint, or fresh weights."""
 
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -14,6 +14,7 @@ from sr_train.models.features import FeatureNetwork
 from sr_train.models.generator import Generator
 from sr_train.models.registry import build_generator
 from sr_train.models.rrdbnet import RRDBNet
+from sr_train.run_folder import weights_path
 from sr_train.run_state import restore_random_state
 from sr_train.stages import GanStage, PsnrStage
 
@@ -28,17 +29,19 @@ def build_stage(
     features: FeatureNetwork | None,
     state: dict[str, Any] | None,
 ) -> PsnrStage | GanStage:
-    """The stage of the run in `folder`, new, or as `state` has it.
+    """The stage `name` of the run in `folder`, new or restored from `state`.
 
-    Raises ArgumentError if the checkpoint to start from has other channels or another scale.
+    Raises:
+        ModelError: The checkpoint to start from holds no generator, or one of another scale.
+        ArgumentError: Its generator has another number of channels than the configuration.
     """
     torch.manual_seed(config.seed)
     generator = build_generator(*state["generator"]) if state else _generator(config, name, folder)
     stage: PsnrStage | GanStage
-    if name == "pretraining":
+    if name == PsnrStage.name:
         stage = PsnrStage(config, generator, processes)
     else:
-        assert features is not None  # a run with this stage does not begin without them
+        assert features is not None  # without them the Validator has refused this run
         stage = GanStage(config, generator, features, processes)
     if state:
         for key, trainable in stage.trainables.items():
@@ -47,20 +50,20 @@ def build_stage(
     return stage
 
 
-def generator_config_of(generator: Generator, told: GeneratorConfig) -> GeneratorConfig:
-    """What a configuration must say of `generator`: with `init` it is not what the user said.
+def generator_config_of(generator: Generator, configured: GeneratorConfig) -> GeneratorConfig:
+    """GeneratorConfig describing `generator`; `init` overrides the user's section.
 
-    Only an RRDBNet can be said; for another it is left as it was `told`.
+    It describes RRDBNets only: for other architectures it stays as `configured`.
     """
     if not isinstance(generator, RRDBNet):
-        return told
+        return configured
     options: dict[str, Any] = generator.architecture
     return GeneratorConfig(**{field.name: options[field.name] for field in fields(GeneratorConfig)})
 
 
 def _generator(config: Config, name: Stage, folder: Path) -> Generator:
     if name != config.stage_names[0]:
-        return load_generator(folder / "weights" / "psnr.safetensors")
+        return load_generator(weights_path(folder, "psnr"))
     if config.init is None:
         return RRDBNet(
             scale_factor=config.scale_factor,
@@ -70,7 +73,8 @@ def _generator(config: Config, name: Stage, folder: Path) -> Generator:
     generator = load_generator(config.init, scale=config.scale_factor)
     if generator.in_channels != config.img_channels:
         raise ArgumentError(
-            f"init {config.init} has {generator.in_channels} channels and img_channels is "
-            f"{config.img_channels}: make them the same"
+            f"init has {generator.in_channels} channels, but img_channels is "
+            f"{config.img_channels}: make them the same",
+            path=config.init,
         )
     return generator

@@ -1,15 +1,19 @@
 """The two stages of ESRGAN: what one mini-batch does to the networks.
 
+The PSNR stage is the configuration's `pretraining`, the GAN stage its `training`.
 Wang et al., "ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks", 2018
 (arXiv:1809.00219). A stage owns its networks; it knows nothing of files and epochs.
 """
 
-from typing import Any
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from sr_train.config.schema import Config
+from sr_train.config.schema import Config, Stage
 from sr_train.distributed import Processes
 from sr_train.losses import (
     content_loss,
@@ -21,17 +25,27 @@ from sr_train.losses import (
 from sr_train.models.discriminator import UNetDiscriminator, VGGDiscriminator
 from sr_train.models.features import FeatureNetwork
 from sr_train.models.generator import Generator
-from sr_train.random_view import View, random_view
-from sr_train.schedule import multi_step, step, warmed_up
 from sr_train.trainable import OptimizerName, Trainable, to_device
 
-__all__ = ["GanStage", "PsnrStage", "build_discriminator"]
+__all__ = [
+    "GanStage",
+    "PsnrStage",
+    "build_discriminator",
+    "multi_step_lr",
+    "random_view",
+    "step_lr",
+    "warm_up",
+]
 
 Pair = tuple[Tensor, Tensor]
+View = Callable[[Tensor], Tensor]
 
 
 class PsnrStage:
-    """Stage 1: the generator alone learns the pixels."""
+    """The generator alone learns the pixels."""
+
+    name: ClassVar[Stage] = "pretraining"
+    """Its section of the configuration, and its name in files."""
 
     def __init__(self, config: Config, generator: Generator, processes: Processes) -> None:
         self.config = config
@@ -46,10 +60,10 @@ class PsnrStage:
         self.trainables: dict[str, Trainable[Any]] = {"g": self.generator}
 
     def learning_rates(self, batch: int) -> dict[str, float]:
-        """By name of the trainable, in the stage's mini-batch `batch`, counted from 0."""
+        """The rate of each trainable in mini-batch `batch` of the stage, counted from 0."""
         options = self.config.pretraining
-        lr = step(options.lr, batch, every=options.sched_step, gamma=options.sched_gamma)
-        return {"g": warmed_up(lr, batch, steps=self.config.warmup_steps)}
+        lr = step_lr(options.lr, batch, every=options.sched_step, gamma=options.sched_gamma)
+        return {"g": warm_up(lr, batch, steps=self.config.warmup_steps)}
 
     def step(self, lr: Tensor, hr: Tensor, batch: int) -> dict[str, Tensor]:
         """Learn from uint8 `(N, C, h, w)` and `(N, C, H, W)`; return losses and gradient norm."""
@@ -68,10 +82,15 @@ class PsnrStage:
 
 
 class GanStage:
-    """Stage 2: the generator learns features and the discriminator's opinion, which learns too.
+    """The generator learns features and to deceive a discriminator, which learns beside it.
 
-    L = perceptual + λ·adversarial + η·content, then the discriminator, in every mini-batch.
+    Every mini-batch updates the generator by L = perceptual + λ·adversarial + η·content, then the
+    discriminator. With gradient accumulation the relativistic mean of `ragan` is taken over each
+    part alone: the mean over the whole mini-batch would need every forward pass twice.
     """
+
+    name: ClassVar[Stage] = "training"
+    """Its section of the configuration, and its name in files."""
 
     def __init__(
         self, config: Config, generator: Generator, features: FeatureNetwork, processes: Processes
@@ -97,22 +116,22 @@ class GanStage:
         )
         self.features = to_device(features, config, processes)
         if config.compile and not config.perceptual_loss.random_view:
-            self.features.compile()  # a view would have it compiled anew for each of its sizes
+            self.features.compile()  # random views would recompile it for each of their sizes
         self.trainables: dict[str, Trainable[Any]] = {
             "g": self.generator,
             "d": self.discriminator,
         }
 
     def learning_rates(self, batch: int) -> dict[str, float]:
-        """By name of the trainable, in the stage's mini-batch `batch`, counted from 0."""
-        options, warmup = self.config.training, self.config.warmup_steps
-        g = multi_step(
+        """The rate of each trainable in mini-batch `batch` of the stage, counted from 0."""
+        options, steps = self.config.training, self.config.warmup_steps
+        g = multi_step_lr(
             options.g_lr, batch, milestones=options.g_sched_steps, gamma=options.g_sched_gamma
         )
-        d = multi_step(
+        d = multi_step_lr(
             options.d_lr, batch, milestones=options.d_sched_steps, gamma=options.d_sched_gamma
         )
-        return {"g": warmed_up(g, batch, steps=warmup), "d": warmed_up(d, batch, steps=warmup)}
+        return {"g": warm_up(g, batch, steps=steps), "d": warm_up(d, batch, steps=steps)}
 
     def step(self, lr: Tensor, hr: Tensor, batch: int) -> dict[str, Tensor]:
         """Learn from uint8 `(N, C, h, w)` and `(N, C, H, W)`; return losses and gradient norms."""
@@ -121,13 +140,13 @@ class GanStage:
         if (batch + 1) % self.critic_steps == 0:
             values, srs = self._generator_step(parts, rates["g"], batch)
         else:
-            values, srs = {}, self._super_resolved(parts)
+            values, srs = {}, self._super_resolve(parts)
         return values | self._discriminator_step(parts, srs, rates["d"])
 
     def _generator_step(
         self, parts: list[Pair], rate: float, batch: int
     ) -> tuple[dict[str, Tensor], list[Tensor]]:
-        """Update the generator, with the discriminator frozen; losses, and its images."""
+        """Update the generator, with the discriminator frozen; return losses and SR images."""
         options, discriminator = self.config.training, self.discriminator.network
         view = self._view(batch)
         discriminator.requires_grad_(False)
@@ -164,14 +183,14 @@ class GanStage:
         return random_view(self.config.seed, batch, self.config.scale_factor)
 
     @torch.no_grad()
-    def _super_resolved(self, parts: list[Pair]) -> list[Tensor]:
+    def _super_resolve(self, parts: list[Pair]) -> list[Tensor]:
         with self.generator.autocast():
             return [self.generator.network(low) for low, _ in parts]
 
     def _discriminator_step(
         self, parts: list[Pair], srs: list[Tensor], rate: float
     ) -> dict[str, Tensor]:
-        """Update the discriminator on HR images and those that the generator made."""
+        """Update the discriminator on HR images and the SR images of the same mini-batch."""
         options, trainable = self.config.adversarial_loss, self.discriminator
         trainable.zero_grad()
         losses = []
@@ -194,13 +213,13 @@ class GanStage:
 
 
 def build_discriminator(config: Config) -> VGGDiscriminator | UNetDiscriminator:
-    """The discriminator of stage 2, with fresh weights."""
+    """The discriminator of the GAN stage, with fresh weights."""
     options = config.discriminator
     if options.type == "unet":
         return UNetDiscriminator(
             img_channels=config.img_channels, unet_channels=options.unet_channels
         )
-    assert config.training.cr_patch_size is not None  # a configuration that says so is refused
+    assert config.training.cr_patch_size is not None  # the configuration's checks refuse it
     return VGGDiscriminator(
         img_channels=config.img_channels,
         vgg_blk_ch=options.vgg_blk_ch,
@@ -208,6 +227,42 @@ def build_discriminator(config: Config) -> VGGDiscriminator | UNetDiscriminator:
         patch_size=config.training.cr_patch_size,
         batch_norm=options.batch_norm,
     )
+
+
+# Learning rates are functions of the mini-batch alone, so that a resumed run needs no scheduler.
+
+
+def step_lr(lr: float, batch: int, *, every: int, gamma: float) -> float:
+    """`lr`, multiplied by `gamma` after each `every` mini-batches: PyTorch's StepLR."""
+    return lr * gamma ** (batch // every)
+
+
+def multi_step_lr(lr: float, batch: int, *, milestones: Sequence[int], gamma: float) -> float:
+    """`lr`, multiplied by `gamma` at each of the ascending `milestones`: PyTorch's MultiStepLR."""
+    return lr * gamma ** bisect_right(milestones, batch)
+
+
+def warm_up(lr: float, batch: int, *, steps: int) -> float:
+    """`lr`, approached in equal steps from near 0 over the first `steps` mini-batches."""
+    return lr * min(1.0, (batch + 1) / steps) if steps else lr
+
+
+def random_view(seed: int, batch: int, scale: int) -> View:
+    """A random shift by less than `scale` pixels and symmetry of `(N, C, H, W)`, fixed by `batch`.
+
+    A feature network with strides is blind to some patterns whose period is the generator's scale,
+    more so if they always have the same orientation; a generator trained against it produces them.
+    Random views expose them: Kettunen et al., "E-LPIPS", 2019 (arXiv:1906.03973).
+    """
+    random = np.random.default_rng((seed, batch))
+    top, left = random.integers(scale, size=2).tolist()
+    quarters, mirrored = int(random.integers(4)), bool(random.integers(2))
+
+    def view(images: Tensor) -> Tensor:
+        turned = torch.rot90(images[:, :, top:, left:], quarters, dims=(2, 3))
+        return turned.flip(3) if mirrored else turned
+
+    return view
 
 
 def _parts(lr: Tensor, hr: Tensor, config: Config, processes: Processes) -> list[Pair]:

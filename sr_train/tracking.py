@@ -11,19 +11,20 @@ from typing import Any, Self
 
 import numpy as np
 import PIL.Image
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from sr_runtime.atomic import atomic_path
 from sr_runtime.cli.console import require_extra
-from sr_runtime.errors import ArgumentError
+from sr_runtime.errors import ArgumentError, BackendError
 from sr_train.config.schema import Config, Stage, Wandb
 from sr_train.metrics_file import append_metrics, cut_metrics
 
-__all__ = ["Tracker"]
+__all__ = ["Meter", "Tracker"]
 
-# What the console shows, and how.
+# What the console shows of a row, and how.
 SHOWN = {
     "content": "content {:.4f}",
     "perceptual": "perceptual {:.3f}",
@@ -39,14 +40,19 @@ SHOWN = {
 
 
 class Tracker:
-    """Open until it is closed as a context. What was logged after `step` is taken back first.
+    """Records numbers and pictures until its context ends.
 
-    `wandb_id` is the identity of the W&B run to go on with. W&B shows values over the column
-    `step`, so that it takes the steps that a resumed run repeats. Offline, each start of a run
-    leaves a folder under `wandb`, all of one identity, which `wandb sync` unites. A terminal shows
-    a progress bar; where there is none, as in a log file, whatever is logged is a line.
+    It first removes what an earlier start of the run logged after `step`. A terminal shows a
+    progress bar; elsewhere, as in a log file, everything that is logged prints a line.
 
-    Raises ArgumentError if W&B lets us not in, BackendError for a missing package.
+    `wandb_id` is the W&B run to continue. W&B plots values over the column `step`, because its own
+    count could not repeat the steps that a resumed run repeats. Offline, every start of a run
+    leaves a folder under `wandb` with the same identity, and `wandb sync` merges them.
+
+    Raises:
+        ArgumentError: Nobody is logged in to W&B.
+        BackendError: W&B refuses the run or cannot be reached, or a package is missing.
+        StorageError: The folder cannot be written.
     """
 
     def __init__(
@@ -76,11 +82,11 @@ class Tracker:
 
     @property
     def wandb_id(self) -> str | None:
-        """The identity of the W&B run; None if W&B is off."""
+        """The identity of the W&B run; None while W&B is off."""
         return None if self._wandb is None else self._wandb.id
 
     def log(self, step: int, stage: Stage, epoch: int, values: Mapping[str, float]) -> None:
-        """Record what was measured. Names with a slash are not for metrics.csv."""
+        """Record measured values. Those whose names have a slash are left out of metrics.csv."""
         columns = {name: value for name, value in values.items() if "/" not in name}
         append_metrics(self.folder / "metrics.csv", step, stage, epoch, columns)
         tagged = {_tag(stage, name): value for name, value in values.items()}
@@ -95,11 +101,11 @@ class Tracker:
                 self.say(f"{place}: {', '.join([*shown, self._left(step)])}")
 
     def picture(self, step: int, name: str, image: NDArray[np.uint8]) -> None:
-        """Record a picture (H, W, 3); it is samples/NAME_STEP.png, too."""
+        """Record a picture (H, W, 3), also as samples/NAME_STEP.png."""
         name = name.replace("/", "_")
         target = self.folder / "samples" / f"{name}_{step:07}.png"
-        target.parent.mkdir(exist_ok=True)
         with atomic_path(target) as temporary:
+            target.parent.mkdir(exist_ok=True)
             PIL.Image.fromarray(image).save(temporary)
         self._board.add_image(f"samples/{name}", image, step, dataformats="HWC")
         if self._wandb is not None:
@@ -108,12 +114,12 @@ class Tracker:
             self._send({"step": step, f"samples/{name}": wandb.Image(image)})
 
     def graph(self, generator: nn.Module, lr: Tensor) -> None:
-        """Record the network's graph, as it is run for `lr` (N, C, h, w)."""
+        """Record the graph of the network, traced with `lr` (N, C, h, w)."""
         self._board.add_graph(generator, lr)
 
     def advance(self, step: int, stage: Stage, epoch: int) -> None:
         """Move the progress bar to `step`."""
-        if stage != self._stage:  # whose steps take longer or shorter
+        if stage != self._stage:  # the steps of another stage take another time
             self._stage, self._first, self._began = stage, step, time.monotonic()
         self._bar.set_description(f"{stage}, epoch {epoch}", refresh=False)
         self._bar.update(step - self._bar.n)
@@ -124,7 +130,7 @@ class Tracker:
             print(sentence, flush=True)
 
     def _left(self, step: int) -> str:
-        """How long it takes from `step` to the end, as far as one can tell."""
+        """The time left, estimated from the steps of this stage so far."""
         per_step = (time.monotonic() - self._began) / max(1, step - self._first)
         return f"{self._bar.format_interval(per_step * (self._last - step))} left"
 
@@ -145,7 +151,7 @@ class Tracker:
 
 
 def _tag(stage: Stage, name: str) -> str:
-    """The name in TensorBoard and W&B, which group by what is before the slash."""
+    """The name in TensorBoard and W&B, which group by the part before the slash."""
     if "/" in name:
         return name
     measured = name.removeprefix("val_")
@@ -156,7 +162,7 @@ def _summary_writer(folder: Path, step: int) -> Any:
     with require_extra("train"):
         from torch.utils.tensorboard.writer import SummaryWriter
 
-    # TensorBoard then hides all that an earlier start wrote from this step on.
+    # TensorBoard hides what an earlier start of the run wrote from this step on.
     return SummaryWriter(folder, purge_step=step + 1)
 
 
@@ -165,10 +171,13 @@ def _wandb_run(config: Config, folder: Path, wandb_id: str | None) -> Any:
         import wandb
 
     options: Wandb = config.wandb
-    instead = "or leave it for later with --wandb.mode offline"
+    instead = "or upload the run later with --wandb.mode offline"
     try:
         if options.mode == "online" and not wandb.login(prompt=False):
-            raise ArgumentError(f"nobody is logged in to W&B: run `wandb login`, {instead}")
+            raise ArgumentError(
+                f"wandb.project is {options.project}, but nobody is logged in to W&B: run "
+                f"`wandb login`, {instead}"
+            )
         run = wandb.init(
             project=options.project,
             entity=options.entity,
@@ -182,11 +191,45 @@ def _wandb_run(config: Config, folder: Path, wandb_id: str | None) -> Any:
         )
     except wandb.Error as error:
         reason = " ".join(str(error).split())
-        raise ArgumentError(f"W&B cannot be reached ({reason}): try again, {instead}") from error
+        raise BackendError(f"W&B cannot start the run ({reason}): try again, {instead}") from error
     run.define_metric("*", step_metric="step")
     return run
 
 
 def _finishing(run: Any) -> Callable[..., None]:
-    """An exit that tells W&B how the run ended; its own would print a traceback, too."""
-    return lambda kind, *_: run.finish(run_cli=0 if kind is None else 1)
+    """An exit that tells W&B how the run ended; W&B's own would also print a traceback."""
+    return lambda kind, *_: run.finish(exit_code=0 if kind is None else 1)
+
+
+class Meter:
+    """Means of the losses of every step, kept on the device until they are read."""
+
+    def __init__(self) -> None:
+        # By the names that a step returned: sums and counts of the finite values.
+        self.totals: dict[str, Tensor] = {}
+
+    def add(self, values: Mapping[str, Tensor]) -> None:
+        """Add the values of a step; NaN and infinity, from skipped steps, do not count."""
+        numbers = torch.stack([value.detach().float() for value in values.values()])
+        finite = numbers.isfinite()
+        total = torch.stack([torch.where(finite, numbers, 0), finite.float()])
+        names = " ".join(values)
+        self.totals[names] = self.totals[names] + total if names in self.totals else total
+
+    def read(self) -> dict[str, float]:
+        """The means since the last reading, NaN without finite values. Waits for the device."""
+        sums: dict[str, list[float]] = {}
+        for names, totals in self.totals.items():
+            for name, total, count in zip(names.split(), *totals.tolist(), strict=True):
+                before = sums.get(name, [0.0, 0.0])
+                sums[name] = [before[0] + total, before[1] + count]
+        self.totals = {}
+        return {n: total / count if count else float("nan") for n, (total, count) in sums.items()}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What was added since the last reading."""
+        return self.totals
+
+    def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
+        """Restore `state_dict()`."""
+        self.totals = {names: totals.to(device) for names, totals in state.items()}

@@ -1,6 +1,6 @@
-"""A network that learns: where it lies, its optimiser, its moving average, its share of the work.
+"""A network in training: its device, optimiser, moving average, and parallel processes.
 
-Whether a gradient is finite is decided where it lies, on the device: nothing here waits for a GPU.
+Whether a gradient is finite is decided on the device: nothing here waits for a GPU.
 """
 
 import contextlib
@@ -25,9 +25,9 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 class Trainable(Generic[Network]):
-    """`network` and what changes its weights: Adam, or RMSProp as WGAN needs it.
+    """A network with its optimiser (Adam, or RMSProp for WGAN) and its moving average.
 
-    `ema_decay` 0 keeps no moving average of the weights.
+    With `ema_decay` 0 no average is kept.
     """
 
     def __init__(
@@ -50,31 +50,31 @@ class Trainable(Generic[Network]):
             self.network.compile()
         self.parallel = processes.parallel(self.network)
         self.parameters: list[Tensor] = list(self.network.parameters())
-        # The learning rate comes with every step.
+        # Every step sets the learning rate.
         self.optimizer: torch.optim.Optimizer = (
             torch.optim.Adam(self.parameters, lr=0.0, betas=betas, fused=True)
             if optimizer == "adam"
             else torch.optim.RMSprop(self.parameters, lr=0.0)
         )
-        # fp16 gradients underflow unless losses are scaled (Micikevicius et al., 2018).
+        # Without scaled losses fp16 gradients underflow (Micikevicius et al., 2018).
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
         self.skipped = torch.zeros((), device=self.device)
-        """Steps that were skipped, in all."""
+        """All steps that were skipped."""
         self.skipped_in_a_row = torch.zeros((), device=self.device)
         self.most_skipped_in_a_row = torch.zeros((), device=self.device)
 
     @property
     def averaged(self) -> Network:
-        """The network with its average weights, where an average is kept."""
+        """The network with its average weights; without an average, the network itself."""
         return self.network if self.average is None else self.average.module  # type: ignore[return-value]
 
     def autocast(self) -> torch.autocast:
-        """A context in which networks compute in the precision of the run."""
+        """A context in which networks compute in the run's precision."""
         return autocast(self.device, self.dtype)
 
     @contextlib.contextmanager
-    def no_sync_until_last(self, last: bool) -> Iterator[None]:
-        """A context for a part of a mini-batch; gradients travel between processes in the last."""
+    def no_sync_until_last(self, *, last: bool) -> Iterator[None]:
+        """A context for a part of a mini-batch; processes exchange gradients in the last part."""
         if isinstance(self.parallel, DistributedDataParallel) and not last:
             with self.parallel.no_sync():
                 yield
@@ -86,7 +86,7 @@ class Trainable(Generic[Network]):
         self.scaler.scale(loss).backward()
 
     def step(self, lr: float) -> Tensor:
-        """Update the weights unless the gradient holds NaN or infinity; return its norm."""
+        """Update the weights, or skip a NaN or infinite gradient; return its unclipped norm."""
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         self.scaler.unscale_(self.optimizer)
@@ -101,11 +101,11 @@ class Trainable(Generic[Network]):
         return norm
 
     def zero_grad(self) -> None:
-        """Forget the gradient."""
+        """Discard the gradient."""
         self.optimizer.zero_grad(set_to_none=True)
 
     def gradient_norms(self) -> dict[str, float]:
-        """Norms of the gradient last applied, by group of layers: `body.0`, `conv_first`, …"""
+        """Norms of the last gradient by group of layers: `body.0`, `conv_first`, …"""
         groups = defaultdict(list)
         for name, parameter in self.network.named_parameters():
             if parameter.grad is not None:
@@ -114,7 +114,7 @@ class Trainable(Generic[Network]):
         return dict(zip(groups, norms.tolist(), strict=True))
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a resumed run needs."""
+        """Everything a resumed run needs."""
         return {
             "network": self.network.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
@@ -124,7 +124,7 @@ class Trainable(Generic[Network]):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from `state_dict()`, also of a run without an average, or of another precision."""
+        """Restore `state_dict()`, also that of a run without an average or in another precision."""
         self.network.load_state_dict(state["network"])
         if self.average is not None:
             if state["average"] is None:
@@ -138,9 +138,9 @@ class Trainable(Generic[Network]):
 
     @torch.no_grad()
     def _step_if(self, finite: Tensor) -> None:
-        """Step, or leave weights and moments as they are."""
+        """Step, or leave weights and moments as they are, without asking the device which."""
         if isinstance(self.optimizer, torch.optim.Adam):
-            # Read by the fused kernel, which is how GradScaler tells it, too.
+            # The fused kernel reads both attributes; GradScaler uses them in the same way.
             self.optimizer.grad_scale = None  # type: ignore[attr-defined]
             self.optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
             self.optimizer.step()
@@ -165,10 +165,10 @@ class Trainable(Generic[Network]):
 
     @torch.no_grad()
     def _update_average(self) -> None:
-        """Move the average towards the weights, faster at first: initial weights are nothing."""
+        """EMA with warm-up: decay = min(ema_decay, (1 + n) / (10 + n))."""
         if self.average is None:
             return
-        # Its own update_parameters moves this count to the GPU, and waits for it.
+        # AveragedModel.update_parameters would copy this count to the GPU and wait for it.
         count = int(self.average.n_averaged)
         decay = min(self.ema_decay, (1 + count) / (10 + count))
         averages: list[Tensor] = list(self.average.parameters())
@@ -177,6 +177,6 @@ class Trainable(Generic[Network]):
 
 
 def to_device(network: Network, config: Config, processes: Processes) -> Network:
-    """`network` on the device, in the memory format of the run."""
+    """Move `network` to the device, in the run's memory format."""
     layout = torch.channels_last if config.channels_last else torch.contiguous_format
     return network.to(processes.device).to(memory_format=layout)  # type: ignore[call-overload,no-any-return]

@@ -1,6 +1,6 @@
-"""Validation during training: whole images, shared out among the processes."""
+"""Validation during training: whole images, distributed over the processes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,12 +13,12 @@ from sr_train.config.schema import Config, Stage
 from sr_train.data.stage_data import validation_pairs
 from sr_train.distributed import Processes
 from sr_train.evaluate import Result, mean, validate
-from sr_train.inference import upscale_torch
 from sr_train.lpips import load_lpips
 from sr_train.models.generator import Generator
-from sr_train.pictures import comparison, stacked
+from sr_train.plots import comparison
 from sr_train.precision import compute_dtype
 from sr_train.pretrained import load_features
+from sr_train.stages import GanStage
 from sr_train.trainable import to_device
 
 __all__ = ["Validator"]
@@ -27,17 +27,17 @@ T = TypeVar("T")
 
 
 class Validator:
-    """What a run is measured by: the perceptual loss's features, and LPIPS.
+    """Measures a run on whole images, with the perceptual loss's features and LPIPS.
 
-    Stage 2 cannot do without their weights and raises SRError, saying where to get them; a run of
-    stage 1 alone leaves their columns empty.
+    A run with a GAN stage needs the weights of both and raises SRError, saying where to get them;
+    without them a run of the PSNR stage alone leaves their columns empty.
     """
 
     def __init__(self, config: Config, processes: Processes) -> None:
         self.config = config
         self.processes = processes
         self.missing: list[str] = []
-        """What is not measured and why, a sentence each."""
+        """What is not measured and why, one sentence each."""
         root = Path(config.data_root)
         features = self._loaded(lambda: load_features(config.perceptual_loss, root))
         lpips = self._loaded(lambda: load_lpips(config.validation, root))
@@ -51,7 +51,7 @@ class Validator:
         config, processes = self.config, self.processes
         share = validation_pairs(config, stage)[processes.rank :: processes.world_size]
         perceptual = (self.features, config.perceptual_loss) if self.features else None
-        # The search for the fastest convolution pays for crops, which have all one size.
+        # Searching for the fastest convolution pays for crops, which all have one size.
         searches, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, False
         results: list[Result] = []
         pictures: list[tuple[str, NDArray[np.uint8]]] = []
@@ -73,37 +73,14 @@ class Validator:
         means = mean(processes.all_gather(results))
         return {f"val_{name}": value for name, value in means.items()}, pictures
 
-    def comparison(self, generators: Mapping[str, Generator], stage: Stage) -> NDArray[np.uint8]:
-        """The samples as each of these generators makes them, beside LR, bicubic and HR."""
-        config, device = self.config, self.processes.device
-        networks = {
-            name: to_device(generator, config, self.processes)
-            for name, generator in generators.items()
-        }
-        rows = []
-        for pair in validation_pairs(config, stage)[: max(1, config.validation.samples)]:
-            lr, hr = pair.read(config.scale_factor)
-            srs = {
-                name: upscale_torch(
-                    network,
-                    lr,
-                    device=device,
-                    precision=compute_dtype(config.precision, device),
-                    channels_last=config.channels_last,
-                )
-                for name, network in networks.items()
-            }
-            rows.append(comparison(lr, srs, hr, config.scale_factor))
-        return stacked(rows)
-
     def _loaded(self, load: Callable[[], T]) -> T | None:
-        """What `load` returns; the first process goes ahead, since it may have to download."""
+        """What `load` returns; the main process goes first, since it may have to download."""
         if not self.processes.is_main:
             self.processes.barrier()
         try:
             return load()
         except SRError as error:
-            if "training" in self.config.stage_names:
+            if GanStage.name in self.config.stage_names:
                 raise
             self.missing.append(f"not measured in this run: {error}")
             return None

@@ -31,8 +31,17 @@ from sr_train.config.limits import (
 )
 from sr_train.config.schema import Config
 from sr_train.network_facts import perceptual_layers
+from sr_train.run_folder import run_path
 
-__all__ = ["FitArguments", "config_text", "fit_arguments", "preset", "read_config", "write_config"]
+__all__ = [
+    "FitArguments",
+    "check_unchanged",
+    "config_text",
+    "fit_arguments",
+    "preset",
+    "read_config",
+    "write_config",
+]
 
 PRESETS = Path(__file__).parents[1] / "presets"
 PRESET_NAMES = sorted(path.stem for path in PRESETS.glob("*.yaml"))
@@ -93,7 +102,7 @@ def fit_arguments(arguments: Sequence[str]) -> FitArguments:
             "--config; single fields can be changed, as with --save_every 100"
         )
     else:
-        folder = _old_run(options["resume"])
+        folder = run_path(options["resume"], resume=True)
         config = _resumed(folder, values)
     return FitArguments(
         config=config, run=options.get("run"), resume=folder, print_config=print_config
@@ -110,6 +119,19 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     return _config(_file_values(path) | _command_line(overrides)[1])
 
 
+def check_unchanged(config: Config, folder: Path) -> None:
+    """Raise ArgumentError if `config` changes what the state of the run in `folder` depends on."""
+    before = read_config(folder / "config.yaml")
+    for name in FIXED:
+        if name == "generator" and config.init is not None:
+            continue  # the run has the architecture of `init`
+        if attrgetter(name)(config) != attrgetter(name)(before):
+            raise ArgumentError(
+                f"{name} cannot change when {folder} is resumed: leave it out, or start a new run "
+                f"with --init {folder}/weights/…"
+            )
+
+
 def write_config(config: Config, path: Path) -> None:
     """Write every field as YAML; `read_config` returns an equal configuration."""
     with atomic_path(path) as temporary:
@@ -123,25 +145,13 @@ def config_text(config: Config) -> str:
     return text
 
 
-def _old_run(name: str) -> Path:
-    """`runs/NAME`, where `--run NAME` has put it, or else the name as a path."""
-    in_runs = Path("runs", name)
-    return in_runs if Path(name).name == name and in_runs.exists() else Path(name)
-
-
 def _resumed(folder: Path, changes: Mapping[str, Any]) -> Config:
     path = folder / "config.yaml"
     if not path.exists():
         raise ArgumentError(f"{folder} is no run, since {path} does not exist: check --resume")
-    values = _file_values(path)
-    before, now = _config(values), _config({**values, **changes})
-    for name in FIXED:
-        if attrgetter(name)(now) != attrgetter(name)(before):
-            raise ArgumentError(
-                f"{name} cannot change when {folder} is resumed: leave it out, or start a new run "
-                f"with --init {folder}/weights/…"
-            )
-    return now
+    config = _config({**_file_values(path), **changes})
+    check_unchanged(config, folder)
+    return config
 
 
 def _config(values: Mapping[str, Any]) -> Config:

@@ -61,7 +61,7 @@ class Config:
     deterministic: bool = False
     """Use only algorithms that give the same result every time, on GPUs too."""
     grad_accumulation: Count = 1
-    """Parts into which each mini-batch is divided; they go through the networks one by one."""
+    """Parts of a mini-batch, computed one by one; ragan and batch norm average over each alone."""
     grad_clip: Positive | None = None
     """Norm to which larger gradients of each network are clipped; null turns clipping off."""
     ema_decay: Decay = 0.999

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from sr_runtime.resize import downscale, resize
 from sr_train.config.schema import Stage
 from sr_train.metrics_file import append_metrics, cut_metrics, read_metrics
-from sr_train.pictures import CAPTION, GAP, WINDOW, comparison
-from sr_train.plots import curves, draw_curves
+from sr_train.plots import CAPTION, GAP, WINDOW, comparison, curves, draw_curves
 
 PANELS = {
     "Content loss": ("content", "val_content"),

@@ -2,7 +2,7 @@
 
 import torch
 
-from sr_train.random_view import random_view
+from sr_train.stages import random_view
 
 
 def coordinates(height: int, width: int) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""A run that is killed and resumed ends as one that never was, byte for byte."""
+"""A run that is killed and resumed ends like one that was not, byte for byte."""
 
 import csv
 import os
@@ -17,8 +17,10 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils._pytree import tree_flatten
 
+from sr_runtime import __version__
+from sr_runtime.errors import ArgumentError, DataError
 from sr_train.data.build.prepare import prepare
-from sr_train.run_state import load_state
+from sr_train.run_state import FORMAT, load_state, save_state
 
 ROOT = Path(__file__).parents[2]
 
@@ -68,7 +70,7 @@ MEASURED_TIME = ("images_per_second", "peak_memory_gb", "time")
 
 
 def start(*arguments: str, **variables: str) -> "subprocess.Popen[str]":
-    """`sr_train fit`, in a process of its own that computes on one thread."""
+    """Start `sr_train fit` in its own process, on one thread."""
     return subprocess.Popen(
         [sys.executable, "-m", "sr_train", "fit", *arguments],
         cwd=ROOT,
@@ -80,7 +82,7 @@ def start(*arguments: str, **variables: str) -> "subprocess.Popen[str]":
 
 
 def finish(process: "subprocess.Popen[str]", code: int = 0) -> str:
-    """Its output, once it has ended as it should."""
+    """The output of a process that must end with this exit code."""
     output, _ = process.communicate(timeout=300)
     assert process.returncode == code, output
     return output
@@ -95,7 +97,7 @@ def interrupt(process: "subprocess.Popen[str]", folder: Path, step: int, number:
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
-    """metrics.csv, without what depends on the machine's mood."""
+    """metrics.csv without its measurements of time and memory."""
     path = folder / "metrics.csv"
     if not path.exists():
         return []
@@ -117,8 +119,8 @@ def config(data: Path, data_root: Path, tmp_path: Path) -> Write:
     return write
 
 
-# Of 30 steps: before the first state is saved, and in the midst of either stage's epochs, with
-# metrics that are not yet written. The second case draws random numbers in every step.
+# A run has 30 steps. The kills come before the first state is saved and within an epoch of each
+# stage, with metrics not yet written. The second case draws random numbers in every step.
 @pytest.mark.parametrize(
     ("discriminator", "loss", "kills"),
     [(UNET, "ragan", (3, 9, 21)), (PLAIN_VGG, "wgan-gp", (21,))],
@@ -159,7 +161,7 @@ def test_killed_in_both_stages_and_resumed_it_ends_the_same(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_and_sigterm_save_and_say_how_to_go_on(
+def test_ctrl_c_and_sigterm_save_the_state_and_say_how_to_continue(
     config: Write, tmp_path: Path, number: signal.Signals
 ) -> None:
     path, folder = str(config(workers=0)), tmp_path / "run"
@@ -172,7 +174,7 @@ def test_ctrl_c_and_sigterm_save_and_say_how_to_go_on(
     assert f"state of step {state['position']['step']} is saved" in output
 
 
-def test_a_full_disk_leaves_the_former_state_whole(config: Write, tmp_path: Path) -> None:
+def test_a_full_disk_leaves_the_former_state_intact(config: Write, tmp_path: Path) -> None:
     path, folder = str(config(workers=0)), tmp_path / "run"
     process = start("--config", path, "--run", str(folder))
     interrupt(process, folder, 6, signal.SIGTERM)
@@ -190,6 +192,8 @@ sys.exit(main(["fit", "--resume", {str(folder)!r}]))
     )
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
+    assert f"{folder / 'state.pt'}: " in done.stderr
+    assert f"--resume {folder}" in done.stderr
     assert (folder / "state.pt").read_bytes() == before
     assert sorted(p.name for p in folder.iterdir() if p.name.startswith(".")) == [".lock"]
 
@@ -217,7 +221,7 @@ def test_a_finished_run_can_be_resumed_with_more_epochs_and_not_with_fewer(
     assert int(rows(folder)[-1]["step"]) == 33
 
 
-def test_a_run_goes_on_only_with_the_images_it_was_trained_on(
+def test_a_run_continues_only_with_the_images_it_was_trained_on(
     config: Write, data_root: Path, tmp_path: Path
 ) -> None:
     folder, other = tmp_path / "run", tmp_path / "data"
@@ -241,7 +245,7 @@ def test_a_run_goes_on_only_with_the_images_it_was_trained_on(
         (("--generator.rrdb_channels", "1000000"), "not enough memory"),
     ],
 )
-def test_what_cannot_begin_leaves_no_run_behind(
+def test_a_run_that_cannot_start_leaves_no_folder_behind(
     config: Write, tmp_path: Path, options: tuple[str, ...], says: str
 ) -> None:
     folder = tmp_path / "run"
@@ -256,8 +260,52 @@ def test_a_run_is_trained_by_one_process_at_a_time(config: Write, tmp_path: Path
     process = start(
         "--config", str(config()), "--run", str(folder), "--pretraining.num_epoch", "99"
     )
-    interrupt(process, folder, 3, signal.SIGCONT)  # nothing but the wait until it trains
+    interrupt(process, folder, 3, signal.SIGCONT)  # does nothing; only waits until it trains
     said = finish(start("--resume", str(folder)), 2)
-    assert "is being trained by another process" in said
+    assert f"{folder}: another process is training this run" in said
     process.kill()
     process.communicate()
+
+
+def test_a_state_gives_its_format_and_the_version_that_wrote_it(tmp_path: Path) -> None:
+    save_state({"best": {}}, tmp_path / "state.pt")
+    expected = {"format": FORMAT, "version": __version__, "best": {}}
+    assert load_state(tmp_path / "state.pt") == expected
+
+
+@pytest.mark.parametrize(
+    ("state", "found", "version"),
+    [
+        # sr-toolkit 0.1 wrote neither format nor version.
+        ({"learners": {}, "made_for": {}}, 1, "0.1"),
+        ({"format": FORMAT + 1, "version": "9.8"}, FORMAT + 1, "9.8"),
+    ],
+)
+def test_a_state_of_another_format_names_the_version_that_reads_it_and_the_way_to_start_anew(
+    state: dict[str, object], found: int, version: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "state.pt"
+    torch.save(state, path)
+    with pytest.raises(DataError) as caught:
+        load_state(path)
+    said = str(caught.value)
+    assert said.startswith(f"{path}: ")
+    for fact in (f"format {found}", f"sr-toolkit {version}", f"format {FORMAT}", "--init"):
+        assert fact in said
+    assert str(tmp_path / "weights") in said
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize("content", [b"", b"no state", b"PK\x03\x04 and no more"])
+def test_a_damaged_state_is_a_data_error_that_names_the_weights_to_start_from(
+    content: bytes, tmp_path: Path
+) -> None:
+    path = tmp_path / "state.pt"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=rf"^{path}: .*--init.*{tmp_path / 'weights'}"):
+        load_state(path)
+
+
+def test_a_missing_state_is_an_argument_error(tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match=r"state\.pt: "):
+        load_state(tmp_path / "state.pt")

@@ -102,10 +102,11 @@ def test_a_stage_learns_the_crops_it_sees(
 
 
 @pytest.mark.parametrize("make", [_pretraining, _gan])
-def test_two_parts_of_a_mini_batch_teach_what_the_whole_teaches(
+def test_two_accumulated_parts_change_the_weights_as_the_whole_mini_batch_does(
     make: Callable[[Config], PsnrStage | GanStage], crops: tuple[Tensor, Tensor]
 ) -> None:
-    # Not relativistic, no batch norm and no spectral norm: those see a part for the whole.
+    # Neither ragan nor batch norm, whose means are of each part alone; nor spectral norm, which
+    # iterates with every forward pass.
     plain = {"adversarial_loss": AdversarialLoss(type="vanilla"), "discriminator": PLAIN}
     whole, parts = make(_config(**plain)), make(_config(**plain, grad_accumulation=2))
     for batch in range(3):
@@ -113,6 +114,23 @@ def test_two_parts_of_a_mini_batch_teach_what_the_whole_teaches(
         for name, value in expected.items():
             assert found[name] == pytest.approx(float(value), rel=1e-3), name
     _close(whole, parts)
+
+
+def test_accumulation_takes_the_relativistic_mean_of_ragan_over_each_part_alone(
+    crops: tuple[Tensor, Tensor],
+) -> None:
+    stage = _gan(_config(discriminator=PLAIN, grad_accumulation=2))
+    with torch.no_grad():
+        stage.discriminator.parameters[-2].mul_(100)  # fresh logits hardly differ between images
+    low, high = (images / 255 for images in crops)
+    with torch.no_grad():
+        real = stage.discriminator.network(high)
+        fake = stage.discriminator.network(stage.generator.network(low))
+    values = stage.step(*crops, 0)
+    for name, loss in (("g_adversarial", generator_loss), ("d_adversarial", discriminator_loss)):
+        parts = [loss("ragan", *part) for part in zip(real.chunk(2), fake.chunk(2), strict=True)]
+        torch.testing.assert_close(values[name], torch.stack(parts).mean())
+        assert abs(values[name] - loss("ragan", real, fake)) > 1e-5
 
 
 @pytest.mark.parametrize("discriminator", [UNET, VGG])

@@ -12,7 +12,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from sr_runtime.errors import ArgumentError
+from sr_runtime.errors import ArgumentError, StorageError
 from sr_train.config.schema import Config, Wandb
 from sr_train.metrics_file import COLUMNS, append_metrics, cut_metrics, read_metrics
 from sr_train.models.rrdbnet import RRDBNet
@@ -57,18 +57,18 @@ def test_metrics_of_both_stages_share_columns_and_leave_the_others_blank(tmp_pat
     ]
 
 
-def test_an_unknown_metric_is_not_lost_silently(tmp_path: Path) -> None:
+def test_an_unknown_metric_is_an_error(tmp_path: Path) -> None:
     with tracker(tmp_path) as track, pytest.raises(ValueError, match="contents"):
         track.log(1, "pretraining", 0, {"contents": 1.0})
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_metrics_that_cannot_be_written_name_their_file() -> None:
-    with pytest.raises(ArgumentError, match=r"/dev/full cannot be written \(No space left"):
+    with pytest.raises(StorageError, match=r"/dev/full: .*No space left.*--resume /dev"):
         append_metrics(Path("/dev/full"), 1, "pretraining", 0, {"content": 1.0})
 
 
-def test_a_resumed_run_takes_back_what_came_after_its_state(tmp_path: Path) -> None:
+def test_a_resumed_run_removes_what_came_after_its_state(tmp_path: Path) -> None:
     with tracker(tmp_path) as track:
         for step in (10, 20, 30):
             track.log(step, "pretraining", 1, {"content": float(step)})
@@ -88,7 +88,7 @@ def test_a_new_run_begins_with_empty_metrics(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("torn", ["30,pretr", "3", "30,pretraining,1,0.5,,,,,,,,,,,,,,,,,,"])
-def test_a_row_that_was_torn_off_is_removed(torn: str, tmp_path: Path) -> None:
+def test_a_row_cut_short_by_a_kill_is_removed(torn: str, tmp_path: Path) -> None:
     path = tmp_path / "metrics.csv"
     cut_metrics(path, step=0)
     append_metrics(path, 10, "pretraining", 0, {"content": 1.0})
@@ -123,7 +123,7 @@ def test_pictures_are_files_and_none_is_left_half_written(
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(PIL.Image.Image, "save", torn)
-        with pytest.raises(OSError, match="No space"):
+        with pytest.raises(StorageError, match=r"baby.*No space"):
             track.picture(130, "set5/baby", PICTURE // 2)
     (path,) = (tmp_path / "samples").iterdir()
     assert path.name == "set5_baby_0000130.png"
@@ -133,7 +133,7 @@ def test_pictures_are_files_and_none_is_left_half_written(
 MEASURED = {"content": 0.01234, "lr_g": 1e-4, "images_per_second": 12.5}
 
 
-def test_a_log_file_has_a_line_for_whatever_is_logged_and_no_bar(
+def test_a_log_file_has_a_line_for_everything_logged_and_no_bar(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with tracker(tmp_path, step=40) as track:
@@ -151,7 +151,7 @@ def test_a_log_file_has_a_line_for_whatever_is_logged_and_no_bar(
     assert last == "done"
 
 
-def test_a_terminal_shows_where_the_run_is_in_a_bar(
+def test_a_terminal_shows_the_position_in_a_bar(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     termios = pytest.importorskip("termios")
@@ -168,10 +168,10 @@ def test_a_terminal_shows_where_the_run_is_in_a_bar(
     assert capsys.readouterr().out == "done\n"
     for fact in ("training, epoch 3", "41/100", "content 0.0123", "lr 1.0e-04", "12.5 images/s"):
         assert fact in shown
-    assert shown.count("\n") == 1  # all else is drawn over
+    assert shown.count("\n") == 1  # the bar redraws itself in place
 
 
-def test_wandb_works_offline_and_goes_on_as_the_same_run(
+def test_wandb_works_offline_and_continues_the_same_run(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     options = {"wandb": Wandb(project="demo", mode="offline")}
@@ -185,7 +185,7 @@ def test_wandb_works_offline_and_goes_on_as_the_same_run(
         track.log(6, "pretraining", 0, {"content": 0.654321})
     files = sorted((tmp_path / "wandb").glob(f"offline-run-*/run-{identity}.wandb"))
     for path, value in zip(files, (b"0.123456", b"0.654321"), strict=True):
-        # A process of W&B writes it, a moment after `finish` has returned.
+        # A process of W&B writes the file a moment after `finish` returns.
         for _ in range(100):
             if value in path.read_bytes():
                 break
@@ -196,9 +196,7 @@ def test_wandb_works_offline_and_goes_on_as_the_same_run(
     assert "wandb:" not in capfd.readouterr().err
 
 
-def test_without_a_login_wandb_is_refused_in_a_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_wandb_without_a_login_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     monkeypatch.delenv("WANDB_API_KEY", raising=False)

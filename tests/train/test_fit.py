@@ -1,0 +1,213 @@
+"""`sr_train.fit`: the run it leaves, what it returns, and how it is interrupted and resumed."""
+
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import sr_train
+from sr_runtime.errors import ArgumentError, ModelError, OutOfMemoryError
+from sr_train.checkpoint import save_generator
+from sr_train.config.schema import Config, GeneratorConfig, Pretraining, Validation
+from sr_train.models.rrdbnet import RRDBNet
+from sr_train.stages import PsnrStage
+from sr_train.validation import Validator
+from tests.train.test_resume import rows
+
+SMALL = {"rrdb_channels": 8, "growth_channels": 4, "num_basic_blocks": 1}
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing in the product handles it."""
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder_without_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hears_ctrl_c: None
+) -> None:
+    """The PSNR stage alone needs no weights for its losses; nothing is to be downloaded."""
+
+    def absent(*_: object) -> None:
+        raise ModelError("not in this test")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sr_train.validation.load_features", absent)
+    monkeypatch.setattr("sr_train.validation.load_lpips", absent)
+
+
+@pytest.fixture
+def config(data_root: Path) -> Config:
+    """Three epochs of three mini-batches; the second and the last epoch are validated."""
+    return Config(
+        stages="pretraining",
+        data_root=str(data_root),
+        batch_size=4,
+        precision="fp32",
+        device="cpu",
+        workers=0,
+        log_every=1,
+        generator=GeneratorConfig(**SMALL),
+        pretraining=Pretraining(
+            num_epoch=3,
+            cr_patch_size=(32, 32),
+            train_datasets=("patches",),
+            val_datasets=("small",),
+        ),
+        validation=Validation(every_epochs=2, samples=1),
+    )
+
+
+def before_step(monkeypatch: pytest.MonkeyPatch, number: int, action: Callable[[], object]) -> None:
+    """Call `action` once, before the PSNR stage's mini-batch `number`."""
+    step, pending = PsnrStage.step, [action]
+
+    def wrapped(self: PsnrStage, lr: Any, hr: Any, batch: int) -> Any:
+        if batch == number and pending:
+            pending.pop()()
+        return step(self, lr, hr, batch)
+
+    monkeypatch.setattr(PsnrStage, "step", wrapped)
+
+
+def kill() -> None:
+    raise Killed
+
+
+def test_importing_the_package_does_not_wait_for_torch() -> None:
+    code = "import sr_train, sys; sr_train.fit; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+
+
+def test_public_names_are_sorted_and_documented() -> None:
+    assert sr_train.__all__ == ["FitResult", "fit", "load_generator"]
+    assert all(getattr(sr_train, name).__doc__ for name in sr_train.__all__)
+
+
+def test_a_run_returns_its_folder_its_weights_and_its_best_score(config: Config) -> None:
+    result = sr_train.fit(config, "demo")
+    assert result.folder == Path("runs/demo")
+    assert set(result.weights) == {"best", "psnr"}
+    assert result.interrupted is None
+    assert result.best_lpips is None
+    scores = [float(row["val_psnr_y"]) for row in rows(result.folder) if row["val_psnr_y"]]
+    assert len(scores) == 2
+    assert result.best_psnr_y == pytest.approx(max(scores))
+    generator = sr_train.load_generator(result.weights["psnr"])
+    assert generator(torch.rand(1, 3, 8, 8)).shape == (1, 3, 32, 32)
+
+
+def test_load_generator_refuses_a_network_of_another_scale(tmp_path: Path) -> None:
+    save_generator(RRDBNet(**SMALL), tmp_path / "x4.safetensors")
+    with pytest.raises(ModelError, match=r"x4\.safetensors.*scale 4.*scale 2"):
+        sr_train.load_generator(tmp_path / "x4.safetensors", scale=2)
+
+
+def test_a_path_is_a_folder_and_a_run_is_never_overwritten(config: Config) -> None:
+    result = sr_train.fit(config, Path("demo"))
+    assert result.folder == Path("demo")
+    with pytest.raises(ArgumentError, match=r"^demo: .*--resume demo"):
+        sr_train.fit(config, Path("demo"))
+    with pytest.raises(ArgumentError, match=r"^nothing: .*state\.pt.*--run nothing"):
+        sr_train.fit(config, "nothing", resume=True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_says_so_and_ends_as_an_uninterrupted_one(
+    config: Config, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    whole = sr_train.fit(config, "whole")
+    before_step(monkeypatch, 4, lambda: signal.raise_signal(number))
+    early = sr_train.fit(config, "demo")
+    assert early.interrupted == number
+    assert set(early.weights) == set()
+    late = sr_train.fit(config, "demo", resume=True)
+    assert late.interrupted is None
+    for name, path in whole.weights.items():
+        assert path.read_bytes() == late.weights[name].read_bytes()
+    assert rows(whole.folder) == rows(late.folder)
+    assert late.best_psnr_y == whole.best_psnr_y
+
+
+def test_a_program_can_train_in_a_thread_of_its_own(config: Config) -> None:
+    results = []
+    thread = threading.Thread(target=lambda: results.append(sr_train.fit(config, "demo")))
+    thread.start()
+    thread.join()
+    assert [result.interrupted for result in results] == [None]
+
+
+def test_a_program_finds_pytorchs_settings_as_they_were(config: Config) -> None:
+    settings = torch.backends.cudnn.benchmark, torch.get_deterministic_debug_mode()
+    sr_train.fit(replace(config, deterministic=True), "demo")
+    assert settings == (torch.backends.cudnn.benchmark, torch.get_deterministic_debug_mode())
+
+
+def test_a_run_is_resumed_only_with_what_its_state_was_made_for(config: Config) -> None:
+    sr_train.fit(config, "demo")
+    with pytest.raises(ArgumentError, match="batch_size cannot change"):
+        sr_train.fit(replace(config, batch_size=2), "demo", resume=True)
+    longer = replace(config, pretraining=replace(config.pretraining, num_epoch=4))
+    assert rows(sr_train.fit(longer, "demo", resume=True).folder)[-1]["step"] == "12"
+
+
+def test_a_run_that_began_with_a_checkpoint_is_resumed_with_the_same_configuration(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_generator(RRDBNet(**SMALL), tmp_path / "start.safetensors")
+    config = replace(config, init=str(tmp_path / "start.safetensors"), generator=GeneratorConfig())
+    before_step(monkeypatch, 4, lambda: signal.raise_signal(signal.SIGTERM))
+    assert sr_train.fit(config, "demo").interrupted
+    assert sr_train.fit(config, "demo", resume=True).interrupted is None
+
+
+def test_a_validation_that_a_kill_cut_short_is_done_once_however_often_the_run_is_killed(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measure, done = Validator.measure, []
+
+    def measured(self: Validator, *arguments: Any) -> Any:
+        done.append(arguments)
+        if len(done) == 1:
+            raise Killed
+        return measure(self, *arguments)
+
+    monkeypatch.setattr(Validator, "measure", measured)
+    with pytest.raises(Killed):
+        sr_train.fit(config, "demo")
+    for _ in range(2):
+        before_step(monkeypatch, 6, kill)
+        with pytest.raises(Killed):
+            sr_train.fit(config, "demo", resume=True)
+    assert len(done) == 2
+    sr_train.fit(config, "demo", resume=True)
+    assert len(done) == 3  # the last epoch's
+
+
+def test_where_peak_memory_cannot_be_read_its_column_stays_empty(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "resource", None)  # as on Windows
+    folder = sr_train.fit(config, "demo").folder
+    header, first, *_ = (folder / "metrics.csv").read_text().splitlines()
+    row = dict(zip(header.split(","), first.split(","), strict=True))
+    assert row["peak_memory_gb"] == ""
+    assert float(row["images_per_second"]) > 0
+
+
+@pytest.mark.parametrize("error", [MemoryError("no"), RuntimeError("can't allocate memory: 9")])
+def test_a_lack_of_memory_names_what_to_make_smaller(
+    config: Config, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail() -> None:
+        raise error
+
+    before_step(monkeypatch, 1, fail)
+    with pytest.raises(OutOfMemoryError, match=r"batch_size 4.*grad_accum"):
+        sr_train.fit(config, "demo")
