@@ -1,4 +1,4 @@
-"""The contract every model file carries: the facts a program needs to run it."""
+"""The facts that a program needs to run a model; every model file of ours carries them."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -11,8 +11,8 @@ __all__ = ["DEFAULT_HALO", "IO", "ModelInfo"]
 SCHEMA = 1
 PREFIX = "sr."
 
-# Of an ONNX file that says nothing about itself: the halo at which the ESRGAN generators that
-# we measured show no seam.
+# For an ONNX file that does not state its halo: no ESRGAN generator that we measured shows a seam
+# with it.
 DEFAULT_HALO = 32
 
 IO = Literal["float32", "uint8"]
@@ -25,11 +25,11 @@ class ModelInfo:
     arch: str
     """Name of the network, "RRDBNet" for instance."""
     scale: int
-    """Output side over input side."""
+    """Output height over input height, and the same for the width."""
     in_channels: int
     """1 (gray) or 3 (RGB)."""
     out_channels: int
-    """The same as `in_channels`."""
+    """Equal to `in_channels`."""
     io: IO
     """"float32": `(N, C, H, W)` in [0, 1], in and out. "uint8": `(N, H, W, C)`, in and out."""
     weights_dtype: str
@@ -37,7 +37,7 @@ class ModelInfo:
     multiple_of: int = 1
     """Input height and width must be multiples of this."""
     halo: int = DEFAULT_HALO
-    """LR pixels of context at which a tile matches the whole image within 1/255 (calibrated)."""
+    """LR pixels of context with which a tile matches the whole image within 1/255 (calibrated)."""
     receptive_radius: int | None = None
     """LR pixels beyond which the input cannot change an output pixel; None if not known."""
     weights_sha256: str | None = None
@@ -45,7 +45,8 @@ class ModelInfo:
     schema: int = SCHEMA
     """Version of this record."""
     assumed: tuple[str, ...] = ()
-    """Facts that the file does not state and that were probed or assumed; never stored."""
+    """Names of the facts that were probed or assumed because the file does not state them; never
+    stored."""
 
     def to_metadata(self) -> dict[str, str]:
         """The stored facts as the strings of an ONNX file's `metadata_props`."""
@@ -55,9 +56,9 @@ class ModelInfo:
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> Self | None:
-        """Read `metadata_props`; None where there is nothing of ours.
+        """Read `metadata_props`; None if it has no facts of ours.
 
-        Raises ModelError if the facts are of a newer schema or do not make sense.
+        Raises ModelError if the facts have a newer schema, or are damaged.
         """
         facts = {k.removeprefix(PREFIX): v for k, v in metadata.items() if k.startswith(PREFIX)}
         if not facts:
@@ -65,8 +66,8 @@ class ModelInfo:
         try:
             if int(facts["schema"]) > SCHEMA:
                 raise ModelError(
-                    f"the model's facts are of schema {facts['schema']} and this sr-toolkit reads "
-                    f"up to {SCHEMA}: update sr-toolkit"
+                    f"the model's facts have schema {facts['schema']} and this sr-toolkit reads up "
+                    f"to {SCHEMA}: update sr-toolkit"
                 )
             known = {field.name: field.type for field in fields(cls) if field.name in facts}
             values = {

@@ -1,8 +1,8 @@
-"""Several devices as one: each batch goes to the one that has most room."""
+"""Several devices as one backend: each batch goes to the device with the most room."""
 
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -34,18 +34,18 @@ class MultiDeviceBackend(Backend):
             number = self._room.index(max(self._room))
             self._room[number] -= 1
         try:
-            handle = self._backends[number].submit(batch)
+            pending = self._backends[number].submit(batch)
         except BaseException:
             self._give_back(number)
             raise
-        return _PendingBatch(self, number, handle)
+        return _PendingBatch(self, number, pending)
 
     def shrink(self) -> None:
         for one in self._backends:
             one.shrink()
 
     def close(self) -> None:
-        with ExitStack() as held:  # all of them, should one of them fail
+        with ExitStack() as held:  # close all, even if one fails
             for one in self._backends:
                 held.callback(one.close)
 
@@ -55,21 +55,21 @@ class MultiDeviceBackend(Backend):
 
 
 class _PendingBatch:
-    """A batch on device `number`, which has room for another when it is released."""
+    """A batch on device `number`, which has room for another after the release."""
 
-    def __init__(self, backend: MultiDeviceBackend, number: int, handle: PendingBatch) -> None:
-        self._backend, self._number, self._handle = backend, number, handle
+    def __init__(self, backend: MultiDeviceBackend, number: int, pending: PendingBatch) -> None:
+        self._backend, self._number, self._pending = backend, number, pending
 
     def result(self) -> NDArray[Any]:
-        return self._handle.result()
+        return self._pending.result()
 
     def release(self) -> None:
-        self._handle.release()
+        self._pending.release()
         self._backend._give_back(self._number)
 
 
 def _common_limits(limits: Sequence[Limits]) -> Limits:
-    """What every one of them takes, and the batches and images that all of them hold together."""
+    """Shapes that all of them take, and the batches and images that they hold together."""
     most = [one.max_tile for one in limits if one.max_tile is not None]
     usual = [one.tile for one in limits if one.tile is not None]
     return Limits(
@@ -85,6 +85,6 @@ def _common_limits(limits: Sequence[Limits]) -> Limits:
     )
 
 
-def _sides(of: Any, tiles: Sequence[tuple[int, int]]) -> tuple[int, int]:
+def _sides(of: Callable[[Iterable[int]], int], tiles: Sequence[tuple[int, int]]) -> tuple[int, int]:
     heights, widths = zip(*tiles, strict=True)
     return of(heights), of(widths)

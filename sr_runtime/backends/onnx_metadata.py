@@ -1,4 +1,4 @@
-"""The `metadata_props` of an ONNX file, read without onnx: a few fields of its protobuf.
+"""Reads the `metadata_props` of an ONNX file without onnx: a few fields of its protobuf.
 
 Wire format: protobuf's encoding of ModelProto, in which `metadata_props` is field 14 and each entry
 has its key as field 1 and its value as field 2 (onnx.proto).
@@ -7,7 +7,7 @@ has its key as field 1 and its value as field 2 (onnx.proto).
 from collections.abc import Iterator
 from pathlib import Path
 
-from sr_runtime.errors import ModelError
+from sr_runtime.errors import ModelError, StorageError, about
 from sr_runtime.model_info import ModelInfo
 
 __all__ = ["EXPORT_FP16", "read_fp16_onnx"]
@@ -18,30 +18,35 @@ METADATA_PROPS, KEY, VALUE = 14, 1, 2
 
 
 def read_fp16_onnx(model: Path) -> tuple[bytes, ModelInfo]:
-    """An ONNX file of ours with FP16 weights, and its facts; ModelError for any other file."""
+    """Read an ONNX file of ours with FP16 weights, and its facts.
+
+    Raises:
+        ModelError: It is any other file; the message has the export command.
+        StorageError: It cannot be read.
+    """
     try:
         data = model.read_bytes()
     except OSError as error:
-        raise ModelError(f"{model}: cannot be read ({error.strerror or error})") from error
-    try:
+        raise StorageError(f"cannot be read ({error.strerror or error})", path=model) from error
+    with about(model):
         info = ModelInfo.from_metadata(_metadata_of(data))
-    except ModelError as error:
-        raise ModelError(f"{model}: {error}") from error
     if info is None:
         raise ModelError(
-            f"{model}: it states none of the facts that an engine needs (scale, io, halo): export "
-            f"it from its checkpoint: {EXPORT_FP16}"
+            "it states none of the facts that an engine needs (scale, io, halo): export it from "
+            f"its checkpoint: {EXPORT_FP16}",
+            path=model,
         )
     if info.weights_dtype != "float16":
         raise ModelError(
-            f"{model}: its weights are {info.weights_dtype}, and an engine computes in FP16: "
-            f"export it again: {EXPORT_FP16}"
+            f"its weights are {info.weights_dtype}, and an engine computes in FP16: export it "
+            f"again: {EXPORT_FP16}",
+            path=model,
         )
     return data, info
 
 
 def _metadata_of(model: bytes) -> dict[str, str]:
-    """The `metadata_props` of a serialised ONNX model; ModelError if it is none."""
+    """The `metadata_props` of a serialised ONNX model; ModelError if it is not one."""
     try:
         entries = [dict(_fields(v)) for number, v in _fields(model) if number == METADATA_PROPS]
         return {entry[KEY].decode(): entry[VALUE].decode() for entry in entries}
@@ -50,7 +55,7 @@ def _metadata_of(model: bytes) -> dict[str, str]:
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
-    """The number and content of each field that has a length; the others are passed over."""
+    """Number and content of the fields read here; other fields are skipped."""
     view, position = memoryview(message), 0
     while position < len(view):
         tag, position = _varint(view, position)
@@ -63,7 +68,7 @@ def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
                 length, position = _varint(view, position)
                 if position + length > len(view):
                     raise ValueError("a field is cut off")
-                if tag >> 3 in (KEY, VALUE, METADATA_PROPS):  # not the graph: that is large
+                if tag >> 3 in (KEY, VALUE, METADATA_PROPS):  # not the graph, which is large
                     yield tag >> 3, bytes(view[position : position + length])
                 position += length
             case 5:
@@ -73,7 +78,7 @@ def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _varint(view: memoryview, position: int) -> tuple[int, int]:
-    """The number at `position`, and where the next thing begins."""
+    """The number at `position`, and the position after it."""
     value = shift = 0
     while True:
         byte = view[position]

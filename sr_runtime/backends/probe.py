@@ -1,4 +1,4 @@
-"""Facts about a model file that does not state them: anyone else's ESRGAN ONNX export."""
+"""Probes the facts of a model file that does not state them: anyone else's ONNX export."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from sr_runtime.model_info import DEFAULT_HALO, IO, ModelInfo
 
 __all__ = ["declared_limits", "probe_info"]
 
-# Each is a multiple of one power of two more than the one before: 33 = 32 + 1, 34 = 32 + 2, …
+# For each `multiple_of` a side that is a multiple of it and of no larger one.
 PROBE_SIDES = {1: 33, 2: 34, 4: 36, 8: 40, 16: 48, 32: 64}
 
 UNLIMITED = 1 << 16
@@ -26,23 +26,23 @@ def probe_info(
     """Find scale, channels and `multiple_of` by running the model on small inputs.
 
     Args:
-        run: Infers one `(N, C, H, W)` batch; BackendError if the engine refuses it.
-        shape: The model's declared input shape, None where it is dynamic.
+        run: Infers one `(N, C, H, W)` batch; raises BackendError if the engine refuses it.
+        shape: The model's declared input shape; None where it is dynamic.
         dtype: The model's input type.
 
     Raises:
-        ModelError: The file is no super-resolution model.
+        ModelError: The file is not a super-resolution model.
     """
     if len(shape) != 4 or dtype not in ("float32", "float16"):
         raise ModelError(
-            f"no super-resolution model: its input is {_text(shape)} {dtype}, "
+            f"not a super-resolution model: its input is {_text(shape)} {dtype}, "
             "expected N×C×H×W float32 or float16"
         )
     batch, channels = shape[0] or 1, shape[1] or 3
     if channels not in (1, 3):
         raise ModelError(
-            f"no usable super-resolution model: it takes {channels} channels, "
-            "and only 1 (gray) or 3 (RGB) are supported"
+            f"not a usable super-resolution model: it takes {channels} channels, and only 1 (gray) "
+            "or 3 (RGB) are supported"
         )
     seen = ""
     for multiple, side in PROBE_SIDES.items():
@@ -62,21 +62,21 @@ def probe_info(
                 io="float32",
                 weights_dtype=dtype,
                 multiple_of=multiple if None in shape[2:] else 1,
-                # A model of fixed size must have room for it.
+                # It must fit into the tiles of a model of fixed size.
                 halo=min([DEFAULT_HALO, *(side // 4 for side in shape[2:] if side)]),
                 assumed=("scale", "weights_dtype", "multiple_of", "halo"),
             )
         seen = f"; {_text((batch, channels, height, width))} gave {_text(output)}"
     raise ModelError(
-        f"no super-resolution model: from an input of {_text(shape)} it makes no picture that is "
-        f"larger by a whole factor{seen}"
+        f"not a super-resolution model: from an input of {_text(shape)} it makes no picture that "
+        f"is larger by a whole factor{seen}"
     )
 
 
 def declared_limits(
     shape: Sequence[int | None], io: IO, *, depth: int, shape_cost: int = 0
 ) -> Limits:
-    """The limits that a model's declared input shape sets by itself, None being dynamic."""
+    """The limits that follow from a model's declared input shape, in which None is dynamic."""
     batch = shape[0]
     height, width = shape[1:3] if io == "uint8" else shape[2:4]
     fixed = height is not None or width is not None

@@ -114,7 +114,7 @@ def test_timings_are_kept_and_merged_and_no_other_file_is_overwritten(
     assert set(json.loads(timings.read_bytes())["timings"]) == measured | {"of another model"}
     for other in (b"a letter", timings.read_bytes().replace(b"Simulated", b"Other")):
         timings.write_bytes(other)
-        with pytest.raises(ArgumentError, match="no measurements of TensorRT"):
+        with pytest.raises(ArgumentError, match=r"timings: .*timing cache of TensorRT"):
             build(model, timing_cache=timings)
         assert timings.read_bytes() == other
     assert [path.name for path in tmp_path.iterdir()] == ["timings"]
@@ -210,7 +210,7 @@ def test_a_shape_that_is_none_is_refused(text: str) -> None:
     [("1x64x64", "4x32x256", "8x512x512"), ("2x64x64", "1x64x64", "8x64x64")],
 )
 def test_a_profile_out_of_order_is_refused(shapes: tuple[str, str, str]) -> None:
-    with pytest.raises(ArgumentError, match="min over opt to max"):
+    with pytest.raises(ArgumentError, match=r"--min .*from min over opt to max"):
         Profile.parse(*shapes)
 
 

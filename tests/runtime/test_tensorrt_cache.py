@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sr_runtime.backends.tensorrt.options import Profile
-from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError
+from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError, StorageError
 from tests.simulated_tensorrt import VERSIONS, Machine, simulated
 
 PROFILE = Profile.parse("1x16x16", "1x16x16", "2x48x48")
@@ -100,7 +100,7 @@ def test_a_folder_that_cannot_be_written_is_named_with_the_variable(
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("SR_CACHE", str(tmp_path / "file" / "cache"))
-    with simulated() as machine, pytest.raises(BackendError, match="set SR_CACHE to a folder"):
+    with simulated() as machine, pytest.raises(StorageError, match="set SR_CACHE to a folder"):
         builds(machine, tiny_onnx(precision="fp16"))
 
 

@@ -82,16 +82,16 @@ def test_the_lean_runtime_runs_version_compatible_engines_alone(
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda path: facts_path(path).unlink(), "not beside it"),
+        (lambda path: facts_path(path).unlink(), "tiny.engine.json.* not beside it"),
         (
             lambda path: facts_path(path).write_text("{}"),
-            "json is damaged.* build the engine again",
+            r"tiny\.engine\.json: damaged.* sr_export engine",
         ),
         (
             lambda path: facts_path(path).write_text("[]"),
-            "json is damaged.* build the engine again",
+            r"tiny\.engine\.json: damaged.* sr_export engine",
         ),
-        (lambda path: facts_path(path).write_text('{"schema": 1}'), "damaged, or about no engine"),
+        (lambda path: facts_path(path).write_text('{"schema": 1}'), r"tiny\.engine\.json: damaged"),
         (lambda path: path.write_bytes(path.read_bytes()[:-9]), "the plan is damaged"),
         (lambda path: replace_plan(path, b"no plan"), "cannot load the engine .*magicTag"),
     ],

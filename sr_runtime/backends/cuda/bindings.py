@@ -15,7 +15,7 @@ __all__ = ["CudaDevice", "device_count"]
 
 
 def device_count() -> int:
-    """How many GPUs there are, at least 1; BackendError with the reason where none can be used."""
+    """The number of GPUs, at least 1; BackendError with the reason if none can be used."""
     _call("cuInit", 0)
     return int(_call("cuDeviceGetCount"))
 
@@ -100,7 +100,7 @@ class _Graph:
 
 
 class _Stream:
-    """A stream, and the event on which its end is awaited: sleeping, while a stream is polled."""
+    """A stream, and an event to wait for it: that sleeps, while waiting for a stream polls."""
 
     def __init__(self) -> None:
         cuda = _cuda()
@@ -123,7 +123,7 @@ class _Stream:
         _call("cuEventSynchronize", self._event)
 
     def begin_capture(self) -> bool:
-        # Of this thread alone: what others allocate meanwhile, torch for instance, is their own.
+        # Only this thread's calls count: others, torch for instance, may allocate meanwhile.
         mode = _cuda().CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
         try:
             _call("cuStreamBeginCapture", self._stream, mode)
@@ -148,7 +148,7 @@ class _Stream:
 
 
 def _cuda() -> Any:
-    """The binding's module; BackendError where it is not installed."""
+    """The module `cuda.bindings.driver`; BackendError if it is not installed."""
     try:
         from cuda.bindings import driver
     except ImportError as error:
@@ -160,11 +160,11 @@ def _cuda() -> Any:
 
 
 def _call(name: str, *arguments: object) -> Any:
-    """Call a function of the driver; its result, or its results where there are several."""
+    """Call a function of the driver; return its result, or a tuple if it has several."""
     cuda = _cuda()
     try:
         status, *results = getattr(cuda, name)(*arguments)
-    except RuntimeError as error:  # the bindings' own, where a library or a function is not there
+    except RuntimeError as error:  # from the bindings: a library or function is missing
         if name != "cuInit":
             raise BackendError(f"CUDA failed in {name} ({error}): update the driver") from error
         raise BackendError(

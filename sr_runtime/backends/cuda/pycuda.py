@@ -16,8 +16,8 @@ __all__ = ["CudaDevice", "device_count"]
 
 
 def device_count() -> int:
-    """How many GPUs there are, at least 1; BackendError with the reason where none can be used."""
-    with _errors_named():
+    """The number of GPUs, at least 1; BackendError with the reason if none can be used."""
+    with _translated_errors():
         cuda.init()
         return int(cuda.Device.count())
 
@@ -27,7 +27,7 @@ class CudaDevice:
 
     def __init__(self, ordinal: int) -> None:
         self._label = f"cuda:{ordinal}"
-        with _errors_named():
+        with _translated_errors():
             device = cuda.Device(ordinal)
             self.name = str(device.name())
             self.compute_capability = "{}.{}".format(*device.compute_capability())
@@ -35,7 +35,7 @@ class CudaDevice:
 
     @contextlib.contextmanager
     def current(self) -> Iterator[None]:
-        with _errors_named():
+        with _translated_errors():
             self._context.push()
         try:
             yield
@@ -43,7 +43,7 @@ class CudaDevice:
             cuda.Context.pop()
 
     def free_memory(self) -> int:
-        with _errors_named():
+        with _translated_errors():
             free, _ = cuda.mem_get_info()
             return int(free)
 
@@ -60,48 +60,48 @@ class CudaDevice:
         return _Stream()
 
     def close(self) -> None:
-        """Nothing to do: the context stays, for the next device opened."""
+        """Keep the context for the next device that is opened."""
 
 
 @functools.cache
 def _primary_context(ordinal: int) -> Any:
-    """Retained once, for as long as the process runs.
+    """Retain the context once, for as long as the process runs.
 
-    Giving it back by PyCUDA's `detach` would leave it current on the thread that does so, and do
-    nothing on any other thread than the one that retained it.
+    PyCUDA's `detach` would leave it current in the calling thread, and does nothing in any thread
+    but the one that retained it.
     """
-    with _errors_named():
+    with _translated_errors():
         return cuda.Device(ordinal).retain_primary_context()
 
 
 class _DeviceMemory:
     def __init__(self, nbytes: int) -> None:
-        with _errors_named():
+        with _translated_errors():
             self._allocation = cuda.mem_alloc(nbytes)
         self.address = int(self._allocation)
         self.nbytes = nbytes
 
     def free(self) -> None:
-        with _errors_named():
+        with _translated_errors():
             self._allocation.free()
 
 
 class _PinnedMemory:
     def __init__(self, nbytes: int) -> None:
-        with _errors_named():
+        with _translated_errors():
             self.array: NDArray[np.uint8] = cuda.pagelocked_empty(nbytes, np.uint8)
 
     def free(self) -> None:
-        with _errors_named():
+        with _translated_errors():
             base: Any = self.array.base
             base.free()
 
 
 class _Stream:
-    """A stream, and the event on which its end is awaited: sleeping, while a stream is polled."""
+    """A stream, and an event to wait for it: that sleeps, while waiting for a stream polls."""
 
     def __init__(self) -> None:
-        with _errors_named():
+        with _translated_errors():
             # 1 is CU_STREAM_NON_BLOCKING, for which PyCUDA has no name.
             self._stream: Any = cuda.Stream(1)
             flags = cuda.event_flags
@@ -109,15 +109,15 @@ class _Stream:
         self.handle = int(self._stream.handle)
 
     def upload(self, target: _DeviceMemory, source: _PinnedMemory, nbytes: int) -> None:
-        with _errors_named():
+        with _translated_errors():
             cuda.memcpy_htod_async(target.address, source.array[:nbytes], self._stream)
 
     def download(self, target: _PinnedMemory, source: _DeviceMemory, nbytes: int) -> None:
-        with _errors_named():
+        with _translated_errors():
             cuda.memcpy_dtoh_async(target.array[:nbytes], source.address, self._stream)
 
     def wait(self) -> None:
-        with _errors_named():
+        with _translated_errors():
             self._event.record(self._stream)
             self._event.synchronize()
 
@@ -128,12 +128,12 @@ class _Stream:
         return None
 
     def close(self) -> None:
-        del self._event, self._stream  # their destructors give them back
+        del self._event, self._stream  # their destructors free them
 
 
 @contextlib.contextmanager
-def _errors_named() -> Iterator[None]:
-    """PyCUDA's exceptions as ours."""
+def _translated_errors() -> Iterator[None]:
+    """Raise PyCUDA's exceptions as ours."""
     try:
         yield
     except cuda.MemoryError as error:

@@ -1,4 +1,4 @@
-"""TensorRT on an NVIDIA GPU: engines, and FP16 ONNX files that are made into engines."""
+"""TensorRT on an NVIDIA GPU: runs engines, and FP16 ONNX files through a cache of engines."""
 
 import contextlib
 import threading
@@ -24,18 +24,18 @@ from sr_runtime.tensor import check_outputs
 
 __all__ = ["TensorRTBackend"]
 
-# Two: while one is computed, the other is copied in or out, and written into its picture.
+# One batch is computed while the other is copied, and written into its picture.
 DEPTH = 2
-# Two: while the last tiles of one are computed, those of the next are on their way.
+# While the last tiles of one image are computed, the first of the next are copied.
 IMAGES = 2
-# A new shape is enqueued once and captured once: about 10 ms, at some 6 million pixels a second.
+# A new shape is enqueued once and captured once: about 10 ms, at 6 million pixels a second.
 SHAPE_COST = 1 << 16
-# Of the free memory: the rest is for what TensorRT allocates itself while it runs.
+# The share of the free memory for buffers; TensorRT allocates from the rest while it runs.
 MEMORY_SHARE = 0.9
 
 
 class TensorRTBackend(DeviceBackend):
-    """An engine, and `DEPTH` execution contexts on streams of their own, used in turn."""
+    """An engine, and `DEPTH` slots, each with its own execution context and stream."""
 
     name = "tensorrt"
 
@@ -53,14 +53,11 @@ class TensorRTBackend(DeviceBackend):
         Raises:
             ModelError: The file is neither, or an engine for another GPU or TensorRT version; the
                 message says what differs and has the command that builds it again.
-            OutOfMemoryError: The GPU cannot hold it.
+            OutOfMemoryError: It does not fit into the GPU's memory.
         """
         self.device = device
         self.compute_dtype = precision
-        try:
-            plan, engine_info = _engine(model, device)
-        except ModelError as error:  # whoever opens a backend says the file's name
-            raise ModelError(str(error).removeprefix(f"{model}: ")) from error
+        plan, engine_info = _engine(model, device)
         self.info = engine_info.model
         self._gpu = open_device(device)
         self._slots: list[ExecutionSlot] = []
@@ -77,7 +74,7 @@ class TensorRTBackend(DeviceBackend):
 
     def _open(self, plan: bytes, engine_info: EngineInfo) -> None:
         self._runtime = trt.Runtime(self._log)
-        # Such a plan brings its own runtime, as code of the host; a plan is trusted anyway.
+        # A version-compatible plan carries host code, its runtime. Plans are trusted anyway.
         self._runtime.engine_host_code_allowed = engine_info.version_compatible
         self._engine = self._runtime.deserialize_cuda_engine(plan)
         if self._engine is None:
@@ -100,7 +97,7 @@ class TensorRTBackend(DeviceBackend):
                 slot.shrink()
 
     def close(self) -> None:
-        with contextlib.ExitStack() as held:  # all of them, should one of them fail
+        with contextlib.ExitStack() as held:  # close all, even if one fails
             held.callback(self._gpu.close)
             held.enter_context(self._gpu.current())
             held.callback(self._drop_engine)
@@ -108,24 +105,24 @@ class TensorRTBackend(DeviceBackend):
                 held.callback(self._slots.pop().close)
 
     def _drop_engine(self) -> None:
-        # The engine before its runtime.
+        # TensorRT wants the engine freed before its runtime.
         self._engine = self._runtime = None  # type: ignore[assignment]
 
 
 class _PendingBatch:
-    """A started batch; its slot goes back to the idle ones when it is released."""
+    """A batch in a slot, which becomes idle again at the release."""
 
     def __init__(self, backend: TensorRTBackend, batch: NDArray[Any]) -> None:
         self._backend = backend
         self._slot = backend._idle.popleft()
         self._refused: SRError | None = None
         try:
-            # One at a time: what the log says in the meantime is about this one.
+            # One start at a time, so that errors in the log belong to this batch.
             with backend._turn, backend._gpu.current():
                 self._slot.start(batch)
         except SRError as error:
             self._refused = error
-        except BaseException:  # Ctrl-C: there will be no handle to give the slot back
+        except BaseException:  # Ctrl-C: no pending batch will return the slot
             backend._idle.append(self._slot)
             raise
 
@@ -137,7 +134,7 @@ class _PendingBatch:
         return check_outputs(self._slot.outputs(), self._backend.info.io)
 
     def release(self) -> None:
-        # What is queued reads and writes the slot's buffers, even if nobody takes the result.
+        # Queued work uses the slot's buffers, even if nobody takes the result.
         try:
             with contextlib.suppress(SRError), self._backend._gpu.current():
                 self._slot.wait()
@@ -154,7 +151,7 @@ def _engine(model: Path, device: str) -> tuple[bytes, EngineInfo]:
 
 
 def _check_fits(info: EngineInfo, gpu: Device) -> None:
-    """Raise ModelError, saying what differs, for an engine of another TensorRT or GPU."""
+    """Raise ModelError, with the differences, for an engine of another TensorRT or GPU."""
     differences = []
     if LEAN and not info.version_compatible:
         differences.append("only tensorrt_lean is installed, and it is not --version-compatible")
@@ -185,11 +182,11 @@ def _check_fits(info: EngineInfo, gpu: Device) -> None:
 
 
 def _limits(info: EngineInfo, slot: ExecutionSlot, free: int) -> Limits:
-    """Batch and tile within the profile, such that `DEPTH` of them fit into the free memory.
+    """Batch and tile within the profile, so that `DEPTH` batches fit into the free memory.
 
-    The tile is as large as it can be, since every tile computes its halo for nothing: with one of
-    24 that is half as much again of what is kept at 256, and a fifth at 512. The batch makes up for
-    smaller tiles: about the pixels of the shape that the engine was optimised for keep a GPU busy.
+    The tile is as large as possible, because its halo is computed and thrown away: a halo of 24
+    adds half of the work at 256, and a fifth at 512. Smaller tiles get a larger batch, with about
+    as many pixels as the shape that the engine was optimised for: that keeps a GPU busy.
     """
     least, best, most = info.profile.min, info.profile.opt, info.profile.max
 

@@ -1,6 +1,6 @@
-"""From an FP16 ONNX file to a TensorRT plan, the same way in TensorRT 10 and 11.
+"""Builds a TensorRT plan from an FP16 ONNX file, the same way with TensorRT 10 and 11.
 
-Imported late: it needs TensorRT's builder, which the lean runtime does not have.
+Import it late: it needs TensorRT's builder, which the lean runtime does not have.
 """
 
 import traceback
@@ -26,6 +26,7 @@ from sr_runtime.errors import (
     OutOfMemoryError,
     SRError,
     StorageError,
+    about,
 )
 from sr_runtime.model_info import ModelInfo
 
@@ -62,28 +63,28 @@ def build_engine(
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> tuple[bytes, EngineInfo]:
-    """Build a strongly typed FP16 plan, and load it once to see that it can be loaded.
+    """Build a strongly typed FP16 plan, and load it once as a check.
 
-    Takes minutes. Ctrl-C cancels at the builder's next step and is then raised as usual.
+    This takes minutes. Ctrl-C cancels it at the builder's next step, and is then raised as usual.
 
     Args:
-        model: An ONNX file of ours that was exported with `--precision fp16`.
-        device: The GPU that it is tuned on and for.
-        timing_cache: Measurements of earlier builds, read where the file is there and added to.
-        progress: Called with a phase of the build, the steps of it that are done, and how many it
-            has; from another thread, and for several phases at a time, which nest.
-        cancelled: Asked at every step; once it says True the build ends with a BackendError.
+        model: An ONNX file of ours, exported with `--precision fp16`.
+        device: The GPU to tune it on and for.
+        timing_cache: A file of measurements of earlier builds: read if it exists, and added to.
+        progress: Called with a phase of the build, the number of its steps that are done, and the
+            number that it has. The calls come from another thread, and phases nest.
+        cancelled: Asked at every step; if it returns True the build ends with a BackendError.
 
     Returns:
-        The plan, and its facts as `write_engine` takes them.
+        The plan, and its facts for `write_engine`.
 
     Raises:
-        ArgumentError: The model does not take the profile's shapes, or the timing cache is of
-            another GPU or no such file.
-        ModelError: The file is none of ours, stores FP32 weights, or TensorRT cannot take it; the
-            message has the export command.
-        BackendError: On import of this module where TensorRT or CUDA is missing; else there is no
-            such device, or the build failed or was cancelled.
+        ArgumentError: The model does not take the profile's shapes, or the timing cache is for
+            another GPU or another kind of file.
+        ModelError: The file is not one of ours, stores FP32 weights, or TensorRT cannot parse it;
+            the message has the export command.
+        BackendError: There is no such device, or the build failed or was cancelled. Importing this
+            module raises it if TensorRT or CUDA is missing.
         OutOfMemoryError: The GPU has too little memory for the profile's largest shape.
     """
     data, facts = read_fp16_onnx(model)
@@ -95,11 +96,11 @@ def build_engine(
     try:
 
         def build() -> bytes:
-            with gpu.current():
+            with gpu.current(), about(model):
                 try:
-                    return _plan(model, data, facts, options, monitor, timing_cache)
+                    return _plan(data, facts, options, monitor, timing_cache)
                 except BaseException as error:
-                    # It holds the builder, which must go before the GPU's context does.
+                    # Its frames hold the builder, which must be freed before the GPU's context.
                     traceback.clear_frames(error.__traceback__)
                     raise
 
@@ -123,7 +124,6 @@ def build_engine(
 
 
 def _plan(
-    model: Path,
     data: bytes,
     facts: ModelInfo,
     options: BuildOptions,
@@ -136,8 +136,8 @@ def _plan(
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, log)
     if not parser.parse(data):
-        raise ModelError(f"{model}: TensorRT cannot take it ({_parser_errors(parser)})")
-    _check_types(network, model)
+        raise ModelError(f"TensorRT cannot parse it ({_parser_errors(parser)})")
+    _check_types(network)
     config = builder.create_builder_config()
     config.add_optimization_profile(_profile(builder, network, facts, options.profile))
     if options.workspace is not None:
@@ -152,7 +152,7 @@ def _plan(
     serialized: Any = builder.build_serialized_network(network, config)
     monitor.check()
     if serialized is None:
-        raise _failure(f"{model}: TensorRT could not build the engine", log, options)
+        raise _failure("TensorRT could not build the engine", log, options)
     plan = bytes(serialized)
     log.clear()
     _check_loads(plan, options, log)
@@ -164,10 +164,10 @@ def _plan(
 def _profile(
     builder: trt.Builder, network: trt.INetworkDefinition, facts: ModelInfo, profile: Profile
 ) -> trt.IOptimizationProfile:
-    """The shapes as the model's input has them."""
+    """The profile in the layout of the model's input."""
     if network.num_inputs != 1:
         raise ModelError(
-            f"no super-resolution model: it has {network.num_inputs} inputs, expected 1"
+            f"not a super-resolution model: it has {network.num_inputs} inputs, expected 1"
         )
     shapes = (profile.min, profile.opt, profile.max)
     result = builder.create_optimization_profile()
@@ -177,10 +177,11 @@ def _profile(
     return result
 
 
-def _check_types(network: trt.INetworkDefinition, model: Path) -> None:
-    """Raise ModelError for a convolution that the graph has in another type than FP16.
+def _check_types(network: trt.INetworkDefinition) -> None:
+    """Raise ModelError for a convolution of the graph that is not FP16.
 
-    The network is strongly typed: what the graph says is what TensorRT builds, minutes later.
+    The network is strongly typed: TensorRT builds what the graph says, so a wrong type is known
+    before the minutes of building.
     """
     for layer in (network.get_layer(index) for index in range(network.num_layers)):
         if layer.type != trt.LayerType.CONVOLUTION:
@@ -188,8 +189,8 @@ def _check_types(network: trt.INetworkDefinition, model: Path) -> None:
         dtype = layer.get_input(0).dtype
         if dtype != trt.DataType.HALF:
             raise ModelError(
-                f"{model}: its convolution {layer.name} computes in {dtype.name} and not in FP16: "
-                f"export it again: {EXPORT_FP16}"
+                f"its convolution {layer.name} computes in {dtype.name} and not in FP16: export "
+                f"it again: {EXPORT_FP16}"
             )
 
 
@@ -200,23 +201,24 @@ def _parser_errors(parser: trt.OnnxParser) -> str:
             f"{error.desc()}" + (f" at {error.node_name()}" if error.node_name() else "")
             for error in errors
         ).replace("\n", " ")
-        or "it does not say why"
+        or "it gives no reason"
     )
 
 
 def _load_timings(config: trt.IBuilderConfig, path: Path) -> None:
-    """Give the builder the measurements of the file, if there are any yet."""
-    # The signatures do not know that it is None where the file is no timing cache.
+    """Give the builder the measurements in the file, if it exists."""
+    # The signatures do not say that this is None if the file is not a timing cache.
     cache: trt.ITimingCache | None = config.create_timing_cache(_read(path))
     if cache is None or not config.set_timing_cache(cache, ignore_mismatch=False):
         raise ArgumentError(
-            f"{path}: no measurements of TensorRT {trt.__version__} on this GPU: name another "
-            "file, or delete this one"
+            f"not a timing cache of TensorRT {trt.__version__} on this GPU: name another file, or "
+            "delete this one",
+            path=path,
         )
 
 
 def _save_timings(config: trt.IBuilderConfig, path: Path) -> None:
-    """Write the measurements, with those that another build may have added meanwhile."""
+    """Write the measurements, and keep those that another build added meanwhile."""
     cache = config.get_timing_cache()
     others = config.create_timing_cache(_read(path))
     if others is not None:
@@ -251,6 +253,6 @@ def _failure(what: str, log: Log, options: BuildOptions) -> SRError:
             f"{what}, the GPU has too little memory ({log.last_error}): {smaller}, or give a "
             "--workspace"
         )
-    if "volume" in log.last_error:  # of a tensor, beyond what TensorRT can count
+    if "volume" in log.last_error:  # a tensor has more values than TensorRT can count
         return BackendError(f"{what} ({log.last_error}): {smaller}")
     return BackendError(f"{what} ({log.last_error})")

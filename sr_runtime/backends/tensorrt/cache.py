@@ -1,4 +1,4 @@
-"""Engines built on first use, one for each model, profile, TensorRT version and GPU."""
+"""Engines built on first use, one per model, profile, TensorRT version and GPU."""
 
 import contextlib
 import os
@@ -16,26 +16,28 @@ from sr_runtime.backends.tensorrt.engine_file import (
     write_engine,
 )
 from sr_runtime.backends.tensorrt.options import DEFAULT_PROFILE, BuildOptions, Profile
-from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError
+from sr_runtime.errors import ModelError, OutOfMemoryError, StorageError
 from sr_runtime.lock import wait_for_lock
 
 __all__ = ["CACHE_VARIABLE", "cache_folder", "cached_engine"]
 
 CACHE_VARIABLE = "SR_CACHE"
-"""The environment variable that names another folder."""
+"""The environment variable that sets another folder."""
 
 
 def cached_engine(
     model: Path, *, device: str, profile: Profile = DEFAULT_PROFILE
 ) -> tuple[bytes, EngineInfo]:
-    """The engine of an FP16 ONNX file for a GPU: the one built before, or a new one.
+    """The engine of an FP16 ONNX file for a GPU: from the cache, or built now.
 
-    Building takes minutes, which a warning says; of several processes one builds and the others
-    wait for it.
+    Building takes minutes, and a warning says so. If several processes want the same engine, one
+    builds it and the others wait.
 
     Raises:
-        ModelError: The file cannot be made into an engine.
-        BackendError: The build failed, or the cache cannot be written.
+        ModelError: No engine can be built from the file.
+        BackendError: The build failed.
+        OutOfMemoryError: The GPU has too little memory for the profile.
+        StorageError: The file cannot be read, or the cache cannot be written.
     """
     from sr_runtime.backends.tensorrt.build import build_engine
     from sr_runtime.backends.tensorrt.library import trt
@@ -43,7 +45,7 @@ def cached_engine(
     try:
         digest = sha256(model.read_bytes())
     except OSError as error:
-        raise ModelError(f"{model}: cannot be read ({error.strerror or error})") from error
+        raise StorageError(f"cannot be read ({error.strerror or error})", path=model) from error
     gpu = open_device(device)
     name, capability = gpu.name, gpu.compute_capability
     gpu.close()
@@ -51,8 +53,8 @@ def cached_engine(
     engine = cache_folder() / f"{model.stem}-{key[:16]}.engine"
     timings = f"timings-{trt.__version__}-{re.sub('[^A-Za-z0-9]+', '_', name)}.cache"
     with _only_process_at(engine):
-        # What is damaged is built anew, as if it were not there.
-        with contextlib.suppress(ModelError):
+        # A damaged engine is built again, as if it were missing.
+        with contextlib.suppress(ModelError, StorageError):
             return read_engine(engine)
         warnings.warn(
             f"building a TensorRT engine of {model.name} for {name}: this takes minutes, once; "
@@ -69,35 +71,38 @@ def cached_engine(
             )
         except OutOfMemoryError as error:
             raise OutOfMemoryError(
-                f"{error}; load the engine that you build so: python -m sr_export engine "
-                f"{model.name} -o {model.stem}.engine --opt 1x256x256 --max 1x256x256"
+                f"{device} has too little memory to build an engine with --max {profile.max}: "
+                f"build a smaller one, and load that: python -m sr_export engine {model.name} "
+                f"-o {model.stem}.engine --opt 1x256x256 --max 1x256x256",
+                path=model,
             ) from error
         write_engine(engine, plan, info)
     return plan, info
 
 
 def cache_folder() -> Path:
-    """Where engines are kept: $SR_CACHE, else the system's place for a user's caches."""
+    """The folder of engines: $SR_CACHE, else in the system's folder for a user's caches."""
     if chosen := os.environ.get(CACHE_VARIABLE):
         return Path(chosen)
     if sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
         return base / "sr-toolkit" / "Cache"
-    # Relative ones are to be ignored, says the XDG base directory specification.
+    # The XDG base directory specification says to ignore relative paths.
     base = Path(os.environ.get("XDG_CACHE_HOME", ""))
     return (base if base.is_absolute() else Path.home() / ".cache") / "sr-toolkit"
 
 
 @contextlib.contextmanager
 def _only_process_at(engine: Path) -> Iterator[None]:
-    """Wait until no other process reads or builds this engine."""
+    """Hold the engine's lock: wait until no other process reads or builds it."""
     try:
         engine.parent.mkdir(parents=True, exist_ok=True)
         file = engine.with_suffix(".lock").open("wb")
     except OSError as error:
-        raise BackendError(
-            f"{engine.parent}: engines cannot be kept here ({error.strerror or error}): set "
-            f"{CACHE_VARIABLE} to a folder that can be written"
+        raise StorageError(
+            f"engines cannot be stored here ({error.strerror or error}): set {CACHE_VARIABLE} to a "
+            "folder that can be written",
+            path=engine.parent,
         ) from error
     with file:
         with contextlib.suppress(OSError):  # a drive without locks: two may build the same

@@ -1,4 +1,4 @@
-"""An engine on disk: the raw plan, as trtexec and Triton read it, and its facts in JSON beside it.
+"""An engine on disk: the raw plan, which trtexec and Triton read too, and a JSON file of its facts.
 
 A plan is executable code: load only plans that you trust.
 """
@@ -16,10 +16,12 @@ from sr_runtime.backends.tensorrt.options import (
     Profile,
     Shape,
 )
-from sr_runtime.errors import ModelError, SRError
+from sr_runtime.errors import ModelError, SRError, StorageError, about
 from sr_runtime.model_info import PREFIX, ModelInfo
 
 __all__ = ["EngineInfo", "facts_path", "read_engine", "rebuild_command", "sha256", "write_engine"]
+
+BUILD = "python -m sr_export engine MODEL.onnx -o MODEL.engine"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,26 +29,26 @@ class EngineInfo:
     """The facts of a plan."""
 
     model: ModelInfo
-    """Of the ONNX file that it was built from."""
+    """Facts of the ONNX file that it was built from."""
     profile: Profile
-    """The shapes it takes."""
+    """The shapes that it takes."""
     workspace: int | None
     level: int
-    """As in `BuildOptions`, for building it again."""
+    """`workspace` and `level` are those of `BuildOptions`, for building it again."""
     tensorrt: str
-    """Version of TensorRT that built it, "10.16.1.11" for instance."""
+    """The version that built it, "10.16.1.11" for instance."""
     gpu: str
-    """Name of the GPU that it was built on."""
+    """The name of the GPU that it was built on."""
     compute_capability: str
-    """Of that GPU, "9.0" for instance."""
+    """That GPU's, "9.0" for instance."""
     version_compatible: bool
     """It runs in other versions of TensorRT, and in the lean runtime."""
     hardware_compatible: HardwareCompatible
     """On which other GPUs it runs."""
     onnx_sha256: str
-    """Of the ONNX file that it was built from."""
+    """Hash of the ONNX file that it was built from."""
     plan_sha256: str
-    """Of the plan itself."""
+    """Hash of the plan itself."""
 
     def to_json(self) -> str:
         """One flat object, the model's facts among the engine's."""
@@ -56,14 +58,14 @@ class EngineInfo:
         return json.dumps(facts, indent=2) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> "EngineInfo":
-        """Read what `to_json` wrote; ModelError if it is not that."""
+    def from_json(cls, text: str | bytes) -> "EngineInfo":
+        """Read what `to_json` wrote; ModelError for anything else."""
         try:
             facts: dict[str, Any] = json.loads(text)
             stated = {PREFIX + k: str(v) for k, v in facts.items() if v is not None}
             model = ModelInfo.from_metadata(stated)
             if model is None or facts["hardware_compatible"] not in get_args(HardwareCompatible):
-                raise ValueError("no engine's facts")
+                raise ValueError("not the facts of an engine")
             texts = ("tensorrt", "gpu", "compute_capability", "onnx_sha256", "plan_sha256")
             return cls(
                 model=model,
@@ -75,14 +77,16 @@ class EngineInfo:
                 **{name: str(facts[name]) for name in texts},
             )
         except (SRError, AttributeError, KeyError, TypeError, ValueError) as error:
-            raise ModelError("these are no engine's facts") from error
+            raise ModelError(
+                f"damaged, or not the facts of an engine: build the engine again: {BUILD}"
+            ) from error
 
 
 def write_engine(path: Path, plan: bytes, info: EngineInfo) -> None:
     """Write the plan to `path` and its facts to `facts_path(path)`.
 
-    Both are complete before either takes its name. Should the process end between the two, the
-    plan's hash tells that they do not belong together.
+    Both are complete before either takes its name. If the process ends between the two renames,
+    the plan's hash shows that they do not belong together.
     """
     with atomic_path(path) as plan_file, atomic_path(facts_path(path)) as facts_file:
         plan_file.write_bytes(plan)
@@ -90,43 +94,45 @@ def write_engine(path: Path, plan: bytes, info: EngineInfo) -> None:
 
 
 def read_engine(path: Path) -> tuple[bytes, EngineInfo]:
-    """The plan and its facts.
+    """Read a plan and its facts.
 
-    Raises ModelError if one is missing or damaged, or they do not belong together.
+    Raises:
+        ModelError: One is missing or damaged, or they do not belong together.
+        StorageError: One cannot be read.
     """
-    build = "python -m sr_export engine MODEL.onnx -o MODEL.engine"
+    facts = facts_path(path)
     try:
         plan = path.read_bytes()
-        info = EngineInfo.from_json(facts_path(path).read_text(encoding="utf-8"))
+        text = facts.read_bytes()
     except FileNotFoundError as error:
         if Path(error.filename) == path:
-            raise ModelError(f"{path}: there is no such engine") from error
+            raise ModelError("there is no such engine", path=path) from error
         raise ModelError(
-            f"{path}: its facts, {facts_path(path).name}, are not beside it: copy both files, or "
-            f"build the engine here: {build}"
+            f"its facts, {facts.name}, are not beside it: copy both files, or build the engine "
+            f"here: {BUILD}",
+            path=path,
         ) from error
     except OSError as error:
-        raise ModelError(f"{error.filename}: cannot be read ({error.strerror})") from error
-    except (ModelError, UnicodeDecodeError) as error:
-        raise ModelError(
-            f"{facts_path(path)} is damaged, or about no engine: build the engine again: {build}"
-        ) from error
+        raise StorageError(f"cannot be read ({error.strerror})", path=error.filename) from error
+    with about(facts):
+        info = EngineInfo.from_json(text)
     if sha256(plan) != info.plan_sha256:
         raise ModelError(
-            f"{path}: the plan is damaged, or not the one that {facts_path(path).name} is about: "
-            f"build it again: {rebuild_command(info)}"
+            f"the plan is damaged, or not the one that {facts.name} describes: build it again: "
+            f"{rebuild_command(info)}",
+            path=path,
         )
     return plan, info
 
 
 def facts_path(engine: Path) -> Path:
-    """Where the facts of an engine are."""
+    """Where the facts of an engine are stored."""
     return engine.with_name(engine.name + ".json")
 
 
 def rebuild_command(info: EngineInfo) -> str:
     """The command line that builds an engine like this one."""
-    command = f"python -m sr_export engine MODEL.onnx -o MODEL.engine {info.profile}"
+    command = f"{BUILD} {info.profile}"
     if info.workspace is not None:
         command += f" --workspace {info.workspace}"
     if info.level != DEFAULT_LEVEL:
@@ -139,5 +145,5 @@ def rebuild_command(info: EngineInfo) -> str:
 
 
 def sha256(data: bytes) -> str:
-    """As hexadecimal digits."""
+    """The SHA-256 of `data` in hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()

@@ -1,4 +1,4 @@
-"""One batch at a time through an engine: its context, stream, buffers and CUDA graph."""
+"""One place for a batch in an engine: execution context, stream, buffers and CUDA graph."""
 
 import math
 from typing import Any
@@ -16,7 +16,7 @@ __all__ = ["ExecutionSlot"]
 
 
 class _Buffer:
-    """Memory of the GPU that grows with the largest shape, and is freed before it does."""
+    """GPU memory that grows with the largest shape; the old memory is freed first."""
 
     def __init__(self) -> None:
         self.memory: DeviceMemory | None = None
@@ -34,7 +34,7 @@ class _Buffer:
 
 
 class _Tensor:
-    """An input or output of the engine, and its buffers on both sides."""
+    """An input or output of the engine, and its buffers on the host and the GPU."""
 
     def __init__(self, engine: trt.ICudaEngine, name: str) -> None:
         self.name = name
@@ -50,7 +50,7 @@ class _Tensor:
         return math.prod(self.shape) * self.dtype.itemsize
 
     def array(self) -> NDArray[Any]:
-        """What its host buffer holds, as the tensor; a view."""
+        """The host buffer as an array of the tensor's shape; a view."""
         assert self.host is not None
         return self.host.array[: self.nbytes].view(self.dtype).reshape(self.shape)
 
@@ -61,12 +61,12 @@ class _Tensor:
 
 
 class ExecutionSlot:
-    """All methods are for where the device is current."""
+    """Runs one batch at a time. Call its methods while the device is current."""
 
     def __init__(self, engine: trt.ICudaEngine, device: Device, log: Log) -> None:
         self._device = device
         self._log = log
-        # User-managed: memory for the shapes in use, where TensorRT takes it for the largest.
+        # User-managed memory is sized for the shapes in use; TensorRT's own for the largest.
         self._context = engine.create_execution_context(
             trt.ExecutionContextAllocationStrategy.USER_MANAGED
         )
@@ -77,9 +77,11 @@ class ExecutionSlot:
         ]
         inputs = [tensor for tensor in tensors if tensor.is_input]
         if len(inputs) != 1:
-            raise ModelError(f"no super-resolution model: it has {len(inputs)} inputs, expected 1")
+            raise ModelError(
+                f"not a super-resolution model: it has {len(inputs)} inputs, expected 1"
+            )
         self._input = inputs[0]
-        # The picture first: a uint8 model also says, for each image, whether it is finite.
+        # The picture first; a uint8 model's second output says which images are finite.
         self._outputs = sorted(
             (tensor for tensor in tensors if not tensor.is_input),
             key=lambda tensor: -tensor.dimensions,
@@ -87,13 +89,13 @@ class ExecutionSlot:
         self._stream = device.stream()
         self._scratch = _Buffer()
         self._graph: Graph | None = None
-        self._enqueued = False  # in the shape it has now
-        self._graphs = True
+        self._enqueued = False  # whether the current shape has run without a graph
+        self._graphs = True  # whether the engine can be captured
 
     def memory_needed(self, shape: Shape, info: ModelInfo) -> int:
-        """Bytes of the GPU that batches of this shape take."""
+        """Bytes of GPU memory that a batch of this shape takes."""
         scratch = self._set_shape(tensor_shape(shape, info))
-        self._input.shape = ()  # no buffers were made for it
+        self._input.shape = ()  # the context has this shape now, but the buffers do not
         return scratch + sum(
             math.prod(self._shape_of(tensor)) * tensor.dtype.itemsize
             for tensor in (self._input, *self._outputs)
@@ -101,7 +103,7 @@ class ExecutionSlot:
 
     def start(self, batch: NDArray[Any]) -> None:
         """Queue a batch: copy in, compute, copy out."""
-        self.wait()  # nothing is queued, unless Ctrl-C came while it was waited for
+        self.wait()  # something is queued only if Ctrl-C interrupted an earlier wait
         self._log.clear()
         if batch.shape != self._input.shape:
             self._prepare(batch.shape)
@@ -116,15 +118,15 @@ class ExecutionSlot:
             self._enqueued = True
 
     def wait(self) -> None:
-        """Return when what is queued is done; raises BackendError for what went wrong."""
+        """Wait for the queued work; BackendError if it failed."""
         self._stream.wait()
 
     def outputs(self) -> list[NDArray[Any]]:
-        """Of the batch that was waited for: views of host buffers, valid until the next `start`."""
+        """The finished batch's outputs: views of host buffers, valid until the next `start`."""
         return [tensor.array() for tensor in self._outputs]
 
     def shrink(self) -> None:
-        """Give the GPU's memory back, once what is queued is done."""
+        """Wait for the queued work and free the GPU memory."""
         self.wait()
         self._drop_graph()
         self._input.shape = ()
@@ -133,7 +135,7 @@ class ExecutionSlot:
         self._scratch.free()
 
     def close(self) -> None:
-        """Wait for what is queued, and release everything."""
+        """Wait for the queued work and free everything."""
         self.shrink()
         for tensor in (self._input, *self._outputs):
             tensor.free_host()
@@ -141,8 +143,8 @@ class ExecutionSlot:
         self._stream.close()
 
     def _prepare(self, shape: tuple[int, ...]) -> None:
-        """Make the context ready for a shape that is not the last one's."""
-        self._drop_graph()  # a graph has addresses and shape of its context built in
+        """Prepare context and buffers for a new shape."""
+        self._drop_graph()  # a graph contains the addresses and the shape
         self._input.shape = ()
         scratch = self._set_shape(shape)
         if scratch:
@@ -157,12 +159,12 @@ class ExecutionSlot:
                 tensor.host = self._device.allocate_pinned(nbytes)
             if not self._context.set_tensor_address(tensor.name, memory.address):
                 raise self._failure(f"refused a buffer for {tensor.name}")
-            tensor.shape = sides  # the input's last: from then on the shape is ready
+            tensor.shape = sides  # the input comes last: its shape marks the slot as ready
 
     def _set_shape(self, shape: tuple[int, ...]) -> int:
-        """Tell the context; the scratch memory it then needs, in bytes."""
+        """Set the context's input shape; return the bytes of scratch memory that it needs."""
         if not self._context.set_input_shape(self._input.name, shape):
-            raise self._failure(f"takes no input of {'×'.join(map(str, shape))} in this engine")
+            raise self._failure(f"does not take {'×'.join(map(str, shape))} in this engine")
         return int(self._context.update_device_memory_size_for_shapes())
 
     def _shape_of(self, tensor: _Tensor) -> tuple[int, ...]:
@@ -181,7 +183,7 @@ class ExecutionSlot:
             self._stream.download(tensor.host, tensor.buffer.memory, tensor.nbytes)
 
     def _capture(self) -> Graph | None:
-        """The queue as a graph, which one call launches; None where it cannot be captured."""
+        """Capture the work of a batch as a graph; None if that is not possible."""
         if not self._stream.begin_capture():
             return None
         try:

@@ -1,14 +1,15 @@
-"""Which TensorRT there is, and what it says while it works.
+"""Imports the TensorRT that is installed, and keeps what it logs.
 
-Importing this raises an ImportError with the reason where no TensorRT or no GPU can be used.
+Importing this module raises an ImportError with the reason if TensorRT or the GPU is missing.
 """
 
 from collections import deque
 from typing import TYPE_CHECKING
 
 from sr_runtime.backends.cuda import driver
+from sr_runtime.backends.out_of_memory import is_out_of_memory
 
-# Before TensorRT is touched: without a driver it ends the process.
+# Checked before TensorRT is touched, because without a driver it ends the process.
 if (_reason := driver.missing()) is not None:
     raise ImportError(_reason)
 
@@ -25,24 +26,24 @@ else:
                 import tensorrt_lean as trt
             except ModuleNotFoundError:
                 raise error from None
-    except OSError as error:  # the package is there, and a library that it loads is not
+    except OSError as error:  # a library that the package loads is missing
         raise ImportError(f"TensorRT cannot be loaded ({error})") from error
 
 __all__ = ["LEAN", "Log", "trt"]
 
 LEAN = not hasattr(trt, "Builder")
-"""The library runs version-compatible engines and builds none."""
+"""Whether this is the lean runtime: it runs version-compatible engines, and builds none."""
 
 
 class Log(trt.ILogger):
-    """Keeps errors and prints nothing: each is told once, with the exception that comes of it.
+    """Keeps errors and prints nothing: an exception reports each of them once.
 
-    It must live as long as what was made with it.
+    It must live as long as the objects made with it.
     """
 
     def __init__(self) -> None:
         trt.ILogger.__init__(self)
-        # The last ones: a build that goes well has its errors too, of kernels that were tried.
+        # Only the last ones: a good build logs errors too, for kernels that it tried.
         self._errors: deque[str] = deque(maxlen=3)
 
     def log(self, severity: trt.ILogger.Severity, msg: str) -> None:
@@ -52,14 +53,13 @@ class Log(trt.ILogger):
     @property
     def last_error(self) -> str:
         """The latest error, on one line."""
-        return self._errors[-1] if self._errors else "TensorRT does not say why"
+        return self._errors[-1] if self._errors else "TensorRT gives no reason"
 
     @property
     def out_of_memory(self) -> bool:
-        """Whether the latest errors since `clear` are about memory."""
-        words = ("out of memory", "outofmemory", "insufficient memory", "memory allocation")
-        return any(word in error.lower() for error in self._errors for word in words)
+        """Whether one of the latest errors since `clear` is about memory."""
+        return any(map(is_out_of_memory, self._errors))
 
     def clear(self) -> None:
-        """Forget what was said so far."""
+        """Forget the errors so far."""
         self._errors.clear()

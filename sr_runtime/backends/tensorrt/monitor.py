@@ -1,4 +1,4 @@
-"""The builder's progress, passed on, and its cancellation, by Ctrl-C or on request."""
+"""Reports the builder's progress, and cancels it by Ctrl-C or on request."""
 
 import threading
 from collections.abc import Callable
@@ -13,9 +13,9 @@ Progress = Callable[[str, int, int], None]
 
 
 class Monitor(trt.IProgressMonitor):
-    """Passes the builder's steps on, and tells it to stop.
+    """Reports the builder's steps, and tells it to stop.
 
-    Nothing may be raised in it: an exception that reaches TensorRT ends the process.
+    Its methods must not raise: an exception that reaches TensorRT ends the process.
     """
 
     def __init__(self, progress: Progress | None, cancelled: Callable[[], bool] | None) -> None:
@@ -49,15 +49,15 @@ class Monitor(trt.IProgressMonitor):
             self.stop.set()
 
     def check(self) -> None:
-        """Raise what the callbacks wanted to raise."""
+        """Raise what a callback raised."""
         if self._error is not None:
             raise self._error
 
 
 def in_thread(build: Callable[[], bytes], monitor: Monitor) -> bytes:
-    """Run `build` in a thread of its own; Ctrl-C then comes here, and not inside of TensorRT.
+    """Run `build` in its own thread, so that Ctrl-C arrives here and not inside TensorRT.
 
-    Whatever comes of it, `build` has ended before this returns or raises.
+    `build` has ended when this returns or raises.
     """
     plan: list[bytes] = []
     errors: list[BaseException] = []
@@ -75,12 +75,12 @@ def in_thread(build: Callable[[], bytes], monitor: Monitor) -> bytes:
     interrupted = False
     while True:
         try:
-            # The thread is not asked: until Python 3.13 one whose join() is interrupted is taken
-            # for dead while it runs (https://github.com/python/cpython/issues/90882).
+            # Not by join(): before Python 3.13 an interrupted join() marks a running thread as dead
+            # (https://github.com/python/cpython/issues/90882).
             while not (plan or errors):
                 ended.acquire(timeout=0.1)
             break
-        except KeyboardInterrupt:  # and again, however often: the build must end first
+        except KeyboardInterrupt:  # each time: the build must end first
             interrupted = True
             monitor.stop.set()
     if interrupted:

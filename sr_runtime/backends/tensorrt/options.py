@@ -1,4 +1,4 @@
-"""What a TensorRT engine is to be built for, as the command line states it."""
+"""What a TensorRT engine is built for, and the command line's way to say it."""
 
 import re
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ HardwareCompatible = Literal["none", "ampere+", "same"]
 
 
 class Shape(NamedTuple):
-    """How many tiles of which size, as the network sees them: LR pixels, halo included."""
+    """The shape of a batch of tiles in LR pixels, halo included."""
 
     batch: int
     height: int
@@ -44,7 +44,7 @@ class Shape(NamedTuple):
 
 @dataclass(frozen=True)
 class Profile:
-    """The shapes an engine takes, and the one it is tuned for.
+    """The shapes that an engine takes, and the one that it is tuned for.
 
     Raises ArgumentError unless min ≤ opt ≤ max in batch, height and width alike.
     """
@@ -57,20 +57,20 @@ class Profile:
         for low, high in ((self.min, self.opt), (self.opt, self.max)):
             if min(self.min) < 1 or any(a > b for a, b in zip(low, high, strict=True)):
                 raise ArgumentError(
-                    f"a profile's batch, height and width go from min over opt to max, none below "
-                    f"1, and these do not: {self}"
+                    f"the profile {self} is not in order: batch, height and width must be at least "
+                    "1 and go from min over opt to max"
                 )
 
     @classmethod
     def parse(cls, minimum: str, optimum: str, maximum: str) -> Self:
-        """Read three shapes; ArgumentError if one is none, or they are not in order."""
+        """Read three shapes; ArgumentError if one is malformed, or they are not in order."""
         return cls(Shape.parse(minimum), Shape.parse(optimum), Shape.parse(maximum))
 
     def check_fits(self, *, multiple_of: int, halo: int) -> None:
-        """Raise ArgumentError for shapes that a model does not take, or cannot cut images to.
+        """Raise ArgumentError if the model does not take these shapes, or its halo does not fit.
 
         Args:
-            halo: 0 where it is not known yet.
+            halo: 0 if it is not known yet.
         """
         for name, shape in (("min", self.min), ("opt", self.opt), ("max", self.max)):
             if shape.height % multiple_of or shape.width % multiple_of:
@@ -89,8 +89,8 @@ class Profile:
         return f"--min {self.min} --opt {self.opt} --max {self.max}"
 
 
-# Not eight of the largest: RRDBNet ×4 would have tensors of 2³¹ values then, and convolutions take
-# one less (https://github.com/NVIDIA/TensorRT/issues/4123).
+# Four of the largest, not eight: with eight RRDBNet ×4 has tensors of 2³¹ values, and a convolution
+# takes at most 2³¹ - 1 (https://github.com/NVIDIA/TensorRT/issues/4123).
 DEFAULT_PROFILE = Profile(Shape(1, 64, 64), Shape(4, 256, 256), Shape(4, 512, 512))
 
 DEFAULT_LEVEL = 3  # TensorRT's own
@@ -99,19 +99,19 @@ WORKSPACES = 1 << 20, 1 << 40
 
 @dataclass(frozen=True, kw_only=True)
 class BuildOptions:
-    """What the builder is told beside the model; ArgumentError for a value outside its range."""
+    """The builder's options; ArgumentError for a value outside its range."""
 
     profile: Profile = DEFAULT_PROFILE
-    """The shapes the engine takes."""
+    """The shapes that the engine takes."""
     workspace: int | None = None
-    """Most bytes of GPU memory for a layer's scratch space; None: all that the GPU has."""
+    """Limit in bytes of GPU memory for a layer's scratch space; None: all of the GPU's."""
     level: int = DEFAULT_LEVEL
     """0 to 5: how long the builder searches."""
     version_compatible: bool = False
-    """The plan runs in other TensorRT versions too, and in the lean runtime; a little slower."""
+    """Whether the plan also runs in other TensorRT versions and the lean runtime; a bit slower."""
     hardware_compatible: HardwareCompatible = "none"
-    """On which GPUs the plan runs: the same model alone, "ampere+": from compute capability 8.0
-    up, "same": of the same compute capability."""
+    """The GPUs that the plan runs on: "none": the same model; "ampere+": compute capability 8.0 and
+    above; "same": the same compute capability."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.level <= 5:
