@@ -8,12 +8,12 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from datetime import date
 from difflib import get_close_matches
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin
 
 import yaml
 from docstring_parser import parse_from_object
@@ -30,18 +30,10 @@ from sr_train.config.limits import (
     wanted,
 )
 from sr_train.config.schema import Config
-from sr_train.network_facts import perceptual_layers
 from sr_train.run_folder import run_path
 
-__all__ = [
-    "FitArguments",
-    "check_unchanged",
-    "config_text",
-    "fit_arguments",
-    "preset",
-    "read_config",
-    "write_config",
-]
+__all__ = ["FitArguments", "check_unchanged", "config_text", "fit_arguments", "preset"]
+__all__ += ["read_config", "write_config"]
 
 PRESETS = Path(__file__).parents[1] / "presets"
 PRESET_NAMES = sorted(path.stem for path in PRESETS.glob("*.yaml"))
@@ -55,17 +47,10 @@ OPTIONS = {
 
 DEFAULTS = Config()
 FIELDS = field_types(Config)
-SECTIONS: dict[str, Any] = {"": Config} | {
-    n: c for n, c in get_type_hints(Config).items() if is_dataclass(c)
-}
+SECTIONS: dict[str, Any] = {f.name: f.type for f in fields(Config) if is_dataclass(f.type)}
 
-# The command line can also set the weight of a single layer.
 WEIGHTS = "perceptual_loss.layer_weights"
-LAYERS = {
-    f"{WEIGHTS}.{layer}": Positive
-    for network in get_args(FIELDS["perceptual_loss.vgg_type"])
-    for layer in perceptual_layers(network)
-}
+"""The command line can also set one of them: `--perceptual_loss.layer_weights.conv5_4 1`."""
 
 # What a run's weights, optimisers and position in its data depend on.
 FIXED = (
@@ -145,11 +130,11 @@ def config_text(config: Config) -> str:
     return text
 
 
-def _resumed(folder: Path, changes: Mapping[str, Any]) -> Config:
+def _resumed(folder: Path, changes: dict[str, Any]) -> Config:
     path = folder / "config.yaml"
     if not path.exists():
         raise ArgumentError(f"{folder} is no run, since {path} does not exist: check --resume")
-    config = _config({**_file_values(path), **changes})
+    config = _config(_file_values(path) | changes)
     check_unchanged(config, folder)
     return config
 
@@ -238,7 +223,7 @@ def _value(name: str, given: Any) -> Any:
 def _command_line(arguments: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The options, and the values of fields, that are given on a command line."""
     try:
-        found, unknown = _parser().parse_known_args(arguments)
+        found, unknown = _parser(arguments).parse_known_args(arguments)
     except argparse.ArgumentError as error:
         hint = FIELDS.get(str(error.argument_name).removeprefix("--"))
         more = f"it must be {wanted(hint)}" if hint else "`sr-train fit --help` tells more"
@@ -258,7 +243,7 @@ def _command_line(arguments: Sequence[str]) -> tuple[dict[str, Any], dict[str, A
     return options, values
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="sr-train fit",
         usage="sr-train fit --run NAME [--preset NAME] [--config FILE] [--FIELD VALUE …]\n"
@@ -274,7 +259,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, (metavar, about_it) in OPTIONS.items():
         run.add_argument(f"--{name}", metavar=metavar, action="append", help=about_it)
     run.add_argument("--print_config", action="store_true", help="print the configuration and stop")
-    for section, schema in SECTIONS.items():
+    for section, schema in {"": Config, **SECTIONS}.items():
         group = parser.add_argument_group((schema.__doc__ or "").rstrip("."))
         helps = {p.arg_name: p.description for p in parse_from_object(schema).params}
         for name, hint in FIELDS.items():
@@ -287,8 +272,9 @@ def _parser() -> argparse.ArgumentParser:
                     help=f"{helps[name.rpartition('.')[2]]} "
                     f"({default if choices else f'{wanted(hint)}; {default}'})",
                 )
-    for name in LAYERS:
-        parser.add_argument(f"--{name}", help=argparse.SUPPRESS)
+    for word in {word.partition("=")[0] for word in arguments}:
+        if word.startswith(f"--{WEIGHTS}."):
+            parser.add_argument(word, help=argparse.SUPPRESS)
     return parser
 
 
@@ -297,11 +283,11 @@ def _unknown(name: str) -> str:
     if name in SECTIONS:
         field = next(full for full in FIELDS if full.startswith(f"{name}."))
         return f"{name} is a section: name one of its fields, such as {field}"
-    near = get_close_matches(name, [*FIELDS, *SECTIONS, *OPTIONS], n=2)
-    if not near:
-        full_names = {full.rpartition(".")[2]: full for full in reversed(FIELDS)}
-        last = get_close_matches(name.rpartition(".")[2], full_names, n=2, cutoff=0.75)
-        near = [full_names[part] for part in last]
+    full_names = {full.rpartition(".")[2]: full for full in reversed(FIELDS)}
+    near = get_close_matches(name, [*FIELDS, *SECTIONS, *OPTIONS], n=2) or [
+        full_names[part]
+        for part in get_close_matches(name.rpartition(".")[2], full_names, n=2, cutoff=0.75)
+    ]
     if not near:
         return f"{name} is no field: `sr-train fit --help` lists them all"
     return f"{name} is no field: did you mean {' or '.join(near)}?"

@@ -23,6 +23,7 @@ from sr_train.config.sections import (
     Validation,
     Wandb,
 )
+from sr_train.network_facts import perceptual_layers
 
 __all__ = [
     "AdversarialLoss", "Augmentation", "Config", "ContentLoss", "DiscriminatorConfig",
@@ -92,6 +93,8 @@ class Config:
     def __post_init__(self) -> None:
         """Raise ArgumentError for the first value, or pair of values, that cannot be."""
         limits.check_fields(self)
+        self._check_layers()
+        self._check_symmetry()
         if self.stages == "training" and self.init is None:
             raise ArgumentError(
                 "stages is training, which starts from a generator, but init is null: name a "
@@ -116,6 +119,24 @@ class Config:
     def section(self, stage: Stage) -> Pretraining | Training:
         """The section of a stage."""
         return self.pretraining if stage == "pretraining" else self.training
+
+    def _check_layers(self) -> None:
+        network = self.perceptual_loss.vgg_type
+        layers = perceptual_layers(network)
+        if unknown := [name for name in self.perceptual_loss.layer_weights if name not in layers]:
+            raise ArgumentError(
+                f"perceptual_loss.layer_weights has {unknown[0]}, which is no layer of {network}: "
+                f"choose from {', '.join(layers)}, or change perceptual_loss.vgg_type"
+            )
+
+    def _check_symmetry(self) -> None:
+        given = self.augmentation
+        chosen = given.symmetry == "flip_or_transpose" and given.probability > 0
+        if chosen and given.flip_weight + given.transpose_weight == 0:
+            raise ArgumentError(
+                "augmentation.flip_weight and augmentation.transpose_weight are both 0: raise one "
+                "of them, or set augmentation.probability to 0"
+            )
 
     def _check_crops(self, stage: Stage) -> None:
         name, size = f"{stage}.cr_patch_size", self.section(stage).cr_patch_size

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
 
-from sr_runtime.errors import ArgumentError
 from sr_train.config import limits
 from sr_train.config.limits import Count, Datasets, Decay, Factor, Fraction, Positive, Weight
-from sr_train.network_facts import UNET_STRIDE, perceptual_layers
+from sr_train.network_facts import UNET_STRIDE
 
 __all__ = [
     "AdversarialLoss", "Augmentation", "ContentLoss", "DiscriminatorConfig", "GeneratorConfig",
@@ -141,15 +140,6 @@ class PerceptualLoss:
     weights: str | None = None
     """File of the network's weights; null looks in DATA_ROOT/weights, then downloads them."""
 
-    def __post_init__(self) -> None:
-        layers = perceptual_layers(self.vgg_type)
-        if unknown := [name for name in self.layer_weights if name not in layers]:
-            raise ArgumentError(
-                f"perceptual_loss.layer_weights has {unknown[0]}, which is no layer of "
-                f"{self.vgg_type}: choose from {', '.join(layers)}, or change "
-                "perceptual_loss.vgg_type"
-            )
-
 
 @dataclass(frozen=True, kw_only=True)
 class AdversarialLoss:
@@ -187,14 +177,6 @@ class Augmentation:
     """Smallest and largest number of these rectangles."""
     dropout_hole_size: limits.FactorRange = (0.0625, 0.125)
     """Smallest and largest side of a rectangle, as a fraction of the crop's side."""
-
-    def __post_init__(self) -> None:
-        weights = self.flip_weight + self.transpose_weight
-        if self.symmetry == "flip_or_transpose" and self.probability > 0 and weights == 0:
-            raise ArgumentError(
-                "augmentation.flip_weight and augmentation.transpose_weight are both 0: raise one "
-                "of them, or set augmentation.probability to 0"
-            )
 
     @property
     def transposes(self) -> bool:

@@ -234,7 +234,7 @@ def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
             ["--perceptual_loss.layer_weights.conv5_4", "x"],
             ["perceptual_loss.layer_weights.conv5_4 is x", "number, above 0"],
         ),
-        (["--perceptual_loss.layer_weights.conv9", "1"], ["perceptual_loss.layer_weights.conv9"]),
+        (["--perceptual_loss.layer_weights.conv9", "1"], ["conv9", "vgg19", "conv5_4"]),
         (["--run"], ["--run", "argument"]),
         (["--resume"], ["--resume", "argument"]),
         (["--print_config=3"], ["--print_config", "'3'"]),
