@@ -44,6 +44,13 @@ class Dataset:
 
 
 DIV2K = "https://data.vision.ee.ethz.ch/cvl/DIV2K"
+DIV2K_TRAIN = Archive(
+    f"{DIV2K}/DIV2K_train_HR.zip", "DIV2K_train_HR.zip", "md5:bdc2d9338d4e574fe81bf7d158758658"
+)
+DIV2K_VALID = Archive(
+    f"{DIV2K}/DIV2K_valid_HR.zip", "DIV2K_valid_HR.zip", "md5:9fcdda83005c5e5997799b69f955ff88"
+)
+FLICKR2K = Archive("https://cv.snu.ac.kr/research/EDSR/Flickr2K.tar", "Flickr2K.tar")
 BSDS500 = Archive(
     "https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/BSR/BSR_bsds500.tgz",
     "BSR_bsds500.tgz",
@@ -62,39 +69,15 @@ DATASETS: Mapping[str, Dataset] = {
     # Agustsson and Timofte, "NTIRE 2017 challenge on single image super-resolution", 2017.
     "div2k": Dataset(
         {
-            "train": Split(
-                Archive(
-                    f"{DIV2K}/DIV2K_train_HR.zip",
-                    "DIV2K_train_HR.zip",
-                    "md5:bdc2d9338d4e574fe81bf7d158758658",
-                ),
-                ("DIV2K_train_HR",),
-                800,
-            ),
-            "val": Split(
-                Archive(
-                    f"{DIV2K}/DIV2K_valid_HR.zip",
-                    "DIV2K_valid_HR.zip",
-                    "md5:9fcdda83005c5e5997799b69f955ff88",
-                ),
-                ("DIV2K_valid_HR",),
-                100,
-            ),
+            "train": Split(DIV2K_TRAIN, ("DIV2K_train_HR",), 800),
+            "val": Split(DIV2K_VALID, ("DIV2K_valid_HR",), 100),
         },
         train="train",
         val="val",
     ),
     # Lim et al., "Enhanced deep residual networks for single image super-resolution", 2017.
     "flickr2k": Dataset(
-        {
-            "train": Split(
-                Archive("https://cv.snu.ac.kr/research/EDSR/Flickr2K.tar", "Flickr2K.tar"),
-                ("Flickr2K_HR",),
-                2650,
-            )
-        },
-        train="train",
-        val=None,
+        {"train": Split(FLICKR2K, ("Flickr2K_HR",), 2650)}, train="train", val=None
     ),
     # Arbeláez et al., "Contour detection and hierarchical image segmentation", 2011.
     "bsds500": Dataset(

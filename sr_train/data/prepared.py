@@ -58,23 +58,18 @@ def _check_is_no_folder(specification: str, root: Path, scale: int) -> None:
     if specification in DATASETS or index_path(root / specification / OWN_SPLIT, scale).exists():
         return
     if folder.is_dir():
+        name = folder.resolve().name
         raise ArgumentError(
             f"{specification} is a folder and not a data set prepared for a scale of {scale}: run "
-            f"`{prepare_command(specification, root, scale)}`, then name it {folder.resolve().name}"
+            f"`{prepare_command(name, root, scale, specification)}`, then name it {name}"
         )
 
 
 def _not_prepared(name: str, split: str, root: Path, scale: int) -> ArgumentError:
-    command = prepare_command(name, root, scale)
+    other = _index_of_any_scale(root / name / split)
+    command = prepare_command(name, root, scale, other.source if other else None)
     hint = ""
-    if other := _index_of_any_scale(root / name / split):
-        source = Path(other.source) if other.source else None
-        if name in DATASETS:
-            command = prepare_command(name, root, scale, source)
-        else:
-            command = prepare_command(str(source), root, scale)
-    elif name not in DATASETS:
-        command = prepare_command(f"FOLDER/{name}", root, scale)
+    if name not in DATASETS and not other:
         hint = f", where FOLDER/{name} holds your images; it is not {known_names(name)}"
     return ArgumentError(
         f"{name}:{split} is not prepared for a scale of {scale} in {root}: run `{command}`{hint}"
@@ -96,9 +91,10 @@ def known_names(wrong: str) -> str:
     )
 
 
-def prepare_command(item: str, root: Path, scale: int, source: Path | None = None) -> str:
-    """The command line that prepares `item`, for messages."""
+def prepare_command(name: str, root: Path, scale: int, source: str | None) -> str:
+    """The command line that prepares a data set from the folder `source`, for messages."""
+    item = name if name in DATASETS else source or f"FOLDER/{name}"
     words = ["prepare", item, "--root", str(root), "--scale", str(scale)]
-    return "python -m sr_train " + shlex.join(
-        words if source is None else [*words, "--from", str(source)]
-    )
+    if source and name in DATASETS:
+        words += ["--from", source]
+    return f"python -m sr_train {shlex.join(words)}"

@@ -133,6 +133,7 @@ def test_empty_folders_and_wrong_names_are_refused(tmp_path: Path) -> None:
         (str(tmp_path / "empty"), "holds no images"),
         (str(tmp_path / "a:b"), "rename the folder"),
         (str(tmp_path / "set5"), "rename the folder"),
+        ("", "neither a folder"),
         ("bsds50", "did you mean bsds500"),
         ("DIV2K", "did you mean div2k"),
     ):

@@ -14,7 +14,7 @@ from sr_train.data.build.archives import unpacked
 from sr_train.data.build.source_images import fingerprint
 from sr_train.data.build.split import Wanted, prepare_split
 from sr_train.data.catalogue import DATASETS, Split
-from sr_train.data.prepared import OWN_SPLIT, known_names, prepare_command
+from sr_train.data.prepared import OWN_SPLIT, known_names
 from sr_train.lock import only_process_in
 
 __all__ = ["prepare"]
@@ -62,12 +62,19 @@ def prepare(
         if number < 1:
             raise ArgumentError(f"--{option} is {number}: it must be at least 1")
     item, root = os.fspath(item), Path(root)
-    if item not in DATASETS:
-        sources = [_own(item, source, root, scale)]
+    if item in DATASETS:
+        sources = (
+            _official(item, root, scale, report)
+            if source is None
+            else _given(item, Path(source), root, scale, report)
+        )
     elif source is None:
-        sources = _official(item, root, scale, report)
+        sources = [_own(item, root, scale)]
     else:
-        sources = _given(item, Path(source), root, scale, report)
+        raise ArgumentError(
+            f"{item} is not a known data set ({', '.join(DATASETS)}), and only these are taken "
+            "from a folder with --from (in Python: source): leave it out"
+        )
     name = sources[0][0].name
     folders = [root / "downloads", *(wanted.folder for wanted, _ in sources)]
     with _alone_in(root / name, folders, report):
@@ -107,14 +114,7 @@ def _official(name: str, root: Path, scale: int, report: Callable[[str], None]) 
     """The splits of a known data set, from its official address."""
     return [
         (
-            Wanted(
-                name=name,
-                split=split,
-                root=root,
-                scale=scale,
-                command=prepare_command(name, root, scale),
-                images=published.images,
-            ),
+            Wanted(name=name, split=split, root=root, scale=scale, images=published.images),
             _pairs_of_archive(published, root, scale, report),
         )
         for split, published in DATASETS[name].splits.items()
@@ -129,7 +129,7 @@ def _pairs_of_archive(
     with unpacked(published.archive, root, folders, report) as content:
         if not (found := _folders_below(content, folders)):
             raise DataError(
-                f"it has no images in a folder {' or '.join(folders)}: choose another scale, or "
+                f"no images in a folder {' or '.join(folders)}: choose another scale, or "
                 "delete it and prepare the data set again",
                 path=root / "downloads" / published.archive.name,
             )
@@ -143,30 +143,21 @@ def _given(
     if not source.is_dir():
         raise ArgumentError("not a folder: name the one that has the data set", path=source)
     splits = DATASETS[name].splits
-    found = {}
+    sources = []
     for split, published in splits.items():
         folders = _folders_below(source, published.named(scale))
         if not folders and len(splits) == 1 and _has_images(source):
             folders = [source]
+        if not folders:
+            report(f"{name}:{split} is not in {source}")
+            continue
         if len(folders) > 1:
             raise ArgumentError(
-                f"it has {folders[0]} and {folders[1]}, and either could be {name}:{split}: name "
-                "the folder above one of them",
+                f"both {folders[0]} and {folders[1]} have images, and either could be "
+                f"{name}:{split}: name the folder above one of them",
                 path=source,
             )
-        if folders:
-            found[split] = find_pairs(folders[0])
-        else:
-            report(f"{name}:{split} is not in {source}")
-    if not found:
-        names = [folder for split in splits.values() for folder in split.named(scale)]
-        raise ArgumentError(
-            f"it has no images in a folder {' or '.join(names)}: name the folder that the official "
-            "archive unpacks to, or choose another scale",
-            path=source,
-        )
-    for split, pairs in found.items():
-        official = splits[split].images
+        pairs, official = find_pairs(folders[0]), published.images
         if len(pairs) > official:
             raise ArgumentError(
                 f"{len(pairs)} images for {name}:{split}, and the official split has {official}: "
@@ -175,23 +166,22 @@ def _given(
             )
         if len(pairs) < official:
             report(f"{name}:{split}: {len(pairs)} images, where the official split has {official}")
-    command = prepare_command(name, root, scale, source)
-    return [
-        _of_folder(name, split, source, pairs, root, scale, command)
-        for split, pairs in found.items()
-    ]
+        sources.append(_of_folder(name, split, source, pairs, root, scale))
+    if not sources:
+        names = [folder for split in splits.values() for folder in split.named(scale)]
+        raise ArgumentError(
+            f"no images in a folder {' or '.join(names)}: name the folder that the official "
+            "archive unpacks to, or choose another scale",
+            path=source,
+        )
+    return sources
 
 
-def _own(item: str, source: object, root: Path, scale: int) -> Source:
+def _own(item: str, root: Path, scale: int) -> Source:
     """A folder of the user's images."""
     folder = Path(item)
-    if source is not None:
-        raise ArgumentError(
-            f"--from is the folder of a known data set ({', '.join(DATASETS)}), and {item} is not "
-            "one: leave it out"
-        )
-    if not folder.is_dir():
-        raise ArgumentError(f"{item} is neither a folder nor {known_names(item)}")
+    if not item or not folder.is_dir():  # Path("") would be the current folder
+        raise ArgumentError(f"{item!r} is neither a folder nor {known_names(item)}")
     name = folder.resolve().name
     if name in DATASETS or not name or set(name) & set(":+"):
         raise ArgumentError(
@@ -200,19 +190,17 @@ def _own(item: str, source: object, root: Path, scale: int) -> Source:
             path=folder,
         )
     _check_is_not_above_images(folder)
-    command = prepare_command(item, root, scale)
-    return _of_folder(name, OWN_SPLIT, folder, find_pairs(folder), root, scale, command)
+    return _of_folder(name, OWN_SPLIT, folder, find_pairs(folder), root, scale)
 
 
 def _of_folder(
-    name: str, split: str, folder: Path, pairs: list[Pair], root: Path, scale: int, command: str
+    name: str, split: str, folder: Path, pairs: list[Pair], root: Path, scale: int
 ) -> Source:
     wanted = Wanted(
         name=name,
         split=split,
         root=root,
         scale=scale,
-        command=command,
         source=str(folder.resolve()),
         fingerprint=fingerprint(pairs),
     )
@@ -225,7 +213,7 @@ def _check_is_not_above_images(folder: Path) -> None:
     for below in sorted(folder.iterdir()):
         if below.is_dir() and _has_images(below):
             raise ArgumentError(
-                f"it has no images, but its subfolders do: prepare one of them, as {below}",
+                f"no images in it, but in its subfolders: prepare one of them, as {below}",
                 path=folder,
             )
 

@@ -41,7 +41,7 @@ def check_pairs(
     _check_sizes(pairs, sizes, scale)
     if gray and colored and not gray_among_rgb:
         raise DataError(
-            f"it is grayscale, as {len(gray)} of {len(gray) + len(colored)} images are: convert "
+            f"grayscale, as {len(gray)} of {len(gray) + len(colored)} images are: convert "
             "them to RGB, or prepare them as a data set of their own",
             path=gray[0],
         )
@@ -64,12 +64,12 @@ def _checked_header(path: Path) -> Header:
     header = read_header(path)
     if header.frames > 1:
         raise ImageError(
-            f"it is an animation of {header.frames} frames: save those you want as PNG", path=path
+            f"an animation of {header.frames} frames: save those you want as PNG", path=path
         )
     if header.bits > 8:
-        raise ImageError(f"it has {header.bits} bits per channel: convert it to 8", path=path)
+        raise ImageError(f"{header.bits} bits per channel: convert it to 8", path=path)
     if header.alpha:
-        raise ImageError("it has an alpha channel: flatten it, or save it without", path=path)
+        raise ImageError("an alpha channel: flatten it, or save it without", path=path)
     return header
 
 

@@ -10,7 +10,7 @@ from sr_runtime.evaluation.pairs import Pair
 from sr_train.data.build.packing import pack_images, pack_scale
 from sr_train.data.build.source_images import check_pairs
 from sr_train.data.packed_dataset import Index, PackedFile, PackedImages, index_path
-from sr_train.data.prepared import OWN_SPLIT
+from sr_train.data.prepared import OWN_SPLIT, prepare_command
 
 __all__ = ["Wanted", "prepare_split"]
 
@@ -26,8 +26,6 @@ class Wanted:
     split: str
     root: Path
     scale: int
-    command: str
-    """The command line that prepares it."""
     images: int | None = None
     """Number of images in the official split; None: it is made from the images of a folder."""
     source: str | None = None
@@ -42,6 +40,11 @@ class Wanted:
     def folder(self) -> Path:
         """Where it is packed."""
         return self.root / self.name / self.split
+
+    @property
+    def command(self) -> str:
+        """The command line that prepares it."""
+        return prepare_command(self.name, self.root, self.scale, self.source)
 
     @property
     def is_own(self) -> bool:
