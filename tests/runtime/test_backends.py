@@ -113,7 +113,7 @@ def test_anyone_elses_fixed_size_model_runs_on_any_image(backend, shape, tmp_pat
 @both
 def test_tta_is_refused_where_a_turned_tile_does_not_fit(backend, tmp_path) -> None:
     model = foreign(tmp_path / "m.onnx", doubling(), [1, 3, 24, 32])
-    with pytest.raises(ArgumentError, match="tta turns tiles"):
+    with pytest.raises(ArgumentError, match=r"tta.*\(24, 32\)"):
         sr_runtime.load(model, backend=backend, tta=True)
 
 
@@ -232,6 +232,6 @@ def test_a_wrong_scale_in_the_facts_is_noticed_at_the_first_tile(tiny_onnx, tmp_
     onnx.save(model, tmp_path / "m.onnx")
     with (
         sr_runtime.load(tmp_path / "m.onnx") as upscaler,
-        pytest.raises(ModelError, match=r"facts.*are wrong"),
+        pytest.raises(ModelError, match=r"the model returned .*scale 2"),
     ):
         upscaler.upscale(PHOTO)
