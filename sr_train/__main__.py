@@ -1,11 +1,12 @@
-"""The command line: `python -m sr_train prepare …`, `fit …`, `evaluate …` and more."""
+"""The command line: `sr-train prepare …`, `fit …`, `evaluate …` and more."""
 
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from textwrap import fill
+from typing import Any, NoReturn, TypeAlias
 
 from sr_runtime.atomic import check_target
 from sr_runtime.cli.console import require_extra, run_cli
@@ -15,32 +16,36 @@ from sr_train import fit
 
 __all__ = ["main"]
 
-# Commands import what they need when they run: torch takes seconds, and --help needs none of it.
+Command = Callable[[argparse.Namespace], int]
+Commands: TypeAlias = "argparse._SubParsersAction[Any]"
+
+FILE = "a .pth or .safetensors file"
+
+# Commands import what they need when they run: torch takes seconds, and --help does not need it.
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; the exit code is 0, or 2 for an error that the user can mend."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    if words[:1] == ["fit"]:
-        return run_cli(lambda: _fit(words[1:]))
-    return run_cli(lambda: _run(words))
+    """Run the command line; return its exit code, 2 for an error, 128 + N for signal N."""
+    return run_cli(lambda: _run(sys.argv[1:] if argv is None else argv))
 
 
 def _run(words: Sequence[str]) -> int:
+    if list(words[:1]) == ["fit"]:  # its options are the fields of the configuration
+        return _fit(words[1:])
     arguments = _parser().parse_args(words)
-    code: int = arguments.command(arguments)
-    return code
+    return int(arguments.command(arguments))
 
 
 def _fit(words: Sequence[str]) -> int:
     with require_extra("train"):
         from sr_train.config.file import config_text, fit_arguments
 
-        told = fit_arguments(words)
-        if told.print_config:
-            print(config_text(told.config), end="")
+        arguments = fit_arguments(words)
+        if arguments.print_config:
+            print(config_text(arguments.config), end="")
             return 0
-    result = fit(told.config, told.resume or told.run or "", resume=told.resume is not None)
+    resume = arguments.resume is not None
+    result = fit(arguments.config, arguments.resume or arguments.run or "", resume=resume)
     return 0 if result.interrupted is None else 128 + result.interrupted
 
 
@@ -102,7 +107,7 @@ def _average(arguments: argparse.Namespace) -> int:
         from sr_train.interpolate import average
 
     save_generator(average([load_generator(p) for p in arguments.checkpoints]), arguments.output)
-    print(f"{arguments.output}: the average of {len(arguments.checkpoints)} checkpoints")
+    print(f"{arguments.output}: average of {len(arguments.checkpoints)} checkpoints")
     return 0
 
 
@@ -116,8 +121,8 @@ def _convert(arguments: argparse.Namespace) -> int:
     save_generator(generator, output)
     parameters = sum(parameter.numel() for parameter in generator.parameters())
     print(
-        f"{checkpoint}: {generator.arch} x{generator.scale_factor}, {parameters:,} parameters; "
-        f"written to {output}, sha256 of the weights {weights_sha256(generator)[:16]}"
+        f"{output}: {generator.arch} x{generator.scale_factor} of {checkpoint}, {parameters:,} "
+        f"parameters, SHA-256 of the weights {weights_sha256(generator)[:16]}"
     )
     return 0
 
@@ -134,104 +139,158 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="sr-train",
         description="Train ESRGAN generators, measure them, and convert anyone's checkpoints.",
+        epilog="sr-train COMMAND --help shows a command's options and examples.",
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_prepare(commands)
+    commands.add_parser("fit", help="train in two stages; fit --help lists every option")
+    _add_evaluate(commands)
+    _add_mixtures(commands)
+    _add_convert(commands)
+    return parser
 
-    prepare = commands.add_parser(
-        "prepare", help="fetch data sets and pretrained weights, and pack them for training",
-        description="Download data sets and pretrained weights, or take them from a folder, and "
-        "pack the images so that training reads crops without decoding. Done once.",
-    )  # fmt: skip
-    prepare.set_defaults(command=_prepare)
+
+def _add_prepare(commands: Commands) -> None:
+    prepare = _add_command(
+        commands,
+        _prepare,
+        "Fetch data sets and pretrained weights, and pack images for fast training. Done once.",
+        """\
+  sr-train prepare div2k bsds500                     download them and pack them
+  sr-train prepare set5 --from downloads/Set5        pack what is on disk already
+  sr-train prepare photos/ --scale 2                 your own images, named `photos`
+  sr-train prepare vgg19 squeezenet1_1 lpips_squeeze --root /data/sr""",
+    )
     prepare.add_argument(
         "items", nargs="+", metavar="ITEM",
-        help="data set (div2k, flickr2k, bsds500, set5, set14), folder of your own images, or "
+        help="a data set (div2k, flickr2k, bsds500, set5, set14), a folder of your own images, or "
         "weights (vgg11, vgg13, vgg16, vgg19, squeezenet1_1, lpips_squeeze)",
     )  # fmt: skip
-    prepare.add_argument(
-        "--root", type=Path, default=Path("data"), metavar="DIR",
-        help="where to put them; fit finds them with --data_root, evaluate with --root (data)",
-    )  # fmt: skip
+    _add_root(prepare)
     prepare.add_argument(
         "--from", dest="source", type=Path, metavar="FOLDER",
-        help="take the data set or the weights from here instead of downloading",
+        help="folder with the data set or the weights (default: download them)",
     )  # fmt: skip
     prepare.add_argument(
-        "--scale", type=int, default=4, metavar="S", help="how much smaller LR images are (4)"
-    )
+        "--scale", type=int, default=4, metavar="S",
+        help="how much smaller LR images are than HR images (default: %(default)s)",
+    )  # fmt: skip
     prepare.add_argument(
         "--jobs", type=int, default=os.cpu_count() or 1, metavar="N",
-        help="processes that decode images (%(default)s)",
+        help="processes that decode images (default: %(default)s, one per processor)",
     )  # fmt: skip
 
-    # Its options are the fields of the configuration: `_fit` reads them.
-    commands.add_parser("fit", help="train, in two stages; fit --help lists every option")
 
-    evaluate = commands.add_parser(
-        "evaluate", help="PSNR, SSIM and LPIPS of checkpoints and exported models, in one table",
-        description="Measure checkpoints and exported models on whole images, in one table.",
-    )  # fmt: skip
-    evaluate.set_defaults(command=_evaluate)
+def _add_evaluate(commands: Commands) -> None:
+    evaluate = _add_command(
+        commands,
+        _evaluate,
+        "Measure PSNR, SSIM and LPIPS of checkpoints and exported models, in one table.",
+        """\
+  sr-train evaluate runs/demo/weights/best.safetensors --data set5 set14
+  sr-train evaluate RRDB.pth rrdb.onnx esrgan --data bsds500:test --device cuda
+  sr-train evaluate RRDB.pth --data photos/ --no-lpips --json table.json""",
+    )
     evaluate.add_argument(
         "models", nargs="+", metavar="MODEL",
-        help=f".safetensors, .pth, .onnx, or {' or '.join(EMBEDDED)}, which come with the package",
+        help=f"a .safetensors, .pth or .onnx file, or one of the package: {', '.join(EMBEDDED)}",
     )  # fmt: skip
     evaluate.add_argument(
         "--data", nargs="+", required=True, metavar="DATA",
-        help="prepared data sets (set5, bsds500:val) or folders of images",
+        help="prepared data sets, such as set5 or bsds500:val, or folders of images",
     )  # fmt: skip
-    evaluate.add_argument(
-        "--root", type=Path, default=Path("data"), metavar="DIR",
-        help="where prepare --root put data sets and weights, fit's --data_root (data)",
-    )  # fmt: skip
-    evaluate.add_argument("--images", action="store_true", help="show every image, not only means")
-    evaluate.add_argument("--json", type=Path, metavar="OUT", help="write the numbers here, too")
+    _add_root(evaluate)
+    evaluate.add_argument("--images", action="store_true", help="also show every single image")
+    evaluate.add_argument("--json", type=Path, metavar="OUT", help="also write the numbers here")
     evaluate.add_argument("--no-lpips", action="store_true", help="leave out LPIPS")
-    evaluate.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (auto)")
+    evaluate.add_argument("--device", default="auto", help="cpu, cuda or cuda:N (default: auto)")
     evaluate.add_argument(
-        "--precision", default="fp32", choices=("fp32", "bf16", "fp16"), help="of networks (fp32)"
-    )
-
-    interpolate = commands.add_parser(
-        "interpolate", help="mix a PSNR-oriented and a GAN-based generator",
-        description="Write (1 − α)·PSNR + α·GAN, the network interpolation of ESRGAN's paper: "
-        "less noise than GAN, more texture than PSNR.",
+        "--precision", default="fp32", choices=("fp32", "bf16", "fp16"),
+        help="precision in which the networks compute (default: %(default)s)",
     )  # fmt: skip
-    interpolate.set_defaults(command=_interpolate)
-    interpolate.add_argument("psnr", type=Path, metavar="PSNR", help="checkpoint of stage 1")
-    interpolate.add_argument("gan", type=Path, metavar="GAN", help="checkpoint of stage 2")
-    interpolate.add_argument("--alpha", type=float, default=0.8, help="0 to 1 (0.8)")
+    _add_scale(evaluate)
+
+
+def _add_mixtures(commands: Commands) -> None:
+    interpolate = _add_command(
+        commands,
+        _interpolate,
+        "Mix a PSNR-oriented and a GAN-based generator. The result is (1 − α)·PSNR + α·GAN, the "
+        "network interpolation of the ESRGAN paper.",
+        """\
+  sr-train interpolate psnr.safetensors esrgan.safetensors -o mixed.safetensors
+  sr-train interpolate psnr.safetensors esrgan.safetensors --alpha 0.5 -o half.pth""",
+    )
+    interpolate.add_argument("psnr", type=Path, metavar="PSNR", help="result of the PSNR stage")
+    interpolate.add_argument("gan", type=Path, metavar="GAN", help="result of the GAN stage")
+    interpolate.add_argument(
+        "--alpha", type=float, default=0.8,
+        help="share of GAN, 0 to 1; more means more texture and more noise (default: %(default)s)",
+    )  # fmt: skip
     _add_output(interpolate)
 
-    average = commands.add_parser(
-        "average", help="average the weights of checkpoints of one run",
-        description="Write the mean of the weights of several checkpoints of one run.",
-    )  # fmt: skip
-    average.set_defaults(command=_average)
-    average.add_argument("checkpoints", nargs="+", type=Path, metavar="CHECKPOINT")
+    average = _add_command(
+        commands,
+        _average,
+        "Average the weights of several checkpoints of one run.",
+        "  sr-train average 80k.safetensors 90k.safetensors 100k.safetensors -o mean.safetensors",
+    )
+    average.add_argument("checkpoints", nargs="+", type=Path, metavar="CHECKPOINT", help=FILE)
     _add_output(average)
 
-    convert = commands.add_parser(
-        "convert", help="read any ESRGAN checkpoint, write ours or BasicSR's",
-        description="Read the generator of any ESRGAN checkpoint (RRDBNet as BasicSR, mmagic, "
-        "neosr, xinntao/ESRGAN, BSRGAN, traiNNer, Lornatang and torch-sr save it; "
-        "SRVGGNetCompact) and write it in fp32.",
-    )  # fmt: skip
-    convert.set_defaults(command=_convert)
-    convert.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help=".pth or .safetensors")
+
+def _add_convert(commands: Commands) -> None:
+    convert = _add_command(
+        commands,
+        _convert,
+        "Read the generator of any ESRGAN checkpoint and write it in fp32. It can be an RRDBNet of "
+        "BasicSR, mmagic, neosr, xinntao/ESRGAN, BSRGAN, traiNNer, Lornatang or torch-sr, or a "
+        "SRVGGNetCompact.",
+        """\
+  sr-train convert RealESRGAN_x4plus.pth -o generator.safetensors
+  sr-train convert 3x_model.pth --scale 3 -o generator.pth""",
+    )
+    convert.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help=FILE)
     _add_output(convert)
-    for command in (evaluate, convert):
-        command.add_argument(
-            "--scale", type=int, metavar="S",
-            help="of the network, where its tensors leave it open: those of x3 look like x2",
-        )  # fmt: skip
+    _add_scale(convert)
+
+
+def _add_command(
+    commands: Commands, run: Command, description: str, examples: str
+) -> argparse.ArgumentParser:
+    first = description.split(". ")[0].rstrip(".")
+    parser: argparse.ArgumentParser = commands.add_parser(
+        run.__name__.removeprefix("_"),
+        help=first[0].lower() + first[1:],
+        description=fill(description, 96),
+        epilog=f"examples:\n{examples}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(command=run)
     return parser
+
+
+def _add_root(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--root", type=Path, default=Path("data"), metavar="DIR",
+        help="folder of prepared data sets and weights, which fit calls --data_root (default: "
+        "%(default)s)",
+    )  # fmt: skip
 
 
 def _add_output(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "-o", "--output", type=Path, required=True, metavar="OUT",
-        help="OUT.safetensors (with its architecture as metadata) or OUT.pth (as BasicSR's)",
+        help="the file to write: .safetensors, with the architecture as metadata, or .pth, as "
+        "BasicSR writes it",
+    )  # fmt: skip
+
+
+def _add_scale(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--scale", type=int, metavar="S",
+        help="scale of the network; only a x3 checkpoint needs it, since its tensors look like "
+        "those of x2 (default: read from the checkpoint)",
     )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class Pretraining:
-    """Stage 1: the generator alone minimises the content loss."""
+    """The PSNR stage: the generator alone minimises the content loss."""
 
     num_epoch: Count = 10_000
     """Number of epochs; an epoch takes one crop from every training image."""
@@ -41,7 +41,7 @@ class Pretraining:
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """Stage 2: the generator is trained against a discriminator."""
+    """The GAN stage: the generator is trained against a discriminator."""
 
     num_epoch: Count = 8_000
     """Number of epochs; an epoch takes one crop from every training image."""
@@ -93,7 +93,7 @@ class GeneratorConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class DiscriminatorConfig:
-    """The network that tells HR from SR images in stage 2."""
+    """The network that tells HR from SR images in the GAN stage."""
 
     type: Literal["vgg", "unet"] = "vgg"
     """SRGAN's VGG style, one logit per image, or a spectral-norm U-Net, one logit per pixel."""

@@ -1,4 +1,4 @@
-"""Real photographs, both stages, and what users do with the result; by the command line alone."""
+"""Both stages on real photographs, and what users do with the result, on the command line."""
 
 import csv
 import json
@@ -36,7 +36,7 @@ def folder(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_both_stages_learn_and_leave_what_the_readme_says(folder: Path) -> None:
+def test_both_stages_learn_and_write_what_the_readme_lists(folder: Path) -> None:
     run = folder / "demo"
     with (run / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -66,7 +66,7 @@ def test_its_models_are_interpolated_averaged_and_measured_in_one_table(folder: 
     (result,) = json.loads(table.read_text())["results"]
     means = {Path(name).stem: facts["mean"] for name, facts in result["models"].items()}
     assert set(means) == {"psnr", "esrgan", "half", "mean", "bicubic"}
-    # Of two networks, ½ and ½ is what their average is.
+    # Half of each of two networks is their average.
     assert means["half"]["psnr_y"] == pytest.approx(means["mean"]["psnr_y"], abs=1e-3)
-    # Less than two minutes of training, and near enough to bicubic to see that nothing is shifted.
+    # After two minutes of training it is so close to bicubic that nothing can be shifted.
     assert means["psnr"]["psnr_y"] > means["bicubic"]["psnr_y"] - 1.5

@@ -1,4 +1,4 @@
-"""Two processes, each with half of every mini-batch, against one with all of it."""
+"""Two processes with half of every mini-batch each, against one process with all of it."""
 
 import os
 import subprocess
@@ -26,7 +26,7 @@ def _start_two(*arguments: str) -> "subprocess.Popen[str]":
 
 
 @pytest.mark.parametrize("loss", ["ragan", "hinge"])
-def test_two_processes_follow_the_loss_curve_of_one(
+def test_two_processes_have_the_loss_curve_of_one(
     data: Path, data_root: Path, tmp_path: Path, loss: str
 ) -> None:
     path = tmp_path / "config.yaml"

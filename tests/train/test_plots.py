@@ -24,7 +24,7 @@ PANELS = {
 
 
 def measure(path: Path, stages: Sequence[Stage]) -> dict[str, list[list[tuple[float, float]]]]:
-    """Write a metrics.csv of numbers that are all different; its columns' points by stage."""
+    """Write a metrics.csv of distinct numbers; return the points of each column by stage."""
     cut_metrics(path, step=0)
     drawn: dict[str, list[list[tuple[float, float]]]] = {}
     gan_only = {"perceptual", "g_total", "g_adversarial", "d_adversarial", "lr_d"}
@@ -42,7 +42,7 @@ def measure(path: Path, stages: Sequence[Stage]) -> dict[str, list[list[tuple[fl
 
 
 @pytest.mark.parametrize("stages", [("pretraining",), ("training",), ("pretraining", "training")])
-def test_curves_show_what_was_measured_a_line_for_each_stage(
+def test_curves_show_everything_measured_with_a_line_for_each_stage(
     stages: tuple[Stage, ...], tmp_path: Path
 ) -> None:
     path = tmp_path / "metrics.csv"
@@ -86,7 +86,7 @@ def test_a_comparison_shows_lr_bicubic_sr_and_hr_in_this_order(channels: int) ->
 
 
 @pytest.mark.parametrize(("height", "width"), [(16, 20), (512, 12)])
-def test_captions_fit_between_those_of_small_images(height: int, width: int) -> None:
+def test_captions_of_small_images_do_not_overlap(height: int, width: int) -> None:
     hr = noise(height, width, 3)
     picture = comparison(downscale(hr, 4), {"a network": hr}, hr, 4)
     column = (picture.shape[1] + GAP) // 4
@@ -98,7 +98,7 @@ def test_captions_fit_between_those_of_small_images(height: int, width: int) -> 
     assert np.array_equal(panel, hr.repeat(factor, axis=0).repeat(factor, axis=1))
 
 
-def test_of_a_large_image_the_middle_is_compared() -> None:
+def test_a_large_image_is_compared_in_its_middle() -> None:
     hr = noise(WINDOW + 40, 180, 3)
     picture = comparison(downscale(hr, 4), {"SR": hr}, hr, 4)
     assert np.array_equal(picture[CAPTION:, -180:], hr[20:-20])

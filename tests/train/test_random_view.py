@@ -1,4 +1,4 @@
-"""Random views: both images alike, and every phase and symmetry in time."""
+"""Random views: the same for both images, and in time every shift and symmetry."""
 
 import torch
 
@@ -6,18 +6,18 @@ from sr_train.stages import random_view
 
 
 def coordinates(height: int, width: int) -> torch.Tensor:
-    """An image whose values are its pixels' places."""
+    """An image in which every pixel has another value."""
     return torch.arange(height * width, dtype=torch.float32).reshape(1, 1, height, width)
 
 
-def test_every_shift_and_every_symmetry_comes_up() -> None:
+def test_every_shift_and_every_symmetry_occurs() -> None:
     image = coordinates(12, 12)
     views = (random_view(0, batch, 4)(image) for batch in range(2000))
     seen = {(view.shape, tuple(view.flatten().tolist())) for view in views}
     assert len(seen) == 16 * 8
 
 
-def test_less_than_the_scale_is_cut_off_and_the_rest_is_whole() -> None:
+def test_a_view_cuts_less_than_the_scale_and_keeps_every_other_pixel() -> None:
     image = coordinates(16, 20)
     for batch in range(50):
         viewed = random_view(3, batch, 2)(image)
@@ -25,7 +25,7 @@ def test_less_than_the_scale_is_cut_off_and_the_rest_is_whole() -> None:
         assert viewed.unique().numel() == viewed.numel()
 
 
-def test_a_mini_batch_has_one_view_and_the_next_another() -> None:
+def test_every_mini_batch_has_its_own_view_and_always_the_same() -> None:
     image = coordinates(16, 16)
     views = [random_view(0, batch, 4)(image) for batch in (7, 7, 8)]
     assert torch.equal(views[0], views[1])

@@ -1,4 +1,4 @@
-"""What a mini-batch does to the networks of either stage."""
+"""What a mini-batch does to the networks of each stage."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -55,7 +55,7 @@ def _config(**options: Any) -> Config:
     )
 
 
-def _pretraining(config: Config) -> PsnrStage:
+def _psnr(config: Config) -> PsnrStage:
     torch.manual_seed(0)
     return PsnrStage(config, RRDBNet(**SMALL), ALONE)
 
@@ -91,7 +91,7 @@ def _close(first: PsnrStage | GanStage, second: PsnrStage | GanStage) -> None:
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("make", [_pretraining, _gan])
+@pytest.mark.parametrize("make", [_psnr, _gan])
 def test_a_stage_learns_the_crops_it_sees(
     make: Callable[[Config], PsnrStage | GanStage], crops: tuple[Tensor, Tensor]
 ) -> None:
@@ -101,7 +101,7 @@ def test_a_stage_learns_the_crops_it_sees(
     assert contents[-1] < 0.7 * contents[0]
 
 
-@pytest.mark.parametrize("make", [_pretraining, _gan])
+@pytest.mark.parametrize("make", [_psnr, _gan])
 def test_two_accumulated_parts_change_the_weights_as_the_whole_mini_batch_does(
     make: Callable[[Config], PsnrStage | GanStage], crops: tuple[Tensor, Tensor]
 ) -> None:
@@ -135,7 +135,7 @@ def test_accumulation_takes_the_relativistic_mean_of_ragan_over_each_part_alone(
 
 @pytest.mark.parametrize("discriminator", [UNET, VGG])
 @pytest.mark.parametrize("loss", LOSSES)
-def test_every_loss_moves_both_networks(
+def test_every_adversarial_loss_updates_both_networks(
     loss: Any, discriminator: DiscriminatorConfig, crops: tuple[Tensor, Tensor]
 ) -> None:
     if loss == "wgan-gp" and discriminator is VGG:
@@ -172,14 +172,14 @@ def test_the_total_is_perceptual_plus_lambda_adversarial_plus_eta_content(
     torch.testing.assert_close(values["g_total"], expected)
 
 
-def test_with_random_views_features_are_compared_of_other_pixels_in_every_mini_batch(
+def test_random_views_compare_features_of_other_pixels_in_every_mini_batch(
     crops: tuple[Tensor, Tensor],
 ) -> None:
     moving = replace(_config().perceptual_loss, random_view=True)
     still = _config()
-    asked = [(still, 0), *((_config(perceptual_loss=moving), batch) for batch in (0, 0, 1))]
-    found = [float(_gan(config).step(*crops, batch)["perceptual"]) for config, batch in asked]
-    assert found[1] == found[2]  # which view is a function of the batch: a run can be resumed
+    cases = [(still, 0), *((_config(perceptual_loss=moving), batch) for batch in (0, 0, 1))]
+    found = [float(_gan(config).step(*crops, batch)["perceptual"]) for config, batch in cases]
+    assert found[1] == found[2]  # the batch determines the view, so that a run can be resumed
     assert len(set(found)) == 3
 
 
@@ -193,7 +193,7 @@ def test_the_discriminator_gets_no_gradient_from_the_generators_step(
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_a_step_minimises_the_losses_of_both_networks_logits(
+def test_a_step_returns_the_losses_of_the_logits_before_it(
     loss: Any, crops: tuple[Tensor, Tensor]
 ) -> None:
     options = AdversarialLoss(type=loss, n_critic=1, gp_weight=3.0)
@@ -226,7 +226,7 @@ def test_the_discriminator_learns_which_images_are_real(
         assert stage.discriminator.network(crops[1] / 255).mean() > fake.mean()
 
 
-def test_wgan_clips_the_critic_and_lets_the_generator_wait_for_it(
+def test_wgan_clips_the_critic_and_updates_the_generator_every_n_critic_steps(
     crops: tuple[Tensor, Tensor],
 ) -> None:
     loss = AdversarialLoss(type="wgan", n_critic=3, wgan_clip=0.02)

@@ -1,4 +1,4 @@
-"""One network learning: skipped steps, averages, clipping, scaled losses."""
+"""A network in training: skipped steps, averages, clipping, scaled losses."""
 
 import copy
 
@@ -13,7 +13,7 @@ from sr_train.trainable import Trainable
 ALONE = Processes(0, 1, torch.device("cpu"))
 
 
-def _learner(optimizer: str = "adam", ema_decay: float = 0.0, **options: object) -> Trainable:
+def _trainable(optimizer: str = "adam", ema_decay: float = 0.0, **options: object) -> Trainable:
     torch.manual_seed(0)
     config = Config(**({"precision": "fp32"} | options))
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 1, 3))
@@ -40,7 +40,7 @@ def _bytes(trainable: Trainable) -> list[bytes]:
 def test_a_step_with_nan_or_infinity_changes_no_weight_and_is_counted(
     optimizer: str, bad: float
 ) -> None:
-    trainable = _learner(optimizer)
+    trainable = _trainable(optimizer)
     _step(trainable)
     before = _bytes(trainable)
     _step(trainable, bad)
@@ -52,24 +52,24 @@ def test_a_step_with_nan_or_infinity_changes_no_weight_and_is_counted(
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
-def test_after_a_skipped_step_it_goes_on_as_if_that_had_not_been(optimizer: str) -> None:
-    skipping, plain = _learner(optimizer), _learner(optimizer)
+def test_a_skipped_step_leaves_no_trace_in_later_steps(optimizer: str) -> None:
+    skipping, plain = _trainable(optimizer), _trainable(optimizer)
     for trainable, factors in ((skipping, (1.0, float("nan"), 0.5)), (plain, (1.0, 0.5))):
         for factor in factors:
             _step(trainable, factor)
     assert _bytes(skipping) == _bytes(plain)
 
 
-def test_the_longest_row_of_skipped_steps_is_remembered() -> None:
-    trainable = _learner()
+def test_the_longest_run_of_skipped_steps_is_counted() -> None:
+    trainable = _trainable()
     for factor in (float("nan"),) * 3 + (1.0,) + (float("nan"),) * 2:
         _step(trainable, factor)
     assert trainable.most_skipped_in_a_row == 3
     assert trainable.skipped == 5
 
 
-def test_adam_is_pytorchs() -> None:
-    trainable = _learner()
+def test_its_adam_steps_as_pytorchs_adam_does() -> None:
+    trainable = _trainable()
     reference = copy.deepcopy(trainable.network)
     adam = torch.optim.Adam(reference.parameters(), lr=1e-2, betas=(0.9, 0.99))
     for _ in range(3):
@@ -82,8 +82,8 @@ def test_adam_is_pytorchs() -> None:
         torch.testing.assert_close(ours, theirs)
 
 
-def test_clipping_bounds_the_gradient_and_the_norm_told_is_the_one_before() -> None:
-    trainable = _learner(grad_clip=0.01)
+def test_clipping_bounds_the_gradient_and_the_returned_norm_is_unclipped() -> None:
+    trainable = _trainable(grad_clip=0.01)
     norm = _step(trainable, 100.0)
     gradients = [p.grad for p in trainable.parameters]
     assert norm > 1
@@ -91,10 +91,8 @@ def test_clipping_bounds_the_gradient_and_the_norm_told_is_the_one_before() -> N
 
 
 @pytest.mark.parametrize(("steps", "decay"), [(1, 2 / 11), (50, 51 / 60), (120, 0.9)])
-def test_the_average_moves_towards_the_weights_and_forgets_the_first_ones_soon(
-    steps: int, decay: float
-) -> None:
-    trainable = _learner(ema_decay=0.9)
+def test_the_decay_of_the_average_warms_up(steps: int, decay: float) -> None:
+    trainable = _trainable(ema_decay=0.9)
     for _ in range(steps):
         _step(trainable)
     before = [p.detach().clone() for p in trainable.averaged.parameters()]
@@ -104,13 +102,13 @@ def test_the_average_moves_towards_the_weights_and_forgets_the_first_ones_soon(
         torch.testing.assert_close(average, decay * old + (1 - decay) * new)
 
 
-def test_without_an_average_the_network_itself_is_kept() -> None:
-    trainable = _learner()
+def test_without_an_average_the_averaged_network_is_the_network() -> None:
+    trainable = _trainable()
     assert trainable.averaged is trainable.network
 
 
-def test_fp16_scales_its_losses_and_steps_that_overflow_are_skipped() -> None:
-    trainable = _learner(precision="fp16")
+def test_fp16_scales_losses_and_skips_steps_that_overflow() -> None:
+    trainable = _trainable(precision="fp16")
     scale = trainable.scaler.get_scale()
     before = _bytes(trainable)
     _step(trainable, float("inf"))
@@ -123,8 +121,8 @@ def test_fp16_scales_its_losses_and_steps_that_overflow_are_skipped() -> None:
 
 @pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_its_state_holds_everything(optimizer: str, precision: str) -> None:
-    first, second = (_learner(optimizer, ema_decay=0.9, precision=precision) for _ in range(2))
+def test_a_restored_trainable_continues_exactly(optimizer: str, precision: str) -> None:
+    first, second = (_trainable(optimizer, ema_decay=0.9, precision=precision) for _ in range(2))
     for factor in (1.0, float("nan"), 0.3):
         _step(first, factor)
     second.load_state_dict(copy.deepcopy(first.state_dict()))
@@ -136,8 +134,8 @@ def test_its_state_holds_everything(optimizer: str, precision: str) -> None:
     assert all(torch.equal(a, b) for a, b in zip(*averages, strict=True))
 
 
-def test_an_average_and_another_precision_can_begin_when_a_run_is_resumed() -> None:
-    plain, richer = _learner(), _learner(ema_decay=0.9, precision="fp16")
+def test_a_resumed_run_can_start_an_average_and_change_precision() -> None:
+    plain, richer = _trainable(), _trainable(ema_decay=0.9, precision="fp16")
     _step(plain)
     richer.load_state_dict(copy.deepcopy(plain.state_dict()))
     averaged = [p.numpy().tobytes() for p in richer.averaged.state_dict().values()]
@@ -145,8 +143,8 @@ def test_an_average_and_another_precision_can_begin_when_a_run_is_resumed() -> N
     _step(richer)
 
 
-def test_gradient_norms_are_told_by_group_of_layers() -> None:
-    trainable = _learner()
+def test_gradient_norms_are_given_by_group_of_layers() -> None:
+    trainable = _trainable()
     norm = _step(trainable)
     groups = trainable.gradient_norms()
     assert set(groups) == {"0", "1"}
