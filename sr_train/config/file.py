@@ -20,15 +20,8 @@ from docstring_parser import parse_from_object
 
 from sr_runtime.atomic import atomic_path
 from sr_runtime.errors import ArgumentError, StorageError, about
-from sr_train.config.limits import (
-    Positive,
-    as_text,
-    checked,
-    field_types,
-    is_text,
-    takes_null,
-    wanted,
-)
+from sr_train.config import limits
+from sr_train.config.limits import Positive, as_text, field_types
 from sr_train.config.schema import Config
 from sr_train.run_folder import run_path
 
@@ -49,8 +42,8 @@ DEFAULTS = Config()
 FIELDS = field_types(Config)
 SECTIONS: dict[str, Any] = {f.name: f.type for f in fields(Config) if is_dataclass(f.type)}
 
-WEIGHTS = "perceptual_loss.layer_weights"
-"""The command line can also set one of them: `--perceptual_loss.layer_weights.conv5_4 1`."""
+# One layer's weight can be set alone: `--perceptual_loss.layer_weights.conv5_4 1`.
+LAYER_WEIGHTS = "perceptual_loss.layer_weights"
 
 # What a run's weights, optimisers and position in its data depend on.
 FIXED = (
@@ -143,7 +136,7 @@ def _config(values: Mapping[str, Any]) -> Config:
     sections: dict[str, dict[str, Any]] = defaultdict(dict)
     for full_name, value in values.items():
         section, _, name = full_name.rpartition(".")
-        if section == WEIGHTS:
+        if section == LAYER_WEIGHTS:
             loss = sections["perceptual_loss"]
             before = loss.get("layer_weights", DEFAULTS.perceptual_loss.layer_weights)
             loss["layer_weights"] = {**before, name: value}
@@ -171,9 +164,9 @@ def _file_values(path: Path) -> dict[str, Any]:
             raise StorageError(f"cannot be read ({error.strerror})") from error
         except (ValueError, yaml.YAMLError) as error:
             reason = " ".join(str(error).split())
-            raise ArgumentError(f"is not the YAML or JSON it should be ({reason})") from error
+            raise ArgumentError(f"is not valid YAML or JSON ({reason})") from error
         if not isinstance(content, Mapping | None):
-            raise ArgumentError(f"holds {content!r}, where fields and values were expected")
+            raise ArgumentError(f"holds {as_text(content)} instead of fields with their values")
         return {name: _value(name, given) for name, given in _flat(content or {})}
 
 
@@ -204,7 +197,7 @@ def _flat(content: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, A
         elif name not in SECTIONS:
             raise ArgumentError(_unknown(name))
         elif not isinstance(value, Mapping):
-            raise ArgumentError(f"{name} is {as_text(value)}: it must be a section of fields")
+            raise ArgumentError(f"{name} is {as_text(value)}: it must be a section with fields")
         else:
             yield from _flat(value, f"{name}.")
 
@@ -212,12 +205,16 @@ def _flat(content: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, A
 def _value(name: str, given: Any) -> Any:
     """The value of a field, from what a file or the command line gives."""
     hint = FIELDS.get(name, Positive)
-    if is_text(hint) and isinstance(given, int | float | date) and not isinstance(given, bool):
+    if (
+        limits.is_text(hint)
+        and isinstance(given, int | float | date)
+        and not isinstance(given, bool)
+    ):
         given = str(given)  # a project may be called 7
-    elif isinstance(given, str) and not is_text(hint):
+    elif isinstance(given, str) and given and not limits.is_text(hint):
         with suppress(ValueError, yaml.YAMLError):
             given = yaml.load(given, _YAMLLoader)
-    return checked(name, given, hint)
+    return limits.checked(name, given, hint)
 
 
 def _command_line(arguments: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -226,19 +223,18 @@ def _command_line(arguments: Sequence[str]) -> tuple[dict[str, Any], dict[str, A
         found, unknown = _parser(arguments).parse_known_args(arguments)
     except argparse.ArgumentError as error:
         hint = FIELDS.get(str(error.argument_name).removeprefix("--"))
-        more = f"it must be {wanted(hint)}" if hint else "`sr-train fit --help` tells more"
+        more = f"it must be {limits.wanted(hint)}" if hint else "`sr-train fit --help` tells more"
         raise ArgumentError(f"{error.argument_name}: {error.message}; {more}") from error
     if unknown:
         raise ArgumentError(_unknown(unknown[0].removeprefix("--").partition("=")[0]))
     values = vars(found)
-    options = {name: values.pop(name) for name in (*OPTIONS, "print_config") if name in values}
-    for name in options.keys() & OPTIONS.keys():
-        value, *more = options[name]
-        if more:
-            raise ArgumentError(f"--{name} is given twice, as {value} and {more[0]}: choose one")
-        options[name] = value
+    options = {name: values.pop(name) for name in [*OPTIONS, "print_config"] if name in values}
+    for name, given in options.items():
+        if name in OPTIONS and len(given) > 1:
+            raise ArgumentError(f"--{name} is given twice, as {' and '.join(given)}: choose one")
+        options[name] = given[0] if name in OPTIONS else given
     for name, text in values.items():
-        null = text == "null" and takes_null(FIELDS.get(name))
+        null = text == "null" and limits.takes_null(FIELDS.get(name))
         values[name] = _value(name, None if null else text)
     return options, values
 
@@ -265,15 +261,16 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         for name, hint in FIELDS.items():
             if name.rpartition(".")[0] == section:
                 choices = get_args(hint) if get_origin(hint) is Literal else ()
-                default = f"default {as_text(attrgetter(name)(DEFAULTS))}"
+                choices = ("true", "false") if hint is bool else choices
+                wanted = "" if choices else f"{limits.wanted(hint)}; "
+                default = as_text(attrgetter(name)(DEFAULTS))
                 group.add_argument(
                     f"--{name}",
                     metavar="{" + " | ".join(choices) + "}" if choices else "VALUE",
-                    help=f"{helps[name.rpartition('.')[2]]} "
-                    f"({default if choices else f'{wanted(hint)}; {default}'})",
+                    help=f"{helps[name.rpartition('.')[2]]} ({wanted}default {default})",
                 )
     for word in {word.partition("=")[0] for word in arguments}:
-        if word.startswith(f"--{WEIGHTS}."):
+        if word.startswith(f"--{LAYER_WEIGHTS}."):
             parser.add_argument(word, help=argparse.SUPPRESS)
     return parser
 

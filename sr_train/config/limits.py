@@ -44,15 +44,15 @@ Device = Annotated[
     Limit("one of auto, cpu, cuda and cuda:N", re.compile(r"auto|cpu|cuda(:\d+)?").fullmatch),
 ]
 
-NOT_EMPTY = Limit("at least one", bool)
+NOT_EMPTY = Limit("not empty", bool)
 ORDERED = Limit("the smaller first", lambda pair: pair[0] <= pair[1])
-GROWING = Limit("each above the one before", lambda xs: all(a < b for a, b in pairwise(xs)))
+ASCENDING = Limit("ascending", lambda xs: all(a < b for a, b in pairwise(xs)))
 
 CountRange = Annotated[tuple[Count, Count], ORDERED]
 FactorRange = Annotated[tuple[Factor, Factor], ORDERED]
 QualityRange = Annotated[tuple[Quality, Quality], ORDERED]
 Channels = Annotated[tuple[Count, ...], NOT_EMPTY]
-Steps = Annotated[tuple[Count, ...], GROWING]
+Steps = Annotated[tuple[Count, ...], ASCENDING]
 Datasets = Annotated[tuple[str, ...], NOT_EMPTY]
 LayerWeights = Annotated[Mapping[str, Positive], NOT_EMPTY]
 

@@ -99,11 +99,11 @@ REFUSED: list[tuple[Callable[[], Config], list[str]]] = [
     ),
     (
         lambda: Config(training=Training(train_datasets=())),
-        ["training.train_datasets", "[]", "at least one"],
+        ["training.train_datasets", "[]", "not empty"],
     ),
     (
         lambda: Config(training=Training(d_sched_steps=(5, 5))),
-        ["training.d_sched_steps", "[5, 5]", "above the one before"],
+        ["training.d_sched_steps", "[5, 5]", "ascending"],
     ),
     (
         lambda: Config(training=Training(g_sched_steps=(0, 5))),
@@ -115,7 +115,7 @@ REFUSED: list[tuple[Callable[[], Config], list[str]]] = [
     ),
     (
         lambda: Config(discriminator=DiscriminatorConfig(vgg_blk_ch=())),
-        ["discriminator.vgg_blk_ch", "[]", "at least one"],
+        ["discriminator.vgg_blk_ch", "[]", "not empty"],
     ),
     (
         lambda: Config(augmentation=Augmentation(compression=1.01)),
@@ -135,7 +135,7 @@ REFUSED: list[tuple[Callable[[], Config], list[str]]] = [
     ),
     (
         lambda: Config(perceptual_loss=PerceptualLoss(layer_weights={})),
-        ["perceptual_loss.layer_weights", "{}", "at least one"],
+        ["perceptual_loss.layer_weights", "{}", "not empty"],
     ),
     (
         lambda: Config(perceptual_loss=PerceptualLoss(layer_weights={"conv1_1": 0.0})),

@@ -216,6 +216,7 @@ def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
         (["--discriminator.type", "x"], ["discriminator.type is x", "'vgg', 'unet'"]),
         (["--pretraining.lr", "fast"], ["pretraining.lr is fast", "number, above 0"]),
         (["--pretraining.lr"], ["--pretraining.lr", "argument", "number, above 0"]),
+        (["--grad_clip="], ["grad_clip is ", "above 0, or null"]),
         (["--grad_clip", "x"], ["grad_clip is x", "above 0, or null"]),
         (["--batch_size", "2.5"], ["batch_size is 2.5", "whole number"]),
         (["--batch_size", "0"], ["batch_size is 0", "at least 1"]),
