@@ -116,7 +116,7 @@ class TiledNetwork:
             nonlocal mean, done
             tiles, view, handle = pending.popleft()
             try:
-                planes = self._planes(handle.result(), plan.shape, view)[: len(tiles)]
+                planes = self._planes_from(handle.result(), plan.shape, view)[: len(tiles)]
                 if last_view > 0:
                     share = _undo_view(float_planes(planes), view) / len(self._views)
                     planes = mean = share if view == 0 else mean + share
@@ -157,7 +157,9 @@ class TiledNetwork:
                     stack.callback(handle.release)
         return result
 
-    def _planes(self, output: NDArray[Any], tile_shape: tuple[int, int], view: int) -> NDArray[Any]:
+    def _planes_from(
+        self, output: NDArray[Any], tile_shape: tuple[int, int], view: int
+    ) -> NDArray[Any]:
         """Check a batch's output and view it as `(N, C, h, w)` planes."""
         info = self.info
         planes = planes_from_output(output, info)

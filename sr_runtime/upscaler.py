@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
 from numpy.typing import NDArray
@@ -18,7 +17,7 @@ from sr_runtime.atomic import check_target
 from sr_runtime.backends import registry
 from sr_runtime.backends.base import Backend
 from sr_runtime.embedded import DEFAULT, model_file
-from sr_runtime.errors import ArgumentError, SRError
+from sr_runtime.errors import ArgumentError
 from sr_runtime.frame import color_planes, count_layers, frame_from_array, upscale_frame
 from sr_runtime.image import Picture, from_pil, to_pil
 from sr_runtime.model_info import ModelInfo
@@ -77,7 +76,7 @@ def load(
     engine = registry.open_backend(name, file, device=device, precision=precision)
     try:
         return Upscaler(engine, tile=tile, halo=halo, tta=tta)
-    except SRError:
+    except BaseException:
         engine.close()
         raise
 
@@ -123,12 +122,7 @@ class Upscaler:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

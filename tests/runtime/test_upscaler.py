@@ -132,6 +132,29 @@ def test_other_sizes_apply_the_network_until_it_is_large_enough_then_shrink(
     assert len(network.batches) == runs
 
 
+@pytest.mark.parametrize(
+    ("size", "says"),
+    [
+        ({"scale": 0}, "scale 0.*64"),
+        ({"scale": 65}, "scale 65.*64"),
+        ({"width": 0}, "width 0.*1 pixel"),
+        ({"height": -2}, "height -2.*1 pixel"),
+        ({"width": 90, "height": 60}, "width and height"),
+        ({"width": 3000}, "100 times.*30×20.*64"),
+    ],
+)
+def test_a_size_out_of_range_is_refused_with_its_limit(size: dict[str, int], says: str) -> None:
+    network = KnownNetwork(radius=1)
+    with pytest.raises(ArgumentError, match=says):
+        Upscaler(network).upscale(photo(20, 30), **size)
+    assert not network.batches
+
+
+def test_a_model_of_scale_1_refuses_to_enlarge() -> None:
+    with pytest.raises(ArgumentError, match=r"scale 1.*2\.00 times"):
+        Upscaler(KnownNetwork(radius=1, scale=1)).upscale(photo(20, 30), scale=2)
+
+
 def test_progress_counts_every_tile_to_the_end() -> None:
     calls: list[tuple[int, int]] = []
     rgba = photo(60, 60, channels=4)
