@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sr_runtime.errors import ArgumentError
-from sr_train.config.schema import Stage
 
 __all__ = ["WEIGHTS", "FitResult", "run_folder", "run_path", "weights_path"]
 
-WEIGHTS: Mapping[Stage, str] = {"pretraining": "psnr", "training": "esrgan"}
+WEIGHTS: Mapping[str, str] = {"pretraining": "psnr", "training": "esrgan"}
 """The weights file with the result of each stage."""
 
 

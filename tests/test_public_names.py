@@ -1,0 +1,27 @@
+"""The names that users may rely on: whoever adds or removes one changes this list too."""
+
+import importlib
+
+import pytest
+
+PUBLIC = {
+    "sr_runtime": (
+        "ArgumentError BackendError DataError ImageError ModelError ModelInfo NonFiniteError "
+        "OutOfMemoryError Progress SRError StorageError Upscaler __version__ load"
+    ),
+    "sr_train": "FitResult fit load_generator",
+    "sr_train.config": "Config preset",
+    "sr_export": (
+        "Check EngineReport ExportReport Profile Progress TritonVersion VerificationError "
+        "build_engine export_onnx triton_repository verify"
+    ),
+}
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_the_public_names_are_these_and_documented(module: str) -> None:
+    package = importlib.import_module(module)
+    assert package.__all__ == PUBLIC[module].split()
+    for name in package.__all__:
+        value = getattr(package, name)
+        assert name == "__version__" or value.__doc__, name
