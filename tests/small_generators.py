@@ -7,7 +7,8 @@ import torch
 from sr_train.models.generator import Generator
 from sr_train.models.registry import ARCHITECTURES, build_generator
 
-# Sizes that names and shapes record, so that a .pth can hold the networks too.
+# Sizes that names and shapes record, so that a .pth can hold the networks too. The first network of
+# each architecture takes RGB and enlarges four times.
 SMALL: dict[str, list[dict[str, Any]]] = {
     "RRDBNet": [
         {"rrdb_channels": 4, "growth_channels": 2, "num_basic_blocks": 1},
@@ -24,13 +25,14 @@ SMALL: dict[str, list[dict[str, Any]]] = {
         },
     ],
     "SRVGGNetCompact": [
+        {"num_features": 4, "num_convolutions": 1},
         {"scale_factor": 2, "img_channels": 1, "num_features": 4, "num_convolutions": 3},
     ],
 }
 
 
 def small_generators() -> list[Generator]:
-    """New networks, whose every weight reaches the output, in evaluation mode."""
+    """New networks in evaluation mode, with weights that all reach the output."""
     torch.manual_seed(0)
     networks = []
     for arch in ARCHITECTURES:
@@ -39,7 +41,8 @@ def small_generators() -> list[Generator]:
         networks += [build_generator(arch, sizes).eval() for sizes in SMALL[arch]]
     for network in networks:
         for parameter in network.parameters():
-            torch.nn.init.normal_(parameter, std=0.2)
+            fan_in = parameter[0].numel()
+            torch.nn.init.normal_(parameter, std=0.5 * fan_in**-0.5)
     return networks
 
 

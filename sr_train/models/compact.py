@@ -9,13 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sr_runtime.errors import ArgumentError, ModelError
-from sr_train.models.generator import (
-    Architecture,
-    Generator,
-    Recognised,
-    check_names,
-    conv_channels,
-)
+from sr_train.models.generator import Architecture, Generator, Recognised, conv_channels
 
 __all__ = ["SRVGGNetCompact", "recognise"]
 
@@ -78,9 +72,6 @@ def recognise(tensors: Mapping[str, Tensor], scale: int | None) -> Recognised | 
         return None
     last = max((i for i in range(len(tensors)) if f"body.{i}.weight" in tensors), default=0)
     last += last % 2  # convolutions have even numbers, activations odd ones
-    weights = {f"body.{i}.weight" for i in range(last + 1)}
-    biases = {f"body.{i}.bias" for i in range(0, last + 1, 2)}  # PReLU has none
-    check_names(tensors, weights | biases)
     features, img_channels = conv_channels(tensors, "body.0")
     outputs, _ = conv_channels(tensors, f"body.{last}")
     scale_factor = math.isqrt(outputs // img_channels)

@@ -78,14 +78,14 @@ def check_names(found: Collection[str], expected: Collection[str]) -> None:
 
 
 def conv_channels(state: Mapping[str, Tensor], convolution: str) -> tuple[int, int]:
-    """Output and input channels of a 3×3 convolution; ModelError if it is none."""
-    match tuple(state[f"{convolution}.weight"].shape):
+    """Output and input channels of a 3×3 convolution; ModelError if it is missing or no such."""
+    name = f"{convolution}.weight"
+    check_names(state.keys() & {name}, {name})
+    match tuple(state[name].shape):
         case (outputs, inputs, 3, 3) if outputs and inputs:
             return outputs, inputs
         case shape:
-            raise ModelError(
-                f"{convolution}.weight has the shape {shape}, and a 3×3 convolution was expected"
-            )
+            raise ModelError(f"{name} has the shape {shape}, and a 3×3 convolution was expected")
 
 
 def _some(names: set[str]) -> str:

@@ -22,11 +22,11 @@ NETWORKS = [
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("network", NETWORKS, ids=generator_id)
-def test_a_pixel_changes_all_output_within_the_radius_and_none_beyond(
+def test_an_output_depends_on_all_pixels_within_the_radius_and_on_none_beyond(
     network: Generator, seed: int
 ) -> None:
-    # With positive weights and no bias nothing cancels, and a black image stays exactly black: one
-    # white pixel gives an output other than zero exactly where it can be seen.
+    # With positive weights and a bright image all activations are positive, so nothing cancels: the
+    # gradient of an output is zero exactly where the image cannot change it.
     generator = torch.Generator().manual_seed(seed)
     network = network.double()
     for name, parameter in network.named_parameters():
@@ -38,19 +38,20 @@ def test_a_pixel_changes_all_output_within_the_radius_and_none_beyond(
     side = network.multiple_of
     radius = network.receptive_radius // side
     squares = torch.tensor((2 * radius + 4, radius + 6))
-    at = [int(torch.randint(int(n) * side, (), generator=generator)) for n in squares]
+    at = [int(torch.randint(int(n), (), generator=generator)) for n in squares]
     size = (squares * side).tolist()
-    image = torch.zeros(1, network.in_channels, *size, dtype=torch.float64)
-    image[0, :, at[0], at[1]] = 1
-    with torch.no_grad():
-        output = network(image)
-    seen = F.max_pool2d(output.abs(), network.scale_factor * side)[0].amax(0) > 0
+    image = torch.ones(1, network.in_channels, *size, dtype=torch.float64, requires_grad=True)
+    top, left = (place * side * network.scale_factor for place in at)
+    block = network.scale_factor * side
+    output = network(image)[..., top : top + block, left : left + block]
+    (gradient,) = torch.autograd.grad(output.sum(), image)
+    seen = F.max_pool2d(gradient.abs(), side)[0].amax(0) > 0
 
-    rows, columns = (
-        (torch.arange(int(n)) - p // side).abs() <= radius for n, p in zip(squares, at, strict=True)
-    )
-    assert network.receptive_radius % side == 0
-    assert torch.equal(seen, rows[:, None] & columns)
+    rows, columns = ((torch.arange(int(n)) - p).abs() for n, p in zip(squares, at, strict=True))
+    distances = torch.maximum(rows[:, None], columns)
+    measured = side * int(distances[seen].max())
+    assert measured == network.receptive_radius
+    assert torch.equal(seen, distances <= radius)
 
 
 @pytest.mark.parametrize(
