@@ -222,7 +222,7 @@ REFUSED: list[tuple[Callable[[], Config], list[str]]] = [
 
 
 @pytest.mark.parametrize(("make", "facts"), REFUSED)
-def test_what_cannot_be_is_refused_with_the_field_its_value_and_the_limit(
+def test_invalid_values_are_refused_with_the_field_its_value_and_the_limit(
     make: Callable[[], Config], facts: list[str]
 ) -> None:
     with pytest.raises(ArgumentError) as refused:
@@ -262,7 +262,7 @@ def test_values_of_another_type_are_refused_in_python_too() -> None:
         {"stages": "pretraining", "training": Training(cr_patch_size=(100, 60))},
     ],
 )
-def test_what_can_be_is_accepted(options: dict[str, Any]) -> None:
+def test_valid_combinations_are_accepted(options: dict[str, Any]) -> None:
     Config(**options)
 
 
@@ -276,13 +276,13 @@ def test_every_number_has_a_limit(name: str) -> None:
 
 
 @pytest.mark.parametrize("scale", SCALES)
-def test_the_scales_are_those_of_the_network(scale: int) -> None:
+def test_the_network_takes_every_scale(scale: int) -> None:
     options = {"rrdb_channels": 2, "growth_channels": 2, "num_basic_blocks": 1}
     assert RRDBNet(scale_factor=scale, **options).scale_factor == scale
 
 
 @pytest.mark.parametrize("vgg_type", ["vgg11", "vgg13", "vgg16", "vgg19", "squeezenet1_1"])
-def test_the_layers_are_those_of_the_network(vgg_type: str) -> None:
+def test_perceptual_layers_are_those_of_the_network(vgg_type: str) -> None:
     layers = perceptual_layers(vgg_type)
     assert set(build_features(vgg_type, layers).tapped.values()) == set(layers)
     with pytest.raises(ArgumentError) as refused:

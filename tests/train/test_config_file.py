@@ -1,10 +1,13 @@
 """Configurations from presets, files and the command line."""
 
 import json
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import sr_train.config
 from sr_runtime.embedded import FOLDER
@@ -25,7 +28,7 @@ def config(*arguments: str) -> Config:
 
 
 def sentence(*arguments: str) -> str:
-    """What `fit` with these arguments is refused with."""
+    """The message of the error that these arguments of `fit` raise."""
     with pytest.raises(SRError) as refused:
         fit_arguments(arguments)
     assert "\n" not in str(refused.value)
@@ -37,7 +40,7 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "config.yaml"
 
 
-def test_nothing_said_gives_the_defaults() -> None:
+def test_no_arguments_give_the_defaults() -> None:
     assert config() == Config()
 
 
@@ -59,7 +62,7 @@ def test_fields_of_every_kind_are_read_from_the_command_line() -> None:
     )
 
 
-def test_the_file_outdoes_the_preset_and_the_command_line_both(file: Path) -> None:
+def test_the_command_line_wins_over_the_file_and_the_file_over_the_preset(file: Path) -> None:
     file.write_text("pretraining: {lr: 5e-4, num_epoch: 7}")
     # The order on the command line changes nothing.
     read = config("--pretraining.lr", "3e-4", "--config", str(file), "--preset", "128_23_div2k")
@@ -69,7 +72,7 @@ def test_the_file_outdoes_the_preset_and_the_command_line_both(file: Path) -> No
     assert read.generator.num_basic_blocks == 23
 
 
-def test_layer_weights_are_replaced_as_a_whole_and_changed_one_by_one(file: Path) -> None:
+def test_layer_weights_are_replaced_as_a_whole_or_changed_one_by_one(file: Path) -> None:
     file.write_text("perceptual_loss: {layer_weights: {conv3_4: 0.5}}")
     assert read_config(file).perceptual_loss.layer_weights == {"conv3_4": 0.5}
     more = read_config(file, ["--perceptual_loss.layer_weights.conv5_4", "1"])
@@ -120,7 +123,7 @@ def test_the_preset_of_the_embedded_models_is_what_they_were_trained_with() -> N
         ("p192_t128_16_div2k_bsds500", (192, 128), 16, ("div2k", "bsds500")),
     ],
 )
-def test_published_executions(
+def test_presets_of_published_executions_have_their_published_values(
     preset: str, crops: tuple[int, int], blocks: int, data: tuple[str, ...]
 ) -> None:
     read = config("--preset", preset)
@@ -142,7 +145,7 @@ def test_published_executions(
     )
 
 
-def test_the_paper_s_run() -> None:
+def test_the_paper_preset_trains_as_long_as_the_paper() -> None:
     read = config("--preset", "paper")
     batches = -(-(800 + 2650) // read.batch_size)
     assert 1_000_000 <= read.pretraining.num_epoch * batches < 1_000_000 + batches
@@ -168,10 +171,26 @@ def test_odd_values_survive_a_file(file: Path) -> None:
     assert file.read_text(encoding="utf-8") == config_text(odd)
 
 
-def test_presets_are_there_for_python() -> None:
+def test_python_gets_a_preset_by_its_name() -> None:
     assert sr_train.config.preset("tiny") == config("--preset", "tiny")
     with pytest.raises(ArgumentError, match=r"large.*128_23_div2k, .*tiny"):
         sr_train.config.preset("large")
+
+
+@settings(deadline=None, max_examples=20)
+@given(text=st.text(), more=st.lists(st.text(), min_size=1), weight=st.floats(1e-30, 1e30))
+def test_any_text_and_number_survives_a_file(text: str, more: list[str], weight: float) -> None:
+    written = Config(
+        data_root=text,
+        init=text,
+        wandb=Wandb(project=text),
+        training=Training(train_datasets=tuple(more), g_lr=weight),
+        perceptual_loss=PerceptualLoss(layer_weights={"conv1_1": weight}),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "config.yaml")
+        write_config(written, path)
+        assert read_config(path) == written
 
 
 @pytest.mark.parametrize(
@@ -250,7 +269,7 @@ def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_mistakes_on_the_command_line_are_named_with_what_was_meant(
+def test_a_mistake_on_the_command_line_is_refused_with_what_was_meant(
     arguments: list[str], facts: list[str]
 ) -> None:
     said = sentence(*arguments)
@@ -283,7 +302,7 @@ def test_mistakes_on_the_command_line_are_named_with_what_was_meant(
         ("a: [", ["YAML or JSON"]),
     ],
 )
-def test_mistakes_in_a_file_are_named_with_the_file(
+def test_a_mistake_in_a_file_is_refused_with_the_path_of_the_file(
     text: str, facts: list[str], file: Path
 ) -> None:
     file.write_text(text)
@@ -308,7 +327,7 @@ def test_an_empty_file_changes_nothing(file: Path) -> None:
     assert read_config(file) == Config()
 
 
-def test_a_resumed_run_keeps_its_configuration_but_for_what_is_named(file: Path) -> None:
+def test_a_resumed_run_keeps_its_configuration_except_for_fields_that_are_given(file: Path) -> None:
     write_config(Config(seed=5, batch_size=4), file)
     resumed = fit_arguments(["--resume", str(file.parent), "--pretraining.num_epoch", "3"])
     assert resumed.resume == file.parent
@@ -337,7 +356,9 @@ def test_a_run_is_resumed_by_its_name_or_its_folder(
         ("training.train_datasets", "[bsds500]"),
     ],
 )
-def test_a_resumed_run_cannot_become_another(field: str, value: str, file: Path) -> None:
+def test_a_resumed_run_refuses_to_change_what_its_state_depends_on(
+    field: str, value: str, file: Path
+) -> None:
     write_config(Config(), file)
     said = sentence("--resume", str(file.parent), f"--{field}", value)
     assert field.partition(".")[0] in said
