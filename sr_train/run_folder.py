@@ -15,17 +15,20 @@ WEIGHTS: Mapping[str, str] = {"pretraining": "psnr", "training": "esrgan"}
 
 @dataclass(frozen=True, kw_only=True)
 class FitResult:
-    """What `sr_train.fit` has trained."""
+    """What `sr_train.fit` has trained.
+
+    Attributes:
+        folder: The run's folder, with config.yaml, metrics.csv, state.pt, samples and pictures.
+        best_psnr_y: Best validation PSNR on Y of the PSNR stage in dB; None if never validated.
+        best_lpips: Best (lowest) validation LPIPS of the GAN stage; None if never validated.
+        interrupted: The signal that ended the run early, such as `signal.SIGINT`; its state is
+            saved, and `fit(…, resume=True)` continues it. None if the run is complete.
+    """
 
     folder: Path
-    """The run's folder, with config.yaml, metrics.csv, state.pt, samples and pictures."""
     best_psnr_y: float | None
-    """Best validation PSNR on Y of the PSNR stage in dB; None before its first validation."""
     best_lpips: float | None
-    """Best (lowest) validation LPIPS of the GAN stage; None before its first validation."""
     interrupted: int | None
-    """The signal that ended the run early, such as `signal.SIGINT`; its state is saved, and
-    `fit(…, resume=True)` continues it. None: the run is complete."""
 
     @property
     def weights(self) -> dict[str, Path]:
