@@ -28,12 +28,13 @@ def fit(config: "Config", run: str | os.PathLike[str], *, resume: bool = False) 
 
     Everything the run writes is in its folder: weights, metrics, samples, and `state.pt`, from
     which it can be resumed at any time. In the main thread Ctrl-C, SIGTERM and a closed terminal
-    save the state and end the run early; a second Ctrl-C raises KeyboardInterrupt at once. PyTorch's global random generators are seeded. Under torchrun
-    every process calls this function and trains on its share of each mini-batch.
+    save the state and end the run early; a second Ctrl-C raises KeyboardInterrupt at once.
+    PyTorch's global random generators are seeded. Under torchrun every process calls this function
+    and trains on its share of each mini-batch.
 
     Args:
-        config: All hyper-parameters, a `sr_train.config.Config`; `replace(preset("tiny"), seed=7)`
-            changes one.
+        config: All hyper-parameters, a `sr_train.config.Config`. `dataclasses.replace` changes
+            one: `replace(preset("tiny"), seed=7)`.
         run: Name of the run, whose folder is then `runs/NAME`, or a path to its folder.
         resume: Continue the run in this folder from its saved state. `config` must be that of the
             run but for fields that may change, such as `num_epoch` or a learning rate.
