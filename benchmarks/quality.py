@@ -16,9 +16,16 @@ from sr_runtime import Upscaler
 from sr_runtime.atomic import atomic_path
 from sr_runtime.cli.console import run_cli
 from sr_runtime.errors import ArgumentError
-from sr_runtime.evaluation.metrics import Score, mean, score, table
 from sr_runtime.evaluation.pairs import Pair, find_pairs
-from sr_runtime.evaluation.whole import TILE, bicubic, upscale_whole
+from sr_runtime.evaluation.scoring import (
+    TILE,
+    Score,
+    bicubic,
+    mean,
+    score,
+    table,
+    upscale_whole,
+)
 
 __all__ = ["TILE", "main", "upscale_whole"]
 

@@ -33,9 +33,8 @@ from sr_runtime.atomic import atomic_path, check_target
 from sr_runtime.cli.console import run_cli
 from sr_runtime.embedded import EMBEDDED
 from sr_runtime.errors import ArgumentError
-from sr_runtime.evaluation.metrics import mean, score
 from sr_runtime.evaluation.pairs import find_pairs
-from sr_runtime.evaluation.whole import TILE, bicubic, upscale_whole
+from sr_runtime.evaluation.scoring import TILE, bicubic, mean, score, upscale_whole
 from sr_train.config.schema import Validation
 from sr_train.lpips import LPIPS, load_lpips
 

@@ -17,10 +17,9 @@ import sr_runtime
 from sr_runtime.atomic import atomic_path, check_target
 from sr_runtime.embedded import model_file
 from sr_runtime.errors import ArgumentError, SRError
-from sr_runtime.evaluation import metrics
-from sr_runtime.evaluation.metrics import ImagePair
+from sr_runtime.evaluation import scoring
 from sr_runtime.evaluation.pairs import find_pairs
-from sr_runtime.evaluation.whole import TILE, bicubic, upscale_whole
+from sr_runtime.evaluation.scoring import TILE, ImagePair, bicubic, upscale_whole
 from sr_train.checkpoint import load_generator
 from sr_train.config.schema import ContentLoss, PerceptualLoss, Validation
 from sr_train.data.catalogue import DATASETS
@@ -42,7 +41,7 @@ from sr_train.precision import autocast, compute_dtype
 __all__ = ["Result", "evaluate", "mean", "validate"]
 
 Image = NDArray[Any]
-Scores = Mapping[str, Sequence[metrics.Score]]
+Scores = Mapping[str, Sequence[scoring.Score]]
 Precision = Literal["fp32", "bf16", "fp16"]
 
 
@@ -85,7 +84,7 @@ def validate(
             generator, lr, device=device, precision=precision, channels_last=channels_last
         )
         sr = image_from_tensor(output, like=hr)
-        score = metrics.compare(pair.name, sr, hr, crop=scale, distance=distance)
+        score = scoring.compare(pair.name, sr, hr, crop=scale, distance=distance)
         with torch.inference_mode():
             target = tensor_from_image(hr, device).expand_as(output)
             pixels = content_loss(output, target, content.loss_f).item()
@@ -247,10 +246,10 @@ def _pairs(item: str, root: Path, scale: int) -> Sequence[ImagePair]:
 
 
 def _score(
-    model: OpenModel, pair: ImagePair, item: str, distance: metrics.Distance | None
-) -> metrics.Score:
+    model: OpenModel, pair: ImagePair, item: str, distance: scoring.Distance | None
+) -> scoring.Score:
     try:
-        (score,) = metrics.score(model.upscale, [pair], scale=model.scale, distance=distance)
+        (score,) = scoring.score(model.upscale, [pair], scale=model.scale, distance=distance)
     except SRError as error:
         raise type(error)(f"{model.name} on {pair.name} of {item}: {error}") from error
     return score
@@ -259,17 +258,17 @@ def _score(
 def _print_tables(scores: Scores, *, crop: int, images: bool) -> None:
     if images:
         for name, rows in scores.items():
-            print(f"\n{name}: {metrics.table(rows, crop=crop)}")
-    means = [metrics.mean(rows, name) for name, rows in scores.items()]
+            print(f"\n{name}: {scoring.table(rows, crop=crop)}")
+    means = [scoring.mean(rows, name) for name, rows in scores.items()]
     count = len(next(iter(scores.values())))
-    print(metrics.models_table(means, images=count, crop=crop), flush=True)
+    print(scoring.models_table(means, images=count, crop=crop), flush=True)
 
 
 def _facts(scores: Scores) -> dict[str, Any]:
     return {
         "models": {
             name: {
-                "mean": asdict(metrics.mean(rows)),
+                "mean": asdict(scoring.mean(rows)),
                 "images": [asdict(row) for row in rows],
             }
             for name, rows in scores.items()

@@ -1,1 +1,1 @@
-"""Measuring quality: metrics, pairs of LR and HR images, whole-image upscaling."""
+"""Measuring quality: the metrics, a data set's pairs of images, and a model's scores on them."""

@@ -1,4 +1,4 @@
-"""The images of a super-resolution data set, however its folder is laid out."""
+"""The pairs of low- and high-resolution images in a data set's folder, whatever its layout."""
 
 import os
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from sr_runtime.errors import ArgumentError
+from sr_runtime.errors import ArgumentError, DataError
 from sr_runtime.image import IMAGE_SUFFIXES, read
 from sr_runtime.resize import downscale, mod_crop
 
@@ -16,24 +16,25 @@ __all__ = ["Pair", "find_pairs"]
 
 @dataclass(frozen=True)
 class Pair:
-    """One high-resolution image, with the low-resolution one that was made from it."""
+    """A high-resolution image and the low-resolution one that was made from it."""
 
     name: str
     hr: Path
     lr: Path | None
-    """None: to be made by MATLAB's bicubic, as the benchmarks' own."""
+    """None: `read` makes it by MATLAB's bicubic, as the benchmarks made theirs."""
 
     def read(self, scale: int) -> tuple[NDArray[Any], NDArray[Any]]:
-        """The low-resolution image (H, W, C), and the mod-cropped high-resolution one.
+        """LR `(h, w, C)`, and HR `(scale·h, scale·w, C)` cropped to a multiple of `scale`.
 
-        Raises ArgumentError if the second is not exactly `scale` times as high and wide.
+        Raises DataError if HR is not exactly `scale` times as high and wide as LR.
         """
         hr = mod_crop(read(self.hr).frames[0], scale)
         lr = downscale(hr, scale) if self.lr is None else read(self.lr).frames[0]
         if hr.shape[:2] != (scale * lr.shape[0], scale * lr.shape[1]):
-            raise ArgumentError(
-                f"{self.name}: {hr.shape[0]}×{hr.shape[1]} pixels are not {scale} times "
-                f"{lr.shape[0]}×{lr.shape[1]}: choose a data set made for a scale of {scale}"
+            raise DataError(
+                f"its {hr.shape[0]}×{hr.shape[1]} pixels are not {scale} times the LR image's "
+                f"{lr.shape[0]}×{lr.shape[1]}: use a data set made for a scale of {scale}",
+                path=self.hr,
             )
         return lr, hr
 
@@ -41,12 +42,16 @@ class Pair:
 def find_pairs(folder: str | os.PathLike[str]) -> list[Pair]:
     """The images of `folder`, sorted by name.
 
-    `NAME_HR.png` beside `NAME_LR.png`; or folders `HR` and `LR` with equal names; or images alone,
-    which are all high-resolution. Raises ArgumentError if there are none or some lack a partner.
+    It holds `NAME_HR.png` beside `NAME_LR.png`, or folders `HR` and `LR` with files of equal names,
+    or images alone, which are all high-resolution.
+
+    Raises:
+        ArgumentError: `folder` is not a folder.
+        DataError: It has no images, an image lacks its partner, or two have one name.
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise ArgumentError(f"{folder} is not a folder: pass one that holds a data set's images")
+        raise ArgumentError("not a folder: pass one that holds a data set's images", path=folder)
     lr: dict[str, Path] | dict[str, None]
     if (folder / "HR").is_dir() and (folder / "LR").is_dir():
         hr, lr = _images(folder / "HR"), _images(folder / "LR")
@@ -56,14 +61,16 @@ def find_pairs(folder: str | os.PathLike[str]) -> list[Pair]:
             hr = _images(folder)
             lr = dict.fromkeys(hr)
     if not hr and not lr:
-        raise ArgumentError(
-            f"{folder} holds no images: expected NAME_HR.png beside NAME_LR.png, folders HR and "
-            "LR with equal names, or high-resolution images alone"
+        raise DataError(
+            "the folder holds no images: it takes NAME_HR.png beside NAME_LR.png, folders HR and "
+            "LR with files of equal names, or high-resolution images alone",
+            path=folder,
         )
     if unpaired := sorted(hr.keys() ^ lr.keys()):
-        raise ArgumentError(
-            f"{folder} holds only one of HR and LR for {len(unpaired)} of its images, "
-            f"{unpaired[0]} first: add the other or remove them"
+        raise DataError(
+            f"HR or LR is missing for {len(unpaired)} of its images, {unpaired[0]} first: add the "
+            "missing files or remove these images",
+            path=folder,
         )
     return [Pair(name, hr[name], lr[name]) for name in sorted(hr)]
 
@@ -75,6 +82,8 @@ def _images(folder: Path, ending: str = "") -> dict[str, Path]:
         if path.suffix.lower() in IMAGE_SUFFIXES and path.stem.endswith(ending):
             name = path.stem.removesuffix(ending)
             if name in images:
-                raise ArgumentError(f"{path} and {images[name].name} are one name: remove either")
+                raise DataError(
+                    f"{path.name} and {images[name].name} have one name: remove either", path=folder
+                )
             images[name] = path
     return images

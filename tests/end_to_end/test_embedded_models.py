@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 import sr_runtime
 from sr_runtime.embedded import EMBEDDED
-from sr_runtime.evaluation.metrics import Score, mean, score
 from sr_runtime.evaluation.pairs import find_pairs
-from sr_runtime.evaluation.whole import TILE, bicubic, upscale_whole
+from sr_runtime.evaluation.scoring import TILE, Score, bicubic, mean, score, upscale_whole
 from sr_runtime.resize import downscale
 from sr_train.config.schema import Validation
 from sr_train.lpips import load_lpips

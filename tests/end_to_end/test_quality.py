@@ -13,8 +13,9 @@ from PIL import Image
 import sr_runtime
 from benchmarks import quality
 from sr_runtime.backends.registry import choose, precisions
-from sr_runtime.evaluation.metrics import Score, mean, psnr, score, ssim
+from sr_runtime.evaluation.metrics import psnr, ssim
 from sr_runtime.evaluation.pairs import find_pairs
+from sr_runtime.evaluation.scoring import Score, mean, score
 
 Mean = Callable[[Path, str, str], Score]
 

@@ -11,17 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sr_runtime.errors import ArgumentError
-from sr_runtime.evaluation.metrics import (
-    Channel,
-    Score,
-    mean,
-    models_table,
-    psnr,
-    score,
-    ssim,
-    table,
-)
+from sr_runtime.evaluation.metrics import Channel, psnr, ssim
 from sr_runtime.evaluation.pairs import Pair
+from sr_runtime.evaluation.scoring import Score, mean, models_table, score, table
 
 CHANNELS: list[Channel] = ["y", "rgb"]
 

@@ -130,7 +130,6 @@ def test_empty_folders_and_wrong_names_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a:b").mkdir()
     (tmp_path / "set5").mkdir()
     for item, words in (
-        (str(tmp_path / "empty"), "holds no images"),
         (str(tmp_path / "a:b"), "rename the folder"),
         (str(tmp_path / "set5"), "rename the folder"),
         ("", "neither a folder"),
@@ -139,6 +138,8 @@ def test_empty_folders_and_wrong_names_are_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(ArgumentError, match=words):
             prepare(item, root=tmp_path / "data")
+    with pytest.raises(DataError, match=r"empty: .* no images"):
+        prepare(str(tmp_path / "empty"), root=tmp_path / "data")
     with pytest.raises(ArgumentError, match="--from"):
         prepare(str(tmp_path / "empty"), root=tmp_path, source=tmp_path)
     with pytest.raises(ArgumentError, match=r"scale is 0.* at least 1"):
