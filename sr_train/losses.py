@@ -1,6 +1,6 @@
-"""What the two stages minimise, as pure functions; all compute in fp32, whatever they are given.
+"""The losses of both stages, as pure functions that compute in fp32 whatever they are given.
 
-Logits are those of a discriminator, before any sigmoid, of any shape: one an image or one a pixel.
+Logits are the output of a discriminator before any sigmoid: one for each image or for each pixel.
 """
 
 from collections.abc import Callable, Mapping
@@ -33,10 +33,10 @@ def content_loss(sr: Tensor, hr: Tensor, loss_f: Literal["l1", "l2", "mse"]) -> 
 def perceptual_loss(
     sr_features: Mapping[str, Tensor], hr_features: Mapping[str, Tensor], config: PerceptualLoss
 ) -> Tensor:
-    """Σ weight · mean distance of features over the layers of `config.layer_weights`.
+    """The weighted sum over `config.layer_weights` of the features' mean distance; a scalar.
 
-    Johnson et al., 2016 (arXiv:1603.08155); ESRGAN, section 3.3. With `config.normalize_loss` it is
-    divided by the sum of the weights. HR features are targets: no gradient goes to them.
+    Johnson et al., 2016 (arXiv:1603.08155); ESRGAN, section 3.3. `config.normalize_loss` divides it
+    by the sum of the weights. HR features are targets and get no gradient.
     """
     distance = _distance(config.criterion)
     layers = config.layer_weights.items()
@@ -51,20 +51,24 @@ def perceptual_loss(
 def generator_loss(
     type: AdversarialType, real: Tensor | None, fake: Tensor, mean: Mean = torch.mean
 ) -> Tensor:
-    """What the generator minimises, from the logits of HR (`real`) and SR (`fake`); a scalar.
+    """The generator's adversarial loss, from the logits of HR (`real`) and SR (`fake`); a scalar.
 
-    ragan: ESRGAN's equation 2, the sum of two expectations; `mean` is the one inside D_Ra, which
-    several processes take over all their logits. The others don't look at `real`: vanilla is the
-    non-saturating loss of Goodfellow et al. (2014), lsgan ½·E[(C(x_f) − 1)²] of Mao et al. (2017),
-    and hinge, wgan and wgan-gp −E[C(x_f)].
+    - ragan: −E[log(1 − D_Ra(x_r, x_f))] − E[log D_Ra(x_f, x_r)], ESRGAN's equation 2.
+    - vanilla: −E[log σ(C(x_f))], the non-saturating loss of Goodfellow et al. (2014).
+    - lsgan: ½·E[(C(x_f) − 1)²] (Mao et al., 2017).
+    - hinge, wgan and wgan-gp: −E[C(x_f)].
+
+    D_Ra(a, b) is σ(C(a) − E[C(b)]); `mean` computes this inner E, over the logits of all processes
+    where there are several. Only ragan needs `real`. It is the paper's sum; BasicSR halves it, so
+    the same weight counts half as much there.
     """
     fake = fake.float()
     match type:
         case "ragan":
             assert real is not None
-            real_above, fake_above = _relative(real.float(), fake, mean)
+            real_relative, fake_relative = _relative(real.float(), fake, mean)
             # log(1 − σ(x)) is log σ(−x), and logsigmoid is finite for any logit.
-            return -F.logsigmoid(-real_above).mean() - F.logsigmoid(fake_above).mean()
+            return -F.logsigmoid(-real_relative).mean() - F.logsigmoid(fake_relative).mean()
         case "vanilla":
             return -F.logsigmoid(fake).mean()
         case "lsgan":
@@ -76,19 +80,21 @@ def generator_loss(
 def discriminator_loss(
     type: AdversarialType, real: Tensor, fake: Tensor, mean: Mean = torch.mean
 ) -> Tensor:
-    """What the discriminator minimises, from its logits of HR (`real`) and SR (`fake`); a scalar.
+    """The discriminator's loss, from its logits of HR (`real`) and SR (`fake`); a scalar.
 
-    ragan: ESRGAN's equation 1, the sum of two expectations (Jolicoeur-Martineau, 2018,
-    arXiv:1807.00734), with `mean` as in `generator_loss`. vanilla: cross-entropy, −E[log σ(C(x_r))]
-    − E[log(1 − σ(C(x_f)))]. lsgan: ½·E[(C(x_r) − 1)²] + ½·E[C(x_f)²]. hinge: E[max(0, 1 − C(x_r))]
-    + E[max(0, 1 + C(x_f))] (Lim and Ye, 2017). wgan and wgan-gp: E[C(x_f)] − E[C(x_r)] (Arjovsky et
-    al., 2017); the penalty of wgan-gp is apart.
+    - ragan: −E[log D_Ra(x_r, x_f)] − E[log(1 − D_Ra(x_f, x_r))], ESRGAN's equation 1 after
+      Jolicoeur-Martineau, 2018 (arXiv:1807.00734), with `mean` as in `generator_loss`. It is the
+      paper's sum, with gradients through both means; BasicSR halves it and detaches the means.
+    - vanilla: −E[log σ(C(x_r))] − E[log(1 − σ(C(x_f)))], the cross-entropy.
+    - lsgan: ½·E[(C(x_r) − 1)²] + ½·E[C(x_f)²].
+    - hinge: E[max(0, 1 − C(x_r))] + E[max(0, 1 + C(x_f))] (Lim and Ye, 2017).
+    - wgan and wgan-gp: E[C(x_f)] − E[C(x_r)] (Arjovsky et al., 2017), without wgan-gp's penalty.
     """
     real, fake = real.float(), fake.float()
     match type:
         case "ragan":
-            real_above, fake_above = _relative(real, fake, mean)
-            return -F.logsigmoid(real_above).mean() - F.logsigmoid(-fake_above).mean()
+            real_relative, fake_relative = _relative(real, fake, mean)
+            return -F.logsigmoid(real_relative).mean() - F.logsigmoid(-fake_relative).mean()
         case "vanilla":
             return -F.logsigmoid(real).mean() - F.logsigmoid(-fake).mean()
         case "lsgan":
@@ -107,9 +113,9 @@ def gradient_penalty(
 ) -> Tensor:
     """E[(‖∇C(x̂)‖₂ − 1)²] at random points x̂ between HR and SR, `(N, C, H, W)`; a scalar.
 
-    Gulrajani et al., 2017 (arXiv:1704.00028), equation 3, without the weight. The points are drawn
-    from `generator`, one for each pair. The critic's value of an image is the mean of its logits.
-    It is differentiable, for the discriminator to minimise it.
+    Gulrajani et al., 2017 (arXiv:1704.00028), equation 3, without the weight λ. `generator` draws
+    one point for each pair. The critic's value of an image is the mean of its logits. The penalty
+    is differentiable, so the discriminator can minimise it.
     """
     shape = (len(hr), 1, 1, 1)
     mixture = torch.rand(shape, device=hr.device, generator=generator)
@@ -127,5 +133,5 @@ def _distance(name: Literal["l1", "l2", "mse"]) -> Callable[[Tensor, Tensor], Te
 
 
 def _relative(real: Tensor, fake: Tensor, mean: Mean) -> tuple[Tensor, Tensor]:
-    """Each side's logits above the other side's mean: D_Ra is the sigmoid of either."""
+    """Each side's logits minus the other side's mean; their sigmoids are D_Ra."""
     return real - mean(fake), fake - mean(real)

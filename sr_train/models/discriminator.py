@@ -1,4 +1,4 @@
-"""Discriminators: SRGAN's, which judges an image, and Real-ESRGAN's, which judges every pixel."""
+"""Discriminators: SRGAN's, with one logit an image, and Real-ESRGAN's, with one a pixel."""
 
 import itertools
 import math
@@ -20,12 +20,12 @@ SLOPE = 0.2
 class VGGDiscriminator(nn.Module):
     """Ledig et al., "Photo-Realistic Single Image Super-Resolution Using a GAN", 2017, figure 4.
 
-    A 3×3 convolution for each of `vgg_blk_ch`, with stride 2 where it has as many channels as the
-    one before; all but the first are batch-normalised. Then fully connected layers of
-    `fc_features`, and one logit. Leaky ReLU 0.2 throughout.
+    One 3×3 convolution for each entry of `vgg_blk_ch`, with stride 2 if the entry equals the one
+    before; all but the first are batch-normalised. Then fully connected layers of `fc_features`,
+    and one logit. Every activation is a leaky ReLU with slope 0.2.
 
-    `patch_size` is the height and width of the images to be judged, in pixels. Raises ArgumentError
-    where the strides don't divide it.
+    `patch_size` is the height and width of the input in pixels. Raises ArgumentError if the strides
+    do not divide it.
     """
 
     def __init__(
@@ -40,16 +40,16 @@ class VGGDiscriminator(nn.Module):
         super().__init__()
         if not vgg_blk_ch or min(*vgg_blk_ch, *fc_features, 1) < 1:
             raise ArgumentError(
-                f"vgg_blk_ch is {list(vgg_blk_ch)} and fc_features {list(fc_features)}: the first "
-                "must not be empty, and all must be at least 1"
+                f"vgg_blk_ch is {list(vgg_blk_ch)} and fc_features is {list(fc_features)}: the "
+                "first must not be empty, and all values must be at least 1"
             )
         steps = list(itertools.pairwise(vgg_blk_ch))
         stride = 2 ** sum(before == after for before, after in steps)
         if any(side < stride or side % stride for side in patch_size):
             raise ArgumentError(
-                f"the discriminator halves {patch_size[0]}×{patch_size[1]} pixels until they are "
-                f"{stride} times smaller: take crops of multiples of {stride}, or fewer equal "
-                "neighbours in vgg_blk_ch"
+                f"crops of {patch_size[0]}×{patch_size[1]} pixels do not fit the discriminator, "
+                f"which divides their sides by {stride}: take crops of multiples of {stride}, or "
+                "fewer equal neighbours in vgg_blk_ch"
             )
         self.patch_size = patch_size
 
@@ -58,7 +58,7 @@ class VGGDiscriminator(nn.Module):
         )
         for before, after in steps:
             step = 2 if before == after else 1
-            # A bias before batch normalisation would be subtracted again.
+            # Batch normalisation would subtract a bias again.
             self.features.append(nn.Conv2d(before, after, 3, step, padding=1, bias=not batch_norm))
             if batch_norm:
                 self.features.append(nn.BatchNorm2d(after))
@@ -77,8 +77,8 @@ class VGGDiscriminator(nn.Module):
         if image.shape[2:] != self.patch_size:
             raise ArgumentError(
                 f"the discriminator was built for {self.patch_size[0]}×{self.patch_size[1]} pixels "
-                f"and an image has {image.shape[2]}×{image.shape[3]}: take crops of that size, or "
-                "the discriminator of type unet, which takes any"
+                f"and an image has {image.shape[2]}×{image.shape[3]}: take crops of the first size, "
+                "or the discriminator of type unet, which takes any"
             )
         logits: Tensor = self.classifier(self.features(image))
         return logits
@@ -108,21 +108,21 @@ class UNetDiscriminator(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """`(N, C, H, W)` in [0, 1] to logits `(N, 1, H, W)`.
 
-        Raises ArgumentError for sides that are no multiples of 8.
+        Raises ArgumentError for sides that are not multiples of 8.
         """
         if any(side % UNET_STRIDE for side in image.shape[2:]):
             raise ArgumentError(
-                f"the U-Net discriminator cannot judge {image.shape[2]}×{image.shape[3]} pixels: "
+                f"the U-Net discriminator cannot take {image.shape[2]}×{image.shape[3]} pixels: "
                 f"take crops of multiples of {UNET_STRIDE}"
             )
         features = F.leaky_relu(self.first(image), SLOPE)
-        skipped = []
+        skips = []
         for conv in self.down:
-            skipped.append(features)
+            skips.append(features)
             features = F.leaky_relu(conv(features), SLOPE)
         for conv in self.up:
             enlarged = F.interpolate(features, scale_factor=2, mode="bilinear")
-            features = F.leaky_relu(conv(enlarged), SLOPE) + skipped.pop()
+            features = F.leaky_relu(conv(enlarged), SLOPE) + skips.pop()
         for conv in self.refine:
             features = F.leaky_relu(conv(features), SLOPE)
         logits: Tensor = self.last(features)
@@ -130,7 +130,7 @@ class UNetDiscriminator(nn.Module):
 
 
 class _Convolution(nn.Conv2d):
-    """Computes its weight in fp32: autocast would iterate towards the norm in reduced precision."""
+    """Computes its weight in fp32; under autocast the power iteration would lose precision."""
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):

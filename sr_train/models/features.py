@@ -1,4 +1,4 @@
-"""Networks trained to classify ImageNet, cut off where their features serve as a distance.
+"""Networks trained to classify ImageNet, up to the layers whose features are compared.
 
 Their state dicts have the key names of torchvision's `features`: "0.weight", "3.squeeze.weight", …
 """
@@ -13,7 +13,7 @@ from sr_train.network_facts import VGG_BLOCKS
 
 __all__ = ["FeatureNetwork", "build_features"]
 
-# Of ImageNet's images, R, G and B in [0, 1], as torchvision's networks were trained.
+# Mean and deviation of ImageNet's R, G and B in [0, 1], with which torchvision's networks trained.
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
@@ -21,10 +21,10 @@ VGG_WIDTHS = (64, 128, 256, 512, 512)
 
 
 class FeatureNetwork(nn.Sequential):
-    """A frozen network that returns what some of its layers make of an image.
+    """A frozen network that returns the outputs of some of its layers.
 
-    `tapped` gives the names of these layers by their index. Images must be `least_size` pixels high
-    and wide, or more. With `normalize_input` they are normalised by ImageNet's statistics first.
+    `tapped` gives the names of these layers by their index. Images must have at least `least_size`
+    pixels in height and width. `normalize_input` normalises them by ImageNet's statistics first.
     """
 
     mean: Tensor
@@ -47,14 +47,15 @@ class FeatureNetwork(nn.Sequential):
         self.requires_grad_(False).eval()
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
-        """`(N, 3 or 1, H, W)` in [0, 1] to `(N, C, H', W')` of every layer asked for, by name.
+        """`(N, 3 or 1, H, W)` in [0, 1] to `(N, C, H', W')` of each tapped layer, by name.
 
         A gray image counts as R = G = B. Raises ArgumentError for one that is too small.
         """
         if min(image.shape[2:]) < self.least_size:
             raise ArgumentError(
-                f"an image of {image.shape[2]}×{image.shape[3]} pixels has no {self._deepest}: "
-                f"take {self.least_size}×{self.least_size} or more, or a layer less deep"
+                f"an image of {image.shape[2]}×{image.shape[3]} pixels is too small for "
+                f"{self._deepest}: take {self.least_size}×{self.least_size} or more, or a layer "
+                "less deep"
             )
         x = image.expand(-1, 3, -1, -1)
         if self.normalize_input:
@@ -76,8 +77,9 @@ def build_features(
 ) -> FeatureNetwork:
     """The network up to the deepest of `layers`, with fresh weights.
 
-    VGG's are `conv{block}_{k}`, before activation. SqueezeNet's are `fire2` to `fire9`, as in its
-    paper, and `relu1`, all after activation. Raises ArgumentError for another network or layer.
+    Layers of VGG are `conv{block}_{k}`, before activation. Layers of SqueezeNet are `relu1`, and
+    `fire2` to `fire9` as in its paper, after activation. Raises ArgumentError for another network
+    or layer.
     """
     if vgg_type in VGG_BLOCKS:
         modules, names = _vgg(VGG_BLOCKS[vgg_type])
@@ -93,12 +95,12 @@ def build_features(
             f"{vgg_type} has no layer {unknown[0]!r}: it has {', '.join(names.values())}"
         )
     if not layers:
-        raise ArgumentError(f"no layer of {vgg_type} is asked for: name at least one")
+        raise ArgumentError(f"no layer of {vgg_type} is named: name at least one")
     tapped = {index: name for index, name in names.items() if name in layers}
     modules = modules[: max(tapped) + 1]
     pools = sum(isinstance(module, nn.MaxPool2d) for module in modules)
-    # A pool of VGG halves and rounds down. Those of SqueezeNet round up, after a convolution 3 wide
-    # of stride 2 that has no padding.
+    # VGG's pools halve and round down. SqueezeNet's round up, after an unpadded 3×3 convolution of
+    # stride 2.
     least = 2**pools if vgg_type in VGG_BLOCKS else 2 * 2**pools + 1
     return FeatureNetwork(modules, tapped, least_size=least, normalize_input=normalize_input)
 
@@ -111,7 +113,7 @@ def _vgg(blocks: Iterable[int]) -> tuple[list[nn.Module], dict[int, str]]:
     for block, (convolutions, width) in enumerate(zip(blocks, VGG_WIDTHS, strict=True), start=1):
         for k in range(1, convolutions + 1):
             names[len(modules)] = f"conv{block}_{k}"
-            # Not in place, which would change the features before activation.
+            # An activation in place would overwrite the features before it.
             modules += [nn.Conv2d(inputs, width, kernel_size=3, padding=1), nn.ReLU()]
             inputs = width
         modules.append(nn.MaxPool2d(2))
@@ -119,7 +121,7 @@ def _vgg(blocks: Iterable[int]) -> tuple[list[nn.Module], dict[int, str]]:
 
 
 def _squeezenet() -> tuple[list[nn.Module], dict[int, str]]:
-    """SqueezeNet 1.1 of Iandola et al., 2016 (arXiv:1602.07360), likewise."""
+    """The same for SqueezeNet 1.1 of Iandola et al., 2016 (arXiv:1602.07360)."""
     modules = [nn.Conv2d(3, 64, kernel_size=3, stride=2), nn.ReLU(), _pool()]
     modules += [Fire(64, 16, 64), Fire(128, 16, 64), _pool()]
     modules += [Fire(128, 32, 128), Fire(256, 32, 128), _pool()]
@@ -134,7 +136,7 @@ def _pool() -> nn.Module:
 
 
 class Fire(nn.Module):
-    """1×1 convolutions to few channels, then 1×1 and 3×3 ones side by side to `expanded` each."""
+    """A 1×1 convolution to few channels, then a 1×1 and a 3×3 one to `expanded` channels each."""
 
     def __init__(self, inputs: int, squeezed: int, expanded: int) -> None:
         super().__init__()

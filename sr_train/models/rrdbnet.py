@@ -17,17 +17,17 @@ __all__ = ["RRDBNet"]
 SLOPE = 0.2
 
 # ESRGAN, section 3.1: residuals without batch normalisation train more easily when their initial
-# weights are smaller than He et al.'s. The layers around them, small as well, would let almost
-# nothing through: training began with a thousand steps of next to no progress.
+# weights are smaller than He et al.'s. The layers around them keep their usual weights: with small
+# ones almost nothing passed, and a thousand steps of training made next to no progress.
 INITIAL_RESIDUALS = 0.1
 
 
 class RRDBNet(Generator):
     """RRDBNet of Wang et al., "ESRGAN: Enhanced Super-Resolution GANs", 2018 (arXiv:1809.00219).
 
-    Its state dict has BasicSR's key names. The options are those of the hyper-parameter table;
-    `unshuffle` folds squares of that side into channels first (Real-ESRGAN's ×2 and ×1 networks:
-    2 and 4), so that the blocks run at 1/unshuffle of the input's resolution.
+    Its state dict has BasicSR's key names. `unshuffle` folds squares of that side into channels
+    first, so that the blocks run at 1/unshuffle of the input's resolution (2 and 4 in Real-ESRGAN's
+    ×2 and ×1 networks).
 
     Raises ArgumentError for an option outside its range.
     """
@@ -95,7 +95,7 @@ class RRDBNet(Generator):
     @torch.no_grad()
     def _initialise(self) -> None:
         for module in self.body.modules():
-            # On the meta device there is nothing to fill, and trying imports torch._dynamo: 1 s.
+            # On the meta device there is nothing to fill, and trying takes 1 s: it imports dynamo.
             if isinstance(module, nn.Conv2d) and not module.weight.is_meta:
                 nn.init.kaiming_normal_(module.weight).mul_(INITIAL_RESIDUALS)
                 nn.init.zeros_(module.bias)  # type: ignore[arg-type]
@@ -121,7 +121,7 @@ class RRDBNet(Generator):
 
 
 class RRDB(nn.Sequential):
-    """x + β·D(…D(x)): dense blocks in a row, with a scaled residual around them all."""
+    """x + β·D(…D(x)): dense blocks in sequence, with a scaled residual around them all."""
 
     def __init__(
         self, width: int, growth: int, dense_blocks: int, convolutions: int, residual_scaling: float
@@ -166,12 +166,12 @@ def _conv3x3(inputs: int, outputs: int) -> nn.Conv2d:
 
 
 def _activation(features: Tensor) -> Tensor:
-    # In place saves the memory of every activation; the exporter takes twice as long over it.
+    # In place saves the memory of every activation, but makes export take twice as long.
     return F.leaky_relu(features, SLOPE, inplace=not torch.compiler.is_exporting())
 
 
 def _stages(magnification: int) -> tuple[int, ...]:
-    """Factors of the upsampling stages: one ×3, or as many ×2 as it takes."""
+    """Factors of the upsampling stages: one ×3, or as many ×2 as needed."""
     return (3,) if magnification == 3 else (2,) * (magnification.bit_length() - 1)
 
 
