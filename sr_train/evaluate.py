@@ -1,12 +1,11 @@
-"""Measuring on whole images: a generator during training, and any models in one table."""
+"""`sr_train evaluate`: checkpoints and exported models on whole images, in one table."""
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
 from json import dumps
 from pathlib import Path
-from statistics import fmean
 from typing import Any, Literal
 
 import torch
@@ -21,91 +20,20 @@ from sr_runtime.evaluation import scoring
 from sr_runtime.evaluation.pairs import find_pairs
 from sr_runtime.evaluation.scoring import TILE, ImagePair, bicubic, upscale_whole
 from sr_train.checkpoint import load_generator
-from sr_train.config.schema import ContentLoss, PerceptualLoss, Validation
+from sr_train.config.schema import Validation
 from sr_train.data.catalogue import DATASETS
 from sr_train.data.packed_dataset import PackedPair
 from sr_train.data.prepared import prepared
 from sr_train.distributed import init_distributed
-from sr_train.inference import (
-    image_from_tensor,
-    super_resolved,
-    tensor_from_image,
-    upscale_torch,
-)
-from sr_train.losses import content_loss, perceptual_loss
-from sr_train.lpips import LPIPS, load_lpips
-from sr_train.models.features import FeatureNetwork
-from sr_train.models.generator import Generator
-from sr_train.precision import autocast, compute_dtype
+from sr_train.inference import upscale_torch
+from sr_train.lpips import load_lpips
+from sr_train.precision import compute_dtype
 
-__all__ = ["Result", "evaluate", "mean", "validate"]
+__all__ = ["evaluate"]
 
 Image = NDArray[Any]
 Scores = Mapping[str, Sequence[scoring.Score]]
 Precision = Literal["fp32", "bf16", "fp16"]
-
-
-@dataclass(frozen=True)
-class Result:
-    """One validation image: the losses of training, and the metrics of the literature."""
-
-    name: str
-    content: float
-    perceptual: float | None
-    psnr_y: float
-    ssim_y: float
-    psnr_rgb: float
-    ssim_rgb: float
-    lpips: float | None
-
-
-def validate(
-    generator: Generator,
-    pairs: Iterable[ImagePair],
-    *,
-    scale: int,
-    device: torch.device,
-    content: ContentLoss,
-    perceptual: tuple[FeatureNetwork, PerceptualLoss] | None,
-    lpips: LPIPS | None,
-    precision: torch.dtype,
-    channels_last: bool,
-) -> Iterator[tuple[Result, Image, Image, Image]]:
-    """Measure every pair; yields the result, and LR, SR and HR (H, W, C) for pictures.
-
-    The losses are computed on the generator's output, around [0, 1] and not clamped; the metrics on
-    the rounded image without a border of `scale` pixels. All networks are on `device` and in
-    evaluation mode. Raises NonFiniteError for an output with NaN or infinity.
-    """
-    distance = None if lpips is None else lpips.of_images
-    for pair in pairs:
-        lr, hr = pair.read(scale)
-        output = super_resolved(
-            generator, lr, device=device, precision=precision, channels_last=channels_last
-        )
-        sr = image_from_tensor(output, like=hr)
-        score = scoring.compare(pair.name, sr, hr, crop=scale, distance=distance)
-        with torch.inference_mode():
-            target = tensor_from_image(hr, device).expand_as(output)
-            pixels = content_loss(output, target, content.loss_f).item()
-            features_loss = None
-            if perceptual is not None:
-                network, options = perceptual
-                with autocast(device, precision):
-                    # By `forward`: calling a compiled network would compile it for every size.
-                    sr_features, hr_features = network.forward(output), network.forward(target)
-                features_loss = perceptual_loss(sr_features, hr_features, options).item()
-        yield Result(**asdict(score), content=pixels, perceptual=features_loss), lr, sr, hr
-
-
-def mean(results: Sequence[Result]) -> dict[str, float]:
-    """The mean of each field of `Result`, without fields that some image lacks."""
-    columns = {
-        field.name: [getattr(result, field.name) for result in results]
-        for field in fields(Result)
-        if field.name != "name"
-    }
-    return {name: fmean(column) for name, column in columns.items() if None not in column}
 
 
 @dataclass(frozen=True)

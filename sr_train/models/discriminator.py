@@ -77,8 +77,8 @@ class VGGDiscriminator(nn.Module):
         if image.shape[2:] != self.patch_size:
             raise ArgumentError(
                 f"the discriminator was built for {self.patch_size[0]}×{self.patch_size[1]} pixels "
-                f"and an image has {image.shape[2]}×{image.shape[3]}: take crops of the first size, "
-                "or the discriminator of type unet, which takes any"
+                f"and an image has {image.shape[2]}×{image.shape[3]}: take crops of that size, or "
+                "the discriminator of type unet, which takes any"
             )
         logits: Tensor = self.classifier(self.features(image))
         return logits

@@ -18,11 +18,12 @@ from sr_runtime.evaluation.pairs import Pair, find_pairs
 from sr_train.checkpoint import save_generator
 from sr_train.config.schema import ContentLoss, PerceptualLoss, Validation
 from sr_train.data.build.prepare import prepare
-from sr_train.evaluate import Result, evaluate, mean, validate
+from sr_train.evaluate import evaluate
 from sr_train.inference import tensor_from_image, upscale_torch
 from sr_train.lpips import load_lpips
 from sr_train.models.generator import Generator
 from sr_train.pretrained import load_features
+from sr_train.validation import Result, mean, validate
 from tests.conftest import tiny_generator
 
 CPU = torch.device("cpu")
