@@ -6,9 +6,10 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from sr_runtime.errors import SRError
 from sr_runtime.model_info import ModelInfo
 
-__all__ = ["Backend", "DeviceBackend", "Limits", "PendingBatch", "infer"]
+__all__ = ["Backend", "DeviceBackend", "DoneBatch", "Limits", "PendingBatch", "infer"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +67,8 @@ class Backend(Protocol):
     def submit(self, batch: NDArray[Any]) -> PendingBatch:
         """Start inference of a batch laid out as `ModelInfo.io` says.
 
-        At most `limits.depth` pending batches may be unreleased. What goes wrong with a batch is
-        raised by its `result`, not here.
+        At most `limits.depth` pending batches may be unreleased, and `batch` must not change until
+        its own is released. What goes wrong with a batch is raised by its `result`, not here.
         """
 
     def shrink(self) -> None:
@@ -101,6 +102,21 @@ class DeviceBackend(Backend, Protocol):
     @staticmethod
     def precisions() -> tuple[str, ...]:
         """The precisions it computes in here, the fastest first."""
+
+
+class DoneBatch:
+    """The pending batch of an engine that computes during `submit`: an output, or an error."""
+
+    def __init__(self, outcome: NDArray[Any] | SRError) -> None:
+        self._outcome = outcome
+
+    def result(self) -> NDArray[Any]:
+        if isinstance(self._outcome, SRError):
+            raise self._outcome
+        return self._outcome
+
+    def release(self) -> None:
+        """Nothing to free."""
 
 
 def infer(backend: Backend, batch: NDArray[Any]) -> NDArray[Any]:

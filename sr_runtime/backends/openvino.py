@@ -46,22 +46,16 @@ class OpenVINOBackend(DeviceBackend):
             # By name: left to choose, OpenVINO tries other formats, which complain on stderr.
             frontend = FrontEndManager().load_by_framework("onnx")
             network = frontend.convert(frontend.load(str(model)))
-            compiled = _core().compile_model(
-                network,
-                "CPU",
-                {"INFERENCE_PRECISION_HINT": HINTS[precision], "PERFORMANCE_HINT": "LATENCY"},
-            )
-        except Exception as error:  # OpenVINO's exceptions share no other base
-            if _is_memory(error):
-                raise OutOfMemoryError("not enough memory to load the model") from error
-            raise ModelError(f"not a readable ONNX model ({_line(error)})") from error
+        except Exception as error:
+            raise _load_error(error) from error
+        self._network = network
+        self._compiled = _compile(network, precision)
         self.device = device
         self.compute_dtype = precision
         if len(network.inputs) != 1:
             raise ModelError(
                 f"not a super-resolution model: it has {len(network.inputs)} inputs, expected 1"
             )
-        self._new_request = compiled.create_infer_request
         self._idle: deque[ov.InferRequest] = deque()
         self._dtype = network.input(0).element_type.to_dtype()
         shape = [
@@ -84,11 +78,15 @@ class OpenVINOBackend(DeviceBackend):
         return _PendingBatch(self, batch.astype(self._dtype, copy=False))
 
     def shrink(self) -> None:
-        self._idle.clear()  # a request keeps the tensors of its largest shape
+        # A compiled model keeps the sizes of its largest shape. If that one did not fit, it asks
+        # for them again with every other shape, and fails again.
+        self._idle.clear()
+        self._compiled = None
+        self._compiled = _compile(self._network, self.compute_dtype)
 
     def close(self) -> None:
         self._idle.clear()
-        del self._new_request
+        self._compiled = self._network = None
 
     def _request(self) -> ov.InferRequest:
         """An idle request, or a new one: the first time, or where an interrupt lost one."""
@@ -96,6 +94,9 @@ class OpenVINOBackend(DeviceBackend):
             return self._idle.popleft()
         except IndexError:
             return self._new_request()
+
+    def _new_request(self) -> ov.InferRequest:
+        return self._compiled.create_infer_request()
 
 
 class _PendingBatch:
@@ -146,6 +147,21 @@ def _core() -> ov.Core:
     next Ctrl-C would be a segmentation fault.
     """
     return ov.Core()
+
+
+def _compile(network: ov.Model, precision: str) -> ov.CompiledModel:
+    config = {"INFERENCE_PRECISION_HINT": HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
+    try:
+        return _core().compile_model(network, "CPU", config)
+    except Exception as error:
+        raise _load_error(error) from error
+
+
+def _load_error(error: Exception) -> SRError:
+    """What an exception means while a model is loaded; OpenVINO's share no base of their own."""
+    if _is_memory(error):
+        return OutOfMemoryError("not enough memory to load the model")
+    return ModelError(f"not a readable ONNX model ({_line(error)})")
 
 
 def _is_memory(error: Exception) -> bool:

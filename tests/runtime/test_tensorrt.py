@@ -1,7 +1,7 @@
 """Engines on a simulated GPU: outputs, two batches in flight, threads, and memory."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,14 +19,7 @@ from tests.runtime.tiny_engine import (
     open_engine,
     same_in_flight,
 )
-from tests.simulated_tensorrt import VERSIONS, Machine, simulated
-
-
-@pytest.fixture(params=VERSIONS)
-def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
-    """One GPU and TensorRT 10, then 11."""
-    with simulated(request.param) as machine:
-        yield machine
+from tests.simulated_tensorrt import Machine, simulated
 
 
 @pytest.mark.parametrize("io", ["float32", "uint8"])
@@ -68,7 +61,7 @@ def test_an_image_is_upscaled_as_onnxruntime_upscales_it(
 
 
 def test_a_result_stays_while_other_batches_are_taken(
-    machine: Machine, tiny_onnx: Callable[..., Path], tmp_path: Path
+    tensorrt: None, tiny_onnx: Callable[..., Path], tmp_path: Path
 ) -> None:
     model = tiny_onnx(precision="fp16")
     backend = open_engine(engine_file(model, tmp_path))
@@ -83,7 +76,7 @@ def test_a_result_stays_while_other_batches_are_taken(
 
 
 def test_a_batch_that_nobody_takes_does_not_harm_the_next_in_its_place(
-    machine: Machine, tiny_onnx: Callable[..., Path], tmp_path: Path
+    tensorrt: None, tiny_onnx: Callable[..., Path], tmp_path: Path
 ) -> None:
     model = tiny_onnx(precision="fp16")
     backend = open_engine(engine_file(model, tmp_path))
@@ -124,7 +117,7 @@ def test_any_thread_may_use_it_and_finds_its_own_context_afterwards(
 
 
 def test_a_batch_outside_the_profile_fails_alone(
-    machine: Machine, tiny_onnx: Callable[..., Path], tmp_path: Path
+    tensorrt: None, tiny_onnx: Callable[..., Path], tmp_path: Path
 ) -> None:
     model = tiny_onnx(precision="fp16")
     backend = open_engine(engine_file(model, tmp_path))

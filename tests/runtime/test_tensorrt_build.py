@@ -1,7 +1,7 @@
 """Building engines with a simulated TensorRT: precision, options, timing cache, refusals."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,6 @@ from tests.simulated_tensorrt import VERSIONS, Machine, simulated
 from tests.simulated_tensorrt.signatures import members_of
 
 OPTIONS = BuildOptions(profile=Profile.parse("1x16x16", "2x32x32", "4x64x64"))
-
-
-@pytest.fixture(params=VERSIONS)
-def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
-    """One GPU and TensorRT 10, then 11."""
-    with simulated(request.param) as machine:
-        yield machine
 
 
 def build(model: Path, options: BuildOptions = OPTIONS, **arguments: Any) -> Any:
@@ -45,7 +38,7 @@ def test_an_engine_carries_its_facts_through_a_file(
     assert machine.gpu.is_clean
 
 
-def test_every_option_reaches_the_builder(machine: Machine, tiny_onnx: Callable[..., Path]) -> None:
+def test_every_option_reaches_the_builder(tensorrt: None, tiny_onnx: Callable[..., Path]) -> None:
     options = BuildOptions(
         profile=OPTIONS.profile,
         workspace=4 << 30,
@@ -99,7 +92,7 @@ def test_a_profile_beyond_the_gpus_memory_is_said(
 
 
 def test_timings_are_kept_and_merged_and_no_other_file_is_overwritten(
-    machine: Machine, tiny_onnx: Callable[..., Path], tmp_path: Path
+    tensorrt: None, tiny_onnx: Callable[..., Path], tmp_path: Path
 ) -> None:
     model, timings = tiny_onnx(precision="fp16"), tmp_path / "timings"
     build(model, timing_cache=timings)
@@ -121,7 +114,7 @@ def test_timings_are_kept_and_merged_and_no_other_file_is_overwritten(
 
 
 def test_measurements_that_cannot_be_written_in_the_end_cost_no_engine(
-    machine: Machine, tiny_onnx: Callable[..., Path], tmp_path: Path
+    tensorrt: None, tiny_onnx: Callable[..., Path], tmp_path: Path
 ) -> None:
     folder = tmp_path / "gone"
     folder.mkdir()
@@ -143,7 +136,7 @@ def test_a_timing_cache_that_cannot_be_written_is_said_before_the_build(
     assert machine.library.builds == 0
 
 
-def test_what_the_parser_cannot_take_is_one_line(machine: Machine, tmp_path: Path) -> None:
+def test_what_the_parser_cannot_take_is_one_line(tensorrt: None, tmp_path: Path) -> None:
     """Only a Cast may touch uint8, and here a Transpose does."""
     make = onnx.helper
     graph = make.make_graph(
@@ -163,7 +156,7 @@ def test_what_the_parser_cannot_take_is_one_line(machine: Machine, tmp_path: Pat
 
 @pytest.mark.parametrize("content", [b"", b"no protobuf at all", b"\x08\x0a"])
 def test_a_file_without_our_facts_is_refused(
-    content: bytes, machine: Machine, tmp_path: Path
+    content: bytes, tensorrt: None, tmp_path: Path
 ) -> None:
     (tmp_path / "other.onnx").write_bytes(content)
     with pytest.raises(ModelError, match=r"not a readable ONNX model|none of the facts"):
@@ -171,7 +164,7 @@ def test_a_file_without_our_facts_is_refused(
 
 
 def test_a_profile_must_fit_the_models_multiple(
-    machine: Machine, tiny_onnx: Callable[..., Path]
+    tensorrt: None, tiny_onnx: Callable[..., Path]
 ) -> None:
     model = tiny_onnx(precision="fp16", scale_factor=2, unshuffle=2)
     with pytest.raises(ArgumentError, match=r"--min 1x15x15: .* multiples of 2"):
@@ -179,7 +172,7 @@ def test_a_profile_must_fit_the_models_multiple(
 
 
 def test_a_profile_of_more_values_than_tensorrt_counts_is_refused_with_what_to_take(
-    machine: Machine, tiny_onnx: Callable[..., Path]
+    tensorrt: None, tiny_onnx: Callable[..., Path]
 ) -> None:
     profile = Profile.parse("1x64x64", "1x64x64", "8x9999x9999")
     with pytest.raises(BackendError, match=r"exceeds .*: take a smaller --max than 8x9999x9999"):

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,13 +17,6 @@ from sr_runtime.backends.tensorrt.engine_file import (
 from sr_runtime.errors import BackendError, ModelError
 from tests.runtime.tiny_engine import batches, engine_file, open_engine, same_in_flight
 from tests.simulated_tensorrt import VERSIONS, Machine, simulated
-
-
-@pytest.fixture(params=VERSIONS)
-def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
-    """One GPU and TensorRT 10, then 11."""
-    with simulated(request.param) as machine:
-        yield machine
 
 
 def test_an_engine_of_another_version_is_named_with_the_command_that_builds_it(

@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,7 @@ import pytest
 
 from sr_runtime.backends.tensorrt.options import BuildOptions, Profile
 from sr_runtime.errors import BackendError
-from tests.simulated_tensorrt import VERSIONS, Machine, simulated
-
-
-@pytest.fixture(params=VERSIONS)
-def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
-    """One GPU and TensorRT 10, then 11."""
-    with simulated(request.param) as machine:
-        yield machine
+from tests.simulated_tensorrt import Machine
 
 
 def build(model: Path, **arguments: Any) -> Any:
@@ -29,7 +22,7 @@ def build(model: Path, **arguments: Any) -> Any:
 
 
 def test_progress_tells_phase_step_and_how_many(
-    machine: Machine, tiny_onnx: Callable[..., Path]
+    tensorrt: None, tiny_onnx: Callable[..., Path]
 ) -> None:
     seen: list[tuple[str, int, int]] = []
     build(tiny_onnx(precision="fp16"), progress=lambda *step: seen.append(step))
@@ -73,7 +66,7 @@ def test_ctrl_c_is_raised_when_the_build_has_ended(
 
 
 def test_what_a_callback_raises_comes_out_of_the_build(
-    machine: Machine, tiny_onnx: Callable[..., Path]
+    tensorrt: None, tiny_onnx: Callable[..., Path]
 ) -> None:
     def progress(phase: str, done: int, of: int) -> None:
         raise ZeroDivisionError

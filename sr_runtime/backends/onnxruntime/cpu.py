@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sr_runtime.backends.base import DeviceBackend
+from sr_runtime.backends.base import DeviceBackend, DoneBatch
 from sr_runtime.backends.onnxruntime.session import info_of, input_of, open_session, run_error
 from sr_runtime.backends.probe import declared_limits, probe_info
 from sr_runtime.errors import SRError
@@ -39,11 +39,11 @@ class OnnxRuntimeBackend(DeviceBackend):
         self.info = info or probe_info(self._run, self._input.shape, self._input.dtype)
         self.limits = declared_limits(self._input.shape, self._io, depth=1)
 
-    def submit(self, batch: NDArray[Any]) -> "_PendingBatch":
+    def submit(self, batch: NDArray[Any]) -> DoneBatch:
         try:
-            return _PendingBatch(self._run(batch))
+            return DoneBatch(self._run(batch))
         except SRError as error:
-            return _PendingBatch(error)
+            return DoneBatch(error)
 
     def shrink(self) -> None:
         """Nothing to free: a session manages its memory itself."""
@@ -59,18 +59,3 @@ class OnnxRuntimeBackend(DeviceBackend):
         except Exception as error:
             raise run_error(error) from error
         return check_outputs(outputs, self._io)
-
-
-class _PendingBatch:
-    """A batch that is already computed: its output or its error."""
-
-    def __init__(self, outcome: NDArray[Any] | SRError) -> None:
-        self._outcome = outcome
-
-    def result(self) -> NDArray[Any]:
-        if isinstance(self._outcome, SRError):
-            raise self._outcome
-        return self._outcome
-
-    def release(self) -> None:
-        """Nothing to free: the batch was done when it was submitted."""
