@@ -1,10 +1,11 @@
-"""A program that embeds the runtime: one photo before and after, to look at.
+"""A program that embeds the runtime: it shows one photo before and after.
 
     python -m sr_runtime.examples.before_after [PHOTO] [-m MODEL] [-o FOLDER] [--box BOX]
 
-It writes the upscaled photo, a picture of a detail (the photo's own pixels, bicubic interpolation,
-the model) and a page with a slider between the last two. The page is one file that needs no
-network. Without PHOTO it takes the one that comes along: scikit-image's `chelsea`, CC0.
+It writes the upscaled photo; a picture of one detail three times, as the photo's own pixels, by
+bicubic interpolation and by the model; and a page with a slider between the last two. The page is
+one file that needs no network. Without PHOTO it shows the cat that comes with the package:
+scikit-image's `chelsea`, CC0.
 """
 
 import argparse
@@ -28,14 +29,16 @@ from sr_runtime.embedded import DEFAULT
 from sr_runtime.image import Picture, read, read_header, to_pil, write
 
 EXAMPLES = importlib.resources.files("sr_runtime.examples")
-EYE = "130,76,80,80"  # in the photo that comes along
-DETAIL = 80  # pixels a side, where no box is given for another photo
-GAP = 8
+EYE = "130,76,80,80"  # the cat's
+DETAIL = 80  # pixels a side, for another photo without --box
+GAP = 8  # pixels between the panels
 
-# Of the result: what keeps the page at a few megabytes, and what WebP holds.
+# Limits on the result: they keep the page at a few megabytes, and within what WebP can hold.
 MAX_PIXELS = 2**24
 MAX_SIDE = 16383
-QUALITY = 85
+QUALITY = 85  # of WebP
+
+UPSCALE = "upscale it with python -m sr_runtime upscale"
 
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom, as Pillow counts."""
@@ -47,17 +50,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m sr_runtime.examples.before_after",
         description="Show a photo before and after, on a page with a slider.",
     )
-    parser.add_argument("photo", nargs="?", metavar="PHOTO", help="by default a cat comes along")
     parser.add_argument(
-        "-m", "--model", default=DEFAULT, help="an embedded model or an ONNX file (%(default)s)"
+        "photo",
+        nargs="?",
+        metavar="PHOTO",
+        help="a photo (default: a cat that comes with the package)",
+    )
+    parser.add_argument(
+        "-m",
+        "--model",
+        default=DEFAULT,
+        help="an embedded model or an ONNX file (default: %(default)s)",
     )
     parser.add_argument(
         "-o", "--output", type=Path, default=Path("before_after"), metavar="FOLDER",
-        help="created where it is not there (%(default)s)",
+        help="where the files are written; created if it does not exist (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
         "--box", metavar="LEFT,TOP,WIDTH,HEIGHT",
-        help="the detail, in the photo's pixels (the middle)",
+        help="the detail to show, in the photo's pixels (default: the middle)",
     )  # fmt: skip
     arguments = parser.parse_args(argv)
     # Pillow's own limit is far above MAX_PIXELS, and its error would hide the size.
@@ -66,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Find every mistake first, then upscale, then write."""
+    """Find what is wrong with the arguments first, then upscale, then write."""
     with (
         importlib.resources.as_file(EXAMPLES / "chelsea.png") as cat,
         sr_runtime.load(arguments.model) as upscaler,
@@ -103,7 +114,7 @@ def run(arguments: argparse.Namespace) -> int:
         "transparency": ", transparency on white" if picture.frames[0].shape[2] in (2, 4) else "",
     }
     with atomic_path(page) as temporary:
-        # A file name may hold bytes that are no text.
+        # A file name may hold bytes that are not text.
         text = filled_page(facts, before, after)
         temporary.write_text(text, encoding="utf-8", errors="replace")
     print(*targets, sep="\n")
@@ -111,31 +122,32 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def read_photo(path: Path, scale: int) -> Picture:
-    """The photo, upright; refused where the page or its panels could not show it."""
+    """The photo, upright. Raises ImageError if a page cannot show its result."""
     header = read_header(path)
     height, width, frames = header.height, header.width, header.frames
     if height * width * scale**2 > MAX_PIXELS or max(height, width) * scale > MAX_SIDE:
         raise sr_runtime.ImageError(
-            f"{path}: {width}×{height} would become {width * scale}×{height * scale}, and a page "
+            f"{width}×{height} pixels would become {width * scale}×{height * scale}, and a page "
             f"shows at most {MAX_PIXELS / 1e6:.0f} megapixels and {MAX_SIDE} a side: cut out a "
-            "part first, or upscale all of it by python -m sr_runtime upscale"
+            f"part first, or {UPSCALE}",
+            path=path,
         )
     if frames > 1:
         raise sr_runtime.ImageError(
-            f"{path}: it has {frames} frames, and a page shows one: take one out first, or upscale "
-            "all of them by python -m sr_runtime upscale"
+            f"it has {frames} frames, and a page shows one: take one out first, or {UPSCALE}",
+            path=path,
         )
     picture = read(path)
     if picture.frames[0].dtype == np.uint16:
         raise sr_runtime.ImageError(
-            f"{path}: it has 16 bits per channel, and a page shows 8: convert it first, or upscale "
-            "it by python -m sr_runtime upscale"
+            f"it has 16 bits per channel, and a page shows 8: convert it first, or {UPSCALE}",
+            path=path,
         )
     return picture
 
 
 def as_shown(picture: Picture) -> PIL.Image.Image:
-    """A picture in RGB, transparency on white."""
+    """A picture in RGB, on white where it is transparent."""
     image = to_pil(picture)
     shown = PIL.Image.new("RGB", image.size, "white")
     alpha = image.getchannel("A") if "A" in image.getbands() else None
@@ -146,7 +158,7 @@ def as_shown(picture: Picture) -> PIL.Image.Image:
 
 
 def central_box(photo: PIL.Image.Image) -> Box:
-    """A small square in the middle, less where the photo has less."""
+    """A square of `DETAIL` pixels in the middle, or as much of it as the photo has."""
     width, height = min(DETAIL, photo.width), min(DETAIL, photo.height)
     left, top = (photo.width - width) // 2, (photo.height - height) // 2
     return left, top, left + width, top + height
@@ -158,7 +170,7 @@ def parsed_box(text: str, photo: PIL.Image.Image) -> Box:
         left, top, width, height = map(int, text.split(","))
     except ValueError as error:
         raise sr_runtime.ArgumentError(
-            f"--box {text}: it takes four whole numbers, LEFT,TOP,WIDTH,HEIGHT"
+            f"--box {text} is not four whole numbers: give LEFT,TOP,WIDTH,HEIGHT"
         ) from error
     right, bottom = left + width, top + height
     if min(left, top) < 0 or min(width, height) < 1 or right > photo.width or bottom > photo.height:
@@ -170,12 +182,12 @@ def parsed_box(text: str, photo: PIL.Image.Image) -> Box:
 
 
 def targets_in(folder: Path, photo: Path, scale: int) -> tuple[Path, Path, Path]:
-    """The files to write, in a folder that is there now; the photo is never among them."""
+    """The files to write; their folder exists now, and none of them is the photo."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise sr_runtime.ArgumentError(
-            f"{folder}: no folder can be made there ({error.strerror}): name another with -o"
+        raise sr_runtime.StorageError(
+            f"this folder cannot be created ({error.strerror}): name another with -o", path=folder
         ) from error
     large = folder / f"{photo.stem}_x{scale}.png"
     targets = large, folder / "before_after.png", folder / "before_after.html"
@@ -185,7 +197,7 @@ def targets_in(folder: Path, photo: Path, scale: int) -> tuple[Path, Path, Path]
 
 
 def print_progress(done: int, total: int) -> None:
-    """Say how far the model is."""
+    """Print how far the model is."""
     print(f"tile {done} of {total}")
 
 
@@ -199,7 +211,7 @@ def draw_panels(
     """The detail three times, side by side: the photo's own pixels, bicubic, the model."""
     left, top, right, bottom = (edge * scale for edge in box)
     width, height = right - left, bottom - top
-    # Cut from the whole enlargements, so that the detail has the surroundings that it has there.
+    # The detail is cut from the whole enlargements, so that it was made with its surroundings.
     panels = (
         photo.crop(box).resize((width, height), Resampling.NEAREST),
         before.crop((left, top, right, bottom)),
@@ -219,7 +231,7 @@ def filled_page(facts: Mapping[str, str], before: PIL.Image.Image, after: PIL.Im
 
 
 def data_url(image: PIL.Image.Image) -> str:
-    """A picture as the address of itself."""
+    """A picture as a `data:` URL."""
     file = io.BytesIO()
     image.save(file, "WEBP", quality=QUALITY, icc_profile=image.info.get("icc_profile"))
     return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"

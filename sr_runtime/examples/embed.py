@@ -1,9 +1,9 @@
 """A program that embeds the runtime: one loaded model, many images, from several threads.
 
-    python -m sr_runtime.examples.embed MODEL.onnx photo.jpg portrait.png
+    python -m sr_runtime.examples.embed esrgan photo.jpg portrait.png
 
-It stands for a server or a desktop application: the model is loaded once, requests come on their
-own threads, images are Pillow's or numpy's, and every error is a sentence for the user.
+It stands for a server or a desktop application: the model is loaded once, requests arrive on
+several threads, images are Pillow's or numpy arrays, and every error is a sentence for the user.
 """
 
 import sys
@@ -17,7 +17,7 @@ import sr_runtime
 
 
 def enlarge(upscaler: sr_runtime.Upscaler, path: Path) -> bool:
-    """Handle one request; say how it went, and return whether it went well."""
+    """Handle one request: print how it went, and return whether it succeeded."""
 
     def progress(done: int, total: int) -> None:
         print(f"{path.name}: tile {done} of {total}")
@@ -28,27 +28,27 @@ def enlarge(upscaler: sr_runtime.Upscaler, path: Path) -> bool:
     except (OSError, sr_runtime.SRError) as error:
         print(f"{path.name} failed: {error}")
         return False
-    brightness = np.asarray(large).mean()  # arrays would have done as well, in and out
+    brightness = np.asarray(large).mean()  # `upscale` also takes and returns numpy arrays
     print(
         f"{path.name}: {photo.width}×{photo.height} became {large.width}×{large.height}, "
-        f"of brightness {brightness:.1f}"
+        f"mean brightness {brightness:.1f}"
     )
     return True
 
 
 def main(model: str, *paths: str) -> int:
-    """Upscale every path; return the program's exit code."""
+    """Upscale every image; return the program's exit code."""
     try:
         upscaler = sr_runtime.load(model)
     except sr_runtime.SRError as error:
         print(error, file=sys.stderr)
         return 2
     with upscaler, ThreadPoolExecutor(4) as requests:
-        went_well = list(requests.map(lambda path: enlarge(upscaler, Path(path)), paths))
-    return 0 if all(went_well) else 1
+        succeeded = list(requests.map(lambda path: enlarge(upscaler, Path(path)), paths))
+    return 0 if all(succeeded) else 1
 
 
 if __name__ == "__main__":
     if len(sys.argv) < 3:
-        sys.exit("usage: python -m sr_runtime.examples.embed MODEL.onnx IMAGE…")
+        sys.exit("usage: python -m sr_runtime.examples.embed MODEL IMAGE…")
     sys.exit(main(*sys.argv[1:]))
