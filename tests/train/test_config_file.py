@@ -14,6 +14,7 @@ from sr_runtime.embedded import FOLDER
 from sr_runtime.errors import ArgumentError, SRError
 from sr_train.config.file import (
     PRESETS,
+    SECTIONS,
     config_text,
     fit_arguments,
     read_config,
@@ -374,5 +375,6 @@ def test_the_help_describes_every_field(capsys: pytest.CaptureFixture[str]) -> N
         assert f"--{name} " in shown
     assert "Learning rate of Adam. (a finite number, above 0; default 0.0002)" in shown
     assert "{vgg | unet}" in shown
-    assert "Stage 2: the generator is trained against a discriminator:" in shown
+    for section in SECTIONS.values():
+        assert f"{section.__doc__.rstrip('.')}:" in shown
     assert "None" not in shown
