@@ -1,4 +1,4 @@
-"""Folders of images, several in work at once: pictures, failures, errors and Ctrl-C."""
+"""Folders of images, several of them at once: results, failures, errors and Ctrl-C."""
 
 import os
 import re
@@ -31,7 +31,7 @@ run = partial(run_jobs, size=OutputSize(), show_progress=False)
 
 
 def photo(number: int) -> NDArray[np.uint8]:
-    """Each is as wide as its number and 20."""
+    """A photo whose width tells its number."""
     return np.random.default_rng(number).integers(0, 256, (24, 20 + number, 3), np.uint8)
 
 
@@ -52,7 +52,7 @@ def result_of(job: Job) -> NDArray[np.uint8]:
 
 
 def number_of(batch: NDArray[Any]) -> int:
-    """Of the photo that is in a batch."""
+    """The number of the photo in a batch."""
     return batch.shape[3] - 20
 
 
@@ -72,7 +72,7 @@ def test_a_cpu_takes_the_images_in_their_order_one_at_a_time(tmp_path: Path) -> 
     assert [shape[3] - 20 for shape in network.batches] == list(range(12))
 
 
-def test_a_cpu_goes_on_with_one_image_while_another_is_written_and_no_further(
+def test_a_cpu_works_one_image_ahead_of_the_writer_and_no_further(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network, jobs, write = KnownNetwork(radius=1), folder_of(8, tmp_path), image.Output.write
@@ -120,7 +120,7 @@ def test_on_one_gpu_the_next_image_begins_before_the_last_one_ends(tmp_path: Pat
     assert run(Upscaler(network), folder_of(2, tmp_path)) == []
 
 
-def test_failures_are_told_in_the_order_of_the_jobs(tmp_path: Path) -> None:
+def test_failures_are_returned_in_the_order_of_the_jobs(tmp_path: Path) -> None:
     class Damaged(KnownNetwork):
         """The first image fails, once the third is being computed."""
 
@@ -147,7 +147,7 @@ def test_failures_are_told_in_the_order_of_the_jobs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("images", [1, 3])
 @pytest.mark.parametrize("method", ["read", "upscale", "write"])
-def test_an_image_without_memory_fails_and_the_others_go_on(
+def test_an_image_that_needs_too_much_memory_fails_and_the_others_go_on(
     method: str, images: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever takes too much memory: its header and pixels, its upscaling, its result."""
@@ -236,7 +236,7 @@ def test_ctrl_c_ends_the_run_with_nothing_half_written(images: int, tmp_path: Pa
 
 
 def assert_ended_early(jobs: Sequence[Job], network: KnownNetwork) -> None:
-    """Some are not there, all others are complete, and nothing else is."""
+    """Some results are missing, the others are complete, and there is nothing else."""
     targets = {job.target: number for number, job in enumerate(jobs)}
     written = list(jobs[0].target.parent.iterdir())
     assert len(written) < len(jobs)

@@ -1,4 +1,4 @@
-"""The program that shows a photo before and after: its pictures, its page, its refusals."""
+"""The program that shows a photo before and after: its pictures, its page, its errors."""
 
 import base64
 import io
@@ -80,7 +80,7 @@ def difference(a: PIL.Image.Image, b: PIL.Image.Image) -> float:
     return float(np.abs(np.asarray(a, float) - np.asarray(b, float)).mean())
 
 
-def test_the_photo_that_comes_along_is_shown_and_the_page_is_printed_last(
+def test_the_packages_photo_is_shown_and_the_page_is_printed_last(
     tmp_path, model, monkeypatch, capsys
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -208,7 +208,7 @@ def test_results_are_replaced_and_the_photo_never(tmp_path, photo, model, capsys
 
 @pytest.fixture
 def refused(tmp_path: Path, photo: Path) -> Path:
-    """A folder of photos that no page can show."""
+    """A folder of files that a page cannot show."""
     folder = tmp_path / "refused"
     folder.mkdir()
     (folder / "text.jpg").write_text("no photo")
@@ -245,7 +245,7 @@ def refused(tmp_path: Path, photo: Path) -> Path:
         pytest.param(["{photo}", "-o", "/proc"], "cannot be written", marks=ON_LINUX),
     ],
 )
-def test_a_mistake_is_one_sentence_and_nothing_is_written(
+def test_a_user_error_is_one_sentence_and_nothing_is_written(
     arguments, says, tmp_path, photo, refused, model, monkeypatch, capsys
 ) -> None:
     monkeypatch.chdir(tmp_path)

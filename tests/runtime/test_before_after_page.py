@@ -1,4 +1,4 @@
-"""The page with the slider as Chromium shows it: where the boundary is, and what is beside it."""
+"""The page with the slider in Chromium: where the boundary is, and what is on either side."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=f"no {', '.join(NAMES)}
 
 @pytest.fixture
 def page_of_red(tmp_path, tiny_onnx) -> Path:
-    """A page of which the one side is red all over, and the other is not."""
+    """A page whose left side is red all over, and whose right side is not."""
     photo, out = tmp_path / "red.png", tmp_path / "out"
     PIL.Image.new("RGB", (200, 120), RED).save(photo)
     program = [sys.executable, "-m", "sr_runtime.examples.before_after"]

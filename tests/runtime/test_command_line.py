@@ -104,7 +104,7 @@ def test_a_folder_names_every_file_that_failed(photo, tiny_onnx, capsys) -> None
     assert "deep.png: the image is uint16" in capsys.readouterr().err
 
 
-def test_a_quality_that_the_format_has_not_is_said_once(photo, model, capsys) -> None:
+def test_quality_for_a_format_without_it_is_refused_once(photo, model, capsys) -> None:
     command = ["upscale", str(photo.parent), "-m", model, "-o", str(photo.parent / "out")]
     assert main([*command, "--quality", "80"]) == 2
     assert "quality is for jpg and webp" in capsys.readouterr().err
@@ -142,7 +142,9 @@ def test_a_run_that_was_stopped_goes_on_with_skip_existing(photo, model, capsys)
         (["/dev/null", "-m", "{model}", "-o", "{folder}/out.png"], "/dev/null"),
     ],
 )
-def test_a_mistake_is_one_sentence_and_exit_code_2(arguments, says, photo, model, capsys) -> None:
+def test_a_user_error_is_one_sentence_and_exit_code_2(
+    arguments, says, photo, model, capsys
+) -> None:
     names = {"photo": str(photo), "model": model, "folder": str(photo.parent)}
     before = sorted(photo.parent.iterdir())
     assert main(["upscale", "-q", *(text.format(**names) for text in arguments)]) == 2

@@ -1,4 +1,4 @@
-"""Animations: the frames that are seen, for as long as they are seen."""
+"""Animations keep the frames that a viewer shows, and how long it shows them."""
 
 from pathlib import Path
 
@@ -63,7 +63,7 @@ def test_repeated_frames_keep_the_total_time(tmp_path: Path, suffix: str) -> Non
     assert sum(read(tmp_path / f"a.{suffix}").durations) == 200
 
 
-def test_a_gif_is_read_as_it_is_seen_and_not_as_it_is_stored(tmp_path: Path) -> None:
+def test_gif_frames_are_read_as_a_viewer_shows_them(tmp_path: Path) -> None:
     # A red square on transparency, which stays; a blue one, stored with a rectangle that holds both
     # squares and is cleared afterwards; a green one.
     red, blue, green = (Image.new("P", size) for size in ((8, 8), (8, 8), (8, 8)))
@@ -99,7 +99,7 @@ def test_a_gif_is_read_as_it_is_seen_and_not_as_it_is_stored(tmp_path: Path) -> 
     assert seen[2] == [None, None, (0, 255, 0, 255)]
 
 
-def test_the_still_before_an_animated_png_is_no_frame(tmp_path: Path) -> None:
+def test_the_still_before_an_animated_png_is_not_a_frame(tmp_path: Path) -> None:
     still, *frames = (Image.fromarray(frame) for frame in OPAQUE)
     still.save(
         tmp_path / "a.png", save_all=True, append_images=frames, default_image=True, duration=33.3

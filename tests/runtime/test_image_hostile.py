@@ -1,4 +1,4 @@
-"""Files that are too large, damaged, cut short, or no images: one sentence each, and no crash."""
+"""Files that are too large, damaged, truncated or not images: one sentence each, and no crash."""
 
 import contextlib
 import io
@@ -12,7 +12,7 @@ from PIL import Image, ImageCms, ImageFile
 from sr_runtime.errors import ImageError, OutOfMemoryError
 from sr_runtime.image import Picture, from_pil, read, read_header, write
 
-# Pillow remarks on what is damaged; that is for the application to hear or not.
+# Pillow warns of damage; whether to show that is up to the application.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::Warning:PIL")
 
 KINDS = [
@@ -44,7 +44,7 @@ def test_all_frames_of_an_animation_count_for_the_limit(tmp_path: Path) -> None:
     assert len(read(path, max_pixels=300).frames) == 3
 
 
-def test_pillows_own_limit_is_told_in_one_sentence(
+def test_pillows_own_limit_is_reported_in_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = saved(tmp_path / "large.png", Image.new("L", (100, 50)))
@@ -57,7 +57,7 @@ def test_pillows_own_limit_is_told_in_one_sentence(
 @pytest.mark.parametrize(
     "error", [MemoryError(), OSError("out of memory error when reading image file")]
 )
-def test_pixels_without_memory_are_no_damage(
+def test_running_out_of_memory_for_pixels_is_not_reported_as_damage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     path = saved(tmp_path / "large.png", Image.new("RGB", (2000, 1000)))
@@ -73,7 +73,7 @@ def test_pixels_without_memory_are_no_damage(
         from_pil(image)
 
 
-def test_libvips_without_memory_is_no_damage(
+def test_libvips_running_out_of_memory_is_not_reported_as_damage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     vips = pytest.importorskip("pyvips", exc_type=ImportError)
@@ -89,7 +89,7 @@ def test_libvips_without_memory_is_no_damage(
     assert caught.value.path == path
 
 
-def test_a_header_without_memory_is_no_other_kind_of_file(
+def test_running_out_of_memory_for_a_header_is_reported_as_that(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = saved(tmp_path / "large.webp", Image.new("RGB", (20, 10)))
@@ -104,7 +104,7 @@ def test_a_header_without_memory_is_no_other_kind_of_file(
         assert caught.value.path == path
 
 
-def test_what_is_no_image_file_is_named_in_one_sentence(tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_image_is_named_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("not an image")
     (tmp_path / "empty.png").touch()
 

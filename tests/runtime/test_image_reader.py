@@ -181,7 +181,7 @@ def test_dpi_is_read_and_nonsense_is_not(tmp_path: Path) -> None:
     assert read(saved(tmp_path / "d.tif", Image.fromarray(RGB))).dpi is None
 
 
-def test_of_a_phones_two_pictures_the_photo_is_read(tmp_path: Path) -> None:
+def test_the_photo_is_read_from_a_phones_two_pictures(tmp_path: Path) -> None:
     photo, depth = Image.new("RGB", (8, 8), "red"), Image.new("RGB", (4, 4), "blue")
     path = saved(tmp_path / "phone.jpg", photo, format="MPO", save_all=True, append_images=[depth])
 

@@ -1,4 +1,4 @@
-"""16 bits per channel stay 16 bits, or are refused; they are never cut silently."""
+"""16 bits per channel stay 16 bits or are refused; they are never cut silently."""
 
 import base64
 import subprocess

@@ -1,4 +1,4 @@
-"""What each format keeps of a picture, and what is refused before the work."""
+"""What each format keeps of a picture, and what is refused before the work begins."""
 
 import errno
 import os
@@ -57,7 +57,7 @@ def test_lossy_formats_come_close(tmp_path: Path, suffix: str, channels: int) ->
 
 
 @pytest.mark.parametrize("format", ["png", "jpg", "webp", "tiff"])
-def test_metadata_are_kept_and_the_sizes_in_them_made_right(tmp_path: Path, format: str) -> None:
+def test_metadata_are_kept_and_the_sizes_in_them_corrected(tmp_path: Path, format: str) -> None:
     picture = Picture(
         frames=(SMOOTH[:, :, :3],), icc_profile=SRGB, exif=camera_exif(), dpi=(300.0, 150.0)
     )
@@ -92,7 +92,7 @@ def test_a_tiff_leaves_its_storage_tags_behind(tmp_path: Path) -> None:
         assert not set(image.getexif()) & {256, 257, 258, 259, 262, 273, 277, 278, 279, 284}
 
 
-def test_exif_that_no_jpeg_can_hold_does_not_spoil_the_result(tmp_path: Path) -> None:
+def test_a_jpeg_is_written_without_exif_that_is_too_large_for_it(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x8769] = {0x927C: bytes(70_000)}
     picture = Picture(frames=(pixels(3),), exif=exif.tobytes())
@@ -249,7 +249,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(
         ValueError("encoding error 1"),
     ],
 )
-def test_an_encoder_without_memory_says_how_much_the_pixels_take(
+def test_an_encoder_that_runs_out_of_memory_says_how_much_the_pixels_take(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     def without_memory(*_: object, **__: object) -> None:

@@ -1,4 +1,4 @@
-"""What is read, where results go, and that no input and no other result is ever replaced."""
+"""What is read, where results go, and that no result replaces an input or another result."""
 
 import os
 from pathlib import Path
@@ -59,7 +59,7 @@ def test_earlier_results_inside_the_input_folder_are_not_read_again(tmp_path: Pa
     assert targets([tmp_path / "in"], tmp_path / "in/out") == {"in/a.jpg": "in/out/a.png"}
 
 
-def test_names_that_would_meet_are_told_apart(tmp_path: Path) -> None:
+def test_results_of_equal_names_get_distinct_names(tmp_path: Path) -> None:
     picture(tmp_path / "in/a.jpg")
     picture(tmp_path / "in/a.png")
     assert targets([tmp_path / "in"], tmp_path / "out") == {
@@ -90,14 +90,14 @@ def test_an_input_is_never_a_target(tmp_path: Path) -> None:
         plan_jobs([photo], hard, label="x4", format=None)
 
 
-def test_the_folder_one_is_in_can_be_named(tmp_path: Path, monkeypatch) -> None:
+def test_the_current_folder_can_be_an_input(tmp_path: Path, monkeypatch) -> None:
     picture(tmp_path / "in/a.jpg")
     monkeypatch.chdir(tmp_path / "in")
     (job,) = plan_jobs([Path()], None, label="x4", format=None)
     assert job.target == tmp_path / "in_x4" / "a.png"
 
 
-def test_names_that_differ_in_case_alone_are_told_apart(tmp_path: Path) -> None:
+def test_results_whose_names_differ_only_in_case_get_distinct_names(tmp_path: Path) -> None:
     photos = [picture(tmp_path / "p/Photo.jpg"), picture(tmp_path / "q/photo.png")]
     jobs = plan_jobs(photos, tmp_path / "out", label="x4", format=None)
     assert [job.target.name for job in jobs] == ["Photo.jpg.png", "photo.png.png"]
@@ -108,7 +108,7 @@ def test_results_may_go_into_the_folder_above(tmp_path: Path) -> None:
     assert targets([tmp_path / "all/raw"], tmp_path / "all") == {"raw/a.jpg": "a.png"}
 
 
-def test_without_an_output_names_that_would_meet_keep_their_label(tmp_path: Path) -> None:
+def test_results_of_equal_names_beside_their_inputs_keep_their_label(tmp_path: Path) -> None:
     photos = [picture(tmp_path / name) for name in ("a.jpg", "a.png")]
     assert targets(photos, None) == {"a.jpg": "a.jpg_x4.png", "a.png": "a.png_x4.png"}
 
@@ -125,7 +125,7 @@ def test_a_slash_at_the_end_means_a_folder(tmp_path: Path) -> None:
     assert job.target == tmp_path / "new" / "photo.png"
 
 
-def test_what_cannot_be_is_refused_in_a_sentence(tmp_path: Path) -> None:
+def test_impossible_inputs_and_outputs_are_refused_in_one_sentence(tmp_path: Path) -> None:
     photo, other = picture(tmp_path / "a.png"), picture(tmp_path / "b.png")
     (tmp_path / "empty").mkdir()
     cases = [

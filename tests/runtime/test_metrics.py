@@ -245,7 +245,7 @@ def test_a_learned_distance_sees_the_images_without_their_borders(tmp_path: Path
     assert without.lpips is None
 
 
-def test_the_mean_of_lpips_needs_it_of_every_image() -> None:
+def test_lpips_has_a_mean_only_if_every_image_has_it() -> None:
     rows = [Score("a", 30.0, 0.9, 28.0, 0.8, 0.2), Score("b", 34.0, 0.7, 29.0, 0.6, 0.4)]
     assert mean(rows).lpips == pytest.approx(0.3)
     assert mean([*rows, Score("c", 34.0, 0.7, 29.0, 0.6)]).lpips is None
