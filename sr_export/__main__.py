@@ -66,7 +66,7 @@ def _onnx(arguments: argparse.Namespace) -> None:
     print(table(report.checks))
     print(
         f"{report.output}: {report.arch} ×{report.scale}, {report.parameters / 1e6:.2f} M "
-        f"parameters, halo {report.halo} (exact {report.receptive_radius}), "
+        f"parameters, halo {report.halo} (exact {report.receptive_radius or 'not known'}), "
         f"{report.bytes / 1e6:.1f} MB, verified"
     )
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import onnx
@@ -288,6 +289,16 @@ def shifting_network(convolutions: int) -> SRVGGNetCompact:
 
 def test_the_halo_grows_until_tiles_cannot_be_told_from_the_whole() -> None:
     assert calibrate_halo(shifting_network(20), calibration_images(channels=3)) == 24
+
+
+def test_the_halo_of_a_network_without_a_receptive_radius_is_measured_too() -> None:
+    images = calibration_images(channels=3)[:1]
+    for convolutions, halo in ((20, 24), (80, 64)):
+        generator = shifting_network(convolutions)
+        generator.receptive_radius = None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            assert calibrate_halo(generator, images) == halo
 
 
 def test_a_network_that_needs_more_than_the_largest_halo_is_warned_of() -> None:

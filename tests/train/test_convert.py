@@ -73,6 +73,7 @@ def in_python(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_help_does_not_wait_for_torch() -> None:
     code = """
 import sys
@@ -87,6 +88,7 @@ finally:
     assert "CHECKPOINT" in run.stdout
 
 
+@pytest.mark.slow
 def test_without_torch_the_extra_is_named() -> None:
     code = """
 import sys

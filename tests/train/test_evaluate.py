@@ -246,6 +246,7 @@ def test_a_failure_names_the_model_and_the_image(pairs: list[Pair], tmp_path: Pa
         evaluate([good], [str(folder)], root=tmp_path, device="cpu", lpips=False)
 
 
+@pytest.mark.slow
 def test_the_authors_network_scores_as_published_on_set5(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

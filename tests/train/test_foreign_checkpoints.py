@@ -36,6 +36,7 @@ def test_every_layout_loads_to_the_same_outputs(
     assert_same(load_generator(tmp_path / "model.pth"), network)
 
 
+@pytest.mark.slow
 @settings(
     max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

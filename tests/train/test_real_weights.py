@@ -9,6 +9,7 @@ from sr_runtime.errors import ModelError
 from sr_train.checkpoint import load_generator, save_generator, weights_sha256
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["RRDB_PSNR_x4.pth", "RRDB_ESRGAN_x4.pth"])
 def test_the_authors_generators_have_23_blocks(name: str, data: Path) -> None:
     network = load_generator(data / "weights" / name)
@@ -41,8 +42,9 @@ def test_the_anime_network_is_compact_and_converts_both_ways(data: Path, tmp_pat
         assert weights_sha256(load_generator(tmp_path / name)) == weights_sha256(network)
 
 
-def test_a_smooth_image_stays_what_it_is(data: Path) -> None:
-    """Were a layer renamed wrongly, the output would be noise and not the enlarged input."""
+@pytest.mark.slow
+def test_a_smooth_image_stays_smooth(data: Path) -> None:
+    """A wrongly renamed layer would give noise instead of the enlarged input."""
     ramp = torch.linspace(0.2, 0.8, 24).expand(1, 3, 24, 24)
     for name in ("RRDB_PSNR_x4.pth", "realesr-animevideov3.pth"):
         with torch.no_grad():
