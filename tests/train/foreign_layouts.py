@@ -73,7 +73,7 @@ def renamed(
 
 
 def assert_same(loaded: Generator, original: Generator) -> None:
-    """Of one architecture, and computing the same to the bit."""
+    """The two have one architecture and compute the same to the bit."""
     image = torch.rand(1, original.in_channels, 8, 12)
     assert type(loaded) is type(original)
     assert loaded.architecture == original.architecture

@@ -100,7 +100,7 @@ def test_bytes_of_another_kind_are_refused(content: bytes, name: str, tmp_path: 
     assert re.search("PyTorch checkpoint|cut short|safetensors", refusal(tmp_path / name))
 
 
-def test_what_a_foreign_file_begins_with_is_shown(tmp_path: Path) -> None:
+def test_the_first_bytes_of_another_kind_of_file_are_shown(tmp_path: Path) -> None:
     pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 67040989\n"
     (tmp_path / "model.pth").write_text(pointer)
     assert "begin with b'version https://git-lfs." in refusal(tmp_path / "model.pth")

@@ -1,4 +1,4 @@
-"""Files as other trainers write them: whatever lies around the weights, these are found."""
+"""Files as other trainers write them: the generator's weights are found among everything else."""
 
 import sys
 import types

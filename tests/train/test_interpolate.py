@@ -1,4 +1,4 @@
-"""Networks are mixed weight by weight, and only if they are of one architecture."""
+"""Networks are mixed weight by weight, and only if they have one architecture."""
 
 import pytest
 import torch

@@ -32,7 +32,7 @@ def photo(data: Path) -> Tensor:
     return tensor_from_image(pixels, torch.device("cpu"))
 
 
-def test_it_gives_the_value_that_torchmetrics_publishes(lpips: LPIPS) -> None:
+def test_it_gives_the_value_in_the_documentation_of_torchmetrics(lpips: LPIPS) -> None:
     """The example of learned_perceptual_image_patch_similarity(net_type='squeeze'): 0.1008."""
     torch.manual_seed(123)
     a, b = torch.rand(10, 3, 100, 100), torch.rand(10, 3, 100, 100)
