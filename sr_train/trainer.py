@@ -5,7 +5,7 @@ import math
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -41,8 +41,6 @@ from sr_train.validation import Validator
 
 __all__ = ["train"]
 
-Interrupted = Callable[[], int | None]
-
 
 def train(config: Config, folder: Path, *, resume: bool) -> FitResult:
     """Train in `folder`, which is new or holds a run to resume; `sr_train.fit` documents the rest.
@@ -50,82 +48,94 @@ def train(config: Config, folder: Path, *, resume: bool) -> FitResult:
     Whatever can be checked in advance is checked before anything is written.
     """
     with init_distributed(config.device) as processes, _algorithms(config), memory_advice(config):
-        config = replace(config, precision=resolve_precision(config.precision, processes.device))
-        check_data(config)
-        loader = partial(
-            training_loader, config, rank=processes.rank, world_size=processes.world_size
-        )
-        for name in config.stage_names:  # refuses mini-batches that the processes cannot share
-            loader(name, epoch=0, batch=0)
-        state = load_state(folder / "state.pt") if resume else None
-        if state:
-            check_resumable(config, folder, state)
-        validator = Validator(config, processes)
-        position = Position(**state["position"]) if state else Position(config.stage_names[0])
-        stage = build_stage(config, position.stage, folder, processes, validator.features, state)
-        generator = generator_config_of(stage.generator.network, config.generator)
-        config = replace(config, generator=generator)
-        with (
-            interruption() as interrupted,
-            _open_folder(config, folder, processes, position, state) as tracker,
-        ):
-            run = Run(config, folder, processes, loader, validator, tracker, position, state)
-            return run.train(stage, interrupted)
+        run = Run(config, folder, processes, load_state(folder / "state.pt") if resume else None)
+        with interruption() as interrupted, run.open_folder():
+            return run.train(interrupted)
 
 
 class Run:
-    """One run in its folder: its position, measurements and best scores."""
+    """One run: its current stage, position, measurements and best scores."""
 
     def __init__(
-        self,
-        config: Config,
-        folder: Path,
-        processes: Processes,
-        loader: Callable[..., Iterable[Any]],
-        validator: Validator,
-        tracker: Tracker | None,
-        position: Position,
-        state: dict[str, Any] | None,
+        self, config: Config, folder: Path, processes: Processes, state: dict[str, Any] | None
     ) -> None:
-        self.config, self.folder = config, folder
-        self.processes, self.loader, self.validator = processes, loader, validator
-        self.tracker = tracker  # None but in the main process, the only one that writes
-        self.position = position
-        self.per_epoch = {stage: batches_per_epoch(config, stage) for stage in config.stage_names}
-        self.best: dict[Stage, float] = dict(state["best"]) if state else {}
+        config = replace(config, precision=resolve_precision(config.precision, processes.device))
+        check_data(config)
+        self.folder, self.processes = folder, processes
+        self.loader = partial(
+            training_loader, config, rank=processes.rank, world_size=processes.world_size
+        )
+        for name in config.stage_names:  # refuses mini-batches that the processes cannot share
+            self.loader(name, epoch=0, batch=0)
+        self.per_epoch = {name: batches_per_epoch(config, name) for name in config.stage_names}
+        self.position = Position(config.stage_names[0])
+        self.best: dict[Stage, float] = {}
         """The best validation score of each stage, greater is better."""
-        self.saved = position.step
         self.meter = Meter()
+        self.tracker: Tracker | None = None  # of the main process, the only one that writes
+        self.wandb_id = None
         if state:
+            check_resumable(config, folder, state)
+            self.position, self.best = Position(**state["position"]), dict(state["best"])
             self.meter.load_state_dict(state["meter"], processes.device)
-        for sentence in validator.missing:
-            self._say(sentence)
+            self.wandb_id = state["wandb_id"]
+        self.saved = self.position.step
+        self.validator = Validator(config, processes)
+        self.stage = build_stage(
+            config, self.position.stage, folder, processes, self.validator.features, state
+        )
+        generator = generator_config_of(self.stage.generator.network, config.generator)
+        self.config = replace(config, generator=generator)
 
-    def train(self, stage: PsnrStage | GanStage, interrupted: Interrupted) -> FitResult:
-        """Train from the run's position, in `stage`, to the end or until interrupted."""
+    @contextlib.contextmanager
+    def open_folder(self) -> Iterator[None]:
+        """In the main process: lock the folder, write config.yaml and keep the tracker open."""
+        with contextlib.ExitStack() as stack:
+            if self.processes.is_main:
+                stack.enter_context(only_training_in(self.folder))
+                write_config(self.config, self.folder / "config.yaml")
+                (self.folder / "weights").mkdir(exist_ok=True)
+                epochs = {name: self.config.section(name).num_epoch for name in self.per_epoch}
+                self.tracker = Tracker(
+                    self.folder,
+                    self.config,
+                    step=self.position.step,
+                    total_steps=sum(self.per_epoch[name] * epochs[name] for name in epochs),
+                    wandb_id=self.wandb_id,
+                )
+                stack.enter_context(self.tracker)
+            self.processes.barrier()
+            if not (self.folder / "config.yaml").exists():
+                raise StorageError("is on one machine only: use a shared disk", path=self.folder)
+            yield
+
+    def train(self, interrupted: Callable[[], int | None]) -> FitResult:
+        """Train from the run's position to the end, or until `interrupted` returns a signal."""
+        for sentence in self.validator.missing:
+            self._say(sentence)
         if self.position.step == 0:
-            self._save(stage)  # now, so that a run can be resumed from its first step
-        while (number := self._train_stage(stage, interrupted)) is None:
+            self._save()  # now, so that a run can be resumed from its first step
+        while (number := self._train_stage(interrupted)) is None:
             if self.tracker:
-                write_stage_result(stage, self.folder)
-            if stage.name == self.config.stage_names[-1]:
+                write_stage_result(self.stage, self.folder)
+            if self.stage.name == self.config.stage_names[-1]:
                 if self.tracker:
                     write_results(self.config, self.folder, self.processes)
                 self._say(f"done: weights, samples and pictures are in {self.folder}")
                 return self._result(interrupted=None)
-            stage = self._start_gan_stage()
+            self._start_gan_stage()
         self._say(
             f"interrupted; the state of step {self.saved} is saved, continue with: "
             f"python -m sr_train fit --resume {self.folder}"
         )
         return self._result(interrupted=number)
 
-    def _train_stage(self, stage: PsnrStage | GanStage, interrupted: Interrupted) -> int | None:
+    def _train_stage(self, interrupted: Callable[[], int | None]) -> int | None:
         """Train the remaining epochs of the stage; return the signal that ended them early."""
-        config, position = self.config, self.position
+        config, position, stage = self.config, self.position, self.stage
         if position.validation_is_due(config):  # a kill cut it short
-            self._validate(stage)
-            self._save(stage)
+            self._validate()
+            self._save()
         self._start_clock()
         for lr, hr in self.loader(stage.name, epoch=position.epoch, batch=position.batch):
             if self.tracker and position.step == 0 and not config.compile:
@@ -134,23 +144,24 @@ class Run:
             position.advance(self.per_epoch[stage.name])
             self.seen += len(lr) * self.processes.world_size
             if position.step % config.log_every == 0:
-                self._log(stage)
+                self._log()
             if position.validation_is_due(config):
-                self._save(stage)  # a kill may not wait until the validation is over
-                self._validate(stage)
-                self._save(stage)
+                self._save()  # a kill may not wait until the validation is over
+                self._validate()
+                self._save()
             number = interrupted()
             stopping = self.processes.any(number is not None)
             if stopping or position.step % config.save_every == 0:
-                self._save(stage)
+                self._save()
             if self.tracker:
                 self.tracker.advance(position.step, stage.name, position.epoch)
             if stopping:
                 return number or signal.SIGTERM
         return None
 
-    def _log(self, stage: PsnrStage | GanStage) -> None:
+    def _log(self) -> None:
         """Log what was measured since the last time; reading it waits for the device."""
+        stage = self.stage
         values = self.processes.all_reduce_mean(self.meter.read())
         values["images_per_second"] = self.seen / (time.perf_counter() - self.started)
         values["peak_memory_gb"] = peak_memory(self.processes.device) / 1e9
@@ -163,11 +174,12 @@ class Run:
         if self.tracker:
             finite = {name: value for name, value in values.items() if math.isfinite(value)}
             self.tracker.log(self.position.step, stage.name, self.position.epoch, finite)
-        self._check_convergence(stage)
+        self._check_convergence()
         self._start_clock()
 
-    def _check_convergence(self, stage: PsnrStage | GanStage) -> None:
-        skipped = max(int(each.most_skipped_in_a_row) for each in stage.trainables.values())
+    def _check_convergence(self) -> None:
+        trainables = self.stage.trainables.values()
+        skipped = max(int(each.most_skipped_in_a_row) for each in trainables)
         if skipped > self.config.max_skipped_steps:
             raise NonFiniteError(
                 f"training diverged: {skipped} steps in a row had NaN or infinite gradients, and "
@@ -176,9 +188,10 @@ class Run:
                 "diverges too, start a new run with --init on one of its weights"
             )
 
-    def _validate(self, stage: PsnrStage | GanStage) -> None:
+    def _validate(self) -> None:
         """Measure on whole images; keep the weights if they are the stage's best so far."""
-        position, averaged = self.position, stage.generator.averaged
+        position, stage = self.position, self.stage
+        averaged = stage.generator.averaged
         try:
             means, pictures = self.validator.measure(averaged, stage.name)
         except NonFiniteError as error:
@@ -201,13 +214,13 @@ class Run:
                 self.tracker.picture(position.step, name, picture)
         self._start_clock()
 
-    def _save(self, stage: PsnrStage | GanStage) -> None:
+    def _save(self) -> None:
         """Save the run's state, but not while steps are being skipped: they lead nowhere."""
-        self._check_convergence(stage)
-        trainables = stage.trainables
+        self._check_convergence()
+        trainables = self.stage.trainables
         if not self.tracker or any(each.skipped_in_a_row for each in trainables.values()):
             return
-        network = stage.generator.network
+        network = self.stage.generator.network
         state = {
             "position": asdict(self.position),
             "data_fingerprint": data_fingerprint(self.config),
@@ -221,15 +234,16 @@ class Run:
         save_state(state, self.folder / "state.pt")
         self.saved = self.position.step
 
-    def _start_gan_stage(self) -> PsnrStage | GanStage:
-        """The GAN stage, which starts from the result of the PSNR stage."""
+    def _start_gan_stage(self) -> None:
+        """Go on to the GAN stage, which starts from the result of the PSNR stage."""
         self.position = Position(GanStage.name, step=self.position.step)
         self.meter = Meter()
         self.processes.barrier()  # until the main process has written weights/psnr
         features = self.validator.features
-        stage = build_stage(self.config, "training", self.folder, self.processes, features, None)
-        self._save(stage)
-        return stage
+        self.stage = build_stage(
+            self.config, GanStage.name, self.folder, self.processes, features, state=None
+        )
+        self._save()
 
     def _batches(self) -> int:
         """Finished mini-batches of the stage."""
@@ -266,36 +280,3 @@ def _algorithms(config: Config) -> Iterator[None]:
     finally:
         torch.backends.cudnn.benchmark = benchmark
         torch.set_deterministic_debug_mode(mode)
-
-
-@contextlib.contextmanager
-def _open_folder(
-    config: Config,
-    folder: Path,
-    processes: Processes,
-    position: Position,
-    state: dict[str, Any] | None,
-) -> Iterator[Tracker | None]:
-    """Lock the folder, write config.yaml, yield the tracker: in the main process, else None."""
-    with contextlib.ExitStack() as stack:
-        tracker = None
-        if processes.is_main:
-            stack.enter_context(only_training_in(folder))
-            write_config(config, folder / "config.yaml")
-            (folder / "weights").mkdir(exist_ok=True)
-            steps = (
-                config.section(name).num_epoch * batches_per_epoch(config, name)
-                for name in config.stage_names
-            )
-            tracker = Tracker(
-                folder,
-                config,
-                step=position.step,
-                total_steps=sum(steps),
-                wandb_id=state["wandb_id"] if state else None,
-            )
-            stack.enter_context(tracker)
-        processes.barrier()
-        if not (folder / "config.yaml").exists():
-            raise StorageError("is on one machine only: use a shared disk", path=folder)
-        yield tracker
