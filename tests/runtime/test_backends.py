@@ -138,7 +138,7 @@ def test_a_model_with_half_inputs_and_a_gray_model_run(row, tmp_path) -> None:
 
 
 @every_row
-def test_a_second_output_of_somebody_elses_model_means_nothing(row, tmp_path) -> None:
+def test_a_second_output_of_anyone_elses_model_is_ignored(row, tmp_path) -> None:
     path = foreign(tmp_path / "m.onnx", doubling(), ["n", 3, "h", "w"])
     model = onnx.load(path)
     model.graph.node.append(helper.make_node("Mul", ["y", "zero"], ["z"]))
@@ -150,7 +150,9 @@ def test_a_second_output_of_somebody_elses_model_means_nothing(row, tmp_path) ->
 
 
 @every_row
-def test_what_is_no_super_resolution_model_is_refused_with_what_it_is(row, tmp_path) -> None:
+def test_a_file_that_is_not_a_super_resolution_model_is_refused_with_the_reason(
+    row, tmp_path
+) -> None:
     text = tmp_path / "text.onnx"
     text.write_text("not a model")
     classes = np.zeros((10, 3, 3, 3), np.float32)
@@ -214,7 +216,7 @@ def test_auto_takes_bf16_only_where_the_processor_has_it(tiny_onnx) -> None:
         ({"tile": 10}, "at least 33"),
     ],
 )
-def test_what_is_not_there_raises_instead_of_being_replaced(asked, says, tiny_onnx) -> None:
+def test_asking_for_something_unavailable_is_an_error(asked, says, tiny_onnx) -> None:
     with pytest.raises((ArgumentError, BackendError), match=says):
         sr_runtime.load(tiny_onnx(), **asked)
 
@@ -231,7 +233,7 @@ def test_damaged_facts_in_a_model_are_named(tiny_onnx, tmp_path) -> None:
             sr_runtime.load(tmp_path / "m.onnx")
 
 
-def test_a_wrong_scale_in_the_facts_is_noticed_at_the_first_tile(tiny_onnx, tmp_path) -> None:
+def test_a_wrong_scale_in_the_metadata_is_found_at_the_first_tile(tiny_onnx, tmp_path) -> None:
     model = onnx.load(tiny_onnx())
     next(prop for prop in model.metadata_props if prop.key == "sr.scale").value = "2"
     onnx.save(model, tmp_path / "m.onnx")

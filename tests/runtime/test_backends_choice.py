@@ -33,18 +33,18 @@ def build_of(monkeypatch: pytest.MonkeyPatch, providers: list[str]) -> None:
     "device",
     ["gpu", "cuda:", "cuda:x", "cuda:-1", "", "cpu,cpu", "cpu,cuda:0", "auto,cpu"],
 )
-def test_what_is_no_device_is_refused_with_those_there_are(device: str) -> None:
+def test_an_unknown_device_is_refused_with_the_known_ones(device: str) -> None:
     with pytest.raises(ArgumentError, match="none of auto, cpu, cuda") as raised:
         choose("auto", device)
     assert repr(device) in str(raised.value)
 
 
-def test_a_gpu_that_is_named_twice_is_refused_as_such() -> None:
+def test_a_gpu_named_twice_is_refused() -> None:
     with pytest.raises(ArgumentError, match=r"cuda,cuda:0.* twice"):
         choose("auto", "cuda,cuda:0")
 
 
-def test_an_engine_is_told_from_an_onnx_file_before_anything_is_opened() -> None:
+def test_an_engine_is_recognised_before_anything_is_opened() -> None:
     engine = Path("photos.engine")
     with pytest.raises(ArgumentError, match=r"photos\.engine: .*openvino.* ONNX file"):
         choose("openvino", "auto", engine)
@@ -93,7 +93,7 @@ def test_only_an_engine_or_an_explicit_word_leads_to_tensorrt(monkeypatch) -> No
         choose("auto", "auto", ENGINE)
 
 
-def test_a_gpu_that_cannot_be_had_is_refused_with_the_reason(monkeypatch) -> None:
+def test_an_unavailable_gpu_is_refused_with_the_reason(monkeypatch) -> None:
     with simulated(driver=False):
         build_of(monkeypatch, ["CPUExecutionProvider"])
         with pytest.raises(BackendError, match=r'without CUDA.*pip install "sr-toolkit\[gpu\]"'):
@@ -107,7 +107,7 @@ def test_a_gpu_that_cannot_be_had_is_refused_with_the_reason(monkeypatch) -> Non
         choose("onnxruntime", "cuda")
 
 
-def test_the_library_that_a_provider_lacks_is_named(monkeypatch, capsys) -> None:
+def test_a_library_that_the_cuda_provider_lacks_is_named(monkeypatch, capsys) -> None:
     def preload_dlls() -> None:  # as where the driver is all there is
         print("Failed to load libcublasLt.so.13: cannot open shared object file")
         print("Please follow the instructions to install CUDA.")
@@ -142,7 +142,7 @@ def test_what_is_not_installed_is_named_with_its_extra(name, module, extra) -> N
     assert str(raised.value) == f'{module} is not installed: pip install "sr-toolkit[{extra}]"'
 
 
-def test_info_tells_what_works_where_and_what_hinders_the_gpu(monkeypatch, capsys) -> None:
+def test_info_shows_what_works_and_why_the_gpu_does_not(monkeypatch, capsys) -> None:
     build_of(monkeypatch, ["CPUExecutionProvider"])
     assert main(["info"]) == 0
     said = capsys.readouterr().out

@@ -62,7 +62,7 @@ def test_auto_takes_the_gpu_before_the_cpu(machine, tiny_onnx) -> None:
 
 
 @pytest.mark.parametrize("shape", [["n", 3, "h", "w"], [1, 3, 24, 32], [2, 3, 24, "w"]])
-def test_anyone_elses_model_runs_of_whatever_shape(machine, shape, tmp_path) -> None:
+def test_anyone_elses_model_runs_with_dynamic_and_fixed_shapes(machine, shape, tmp_path) -> None:
     model = foreign(tmp_path / "m.onnx", doubling(), shape)
     with sr_runtime.load(model, device="cuda") as upscaler:
         assert "scale" in upscaler.info.assumed
@@ -217,17 +217,17 @@ def test_memory_that_runs_out_leads_to_smaller_tiles_and_the_same_picture(
 def test_an_error_belongs_to_its_batch_and_the_next_ones_go_on(machine, tiny_onnx) -> None:
     with sr_runtime.load(tiny_onnx(), device="cuda") as upscaler:
         good = np.zeros((1, 3, 16, 16), np.float32)
-        handles = [upscaler.backend.submit(x) for x in (good, good[:, :2], good)]
-        assert handles[0].result().shape == (1, 3, 64, 64)
+        pending = [upscaler.backend.submit(x) for x in (good, good[:, :2], good)]
+        assert pending[0].result().shape == (1, 3, 64, 64)
         with pytest.raises(BackendError, match="could not run the model"):
-            handles[1].result()
-        assert handles[2].result().shape == (1, 3, 64, 64)
-        for handle in handles:
-            handle.release()
+            pending[1].result()
+        assert pending[2].result().shape == (1, 3, 64, 64)
+        for one in pending:
+            one.release()
         assert upscaler.upscale(PHOTO).shape == (360, 484, 3)
 
 
-def test_a_wrong_scale_in_the_facts_is_noticed_at_the_first_tile(
+def test_a_wrong_scale_in_the_metadata_is_found_at_the_first_tile(
     machine, tiny_onnx, tmp_path
 ) -> None:
     model = onnx.load(tiny_onnx())

@@ -56,7 +56,7 @@ def test_the_context_of_whoever_was_there_before_is_put_back(machine: Machine) -
     second.close()
 
 
-def test_memory_that_is_not_there_is_said_with_what_is(machine: Machine) -> None:
+def test_out_of_memory_names_the_needed_and_the_free_memory(machine: Machine) -> None:
     gpu = driver.open_device("cuda:0")
     with gpu.current():
         assert gpu.free_memory() == 1 << 30
@@ -100,7 +100,7 @@ def test_a_graph_does_again_what_was_captured() -> None:
         assert machine.gpu.is_clean
 
 
-def test_what_cannot_be_captured_is_no_graph_and_no_error() -> None:
+def test_a_failed_capture_gives_no_graph_and_no_error() -> None:
     with simulated() as machine:
         machine.gpu.capturing_fails = True
         gpu = driver.open_device("cuda:0")

@@ -66,12 +66,12 @@ def test_a_result_stays_while_other_batches_are_taken(
     model = tiny_onnx(precision="fp16")
     backend = open_engine(engine_file(model, tmp_path))
     first, *others = batches("float32", *[(1, 16, 16)] * 4)
-    handle = backend.submit(first)
-    result = handle.result()
+    pending = backend.submit(first)
+    result = pending.result()
     for other in others:
         np.testing.assert_array_equal(infer(backend, other), expected(model, other))
     np.testing.assert_array_equal(result, expected(model, first))
-    handle.release()
+    pending.release()
     backend.close()
 
 
@@ -122,12 +122,12 @@ def test_a_batch_outside_the_profile_fails_alone(
     model = tiny_onnx(precision="fp16")
     backend = open_engine(engine_file(model, tmp_path))
     good, bad = batches("float32", (1, 16, 16), (1, 16, 200))
-    handles = [backend.submit(good), backend.submit(bad)]
-    np.testing.assert_array_equal(handles[0].result(), expected(model, good))
+    pending = [backend.submit(good), backend.submit(bad)]
+    np.testing.assert_array_equal(pending[0].result(), expected(model, good))
     with pytest.raises(BackendError, match="1×3×16×200"):
-        handles[1].result()
-    for handle in handles:
-        handle.release()
+        pending[1].result()
+    for one in pending:
+        one.release()
     np.testing.assert_array_equal(infer(backend, good), expected(model, good))
     backend.close()
 
@@ -146,8 +146,8 @@ def test_tiles_are_as_large_as_profile_and_memory_allow(
     largest = backend.limits.max_tile
     assert 48 <= max(largest) < 96
     (batch,) = batches("float32", (backend.limits.batch, *largest))
-    handles = [backend.submit(batch), backend.submit(batch)]
-    assert all(handle.result().shape[2] == 4 * largest[0] for handle in handles)
+    pending = [backend.submit(batch), backend.submit(batch)]
+    assert all(one.result().shape[2] == 4 * largest[0] for one in pending)
     backend.close()
 
 
@@ -185,16 +185,16 @@ def test_an_image_is_finished_with_smaller_tiles_where_memory_runs_out(
         np.testing.assert_array_equal(result, other.upscale(image))
 
 
-def test_memory_of_the_engine_that_is_not_there_is_said(
+def test_an_engine_without_enough_memory_names_the_missing_amount(
     machine: Machine, tiny_onnx: Callable[..., Path], tmp_path: Path
 ) -> None:
     backend = open_engine(engine_file(tiny_onnx(precision="fp16"), tmp_path))
     machine.gpu.total -= machine.gpu.free - 1_000_000
     (batch,) = batches("float32", (2, 96, 96))
-    handle = backend.submit(batch)
+    pending = backend.submit(batch)
     with pytest.raises(OutOfMemoryError, match=r"cuda:0: not enough memory for \d+ MB more"):
-        handle.result()
-    handle.release()
+        pending.result()
+    pending.release()
     backend.close()
 
 

@@ -83,7 +83,7 @@ def test_an_engine_that_cannot_be_loaded_after_the_build_is_refused(
     assert machine.gpu.is_clean
 
 
-def test_a_profile_beyond_the_gpus_memory_is_said(
+def test_a_profile_that_exceeds_the_gpus_memory_is_refused_with_a_smaller_one(
     machine: Machine, tiny_onnx: Callable[..., Path]
 ) -> None:
     machine.gpu.total = 1_000_000
@@ -128,7 +128,7 @@ def test_measurements_that_cannot_be_written_in_the_end_cost_no_engine(
     assert plan
 
 
-def test_a_timing_cache_that_cannot_be_written_is_said_before_the_build(
+def test_a_timing_cache_that_cannot_be_written_is_refused_before_the_build(
     machine: Machine, tiny_onnx: Callable[..., Path], tmp_path: Path
 ) -> None:
     with pytest.raises(ArgumentError, match="does not exist: create it first"):
@@ -136,7 +136,7 @@ def test_a_timing_cache_that_cannot_be_written_is_said_before_the_build(
     assert machine.library.builds == 0
 
 
-def test_what_the_parser_cannot_take_is_one_line(tensorrt: None, tmp_path: Path) -> None:
+def test_a_parser_error_is_one_line(tensorrt: None, tmp_path: Path) -> None:
     """Only a Cast may touch uint8, and here a Transpose does."""
     make = onnx.helper
     graph = make.make_graph(
@@ -193,7 +193,7 @@ def test_without_a_driver_or_a_builder_importing_says_so() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "4x256", "0x64x64", "1x-2x64", "1x64x64x3", "axbxc"])
-def test_a_shape_that_is_none_is_refused(text: str) -> None:
+def test_a_malformed_shape_is_refused(text: str) -> None:
     with pytest.raises(ArgumentError, match="BATCHxHEIGHTxWIDTH"):
         Shape.parse(text)
 
