@@ -22,7 +22,7 @@ from sr_export.triton_config import ServedModel, Tensor, new_config, renewed_con
 from sr_runtime.atomic import atomic_path
 from sr_runtime.backends import registry
 from sr_runtime.backends.tensorrt.engine_file import read_engine, write_engine
-from sr_runtime.errors import ArgumentError, ModelError
+from sr_runtime.errors import ArgumentError, ModelError, about
 from sr_runtime.model_info import PREFIX, ModelInfo
 
 __all__ = ["add_to_repository"]
@@ -78,7 +78,7 @@ def add_to_repository(
                 "such a number"
             )
     if repository.exists() and not repository.is_dir():
-        raise ArgumentError(f"{repository} is a file: give the folder of the repository")
+        raise ArgumentError("this is a file: give the folder of the repository", path=repository)
     model = _served_model(path)
     folder = repository / name
     if not folder.exists():
@@ -92,15 +92,13 @@ def add_to_repository(
             _copy(path, temporary / version.name / model.file_name)
     else:
         old = _present_config(folder)
-        try:
+        with about(folder):
             config = renewed_config(old, model, instances=instances, max_batch=max_batch)
-        except ArgumentError as error:
-            raise ArgumentError(f"{folder}: {error}") from error
         newest = max([0, *_versions(folder)])
         if newest >= INT64_MAX:
             raise ArgumentError(
-                f"{folder} has a version {newest}, and Triton counts to {INT64_MAX}: take another "
-                "--name"
+                f"version {newest} exists, and Triton counts to {INT64_MAX}: give another --name",
+                path=folder,
             )
         version = folder / str(newest + 1)
         with _complete_folder(version) as temporary:
@@ -115,9 +113,9 @@ def add_to_repository(
 def _served_model(path: Path) -> ServedModel:
     """What Triton has to know about a model file."""
     if path.suffix.lower() not in SUFFIXES:
-        raise ArgumentError(f"{path}: Triton is given files that end in {', '.join(SUFFIXES)}")
+        raise ArgumentError(f"Triton serves files that end in {', '.join(SUFFIXES)}", path=path)
     if not path.is_file():
-        raise ModelError(f"{path}: there is no such model file")
+        raise ModelError("there is no such model file", path=path)
     return _served_onnx(path) if path.suffix.lower() == ".onnx" else _served_engine(path)
 
 
@@ -127,8 +125,9 @@ def _served_engine(path: Path) -> ServedModel:
     info, profile = engine.model, engine.profile
     if profile.min.batch > 1:
         raise ModelError(
-            f"{path}: the engine takes {profile.min.batch} images or more at a time, and Triton "
-            "sends single ones too: build it with a batch of 1 in --min"
+            f"the engine takes batches of {profile.min.batch} images or more, and Triton also "
+            "sends single images: build it with a batch of 1 in --min",
+            path=path,
         )
     outputs: tuple[Tensor, ...]
     if info.io == "uint8":
@@ -157,12 +156,13 @@ def _served_onnx(path: Path) -> ServedModel:
     try:
         model = onnx.load(path, load_external_data=False)
     except DecodeError as error:
-        raise ModelError(f"{path}: not a readable ONNX model") from error
+        raise ModelError("not a readable ONNX model", path=path) from error
     graph = model.graph
     if any(onnx.external_data_helper.uses_external_data(weights) for weights in graph.initializer):
         raise ModelError(
-            f"{path}: its weights are in other files: put all into one, with "
-            'onnx.save(onnx.load("…"), "one_file.onnx")'
+            "its weights are in other files: put all into one file, with "
+            'onnx.save(onnx.load("…"), "one_file.onnx")',
+            path=path,
         )
     info = ModelInfo.from_metadata({prop.key: prop.value for prop in model.metadata_props})
     if info is None:
@@ -174,8 +174,8 @@ def _served_onnx(path: Path) -> ServedModel:
     outputs = tuple(_tensor(value, path) for value in graph.output)
     if len(inputs) != 1 or not outputs:
         raise ModelError(
-            f"{path}: no super-resolution model: it has {len(inputs)} inputs and {len(outputs)} "
-            "outputs"
+            f"not a super-resolution model: it has {len(inputs)} inputs and {len(outputs)} outputs",
+            path=path,
         )
     return ServedModel(
         runner='backend: "onnxruntime"',
@@ -193,8 +193,9 @@ def _tensor(value: onnx.ValueInfoProto, path: Path) -> Tensor:
     shape = tuple(side.dim_value if side.dim_value > 0 else -1 for side in tensor.shape.dim)
     if not shape or tensor.elem_type not in TYPES:
         raise ModelError(
-            f"{path}: the file does not say which shape {value.name} has, or it has a type that no "
-            "image has: run onnx.shape_inference.infer_shapes over it"
+            f"the shape of {value.name} is not stated, or its type is not one that images have: "
+            "run onnx.shape_inference.infer_shapes over the file",
+            path=path,
         )
     return Tensor(value.name, TYPES[tensor.elem_type], shape)
 
@@ -205,12 +206,12 @@ def _present_config(folder: Path) -> str:
     except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError) as error:
         if isinstance(error, FileNotFoundError) and _versions(folder):
             raise ArgumentError(
-                f"{folder} has versions, and its config.pbtxt is missing: put it back, or take "
-                "another --name"
+                "this has versions, but no config.pbtxt: put it back, or give another --name",
+                path=folder,
             ) from error
         raise ArgumentError(
-            f"{folder} is there and is no model of a Triton repository: take another --name, or "
-            "another folder"
+            "this is not a model of a Triton repository: give another --name or another folder",
+            path=folder,
         ) from error
 
 

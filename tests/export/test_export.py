@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
 import onnx
@@ -14,14 +13,12 @@ import sr_export
 from sr_export import VerificationError, export_onnx, verify
 from sr_export.__main__ import main
 from sr_export.fp16_check import half_precision_checks
-from sr_export.halo import calibrate_halo
 from sr_export.parity import compare, require
 from sr_export.photos import calibration_images, tensor_from_crop
 from sr_export.to_onnx import onnx_from_generator
 from sr_runtime.errors import ArgumentError, ModelError
 from sr_runtime.model_info import ModelInfo
 from sr_train.checkpoint import save_generator, weights_sha256
-from sr_train.models.compact import SRVGGNetCompact
 from tests.conftest import tiny_generator
 
 
@@ -265,45 +262,6 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(arguments, says, checkpoint, 
     assert says in said
     assert "\n" not in said
     assert list(checkpoint.parent.glob("*.onnx")) == []
-
-
-def test_a_network_without_context_gets_the_smallest_halo() -> None:
-    generator = SRVGGNetCompact(num_features=8, num_convolutions=2)
-    assert calibrate_halo(generator, calibration_images(channels=3)) == 8
-
-
-def shifting_network(convolutions: int) -> SRVGGNetCompact:
-    """Every convolution moves the picture one pixel to the left."""
-    generator = SRVGGNetCompact(num_features=8, num_convolutions=convolutions - 2)
-    layers = [layer for layer in generator.body if isinstance(layer, torch.nn.Conv2d)]
-    assert len(layers) == convolutions
-    with torch.no_grad():
-        for conv in layers:
-            conv.bias.zero_()
-            conv.weight.zero_()
-            for output in range(len(conv.weight)):
-                source = output // 16 if conv is layers[-1] else output
-                conv.weight[output, source % conv.weight.shape[1], 1, 2] = 1
-    return generator
-
-
-def test_the_halo_grows_until_tiles_cannot_be_told_from_the_whole() -> None:
-    assert calibrate_halo(shifting_network(20), calibration_images(channels=3)) == 24
-
-
-def test_the_halo_of_a_network_without_a_receptive_radius_is_measured_too() -> None:
-    images = calibration_images(channels=3)[:1]
-    for convolutions, halo in ((20, 24), (80, 64)):
-        generator = shifting_network(convolutions)
-        generator.receptive_radius = None
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)
-            assert calibrate_halo(generator, images) == halo
-
-
-def test_a_network_that_needs_more_than_the_largest_halo_is_warned_of() -> None:
-    with pytest.warns(RuntimeWarning, match="even at a halo of 64"):
-        assert calibrate_halo(shifting_network(80), calibration_images(channels=3)[:1]) == 64
 
 
 def test_images_to_calibrate_on_must_be_large_enough(tmp_path) -> None:

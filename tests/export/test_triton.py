@@ -143,12 +143,12 @@ def test_weights_in_another_file_are_refused_for_triton_would_not_find_them(
         onnx.load(tiny_onnx()), tmp_path / "split.onnx", save_as_external_data=True,
         location="weights.bin", size_threshold=0,
     )  # fmt: skip
-    with pytest.raises(ModelError, match="put all into one"):
+    with pytest.raises(ModelError, match=r"one_file\.onnx"):
         add_to_repository(tmp_path / "split.onnx", tmp_path / "models", "sr_x4")
 
 
 def test_an_engine_must_take_single_images_and_be_whole(tmp_path) -> None:
-    with pytest.raises(ModelError, match=r"2 images or more.*--min"):
+    with pytest.raises(ModelError, match=r"2 images.*--min"):
         add_to_repository(engine(tmp_path, minimum="2x64x64"), tmp_path / "models", "sr_x4")
     facts_path(engine(tmp_path)).unlink()
     with pytest.raises(ModelError, match="facts"):
@@ -184,8 +184,8 @@ def _file_in_the_way(folder: Path) -> None:
         (None, ["--max-batch", "2147483648"], "max-batch 2147483648 is not from 1 to 2147483647"),
         (None, ["--instances", "-1"], "instances -1 is not from 1 to 2147483647"),
         (None, ["--instances", "99999999999"], "instances 99999999999 is not from 1 to"),
-        (_strange_folder, [], "no model of a Triton repository"),
-        (_no_config, [], "has versions, and its config.pbtxt is missing"),
+        (_strange_folder, [], "another --name"),
+        (_no_config, [], "no config.pbtxt"),
         (_strange_config, [], "another kind of model"),
         (_file_in_the_way, [], "is a file"),
     ],

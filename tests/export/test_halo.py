@@ -1,0 +1,84 @@
+"""The halo is the smallest at which tiles match whole images, found without whole images."""
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from sr_export.halo import calibrate_halo
+from sr_export.photos import calibration_images, tensor_from_crop
+from sr_train.models.compact import SRVGGNetCompact
+from sr_train.models.generator import Generator
+from tests.conftest import tiny_generator
+
+
+def test_a_network_without_context_gets_the_smallest_halo() -> None:
+    generator = SRVGGNetCompact(num_features=8, num_convolutions=2)
+    assert calibrate_halo(generator, calibration_images(channels=3)) == 8
+
+
+def shifting_network(convolutions: int) -> SRVGGNetCompact:
+    """Every convolution moves the picture one pixel to the left."""
+    generator = SRVGGNetCompact(num_features=8, num_convolutions=convolutions - 2)
+    layers = [layer for layer in generator.body if isinstance(layer, torch.nn.Conv2d)]
+    assert len(layers) == convolutions
+    with torch.no_grad():
+        for conv in layers:
+            conv.bias.zero_()
+            conv.weight.zero_()
+            for output in range(len(conv.weight)):
+                source = output // 16 if conv is layers[-1] else output
+                conv.weight[output, source % conv.weight.shape[1], 1, 2] = 1
+    return generator
+
+
+def test_the_halo_grows_until_tiles_cannot_be_told_from_the_whole() -> None:
+    assert calibrate_halo(shifting_network(20), calibration_images(channels=3)) == 24
+
+
+def test_tiles_that_agree_are_not_taken_for_the_whole_image_by_that() -> None:
+    # What this network shows is further away than two tiles reach, which agree in showing nothing.
+    with pytest.warns(RuntimeWarning, match="64"):
+        assert calibrate_halo(shifting_network(150), calibration_images(channels=3)[:1]) == 64
+
+
+def halo_by_whole_images(generator: Generator, images: Sequence[NDArray[np.uint8]]) -> int:
+    """What `calibrate_halo` stands for, at four times the price."""
+
+    @torch.inference_mode()
+    def core(pixels: NDArray[np.uint8], margin: int) -> NDArray[np.float32]:
+        tile = pixels[margin : 256 - margin, margin : 256 - margin]
+        output = (generator(tensor_from_crop(tile))[0].clamp(0, 1) * 255).round().numpy()
+        cut = slice((96 - margin) * generator.scale_factor, (160 - margin) * generator.scale_factor)
+        return output[:, cut, cut]
+
+    halo = 8
+    for pixels in images:
+        while np.abs(core(pixels, 96 - halo) - core(pixels, 0)).max() > 1:
+            halo += 8
+    return halo
+
+
+@pytest.mark.parametrize(("seed", "blocks"), [(0, 2), (1, 3)])
+def test_the_halo_is_the_one_that_whole_images_would_give(seed: int, blocks: int) -> None:
+    generator = tiny_generator(seed, num_basic_blocks=blocks, scale_factor=1)
+    images = calibration_images(channels=3)[:2]
+    assert calibrate_halo(generator, images) == halo_by_whole_images(generator, images)
+
+
+def test_the_halo_of_a_network_without_a_receptive_radius_is_measured_too() -> None:
+    images = calibration_images(channels=3)[:1]
+    for convolutions, halo in ((20, 24), (80, 64)):
+        generator = shifting_network(convolutions)
+        generator.receptive_radius = None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            assert calibrate_halo(generator, images) == halo
+
+
+def test_a_network_that_needs_more_than_the_largest_halo_is_warned_of() -> None:
+    with pytest.warns(RuntimeWarning, match="halo of 64"):
+        assert calibrate_halo(shifting_network(80), calibration_images(channels=3)[:1]) == 64
