@@ -147,11 +147,14 @@ def recognise(tensors: Mapping[str, Tensor], scale: int | None) -> Recognised | 
 
 def _layout_of(stored: Collection[str]) -> KeyLayout | None:
     """The layout to which more than half of the `stored` names belong, if there is one."""
+    # Names such as conv1 alone are anyone's; every layout says "rdb" of its dense blocks.
+    if not any("rdb" in name.lower() for name in stored):
+        return None
 
     def share(layout: KeyLayout) -> float:
         return sum(name in stored for name in layout.canonical_names(stored)) / len(stored)
 
-    return next((layout for layout in LAYOUTS.values() if stored and share(layout) > 0.5), None)
+    return next((layout for layout in LAYOUTS.values() if share(layout) > 0.5), None)
 
 
 def _architecture(state: Mapping[str, Tensor], scale: int | None) -> Architecture:

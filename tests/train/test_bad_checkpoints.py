@@ -136,6 +136,13 @@ def test_tensors_of_another_kind_are_named(content: object, found: str, tmp_path
     assert "expected" in message or ", ".join(ARCHITECTURES) in message
 
 
+def test_names_that_many_networks_use_do_not_make_an_rrdbnet(tmp_path: Path) -> None:
+    layers = {f"conv{i}": nn.Conv2d(3, 3, 3) for i in (1, 2, 3)}
+    said = refusal_of({"params": nn.ModuleDict(layers).state_dict()}, tmp_path)
+    assert "6 tensors" in said
+    assert "conv1" in said
+
+
 def test_esrgan_plus_is_refused_by_name(tmp_path: Path) -> None:
     state = RRDBNet(**SMALL).state_dict()
     old = {re.sub(r"body\.(\d+)\.rdb", r"model.1.sub.\1.RDB", k): v for k, v in state.items()}
