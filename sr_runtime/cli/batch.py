@@ -1,19 +1,18 @@
 """Many images: while some are upscaled, the next ones are read and the last ones are written."""
 
 import os
+import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 
 from sr_runtime import image
 from sr_runtime.atomic import check_target
 from sr_runtime.cli.jobs import Job
 from sr_runtime.cli.progress_bar import ProgressBar
-from sr_runtime.cli.thread_pool import Stop, StoppedError, ThreadPool
 from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError, SRError, StorageError
 from sr_runtime.image import Picture
 from sr_runtime.output_size import OutputSize
@@ -60,8 +59,12 @@ def run_jobs(
     return _Batch(upscaler, jobs, size, quality, max_pixels, show_progress).run()
 
 
+class _StoppedError(Exception):
+    """The run has ended, by another image's error or by Ctrl-C."""
+
+
 class _Batch:
-    """One call of `run_jobs`: three pools of threads, which read, upscale and write."""
+    """One call of `run_jobs`: threads that read, that upscale and that write."""
 
     def __init__(
         self,
@@ -77,32 +80,32 @@ class _Batch:
         self._outputs = [image.Output(job.target, quality=quality) for job in jobs]
         self._bar = ProgressBar(jobs, show_progress)
         self._failures: dict[int, Failure] = {}
-        self._stop = Stop()
         self._images = upscaler.backend.limits.images
         # One thread writes as fast as a CPU upscales.
-        writers = min(WRITERS_PER_IMAGE * self._images, os.cpu_count() or 1)
-        self._writers = ThreadPool(
-            1 if self._images == 1 else writers, self._stop, max_nbytes=WRITTEN_BYTES
-        )
+        most = min(WRITERS_PER_IMAGE * self._images, os.cpu_count() or 1)
+        self._most_writers = 1 if self._images == 1 else most
+        self._written: dict[int, int] = {}  # bytes of each result that is being written
+        self._changed = threading.Condition()
+        self._error: BaseException | None = None
+        self._ended = False
 
     def run(self) -> list[Failure]:
         """Upscale all images; return the failures in the order of the jobs."""
         with (
             self._bar,
-            self._writers,
+            ThreadPoolExecutor(self._most_writers) as writers,
             ThreadPoolExecutor(self._images) as readers,
-            ThreadPool(self._images, self._stop) as workers,
+            ThreadPoolExecutor(self._images) as workers,
         ):
+            images = self._read_ahead(readers)
             try:
-                for number, reading in self._read_ahead(readers):
-                    workers.submit(partial(self._upscale, number, reading))
-                workers.wait()
-            except StoppedError:
-                pass
+                working = [workers.submit(self._work, images, writers) for _ in range(self._images)]
+                while wait(working, timeout=1).not_done:
+                    pass  # again and again: on Windows, Ctrl-C does not interrupt a wait
             finally:
-                self._stop.set()
-        if self._stop.error is not None:
-            raise self._stop.error
+                self._ended = True
+        if self._error is not None:
+            raise self._error
         return [self._failures[number] for number in sorted(self._failures)]
 
     def _read_ahead(self, readers: ThreadPoolExecutor) -> Iterator[tuple[int, Future[Picture]]]:
@@ -113,34 +116,72 @@ class _Batch:
             reading.append((number, picture))
             if len(reading) == self._images:
                 yield reading.popleft()
-        while reading:
-            yield reading.popleft()
+        yield from reading
 
-    def _upscale(self, number: int, reading: Future[Picture]) -> None:
-        self._bar.start(number)
-        with self._noting_failure(number):
-            picture, output = reading.result(), self._outputs[number]
-            _make_folder_of(output.path)
-            check_target(output.path)
-            self._upscaler.check_result(picture, output, size=self._size)
-            result = self._upscaler.upscale_picture(
-                picture,
-                scale=self._size.scale,
-                width=self._size.width,
-                height=self._size.height,
-                progress=partial(self._on_tiles, number),
-            )
-            nbytes = sum(frame.nbytes for frame in result.frames)
-            self._writers.submit(partial(self._write, number, result), nbytes=nbytes)
-        self._bar.finish(number)
+    def _work(
+        self, images: Iterator[tuple[int, Future[Picture]]], writers: ThreadPoolExecutor
+    ) -> None:
+        """Upscale one image after the other, until there is none left or the run ends."""
+        with self._ending_on_error():
+            while not self._ended:
+                with self._changed:
+                    following = next(images, None)
+                if following is None:
+                    break
+                number, reading = following
+                self._bar.start(number)
+                with self._noting_failure(number):
+                    self._upscale(number, reading.result(), writers)
+                self._bar.finish(number)
+
+    def _upscale(self, number: int, picture: Picture, writers: ThreadPoolExecutor) -> None:
+        output = self._outputs[number]
+        try:
+            output.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(
+                f"its folder cannot be created ({error.strerror}): choose another with -o",
+                path=output.path,
+            ) from error
+        check_target(output.path)
+        self._upscaler.check_result(picture, output, size=self._size)
+        progress = partial(self._on_tiles, number)
+        result = self._upscaler.upscale_picture(picture, **asdict(self._size), progress=progress)
+        nbytes = sum(frame.nbytes for frame in result.frames)
+        with self._changed:
+            self._changed.wait_for(lambda: self._has_room(nbytes))
+            self._written[number] = nbytes
+        writers.submit(self._write, number, result)
+
+    def _has_room(self, nbytes: int) -> bool:
+        """Whether a thread is free to write a result of so many bytes, and memory to hold it."""
+        at_work = self._written.values()
+        return not at_work or (
+            len(at_work) < self._most_writers and sum(at_work) + nbytes <= WRITTEN_BYTES
+        )
 
     def _write(self, number: int, result: Picture) -> None:
-        with self._noting_failure(number):
-            self._outputs[number].write(result)
+        try:
+            with self._ending_on_error(), self._noting_failure(number):
+                self._outputs[number].write(result)
+        finally:
+            with self._changed:
+                del self._written[number]
+                self._changed.notify_all()
 
     def _on_tiles(self, number: int, done: int, total: int) -> None:
-        self._stop.check()
+        if self._ended:
+            raise _StoppedError
         self._bar.tiles(number, done, total)
+
+    @contextmanager
+    def _ending_on_error(self) -> Iterator[None]:
+        """End the run if the block raises; `run` raises the first error."""
+        try:
+            yield
+        except BaseException as error:
+            self._error = self._error or error
+            self._ended = True
 
     @contextmanager
     def _noting_failure(self, number: int) -> Iterator[None]:
@@ -157,12 +198,3 @@ class _Batch:
             detail = f" ({error})" if str(error) else ""
             reason = f"not enough memory to upscale it{detail}: use a smaller image or --scale"
             self._failures[number] = Failure(job, OutOfMemoryError(reason, path=job.source))
-
-
-def _make_folder_of(target: Path) -> None:
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(
-            f"its folder cannot be created ({error.strerror}): choose another with -o", path=target
-        ) from error
