@@ -4,6 +4,7 @@ import contextlib
 import gc
 import inspect
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -100,20 +101,21 @@ def init_distributed(device: str) -> Iterator[Processes]:
     chosen = _device(device, alone=world_size == 1)
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
-        # Convolutions in fp32 must be fp32, not TF32.
-        torch.backends.cudnn.allow_tf32 = False
-    if world_size == 1:
-        yield Processes(0, 1, chosen)
-        return
-    # Flags and results are CPU tensors, which gloo reduces also where NCCL reduces gradients.
-    dist.init_process_group("cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo")
+    tf32 = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False  # fp32 convolutions must be fp32
     try:
+        if world_size > 1:
+            # Flags and results are CPU tensors, which gloo reduces where NCCL reduces gradients.
+            dist.init_process_group("cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo")
         yield Processes(rank, world_size, chosen)
     finally:
-        # Parallel networks hold the group, some in reference cycles; a group that survives until
-        # the interpreter exits may abort it (https://github.com/pytorch/pytorch/issues/190489).
-        gc.collect()
-        dist.destroy_process_group()
+        torch.backends.cudnn.allow_tf32 = tf32
+        if world_size > 1 and dist.is_initialized():
+            # Parallel networks hold the group, some in reference cycles; a group that survives
+            # until the interpreter exits may abort it
+            # (https://github.com/pytorch/pytorch/issues/190489).
+            gc.collect()
+            dist.destroy_process_group()
 
 
 class _AllReduceSum(torch.autograd.Function):
@@ -133,12 +135,9 @@ class _AllReduceSum(torch.autograd.Function):
 def _device(name: str, *, alone: bool) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise ArgumentError(f"device is {name!r}: use auto, cpu, cuda or cuda:N") from error
-    if device.type not in ("cpu", "cuda"):
+    if not re.fullmatch(r"cpu|cuda(:\d{1,3})?", name):
         raise ArgumentError(f"device is {name!r}: use auto, cpu, cuda or cuda:N")
+    device = torch.device(name)
     if device.type == "cpu":
         return device
     if not torch.cuda.is_available():

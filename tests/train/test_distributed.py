@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
+from sr_train.distributed import init_distributed
 from tests.train.test_resume import CONFIG, ROOT, UNET, finish, rows, start
 
 COMPARED = ("content", "perceptual", "g_adversarial", "g_total", "d_adversarial", "val_psnr_y")
@@ -23,6 +25,17 @@ def _start_two(*arguments: str) -> "subprocess.Popen[str]":
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+def test_tf32_is_off_in_a_run_and_as_before_after_it() -> None:
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = True
+    try:
+        with init_distributed("cpu"):
+            assert not torch.backends.cudnn.allow_tf32
+        assert torch.backends.cudnn.allow_tf32
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 @pytest.mark.parametrize("loss", ["ragan", "hinge"])
