@@ -12,11 +12,11 @@ from sr_runtime.atomic import check_target
 from sr_runtime.cli.console import require_extra, run_cli
 from sr_runtime.embedded import EMBEDDED
 from sr_runtime.errors import ArgumentError
-from sr_train import fit
+from sr_train import fit, load_generator
 
 __all__ = ["main"]
 
-Command = Callable[[argparse.Namespace], int]
+Command = Callable[[argparse.Namespace], None]
 Commands: TypeAlias = "argparse._SubParsersAction[Any]"
 
 FILE = "a .pth or .safetensors file"
@@ -33,7 +33,8 @@ def _run(words: Sequence[str]) -> int:
     if list(words[:1]) == ["fit"]:  # its options are the fields of the configuration
         return _fit(words[1:])
     arguments = _parser().parse_args(words)
-    return int(arguments.command(arguments))
+    arguments.command(arguments)
+    return 0
 
 
 def _fit(words: Sequence[str]) -> int:
@@ -49,32 +50,24 @@ def _fit(words: Sequence[str]) -> int:
     return 0 if result.interrupted is None else 128 + result.interrupted
 
 
-def _prepare(arguments: argparse.Namespace) -> int:
+def _prepare(arguments: argparse.Namespace) -> None:
     with require_extra("train"):
         from sr_train.data.build.prepare import prepare
         from sr_train.pretrained import WEIGHTS, prepare_weights
 
+    folders = {"root": arguments.root, "source": arguments.source}
     for item in arguments.items:
         if item in WEIGHTS:
-            path = prepare_weights(item, root=arguments.root, source=arguments.source)
-            print(f"{item}: {path}")
+            print(f"{item}: {prepare_weights(item, **folders)}")
         else:
-            prepare(
-                item,
-                root=arguments.root,
-                source=arguments.source,
-                scale=arguments.scale,
-                jobs=arguments.jobs,
-                report=print,
-            )
-    return 0
+            prepare(item, **folders, scale=arguments.scale, jobs=arguments.jobs, report=print)
 
 
-def _evaluate(arguments: argparse.Namespace) -> int:
+def _evaluate(arguments: argparse.Namespace) -> None:
     with require_extra("train"):
         from sr_train.evaluate import evaluate
 
-    return evaluate(
+    evaluate(
         arguments.models,
         arguments.data,
         root=arguments.root,
@@ -87,44 +80,39 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     )
 
 
-def _interpolate(arguments: argparse.Namespace) -> int:
-    check_target(arguments.output, inputs=[arguments.psnr, arguments.gan])
-    with require_extra("export"):
-        from sr_train.checkpoint import load_generator, save_generator
-        from sr_train.interpolate import interpolate
+def _interpolate(arguments: argparse.Namespace) -> None:
+    alpha, inputs = arguments.alpha, [arguments.psnr, arguments.gan]
+    check_target(arguments.output, inputs=inputs)
+    psnr, gan = map(load_generator, inputs)
+    from sr_train.checkpoint import save_generator
+    from sr_train.interpolate import interpolate
 
-    psnr, gan = load_generator(arguments.psnr), load_generator(arguments.gan)
-    save_generator(interpolate(psnr, gan, arguments.alpha), arguments.output)
-    weight = f"{1 - arguments.alpha:g} · {arguments.psnr} + {arguments.alpha:g} · {arguments.gan}"
-    print(f"{arguments.output}: {weight}")
-    return 0
+    save_generator(interpolate(psnr, gan, alpha), arguments.output)
+    print(f"{arguments.output}: {1 - alpha:g} · {inputs[0]} + {alpha:g} · {inputs[1]}")
 
 
-def _average(arguments: argparse.Namespace) -> int:
+def _average(arguments: argparse.Namespace) -> None:
     check_target(arguments.output, inputs=arguments.checkpoints)
-    with require_extra("export"):
-        from sr_train.checkpoint import load_generator, save_generator
-        from sr_train.interpolate import average
+    generators = [load_generator(path) for path in arguments.checkpoints]
+    from sr_train.checkpoint import save_generator
+    from sr_train.interpolate import average
 
-    save_generator(average([load_generator(p) for p in arguments.checkpoints]), arguments.output)
-    print(f"{arguments.output}: average of {len(arguments.checkpoints)} checkpoints")
-    return 0
+    save_generator(average(generators), arguments.output)
+    print(f"{arguments.output}: average of {len(generators)} checkpoints")
 
 
-def _convert(arguments: argparse.Namespace) -> int:
+def _convert(arguments: argparse.Namespace) -> None:
     checkpoint, output = arguments.checkpoint, arguments.output
     check_target(output, inputs=[checkpoint])
-    with require_extra("export"):
-        from sr_train.checkpoint import load_generator, save_generator, weights_sha256
-
     generator = load_generator(checkpoint, scale=arguments.scale)
+    from sr_train.checkpoint import save_generator, weights_sha256
+
     save_generator(generator, output)
     parameters = sum(parameter.numel() for parameter in generator.parameters())
     print(
         f"{output}: {generator.arch} x{generator.scale_factor} of {checkpoint}, {parameters:,} "
         f"parameters, SHA-256 of the weights {weights_sha256(generator)[:16]}"
     )
-    return 0
 
 
 class Parser(argparse.ArgumentParser):

@@ -1,21 +1,20 @@
 """`sr_train evaluate`: checkpoints and exported models on whole images, in one table."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from json import dumps
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 import sr_runtime
 from sr_runtime.atomic import atomic_path, check_target
 from sr_runtime.embedded import model_file
-from sr_runtime.errors import ArgumentError, SRError
+from sr_runtime.errors import ArgumentError, about
 from sr_runtime.evaluation import scoring
 from sr_runtime.evaluation.pairs import find_pairs
 from sr_runtime.evaluation.scoring import TILE, ImagePair, bicubic, upscale_whole
@@ -32,7 +31,6 @@ from sr_train.precision import compute_dtype
 __all__ = ["evaluate"]
 
 Image = NDArray[Any]
-Scores = Mapping[str, Sequence[scoring.Score]]
 Precision = Literal["fp32", "bf16", "fp16"]
 
 
@@ -57,8 +55,8 @@ def evaluate(
     lpips: bool = True,
     images: bool = False,
     json: Path | None = None,
-) -> int:
-    """Print a table for each data set, with the means of all models and of bicubic; returns 0.
+) -> None:
+    """Print a table for each data set, with the means of all models and of bicubic.
 
     16-bit images are measured in 16 bits and compared on the scale of 255. (`prepare` refuses them,
     since training's crops are 8-bit.)
@@ -81,24 +79,25 @@ def evaluate(
         # With auto the runtime may lack a GPU that PyTorch has.
         automatic = device == "auto" and torch_device.type == "cuda"
         runtime_device = "auto" if automatic else str(torch_device)
-        opened = [
-            stack.enter_context(
-                _open_model(
-                    model,
-                    scale=scale,
-                    precision=precision,
-                    torch_device=torch_device,
-                    runtime_device=runtime_device,
+        opened = []
+        for model in models:
+            # As for `sr_runtime.load`: a Path is a file, and a string may be an embedded model.
+            file = model_file(model)
+            if file.suffix.lower() == ".onnx":
+                upscaler = stack.enter_context(
+                    sr_runtime.load(file, device=runtime_device, precision=precision, tile=TILE)
                 )
-            )
-            for model in models
-        ]
-        factor = _common_scale(opened)
+                upscale, factor = partial(upscale_whole, upscaler), upscaler.info.scale
+            else:
+                generator = load_generator(file, scale=scale).to(torch_device)
+                dtype = compute_dtype(precision, torch_device)
+                upscale = partial(upscale_torch, generator, device=torch_device, precision=dtype)
+                factor = generator.scale_factor
+            opened.append(OpenModel(str(model), factor, upscale))
+        _check_scales(opened)
         opened.append(OpenModel("bicubic", factor, partial(bicubic, scale=factor)))
         sets = {item: _pairs(item, root, factor) for item in data}
-        distance = None
-        if lpips:
-            distance = load_lpips(Validation(), root).to(torch_device).of_images
+        distance = load_lpips(Validation(), root).to(torch_device).of_images if lpips else None
         results = []
         for item, pairs in sets.items():
             scores = {
@@ -115,43 +114,23 @@ def evaluate(
                 for model in opened
             }
             print(f"\n{item}, ×{factor}, computed in {precision}")
-            _print_tables(scores, crop=factor, images=images)
-            results.append({"data": item, "scale": factor, "crop": factor, **_facts(scores)})
+            if images:
+                for name, rows in scores.items():
+                    print(f"\n{name}: {scoring.table(rows, crop=factor)}")
+            means = [scoring.mean(rows, name) for name, rows in scores.items()]
+            print(scoring.models_table(means, images=len(pairs), crop=factor), flush=True)
+            facts = {
+                name: {"mean": asdict(scoring.mean(rows)), "images": [*map(asdict, rows)]}
+                for name, rows in scores.items()
+            }
+            results.append({"data": item, "scale": factor, "crop": factor, "models": facts})
     if json is not None:
-        facts = {"precision": precision, "device": str(torch_device), "results": results}
+        table = {"precision": precision, "device": str(torch_device), "results": results}
         with atomic_path(json) as temporary:
-            temporary.write_text(dumps(facts, indent=1) + "\n", encoding="utf-8")
-    return 0
+            temporary.write_text(dumps(table, indent=1) + "\n", encoding="utf-8")
 
 
-@contextlib.contextmanager
-def _open_model(
-    model: str | Path,
-    *,
-    scale: int | None,
-    precision: Precision,
-    torch_device: torch.device,
-    runtime_device: str,
-) -> Iterator[OpenModel]:
-    """As for `sr_runtime.load`, a `Path` is always a file, and a string may be an embedded model.
-
-    Raises ModelError for any other file, BackendError for a device or precision that its engine
-    does not have.
-    """
-    file = model_file(model)
-    if file.suffix.lower() == ".onnx":
-        with sr_runtime.load(
-            file, device=runtime_device, precision=precision, tile=TILE
-        ) as upscaler:
-            yield OpenModel(str(model), upscaler.info.scale, partial(upscale_whole, upscaler))
-        return
-    generator = load_generator(file, scale=scale).to(torch_device)
-    dtype = compute_dtype(precision, torch_device)
-    upscale = partial(upscale_torch, generator, device=torch_device, precision=dtype)
-    yield OpenModel(str(model), generator.scale_factor, upscale)
-
-
-def _common_scale(models: Sequence[OpenModel]) -> int:
+def _check_scales(models: Sequence[OpenModel]) -> None:
     first, *others = models
     for other in others:
         if other.scale != first.scale:
@@ -159,7 +138,6 @@ def _common_scale(models: Sequence[OpenModel]) -> int:
                 f"{first.name} enlarges ×{first.scale} and {other.name} ×{other.scale}: give "
                 "models of one scale"
             )
-    return first.scale
 
 
 def _pairs(item: str, root: Path, scale: int) -> Sequence[ImagePair]:
@@ -176,29 +154,10 @@ def _pairs(item: str, root: Path, scale: int) -> Sequence[ImagePair]:
 def _score(
     model: OpenModel, pair: ImagePair, item: str, distance: scoring.Distance | None
 ) -> scoring.Score:
-    try:
-        (score,) = scoring.score(model.upscale, [pair], scale=model.scale, distance=distance)
-    except SRError as error:
-        raise type(error)(f"{model.name} on {pair.name} of {item}: {error}") from error
-    return score
-
-
-def _print_tables(scores: Scores, *, crop: int, images: bool) -> None:
-    if images:
-        for name, rows in scores.items():
-            print(f"\n{name}: {scoring.table(rows, crop=crop)}")
-    means = [scoring.mean(rows, name) for name, rows in scores.items()]
-    count = len(next(iter(scores.values())))
-    print(scoring.models_table(means, images=count, crop=crop), flush=True)
-
-
-def _facts(scores: Scores) -> dict[str, Any]:
-    return {
-        "models": {
-            name: {
-                "mean": asdict(scoring.mean(rows)),
-                "images": [asdict(row) for row in rows],
-            }
-            for name, rows in scores.items()
-        }
-    }
+    """Score one image; errors that are about no file name the model, the image and the set."""
+    place = f"{model.name} on {pair.name} of {item}"
+    with about(place):
+        lr, hr = pair.read(model.scale)
+        sr = model.upscale(lr)
+    score = scoring.compare(place, sr, hr, crop=model.scale, distance=distance)
+    return replace(score, name=pair.name)

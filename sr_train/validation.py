@@ -96,18 +96,12 @@ class Validator:
                 self.processes.barrier()
 
 
-@dataclass(frozen=True)
-class Result:
+@dataclass(frozen=True, kw_only=True)
+class Result(scoring.Score):
     """One validation image: the losses of training, and the metrics of the literature."""
 
-    name: str
     content: float
     perceptual: float | None
-    psnr_y: float
-    ssim_y: float
-    psnr_rgb: float
-    ssim_rgb: float
-    lpips: float | None
 
 
 def validate(
@@ -151,9 +145,6 @@ def validate(
 
 def mean(results: Sequence[Result]) -> dict[str, float]:
     """The mean of each field of `Result`, without fields that some image lacks."""
-    columns = {
-        field.name: [getattr(result, field.name) for result in results]
-        for field in fields(Result)
-        if field.name != "name"
-    }
+    names = [field.name for field in fields(Result) if field.name != "name"]
+    columns = {name: [getattr(result, name) for result in results] for name in names}
     return {name: fmean(column) for name, column in columns.items() if None not in column}

@@ -183,7 +183,7 @@ def test_one_table_shows_checkpoints_and_exported_models(
     checkpoint, onnx, stored = tmp_path / "tiny.safetensors", tiny_onnx(), tmp_path / "scores.json"
     save_generator(tiny_generator(), checkpoint)
     folder = str(pairs[0].hr.parent)
-    code = evaluate(
+    evaluate(
         [checkpoint, onnx],
         [folder],
         root=tmp_path,
@@ -192,7 +192,6 @@ def test_one_table_shows_checkpoints_and_exported_models(
         images=True,
         json=stored,
     )
-    assert code == 0
     (result,) = json.loads(stored.read_text("utf-8"))["results"]
     models = result["models"]
     assert list(models) == [str(checkpoint), str(onnx), "bicubic"]
@@ -304,4 +303,4 @@ def test_an_exported_model_runs_on_the_device_that_was_asked_for(
     folder = str(pairs[0].hr.parent)
     with pytest.raises(BackendError, match="cuda:1"):
         evaluate([tiny_onnx()], [folder], root=tmp_path, device="cuda:1", lpips=False)
-    assert evaluate([tiny_onnx()], [folder], root=tmp_path, device="auto", lpips=False) == 0
+    evaluate([tiny_onnx()], [folder], root=tmp_path, device="auto", lpips=False)
