@@ -79,8 +79,7 @@ def weights_file(name: str, *, given: str | None, root: Path) -> Path:
         if not Path(given).is_file():
             raise ArgumentError(f"there is no such file of {name} weights", path=given)
         return Path(given)
-    if found := _find(name, root / "weights"):
-        _check_digest(name, found)
+    if found := _official_file(name, root / "weights"):
         return found
     official = WEIGHTS[name]
     target = root / "weights" / official.name
@@ -101,14 +100,13 @@ def prepare_weights(name: str, *, root: Path, source: Path | None) -> Path:
     """
     if source is None:
         return weights_file(name, given=None, root=root)
-    found = _find(name, source) or _find(name, source / "weights")
+    found = _official_file(name, source) or _official_file(name, source / "weights")
     if found is None:
         raise DataError(
             f"the folder holds no weights of {name}: {' or '.join(WEIGHTS[name].digests)} was "
             "expected",
             path=source,
         )
-    _check_digest(name, found)
     target = root / "weights" / found.name
     target.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(target) as temporary:
@@ -146,33 +144,30 @@ def read_weights(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str,
     content, _ = read_tensor_file(path)
     tensors = {str(name).removeprefix("features."): tensor for name, tensor in content.items()}
     for name, shape in shapes.items():
-        if name not in tensors:
+        found = tuple(tensors[name].shape) if name in tensors else None
+        if found != shape:
+            what = f"no {name!r}" if found is None else f"{name!r} with the shape {found}"
             raise ModelError(
-                f"the file has no {name!r}, and the shape {shape} was expected: these are the "
-                "weights of another network",
-                path=path,
-            )
-        if tuple(tensors[name].shape) != shape:
-            raise ModelError(
-                f"{name!r} has the shape {tuple(tensors[name].shape)}, and {shape} was expected: "
-                "these are the weights of another network",
+                f"the file has {what}, and the shape {shape} was expected: these are the weights "
+                "of another network",
                 path=path,
             )
     return {name: tensors[name] for name in shapes}
 
 
-def _find(name: str, folder: Path) -> Path | None:
-    paths = (folder / file for file in WEIGHTS[name].digests)
-    return next((path for path in paths if path.is_file()), None)
-
-
-def _check_digest(name: str, path: Path) -> None:
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    expected = WEIGHTS[name].digests[path.name]
+def _official_file(name: str, folder: Path) -> Path | None:
+    """The first official file in `folder`, None if there is none; DataError for other bytes."""
+    official = WEIGHTS[name]
+    path = next((folder / file for file in official.digests if (folder / file).is_file()), None)
+    if path is None:
+        return None
+    with path.open("rb") as content:
+        sha256 = hashlib.file_digest(content, "sha256").hexdigest()
+    expected = official.digests[path.name]
     if not sha256.startswith(expected):
         raise DataError(
             f"this is not the official file, since its SHA-256 begins {sha256[: len(expected)]} "
-            f"instead of {expected}: remove it and fetch {WEIGHTS[name].url}",
+            f"instead of {expected}: remove it and fetch {official.url}",
             path=path,
         )
+    return path

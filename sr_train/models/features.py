@@ -54,8 +54,8 @@ class FeatureNetwork(nn.Sequential):
         if min(image.shape[2:]) < self.least_size:
             raise ArgumentError(
                 f"an image of {image.shape[2]}×{image.shape[3]} pixels is too small for "
-                f"{self._deepest}: take {self.least_size}×{self.least_size} or more, or a layer "
-                "less deep"
+                f"{self.tapped[len(self) - 1]}: take {self.least_size}×{self.least_size} or more, "
+                "or a layer less deep"
             )
         x = image.expand(-1, 3, -1, -1)
         if self.normalize_input:
@@ -66,10 +66,6 @@ class FeatureNetwork(nn.Sequential):
             if index in self.tapped:
                 features[self.tapped[index]] = x
         return features
-
-    @property
-    def _deepest(self) -> str:
-        return self.tapped[len(self) - 1]
 
 
 def build_features(

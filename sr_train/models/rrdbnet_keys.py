@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,9 +19,8 @@ SCALING = ".residual_scaling"
 ESRGAN_PLUS = re.compile(r"\.RDB\d+\.conv1x1\.")
 
 
-@dataclass(frozen=True, kw_only=True)
-class KeyLayout:
-    """Names of the convolutions in one family of checkpoints, as templates.
+class KeyLayout(NamedTuple):
+    """Names of the convolutions in one family of checkpoints, in the network's order, as templates.
 
     Braces hold `i`, the block from 0; `j` and `k`, the dense block and the convolution (or the
     upsampling stage) from 1; `j0` and `k0`, the same from 0; `nb`, the number of blocks. In layouts
@@ -30,7 +29,7 @@ class KeyLayout:
 
     first: str
     dense: str
-    body: str
+    body: str  # the convolution after the blocks
     up: str
     hr: str
     last: str
@@ -80,44 +79,34 @@ class KeyLayout:
 
 LAYOUTS = {
     "BasicSR": KeyLayout(
-        first="conv_first",
-        dense="body.{i}.rdb{j}.conv{k}",
-        body="conv_body",
-        up="conv_up{k}",
-        hr="conv_hr",
-        last="conv_last",
+        "conv_first", "body.{i}.rdb{j}.conv{k}", "conv_body", "conv_up{k}", "conv_hr", "conv_last"
     ),
     "xinntao/ESRGAN": KeyLayout(
-        first="conv_first",
-        dense="RRDB_trunk.{i}.RDB{j}.conv{k}",
-        body="trunk_conv",
-        up="upconv{k}",
-        hr="HRconv",
-        last="conv_last",
+        "conv_first",
+        "RRDB_trunk.{i}.RDB{j}.conv{k}",
+        "trunk_conv",
+        "upconv{k}",
+        "HRconv",
+        "conv_last",
     ),
     "old ESRGAN": KeyLayout(
-        first="model.0",
-        dense="model.1.sub.{i}.RDB{j}.conv{k}.0",
-        body="model.1.sub.{nb}",
-        up="model.{up_at}",
-        hr="model.{hr_at}",
-        last="model.{last_at}",
+        "model.0",
+        "model.1.sub.{i}.RDB{j}.conv{k}.0",
+        "model.1.sub.{nb}",
+        "model.{up_at}",
+        "model.{hr_at}",
+        "model.{last_at}",
     ),
     "Lornatang": KeyLayout(
-        first="conv1",
-        dense="trunk.{i}.rdb{j}.conv{k}",
-        body="conv2",
-        up="upsampling{k}.0",
-        hr="conv3.0",
-        last="conv4",
+        "conv1", "trunk.{i}.rdb{j}.conv{k}", "conv2", "upsampling{k}.0", "conv3.0", "conv4"
     ),
     "torch-sr": KeyLayout(
-        first="in_conv",
-        dense="rrdb_blocks.rrdb_{i}.dense_blocks.rdb_{j0}.blocks.{k0}.conv",
-        body="rrdb_blocks.out_conv",
-        up="upsampling_blocks.upsampling_{k0}.block.conv",
-        hr="upsampling_blocks.out_conv.0",
-        last="upsampling_blocks.out_conv.2",
+        "in_conv",
+        "rrdb_blocks.rrdb_{i}.dense_blocks.rdb_{j0}.blocks.{k0}.conv",
+        "rrdb_blocks.out_conv",
+        "upsampling_blocks.upsampling_{k0}.block.conv",
+        "upsampling_blocks.out_conv.0",
+        "upsampling_blocks.out_conv.2",
     ),
 }
 
@@ -197,17 +186,13 @@ def _architecture(state: Mapping[str, Tensor], scale: int | None) -> Architectur
 def _upsampling(state: Mapping[str, Tensor], width: int) -> tuple[bool, int]:
     """Whether the stages are sub-pixel convolutions, and the factor of each."""
     outputs, _ = conv_channels(state, "conv_up1")
-    match outputs / width:
-        case 1:
-            return False, 2
-        case 4:
-            return True, 2
-        case 9:
-            return True, 3
-    raise ModelError(
-        f"the network upsamples {width} channels with {outputs}: 1, 4 or 9 times as many were "
-        "expected (4 and 9 for a sub-pixel convolution)"
-    )
+    kinds = {width: (False, 2), 4 * width: (True, 2), 9 * width: (True, 3)}
+    if outputs not in kinds:
+        raise ModelError(
+            f"the network upsamples {width} channels with {outputs}: 1, 4 or 9 times as many were "
+            "expected (4 and 9 for a sub-pixel convolution)"
+        )
+    return kinds[outputs]
 
 
 def _residual_scaling(scalings: Mapping[str, Tensor]) -> float:
