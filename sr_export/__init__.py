@@ -37,9 +37,8 @@ from sr_runtime.backends.tensorrt.options import (
     HardwareCompatible,
     Profile,
 )
-from sr_runtime.cli.console import require_extra
 from sr_runtime.embedded import model_file
-from sr_runtime.errors import ArgumentError
+from sr_runtime.errors import ArgumentError, require_extra
 from sr_runtime.model_info import IO
 
 if TYPE_CHECKING:

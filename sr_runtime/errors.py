@@ -20,6 +20,7 @@ __all__ = [
     "SRError",
     "StorageError",
     "about",
+    "require_extra",
 ]
 
 
@@ -81,3 +82,16 @@ def about(path: str | os.PathLike[str]) -> Iterator[None]:
         if error.path is None:
             error.path = Path(path)
         raise
+
+
+@contextmanager
+def require_extra(name: str) -> Iterator[None]:
+    """Raise BackendError, naming the extra to install, if an import in the block fails."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise BackendError(
+            f'{error.name} is not installed: pip install "sr-toolkit[{name}]"'
+        ) from error
+    except ImportError as error:
+        raise BackendError(str(error)) from error

@@ -54,7 +54,7 @@ def fit(config: "Config", run: str | os.PathLike[str], *, resume: bool = False) 
         OutOfMemoryError: A mini-batch does not fit in memory.
         NonFiniteError: Training diverged.
     """
-    from sr_runtime.cli.console import require_extra
+    from sr_runtime.errors import require_extra
 
     folder = run_folder(run, resume=resume)
     with require_extra("train"):
@@ -91,7 +91,7 @@ def load_generator(path: str | os.PathLike[str], *, scale: int | None = None) ->
         ModelError: The file holds no such generator, or one of another scale.
         BackendError: PyTorch is not installed.
     """
-    from sr_runtime.cli.console import require_extra
+    from sr_runtime.errors import require_extra
 
     with require_extra("export"):
         from sr_train import checkpoint

@@ -9,9 +9,9 @@ from textwrap import fill
 from typing import Any, NoReturn, TypeAlias
 
 from sr_runtime.atomic import check_target
-from sr_runtime.cli.console import require_extra, run_cli
+from sr_runtime.cli.console import run_cli
 from sr_runtime.embedded import EMBEDDED
-from sr_runtime.errors import ArgumentError
+from sr_runtime.errors import ArgumentError, require_extra
 from sr_train import fit, load_generator
 
 __all__ = ["main"]

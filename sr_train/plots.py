@@ -14,7 +14,7 @@ import PIL.ImageFont
 from numpy.typing import NDArray
 
 from sr_runtime.atomic import atomic_path
-from sr_runtime.cli.console import require_extra
+from sr_runtime.errors import require_extra
 from sr_runtime.evaluation.metrics import psnr
 from sr_runtime.resize import resize
 from sr_train.metrics_file import read_metrics

@@ -17,8 +17,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from sr_runtime.atomic import atomic_path
-from sr_runtime.cli.console import require_extra
-from sr_runtime.errors import ArgumentError, BackendError
+from sr_runtime.errors import ArgumentError, BackendError, require_extra
 from sr_train.config.schema import Config, Stage, Wandb
 from sr_train.metrics_file import append_metrics, cut_metrics
 

@@ -14,8 +14,7 @@ import sr_runtime
 from benchmarks.data import DATA, photo
 from benchmarks.gpu.run import Engine, Run
 from sr_runtime.backends import registry
-from sr_runtime.cli.console import require_extra
-from sr_runtime.errors import ArgumentError, SRError
+from sr_runtime.errors import ArgumentError, SRError, require_extra
 from sr_runtime.model_info import DEFAULT_HALO, IO
 from sr_train.checkpoint import load_generator, weights_sha256
 from sr_train.models.generator import Generator

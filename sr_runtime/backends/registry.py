@@ -13,7 +13,7 @@ from typing import Literal
 from sr_runtime.backends.base import Backend, DeviceBackend
 from sr_runtime.backends.cuda import driver
 from sr_runtime.backends.multi_device import MultiDeviceBackend
-from sr_runtime.errors import ArgumentError, BackendError, about
+from sr_runtime.errors import ArgumentError, BackendError, about, require_extra
 
 __all__ = ["BACKENDS", "BackendRow", "choose", "names", "open_backend", "precisions", "rows"]
 
@@ -40,14 +40,8 @@ class BackendRow:
     def load(self) -> type[DeviceBackend]:
         """Import its class; BackendError names what to install if that fails."""
         module, _, name = self.opens.partition(":")
-        try:
+        with require_extra(self.extra):
             cls: type[DeviceBackend] = getattr(importlib.import_module(module), name)
-        except ModuleNotFoundError as error:
-            raise BackendError(
-                f'{error.name} is not installed: pip install "sr-toolkit[{self.extra}]"'
-            ) from error
-        except ImportError as error:
-            raise BackendError(str(error)) from error
         return cls
 
     def devices(self) -> tuple[str, ...]:

@@ -1,15 +1,14 @@
 """How every command of this project ends: an exit code, and one sentence instead of a traceback."""
 
-import contextlib
 import io
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-from sr_runtime.errors import BackendError, SRError
+from sr_runtime.errors import SRError
 
-__all__ = ["require_extra", "run_cli"]
+__all__ = ["run_cli"]
 
 
 def run_cli(command: Callable[[], int]) -> int:
@@ -51,14 +50,3 @@ def _sentence(error: SRError | MemoryError | OSError) -> str:
     # A command that can advise better raises OutOfMemoryError.
     detail = f" ({error})" if str(error) else ""
     return f"not enough memory{detail}: close other programs or use a machine with more"
-
-
-@contextlib.contextmanager
-def require_extra(name: str) -> Iterator[None]:
-    """Raise BackendError, naming the extra to install, if an import in the block fails."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise BackendError(
-            f'{error.name} is not installed: pip install "sr-toolkit[{name}]"'
-        ) from error

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sr_runtime.cli.console import require_extra
+from sr_runtime.errors import require_extra
 from sr_train.config.schema import Augmentation, Stage
 
 # Else it asks a server for newer versions whenever it is imported.

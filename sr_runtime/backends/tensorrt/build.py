@@ -27,18 +27,13 @@ from sr_runtime.errors import (
     SRError,
     StorageError,
     about,
+    require_extra,
 )
 from sr_runtime.model_info import ModelInfo
 
-try:
+with require_extra("tensorrt"):
     from sr_runtime.backends.tensorrt.library import LEAN, Log, trt
     from sr_runtime.backends.tensorrt.monitor import Monitor, Progress, in_thread
-except ModuleNotFoundError as error:
-    raise BackendError(
-        f'{error.name} is not installed: pip install "sr-toolkit[tensorrt]"'
-    ) from error
-except ImportError as error:
-    raise BackendError(str(error)) from error
 if LEAN:
     raise BackendError(
         "tensorrt_lean runs engines and builds none: pip install tensorrt, or build the engine "
@@ -106,15 +101,11 @@ def build_engine(
 
         plan = in_thread(build, monitor)
         info = EngineInfo(
+            **vars(options),
             model=facts,
-            profile=options.profile,
-            workspace=options.workspace,
-            level=options.level,
             tensorrt=trt.__version__,
             gpu=gpu.name,
             compute_capability=gpu.compute_capability,
-            version_compatible=options.version_compatible,
-            hardware_compatible=options.hardware_compatible,
             onnx_sha256=sha256(data),
             plan_sha256=sha256(plan),
         )

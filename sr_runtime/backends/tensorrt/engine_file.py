@@ -12,6 +12,7 @@ from typing import Any, get_args
 from sr_runtime.atomic import atomic_path
 from sr_runtime.backends.tensorrt.options import (
     DEFAULT_LEVEL,
+    BuildOptions,
     HardwareCompatible,
     Profile,
     Shape,
@@ -25,26 +26,17 @@ BUILD = "python -m sr_export engine MODEL.onnx -o MODEL.engine"
 
 
 @dataclass(frozen=True, kw_only=True)
-class EngineInfo:
-    """The facts of a plan."""
+class EngineInfo(BuildOptions):
+    """The facts of a plan, the options that it was built with among them."""
 
     model: ModelInfo
     """Facts of the ONNX file that it was built from."""
-    profile: Profile
-    """The shapes that it takes."""
-    workspace: int | None
-    level: int
-    """`workspace` and `level` are those of `BuildOptions`, for building it again."""
     tensorrt: str
     """The version that built it, "10.16.1.11" for instance."""
     gpu: str
     """The name of the GPU that it was built on."""
     compute_capability: str
     """That GPU's, "9.0" for instance."""
-    version_compatible: bool
-    """It runs in other versions of TensorRT, and in the lean runtime."""
-    hardware_compatible: HardwareCompatible
-    """On which other GPUs it runs."""
     onnx_sha256: str
     """Hash of the ONNX file that it was built from."""
     plan_sha256: str
