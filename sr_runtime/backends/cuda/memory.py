@@ -1,4 +1,4 @@
-"""What the backends need of CUDA: memory, streams and graphs of a device.
+"""What the backends need of CUDA: memory, streams and graphs of a device, and a tensor's buffers.
 
 `bindings.py` and `pycuda.py` implement it, and `driver.py` chooses between them. Everything happens
 in the device's primary context, the one that torch, onnxruntime and TensorRT use too, so that all
@@ -6,10 +6,10 @@ of them can live in one process.
 """
 
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from sr_runtime.errors import OutOfMemoryError
 
@@ -20,6 +20,7 @@ __all__ = [
     "Graph",
     "PinnedMemory",
     "Stream",
+    "TensorMemory",
     "not_enough",
 ]
 
@@ -107,3 +108,49 @@ def not_enough(device: str, wanted: int, free: int) -> OutOfMemoryError:
     return OutOfMemoryError(
         f"{device}: not enough memory for {wanted / 1e6:.0f} MB more, {free / 1e6:.0f} MB are free"
     )
+
+
+class TensorMemory:
+    """Host and device memory of one input or output of a model, as large as its largest shape."""
+
+    array: NDArray[Any]
+    """The host memory, in the shape that was reserved last; a view."""
+
+    def __init__(self, name: str, dtype: DTypeLike, gpu: Device) -> None:
+        self.name, self.dtype = name, np.dtype(dtype)
+        self._gpu = gpu
+        self._nbytes = 0
+
+    @property
+    def address(self) -> int:
+        """Where the device memory begins."""
+        return self._device.address
+
+    def reserve(self, shape: tuple[int, ...]) -> None:
+        """Give `array` this shape. Raises OutOfMemoryError."""
+        needed = int(np.prod(shape)) * self.dtype.itemsize
+        if needed > self._nbytes:
+            self.free()
+            self._device = self._gpu.allocate(needed)
+            try:
+                self._pinned = self._gpu.allocate_pinned(needed)
+            except OutOfMemoryError:
+                self._device.free()
+                raise
+            self._nbytes = needed
+        self.array = self._pinned.array[:needed].view(self.dtype).reshape(shape)
+
+    def upload(self, stream: Stream) -> None:
+        """Queue the copy of `array` to the device."""
+        stream.upload(self._device, self._pinned, self.array.nbytes)
+
+    def download(self, stream: Stream) -> None:
+        """Queue the copy from the device to `array`."""
+        stream.download(self._pinned, self._device, self.array.nbytes)
+
+    def free(self) -> None:
+        """Free both until the next `reserve`."""
+        if self._nbytes:
+            self._device.free()
+            self._pinned.free()
+        self._nbytes = 0

@@ -9,12 +9,11 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from sr_runtime.backends.cuda.memory import Device, Stream
+from sr_runtime.backends.cuda.memory import Device, TensorMemory
 from sr_runtime.backends.onnxruntime.session import Tensor, ort, run_error
-from sr_runtime.errors import ModelError, OutOfMemoryError
+from sr_runtime.errors import ModelError
 from sr_runtime.model_info import ModelInfo
 from sr_runtime.tensor import check_outputs
 
@@ -46,7 +45,8 @@ class StreamSlot:
             number: Counts the session's slots from 0.
         """
         self._session, self._turn, self._gpu, self._info = session, turn, gpu, info
-        self._ports = [_Port(tensor, gpu, ordinal) for tensor in tensors]
+        self._ordinal = ordinal
+        self._memory = [TensorMemory(tensor.name, tensor.dtype, gpu) for tensor in tensors]
         self._recorded = recorded_as(number)
         with gpu.current():
             self._copies = gpu.stream()
@@ -59,8 +59,8 @@ class StreamSlot:
     def shrink(self) -> None:
         """Free the buffers of an idle slot until the next start."""
         with self._gpu.current():
-            for port in self._ports:
-                port.free()
+            for memory in self._memory:
+                memory.free()
 
     def close(self) -> None:
         """Wait for the batch in work and free everything."""
@@ -70,7 +70,7 @@ class StreamSlot:
             self._copies.close()
 
     def _compute(self, batch: NDArray[Any]) -> NDArray[Any]:
-        source, *targets = self._ports
+        source, *targets = self._memory
         with self._gpu.current():
             self._reserve(batch.shape)
             source.array[...] = batch  # converts to float16 where the model takes that
@@ -87,16 +87,16 @@ class StreamSlot:
         top = 1 if self._info.io == "uint8" else 2
         sides = tuple(self._info.scale * side for side in shape[top : top + 2])
         shapes = (shape, shape[:top] + sides + shape[top + 2 :], shape[:1])
-        for port, needed in zip(self._ports, shapes, strict=False):
-            port.reserve(needed)
+        for memory, needed in zip(self._memory, shapes, strict=False):
+            memory.reserve(needed)
 
     def _run(self) -> None:
         """Compute from device memory to device memory; returns when it is done."""
-        source, *targets = self._ports
         binding = self._session.io_binding()
-        binding.bind_input(*source.place())
-        for target in targets:
-            binding.bind_output(*target.place())
+        for number, memory in enumerate(self._memory):
+            bind = binding.bind_output if number else binding.bind_input
+            shape = memory.array.shape
+            bind(memory.name, MEMORY, self._ordinal, memory.dtype, shape, memory.address)
         try:
             with self._turn:
                 self._session.run_with_iobinding(binding, self._recorded)
@@ -107,49 +107,6 @@ class StreamSlot:
                     f"{self._info.scale}, multiple_of {self._info.multiple_of}) are wrong"
                 ) from error
             raise run_error(error) from error
-
-
-class _Port:
-    """Host and device memory for an input or output of the model."""
-
-    array: NDArray[Any]
-    """The host memory, in the shape that was reserved last."""
-
-    def __init__(self, tensor: Tensor, gpu: Device, ordinal: int) -> None:
-        self._name, self._dtype = tensor.name, np.dtype(tensor.dtype)
-        self._gpu, self._ordinal = gpu, ordinal
-        self._nbytes = 0
-
-    def reserve(self, shape: tuple[int, ...]) -> None:
-        """Give `array` this shape. Raises OutOfMemoryError."""
-        needed = int(np.prod(shape)) * self._dtype.itemsize
-        if needed > self._nbytes:
-            self.free()
-            self._device = self._gpu.allocate(needed)
-            try:
-                self._pinned = self._gpu.allocate_pinned(needed)
-            except OutOfMemoryError:
-                self._device.free()
-                raise
-            self._nbytes = needed
-        self.array = self._pinned.array[:needed].view(self._dtype).reshape(shape)
-
-    def place(self) -> tuple[str, str, int, np.dtype[Any], tuple[int, ...], int]:
-        """The arguments of a session's binding."""
-        shape = self.array.shape
-        return self._name, MEMORY, self._ordinal, self._dtype, shape, self._device.address
-
-    def upload(self, stream: Stream) -> None:
-        stream.upload(self._device, self._pinned, self.array.nbytes)
-
-    def download(self, stream: Stream) -> None:
-        stream.download(self._pinned, self._device, self.array.nbytes)
-
-    def free(self) -> None:
-        if self._nbytes:
-            self._device.free()
-            self._pinned.free()
-        self._nbytes = 0
 
 
 def recorded_as(number: int | None) -> ort.RunOptions:
