@@ -5,13 +5,13 @@ Every source is read into a mapping from dotted field names to values; later sou
 
 import argparse
 import json
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from datetime import date
 from difflib import get_close_matches
-from operator import attrgetter
+from functools import reduce
+from operator import attrgetter, getitem
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -133,17 +133,12 @@ def _resumed(folder: Path, changes: dict[str, Any]) -> Config:
 
 
 def _config(values: Mapping[str, Any]) -> Config:
-    sections: dict[str, dict[str, Any]] = defaultdict(dict)
+    nested = asdict(DEFAULTS)
     for full_name, value in values.items():
-        section, _, name = full_name.rpartition(".")
-        if section == LAYER_WEIGHTS:
-            loss = sections["perceptual_loss"]
-            before = loss.get("layer_weights", DEFAULTS.perceptual_loss.layer_weights)
-            loss["layer_weights"] = {**before, name: value}
-        else:
-            sections[section][name] = value
-    made = {name: SECTIONS[name](**fields) for name, fields in sections.items() if name}
-    return Config(**sections[""], **made)
+        *sections, name = full_name.split(".")
+        reduce(getitem, sections, nested)[name] = value
+    made = {name: section(**nested.pop(name)) for name, section in SECTIONS.items()}
+    return Config(**nested, **made)
 
 
 def _preset_values(name: str) -> dict[str, Any]:

@@ -67,9 +67,11 @@ def field_types(schema: Any) -> dict[str, Any]:
 
 
 def check_fields(config: object) -> None:
-    """Raise ArgumentError for the first field whose value is outside its type or limits."""
+    """Give every field the exact type of its value; ArgumentError for the first outside limits."""
     for name, hint in field_types(type(config)).items():
-        checked(name, attrgetter(name)(config), hint)
+        section, _, field = name.rpartition(".")
+        values = vars(attrgetter(section)(config) if section else config)
+        values[field] = checked(name, values[field], hint)  # lists become tuples, "1e-4" a number
 
 
 def checked(name: str, value: Any, hint: Any) -> Any:

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from operator import attrgetter
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sr_runtime.errors import ArgumentError
+from sr_train.config.file import check_unchanged, write_config
 from sr_train.config.limits import checked, field_types
 from sr_train.config.schema import (
     AdversarialLoss,
@@ -235,6 +237,15 @@ def test_values_of_another_type_are_refused_in_python_too() -> None:
     values: dict[str, Any] = {"batch_size": "large"}
     with pytest.raises(ArgumentError, match=r"batch_size is large.* whole number"):
         Config(**values)
+
+
+def test_values_that_python_gives_are_the_same_after_a_file(tmp_path: Path) -> None:
+    values: dict[str, Any] = {"lr": "1e-4", "cr_patch_size": [64, 64], "train_datasets": ["set5"]}
+    config = Config(pretraining=Pretraining(**values))
+    assert config.pretraining.lr == 1e-4
+    assert config.pretraining.cr_patch_size == (64, 64)
+    write_config(config, tmp_path / "config.yaml")
+    check_unchanged(config, tmp_path)
 
 
 @pytest.mark.parametrize(
