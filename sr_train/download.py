@@ -80,8 +80,11 @@ def _fetch_all(url: str, part: Path, alternative: str) -> None:
 def _fetch(url: str, part: Path, alternative: str) -> None:
     """Complete `part`, or raise _ConnectionLostError."""
     start = _size(part)
+    headers = {"User-Agent": "sr-toolkit"} | ({"Range": f"bytes={start}-"} if start else {})
     try:
-        response = _opened(url, start)
+        response = urllib.request.urlopen(
+            urllib.request.Request(url, headers=headers), timeout=TIMEOUT
+        )
     except urllib.error.HTTPError as error:
         with error:
             if error.code == OUT_OF_RANGE and start:
@@ -115,21 +118,12 @@ def _fetch(url: str, part: Path, alternative: str) -> None:
             _copy(response, file, start, total, part.stem)
 
 
-def _opened(url: str, start: int) -> http.client.HTTPResponse:
-    request = urllib.request.Request(url, headers={"User-Agent": "sr-toolkit"})
-    if start:
-        request.add_header("Range", f"bytes={start}-")
-    response: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=TIMEOUT)
-    return response
-
-
 def _copy(
     response: http.client.HTTPResponse, file: BinaryIO, start: int, total: int | None, name: str
 ) -> None:
     with tqdm(
         desc=name, initial=start, total=total, unit="B", unit_scale=True, disable=None
     ) as bar:
-        done = start
         while True:
             try:
                 block = response.read1(BLOCK)
@@ -138,10 +132,9 @@ def _copy(
             if not block:
                 break
             file.write(block)
-            done += len(block)
             bar.update(len(block))
-    if total is not None and done < total:
-        raise _ConnectionLostError(f"{done:,} of {total:,} bytes")
+    if total is not None and file.tell() < total:
+        raise _ConnectionLostError(f"{file.tell():,} of {total:,} bytes")
 
 
 def _size(path: Path) -> int:

@@ -10,6 +10,7 @@ made for one scale, its HR images belong to that scale too (`hr_x4.bin`).
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -105,14 +106,17 @@ class PackedImages:
         self.folder = folder
         self.scale = scale
         self.index = Index.read(index_path(folder, scale))
+        self.names = self.index.names
+        """The images' file names without suffix."""
+        self.channels = self.index.channels
+        """1 (gray) or 3 (RGB)."""
         for file in (self.index.hr, self.index.lr):
             path = folder / file.name
             if not path.is_file() or path.stat().st_size != file.bytes:
                 raise self._damaged(path, f"expected a file of {file.bytes:,} bytes")
         heights, widths = np.array(self.index.sizes).T
-        channels = self.index.channels
-        self._hr_ends = np.cumsum(heights * widths * channels).tolist()
-        self._lr_ends = np.cumsum((heights // scale) * (widths // scale) * channels).tolist()
+        self._hr_ends = np.cumsum(heights * widths * self.channels).tolist()
+        self._lr_ends = np.cumsum((heights // scale) * (widths // scale) * self.channels).tolist()
 
     def __reduce__(self) -> tuple[type[Self], tuple[Path, int]]:
         return type(self), (self.folder, self.scale)
@@ -122,18 +126,8 @@ class PackedImages:
         """Data set and split, as a configuration spells them: `bsds500:train`."""
         return f"{self.index.name}:{self.index.split}"
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The images' file names without suffix."""
-        return self.index.names
-
-    @property
-    def channels(self) -> int:
-        """1 (gray) or 3 (RGB)."""
-        return self.index.channels
-
     def __len__(self) -> int:
-        return len(self.index.names)
+        return len(self.names)
 
     def size(self, i: int) -> tuple[int, int]:
         """Height and width of HR image `i`, as `hr` returns it."""
@@ -178,8 +172,8 @@ class PackedImages:
         return flat
 
     def _view(self, flat: Pixels, ends: list[int], i: int, height: int, width: int) -> Pixels:
-        length = height * width * self.index.channels
-        return flat[ends[i] - length : ends[i]].reshape(height, width, self.index.channels)
+        shape = height, width, self.channels
+        return flat[ends[i] - math.prod(shape) : ends[i]].reshape(shape)
 
     def _damaged(self, path: Path, how: str) -> DataError:
         return DataError(f"damaged ({how}): make it again with `{self.index.command}`", path=path)

@@ -89,15 +89,17 @@ from sr_train.data.build import packing
 from sr_train.data.build.prepare import prepare
 
 if __name__ == "__main__":
-    written = packing._Writer.write
+    progress = packing.tqdm
 
-    def write(self, content):
-        written(self, content)
-        if self._file.tell() > 7000:
-            print(*(child.pid for child in packing.multiprocessing.active_children()), flush=True)
-            os.kill(os.getpid(), signal.SIGKILL)
+    def kill_in_the_middle(*arguments, **options):
+        for number, images in enumerate(progress(*arguments, **options)):
+            if number == 1:  # the first image is written
+                children = packing.multiprocessing.active_children()
+                print(*(child.pid for child in children), flush=True)
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield images
 
-    packing._Writer.write = write
+    packing.tqdm = kill_in_the_middle
     prepare(sys.argv[1], root=sys.argv[2], jobs=2)
 """
 

@@ -8,13 +8,13 @@ import shutil
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,112 +53,94 @@ def pack_images(
         StorageError: The disk is full or cannot be written.
     """
     read_pair = partial(_read_pair, scale=index.scale, channels=index.channels)
-    hr_bytes, lr_bytes = _lengths(index)
-    images = _in_order(read_pair, pairs, jobs)
-    with _writing(folder, hr_bytes + lr_bytes) as write, contextlib.closing(images):
-        hr = write(index.hr.name)
-        lr = write(index.lr.name)
-        bar = _progress(pairs, index)
-        for pair, (height, width), decoded in zip(bar, index.sizes, images, strict=True):
-            for file, path, image, scale in zip(
-                (hr, lr), (pair.hr, pair.lr), decoded, (1, index.scale), strict=True
-            ):
-                if image.shape != (height // scale, width // scale, index.channels):
-                    raise ImageError(
-                        f"its pixels have the shape {image.shape}, and its header says otherwise: "
-                        "save it again with another program",
-                        path=path,
-                    )
-                file.write(np.ascontiguousarray(image).data)
-        complete = replace(index, hr=hr.finished(), lr=lr.finished())
+    images = _in_order(read_pair, zip(pairs, index.sizes, strict=True), jobs)
+    scales = {index.hr.name: 1, index.lr.name: index.scale}
+    with _packed(folder, index, scales, images) as (hr, lr):
         # A crash from here on leaves a split that is not prepared, and never a wrong one.
         index_path(folder, index.scale).unlink(missing_ok=True)
-        _forget_others(folder, complete.hr, report)
-    complete.write(folder)
+        _forget_others(folder, hr, report)
+    replace(index, hr=hr, lr=lr).write(folder)
     _remove_unused(folder)
 
 
 def pack_scale(packed: PackedImages, index: Index, folder: Path, *, jobs: int) -> None:
     """Add LR images of another scale to a split that is packed already."""
-    length = _lengths(index)[1]
     images = _in_order(partial(_shrink, packed, scale=index.scale), range(len(packed)), jobs)
-    with _writing(folder, length) as write, contextlib.closing(images):
-        lr = write(index.lr.name)
-        for image in _progress(images, index):
-            lr.write(image.data)
-        complete = replace(index, lr=lr.finished())
-    complete.write(folder)
+    with _packed(folder, index, {index.lr.name: index.scale}, images) as (lr,):
+        pass
+    replace(index, lr=lr).write(folder)
 
 
-def _read_pair(pair: Pair, *, scale: int, channels: int) -> tuple[Pixels, Pixels]:
+def _read_pair(
+    item: tuple[Pair, tuple[int, int]], *, scale: int, channels: int
+) -> tuple[Pixels, ...]:
+    """HR and LR of a pair, given the size in HR's header; gray becomes RGB for 3 channels."""
+    pair, (height, width) = item
     try:
         hr = read(pair.hr).frames[0]
         lr = downscale(hr, scale) if pair.lr is None else read(pair.lr).frames[0]
-        return _with_channels(hr, channels), _with_channels(lr, channels)
     except MemoryError as error:
         raise OutOfMemoryError(
             "not enough memory to decode and shrink it: use fewer --jobs, or remove it",
             path=pair.hr,
         ) from error
-
-
-def _with_channels(image: Pixels, channels: int) -> Pixels:
-    """A gray image of an RGB data set becomes R = G = B."""
-    return image if image.shape[2] == channels else np.repeat(image, channels, axis=2)
-
-
-def _shrink(packed: PackedImages, i: int, *, scale: int) -> Pixels:
-    lr: Pixels = downscale(packed.uncropped_hr(i), scale)
-    return lr
-
-
-def _lengths(index: Index) -> tuple[int, int]:
-    """The bytes of all HR images, and of all LR images."""
-    return (
-        sum(h * w for h, w in index.sizes) * index.channels,
-        sum((h // index.scale) * (w // index.scale) for h, w in index.sizes) * index.channels,
+    for path, image, factor in ((pair.hr, hr, 1), (pair.lr, lr, scale)):
+        shape = height // factor, width // factor
+        if image.shape not in ((*shape, 1), (*shape, channels)):
+            raise ImageError(
+                f"its pixels have the shape {image.shape}, and its header says otherwise: save it "
+                "again with another program",
+                path=path,
+            )
+    return tuple(
+        image if image.shape[2] == channels else np.repeat(image, channels, axis=2)
+        for image in (hr, lr)
     )
 
 
-def _progress(items: Iterable[Item], index: Index) -> Iterable[Item]:
-    return tqdm(items, f"{index.name}:{index.split}", len(index.names), unit="image", disable=None)
-
-
-class _Writer:
-    """Writes images one after another and computes their checksum."""
-
-    def __init__(self, file: BinaryIO, name: str) -> None:
-        self._file, self._name = file, name
-        self._digest = hashlib.sha256()
-
-    def write(self, content: memoryview) -> None:
-        self._file.write(content)
-        self._digest.update(content)
-
-    def finished(self) -> PackedFile:
-        self._file.flush()
-        return PackedFile(self._name, self._file.tell(), self._digest.hexdigest())
+def _shrink(packed: PackedImages, i: int, *, scale: int) -> tuple[Pixels]:
+    return (downscale(packed.uncropped_hr(i), scale),)
 
 
 @contextlib.contextmanager
-def _writing(folder: Path, needed: int) -> Iterator[Callable[[str], _Writer]]:
-    """A function that opens files of `folder`, which get their names when the block succeeds."""
+def _packed(
+    folder: Path,
+    index: Index,
+    scales: Mapping[str, int],
+    images: Generator[tuple[Pixels, ...], None, None],
+) -> Iterator[list[PackedFile]]:
+    """Write images to files of `folder`, which get their names when the block succeeds.
+
+    `scales` has the files' names, and how many times smaller their images are than `index.sizes`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for abandoned in folder.glob(".*.bin"):  # by a process that was killed
         abandoned.unlink()
+    pixels = sum((h // scale) * (w // scale) for h, w in index.sizes for scale in scales.values())
+    needed = pixels * index.channels
     if (free := shutil.disk_usage(folder).free) < needed:
         raise StorageError(
             f"{needed:,} bytes are needed and {free:,} are free: make room, or choose another "
             "--root",
             path=folder,
         )
-    with contextlib.ExitStack() as files:
-
-        def write(name: str) -> _Writer:
-            temporary = files.enter_context(atomic_path(folder / name))
-            return _Writer(files.enter_context(temporary.open("wb")), name)
-
-        yield write
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(contextlib.closing(images))
+        temporary = [stack.enter_context(atomic_path(folder / name)) for name in scales]
+        files = [stack.enter_context(path.open("wb")) for path in temporary]
+        digests = [hashlib.sha256() for _ in files]
+        title = f"{index.name}:{index.split}"
+        for row in tqdm(images, title, len(index.names), unit="image", disable=None):
+            for file, digest, image in zip(files, digests, row, strict=True):
+                content = np.ascontiguousarray(image).data
+                file.write(content)
+                digest.update(content)
+        for file in files:
+            file.flush()
+        yield [
+            PackedFile(name, file.tell(), digest.hexdigest())
+            for name, file, digest in zip(scales, files, digests, strict=True)
+        ]
 
 
 def _forget_others(folder: Path, hr: PackedFile, report: Callable[[str], None]) -> None:
