@@ -110,10 +110,7 @@ def load_state(path: Path) -> dict[str, Any]:
 def data_fingerprint(config: Config) -> dict[str, dict[str, Any]]:
     """What a state depends on besides its networks, by stage."""
     return {
-        stage: {
-            "epochs": config.section(stage).num_epoch,
-            "data": data_digest(config, stage),
-        }
+        stage: {"epochs": config.section(stage).num_epoch, "data": data_digest(config, stage)}
         for stage in config.stage_names
     }
 

@@ -51,11 +51,7 @@ class PsnrStage:
         self.config = config
         self.processes = processes
         self.generator = Trainable(
-            generator,
-            config,
-            processes,
-            betas=config.pretraining.betas,
-            ema_decay=config.ema_decay,
+            generator, config, processes, betas=config.pretraining.betas, ema_decay=config.ema_decay
         )
         self.trainables: dict[str, Trainable[Any]] = {"g": self.generator}
 
@@ -117,10 +113,7 @@ class GanStage:
         self.features = to_device(features, config, processes)
         if config.compile and not config.perceptual_loss.random_view:
             self.features.compile()  # random views would recompile it for each of their sizes
-        self.trainables: dict[str, Trainable[Any]] = {
-            "g": self.generator,
-            "d": self.discriminator,
-        }
+        self.trainables: dict[str, Trainable[Any]] = {"g": self.generator, "d": self.discriminator}
 
     def learning_rates(self, batch: int) -> dict[str, float]:
         """The rate of each trainable in mini-batch `batch` of the stage, counted from 0."""

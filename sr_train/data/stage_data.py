@@ -38,10 +38,7 @@ def stage_images(
             section.train_datasets if purpose == "train" else section.val_datasets
         )
         for images in prepared(
-            specification,
-            root=Path(config.data_root),
-            scale=config.scale_factor,
-            purpose=purpose,
+            specification, root=Path(config.data_root), scale=config.scale_factor, purpose=purpose
         )
     ]
 

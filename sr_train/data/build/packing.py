@@ -35,12 +35,7 @@ Result = TypeVar("Result")
 
 
 def pack_images(
-    pairs: Sequence[Pair],
-    index: Index,
-    folder: Path,
-    *,
-    jobs: int,
-    report: Callable[[str], None],
+    pairs: Sequence[Pair], index: Index, folder: Path, *, jobs: int, report: Callable[[str], None]
 ) -> None:
     """Read every pair, make the missing LR images, and write the split into `folder`.
 
