@@ -16,7 +16,8 @@ from sr_train import fit, load_generator
 
 __all__ = ["main"]
 
-Command = Callable[[argparse.Namespace], None]
+Command = Callable[..., None]
+"""Takes each option of its parser by name."""
 Commands: TypeAlias = "argparse._SubParsersAction[Any]"
 
 FILE = "a .pth or .safetensors file"
@@ -32,8 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(words: Sequence[str]) -> int:
     if list(words[:1]) == ["fit"]:  # its options are the fields of the configuration
         return _fit(words[1:])
-    arguments = _parser().parse_args(words)
-    arguments.command(arguments)
+    options = vars(_parser().parse_args(words))
+    options.pop("command")(**options)
     return 0
 
 
@@ -50,61 +51,48 @@ def _fit(words: Sequence[str]) -> int:
     return 0 if result.interrupted is None else 128 + result.interrupted
 
 
-def _prepare(arguments: argparse.Namespace) -> None:
+def _prepare(items: Sequence[str], scale: int, jobs: int, **folders: Any) -> None:
     with require_extra("train"):
         from sr_train.data.build.prepare import prepare
         from sr_train.pretrained import WEIGHTS, prepare_weights
 
-    folders = {"root": arguments.root, "source": arguments.source}
-    for item in arguments.items:
+    for item in items:
         if item in WEIGHTS:
             print(f"{item}: {prepare_weights(item, **folders)}")
         else:
-            prepare(item, **folders, scale=arguments.scale, jobs=arguments.jobs, report=print)
+            prepare(item, **folders, scale=scale, jobs=jobs, report=print)
 
 
-def _evaluate(arguments: argparse.Namespace) -> None:
+def _evaluate(**options: Any) -> None:
     with require_extra("train"):
         from sr_train.evaluate import evaluate
 
-    evaluate(
-        arguments.models,
-        arguments.data,
-        root=arguments.root,
-        scale=arguments.scale,
-        precision=arguments.precision,
-        device=arguments.device,
-        lpips=not arguments.no_lpips,
-        images=arguments.images,
-        json=arguments.json,
-    )
+    evaluate(**options)
 
 
-def _interpolate(arguments: argparse.Namespace) -> None:
-    alpha, inputs = arguments.alpha, [arguments.psnr, arguments.gan]
-    check_target(arguments.output, inputs=inputs)
-    psnr, gan = map(load_generator, inputs)
+def _interpolate(psnr: Path, gan: Path, alpha: float, output: Path) -> None:
+    check_target(output, inputs=[psnr, gan])
+    generators = load_generator(psnr), load_generator(gan)
     from sr_train.checkpoint import save_generator
     from sr_train.interpolate import interpolate
 
-    save_generator(interpolate(psnr, gan, alpha), arguments.output)
-    print(f"{arguments.output}: {1 - alpha:g} · {inputs[0]} + {alpha:g} · {inputs[1]}")
+    save_generator(interpolate(*generators, alpha), output)
+    print(f"{output}: {1 - alpha:g} · {psnr} + {alpha:g} · {gan}")
 
 
-def _average(arguments: argparse.Namespace) -> None:
-    check_target(arguments.output, inputs=arguments.checkpoints)
-    generators = [load_generator(path) for path in arguments.checkpoints]
+def _average(checkpoints: Sequence[Path], output: Path) -> None:
+    check_target(output, inputs=checkpoints)
+    generators = [load_generator(path) for path in checkpoints]
     from sr_train.checkpoint import save_generator
     from sr_train.interpolate import average
 
-    save_generator(average(generators), arguments.output)
-    print(f"{arguments.output}: average of {len(generators)} checkpoints")
+    save_generator(average(generators), output)
+    print(f"{output}: average of {len(generators)} checkpoints")
 
 
-def _convert(arguments: argparse.Namespace) -> None:
-    checkpoint, output = arguments.checkpoint, arguments.output
+def _convert(checkpoint: Path, output: Path, scale: int | None) -> None:
     check_target(output, inputs=[checkpoint])
-    generator = load_generator(checkpoint, scale=arguments.scale)
+    generator = load_generator(checkpoint, scale=scale)
     from sr_train.checkpoint import save_generator, weights_sha256
 
     save_generator(generator, output)
@@ -190,7 +178,7 @@ def _add_evaluate(commands: Commands) -> None:
     _add_root(evaluate)
     evaluate.add_argument("--images", action="store_true", help="also show every single image")
     evaluate.add_argument("--json", type=Path, metavar="OUT", help="also write the numbers here")
-    evaluate.add_argument("--no-lpips", action="store_true", help="leave out LPIPS")
+    evaluate.add_argument("--no-lpips", dest="lpips", action="store_false", help="leave out LPIPS")
     evaluate.add_argument("--device", default="auto", help="cpu, cuda or cuda:N (default: auto)")
     evaluate.add_argument(
         "--precision", default="fp32", choices=("fp32", "bf16", "fp16"),

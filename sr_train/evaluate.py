@@ -91,7 +91,7 @@ def evaluate(
             else:
                 generator = load_generator(file, scale=scale).to(torch_device)
                 dtype = compute_dtype(precision, torch_device)
-                upscale = partial(upscale_torch, generator, device=torch_device, precision=dtype)
+                upscale = partial(upscale_torch, generator, precision=dtype)
                 factor = generator.scale_factor
             opened.append(OpenModel(str(model), factor, upscale))
         _check_scales(opened)

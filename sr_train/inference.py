@@ -36,19 +36,14 @@ def image_from_tensor(tensor: Tensor, *, like: NDArray[Any]) -> NDArray[Any]:
 
 @torch.inference_mode()
 def super_resolved(
-    generator: Generator,
-    image: NDArray[Any],
-    *,
-    device: torch.device,
-    precision: torch.dtype,
-    channels_last: bool,
+    generator: Generator, image: NDArray[Any], precision: torch.dtype = torch.float32
 ) -> Tensor:
-    """(H, W, C) to (1, channels of the generator, scale·H, scale·W) fp32 on `device`, not clamped.
+    """(H, W, C) to (1, channels of the generator, scale·H, scale·W) fp32, not clamped.
 
-    The whole image is computed at once. A gray image goes through an RGB generator as R = G = B.
-    `generator` is on `device` already, in the memory format that `channels_last` names. Raises
-    ArgumentError for an RGB image and a gray generator.
+    The whole image is computed at once, on the generator's device. A gray image goes through an RGB
+    generator as R = G = B. Raises ArgumentError for an RGB image and a gray generator.
     """
+    device = next(generator.parameters()).device
     low = tensor_from_image(image, device)
     if low.shape[1] not in (1, generator.in_channels):
         raise ArgumentError(
@@ -59,24 +54,15 @@ def super_resolved(
     height, width = low.shape[2:]
     multiple, scale = generator.multiple_of, generator.scale_factor
     low = F.pad(low, (0, -width % multiple, 0, -height % multiple), mode="replicate")
-    layout = torch.channels_last if channels_last else torch.contiguous_format
     with autocast(device, precision):
         # By `forward`: calling a compiled network would compile it for every size.
-        sr = generator.forward(low.contiguous(memory_format=layout))
+        sr = generator.forward(low)
     cropped: Tensor = sr[..., : scale * height, : scale * width].float()
     return cropped
 
 
 def upscale_torch(
-    generator: Generator,
-    image: NDArray[Any],
-    *,
-    device: torch.device,
-    precision: torch.dtype = torch.float32,
-    channels_last: bool = False,
+    generator: Generator, image: NDArray[Any], precision: torch.dtype = torch.float32
 ) -> NDArray[Any]:
     """(H, W, C) uint8 or uint16 to (scale·H, scale·W, C) of its dtype; see `super_resolved`."""
-    sr = super_resolved(
-        generator, image, device=device, precision=precision, channels_last=channels_last
-    )
-    return image_from_tensor(sr, like=image)
+    return image_from_tensor(super_resolved(generator, image, precision), like=image)

@@ -54,20 +54,10 @@ def _comparison(
 ) -> NDArray[np.uint8]:
     """The validation samples of the last stage: LR, bicubic, each generator's SR, HR."""
     networks = {name: to_device(each, config, processes) for name, each in generators.items()}
-    rows = []
-    for pair in validation_pairs(config, config.stage_names[-1])[
-        : max(1, config.validation.samples)
-    ]:
+    precision = compute_dtype(config.precision, processes.device)
+    pairs, rows = validation_pairs(config, config.stage_names[-1]), []
+    for pair in pairs[: max(1, config.validation.samples)]:
         lr, hr = pair.read(config.scale_factor)
-        srs = {
-            name: upscale_torch(
-                network,
-                lr,
-                device=processes.device,
-                precision=compute_dtype(config.precision, processes.device),
-                channels_last=config.channels_last,
-            )
-            for name, network in networks.items()
-        }
+        srs = {name: upscale_torch(network, lr, precision) for name, network in networks.items()}
         rows.append(comparison(lr, srs, hr, config.scale_factor))
     return stacked(rows)

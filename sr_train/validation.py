@@ -66,12 +66,10 @@ class Validator:
             generator,
             share,
             scale=config.scale_factor,
-            device=processes.device,
             content=config.content_loss,
             perceptual=perceptual,
             lpips=self.lpips,
             precision=compute_dtype(config.precision, processes.device),
-            channels_last=config.channels_last,
         ):
             results.append(result)
             if len(pictures) < config.validation.samples:
@@ -109,34 +107,30 @@ def validate(
     pairs: Iterable[ImagePair],
     *,
     scale: int,
-    device: torch.device,
     content: ContentLoss,
     perceptual: tuple[FeatureNetwork, PerceptualLoss] | None,
     lpips: LPIPS | None,
     precision: torch.dtype,
-    channels_last: bool,
 ) -> Iterator[tuple[Result, Image, Image, Image]]:
     """Measure every pair; yields the result, and LR, SR and HR (H, W, C) for pictures.
 
     The losses are computed on the generator's output, around [0, 1] and not clamped; the metrics on
-    the rounded image without a border of `scale` pixels. All networks are on `device` and in
-    evaluation mode. Raises NonFiniteError for an output with NaN or infinity.
+    the rounded image without a border of `scale` pixels. All networks are on one device and
+    in evaluation mode. Raises NonFiniteError for an output with NaN or infinity.
     """
     distance = None if lpips is None else lpips.of_images
     for pair in pairs:
         lr, hr = pair.read(scale)
-        output = super_resolved(
-            generator, lr, device=device, precision=precision, channels_last=channels_last
-        )
+        output = super_resolved(generator, lr, precision)
         sr = image_from_tensor(output, like=hr)
         score = scoring.compare(pair.name, sr, hr, crop=scale, distance=distance)
         with torch.inference_mode():
-            target = tensor_from_image(hr, device).expand_as(output)
+            target = tensor_from_image(hr, output.device).expand_as(output)
             pixels = content_loss(output, target, content.loss_f).item()
             features_loss = None
             if perceptual is not None:
                 network, options = perceptual
-                with autocast(device, precision):
+                with autocast(output.device, precision):
                     # By `forward`: calling a compiled network would compile it for every size.
                     sr_features, hr_features = network.forward(output), network.forward(target)
                 features_loss = perceptual_loss(sr_features, hr_features, options).item()

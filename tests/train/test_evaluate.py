@@ -44,12 +44,10 @@ def pairs(tmp_path: Path) -> list[Pair]:
 def measured(generator: Generator, pairs: list[Pair], **options: object) -> list[Result]:
     given: dict[str, object] = {
         "scale": 4,
-        "device": CPU,
         "content": ContentLoss(),
         "perceptual": None,
         "lpips": None,
         "precision": torch.float32,
-        "channels_last": False,
     }
     return [row[0] for row in validate(generator, pairs, **(given | options))]  # type: ignore
 
@@ -64,12 +62,10 @@ def test_validation_measures_whole_images_as_training_and_literature_do(
             generator,
             pairs,
             scale=4,
-            device=CPU,
             content=ContentLoss(loss_f="l1"),
             perceptual=None,
             lpips=None,
             precision=torch.float32,
-            channels_last=False,
         ),
         strict=True,
     ):
@@ -115,7 +111,7 @@ def test_validation_measures_features_and_lpips(pairs: list[Pair], data: Path) -
             of_sr, of_hr = features(generator(tensor_from_image(low, CPU))), features(target)
         expected = (of_sr["fire2"] - of_hr["fire2"]).abs().mean().item()
         assert result.perceptual == pytest.approx(expected, rel=1e-4)
-        sr = tensor_from_image(upscale_torch(generator, low, device=CPU), CPU)
+        sr = tensor_from_image(upscale_torch(generator, low), CPU)
         inner = (..., slice(4, -4), slice(4, -4))
         assert result.lpips == pytest.approx(lpips(sr[inner], target[inner]).item(), rel=1e-4)
     means = mean(results)
@@ -132,7 +128,7 @@ def test_bf16_and_channels_last_change_little(pairs: list[Pair]) -> None:
     generator = tiny_generator()
     full = mean(measured(generator, pairs))
     generator = generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    reduced = mean(measured(generator, pairs, precision=torch.bfloat16, channels_last=True))
+    reduced = mean(measured(generator, pairs, precision=torch.bfloat16))
     assert reduced != full
     assert reduced["psnr_y"] == pytest.approx(full["psnr_y"], abs=0.1)
 
@@ -152,7 +148,7 @@ def gray(height: int, width: int) -> NDArray[np.uint8]:
 def test_gray_images_pass_through_an_rgb_generator() -> None:
     generator = tiny_generator()
     image = gray(9, 7)
-    result = upscale_torch(generator, image, device=CPU)
+    result = upscale_torch(generator, image)
     assert result.shape == (36, 28, 1)
     with torch.no_grad():
         rgb = generator(tensor_from_image(image.repeat(3, axis=2), CPU))[0].numpy()
@@ -162,15 +158,15 @@ def test_gray_images_pass_through_an_rgb_generator() -> None:
 
 def test_color_is_refused_by_a_gray_generator() -> None:
     with pytest.raises(ArgumentError, match=r"1 channel.*has 3"):
-        upscale_torch(tiny_generator(img_channels=1), gray(8, 8).repeat(3, axis=2), device=CPU)
+        upscale_torch(tiny_generator(img_channels=1), gray(8, 8).repeat(3, axis=2))
 
 
 def test_sizes_that_an_unshuffling_generator_cannot_take_are_padded_and_cropped() -> None:
     generator = tiny_generator(scale_factor=2, unshuffle=2)
     image = gray(9, 7).repeat(3, axis=2)
     padded = np.pad(image, ((0, 1), (0, 1), (0, 0)), mode="edge")
-    result = upscale_torch(generator, image, device=CPU)
-    np.testing.assert_array_equal(result, upscale_torch(generator, padded, device=CPU)[:18, :14])
+    result = upscale_torch(generator, image)
+    np.testing.assert_array_equal(result, upscale_torch(generator, padded)[:18, :14])
 
 
 def test_one_table_shows_checkpoints_and_exported_models(
