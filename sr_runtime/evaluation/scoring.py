@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple, dataclass
 from statistics import fmean
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 from numpy.typing import NDArray
 
@@ -28,8 +28,6 @@ __all__ = [
 
 Distance = Callable[[NDArray[Any], NDArray[Any]], float]
 """A learned distance, LPIPS: it needs a network, which the caller brings."""
-
-CHANNELS: tuple[Channel, ...] = ("y", "rgb")
 
 TILE = 4096
 """LR pixels, for `sr_runtime.load`: more than any benchmark image has a side."""
@@ -81,18 +79,13 @@ def score(
 
 
 def compare(
-    name: str,
-    sr: NDArray[Any],
-    hr: NDArray[Any],
-    *,
-    crop: int,
-    distance: Distance | None = None,
+    name: str, sr: NDArray[Any], hr: NDArray[Any], *, crop: int, distance: Distance | None = None
 ) -> Score:
     """Score the result `sr` against `hr`; raises ArgumentError, about `name`, as `psnr` does."""
     with about(name):
         values = [
             metric(sr, hr, channel=channel, crop=crop)
-            for channel in CHANNELS
+            for channel in get_args(Channel)
             for metric in (psnr, ssim)
         ]
         if distance is not None:
@@ -133,18 +126,14 @@ def _markdown(label: str, rows: Sequence[Score], *, images: int, crop: int) -> s
     if any(row.lpips is not None for row in rows):
         head += "; LPIPS v0.1 with SqueezeNet, in RGB, smaller is better"
         columns["LPIPS"] = ["" if row.lpips is None else f"{row.lpips:.4f}" for row in rows]
-
-    first, *others = ((title, max(map(len, (title, *cells)))) for title, cells in columns.items())
-    lines = [
-        f"| {first[0]:{first[1]}} | "
-        + " | ".join(f"{title:>{width}}" for title, width in others)
-        + " |",
-        f"|:{'-' * first[1]}-|" + "|".join("-" * (width + 1) + ":" for _, width in others) + "|",
-    ]
-    for name, *values in zip(*columns.values(), strict=True):
-        cells = (f"{value:>{width}}" for value, (_, width) in zip(values, others, strict=True))
-        lines.append(f"| {name:{first[1]}} | {' | '.join(cells)} |")
-    return "\n".join([head, "", *lines])
+    titled = [(title, *cells) for title, cells in columns.items()]
+    first, *others = (max(map(len, column)) for column in titled)
+    lines = []
+    for name, *values in zip(*titled, strict=True):
+        cells = (f"{value:>{width}}" for value, width in zip(values, others, strict=True))
+        lines.append(f"| {name:{first}} | {' | '.join(cells)} |")
+    rule = f"|:{'-' * first}-|" + "".join("-" * (width + 1) + ":|" for width in others)
+    return "\n".join([head, "", lines[0], rule, *lines[1:]])
 
 
 def upscale_whole(upscaler: Upscaler, image: NDArray[Any]) -> NDArray[Any]:

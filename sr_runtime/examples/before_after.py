@@ -18,7 +18,6 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-import numpy as np
 import PIL.Image
 from PIL.Image import Resampling
 
@@ -38,8 +37,6 @@ MAX_PIXELS = 2**24
 MAX_SIDE = 16383
 QUALITY = 85  # of WebP
 
-UPSCALE = "upscale it with python -m sr_runtime upscale"
-
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom, as Pillow counts."""
 
@@ -51,17 +48,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="Show a photo before and after, on a page with a slider.",
     )
     parser.add_argument(
-        "photo",
-        nargs="?",
-        metavar="PHOTO",
+        "photo", nargs="?", metavar="PHOTO", type=Path,
         help="a photo (default: a cat that comes with the package)",
-    )
+    )  # fmt: skip
     parser.add_argument(
-        "-m",
-        "--model",
-        default=DEFAULT,
+        "-m", "--model", default=DEFAULT,
         help="an embedded model or an ONNX file (default: %(default)s)",
-    )
+    )  # fmt: skip
     parser.add_argument(
         "-o", "--output", type=Path, default=Path("before_after"), metavar="FOLDER",
         help="where the files are written; created if it does not exist (default: %(default)s)",
@@ -82,18 +75,19 @@ def run(arguments: argparse.Namespace) -> int:
         importlib.resources.as_file(EXAMPLES / "chelsea.png") as cat,
         sr_runtime.load(arguments.model) as upscaler,
     ):
-        path = Path(cat if arguments.photo is None else arguments.photo)
+        path, given_box = arguments.photo or cat, arguments.box
+        if arguments.photo is None and given_box is None:
+            given_box = EYE
         scale = upscaler.info.scale
         picture = read_photo(path, scale)
         photo = as_shown(picture)
-        if arguments.box is None:
-            box = parsed_box(EYE, photo) if arguments.photo is None else central_box(photo)
-        else:
-            box = parsed_box(arguments.box, photo)
+        box = central_box(photo) if given_box is None else parsed_box(given_box, photo)
         large, panels, page = targets = targets_in(arguments.output, path, scale)
 
         print(f"upscaling {path.name}, {photo.width}×{photo.height}, with {arguments.model}")
-        result = upscaler.upscale_picture(picture, progress=print_progress)
+        result = upscaler.upscale_picture(
+            picture, progress=lambda done, total: print(f"tile {done} of {total}")
+        )
 
     write(result, large)
     before = photo.resize((photo.width * scale, photo.height * scale), Resampling.BICUBIC)
@@ -106,10 +100,10 @@ def run(arguments: argparse.Namespace) -> int:
         "photo_size": f"{photo.width}×{photo.height}",
         "model": Path(arguments.model).stem,
         "architecture": upscaler.info.arch,
-        "scale": str(scale),
-        "width": str(after.width),
-        "height": str(after.height),
-        "quality": str(QUALITY),
+        "scale": scale,
+        "width": after.width,
+        "height": after.height,
+        "quality": QUALITY,
         "result": large.name,
         "transparency": ", transparency on white" if picture.frames[0].shape[2] in (2, 4) else "",
     }
@@ -124,26 +118,21 @@ def run(arguments: argparse.Namespace) -> int:
 def read_photo(path: Path, scale: int) -> Picture:
     """The photo, upright. Raises ImageError if a page cannot show its result."""
     header = read_header(path)
-    height, width, frames = header.height, header.width, header.frames
-    if height * width * scale**2 > MAX_PIXELS or max(height, width) * scale > MAX_SIDE:
-        raise sr_runtime.ImageError(
-            f"{width}×{height} pixels would become {width * scale}×{height * scale}, and a page "
-            f"shows at most {MAX_PIXELS / 1e6:.0f} megapixels and {MAX_SIDE} a side: cut out a "
-            f"part first, or {UPSCALE}",
-            path=path,
+    height, width = header.height * scale, header.width * scale
+    if height * width > MAX_PIXELS or max(height, width) > MAX_SIDE:
+        problem = (
+            f"{header.width}×{header.height} pixels would become {width}×{height}, and a page "
+            f"shows at most {MAX_PIXELS / 1e6:.0f} megapixels and {MAX_SIDE} a side: cut out a part"
         )
-    if frames > 1:
-        raise sr_runtime.ImageError(
-            f"it has {frames} frames, and a page shows one: take one out first, or {UPSCALE}",
-            path=path,
-        )
-    picture = read(path)
-    if picture.frames[0].dtype == np.uint16:
-        raise sr_runtime.ImageError(
-            f"it has 16 bits per channel, and a page shows 8: convert it first, or {UPSCALE}",
-            path=path,
-        )
-    return picture
+    elif header.frames > 1:
+        problem = f"it has {header.frames} frames, and a page shows one: take one out"
+    elif header.bits > 8:
+        problem = f"it has {header.bits} bits per channel, and a page shows 8: convert it"
+    else:
+        return read(path)
+    raise sr_runtime.ImageError(
+        f"{problem} first, or upscale it with python -m sr_runtime upscale", path=path
+    )
 
 
 def as_shown(picture: Picture) -> PIL.Image.Image:
@@ -196,17 +185,8 @@ def targets_in(folder: Path, photo: Path, scale: int) -> tuple[Path, Path, Path]
     return targets
 
 
-def print_progress(done: int, total: int) -> None:
-    """Print how far the model is."""
-    print(f"tile {done} of {total}")
-
-
 def draw_panels(
-    photo: PIL.Image.Image,
-    before: PIL.Image.Image,
-    after: PIL.Image.Image,
-    box: Box,
-    scale: int,
+    photo: PIL.Image.Image, before: PIL.Image.Image, after: PIL.Image.Image, box: Box, scale: int
 ) -> PIL.Image.Image:
     """The detail three times, side by side: the photo's own pixels, bicubic, the model."""
     left, top, right, bottom = (edge * scale for edge in box)
@@ -214,8 +194,7 @@ def draw_panels(
     # The detail is cut from the whole enlargements, so that it was made with its surroundings.
     panels = (
         photo.crop(box).resize((width, height), Resampling.NEAREST),
-        before.crop((left, top, right, bottom)),
-        after.crop((left, top, right, bottom)),
+        *(large.crop((left, top, right, bottom)) for large in (before, after)),
     )
     drawn = PIL.Image.new("RGB", (3 * width + 2 * GAP, height), "white")
     for place, panel in enumerate(panels):
@@ -223,10 +202,12 @@ def draw_panels(
     return drawn
 
 
-def filled_page(facts: Mapping[str, str], before: PIL.Image.Image, after: PIL.Image.Image) -> str:
+def filled_page(
+    facts: Mapping[str, object], before: PIL.Image.Image, after: PIL.Image.Image
+) -> str:
     """The page with both pictures in it; `facts` are escaped here."""
     template = string.Template((EXAMPLES / "before_after.html").read_text(encoding="utf-8"))
-    values = {name: escape(value) for name, value in facts.items()}
+    values = {name: escape(str(value)) for name, value in facts.items()}
     return template.substitute(values, before=data_url(before), after=data_url(after))
 
 

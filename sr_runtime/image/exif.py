@@ -2,35 +2,23 @@
 
 from typing import Any
 
-from PIL import ExifTags, Image
+from PIL import Image
+from PIL.ExifTags import IFD, Base
 
 __all__ = ["descriptive_exif", "exif_with_size", "unchanged"]
 
-ORIENTATION = ExifTags.Base.Orientation
+ORIENTATION = Base.Orientation
 
 # All other tags of the first directory describe how the old file stores its pixels (strips, tiles,
 # sample layout, a thumbnail): in the new file they would be wrong, or break a TIFF.
+# fmt: off
 DESCRIPTIVE = {
-    ORIENTATION,
-    ExifTags.Base.ImageDescription,
-    ExifTags.Base.Make,
-    ExifTags.Base.Model,
-    ExifTags.Base.XResolution,
-    ExifTags.Base.YResolution,
-    ExifTags.Base.ResolutionUnit,
-    ExifTags.Base.Software,
-    ExifTags.Base.DateTime,
-    ExifTags.Base.Artist,
-    ExifTags.Base.HostComputer,
-    ExifTags.Base.Rating,
-    ExifTags.Base.RatingPercent,
-    ExifTags.Base.Copyright,
-    ExifTags.Base.XPTitle,
-    ExifTags.Base.XPComment,
-    ExifTags.Base.XPAuthor,
-    ExifTags.Base.XPKeywords,
-    ExifTags.Base.XPSubject,
+    ORIENTATION, Base.ImageDescription, Base.Make, Base.Model, Base.XResolution, Base.YResolution,
+    Base.ResolutionUnit, Base.Software, Base.DateTime, Base.Artist, Base.HostComputer, Base.Rating,
+    Base.RatingPercent, Base.Copyright, Base.XPTitle, Base.XPComment, Base.XPAuthor,
+    Base.XPKeywords, Base.XPSubject,
 }
+# fmt: on
 
 
 def descriptive_exif(image: Image.Image) -> Image.Exif:
@@ -40,9 +28,9 @@ def descriptive_exif(image: Image.Image) -> Image.Exif:
         exif = image.getexif()
         for tag in DESCRIPTIVE & set(exif):
             kept[tag] = unchanged(exif[tag])
-        for directory in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
+        for directory in (IFD.Exif, IFD.GPSInfo):
             # Interop is an offset into the old file, and nothing reads what is there.
-            tags = {t: v for t, v in exif.get_ifd(directory).items() if t != ExifTags.IFD.Interop}
+            tags = {t: v for t, v in exif.get_ifd(directory).items() if t != IFD.Interop}
             if tags:
                 kept[directory] = tags
         kept.tobytes()
@@ -62,9 +50,9 @@ def exif_with_size(exif: bytes, *, width: int, height: int) -> bytes:
     tags.load(exif)
     for tag in set(tags) & DESCRIPTIVE:
         tags[tag] = unchanged(tags[tag])
-    camera: dict[int, Any] = tags.get_ifd(ExifTags.IFD.Exif)
-    if ExifTags.Base.ExifImageWidth in camera:
-        camera[ExifTags.Base.ExifImageWidth] = width
-    if ExifTags.Base.ExifImageHeight in camera:
-        camera[ExifTags.Base.ExifImageHeight] = height
+    camera: dict[int, Any] = tags.get_ifd(IFD.Exif)
+    if Base.ExifImageWidth in camera:
+        camera[Base.ExifImageWidth] = width
+    if Base.ExifImageHeight in camera:
+        camera[Base.ExifImageHeight] = height
     return tags.tobytes()

@@ -9,7 +9,7 @@ from sr_runtime.errors import OutOfMemoryError
 
 __all__ = ["memory_for"]
 
-# Pillow's OSErrors and its ValueErrors for WebP, whose encoder has two such codes (webp/encode.h).
+# Pillow's and libvips' words; the encoder of WebP has two such codes (webp/encode.h).
 OUT_OF_MEMORY = re.compile(r"out of memory|encoding error [12]\b")
 
 

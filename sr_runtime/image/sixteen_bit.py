@@ -29,11 +29,11 @@ def load_vips() -> Any:
 def decode(data: bytes, format: Literal["PNG", "TIFF"]) -> NDArray[Any]:
     """`(H, W, C)` uint16 from a file's bytes, alpha not premultiplied.
 
-    Raises ImageError if the file is damaged, MemoryError if its pixels do not fit into memory.
+    Raises ValueError, as Pillow does, if the file is damaged or memory runs out.
     """
     vips = load_vips()
     load = vips.Image.pngload_buffer if format == "PNG" else vips.Image.tiffload_buffer
-    with _errors_of_libvips(vips, "the file is damaged ({}): replace it or leave it out"):
+    with _errors_as_pillows(vips):
         image = load(data, fail_on="error")
         pixels: NDArray[Any] = np.frombuffer(image.write_to_memory(), np.uint16)
     return pixels.reshape(image.height, image.width, image.bands)
@@ -48,10 +48,7 @@ def write_png(
     exif: bytes | None,
     dpi: tuple[float, float] | None,
 ) -> None:
-    """Write `(H, W, C)` uint16.
-
-    Raises ImageError if libvips refuses, MemoryError if it has too little memory, and OSError.
-    """
+    """Write `(H, W, C)` uint16. Raises OSError or, if libvips refuses, ValueError."""
     vips = load_vips()
     height, width, channels = pixels.shape
     image = vips.Image.new_from_memory(
@@ -64,7 +61,7 @@ def write_png(
             image.set_type(vips.GValue.blob_type, name, value)
     # libvips invents EXIF for an image without, unless it may keep the profile alone.
     keep = "icc" if exif is None else "all"
-    with _errors_of_libvips(vips, "cannot be written ({})"):
+    with _errors_as_pillows(vips):
         content: bytes = image.pngsave_buffer(compression=compression, keep=keep)
     path.write_bytes(content if dpi is not None else _without_resolution(content))
 
@@ -76,11 +73,9 @@ def _without_resolution(png: bytes) -> bytes:
 
 
 @contextmanager
-def _errors_of_libvips(vips: Any, message: str) -> Iterator[None]:
+def _errors_as_pillows(vips: Any) -> Iterator[None]:
+    """Raise errors of libvips as ValueErrors, whose meaning `reader` and `writer` know."""
     try:
         yield
     except vips.Error as error:
-        reason = " ".join(error.detail.split())
-        if "out of memory" in reason:
-            raise MemoryError(reason) from error
-        raise ImageError(message.format(reason)) from error
+        raise ValueError(" ".join(error.detail.split())) from error

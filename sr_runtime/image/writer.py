@@ -143,25 +143,18 @@ def _check_kind(format: Format, picture: Picture) -> None:
 def _encode(picture: Picture, path: Path, format: Format, exif: bytes | None, quality: int) -> None:
     frame = picture.frames[0]
     profile = profile_for(frame.shape[2], picture.icc_profile)
+    options: dict[str, Any] = {"icc_profile": profile, "exif": exif, "dpi": picture.dpi}
     if format == "tiff":
-        write_tiff(frame, path, icc_profile=profile, exif=exif, dpi=picture.dpi)
+        write_tiff(frame, path, **options)
         return
     if format == "gif":
         write_gif(picture.frames, path, durations=picture.durations, loop=picture.loop)
         return
     if frame.dtype == np.uint16 and frame.shape[2] > 1:
-        sixteen_bit.write_png(
-            frame,
-            path,
-            compression=PNG_COMPRESSION,
-            icc_profile=profile,
-            exif=exif,
-            dpi=picture.dpi,
-        )
+        sixteen_bit.write_png(frame, path, compression=PNG_COMPRESSION, **options)
         return
 
     first, *others = (Image.fromarray(f[:, :, 0] if f.shape[2] == 1 else f) for f in picture.frames)
-    options: dict[str, Any] = {"icc_profile": profile, "exif": exif, "dpi": picture.dpi}
     if others:
         options |= {
             "save_all": True,
