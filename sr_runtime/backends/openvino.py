@@ -93,10 +93,7 @@ class OpenVINOBackend(DeviceBackend):
         try:
             return self._idle.popleft()
         except IndexError:
-            return self._new_request()
-
-    def _new_request(self) -> ov.InferRequest:
-        return self._compiled.create_infer_request()
+            return self._compiled.create_infer_request()
 
 
 class _PendingBatch:
@@ -121,8 +118,9 @@ class _PendingBatch:
             self._request.wait()
         except (RuntimeError, MemoryError) as error:
             # A failed request may be left half prepared: it is not used again.
-            self._request, self._done = self._backend._new_request(), True
-            if _is_memory(error):
+            self._request = self._backend._compiled.create_infer_request()
+            self._done = True
+            if is_out_of_memory(error):
                 raise OutOfMemoryError(
                     f"openvino: not enough memory for a tile ({_line(error)})"
                 ) from error
@@ -159,13 +157,9 @@ def _compile(network: ov.Model, precision: str) -> ov.CompiledModel:
 
 def _load_error(error: Exception) -> SRError:
     """What an exception means while a model is loaded; OpenVINO's share no base of their own."""
-    if _is_memory(error):
+    if is_out_of_memory(error):
         return OutOfMemoryError("not enough memory to load the model")
     return ModelError(f"not a readable ONNX model ({_line(error)})")
-
-
-def _is_memory(error: Exception) -> bool:
-    return isinstance(error, MemoryError) or is_out_of_memory(str(error))
 
 
 def _line(error: Exception) -> str:

@@ -17,6 +17,7 @@ WORDS = (
 )
 
 
-def is_out_of_memory(message: str) -> bool:
-    """Whether an engine's message says that there is not enough memory."""
-    return any(words in message.lower() for words in WORDS)
+def is_out_of_memory(error: Exception | str) -> bool:
+    """Whether an engine's exception or message says that there is not enough memory."""
+    message = str(error).lower()
+    return isinstance(error, MemoryError) or any(words in message for words in WORDS)

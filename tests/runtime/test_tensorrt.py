@@ -35,6 +35,19 @@ def test_outputs_equal_the_models_own_to_the_last_bit(
     assert machine.gpu.is_clean
 
 
+def test_an_engine_goes_on_when_an_interrupt_lost_every_pending_batch(
+    machine: Machine, tiny_onnx: Callable[..., Path], tmp_path: Path
+) -> None:
+    model = tiny_onnx(precision="fp16")
+    backend = open_engine(engine_file(model, tmp_path))
+    inputs = batches("float32", *[(2, 16, 24)] * 4)
+    for _ in range(backend.limits.depth):
+        backend.submit(inputs[0])  # Ctrl-C before the caller could keep it
+    assert same_in_flight(backend, inputs, model)
+    backend.close()
+    assert machine.gpu.is_clean
+
+
 def test_pycuda_gives_the_same(tiny_onnx: Callable[..., Path], tmp_path: Path) -> None:
     model = tiny_onnx(precision="fp16")
     with simulated(pycuda=True) as machine:

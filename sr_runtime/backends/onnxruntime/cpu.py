@@ -3,15 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from sr_runtime.backends.base import DeviceBackend, DoneBatch
-from sr_runtime.backends.onnxruntime.session import info_of, input_of, open_session, run_error
+from sr_runtime.backends.onnxruntime.session import info_of, input_of, open_session, run_session
 from sr_runtime.backends.probe import declared_limits, probe_info
 from sr_runtime.errors import SRError
 from sr_runtime.model_info import IO
-from sr_runtime.tensor import check_outputs
 
 __all__ = ["OnnxRuntimeBackend"]
 
@@ -52,10 +50,4 @@ class OnnxRuntimeBackend(DeviceBackend):
         del self._session
 
     def _run(self, batch: NDArray[Any]) -> NDArray[Any]:
-        if self._input.dtype == "float16":
-            batch = batch.astype(np.float16)
-        try:
-            outputs: list[NDArray[Any]] = self._session.run(None, {self._input.name: batch})
-        except Exception as error:
-            raise run_error(error) from error
-        return check_outputs(outputs, self._io)
+        return run_session(self._session, self._input, self._io, batch)

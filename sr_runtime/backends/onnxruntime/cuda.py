@@ -18,18 +18,16 @@ from sr_runtime.backends.cuda.driver import device_names, open_device
 from sr_runtime.backends.onnxruntime.providers import cuda_missing, cuda_providers
 from sr_runtime.backends.onnxruntime.session import (
     RecordingError,
-    Tensor,
     facts_of,
     open_session,
     ort,
-    run_error,
+    run_session,
     tensor_of,
 )
 from sr_runtime.backends.onnxruntime.stream_slot import StreamSlot, recorded_as
 from sr_runtime.backends.probe import declared_limits, probe_info
 from sr_runtime.errors import BackendError
 from sr_runtime.model_info import IO, ModelInfo
-from sr_runtime.tensor import check_outputs
 
 __all__ = ["OnnxRuntimeCudaBackend"]
 
@@ -75,9 +73,10 @@ class OnnxRuntimeCudaBackend(DeviceBackend):
         self._ordinal = int(device.removeprefix("cuda:"))
         self._input, stated = facts_of(model)
         self._io: IO = "float32" if stated is None else stated.io
+        self._fixed = None not in self._input.shape
         try:
             # The kernels of a model of one shape can be recorded, and then launched all at once.
-            self._start(model, stated, precision, record=_fixed(self._input) is not None)
+            self._start(model, stated, precision, record=self._fixed)
         except RecordingError:
             # A node runs only on the CPU, or another thread used the GPU meanwhile.
             self._start(model, stated, precision, record=False)
@@ -94,7 +93,7 @@ class OnnxRuntimeCudaBackend(DeviceBackend):
                 free = gpu.free_memory()
             weights = self._input.dtype if stated is None else stated.weights_dtype
             session = self._open(model, free, fp32=weights == "float32", record=record)
-            probe = partial(_outputs, session, self._input, self._io)
+            probe = partial(run_session, session, self._input, self._io, options=recorded_as(None))
             self.info = stated or probe_info(probe, self._input.shape, self._input.dtype)
             self.compute_dtype = _own_precision(self.info, precision)
             self.limits = self._limits(free)
@@ -105,8 +104,9 @@ class OnnxRuntimeCudaBackend(DeviceBackend):
                 slot = StreamSlot(session, turn, gpu, self._ordinal, tensors, self.info, number)
                 held.callback(slot.close)
                 self._idle.append(slot)
-            if record and (shape := _fixed(self._input)) is not None:
+            if record:
                 # Each slot records in its first run, during which nobody else may use the GPU.
+                shape = [side for side in self._input.shape if side is not None]
                 for slot in self._idle:
                     try:
                         slot.start(np.zeros(shape, self._input.dtype)).result()
@@ -124,7 +124,7 @@ class OnnxRuntimeCudaBackend(DeviceBackend):
 
     def shrink(self) -> None:
         # A fixed shape has no smaller one, and recorded kernels hold the buffers' addresses.
-        if _fixed(self._input) is None:
+        if not self._fixed:
             for slot in self._idle:
                 slot.shrink()
 
@@ -137,7 +137,7 @@ class OnnxRuntimeCudaBackend(DeviceBackend):
         memory = int(ARENA_SHARE * free)
         options = ort.SessionOptions()
         # With many shapes it would hold a block of memory for each of them.
-        options.enable_mem_pattern = _fixed(self._input) is not None
+        options.enable_mem_pattern = self._fixed
         providers = cuda_providers(self._ordinal, fp32=fp32, memory=memory, graph=record)
         return open_session(model, providers, options)
 
@@ -170,35 +170,14 @@ class _PendingBatch:
             self._idle.append(self._slot)
 
 
-def _outputs(
-    session: ort.InferenceSession, tensor: Tensor, io: IO, batch: NDArray[np.float32]
-) -> NDArray[Any]:
-    """The output of a model whose facts are not known yet."""
-    try:
-        outputs: list[NDArray[Any]] = session.run(
-            None, {tensor.name: batch.astype(tensor.dtype)}, recorded_as(None)
-        )
-    except Exception as error:
-        raise run_error(error) from error
-    return check_outputs(outputs, io)
-
-
-def _fixed(tensor: Tensor) -> tuple[int, ...] | None:
-    """A tensor's shape; None if any side is dynamic."""
-    sides = tuple(side for side in tensor.shape if side is not None)
-    return sides if len(sides) == len(tensor.shape) else None
-
-
 def _own_precision(info: ModelInfo, wanted: str) -> str:
     """The precision of the file's weights; BackendError if another is wanted."""
     own = PRECISIONS[info.weights_dtype]
     if wanted not in ("auto", own):
-        remedy = {
-            "fp16": "python -m sr_export onnx CHECKPOINT --precision fp16 -o MODEL.onnx",
-            "fp32": "python -m sr_export onnx CHECKPOINT -o MODEL.onnx",
-        }
+        option = " --precision fp16" if wanted == "fp16" else ""
         raise BackendError(
             f"precision {wanted} is not available: the file is {own}, and a GPU computes in the "
-            f"precision of the file: export one: {remedy.get(wanted, remedy['fp16'])}"
+            f"precision of the file: export one: python -m sr_export onnx CHECKPOINT{option} "
+            "-o MODEL.onnx"
         )
     return own

@@ -1,13 +1,17 @@
 """What ONNX Runtime on the CPU and on a GPU share: sessions, their input, their errors."""
 
 import importlib.metadata
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from numpy.typing import NDArray
+
 from sr_runtime.backends.out_of_memory import is_out_of_memory
 from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError, SRError
-from sr_runtime.model_info import ModelInfo
+from sr_runtime.model_info import IO, ModelInfo
+from sr_runtime.tensor import check_outputs
 
 
 def _installed(distribution: str) -> bool:
@@ -36,6 +40,7 @@ __all__ = [
     "open_session",
     "ort",
     "run_error",
+    "run_session",
     "tensor_of",
 ]
 
@@ -88,11 +93,11 @@ def open_session(
         # Its own fallback would print the error and go on with the CPU.
         session = ort.InferenceSession(model, options, providers=providers, enable_fallback=0)
     except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
-        if is_out_of_memory(str(error)):
+        if is_out_of_memory(error):
             raise OutOfMemoryError("not enough memory to load the model") from error
         if "graph capture" in str(error):
             raise RecordingError(f"{providers[0][0]}: {_line(error)}") from error
-        if providers[0][0] != "CPUExecutionProvider" and _is_device(error):
+        if providers[0][0] != "CPUExecutionProvider" and re.search("CUDA|CUDNN", str(error)):
             raise BackendError(f"{providers[0][0]} cannot be used ({_line(error)})") from error
         raise ModelError(f"not a readable ONNX model ({_line(error)})") from error
     if session.get_providers()[0] != providers[0][0]:
@@ -123,15 +128,27 @@ def tensor_of(argument: Any) -> Tensor:
     return Tensor(argument.name, shape, dtype)
 
 
+def run_session(
+    session: ort.InferenceSession,
+    source: Tensor,
+    io: IO,
+    batch: NDArray[Any],
+    options: ort.RunOptions | None = None,
+) -> NDArray[Any]:
+    """The output for a batch, from and to the host's memory."""
+    try:
+        batch = batch.astype(source.dtype, copy=False)
+        outputs: list[NDArray[Any]] = session.run(None, {source.name: batch}, options)
+    except Exception as error:
+        raise run_error(error) from error
+    return check_outputs(outputs, io)
+
+
 def run_error(error: Exception) -> SRError:
     """The error of ours that an exception of `session.run` stands for."""
-    if is_out_of_memory(str(error)):
+    if is_out_of_memory(error):
         return OutOfMemoryError(f"onnxruntime: not enough memory for a tile ({_line(error)})")
     return BackendError(f"onnxruntime could not run the model ({_line(error)})")
-
-
-def _is_device(error: Exception) -> bool:
-    return any(name in str(error) for name in ("CUDA", "CUDNN"))
 
 
 def _line(error: Exception) -> str:

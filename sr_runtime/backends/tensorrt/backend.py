@@ -11,11 +11,7 @@ from numpy.typing import NDArray
 from sr_runtime.backends.base import DeviceBackend, Limits
 from sr_runtime.backends.cuda.driver import device_names, open_device
 from sr_runtime.backends.cuda.memory import Device
-from sr_runtime.backends.tensorrt.engine_file import (
-    EngineInfo,
-    read_engine,
-    rebuild_command,
-)
+from sr_runtime.backends.tensorrt.engine_file import EngineInfo, read_engine, rebuild_command
 from sr_runtime.backends.tensorrt.execution_slot import ExecutionSlot
 from sr_runtime.backends.tensorrt.library import LEAN, Log, trt
 from sr_runtime.backends.tensorrt.options import Shape
@@ -57,7 +53,12 @@ class TensorRTBackend(DeviceBackend):
         """
         self.device = device
         self.compute_dtype = precision
-        plan, engine_info = _engine(model, device)
+        if model.suffix.lower() == ".onnx":
+            from sr_runtime.backends.tensorrt.cache import cached_engine
+
+            plan, engine_info = cached_engine(model, device=device)
+        else:
+            plan, engine_info = read_engine(model)
         self.info = engine_info.model
         self._gpu = open_device(device)
         self._slots: list[ExecutionSlot] = []
@@ -91,6 +92,15 @@ class TensorRTBackend(DeviceBackend):
     def submit(self, batch: NDArray[Any]) -> "_PendingBatch":
         return _PendingBatch(self, batch)
 
+    def _take_slot(self) -> ExecutionSlot:
+        """An idle slot, or a new one where an interrupt lost one."""
+        try:
+            return self._idle.popleft()
+        except IndexError:
+            with self._gpu.current():
+                self._slots.append(ExecutionSlot(self._engine, self._gpu, self._log))
+            return self._slots[-1]
+
     def shrink(self) -> None:
         with self._gpu.current():
             for slot in self._slots:
@@ -114,7 +124,7 @@ class _PendingBatch:
 
     def __init__(self, backend: TensorRTBackend, batch: NDArray[Any]) -> None:
         self._backend = backend
-        self._slot = backend._idle.popleft()
+        self._slot = backend._take_slot()
         self._refused: SRError | None = None
         try:
             # One start at a time, so that errors in the log belong to this batch.
@@ -140,14 +150,6 @@ class _PendingBatch:
                 self._slot.wait()
         finally:
             self._backend._idle.append(self._slot)
-
-
-def _engine(model: Path, device: str) -> tuple[bytes, EngineInfo]:
-    if model.suffix.lower() != ".onnx":
-        return read_engine(model)
-    from sr_runtime.backends.tensorrt.cache import cached_engine
-
-    return cached_engine(model, device=device)
 
 
 def _check_fits(info: EngineInfo, gpu: Device) -> None:

@@ -9,12 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sr_runtime.backends.cuda.driver import open_device
-from sr_runtime.backends.tensorrt.engine_file import (
-    EngineInfo,
-    read_engine,
-    sha256,
-    write_engine,
-)
+from sr_runtime.backends.onnx_metadata import read_fp16_onnx
+from sr_runtime.backends.tensorrt.engine_file import EngineInfo, read_engine, sha256, write_engine
 from sr_runtime.backends.tensorrt.options import DEFAULT_PROFILE, BuildOptions, Profile
 from sr_runtime.errors import ModelError, OutOfMemoryError, StorageError
 from sr_runtime.lock import wait_for_lock
@@ -42,15 +38,12 @@ def cached_engine(
     from sr_runtime.backends.tensorrt.build import build_engine
     from sr_runtime.backends.tensorrt.library import trt
 
-    try:
-        digest = sha256(model.read_bytes())
-    except OSError as error:
-        raise StorageError(f"cannot be read ({error.strerror or error})", path=model) from error
-    gpu = open_device(device)
-    name, capability = gpu.name, gpu.compute_capability
-    gpu.close()
-    key = sha256("\n".join((digest, str(profile), trt.__version__, name, capability)).encode())
-    engine = cache_folder() / f"{model.stem}-{key[:16]}.engine"
+    data, _ = read_fp16_onnx(model)
+    with contextlib.closing(open_device(device)) as gpu:
+        name, capability = gpu.name, gpu.compute_capability
+    facts = (sha256(data), str(profile), trt.__version__, name, capability)
+    key = sha256("\n".join(facts).encode())[:16]
+    engine = cache_folder() / f"{model.stem}-{key}.engine"
     timings = f"timings-{trt.__version__}-{re.sub('[^A-Za-z0-9]+', '_', name)}.cache"
     with _only_process_at(engine):
         # A damaged engine is built again, as if it were missing.
