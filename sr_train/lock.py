@@ -44,13 +44,13 @@ def only_process_in(folder: Path, report: Callable[[str], None]) -> Iterator[Non
 
 @contextlib.contextmanager
 def only_training_in(folder: Path) -> Iterator[None]:
-    """Create the folder if need be, and remove the temporary files of a run that was killed.
+    """Create the folder with its `weights` if need be; remove what a killed run left half written.
 
     Raises:
         ArgumentError: Another process trains there.
         StorageError: The folder cannot be written.
     """
-    with _lock_file(folder, "another folder with --run") as file:
+    with _lock_file(folder, "another folder with --run", subfolder="weights") as file:
         alone = True
         with contextlib.suppress(OSError):  # some network drives support no locks
             alone = try_lock(file)
@@ -66,9 +66,9 @@ def only_training_in(folder: Path) -> Iterator[None]:
         yield
 
 
-def _lock_file(folder: Path, instead: str) -> BinaryIO:
+def _lock_file(folder: Path, instead: str, *, subfolder: str = "") -> BinaryIO:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        (folder / subfolder).mkdir(parents=True, exist_ok=True)
         return (folder / LOCK).open("wb")
     except OSError as error:
         raise StorageError(

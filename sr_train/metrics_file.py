@@ -20,9 +20,14 @@ VALIDATION = ("content", "perceptual", "psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb
 COLUMNS = (*PLACE, *LOSSES, *COURSE, *COST, *(f"val_{name}" for name in VALIDATION))
 
 
-def cut_metrics(path: Path, *, step: int) -> None:
-    """Remove the rows after `step` and a row cut short by a kill; create the file if need be."""
+def cut_metrics(path: Path, *, step: int, validated: bool = True) -> None:
+    """Remove the rows after `step` and a row cut short by a kill; create the file if need be.
+
+    If the step is not `validated`, a row of its validation goes too: it will be measured again.
+    """
     rows = [row for row in _rows(path) if int(row["step"]) <= step]
+    if not validated:
+        rows = [row for row in rows if int(row["step"]) < step or not row["val_psnr_y"]]
     with atomic_path(path) as temporary:
         temporary.write_text(_text(dict(zip(COLUMNS, COLUMNS, strict=True)), *rows))
 

@@ -1,7 +1,7 @@
-"""`state.pt`: all that a run needs to go on, and whether it fits the configuration and the data."""
+"""`state.pt`: all that a run needs to go on, whether it still fits, and the stage it continues."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +10,25 @@ import torch
 import sr_runtime
 from sr_runtime.atomic import atomic_path
 from sr_runtime.errors import ArgumentError, DataError, StorageError
-from sr_train.config.schema import Config, Stage
+from sr_train.checkpoint import load_generator
+from sr_train.config.schema import Config, GeneratorConfig, Stage
 from sr_train.data.stage_data import data_digest
+from sr_train.distributed import Processes
+from sr_train.models.features import FeatureNetwork
+from sr_train.models.generator import Generator
+from sr_train.models.registry import build_generator
+from sr_train.models.rrdbnet import RRDBNet
+from sr_train.run_folder import weights_path
+from sr_train.stages import GanStage, PsnrStage
 
 __all__ = [
     "Position",
+    "build_stage",
     "check_resumable",
     "data_fingerprint",
+    "generator_config_of",
     "load_state",
     "random_state",
-    "restore_random_state",
     "save_state",
 ]
 
@@ -149,14 +158,69 @@ def check_resumable(config: Config, folder: Path, state: dict[str, Any]) -> None
         )
 
 
+def build_stage(
+    config: Config,
+    name: Stage,
+    folder: Path,
+    processes: Processes,
+    features: FeatureNetwork | None,
+    state: dict[str, Any] | None,
+) -> PsnrStage | GanStage:
+    """The stage `name` of the run in `folder`: restored from `state`, with PyTorch's random
+    generators, or new, from the stage before, the checkpoint `config.init`, or fresh weights.
+
+    Raises:
+        ModelError: The checkpoint to start from holds no generator, or one of another scale.
+        ArgumentError: Its generator has another number of channels than the configuration.
+    """
+    torch.manual_seed(config.seed)
+    generator = build_generator(*state["generator"]) if state else _generator(config, name, folder)
+    stage: PsnrStage | GanStage
+    if name == PsnrStage.name:
+        stage = PsnrStage(config, generator, processes)
+    else:
+        assert features is not None  # without them the Validator has refused this run
+        stage = GanStage(config, generator, features, processes)
+    if state:
+        for key, trainable in stage.trainables.items():
+            trainable.load_state_dict(state["trainables"][key])
+        torch.set_rng_state(state["random"]["cpu"])
+        if state["random"]["cuda"] is not None and processes.device.type == "cuda":
+            torch.cuda.set_rng_state(state["random"]["cuda"], processes.device)
+    return stage
+
+
+def generator_config_of(generator: Generator, configured: GeneratorConfig) -> GeneratorConfig:
+    """GeneratorConfig describing `generator`; `init` overrides the user's section.
+
+    It describes RRDBNets only: for other architectures it stays as `configured`.
+    """
+    if not isinstance(generator, RRDBNet):
+        return configured
+    options: dict[str, Any] = generator.architecture
+    return GeneratorConfig(**{field.name: options[field.name] for field in fields(GeneratorConfig)})
+
+
+def _generator(config: Config, name: Stage, folder: Path) -> Generator:
+    if name != config.stage_names[0]:
+        return load_generator(weights_path(folder, "psnr"))
+    if config.init is None:
+        return RRDBNet(
+            scale_factor=config.scale_factor,
+            img_channels=config.img_channels,
+            **asdict(config.generator),
+        )
+    generator = load_generator(config.init, scale=config.scale_factor)
+    if generator.in_channels != config.img_channels:
+        raise ArgumentError(
+            f"init has {generator.in_channels} channels, but img_channels is "
+            f"{config.img_channels}: make them the same",
+            path=config.init,
+        )
+    return generator
+
+
 def random_state(device: torch.device) -> dict[str, Any]:
     """The state of PyTorch's random generators on the CPU and on `device`."""
     cuda = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
     return {"cpu": torch.get_rng_state(), "cuda": cuda}
-
-
-def restore_random_state(state: dict[str, Any], device: torch.device) -> None:
-    """Restore what `random_state()` returned."""
-    torch.set_rng_state(state["cpu"])
-    if state["cuda"] is not None and device.type == "cuda":
-        torch.cuda.set_rng_state(state["cuda"], device)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -41,8 +40,9 @@ SHOWN = {
 class Tracker:
     """Records numbers and pictures until its context ends.
 
-    It first removes what an earlier start of the run logged after `step`. A terminal shows a
-    progress bar; elsewhere, as in a log file, everything that is logged prints a line.
+    It first removes what an earlier start of the run logged after `step`, and unless that step is
+    `validated` already, its validation, which will be measured again. A terminal shows a progress
+    bar; elsewhere, as in a log file, everything that is logged prints a line.
 
     `wandb_id` is the W&B run to continue. W&B plots values over the column `step`, because its own
     count could not repeat the steps that a resumed run repeats. Offline, every start of a run
@@ -55,7 +55,14 @@ class Tracker:
     """
 
     def __init__(
-        self, folder: Path, config: Config, *, step: int, total_steps: int, wandb_id: str | None
+        self,
+        folder: Path,
+        config: Config,
+        *,
+        step: int,
+        validated: bool = True,
+        total_steps: int,
+        wandb_id: str | None,
     ) -> None:
         self.folder = folder
         with ExitStack() as stack:
@@ -63,7 +70,7 @@ class Tracker:
             if config.wandb.project is not None:
                 self._wandb = _wandb_run(config, folder, wandb_id)
                 stack.push(_finishing(self._wandb))
-            cut_metrics(folder / "metrics.csv", step=step)
+            cut_metrics(folder / "metrics.csv", step=step, validated=validated)
             self._board = stack.enter_context(_summary_writer(folder / "tensorboard", step))
             self._bar = stack.enter_context(
                 tqdm(
@@ -140,13 +147,8 @@ class Tracker:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._open.__exit__(kind, error, trace)
+    def __exit__(self, *outcome: Any) -> None:
+        self._open.__exit__(*outcome)
 
 
 def _tag(stage: Stage, name: str) -> str:

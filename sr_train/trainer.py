@@ -28,13 +28,14 @@ from sr_train.results import write_results, write_stage_result
 from sr_train.run_folder import FitResult, weights_path
 from sr_train.run_state import (
     Position,
+    build_stage,
     check_resumable,
     data_fingerprint,
+    generator_config_of,
     load_state,
     random_state,
     save_state,
 )
-from sr_train.stage_start import build_stage, generator_config_of
 from sr_train.stages import GanStage, PsnrStage
 from sr_train.tracking import Meter, Tracker
 from sr_train.validation import Validator
@@ -94,12 +95,12 @@ class Run:
             if self.processes.is_main:
                 stack.enter_context(only_training_in(self.folder))
                 write_config(self.config, self.folder / "config.yaml")
-                (self.folder / "weights").mkdir(exist_ok=True)
                 epochs = {name: self.config.section(name).num_epoch for name in self.per_epoch}
                 self.tracker = Tracker(
                     self.folder,
                     self.config,
                     step=self.position.step,
+                    validated=not self.position.validation_is_due(self.config),
                     total_steps=sum(self.per_epoch[name] * epochs[name] for name in epochs),
                     wandb_id=self.wandb_id,
                 )

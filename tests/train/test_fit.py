@@ -13,11 +13,13 @@ import pytest
 import torch
 
 import sr_train
-from sr_runtime.errors import ArgumentError, ModelError, OutOfMemoryError
+from sr_runtime.errors import ArgumentError, ModelError, OutOfMemoryError, StorageError
 from sr_train.checkpoint import save_generator
 from sr_train.config.schema import Config, GeneratorConfig, Pretraining, Validation
+from sr_train.metrics_file import read_metrics
 from sr_train.models.rrdbnet import RRDBNet
 from sr_train.stages import PsnrStage
+from sr_train.tracking import Tracker
 from sr_train.validation import Validator
 from tests.train.test_resume import rows
 
@@ -188,6 +190,32 @@ def test_a_validation_that_a_kill_cut_short_is_done_once_however_often_the_run_i
     assert len(done) == 2
     sr_train.fit(config, "demo", resume=True)
     assert len(done) == 3  # the last epoch's
+
+
+def test_a_validation_logged_but_not_saved_has_one_row_after_resuming(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = Tracker.log
+
+    def log_and_die(self: Tracker, *arguments: Any) -> None:
+        log(self, *arguments)
+        if "val_psnr_y" in arguments[-1]:
+            raise Killed
+
+    monkeypatch.setattr(Tracker, "log", log_and_die)
+    with pytest.raises(Killed):
+        sr_train.fit(config, "demo")
+    monkeypatch.setattr(Tracker, "log", log)
+    folder = sr_train.fit(config, "demo", resume=True).folder
+    steps = [step for _, step, _ in read_metrics(folder / "metrics.csv")["val_psnr_y"]]
+    assert steps == sorted(set(steps))
+
+
+def test_a_folder_where_weights_cannot_be_made_is_a_storage_error(config: Config) -> None:
+    (Path("runs") / "demo").mkdir(parents=True)
+    (Path("runs") / "demo" / "weights").touch()
+    with pytest.raises(StorageError, match=r"demo: .*--run"):
+        sr_train.fit(config, "demo")
 
 
 def test_where_peak_memory_cannot_be_read_its_column_stays_empty(
