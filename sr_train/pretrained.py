@@ -108,8 +108,8 @@ def prepare_weights(name: str, *, root: Path, source: Path | None) -> Path:
             path=source,
         )
     target = root / "weights" / found.name
-    target.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(target) as temporary:
+        target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(found, temporary)
     return target
 

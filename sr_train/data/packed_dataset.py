@@ -11,6 +11,8 @@ made for one scale, its HR images belong to that scale too (`hr_x4.bin`).
 import hashlib
 import json
 import math
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,10 +22,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sr_runtime.atomic import atomic_path
-from sr_runtime.errors import ArgumentError, DataError, StorageError
+from sr_runtime.errors import ArgumentError, DataError, SRError, StorageError
 from sr_runtime.tensor import LUMA
 
-__all__ = ["Index", "PackedFile", "PackedImages", "PackedPair", "in_channels", "index_path"]
+__all__ = [
+    "Index",
+    "PackedFile",
+    "PackedImages",
+    "PackedPair",
+    "in_channels",
+    "index_path",
+    "indexes",
+]
 
 SCHEMA = 2
 
@@ -90,6 +100,13 @@ class Index:
 def index_path(folder: Path, scale: int) -> Path:
     """The index of a split for a scale."""
     return folder / f"x{scale}.json"
+
+
+def indexes(folder: Path) -> Iterator[Index]:
+    """The indexes of a split for all scales, without damaged ones."""
+    for path in sorted(folder.glob("x*.json")):
+        with suppress(SRError):
+            yield Index.read(path)
 
 
 class PackedImages:

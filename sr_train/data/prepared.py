@@ -2,13 +2,12 @@
 
 import difflib
 import shlex
-from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-from sr_runtime.errors import ArgumentError, SRError
+from sr_runtime.errors import ArgumentError
 from sr_train.data.catalogue import DATASETS
-from sr_train.data.packed_dataset import Index, PackedImages, index_path
+from sr_train.data.packed_dataset import PackedImages, index_path, indexes
 
 __all__ = ["OWN_SPLIT", "known_names", "prepare_command", "prepared"]
 
@@ -66,7 +65,7 @@ def _check_is_no_folder(specification: str, root: Path, scale: int) -> None:
 
 
 def _not_prepared(name: str, split: str, root: Path, scale: int) -> ArgumentError:
-    other = _index_of_any_scale(root / name / split)
+    other = next(indexes(root / name / split), None)
     command = prepare_command(name, root, scale, other.source if other else None)
     hint = ""
     if name not in DATASETS and not other:
@@ -74,13 +73,6 @@ def _not_prepared(name: str, split: str, root: Path, scale: int) -> ArgumentErro
     return ArgumentError(
         f"{name}:{split} is not prepared for a scale of {scale} in {root}: run `{command}`{hint}"
     )
-
-
-def _index_of_any_scale(folder: Path) -> Index | None:
-    for path in sorted(folder.glob("x*.json")):
-        with suppress(SRError):  # a damaged index does not say how it was made
-            return Index.read(path)
-    return None
 
 
 def known_names(wrong: str) -> str:

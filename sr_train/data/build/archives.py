@@ -88,7 +88,10 @@ def _unpack(archive: Path, folders: tuple[str, ...], target: Path) -> None:
         if archive.suffix == ".zip":
             _unpack_zip(archive, folders, target)
         else:
-            _unpack_tar(archive, folders, target)
+            with tarfile.open(archive) as content:
+                for member in content:
+                    if member.isfile() and _wanted(member.name, folders):
+                        content.extract(member, target, filter="data")
     except DAMAGE as error:
         reason = str(error).partition("\n")[0].rstrip(":")
         raise DataError(f"the archive is damaged ({reason}): {AGAIN}", path=archive) from error
@@ -109,13 +112,6 @@ def _unpack_zip(archive: Path, folders: tuple[str, ...], target: Path) -> None:
                 path=archive,
             )
         content.extractall(target, members)
-
-
-def _unpack_tar(archive: Path, folders: tuple[str, ...], target: Path) -> None:
-    with tarfile.open(archive) as content:
-        for member in content:
-            if member.isfile() and _wanted(member.name, folders):
-                content.extract(member, target, filter="data")
 
 
 def _wanted(name: str, folders: tuple[str, ...]) -> bool:

@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from sr_runtime.atomic import atomic_path
-from sr_runtime.errors import ImageError, OutOfMemoryError, SRError, StorageError
+from sr_runtime.errors import ImageError, OutOfMemoryError, StorageError
 from sr_runtime.evaluation.pairs import Pair
 from sr_runtime.image import read
 from sr_runtime.resize import downscale
-from sr_train.data.packed_dataset import Index, PackedFile, PackedImages, index_path
+from sr_train.data.packed_dataset import Index, PackedFile, PackedImages, index_path, indexes
 
 __all__ = ["pack_images", "pack_scale"]
 
@@ -140,14 +140,9 @@ def _packed(
 
 def _forget_others(folder: Path, hr: PackedFile, report: Callable[[str], None]) -> None:
     """Remove other scales of the split if they were made from other HR images."""
-    for path in folder.glob("x*.json"):
-        try:
-            other = Index.read(path)
-        except SRError:  # damaged
-            path.unlink()
-            continue
+    for other in indexes(folder):
         if other.hr.name == hr.name and other.hr.sha256 != hr.sha256:
-            path.unlink()
+            index_path(folder, other.scale).unlink()
             report(
                 f"{other.name}:{other.split} for a scale of {other.scale} was made from other "
                 "images and is removed: prepare it again"
@@ -155,11 +150,14 @@ def _forget_others(folder: Path, hr: PackedFile, report: Callable[[str], None]) 
 
 
 def _remove_unused(folder: Path) -> None:
-    indexes = [Index.read(path) for path in folder.glob("x*.json")]
-    used = {file.name for index in indexes for file in (index.hr, index.lr)}
-    for path in (*folder.glob("*.bin"), *folder.glob("*.npy")):  # .npy: schema 1
-        if path.name not in used:
-            path.unlink()
+    """Remove damaged indexes, and the files that no index names."""
+    used = set()
+    for index in indexes(folder):
+        used |= {index_path(folder, index.scale).name, index.hr.name, index.lr.name}
+    for pattern in ("x*.json", "*.bin", "*.npy"):  # .npy: schema 1
+        for path in folder.glob(pattern):
+            if path.name not in used:
+                path.unlink()
 
 
 def _in_order(

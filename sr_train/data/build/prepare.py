@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from sr_runtime.errors import ArgumentError, DataError
@@ -18,9 +18,6 @@ from sr_train.data.prepared import OWN_SPLIT, known_names
 from sr_train.lock import only_process_in
 
 __all__ = ["prepare"]
-
-Source = tuple[Wanted, AbstractContextManager[list[Pair]]]
-"""A split, and its images once they are needed."""
 
 
 def prepare(
@@ -63,24 +60,24 @@ def prepare(
             raise ArgumentError(f"--{option} is {number}: it must be at least 1")
     item, root = os.fspath(item), Path(root)
     if item in DATASETS:
-        sources = (
+        splits = (
             _official(item, root, scale, report)
             if source is None
             else _given(item, Path(source), root, scale, report)
         )
     elif source is None:
-        sources = [_own(item, root, scale)]
+        splits = [_own(item, root, scale)]
     else:
         raise ArgumentError(
             f"{item} is not a known data set ({', '.join(DATASETS)}), and only these are taken "
             "from a folder with --from (in Python: source): leave it out"
         )
-    name = sources[0][0].name
-    folders = [root / "downloads", *(wanted.folder for wanted, _ in sources)]
-    with _alone_in(root / name, folders, report):
-        for wanted, pairs in sources:
-            prepare_split(wanted, pairs, jobs=jobs, report=report)
-    return root / name
+    folder = root / splits[0].name
+    made = [root / "downloads", *(wanted.folder for wanted in splits)]
+    with _alone_in(folder, made, report):
+        for wanted in splits:
+            prepare_split(wanted, jobs=jobs, report=report)
+    return folder
 
 
 @contextmanager
@@ -110,12 +107,16 @@ def _sigterm_as_interrupt() -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def _official(name: str, root: Path, scale: int, report: Callable[[str], None]) -> list[Source]:
+def _official(name: str, root: Path, scale: int, report: Callable[[str], None]) -> list[Wanted]:
     """The splits of a known data set, from its official address."""
     return [
-        (
-            Wanted(name=name, split=split, root=root, scale=scale, images=published.images),
-            _pairs_of_archive(published, root, scale, report),
+        Wanted(
+            name=name,
+            split=split,
+            root=root,
+            scale=scale,
+            images=published.images,
+            pairs=_pairs_of_archive(published, root, scale, report),
         )
         for split, published in DATASETS[name].splits.items()
     ]
@@ -138,12 +139,12 @@ def _pairs_of_archive(
 
 def _given(
     name: str, source: Path, root: Path, scale: int, report: Callable[[str], None]
-) -> list[Source]:
+) -> list[Wanted]:
     """The splits of a known data set that are in a folder."""
     if not source.is_dir():
         raise ArgumentError("not a folder: name the one that has the data set", path=source)
     splits = DATASETS[name].splits
-    sources = []
+    given = []
     for split, published in splits.items():
         folders = _folders_below(source, published.named(scale))
         if not folders and len(splits) == 1 and _has_images(source):
@@ -166,18 +167,18 @@ def _given(
             )
         if len(pairs) < official:
             report(f"{name}:{split}: {len(pairs)} images, where the official split has {official}")
-        sources.append(_of_folder(name, split, source, pairs, root, scale))
-    if not sources:
+        given.append(_of_folder(name, split, source, pairs, root, scale))
+    if not given:
         names = [folder for split in splits.values() for folder in split.named(scale)]
         raise ArgumentError(
             f"no images in a folder {' or '.join(names)}: name the folder that the official "
             "archive unpacks to, or choose another scale",
             path=source,
         )
-    return sources
+    return given
 
 
-def _own(item: str, root: Path, scale: int) -> Source:
+def _own(item: str, root: Path, scale: int) -> Wanted:
     """A folder of the user's images."""
     folder = Path(item)
     if not item or not folder.is_dir():  # Path("") would be the current folder
@@ -195,16 +196,16 @@ def _own(item: str, root: Path, scale: int) -> Source:
 
 def _of_folder(
     name: str, split: str, folder: Path, pairs: list[Pair], root: Path, scale: int
-) -> Source:
-    wanted = Wanted(
+) -> Wanted:
+    return Wanted(
         name=name,
         split=split,
         root=root,
         scale=scale,
         source=str(folder.resolve()),
         fingerprint=fingerprint(pairs),
+        pairs=nullcontext(pairs),
     )
-    return wanted, nullcontext(pairs)
 
 
 def _check_is_not_above_images(folder: Path) -> None:

@@ -1,7 +1,7 @@
 """Preparing one split of a data set, or finding that it is already prepared."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from sr_runtime.errors import ArgumentError, SRError
 from sr_runtime.evaluation.pairs import Pair
 from sr_train.data.build.packing import pack_images, pack_scale
 from sr_train.data.build.source_images import check_pairs
-from sr_train.data.packed_dataset import Index, PackedFile, PackedImages, index_path
+from sr_train.data.packed_dataset import Index, PackedFile, PackedImages, index_path, indexes
 from sr_train.data.prepared import OWN_SPLIT, prepare_command
 
 __all__ = ["Wanted", "prepare_split"]
@@ -32,6 +32,8 @@ class Wanted:
     """The user's folder; None: it is made from the official archive."""
     fingerprint: str | None = None
     """`source_images.fingerprint` of that folder."""
+    pairs: AbstractContextManager[list[Pair]]
+    """The images: entered only if they are needed, since this may download them."""
 
     def __str__(self) -> str:
         return f"{self.name}:{self.split} for a scale of {self.scale}"
@@ -52,17 +54,10 @@ class Wanted:
         return self.split == OWN_SPLIT
 
 
-def prepare_split(
-    wanted: Wanted,
-    opened_pairs: AbstractContextManager[list[Pair]],
-    *,
-    jobs: int,
-    report: Callable[[str], None],
-) -> None:
+def prepare_split(wanted: Wanted, *, jobs: int, report: Callable[[str], None]) -> None:
     """Pack the pairs of a split, unless it is there and its checksums are right.
 
-    `opened_pairs` is entered only if the images are needed, since it may download them. `report`
-    gets one line about what was done.
+    `report` gets one line about what was done.
     """
     if wanted.is_own:
         _check_is_of_same_folder(wanted)
@@ -81,7 +76,7 @@ def prepare_split(
         pack_scale(packed, index, wanted.folder, jobs=jobs)
         report(f"{wanted}: {len(packed)} images, shrunk from those prepared for {packed.scale}")
         return
-    with opened_pairs as pairs:
+    with wanted.pairs as pairs:
         sizes, channels = check_pairs(pairs, wanted.scale, gray_among_rgb=not wanted.is_own)
         shared = all(pair.lr is None for pair in pairs)
         index = Index(
@@ -106,11 +101,7 @@ def _check_is_of_same_folder(wanted: Wanted) -> None:
 
     A folder that was moved with its files counts as the same.
     """
-    for path in wanted.folder.glob("x*.json"):
-        try:
-            index = Index.read(path)
-        except SRError:  # it will be made again
-            continue
+    for index in indexes(wanted.folder):
         if index.source != wanted.source and index.fingerprint != wanted.fingerprint:
             raise ArgumentError(
                 f"{wanted.name} is already prepared from {index.source}: rename the folder "
@@ -139,19 +130,17 @@ def _fault(wanted: Wanted) -> str | None:
 
 def _packed_for_another_scale(wanted: Wanted) -> PackedImages | None:
     """The same HR images, undamaged and large enough to be shrunk as wanted."""
-    for path in sorted(wanted.folder.glob("x*.json")):
-        try:
-            packed = PackedImages(wanted.folder, Index.read(path).scale)
-            packed.verify()
-        except SRError:  # it is made from the source, as if it did not exist
-            continue
+    for index in indexes(wanted.folder):
         if (
-            packed.index.hr.name == SHARED_HR
-            and packed.scale != wanted.scale
-            and _is_made_from(wanted, packed.index)
-            and min(map(min, packed.index.sizes)) >= wanted.scale
+            index.hr.name == SHARED_HR
+            and index.scale != wanted.scale
+            and _is_made_from(wanted, index)
+            and min(map(min, index.sizes)) >= wanted.scale
         ):
-            return packed
+            with suppress(SRError):  # a damaged one counts as if it did not exist
+                packed = PackedImages(wanted.folder, index.scale)
+                packed.verify()
+                return packed
     return None
 
 
