@@ -27,6 +27,7 @@ from sr_export.report import (
     VerificationError,
 )
 from sr_export.stages import BuildFraction, Progress, Stages
+from sr_export.triton import triton_repository
 from sr_runtime.atomic import atomic_path, check_target
 from sr_runtime.backends.onnx_metadata import read_fp16_onnx
 from sr_runtime.backends.tensorrt.engine_file import facts_path, write_engine
@@ -290,42 +291,6 @@ def build_engine(
     write_engine(output, plan, engine)
     return EngineReport(
         output=output, bytes=len(plan), info=engine, checks=checks, seconds=stages.seconds
-    )
-
-
-def triton_repository(
-    model: str | os.PathLike[str],
-    repository: str | os.PathLike[str],
-    name: str,
-    *,
-    instances: int | None = None,
-    max_batch: int | None = None,
-) -> TritonVersion:
-    """Put a model into a repository of Triton Inference Server.
-
-    A name that is there already gets one more version. Versions are never replaced, and what was
-    edited in `config.pbtxt` stays.
-
-    Args:
-        model: An ONNX file, or an engine with its facts beside it.
-        repository: The folder of the repository; it is created if it does not exist.
-        name: What clients call the model.
-        instances: Copies that run at once on each GPU; None: one, or what `config.pbtxt` says.
-        max_batch: Most images in one batch; None: what the engine takes, 4 for an ONNX file, or
-            what `config.pbtxt` says.
-
-    Raises:
-        ArgumentError: An argument is outside what is described above, or the repository has
-            something else under that name.
-        ModelError: The file is no super-resolution model that Triton could serve.
-        BackendError: onnx is missing.
-        StorageError: The repository cannot be written.
-    """
-    with require_extra("export"):
-        from sr_export.triton import add_to_repository
-
-    return add_to_repository(
-        Path(model), Path(repository), name, instances=instances, max_batch=max_batch
     )
 
 

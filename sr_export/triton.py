@@ -1,125 +1,146 @@
 """A model repository of Triton Inference Server, from an ONNX file or an engine.
 
-repository/sr_x4/config.pbtxt
+repository/sr_x4/config.pbtxt     written with version 1, and left as it is from then on
 repository/sr_x4/1/model.onnx
-repository/sr_x4/2/model.onnx     one more version; Triton serves the newest unless told otherwise
+repository/sr_x4/2/model.onnx     one more version; by default Triton serves the newest
+
+`config.pbtxt` is Triton's ModelConfig message in protobuf's text format.
 """
 
+import json
+import os
 import re
 import secrets
 import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
-
-import onnx
-from google.protobuf.message import DecodeError
+from typing import NamedTuple
 
 from sr_export.report import TritonVersion
-from sr_export.triton_config import ServedModel, Tensor, new_config, renewed_config
-from sr_runtime.atomic import atomic_path
 from sr_runtime.backends import registry
-from sr_runtime.backends.tensorrt.engine_file import read_engine, write_engine
-from sr_runtime.errors import ArgumentError, ModelError, about
+from sr_runtime.backends.tensorrt.engine_file import EngineInfo, read_engine, write_engine
+from sr_runtime.embedded import model_file
+from sr_runtime.errors import ArgumentError, ModelError, StorageError, require_extra
 from sr_runtime.model_info import PREFIX, ModelInfo
 
-__all__ = ["add_to_repository"]
+__all__ = ["triton_repository"]
 
 SUFFIXES = (".onnx", ".engine", ".plan")
 
-# Triton's types: of the numbers in config.pbtxt, and of a version.
-INT32_MAX, INT64_MAX = 2**31 - 1, 2**63 - 1
+# Triton's own, for a model that comes without a configuration.
+DEFAULT_MAX_BATCH = 4
+# The largest number that config.pbtxt takes.
+INT32_MAX = 2**31 - 1
 
-VERSION_COMPATIBLE = "--backend-config=tensorrt,version-compatible=true"
+# By the numbers of onnx.TensorProto.DataType.
+TYPES = {1: "TYPE_FP32", 2: "TYPE_UINT8", 9: "TYPE_BOOL", 10: "TYPE_FP16"}
 
-TYPES: dict[int, str] = {
-    onnx.TensorProto.FLOAT: "TYPE_FP32",
-    onnx.TensorProto.FLOAT16: "TYPE_FP16",
-    onnx.TensorProto.UINT8: "TYPE_UINT8",
-    onnx.TensorProto.BOOL: "TYPE_BOOL",
-}
+ENGINE_FACTS = ("tensorrt", "gpu", "compute_capability")
+
+# The lines of config.pbtxt that all versions of a model share.
+SHARED = re.compile(
+    r'(platform|backend|max_batch_size|input|output)\b|parameters \{ key: "sr\.(scale|io)"'
+)
 
 
-def add_to_repository(
-    path: Path,
-    repository: Path,
+class _Tensor(NamedTuple):
+    field: str
+    """Where it stands in config.pbtxt, "input" or "output"."""
+    name: str
+    data_type: str
+    shape: tuple[int, ...]
+    """The batch first; -1 where the model leaves it open."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _ServedModel:
+    tensors: list[_Tensor]
+    facts: dict[str, str]
+    """What the file says about itself, under `sr.*`."""
+    max_batch: int
+    """The largest batch that Triton may choose; 0: it may not choose."""
+    engine: EngineInfo | None = None
+    """None for an ONNX file."""
+
+
+def triton_repository(
+    model: str | os.PathLike[str],
+    repository: str | os.PathLike[str],
     name: str,
     *,
     instances: int | None = None,
     max_batch: int | None = None,
 ) -> TritonVersion:
-    """Add a model, or one more version of a model that is there.
+    """Put a model into a repository of Triton Inference Server.
+
+    A name that is there already gets one more version. Versions are never replaced, and
+    `config.pbtxt` stays as it is: the model must fit what it states.
 
     Args:
-        path: An ONNX file, or an engine with its facts beside it.
+        model: An ONNX file, or an engine with its facts beside it.
+        repository: The folder of the repository; it is created if it does not exist.
         name: What clients call the model.
-        instances: Copies that run at once, on each GPU; None: one, or what config.pbtxt says.
-        max_batch: Most images that Triton may run at once; None: what the engine takes, 4 for an
-            ONNX file, or what config.pbtxt says.
-
-    Returns:
-        The version's folder, and the command that starts a server with the repository.
+        instances: Copies that run at once on each GPU, one by default; only for a new name.
+        max_batch: Most images in one batch, by default what the engine takes, or 4 for an ONNX
+            file; only for a new name.
 
     Raises:
-        ArgumentError: A value is not one of those above, or the folder holds something else.
+        ArgumentError: An argument is outside what is described above, or the repository has
+            something else under that name.
         ModelError: The file is no super-resolution model that Triton could serve.
+        BackendError: The model is an ONNX file, and onnx is missing.
+        StorageError: The repository cannot be written.
     """
+    model, repository = model_file(model), Path(repository)
+    folder = repository / name
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*", name):
         raise ArgumentError(
             f"name {name!r}: give letters, digits, _ and -, single dots between them, and a letter "
             "or digit first"
         )
-    for what, value in (("instances", instances), ("max-batch", max_batch)):
-        if value is not None and not 1 <= value <= INT32_MAX:
-            raise ArgumentError(
-                f"{what} {value} is not from 1 to {INT32_MAX}, which is what Triton takes: give "
-                "such a number"
-            )
     if repository.exists() and not repository.is_dir():
         raise ArgumentError("this is a file: give the folder of the repository", path=repository)
-    model = _served_model(path)
-    folder = repository / name
-    if not folder.exists():
-        version = folder / "1"
-        config = new_config(model, name, instances=instances, max_batch=max_batch)
-        repository.mkdir(parents=True, exist_ok=True)
-        with _complete_folder(folder) as temporary:
-            # First: a server that looks meanwhile refuses the folder, whose name is another one.
-            (temporary / "config.pbtxt").write_text(config, encoding="utf-8")
-            (temporary / version.name).mkdir()
-            _copy(path, temporary / version.name / model.file_name)
-    else:
-        old = _present_config(folder)
-        with about(folder):
-            config = renewed_config(old, model, instances=instances, max_batch=max_batch)
-        newest = max([0, *_versions(folder)])
-        if newest >= INT64_MAX:
+    for option, value in (("--instances", instances), ("--max-batch", max_batch)):
+        if value is not None and not 1 <= value <= INT32_MAX:
             raise ArgumentError(
-                f"version {newest} exists, and Triton counts to {INT64_MAX}: give another --name",
+                f"{option} {value} is not from 1 to {INT32_MAX}, as Triton wants it"
+            )
+        if value is not None and folder.exists():
+            raise ArgumentError(
+                f"{option} {value} is for a new name: edit config.pbtxt, or give another --name",
                 path=folder,
             )
-        version = folder / str(newest + 1)
-        with _complete_folder(version) as temporary:
-            _copy(path, temporary / model.file_name)
-        with atomic_path(folder / "config.pbtxt") as temporary:
-            temporary.write_text(config, encoding="utf-8")
-    place = shlex.quote(str(repository.resolve()))
-    command = " ".join([f"tritonserver --model-repository={place}", *model.server_options])
+    if model.suffix.lower() not in SUFFIXES:
+        raise ArgumentError(f"Triton serves files that end in {', '.join(SUFFIXES)}", path=model)
+    served = _served_onnx(model) if model.suffix.lower() == ".onnx" else _served_engine(model)
+    newest = 0
+    if folder.exists():
+        _check_fits(served, folder / "config.pbtxt")
+        # Complete or not, none is replaced.
+        newest = max([0, *(int(each.name) for each in folder.iterdir() if each.name.isdecimal())])
+    else:
+        config = _config(served, _checked_batch(served, max_batch), name, instances or 1)
+    version = folder / str(newest + 1)
+    with _complete_folder(version if folder.exists() else folder) as temporary:
+        if not folder.exists():
+            # First: a server that looks meanwhile refuses the folder, whose name is another one.
+            (temporary / "config.pbtxt").write_text(config, encoding="utf-8")
+            temporary /= version.name
+            temporary.mkdir()
+        if served.engine is None:
+            shutil.copyfile(model, temporary / "model.onnx")
+        else:
+            write_engine(temporary / "model.plan", *read_engine(model))
+    command = f"tritonserver --model-repository={shlex.quote(str(repository.resolve()))}"
+    if served.engine is not None and served.engine.version_compatible:
+        command += " --backend-config=tensorrt,version-compatible=true"
     return TritonVersion(folder=version, server_command=command)
 
 
-def _served_model(path: Path) -> ServedModel:
-    """What Triton has to know about a model file."""
-    if path.suffix.lower() not in SUFFIXES:
-        raise ArgumentError(f"Triton serves files that end in {', '.join(SUFFIXES)}", path=path)
-    if not path.is_file():
-        raise ModelError("there is no such model file", path=path)
-    return _served_onnx(path) if path.suffix.lower() == ".onnx" else _served_engine(path)
-
-
-def _served_engine(path: Path) -> ServedModel:
+def _served_engine(path: Path) -> _ServedModel:
     """An engine: its tensors are those of our ONNX files, from which alone engines are built."""
     _, engine = read_engine(path)
     info, profile = engine.model, engine.profile
@@ -129,30 +150,23 @@ def _served_engine(path: Path) -> ServedModel:
             "sends single images: build it with a batch of 1 in --min",
             path=path,
         )
-    outputs: tuple[Tensor, ...]
     if info.io == "uint8":
-        image = Tensor("input", "TYPE_UINT8", (-1, -1, -1, info.in_channels))
-        outputs = (replace(image, name="output"), Tensor("finite", "TYPE_BOOL", (-1,)))
+        data_type, shape = "TYPE_UINT8", (-1, -1, -1, info.in_channels)
     else:
-        image = Tensor("input", "TYPE_FP32", (-1, info.in_channels, -1, -1))
-        outputs = (replace(image, name="output"),)
-    of_engine = {
-        "min": profile.min, "opt": profile.opt, "max": profile.max, "tensorrt": engine.tensorrt,
-        "gpu": engine.gpu, "compute_capability": engine.compute_capability,
-    }  # fmt: skip
-    return ServedModel(
-        runner='platform: "tensorrt_plan"',
-        file_name="model.plan",
-        kind="KIND_GPU",
-        server_options=(VERSION_COMPATIBLE,) if engine.version_compatible else (),
-        inputs=(image,),
-        outputs=outputs,
-        max_batch=profile.max.batch,
-        facts=info.to_metadata() | {PREFIX + name: str(v) for name, v in of_engine.items()},
-    )
+        data_type, shape = "TYPE_FP32", (-1, info.in_channels, -1, -1)
+    tensors = [_Tensor(field, field, data_type, shape) for field in ("input", "output")]
+    if info.io == "uint8":
+        tensors.append(_Tensor("output", "finite", "TYPE_BOOL", (-1,)))
+    facts = info.to_metadata()
+    facts |= {PREFIX + key: str(getattr(profile, key)) for key in ("min", "opt", "max")}
+    facts |= {PREFIX + key: getattr(engine, key) for key in ENGINE_FACTS}
+    return _ServedModel(tensors=tensors, facts=facts, max_batch=profile.max.batch, engine=engine)
 
 
-def _served_onnx(path: Path) -> ServedModel:
+def _served_onnx(path: Path) -> _ServedModel:
+    with require_extra("export"):
+        import onnx
+        from google.protobuf.message import DecodeError
     try:
         model = onnx.load(path, load_external_data=False)
     except DecodeError as error:
@@ -170,60 +184,92 @@ def _served_onnx(path: Path) -> ServedModel:
         with closing(registry.open_backend(name, path, device="cpu", precision="fp32")) as engine:
             info = engine.info
     weights = {tensor.name for tensor in graph.initializer}  # which old files list as inputs too
-    inputs = tuple(_tensor(value, path) for value in graph.input if value.name not in weights)
-    outputs = tuple(_tensor(value, path) for value in graph.output)
-    if len(inputs) != 1 or not outputs:
+    inputs = [value for value in graph.input if value.name not in weights]
+    if len(inputs) != 1 or not graph.output:
         raise ModelError(
-            f"not a super-resolution model: it has {len(inputs)} inputs and {len(outputs)} outputs",
+            f"not a super-resolution model: it has {len(inputs)} inputs and {len(graph.output)} "
+            "outputs",
             path=path,
         )
-    return ServedModel(
-        runner='backend: "onnxruntime"',
-        file_name="model.onnx",
-        kind=None,
-        inputs=inputs,
-        outputs=outputs,
-        max_batch=None,
-        facts=info.to_metadata(),
-    )
+    tensors: list[_Tensor] = []
+    for value in (*inputs, *graph.output):
+        tensor = value.type.tensor_type
+        if not tensor.shape.dim or tensor.elem_type not in TYPES:
+            raise ModelError(
+                f"the shape of {value.name} is not stated, or its type is not one that images "
+                "have: run onnx.shape_inference.infer_shapes over the file",
+                path=path,
+            )
+        shape = tuple(side.dim_value if side.dim_value > 0 else -1 for side in tensor.shape.dim)
+        field = "output" if tensors else "input"
+        tensors.append(_Tensor(field, value.name, TYPES[tensor.elem_type], shape))
+    batched = all(tensor.shape[0] == -1 for tensor in tensors)
+    max_batch = INT32_MAX if batched else 0
+    return _ServedModel(tensors=tensors, facts=info.to_metadata(), max_batch=max_batch)
 
 
-def _tensor(value: onnx.ValueInfoProto, path: Path) -> Tensor:
-    tensor = value.type.tensor_type
-    shape = tuple(side.dim_value if side.dim_value > 0 else -1 for side in tensor.shape.dim)
-    if not shape or tensor.elem_type not in TYPES:
-        raise ModelError(
-            f"the shape of {value.name} is not stated, or its type is not one that images have: "
-            "run onnx.shape_inference.infer_shapes over the file",
-            path=path,
-        )
-    return Tensor(value.name, TYPES[tensor.elem_type], shape)
-
-
-def _present_config(folder: Path) -> str:
-    try:
-        return (folder / "config.pbtxt").read_text(encoding="utf-8")
-    except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError) as error:
-        if isinstance(error, FileNotFoundError) and _versions(folder):
-            raise ArgumentError(
-                "this has versions, but no config.pbtxt: put it back, or give another --name",
-                path=folder,
-            ) from error
+def _checked_batch(model: _ServedModel, max_batch: int | None) -> int:
+    """The `max_batch_size` of a new model."""
+    if max_batch is None:
+        return model.max_batch if model.max_batch < INT32_MAX else DEFAULT_MAX_BATCH
+    if model.max_batch == 0:
+        batch = max(tensor.shape[0] for tensor in model.tensors)
+        raise ArgumentError(f"the model is made for batches of {batch}: leave --max-batch out")
+    if max_batch > model.max_batch:
         raise ArgumentError(
-            "this is not a model of a Triton repository: give another --name or another folder",
-            path=folder,
-        ) from error
+            f"--max-batch {max_batch} is more than the {model.max_batch} of the engine's profile: "
+            f"give {model.max_batch} or less, or build the engine with a larger --max"
+        )
+    return max_batch
 
 
-def _versions(folder: Path) -> list[int]:
-    return [int(entry.name) for entry in folder.iterdir() if entry.name.isdecimal()]
+def _check_fits(model: _ServedModel, path: Path) -> None:
+    """Raise ArgumentError if the lines that all versions share do not suit a further version."""
+    if not path.is_file():
+        raise ArgumentError("this is missing: put it back, or give another --name", path=path)
+    stated = path.read_text(encoding="utf-8", errors="replace")
+    batch = re.search(r"^max_batch_size: (\d{1,10})$", stated, re.MULTILINE)
+    needed = _config(model, min(int(batch[1]) if batch else 1, model.max_batch))
+    there, here = (set(filter(SHARED.match, text.split("\n"))) for text in (stated, needed))
+    if there != here:
+        raise ArgumentError(
+            f"it has {'; '.join(sorted(there - here)) or 'no more'} where this model needs "
+            f"{'; '.join(sorted(here - there)) or 'nothing'}: give another --name",
+            path=path,
+        )
 
 
-def _copy(model: Path, target: Path) -> None:
-    if model.suffix.lower() == ".onnx":
-        shutil.copyfile(model, target)
-    else:
-        write_engine(target, *read_engine(model))
+def _config(model: _ServedModel, max_batch: int, name: str = "", instances: int = 1) -> str:
+    """A `config.pbtxt`; one thing stands on one line, for `_check_fits`."""
+    lines = [
+        "# Written by `sr_export triton` with version 1. A further version leaves it as it is.",
+        f"name: {_quoted(name)}",
+        'platform: "tensorrt_plan"' if model.engine else 'backend: "onnxruntime"',
+        f"max_batch_size: {max_batch}",
+    ]
+    for tensor in model.tensors:
+        dims = tensor.shape[1:] if model.max_batch else tensor.shape
+        # Triton knows no empty shape: one value per image is a vector of length one to it.
+        reshape = "" if dims else " reshape { shape: [ ] }"
+        lines.append(
+            f"{tensor.field} {{ name: {_quoted(tensor.name)} data_type: {tensor.data_type} "
+            f"dims: [ {', '.join(map(str, dims or (1,)))} ]{reshape} }}"
+        )
+    # Without a kind, an ONNX file runs on GPUs where the server has some, and else on the CPU.
+    kind = " kind: KIND_GPU" if model.engine else ""
+    lines.append(f"instance_group {{ count: {instances}{kind} }}")
+    if model.max_batch:
+        lines.append("dynamic_batching { }")
+    for key, value in model.facts.items():
+        lines.append(
+            f"parameters {{ key: {_quoted(key)} value {{ string_value: {_quoted(value)} }} }}"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _quoted(text: str) -> str:
+    """A string as the text format has it, whose escapes are JSON's."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 @contextmanager
@@ -235,9 +281,11 @@ def _complete_folder(target: Path) -> Iterator[Path]:
     may be another disk, or no right to write.
     """
     temporary = target.with_name(f".{secrets.token_hex(6)}")
-    temporary.mkdir()
     try:
+        temporary.mkdir(parents=True)
         yield temporary
         temporary.rename(target)
+    except OSError as error:
+        raise StorageError(f"cannot be written ({error.strerror})", path=target) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -1,5 +1,6 @@
 """Triton's model repositories: what Triton's own schema says of them."""
 
+import errno
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,10 +10,10 @@ import pytest
 from onnx import TensorProto, helper
 from tritonclient.grpc.model_config_pb2 import TYPE_FP32, ModelInstanceGroup
 
+from sr_export import triton_repository
 from sr_export.__main__ import main
-from sr_export.triton import add_to_repository
 from sr_runtime.backends.tensorrt.engine_file import facts_path, read_engine
-from sr_runtime.errors import ArgumentError, ModelError
+from sr_runtime.errors import ArgumentError, ModelError, StorageError
 from tests.export.triton_repository import PLAN, config_of, engine
 
 
@@ -57,7 +58,7 @@ def test_an_onnx_file_is_served_with_dynamic_batches_and_its_facts(tiny_onnx, tm
 @pytest.mark.parametrize("kind", ["onnx", "engine"])
 def test_uint8_is_served_as_images_with_one_boolean_each(kind, tiny_onnx, tmp_path) -> None:
     source = tiny_onnx(io="uint8") if kind == "onnx" else engine(tmp_path, io="uint8")
-    add_to_repository(source, tmp_path / "models", "sr_x4")
+    triton_repository(source, tmp_path / "models", "sr_x4")
     config = config_of(tmp_path / "models")
     names = [(tensor.name, list(tensor.dims)) for tensor in (*config.input, *config.output)]
     assert names == [("input", [-1, -1, 3]), ("output", [-1, -1, 3]), ("finite", [1])]
@@ -68,7 +69,7 @@ def test_uint8_is_served_as_images_with_one_boolean_each(kind, tiny_onnx, tmp_pa
 
 
 def test_an_engine_is_served_on_gpus_within_its_profile(tmp_path) -> None:
-    add_to_repository(engine(tmp_path), tmp_path / "models", "sr_x4")
+    triton_repository(engine(tmp_path), tmp_path / "models", "sr_x4")
     assert read_engine(tmp_path / "models/sr_x4/1/model.plan")[0] == PLAN
     config = config_of(tmp_path / "models")
     assert (config.platform, config.max_batch_size) == ("tensorrt_plan", 8)
@@ -87,10 +88,23 @@ def test_a_server_that_looks_while_a_model_is_added_refuses_the_unfinished_folde
         copy(source, target)
 
     monkeypatch.setattr(shutil, "copyfile", look_and_copy)
-    add_to_repository(tiny_onnx(), models, "sr_x4")
+    triton_repository(tiny_onnx(), models, "sr_x4")
     # Triton leaves a folder alone that has another name than its model.
     ((folder, name),) = names.items()
     assert folder != name
+
+
+def test_a_disk_that_fills_up_is_reported_and_leaves_nothing(
+    tiny_onnx, tmp_path, monkeypatch
+) -> None:
+    def full(source: Path, target: Path) -> None:
+        target.write_bytes(source.read_bytes()[:100])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(StorageError, match=r"sr_x4: cannot be written \(No space left"):
+        triton_repository(tiny_onnx(), tmp_path, "sr_x4")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("compatible", [True, False])
@@ -103,19 +117,19 @@ def test_the_command_says_how_the_server_is_started(compatible, tmp_path, capsys
 
 
 def test_a_model_of_one_size_says_so_and_is_not_batched(tmp_path) -> None:
-    add_to_repository(foreign_onnx(tmp_path, [2, 3, 32, 48]), tmp_path / "models", "sr_x4")
+    triton_repository(foreign_onnx(tmp_path, [2, 3, 32, 48]), tmp_path / "models", "sr_x4")
     config = config_of(tmp_path / "models")
     assert config.max_batch_size == 0
     assert (config.input[0].name, list(config.input[0].dims)) == ("lr", [2, 3, 32, 48])
     assert (config.output[0].name, list(config.output[0].dims)) == ("hr", [2, 3, 64, 96])
     assert not config.HasField("dynamic_batching")
     with pytest.raises(ArgumentError, match=r"batches of 2: leave --max-batch out"):
-        add_to_repository(tmp_path / "foreign.onnx", tmp_path / "models", "other", max_batch=2)
+        triton_repository(tmp_path / "foreign.onnx", tmp_path / "models", "other", max_batch=2)
 
 
 def test_a_model_that_is_not_ours_is_probed(tmp_path) -> None:
     source = foreign_onnx(tmp_path, ["n", 3, "h", "w"])
-    add_to_repository(source, tmp_path / "models", "sr_x4")
+    triton_repository(source, tmp_path / "models", "sr_x4")
     config = config_of(tmp_path / "models")
     assert list(config.input[0].dims) == list(config.output[0].dims) == [3, -1, -1]
     assert config.parameters["sr.scale"].string_value == "2"
@@ -124,15 +138,15 @@ def test_a_model_that_is_not_ours_is_probed(tmp_path) -> None:
 def test_what_is_no_super_resolution_model_is_refused(tiny_onnx, tmp_path) -> None:
     models = tmp_path / "models"
     with pytest.raises(ModelError, match="channels"):
-        add_to_repository(foreign_onnx(tmp_path, ["n", 5, "h", "w"]), models, "sr_x4")
+        triton_repository(foreign_onnx(tmp_path, ["n", 5, "h", "w"]), models, "sr_x4")
     (tmp_path / "broken.onnx").write_bytes(tiny_onnx().read_bytes()[:1000])
     with pytest.raises(ModelError, match="not a readable ONNX model"):
-        add_to_repository(tmp_path / "broken.onnx", models, "sr_x4")
+        triton_repository(tmp_path / "broken.onnx", models, "sr_x4")
     headless = onnx.load(tiny_onnx())
     del headless.graph.output[:]
     onnx.save(headless, tmp_path / "headless.onnx")
     with pytest.raises(ModelError, match="1 inputs and 0 outputs"):
-        add_to_repository(tmp_path / "headless.onnx", models, "sr_x4")
+        triton_repository(tmp_path / "headless.onnx", models, "sr_x4")
     assert not models.exists()
 
 
@@ -144,15 +158,15 @@ def test_weights_in_another_file_are_refused_for_triton_would_not_find_them(
         location="weights.bin", size_threshold=0,
     )  # fmt: skip
     with pytest.raises(ModelError, match=r"one_file\.onnx"):
-        add_to_repository(tmp_path / "split.onnx", tmp_path / "models", "sr_x4")
+        triton_repository(tmp_path / "split.onnx", tmp_path / "models", "sr_x4")
 
 
 def test_an_engine_must_take_single_images_and_be_whole(tmp_path) -> None:
     with pytest.raises(ModelError, match=r"2 images.*--min"):
-        add_to_repository(engine(tmp_path, minimum="2x64x64"), tmp_path / "models", "sr_x4")
+        triton_repository(engine(tmp_path, minimum="2x64x64"), tmp_path / "models", "sr_x4")
     facts_path(engine(tmp_path)).unlink()
     with pytest.raises(ModelError, match="facts"):
-        add_to_repository(tmp_path / "model.engine", tmp_path / "models", "sr_x4")
+        triton_repository(tmp_path / "model.engine", tmp_path / "models", "sr_x4")
 
 
 def _strange_folder(folder: Path) -> None:
@@ -180,13 +194,13 @@ def _file_in_the_way(folder: Path) -> None:
         (None, ["--name", ".hidden"], "name '.hidden'"),
         (None, ["--name", ""], "name ''"),
         (None, ["--name", "a..b"], "name 'a..b'"),
-        (None, ["--max-batch", "0"], "max-batch 0 is not from 1 to 2147483647"),
-        (None, ["--max-batch", "2147483648"], "max-batch 2147483648 is not from 1 to 2147483647"),
-        (None, ["--instances", "-1"], "instances -1 is not from 1 to 2147483647"),
-        (None, ["--instances", "99999999999"], "instances 99999999999 is not from 1 to"),
-        (_strange_folder, [], "another --name"),
-        (_no_config, [], "no config.pbtxt"),
-        (_strange_config, [], "another kind of model"),
+        (None, ["--max-batch", "0"], "--max-batch 0 is not from 1 to 2147483647"),
+        (None, ["--max-batch", "2147483648"], "--max-batch 2147483648 is not from 1 to 2147483647"),
+        (None, ["--instances", "-1"], "--instances -1 is not from 1 to 2147483647"),
+        (None, ["--instances", "99999999999"], "--instances 99999999999 is not from 1 to"),
+        (_strange_folder, [], "sr_x4/config.pbtxt: this is missing"),
+        (_no_config, [], "sr_x4/config.pbtxt: this is missing"),
+        (_strange_config, [], """it has backend: "python" where this model needs"""),
         (_file_in_the_way, [], "is a file"),
     ],
 )
