@@ -3,7 +3,7 @@
 import argparse
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -158,7 +158,7 @@ examples:
         help="skip images whose result exists: this continues a run that was interrupted",
     )  # fmt: skip
     upscale.add_argument(
-        "--max-pixels", type=_number_or(), default=DEFAULT_MAX_PIXELS, metavar="N",
+        "--max-pixels", type=int, default=DEFAULT_MAX_PIXELS, metavar="N",
         help="refuse images of more pixels, all frames counted (default: %(default)s)",
     )  # fmt: skip
     upscale.add_argument(
@@ -214,28 +214,20 @@ def _add_engine_options(parser: argparse.ArgumentParser) -> None:
         "fastest (default: auto)",
     )  # fmt: skip
     group.add_argument(
-        "-t", "--tile", default="auto", type=_number_or("auto"), metavar="N",
+        "-t", "--tile", default="auto", type=_number_or_word, metavar="N",
         help="largest side of a tile in input pixels, halo included; smaller tiles take less "
         "memory (default: auto)",
     )  # fmt: skip
     group.add_argument(
-        "--halo", default="auto", type=_number_or("auto", "exact"), metavar="N",
+        "--halo", default="auto", type=_number_or_word, metavar="N",
         help="context around a tile in input pixels: a number, auto (within 1/255 of the whole "
         "image's result) or exact (equal to it, but slower) (default: auto)",
     )  # fmt: skip
 
 
-def _number_or(*words: str) -> Callable[[str], int | str]:
-    def parse(text: str) -> int | str:
-        if text in words:
-            return text
-        if text.isdigit():
-            return int(text)
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not {' or '.join((*words, 'a whole number'))}"
-        )
-
-    return parse
+def _number_or_word(text: str) -> int | str:
+    """A number as such; `load` says which words it takes."""
+    return int(text) if text.isdecimal() else text
 
 
 if __name__ == "__main__":

@@ -32,12 +32,11 @@ def frame_from_array(array: object) -> NDArray[Any]:
             "an image is (H, W) or (H, W, C) with 1 to 4 channels, and this array is "
             f"{array.shape}{_layout_hint(array.shape)}"
         )
-    if frame.dtype.kind == "f":
-        _check_floats(frame)
-    elif frame.dtype not in ("u1", "<u2", ">u2"):
+    if frame.dtype not in ("u1", "<u2", ">u2") and (line := _converting_line(frame)):
+        values = f" from {frame.min():g} to {frame.max():g}" if frame.dtype.kind == "f" else ""
         raise ArgumentError(
-            f"an image is uint8, uint16 or float32, and this array is {frame.dtype}: use "
-            f"{_integer_line(frame)}"
+            "an image is uint8, uint16, or float32 in [0, 1], and this array is "
+            f"{frame.dtype}{values}: use {line}"
         )
     return frame.astype(frame.dtype.newbyteorder("="), copy=False)
 
@@ -53,10 +52,7 @@ def count_layers(frame: NDArray[Any]) -> int:
 
 
 def upscale_frame(
-    frame: NDArray[Any],
-    enlarge: Callable[[NDArray[Any]], NDArray[Any]],
-    height: int,
-    width: int,
+    frame: NDArray[Any], enlarge: Callable[[NDArray[Any]], NDArray[Any]], height: int, width: int
 ) -> NDArray[Any]:
     """Enlarge an `(H, W, C)` frame to `height` × `width`, colour and alpha apart.
 
@@ -146,16 +142,13 @@ def _layout_hint(shape: tuple[int, ...]) -> str:
     return ""
 
 
-def _integer_line(frame: NDArray[Any]) -> str:
-    """The line that converts another type to uint8 or, for larger values, to uint16."""
+def _converting_line(frame: NDArray[Any]) -> str | None:
+    """The line that makes an image of another type or range; None if it is float32 in [0, 1]."""
     if frame.dtype == np.bool_:
         return "image.astype(numpy.uint8) * 255"
-    bits = 8 if frame.dtype.kind in "iu" and frame.max() <= 255 else 16
-    return f"numpy.clip(image, 0, {2**bits - 1}).astype(numpy.uint{bits})"
-
-
-def _check_floats(frame: NDArray[Any]) -> None:
-    """Raise ArgumentError unless the frame is float32 in [0, 1]."""
+    if frame.dtype.kind != "f":
+        bits = 8 if frame.dtype.kind in "iu" and frame.max() <= 255 else 16
+        return f"numpy.clip(image, 0, {2**bits - 1}).astype(numpy.uint{bits})"
     low, high = frame.min(), frame.max()  # either is NaN if any value is
     if low >= 0 and high <= 1:
         line = "image"
@@ -168,11 +161,7 @@ def _check_floats(frame: NDArray[Any]) -> None:
     if frame.dtype.newbyteorder("=") != np.float32:
         line = f"({line})" if "/" in line else line
         line += ".astype(numpy.float32)"
-    if line != "image":
-        raise ArgumentError(
-            f"a float image is float32 in [0, 1], and this array is {frame.dtype} from {low:g} to "
-            f"{high:g}: use {line}"
-        )
+    return None if line == "image" else line
 
 
 def _alpha(frame: NDArray[Any]) -> NDArray[Any] | None:

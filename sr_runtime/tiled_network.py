@@ -48,10 +48,7 @@ class TiledNetwork:
         self.halo = _halo_pixels(backend.info, halo)
         self.max_tile = _largest_tile(backend, tile, self.halo)
         limits = backend.limits
-        if tta and (limits.min_tile, limits.max_tile) != (
-            limits.min_tile[::-1],
-            limits.max_tile and limits.max_tile[::-1],
-        ):
+        if tta and any(tile and tile[0] != tile[1] for tile in (limits.min_tile, limits.max_tile)):
             raise ArgumentError(
                 f"tta rotates tiles by 90°, but this model takes only tiles of {limits.min_tile} "
                 f"to {limits.max_tile}: leave tta out"
@@ -64,9 +61,19 @@ class TiledNetwork:
         # Fail now if a tile cannot hold its halo, and not at the first large image.
         self.plan(self.max_tile[0] + 1, self.max_tile[1] + 1)
 
-    def plan(self, height: int, width: int) -> TilePlan:
+    def plan(self, height: int, width: int, max_tile: tuple[int, int] | None = None) -> TilePlan:
         """The tiles of an image of `height` × `width`."""
-        return self._plan(height, width, self.max_tile)
+        limits = self._backend.limits
+        return plan_tiles(
+            height,
+            width,
+            max_tile=max_tile or self.max_tile,
+            halo=self.halo,
+            multiple_of=self.info.multiple_of,
+            min_tile=limits.min_tile,
+            tile_step=limits.tile_step,
+            shape_cost=limits.shape_cost,
+        )
 
     def run(self, planes: NDArray[Any], on_tiles: Callable[[int, int], None]) -> NDArray[Any]:
         """Apply the network once: `(H, W, C)` colour planes to `(scale·H, scale·W, C)`.
@@ -93,11 +100,7 @@ class TiledNetwork:
                         self._take_less(plan, batch, error)
 
     def _run_tiles(
-        self,
-        image: NDArray[Any],
-        plan: TilePlan,
-        batch: int,
-        on_tiles: Callable[[int, int], None],
+        self, image: NDArray[Any], plan: TilePlan, batch: int, on_tiles: Callable[[int, int], None]
     ) -> NDArray[Any]:
         """Submit the tiles in batches, take the outputs in the same order, and write them."""
         backend, in_flight, last_view = self._backend, self._in_flight, self._views[-1]
@@ -180,19 +183,6 @@ class TiledNetwork:
         plan = self.plan(height, width)
         return plan, min(self._batch, len(plan))
 
-    def _plan(self, height: int, width: int, max_tile: tuple[int, int]) -> TilePlan:
-        limits = self._backend.limits
-        return plan_tiles(
-            height,
-            width,
-            max_tile=max_tile,
-            halo=self.halo,
-            multiple_of=self.info.multiple_of,
-            min_tile=limits.min_tile,
-            tile_step=limits.tile_step,
-            shape_cost=limits.shape_cost,
-        )
-
     def _take_less(self, plan: TilePlan, batch: int, error: OutOfMemoryError) -> None:
         """Halve the batch or, once a batch is one tile, the largest tile.
 
@@ -205,7 +195,7 @@ class TiledNetwork:
             smaller = max(plan.shape) // 2
             try:
                 max_tile = _largest_tile(self._backend, smaller, self.halo)
-                self._plan(*plan.padded, max_tile)
+                self.plan(*plan.padded, max_tile)
             except ArgumentError:
                 raise error from None
             self.max_tile = max_tile

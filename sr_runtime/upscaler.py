@@ -12,14 +12,13 @@ from typing import Any, Literal, Self, TypeVar
 from numpy.typing import NDArray
 from PIL import Image
 
-from sr_runtime import image
 from sr_runtime.atomic import check_target
 from sr_runtime.backends import registry
 from sr_runtime.backends.base import Backend
 from sr_runtime.embedded import DEFAULT, model_file
 from sr_runtime.errors import ArgumentError
 from sr_runtime.frame import color_planes, count_layers, frame_from_array, upscale_frame
-from sr_runtime.image import Picture, from_pil, to_pil
+from sr_runtime.image import DEFAULT_MAX_PIXELS, Output, Picture, from_pil, read, to_pil
 from sr_runtime.model_info import ModelInfo
 from sr_runtime.output_size import OutputSize
 from sr_runtime.passes import Passes, Progress
@@ -90,6 +89,7 @@ class Upscaler:
     Attributes:
         info: The model's facts, such as `scale` and `in_channels`.
         backend: The engine that runs it.
+        halo: LR pixels of context around a tile.
     """
 
     def __init__(
@@ -104,15 +104,11 @@ class Upscaler:
         self.backend = backend
         self.info: ModelInfo = backend.info
         self._network = TiledNetwork(backend, tile=tile, halo=halo, tta=tta)
-        self._in_work = 0
+        self.halo = self._network.halo
+        self._in_work: set[object] = set()
         self._closing = self._closed = False
         self._changed = threading.Condition()
         self._thread = threading.local()
-
-    @property
-    def halo(self) -> int:
-        """LR pixels of context around a tile."""
-        return self._network.halo
 
     @property
     def max_tile(self) -> tuple[int, int]:
@@ -198,7 +194,7 @@ class Upscaler:
         width: int | None = None,
         height: int | None = None,
         quality: int | None = None,
-        max_pixels: int = image.DEFAULT_MAX_PIXELS,
+        max_pixels: int = DEFAULT_MAX_PIXELS,
         progress: Progress | None = None,
     ) -> None:
         """Upscale an image file, animations too, into the format of `target`'s suffix.
@@ -215,16 +211,16 @@ class Upscaler:
             ArgumentError: As in `upscale`, or the target is the source, which is never overwritten.
         """
         size = OutputSize(scale=scale, width=width, height=height)
-        output = image.Output(target, quality=quality)
+        output = Output(target, quality=quality)
         check_target(output.path, inputs=[Path(source)])
-        picture = image.read(source, max_pixels=max_pixels)
+        picture = read(source, max_pixels=max_pixels)
         self.check_result(picture, output, size=size)
         result = self.upscale_picture(
             picture, scale=scale, width=width, height=height, progress=progress
         )
         output.write(result)
 
-    def check_result(self, picture: Picture, output: image.Output, *, size: OutputSize) -> None:
+    def check_result(self, picture: Picture, output: Output, *, size: OutputSize) -> None:
         """Raise ImageError, before the work, if the format of `output` cannot hold the result."""
         height, width = picture.frames[0].shape[:2]
         height, width = size.target(height, width, self.info.scale)
@@ -275,13 +271,14 @@ class Upscaler:
     @contextmanager
     def _kept_open(self) -> Iterator[None]:
         """Keep the engine open within the block. Raises ArgumentError if the upscaler is closed."""
-        with self._changed:
-            if self._closing:
-                raise ArgumentError("this upscaler is closed: load the model again")
-            self._in_work += 1
+        call = object()  # not a number, which Ctrl-C could leave one too high
         try:
+            with self._changed:
+                if self._closing:
+                    raise ArgumentError("this upscaler is closed: load the model again")
+                self._in_work.add(call)
             yield
         finally:
             with self._changed:
-                self._in_work -= 1
+                self._in_work.discard(call)
                 self._changed.notify_all()

@@ -19,9 +19,7 @@ UNLIMITED = 1 << 16
 
 
 def probe_info(
-    run: Callable[[NDArray[np.float32]], NDArray[Any]],
-    shape: Sequence[int | None],
-    dtype: str,
+    run: Callable[[NDArray[np.float32]], NDArray[Any]], shape: Sequence[int | None], dtype: str
 ) -> ModelInfo:
     """Find scale, channels and `multiple_of` by running the model on small inputs.
 

@@ -36,8 +36,8 @@ class Picture:
     """What an image file holds: pixels as the network takes them, and metadata."""
 
     frames: tuple[NDArray[Any], ...]
-    """Each `(H, W, C)` uint8 or uint16, C being 1 (gray), 2 (gray, alpha), 3 (RGB) or 4 (RGBA);
-    one for a still, several of one shape for an animation."""
+    """Each `(H, W, C)` uint8, uint16, or float32 in [0, 1] (no file holds that), C being 1 (gray),
+    2 (gray, alpha), 3 (RGB) or 4 (RGBA); one for a still, several of one shape for an animation."""
     durations: tuple[int, ...] = ()
     """Milliseconds per frame; empty for a still."""
     loop: int | None = None

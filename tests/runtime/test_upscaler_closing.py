@@ -120,6 +120,25 @@ working.join()
     ], done.stderr
 
 
+def test_ctrl_c_as_an_image_begins_does_not_keep_close_waiting() -> None:
+    class InterruptedOnce(threading.Condition):
+        interrupts = 1
+
+        def __exit__(self, *error: Any) -> None:
+            super().__exit__(*error)
+            if self.interrupts:
+                self.interrupts = 0
+                raise KeyboardInterrupt
+
+    network = KnownNetwork(radius=1)
+    upscaler = Upscaler(network)
+    upscaler._changed = InterruptedOnce()
+    with pytest.raises(KeyboardInterrupt):
+        upscaler.upscale(photo(9, 9))
+    assert in_threads(lambda close: close(), [upscaler.close]) == [None]
+    assert network.closed
+
+
 def test_any_threads_may_close_a_loaded_model(tiny_onnx: Callable[..., Path]) -> None:
     upscaler = sr_runtime.load(tiny_onnx())
     assert in_threads(lambda close: close(), [upscaler.close] * 4) == [None] * 4

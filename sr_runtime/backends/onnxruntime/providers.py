@@ -33,14 +33,12 @@ def cuda_missing() -> str | None:
     return None
 
 
-def cuda_providers(
-    ordinal: int, *, fp32: bool, memory: int | None = None, graph: bool = False
-) -> list[Provider]:
+def cuda_providers(ordinal: int, *, fp32: bool, memory: int, graph: bool) -> list[Provider]:
     """The CUDA provider on a GPU.
 
     Args:
         fp32: The model's weights are FP32.
-        memory: Limit in bytes for weights and activations; None: all of the GPU's memory.
+        memory: Limit in bytes for weights and activations.
         graph: Record the kernels of the first run as a CUDA graph, and launch that from then on.
             Only for models of one shape whose every node runs on CUDA.
     """
@@ -58,9 +56,8 @@ def cuda_providers(
         # the same switch would turn the tensor cores off.
         "use_tf32": int(not fp32),
         "enable_cuda_graph": int(graph),
+        "gpu_mem_limit": memory,
     }
-    if memory is not None:
-        options["gpu_mem_limit"] = memory
     return [("CUDAExecutionProvider", options), ("CPUExecutionProvider", {})]
 
 

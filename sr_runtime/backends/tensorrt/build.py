@@ -6,6 +6,7 @@ Import it late: it needs TensorRT's builder, which the lean runtime does not hav
 import traceback
 import warnings
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -86,9 +87,8 @@ def build_engine(
     options.profile.check_fits(multiple_of=facts.multiple_of, halo=facts.halo)
     if timing_cache is not None:
         check_target(timing_cache)
-    gpu = open_device(device)
     monitor = Monitor(progress, cancelled)
-    try:
+    with closing(open_device(device)) as gpu:
 
         def build() -> bytes:
             with gpu.current(), about(model):
@@ -109,8 +109,6 @@ def build_engine(
             onnx_sha256=sha256(data),
             plan_sha256=sha256(plan),
         )
-    finally:
-        gpu.close()
     return plan, info
 
 
@@ -146,7 +144,10 @@ def _plan(
         raise _failure("TensorRT could not build the engine", log, options)
     plan = bytes(serialized)
     log.clear()
-    _check_loads(plan, options, log)
+    runtime = trt.Runtime(log)
+    runtime.engine_host_code_allowed = options.version_compatible  # the plan is our own
+    if runtime.deserialize_cuda_engine(plan) is None:
+        raise _failure("TensorRT cannot load the engine that it built", log, options)
     if timing_cache is not None:
         _save_timings(config, timing_cache)
     return plan
@@ -229,14 +230,6 @@ def _read(path: Path) -> bytes:
         return b""
 
 
-def _check_loads(plan: bytes, options: BuildOptions, log: Log) -> None:
-    """Raise BackendError or OutOfMemoryError unless TensorRT can load the plan that it built."""
-    runtime = trt.Runtime(log)
-    runtime.engine_host_code_allowed = options.version_compatible  # the plan is our own
-    if runtime.deserialize_cuda_engine(plan) is None:
-        raise _failure("TensorRT cannot load the engine that it built", log, options)
-
-
 def _failure(what: str, log: Log, options: BuildOptions) -> SRError:
     smaller = f"take a smaller --max than {options.profile.max}"
     if log.out_of_memory:
@@ -244,6 +237,6 @@ def _failure(what: str, log: Log, options: BuildOptions) -> SRError:
             f"{what}, the GPU has too little memory ({log.last_error}): {smaller}, or give a "
             "--workspace"
         )
-    if "volume" in log.last_error:  # a tensor has more values than TensorRT can count
-        return BackendError(f"{what} ({log.last_error}): {smaller}")
-    return BackendError(f"{what} ({log.last_error})")
+    # A tensor has more values than TensorRT can count.
+    remedy = f": {smaller}" if "volume" in log.last_error else ""
+    return BackendError(f"{what} ({log.last_error}){remedy}")

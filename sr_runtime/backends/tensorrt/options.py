@@ -94,7 +94,6 @@ class Profile:
 DEFAULT_PROFILE = Profile(Shape(1, 64, 64), Shape(4, 256, 256), Shape(4, 512, 512))
 
 DEFAULT_LEVEL = 3  # TensorRT's own
-WORKSPACES = 1 << 20, 1 << 40
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,8 +115,7 @@ class BuildOptions:
     def __post_init__(self) -> None:
         if not 0 <= self.level <= 5:
             raise ArgumentError(f"level {self.level} is outside 0 to 5")
-        least, most = WORKSPACES
-        if self.workspace is not None and not least <= self.workspace <= most:
+        if self.workspace is not None and not 1 << 20 <= self.workspace <= 1 << 40:
             raise ArgumentError(
                 f"a workspace of {self.workspace} bytes is outside 1 MB to 1 TB: give 4G for "
                 "instance, or leave it out"
