@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any, TypeVar
 
 import torch
@@ -67,11 +68,8 @@ class Processes:
 
     def all_reduce_mean(self, values: dict[str, float]) -> dict[str, float]:
         """Means over all processes, which must all have the same names."""
-        if self.world_size == 1 or not values:
-            return values
-        means = torch.tensor(list(values.values()), dtype=torch.float64)
-        dist.all_reduce(means)
-        return dict(zip(values, (means / self.world_size).tolist(), strict=True))
+        shares = self.all_gather([values])
+        return {name: fmean(share[name] for share in shares) for name in values}
 
     def barrier(self) -> None:
         """Wait until all processes are here."""

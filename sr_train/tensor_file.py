@@ -98,14 +98,9 @@ def _fault(reason: str, head: bytes, size: int) -> str:
             f"the file holds pickled code ({code[1]}), which is never run: save the tensors alone, "
             "as torch.save({'params': generator.state_dict()}, 'model.pth')"
         )
-    if head.startswith(b"PK"):  # a ZIP archive, as PyTorch's checkpoints are
-        return (
-            f"the file is cut short or damaged ({size} bytes), or no PyTorch checkpoint: fetch it "
-            "again"
-        )
     return (
-        f"the file is no complete PyTorch checkpoint, with {size} bytes that begin with {head!r}: "
-        "fetch it again"
+        f"the file is cut short, damaged or no PyTorch checkpoint, with {size} bytes that begin "
+        f"with {head!r}: fetch it again"
     )
 
 

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -69,7 +69,9 @@ class Tracker:
             self._wandb = None
             if config.wandb.project is not None:
                 self._wandb = _wandb_run(config, folder, wandb_id)
-                stack.push(_finishing(self._wandb))
+                # W&B's own exit would also print a traceback.
+                finish = self._wandb.finish
+                stack.push(lambda kind, *_: finish(exit_code=0 if kind is None else 1))
             cut_metrics(folder / "metrics.csv", step=step, validated=validated)
             self._board = stack.enter_context(_summary_writer(folder / "tensorboard", step))
             self._bar = stack.enter_context(
@@ -104,7 +106,10 @@ class Tracker:
             self._bar.set_postfix_str(", ".join(shown), refresh=False)
             if self._bar.disable:
                 place = f"{stage}, epoch {epoch}, step {step}/{self._last}"
-                self.say(f"{place}: {', '.join([*shown, self._left(step)])}")
+                # Estimated from the steps of this stage so far.
+                per_step = (time.monotonic() - self._began) / max(1, step - self._first)
+                left = self._bar.format_interval(per_step * (self._last - step))
+                self.say(f"{place}: {', '.join(shown)}, {left} left")
 
     def picture(self, step: int, name: str, image: NDArray[np.uint8]) -> None:
         """Record a picture (H, W, 3), also as samples/NAME_STEP.png."""
@@ -134,11 +139,6 @@ class Tracker:
         """Print without breaking the progress bar."""
         with self._bar.external_write_mode():
             print(sentence, flush=True)
-
-    def _left(self, step: int) -> str:
-        """The time left, estimated from the steps of this stage so far."""
-        per_step = (time.monotonic() - self._began) / max(1, step - self._first)
-        return f"{self._bar.format_interval(per_step * (self._last - step))} left"
 
     def _send(self, values: Mapping[str, object]) -> None:
         if self._wandb is not None:
@@ -195,11 +195,6 @@ def _wandb_run(config: Config, folder: Path, wandb_id: str | None) -> Any:
         raise BackendError(f"W&B cannot start the run ({reason}): try again, {instead}") from error
     run.define_metric("*", step_metric="step")
     return run
-
-
-def _finishing(run: Any) -> Callable[..., None]:
-    """An exit that tells W&B how the run ended; W&B's own would also print a traceback."""
-    return lambda kind, *_: run.finish(exit_code=0 if kind is None else 1)
 
 
 class Meter:

@@ -12,8 +12,7 @@ import torch
 
 from sr_runtime.errors import ArgumentError
 from sr_train.config.schema import Augmentation
-from sr_train.data.crops import Key, TrainingCrops
-from sr_train.data.loader import training_loader
+from sr_train.data.loader import Key, TrainingCrops, training_loader
 from sr_train.data.prepared import prepared
 from tests.train.training_sets import batches, config
 
