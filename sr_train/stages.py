@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sr_train.config.schema import Config, Stage
 from sr_train.distributed import Processes
@@ -64,14 +64,12 @@ class PsnrStage:
     def step(self, lr: Tensor, hr: Tensor, batch: int) -> dict[str, Tensor]:
         """Learn from uint8 `(N, C, h, w)` and `(N, C, H, W)`; return losses and gradient norm."""
         parts = _parts(lr, hr, self.config, self.processes)
-        self.generator.zero_grad()
         losses = []
-        for part, (low, high) in enumerate(parts, start=1):
-            with self.generator.no_sync_until_last(last=part == len(parts)):
-                with self.generator.autocast():
-                    sr = self.generator.parallel(low)
-                loss = content_loss(sr, high, self.config.content_loss.loss_f)
-                self.generator.backward(loss / len(parts))
+        for low, high in self.generator.accumulate(parts):
+            with self.generator.autocast():
+                sr = self.generator.parallel(low)
+            loss = content_loss(sr, high, self.config.content_loss.loss_f)
+            self.generator.backward(loss / len(parts))
             losses.append(loss.detach())
         norm = self.generator.step(self.learning_rates(batch)["g"])
         return {"content": torch.stack(losses).mean(), "gradient_norm_g": norm}
@@ -141,27 +139,27 @@ class GanStage:
     ) -> tuple[dict[str, Tensor], list[Tensor]]:
         """Update the generator, with the discriminator frozen; return losses and SR images."""
         options, discriminator = self.config.training, self.discriminator.network
-        view = self._view(batch)
+        view: View = nn.Identity()
+        if self.config.perceptual_loss.random_view:
+            view = random_view(self.config.seed, batch, self.config.scale_factor)
         discriminator.requires_grad_(False)
-        self.generator.zero_grad()
         losses, srs = [], []
-        for part, (low, high) in enumerate(parts, start=1):
-            with self.generator.no_sync_until_last(last=part == len(parts)):
-                with self.generator.autocast():
-                    sr = self.generator.parallel(low)
-                    sr_features, fake = self.features(view(sr)), discriminator(sr)
-                    with torch.no_grad():
-                        hr_features = self.features(view(high))
-                        real = discriminator(high) if self.loss == "ragan" else None
-                content = content_loss(sr, high, self.config.content_loss.loss_f)
-                perceptual = perceptual_loss(sr_features, hr_features, self.config.perceptual_loss)
-                adversarial = generator_loss(self.loss, real, fake, mean=self.processes.mean)
-                total = (
-                    perceptual
-                    + options.g_adversarial_loss_scaling * adversarial
-                    + options.g_content_loss_scaling * content
-                )
-                self.generator.backward(total / len(parts))
+        for low, high in self.generator.accumulate(parts):
+            with self.generator.autocast():
+                sr = self.generator.parallel(low)
+                sr_features, fake = self.features(view(sr)), discriminator(sr)
+                with torch.no_grad():
+                    hr_features = self.features(view(high))
+                    real = discriminator(high) if self.loss == "ragan" else None
+            content = content_loss(sr, high, self.config.content_loss.loss_f)
+            perceptual = perceptual_loss(sr_features, hr_features, self.config.perceptual_loss)
+            adversarial = generator_loss(self.loss, real, fake, mean=self.processes.mean)
+            total = (
+                perceptual
+                + options.g_adversarial_loss_scaling * adversarial
+                + options.g_content_loss_scaling * content
+            )
+            self.generator.backward(total / len(parts))
             losses.append(torch.stack([content, perceptual, adversarial, total]).detach())
             srs.append(sr.detach())
         norm = self.generator.step(rate)
@@ -169,11 +167,6 @@ class GanStage:
         names = ("content", "perceptual", "g_adversarial", "g_total")
         values = dict(zip(names, torch.stack(losses).mean(0), strict=True))
         return values | {"gradient_norm_g": norm}, srs
-
-    def _view(self, batch: int) -> View:
-        if not self.config.perceptual_loss.random_view:
-            return lambda images: images
-        return random_view(self.config.seed, batch, self.config.scale_factor)
 
     @torch.no_grad()
     def _super_resolve(self, parts: list[Pair]) -> list[Tensor]:
@@ -185,17 +178,15 @@ class GanStage:
     ) -> dict[str, Tensor]:
         """Update the discriminator on HR images and the SR images of the same mini-batch."""
         options, trainable = self.config.adversarial_loss, self.discriminator
-        trainable.zero_grad()
         losses = []
-        for part, ((_, high), sr) in enumerate(zip(parts, srs, strict=True), start=1):
-            with trainable.no_sync_until_last(last=part == len(parts)):
-                with trainable.autocast():
-                    real, fake = trainable.parallel(high), trainable.parallel(sr)
-                loss = discriminator_loss(self.loss, real, fake, mean=self.processes.mean)
-                if self.loss == "wgan-gp":
-                    penalty = gradient_penalty(trainable.network, high, sr)
-                    loss = loss + options.gp_weight * penalty
-                trainable.backward(loss / len(parts))
+        for (_, high), sr in trainable.accumulate(list(zip(parts, srs, strict=True))):
+            with trainable.autocast():
+                real, fake = trainable.parallel(high), trainable.parallel(sr)
+            loss = discriminator_loss(self.loss, real, fake, mean=self.processes.mean)
+            if self.loss == "wgan-gp":
+                penalty = gradient_penalty(trainable.network, high, sr)
+                loss = loss + options.gp_weight * penalty
+            trainable.backward(loss / len(parts))
             losses.append(loss.detach())
         norm = trainable.step(rate)
         if self.loss == "wgan":

@@ -3,9 +3,8 @@
 Whether a gradient is finite is decided on the device: nothing here waits for a GPU.
 """
 
-import contextlib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Generic, Literal, TypeVar
 
 import torch
@@ -22,6 +21,7 @@ __all__ = ["OptimizerName", "Trainable", "to_device"]
 
 OptimizerName = Literal["adam", "rmsprop"]
 Network = TypeVar("Network", bound=nn.Module)
+Part = TypeVar("Part")
 
 
 class Trainable(Generic[Network]):
@@ -72,14 +72,19 @@ class Trainable(Generic[Network]):
         """A context in which networks compute in the run's precision."""
         return autocast(self.device, self.dtype)
 
-    @contextlib.contextmanager
-    def no_sync_until_last(self, *, last: bool) -> Iterator[None]:
-        """A context for a part of a mini-batch; processes exchange gradients in the last part."""
-        if isinstance(self.parallel, DistributedDataParallel) and not last:
+    def accumulate(self, parts: Sequence[Part]) -> Iterator[Part]:
+        """Discard the gradient, then yield the parts of a mini-batch, whose gradients add up.
+
+        Processes exchange gradients in the last part alone.
+        """
+        self.optimizer.zero_grad(set_to_none=True)
+        *early, last = parts
+        if isinstance(self.parallel, DistributedDataParallel):
             with self.parallel.no_sync():
-                yield
+                yield from early
         else:
-            yield
+            yield from early
+        yield last
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradient of `loss`."""
@@ -99,10 +104,6 @@ class Trainable(Generic[Network]):
         self._count(finite)
         self._update_average()
         return norm
-
-    def zero_grad(self) -> None:
-        """Discard the gradient."""
-        self.optimizer.zero_grad(set_to_none=True)
 
     def gradient_norms(self) -> dict[str, float]:
         """Norms of the last gradient by group of layers: `body.0`, `conv_first`, …"""

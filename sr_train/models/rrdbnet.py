@@ -76,13 +76,9 @@ class RRDBNet(Generator):
 
         width = rrdb_channels
         self.conv_first = _conv3x3(img_channels * unshuffle**2, width)
+        sizes = width, growth_channels, num_dense_blocks, num_residual_blocks
         self.body = nn.Sequential(
-            *(
-                RRDB(
-                    width, growth_channels, num_dense_blocks, num_residual_blocks, residual_scaling
-                )
-                for _ in range(num_basic_blocks)
-            )
+            *(RRDB(*sizes, residual_scaling) for _ in range(num_basic_blocks))
         )
         self.conv_body = _conv3x3(width, width)
         for k, factor in enumerate(self.stages, start=1):

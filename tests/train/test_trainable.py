@@ -24,10 +24,10 @@ def _trainable(optimizer: str = "adam", ema_decay: float = 0.0, **options: objec
 
 def _step(trainable: Trainable, factor: float = 1.0, lr: float = 1e-2) -> torch.Tensor:
     torch.manual_seed(1)
-    trainable.zero_grad()
-    with trainable.autocast():
-        output = trainable.parallel(torch.rand(2, 3, 8, 8))
-    trainable.backward(output.float().square().mean() * factor)
+    for images in trainable.accumulate([torch.rand(2, 3, 8, 8)]):
+        with trainable.autocast():
+            output = trainable.parallel(images)
+        trainable.backward(output.float().square().mean() * factor)
     return trainable.step(lr)
 
 
