@@ -10,7 +10,6 @@ this several times faster than gathering taps, and only one block at a time is h
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -72,19 +71,11 @@ def downscale(image: NDArray[Any], factor: int) -> NDArray[Any]:
     return resize(cropped, cropped.shape[0] // factor, cropped.shape[1] // factor)
 
 
-@dataclass(frozen=True)
-class _Band:
-    """Outputs `start:stop` are `weights` (stop − start, last − first) times inputs `first:last`."""
+def _bands(length: int, wanted: int) -> Iterator[tuple[slice, slice, NDArray[np.float64]]]:
+    """Split an axis with `length` inputs and `wanted` outputs into bands of outputs.
 
-    start: int
-    stop: int
-    first: int
-    last: int
-    weights: NDArray[np.float64]
-
-
-def _bands(length: int, wanted: int) -> Iterator[_Band]:
-    """Split an axis with `length` inputs and `wanted` outputs into bands of outputs."""
+    Yields the outputs, the inputs that they read, and the weights: one row for each output.
+    """
     scale = wanted / length
     shrink = min(scale, 1.0)
     for start in range(0, wanted, BAND):
@@ -98,7 +89,7 @@ def _bands(length: int, wanted: int) -> Iterator[_Band]:
         first, last = int(taps.min()), int(taps.max()) + 1
         matrix = np.zeros((stop - start, last - first))
         np.add.at(matrix, (np.arange(stop - start)[:, None], taps - first), weights)
-        yield _Band(start, stop, first, last, matrix)
+        yield slice(start, stop), slice(first, last), matrix
 
 
 def _cubic(x: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -113,13 +104,13 @@ def _resize_rows(image: NDArray[Any], height: int) -> NDArray[Any]:
     """(H, W, C) to (height, W, C)."""
     rows, width, channels = image.shape
     result = np.empty((height, width, channels), image.dtype)
-    for band in _bands(rows, height):
-        step = max(1, BLOCK // ((band.last - band.first) * channels))
+    for outputs, inputs, weights in _bands(rows, height):
+        step = max(1, BLOCK // (weights.shape[1] * channels))
         for left in range(0, width, step):
             columns = slice(left, left + step)
-            block = image[band.first : band.last, columns].astype(np.float64, order="C")
-            sums = band.weights @ block.reshape(len(block), -1)
-            target = result[band.start : band.stop, columns]
+            block = image[inputs, columns].astype(np.float64, order="C")
+            sums = weights @ block.reshape(len(block), -1)
+            target = result[outputs, columns]
             target[...] = _quantised(sums, image.dtype).reshape(target.shape)
     return result
 
@@ -128,15 +119,15 @@ def _resize_columns(image: NDArray[Any], width: int) -> NDArray[Any]:
     """(H, W, C) to (H, width, C)."""
     height, columns, channels = image.shape
     result = np.empty((height, width, channels), image.dtype)
-    for band in _bands(columns, width):
+    for outputs, inputs, weights in _bands(columns, width):
         # Zeros keep the interleaved channels apart, which is cheaper than transposing the image.
-        weights = np.kron(band.weights.T, np.eye(channels))
-        step = max(1, BLOCK // len(weights))
+        matrix = np.kron(weights.T, np.eye(channels))
+        step = max(1, BLOCK // len(matrix))
         for top in range(0, height, step):
             rows = slice(top, top + step)
-            block = image[rows, band.first : band.last].astype(np.float64, order="C")
-            sums = block.reshape(len(block), -1) @ weights
-            target = result[rows, band.start : band.stop]
+            block = image[rows, inputs].astype(np.float64, order="C")
+            sums = block.reshape(len(block), -1) @ matrix
+            target = result[rows, outputs]
             target[...] = _quantised(sums, image.dtype).reshape(target.shape)
     return result
 

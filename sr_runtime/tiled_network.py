@@ -125,7 +125,9 @@ class TiledNetwork:
                     planes = mean = share if view == 0 else mean + share
                 if view == last_view:
                     for tile, tile_planes in zip(tiles, planes, strict=True):
-                        _write_kept(tile, tile_planes, result, scale)
+                        rows, cols = tile.rows, tile.cols
+                        kept = tile_planes[:, rows.kept(scale), cols.kept(scale)]
+                        write_planes(kept, result[rows.written(scale), cols.written(scale)])
             finally:
                 try:
                     handle.release()
@@ -246,21 +248,6 @@ def _batches(tiles: Iterable[Tile], size: int) -> Iterator[list[Tile]]:
 def _cut(image: NDArray[Any], tile: Tile, shape: tuple[int, int]) -> NDArray[Any]:
     top, left = tile.rows.start, tile.cols.start
     return image[top : top + shape[0], left : left + shape[1]]
-
-
-def _write_kept(tile: Tile, planes: NDArray[Any], result: NDArray[Any], scale: int) -> None:
-    """Copy the part of the tile's `(C, h, w)` planes that it keeps into the result."""
-
-    def pixels(begin: int, end: int) -> slice:
-        return slice(begin * scale, end * scale)
-
-    rows, cols = tile.rows, tile.cols
-    kept = planes[
-        :,
-        pixels(rows.begin - rows.start, rows.end - rows.start),
-        pixels(cols.begin - cols.start, cols.end - cols.start),
-    ]
-    write_planes(kept, result[pixels(rows.begin, rows.end), pixels(cols.begin, cols.end)])
 
 
 def _apply_view(tile: NDArray[Any], view: int) -> NDArray[Any]:

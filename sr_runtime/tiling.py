@@ -27,6 +27,14 @@ class Span:
     begin: int
     end: int
 
+    def kept(self, scale: int) -> slice:
+        """The part of the tile's output that is written."""
+        return slice((self.begin - self.start) * scale, (self.end - self.start) * scale)
+
+    def written(self, scale: int) -> slice:
+        """Where in the result it is written."""
+        return slice(self.begin * scale, self.end * scale)
+
 
 @dataclass(frozen=True)
 class Tile:

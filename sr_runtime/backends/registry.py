@@ -127,8 +127,8 @@ def choose(name: str, device: str, model: Path | None = None) -> tuple[str, str]
             continue
         try:
             # Without a GPU there is no need to import a library to learn it.
-            if not wanted and row.kind == "cuda" and (reason := driver.missing()):
-                raise BackendError(reason)
+            if not wanted and row.kind == "cuda":
+                driver.device_names()
             offered = row.devices()
         except BackendError as error:
             reasons.append(f"{row.name}: {error}")

@@ -59,19 +59,15 @@ def read(path: str | os.PathLike[str], *, max_pixels: int = DEFAULT_MAX_PIXELS) 
         OutOfMemoryError: Its pixels do not fit into memory.
     """
     with reading(path), Path(path).open("rb") as file:
-        return _decode(file, max_pixels)
-
-
-def _decode(file: BinaryIO, max_pixels: int) -> Picture:
-    image = Image.open(file, formats=FORMATS)
-    indices = frame_indices(image)
-    _check_size(image, len(indices), max_pixels)
-    bits = bits_per_channel(image)
-    _check_kind(image, len(indices), bits)
-    size = pixels_text(image.height, image.width, len(indices))
-    pixels = image.width * image.height * len(indices)
-    with memory_for(f"read {size}", pixels * len(image.getbands()) * (2 if bits > 8 else 1)):
-        return _picture(image, indices, bits, file, max_pixels)
+        image = Image.open(file, formats=FORMATS)
+        indices = frame_indices(image)
+        _check_size(image, len(indices), max_pixels)
+        bits = bits_per_channel(image)
+        _check_kind(image, len(indices), bits)
+        size = pixels_text(image.height, image.width, len(indices))
+        pixels = image.width * image.height * len(indices)
+        with memory_for(f"read {size}", pixels * len(image.getbands()) * (2 if bits > 8 else 1)):
+            return _picture(image, indices, bits, file, max_pixels)
 
 
 def _picture(

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from sr_runtime.atomic import atomic_path
@@ -78,8 +77,7 @@ class Output:
     def check(self, picture: Picture, *, height: int, width: int) -> None:
         """Raise ImageError if the format cannot hold `picture` at `height` × `width` pixels."""
         with about(self.path):
-            _check_size(self.format, picture.frames[0], height, width)
-            _check_kind(self.format, picture)
+            _check(self.format, picture, height, width)
 
     def write(self, picture: Picture) -> None:
         """Write a picture; a file that is there already is replaced once the new one is complete.
@@ -110,25 +108,23 @@ def write(picture: Picture, path: str | os.PathLike[str], *, quality: int | None
     Output(path, quality=quality).write(picture)
 
 
-def _check_size(format: Format, frame: NDArray[Any], height: int, width: int) -> None:
+def _check(format: Format, picture: Picture, height: int, width: int) -> None:
+    """Raise ImageError for too many pixels, and for frames, transparency or bits that would go."""
+    frame, frames = picture.frames[0], len(picture.frames)
+    channels = frame.shape[2]
     side = LARGEST_SIDE.get(format)
     if side is not None and max(height, width) > side:
         raise ImageError(
             f"{width} × {height} pixels are more than the {side} a side of {format}: use png or "
             "tiff"
         )
-    if format == "tiff" and height * width * frame.shape[2] * frame.itemsize > LARGEST_TIFF:
+    if format == "tiff" and height * width * channels * frame.itemsize > LARGEST_TIFF:
         raise ImageError(f"{width} × {height} pixels are more than the 4 GiB of tiff: use png")
-
-
-def _check_kind(format: Format, picture: Picture) -> None:
-    """Raise ImageError for what the format would drop: frames, transparency or bits."""
-    channels, frames = picture.frames[0].shape[2], len(picture.frames)
     if frames > 1 and format not in ("png", "webp", "gif"):
         raise ImageError(f"{format} cannot hold an animation: use gif, webp or png")
     if channels in (2, 4) and format == "jpg":
         raise ImageError("jpg cannot hold transparency: use png, webp or tiff")
-    if picture.frames[0].dtype != np.uint16:
+    if frame.dtype != np.uint16:
         return
     if format not in ("png", "tiff"):
         raise ImageError(f"{format} holds 8 bits and this image has 16: use png or tiff")
