@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from sr_runtime.errors import DataError, StorageError, about
 
-__all__ = ["download"]
+__all__ = ["checked_sha256", "download"]
 
 BLOCK = 1 << 20
 TIMEOUT = 30  # seconds without a byte
@@ -49,12 +49,12 @@ def download(
         StorageError: The server cannot be reached or refuses, or the folder cannot be written.
     """
     if target.exists():
-        return _checked(target, url, digest)
+        return checked_sha256(target, url, digest)
     part = target.with_name(target.name + ".part")
     with about(target):
         try:
             _fetch_all(url, part, alternative)
-            sha256 = _checked(part, url, digest)
+            sha256 = checked_sha256(part, url, digest)
             part.replace(target)
         except OSError as error:
             raise StorageError(
@@ -141,8 +141,8 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _checked(path: Path, url: str, digest: str | None) -> str:
-    """The file's SHA-256, if it has the digest."""
+def checked_sha256(path: Path, url: str, digest: str | None) -> str:
+    """The SHA-256 of a file from `url`; DataError if it has another `digest`, as for `download`."""
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         if digest is None:

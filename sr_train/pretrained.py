@@ -1,6 +1,5 @@
 """Pretrained weights for perceptual losses and LPIPS: finding, checking and reading them."""
 
-import hashlib
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from torch import Tensor
 from sr_runtime.atomic import atomic_path
 from sr_runtime.errors import ArgumentError, DataError, ModelError
 from sr_train.config.schema import PerceptualLoss
-from sr_train.download import download
+from sr_train.download import checked_sha256, download
 from sr_train.models.features import FeatureNetwork, build_features
 from sr_train.tensor_file import read_tensor_file
 
@@ -79,14 +78,12 @@ def weights_file(name: str, *, given: str | None, root: Path) -> Path:
         if not Path(given).is_file():
             raise ArgumentError(f"there is no such file of {name} weights", path=given)
         return Path(given)
-    if found := _official_file(name, root / "weights"):
-        return found
     official = WEIGHTS[name]
-    target = root / "weights" / official.name
-    download(
+    target = _found(name, root / "weights") or root / "weights" / official.name
+    download(  # or only check it
         official.url,
         target,
-        digest=f"sha256:{official.digests[official.name]}",
+        digest=f"sha256:{official.digests[target.name]}",
         alternative="put a copy from elsewhere there, or into any FOLDER for "
         f"`python -m sr_train prepare {name} --from FOLDER --root {root}`",
     )
@@ -100,13 +97,13 @@ def prepare_weights(name: str, *, root: Path, source: Path | None) -> Path:
     """
     if source is None:
         return weights_file(name, given=None, root=root)
-    found = _official_file(name, source) or _official_file(name, source / "weights")
+    official, found = WEIGHTS[name], _found(name, source) or _found(name, source / "weights")
     if found is None:
         raise DataError(
-            f"the folder holds no weights of {name}: {' or '.join(WEIGHTS[name].digests)} was "
-            "expected",
+            f"the folder holds no weights of {name}: {' or '.join(official.digests)} was expected",
             path=source,
         )
+    checked_sha256(found, official.url, f"sha256:{official.digests[found.name]}")
     target = root / "weights" / found.name
     with atomic_path(target) as temporary:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -155,19 +152,5 @@ def read_weights(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str,
     return {name: tensors[name] for name in shapes}
 
 
-def _official_file(name: str, folder: Path) -> Path | None:
-    """The first official file in `folder`, None if there is none; DataError for other bytes."""
-    official = WEIGHTS[name]
-    path = next((folder / file for file in official.digests if (folder / file).is_file()), None)
-    if path is None:
-        return None
-    with path.open("rb") as content:
-        sha256 = hashlib.file_digest(content, "sha256").hexdigest()
-    expected = official.digests[path.name]
-    if not sha256.startswith(expected):
-        raise DataError(
-            f"this is not the official file, since its SHA-256 begins {sha256[: len(expected)]} "
-            f"instead of {expected}: remove it and fetch {official.url}",
-            path=path,
-        )
-    return path
+def _found(name: str, folder: Path) -> Path | None:
+    return next((folder / f for f in WEIGHTS[name].digests if (folder / f).is_file()), None)

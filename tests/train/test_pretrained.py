@@ -72,7 +72,8 @@ def test_an_official_name_with_other_bytes_is_refused_when_it_is_used(
 ) -> None:
     path = saved(tmp_path / "weights" / file, {})
     with pytest.raises(
-        DataError, match=r"begins [0-9a-f]{8,64} instead of [0-9a-f]{8,64}"
+        DataError,
+        match=r"sha256 is [0-9a-f]{8,64}, expected [0-9a-f]{8,64}: .*127\.0\.0\.1.*delete",
     ) as error:
         weights_file("vgg19", given=None, root=tmp_path)
     assert error.value.path == path
@@ -147,7 +148,7 @@ def test_preparing_refuses_damaged_and_absent_files(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"lpips_squeeze_linear\.pth or squeeze\.pth"):
         prepare_weights("lpips_squeeze", root=tmp_path / "root", source=tmp_path)
     saved(tmp_path / "vgg16-397923af.pth", {})
-    with pytest.raises(DataError, match=r"instead of 397923af: remove it and fetch https"):
+    with pytest.raises(DataError, match=r"expected 397923af: .*https.*: delete it"):
         prepare_weights("vgg16", root=tmp_path / "root", source=tmp_path)
     assert not (tmp_path / "root").exists()
 
