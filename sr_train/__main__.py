@@ -1,11 +1,11 @@
 """The command line: `sr-train prepare …`, `fit …`, `evaluate …` and more."""
 
 import argparse
+import inspect
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from textwrap import fill
 from typing import Any, NoReturn, TypeAlias
 
 from sr_runtime.atomic import check_target
@@ -17,7 +17,7 @@ from sr_train import fit, load_generator
 __all__ = ["main"]
 
 Command = Callable[..., None]
-"""Takes each option of its parser by name."""
+"""Takes each option of its parser by name; its docstring is the parser's help."""
 Commands: TypeAlias = "argparse._SubParsersAction[Any]"
 
 FILE = "a .pth or .safetensors file"
@@ -52,6 +52,14 @@ def _fit(words: Sequence[str]) -> int:
 
 
 def _prepare(items: Sequence[str], scale: int, jobs: int, **folders: Any) -> None:
+    """Fetch data sets and pretrained weights, and pack images for fast training. Done once.
+
+    examples:
+      sr-train prepare div2k bsds500                     download them and pack them
+      sr-train prepare set5 --from downloads/Set5        pack what is on disk already
+      sr-train prepare photos/ --scale 2                 your own images, named `photos`
+      sr-train prepare vgg19 squeezenet1_1 lpips_squeeze --root /data/sr
+    """
     with require_extra("train"):
         from sr_train.data.build.prepare import prepare
         from sr_train.pretrained import WEIGHTS, prepare_weights
@@ -64,6 +72,13 @@ def _prepare(items: Sequence[str], scale: int, jobs: int, **folders: Any) -> Non
 
 
 def _evaluate(**options: Any) -> None:
+    """Measure PSNR, SSIM and LPIPS of checkpoints and exported models, in one table.
+
+    examples:
+      sr-train evaluate runs/demo/weights/best.safetensors --data set5 set14
+      sr-train evaluate RRDB.pth rrdb.onnx esrgan --data bsds500:test --device cuda
+      sr-train evaluate RRDB.pth --data photos/ --no-lpips --json table.json
+    """
     with require_extra("train"):
         from sr_train.evaluate import evaluate
 
@@ -71,6 +86,14 @@ def _evaluate(**options: Any) -> None:
 
 
 def _interpolate(psnr: Path, gan: Path, alpha: float, output: Path) -> None:
+    """Mix a PSNR-oriented and a GAN-based generator.
+
+    The result is (1 − α)·PSNR + α·GAN, the network interpolation of the ESRGAN paper.
+
+    examples:
+      sr-train interpolate psnr.safetensors esrgan.safetensors -o mixed.safetensors
+      sr-train interpolate psnr.safetensors esrgan.safetensors --alpha 0.5 -o half.pth
+    """
     check_target(output, inputs=[psnr, gan])
     generators = load_generator(psnr), load_generator(gan)
     from sr_train.checkpoint import save_generator
@@ -81,6 +104,11 @@ def _interpolate(psnr: Path, gan: Path, alpha: float, output: Path) -> None:
 
 
 def _average(checkpoints: Sequence[Path], output: Path) -> None:
+    """Average the weights of several checkpoints of one run.
+
+    examples:
+      sr-train average 80k.safetensors 90k.safetensors 100k.safetensors -o mean.safetensors
+    """
     check_target(output, inputs=checkpoints)
     generators = [load_generator(path) for path in checkpoints]
     from sr_train.checkpoint import save_generator
@@ -91,6 +119,15 @@ def _average(checkpoints: Sequence[Path], output: Path) -> None:
 
 
 def _convert(checkpoint: Path, output: Path, scale: int | None) -> None:
+    """Read the generator of any ESRGAN checkpoint and write it in fp32.
+
+    It can be an RRDBNet of BasicSR, mmagic, neosr, xinntao/ESRGAN, BSRGAN, traiNNer, Lornatang or
+    torch-sr, or a SRVGGNetCompact.
+
+    examples:
+      sr-train convert RealESRGAN_x4plus.pth -o generator.safetensors
+      sr-train convert 3x_model.pth --scale 3 -o generator.pth
+    """
     check_target(output, inputs=[checkpoint])
     generator = load_generator(checkpoint, scale=scale)
     from sr_train.checkpoint import save_generator, weights_sha256
@@ -121,22 +158,12 @@ def _parser() -> argparse.ArgumentParser:
     _add_prepare(commands)
     commands.add_parser("fit", help="train in two stages; fit --help lists every option")
     _add_evaluate(commands)
-    _add_mixtures(commands)
-    _add_convert(commands)
+    _add_conversions(commands)
     return parser
 
 
 def _add_prepare(commands: Commands) -> None:
-    prepare = _add_command(
-        commands,
-        _prepare,
-        "Fetch data sets and pretrained weights, and pack images for fast training. Done once.",
-        """\
-  sr-train prepare div2k bsds500                     download them and pack them
-  sr-train prepare set5 --from downloads/Set5        pack what is on disk already
-  sr-train prepare photos/ --scale 2                 your own images, named `photos`
-  sr-train prepare vgg19 squeezenet1_1 lpips_squeeze --root /data/sr""",
-    )
+    prepare = _add_command(commands, _prepare)
     prepare.add_argument(
         "items", nargs="+", metavar="ITEM",
         help="a data set (div2k, flickr2k, bsds500, set5, set14), a folder of your own images, or "
@@ -158,15 +185,7 @@ def _add_prepare(commands: Commands) -> None:
 
 
 def _add_evaluate(commands: Commands) -> None:
-    evaluate = _add_command(
-        commands,
-        _evaluate,
-        "Measure PSNR, SSIM and LPIPS of checkpoints and exported models, in one table.",
-        """\
-  sr-train evaluate runs/demo/weights/best.safetensors --data set5 set14
-  sr-train evaluate RRDB.pth rrdb.onnx esrgan --data bsds500:test --device cuda
-  sr-train evaluate RRDB.pth --data photos/ --no-lpips --json table.json""",
-    )
+    evaluate = _add_command(commands, _evaluate)
     evaluate.add_argument(
         "models", nargs="+", metavar="MODEL",
         help=f"a .safetensors, .pth or .onnx file, or one of the package: {', '.join(EMBEDDED)}",
@@ -187,16 +206,8 @@ def _add_evaluate(commands: Commands) -> None:
     _add_scale(evaluate)
 
 
-def _add_mixtures(commands: Commands) -> None:
-    interpolate = _add_command(
-        commands,
-        _interpolate,
-        "Mix a PSNR-oriented and a GAN-based generator. The result is (1 − α)·PSNR + α·GAN, the "
-        "network interpolation of the ESRGAN paper.",
-        """\
-  sr-train interpolate psnr.safetensors esrgan.safetensors -o mixed.safetensors
-  sr-train interpolate psnr.safetensors esrgan.safetensors --alpha 0.5 -o half.pth""",
-    )
+def _add_conversions(commands: Commands) -> None:
+    interpolate = _add_command(commands, _interpolate)
     interpolate.add_argument("psnr", type=Path, metavar="PSNR", help="result of the PSNR stage")
     interpolate.add_argument("gan", type=Path, metavar="GAN", help="result of the GAN stage")
     interpolate.add_argument(
@@ -205,41 +216,24 @@ def _add_mixtures(commands: Commands) -> None:
     )  # fmt: skip
     _add_output(interpolate)
 
-    average = _add_command(
-        commands,
-        _average,
-        "Average the weights of several checkpoints of one run.",
-        "  sr-train average 80k.safetensors 90k.safetensors 100k.safetensors -o mean.safetensors",
-    )
+    average = _add_command(commands, _average)
     average.add_argument("checkpoints", nargs="+", type=Path, metavar="CHECKPOINT", help=FILE)
     _add_output(average)
 
-
-def _add_convert(commands: Commands) -> None:
-    convert = _add_command(
-        commands,
-        _convert,
-        "Read the generator of any ESRGAN checkpoint and write it in fp32. It can be an RRDBNet of "
-        "BasicSR, mmagic, neosr, xinntao/ESRGAN, BSRGAN, traiNNer, Lornatang or torch-sr, or a "
-        "SRVGGNetCompact.",
-        """\
-  sr-train convert RealESRGAN_x4plus.pth -o generator.safetensors
-  sr-train convert 3x_model.pth --scale 3 -o generator.pth""",
-    )
+    convert = _add_command(commands, _convert)
     convert.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help=FILE)
     _add_output(convert)
     _add_scale(convert)
 
 
-def _add_command(
-    commands: Commands, run: Command, description: str, examples: str
-) -> argparse.ArgumentParser:
-    first = description.split(". ")[0].rstrip(".")
+def _add_command(commands: Commands, run: Command) -> argparse.ArgumentParser:
+    description, examples = (inspect.getdoc(run) or "\n\n").rsplit("\n\n", 1)
+    first = description.partition("\n")[0].partition(". ")[0].rstrip(".")
     parser: argparse.ArgumentParser = commands.add_parser(
         run.__name__.removeprefix("_"),
-        help=first[0].lower() + first[1:],
-        description=fill(description, 96),
-        epilog=f"examples:\n{examples}",
+        help=first[:1].lower() + first[1:],
+        description=description,
+        epilog=examples,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(command=run)
