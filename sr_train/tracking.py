@@ -84,14 +84,11 @@ class Tracker:
                     disable=not sys.stderr.isatty(),
                 )
             )
+            self.wandb_id: str | None = None if self._wandb is None else self._wandb.id
+            """The identity of the W&B run; None while W&B is off."""
             self._stage: Stage | None = None
             self._first, self._last, self._began = step, total_steps, time.monotonic()
             self._open = stack.pop_all()
-
-    @property
-    def wandb_id(self) -> str | None:
-        """The identity of the W&B run; None while W&B is off."""
-        return None if self._wandb is None else self._wandb.id
 
     def log(self, step: int, stage: Stage, epoch: int, values: Mapping[str, float]) -> None:
         """Record measured values. Those whose names have a slash are left out of metrics.csv."""

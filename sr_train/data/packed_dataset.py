@@ -68,7 +68,7 @@ class Index:
     source: str | None
     """The user's folder it was made from; None: the official archive."""
     fingerprint: str | None
-    """`source_images.fingerprint` of that folder."""
+    """`split.fingerprint` of that folder."""
     schema: int = SCHEMA
 
     def write(self, folder: Path) -> None:
@@ -123,6 +123,8 @@ class PackedImages:
         self.folder = folder
         self.scale = scale
         self.index = Index.read(index_path(folder, scale))
+        self.name = f"{self.index.name}:{self.index.split}"
+        """Data set and split, as a configuration spells them: `bsds500:train`."""
         self.names = self.index.names
         """The images' file names without suffix."""
         self.channels = self.index.channels
@@ -137,11 +139,6 @@ class PackedImages:
 
     def __reduce__(self) -> tuple[type[Self], tuple[Path, int]]:
         return type(self), (self.folder, self.scale)
-
-    @property
-    def name(self) -> str:
-        """Data set and split, as a configuration spells them: `bsds500:train`."""
-        return f"{self.index.name}:{self.index.split}"
 
     def __len__(self) -> int:
         return len(self.names)

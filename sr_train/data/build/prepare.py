@@ -11,8 +11,7 @@ from sr_runtime.errors import ArgumentError, DataError
 from sr_runtime.evaluation.pairs import Pair, find_pairs
 from sr_runtime.image import IMAGE_SUFFIXES
 from sr_train.data.build.archives import unpacked
-from sr_train.data.build.source_images import fingerprint
-from sr_train.data.build.split import Wanted, prepare_split
+from sr_train.data.build.split import Wanted, fingerprint, prepare_split
 from sr_train.data.catalogue import DATASETS, Split
 from sr_train.data.prepared import OWN_SPLIT, known_names
 from sr_train.lock import only_process_in
