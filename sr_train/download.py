@@ -81,10 +81,9 @@ def _fetch(url: str, part: Path, alternative: str) -> None:
     """Complete `part`, or raise _ConnectionLostError."""
     start = _size(part)
     headers = {"User-Agent": "sr-toolkit"} | ({"Range": f"bytes={start}-"} if start else {})
+    request = urllib.request.Request(url, headers=headers)
     try:
-        response = urllib.request.urlopen(
-            urllib.request.Request(url, headers=headers), timeout=TIMEOUT
-        )
+        response = urllib.request.urlopen(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         with error:
             if error.code == OUT_OF_RANGE and start:
@@ -143,20 +142,15 @@ def _size(path: Path) -> int:
 
 def checked_sha256(path: Path, url: str, digest: str | None) -> str:
     """The SHA-256 of a file from `url`; DataError if it has another `digest`, as for `download`."""
+    kind, _, wanted = (digest or "sha256:").partition(":")
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        if digest is None:
-            return sha256
-        kind, _, wanted = digest.partition(":")
         file.seek(0)
         found = sha256 if kind == "sha256" else hashlib.file_digest(file, kind).hexdigest()
-    if kind == "sha256":
-        assert len(wanted) >= 8, digest
-        found = found[: len(wanted)]
-    if found != wanted:
+    if not found.startswith(wanted):
         raise DataError(
-            f"{kind} is {found}, expected {wanted}: it is damaged, or {url} has changed: delete it "
-            "and download it again",
+            f"{kind} is {found[: len(wanted)]}, expected {wanted}: it is damaged, or {url} has "
+            "changed: delete it and download it again",
             path=path,
         )
     return sha256

@@ -35,10 +35,15 @@ def average(generators: Sequence[Generator]) -> Generator:
 @torch.no_grad()
 def _mixed(generators: Sequence[Generator], shares: Sequence[float]) -> Generator:
     """The weighted sum, in float64 so that equal networks give exactly themselves."""
-    first = generators[0]
-    for other in generators[1:]:
-        _check_alike(first, other)
-    mixed = build_generator(first.arch, first.architecture)
+    first, *others = ({"arch": each.arch, **each.architecture} for each in generators)
+    for other in others:
+        for name, value in first.items():
+            if other.get(name) != value:
+                raise ArgumentError(
+                    f"cannot mix generators with {name} {value} and {other[name]}: take generators "
+                    "of one architecture, best from one run"
+                )
+    mixed = build_generator(generators[0].arch, generators[0].architecture)
     states = [generator.state_dict() for generator in generators]
     mixed.load_state_dict(
         {
@@ -50,17 +55,3 @@ def _mixed(generators: Sequence[Generator], shares: Sequence[float]) -> Generato
         }
     )
     return mixed.eval()
-
-
-def _check_alike(a: Generator, b: Generator) -> None:
-    """Raise ArgumentError with the first difference."""
-    if a.arch != b.arch:
-        raise ArgumentError(
-            f"cannot mix {a.arch} with {b.arch}: take generators of one architecture"
-        )
-    for name, value in a.architecture.items():
-        if b.architecture[name] != value:
-            raise ArgumentError(
-                f"cannot mix generators with {name} {value} and {b.architecture[name]}: take "
-                "generators of one architecture, best from one run"
-            )

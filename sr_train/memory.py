@@ -17,12 +17,10 @@ def memory_advice(config: Config) -> Iterator[None]:
     """Raise OutOfMemoryError, with what to change, where PyTorch or Python runs out of memory."""
     try:
         yield
-    except SRError:
-        raise
     except (MemoryError, RuntimeError) as error:
         reason = str(error).partition("\n")[0]
         exhausted = isinstance(error, (MemoryError, torch.OutOfMemoryError))
-        if not exhausted and "allocate memory" not in reason:
+        if isinstance(error, SRError) or not (exhausted or "allocate memory" in reason):
             raise
         raise OutOfMemoryError(
             f"not enough memory ({reason or 'no details'}) for batch_size {config.batch_size} in "

@@ -259,10 +259,10 @@ class Run:
 
     def _result(self, *, interrupted: int | None) -> FitResult:
         self.processes.barrier()  # until the main process has written everything
-        psnr_y, lpips = self.best.get(PsnrStage.name), self.best.get(GanStage.name)
+        lpips = self.best.get(GanStage.name)
         return FitResult(
             folder=self.folder,
-            best_psnr_y=psnr_y,
+            best_psnr_y=self.best.get(PsnrStage.name),
             best_lpips=None if lpips is None else -lpips,
             interrupted=interrupted,
         )

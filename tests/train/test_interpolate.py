@@ -43,5 +43,5 @@ def test_the_average_is_of_all_and_leaves_equal_networks_as_they_are() -> None:
 def test_different_architectures_are_refused_with_the_difference() -> None:
     with pytest.raises(ArgumentError, match="growth_channels 4 and 6"):
         interpolate(tiny_generator(), tiny_generator(growth_channels=6), 0.5)
-    with pytest.raises(ArgumentError, match="RRDBNet with SRVGGNetCompact"):
+    with pytest.raises(ArgumentError, match="arch RRDBNet and SRVGGNetCompact"):
         average([tiny_generator(), SRVGGNetCompact(num_features=4, num_convolutions=1)])
