@@ -1,11 +1,14 @@
-"""The command line: `python -m sr_export onnx …`, `engine …`, `triton …` and `verify …`."""
+"""The command line: `python -m sr_export onnx …`, `engine …`, `triton …` and `verify …`.
+
+The options of a command are the arguments of the function in `sr_export` that does its work.
+"""
 
 import argparse
 import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import sr_export
 import sr_runtime
@@ -22,8 +25,6 @@ from sr_runtime.cli.console import run_cli
 from sr_runtime.errors import ArgumentError
 from sr_runtime.model_info import IO
 
-AddParser = Callable[..., argparse.ArgumentParser]
-
 EXAMPLES = """\
 examples:
   sr-export onnx RRDB_ESRGAN_x4.pth -o esrgan.onnx
@@ -38,31 +39,22 @@ sr-export COMMAND --help explains every option. From Python: import sr_export; h
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code."""
-    arguments = _parser().parse_args(argv)
-    return run_cli(lambda: _run(arguments.command, arguments))
+    options = vars(_parser().parse_args(argv))
+    return run_cli(lambda: _run(**options))
 
 
-def _run(command: Callable[[argparse.Namespace], None], arguments: argparse.Namespace) -> int:
+def _run(command: Callable[..., None], **options: Any) -> int:
     try:
-        command(arguments)
+        command(**options)
     except sr_export.VerificationError as error:
         print(table(error.checks))
         raise
     return 0
 
 
-def _onnx(arguments: argparse.Namespace) -> None:
+def _onnx(**options: Any) -> None:
     with StageLines() as progress:
-        report = sr_export.export_onnx(
-            arguments.checkpoint,
-            arguments.output,
-            precision=arguments.precision,
-            io=arguments.io,
-            scale=arguments.scale,
-            opset=arguments.opset,
-            calibration=arguments.calibrate,
-            progress=progress,
-        )
+        report = sr_export.export_onnx(**options, progress=progress)
     print(table(report.checks))
     print(
         f"{report.output}: {report.arch} ×{report.scale}, {report.parameters / 1e6:.2f} M "
@@ -71,24 +63,11 @@ def _onnx(arguments: argparse.Namespace) -> None:
     )
 
 
-def _engine(arguments: argparse.Namespace) -> None:
-    profile = Profile.parse(arguments.min, arguments.opt, arguments.max)
-    workspace = None if arguments.workspace is None else _bytes(arguments.workspace)
+def _engine(*, min: str, opt: str, max: str, workspace: str | None, **options: Any) -> None:
+    options["profile"] = Profile.parse(min, opt, max)
+    options["workspace"] = None if workspace is None else _bytes(workspace)
     with StageLines() as progress:
-        report = sr_export.build_engine(
-            arguments.model,
-            arguments.output,
-            profile=profile,
-            io=arguments.io,
-            scale=arguments.scale,
-            level=arguments.level,
-            workspace=workspace,
-            timing_cache=arguments.timing_cache,
-            version_compatible=arguments.version_compatible,
-            hardware_compatible=arguments.hardware_compatible,
-            device=arguments.device,
-            progress=progress,
-        )
+        report = sr_export.build_engine(**options, progress=progress)
     print(table(report.checks))
     print(
         f"{report.output}: {report.bytes / 1e6:.1f} MB, verified; for TensorRT "
@@ -96,22 +75,13 @@ def _engine(arguments: argparse.Namespace) -> None:
     )
 
 
-def _triton(arguments: argparse.Namespace) -> None:
-    version = sr_export.triton_repository(
-        arguments.model,
-        arguments.output,
-        arguments.name,
-        instances=arguments.instances,
-        max_batch=arguments.max_batch,
-    )
+def _triton(**options: Any) -> None:
+    version = sr_export.triton_repository(**options)
     print(f"{version.folder}: ready for {version.server_command}")
 
 
-def _verify(arguments: argparse.Namespace) -> None:
-    checks = sr_export.verify(
-        arguments.checkpoint, arguments.model, scale=arguments.scale, backend=arguments.backend
-    )
-    print(table(checks))
+def _verify(**options: Any) -> None:
+    print(table(sr_export.verify(**options)))
 
 
 def _bytes(text: str) -> int:
@@ -131,174 +101,130 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=sr_runtime.__version__)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    _add_onnx(commands.add_parser)
-    _add_engine(commands.add_parser)
-    _add_triton(commands.add_parser)
-    _add_verify(commands.add_parser)
+    _add_onnx(commands)
+    _add_engine(commands)
+    _add_triton(commands)
+    _add_verify(commands)
+    return parser
+
+
+def _add_command(
+    commands: Any, name: str, run: Callable[..., None], description: str
+) -> argparse.ArgumentParser:
+    summary = description.split(". ")[0].rstrip(".")
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=summary[0].lower() + summary[1:], description=description
+    )
+    parser.set_defaults(command=run)
     return parser
 
 
 def _add_checkpoint(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "checkpoint", type=Path, metavar="CHECKPOINT", help="any trainer's .pth or .safetensors"
-    )
-    _add_scale(parser)
-
-
-def _add_scale(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--scale",
-        type=int,
-        metavar="S",
+    add = parser.add_argument
+    add("checkpoint", type=Path, metavar="CHECKPOINT", help="any trainer's .pth or .safetensors")
+    add(
+        "--scale", type=int, metavar="S",
         help="scale of the network; needed only for x3, whose weights look like those of x2",
-    )
+    )  # fmt: skip
 
 
-def _add_onnx(add_parser: AddParser) -> None:
-    parser = add_parser(
-        "onnx",
-        help="export a checkpoint to ONNX and verify the file",
-        description="Export a checkpoint to ONNX and verify the file. If that fails, nothing is "
-        "written.",
-    )
-    parser.set_defaults(command=_onnx)
+def _add_onnx(commands: Any) -> None:
+    description = "Export a checkpoint to ONNX and verify the file. One that fails is not written."
+    parser = _add_command(commands, "onnx", _onnx, description)
     _add_checkpoint(parser)
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="MODEL.onnx")
-    parser.add_argument(
-        "--precision",
-        choices=get_args(Precision),
-        default="fp32",
+    add = parser.add_argument
+    add("-o", "--output", type=Path, required=True, metavar="MODEL.onnx")
+    add(
+        "--precision", choices=get_args(Precision), default="fp32",
         help="how weights are stored; fp16 is for GPUs (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--io",
-        choices=get_args(IO),
-        default="float32",
-        help="float32: NxCxHxW in [0, 1]; uint8: NxHxWxC, rounded by the model (default: "
-        "%(default)s)",
-    )
-    parser.add_argument(
-        "--opset",
-        type=int,
-        default=DEFAULT_OPSET,
-        metavar="N",
+    )  # fmt: skip
+    add(
+        "--io", choices=get_args(IO), default="float32", help="float32: NxCxHxW in [0, 1]; uint8: "
+        "NxHxWxC, rounded by the model (default: %(default)s)",
+    )  # fmt: skip
+    add(
+        "--opset", type=int, default=DEFAULT_OPSET, metavar="N",
         help="version of the ONNX operator set, 18 to 25 (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--calibrate",
-        type=Path,
-        metavar="DIR",
-        help="images on which the halo is measured, 256x256 or larger (default: three photos that "
-        "are shipped)",
-    )
+    )  # fmt: skip
+    add(
+        "--calibrate", dest="calibration", type=Path, metavar="DIR", help="images on which the "
+        "halo is measured, 256x256 or larger (default: three photos that are shipped)",
+    )  # fmt: skip
 
 
-def _add_engine(add_parser: AddParser) -> None:
-    parser = add_parser(
-        "engine",
-        help="build a TensorRT engine for a GPU of this machine and verify it",
-        description="Build an FP16 TensorRT engine on and for a GPU of this machine, and verify it "
-        "there. If that fails, nothing is written. Ctrl-C cancels.",
+def _add_engine(commands: Any) -> None:
+    description = (
+        "Build an FP16 TensorRT engine on and for a GPU of this machine, and verify it there. "
+        "If that fails, nothing is written. Ctrl-C cancels."
     )
-    parser.set_defaults(command=_engine)
-    parser.add_argument(
-        "model",
-        type=Path,
-        metavar="MODEL",
+    parser = _add_command(commands, "engine", _engine, description)
+    add = parser.add_argument
+    add(
+        "model", type=Path, metavar="MODEL",
         help="ONNX file exported with --precision fp16, or any trainer's .pth or .safetensors",
-    )
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="MODEL.engine")
-    parser.add_argument(
-        "--device", default="cuda:0", metavar="cuda:N", help="the GPU (default: %(default)s)"
-    )
+    )  # fmt: skip
+    add("-o", "--output", type=Path, required=True, metavar="MODEL.engine")
+    add("--device", default="cuda:0", metavar="cuda:N", help="the GPU (default: %(default)s)")
     profile = parser.add_argument_group("tiles, as BATCHxHEIGHTxWIDTH with the halo included")
     for name, what in (("min", "smallest"), ("opt", "fastest"), ("max", "largest")):
         profile.add_argument(
-            f"--{name}",
-            default=str(getattr(DEFAULT_PROFILE, name)),
-            metavar="NxHxW",
+            f"--{name}", default=str(getattr(DEFAULT_PROFILE, name)), metavar="NxHxW",
             help=f"the {what} shape (default: %(default)s)",
-        )
-    parser.add_argument(
-        "--workspace",
-        metavar="SIZE",
+        )  # fmt: skip
+    add(
+        "--workspace", metavar="SIZE",
         help="most GPU memory for a layer's scratch space, 4G for instance (default: no limit)",
-    )
-    parser.add_argument(
-        "--timing-cache",
-        type=Path,
-        metavar="FILE",
+    )  # fmt: skip
+    add(
+        "--timing-cache", type=Path, metavar="FILE",
         help="measurements of earlier builds, read and added to: the next build is faster",
-    )
-    parser.add_argument(
-        "--level",
-        type=int,
-        default=DEFAULT_LEVEL,
-        metavar="N",
+    )  # fmt: skip
+    add(
+        "--level", type=int, default=DEFAULT_LEVEL, metavar="N",
         help="how long TensorRT searches for fast kernels, 0 to 5 (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--version-compatible",
-        action="store_true",
+    )  # fmt: skip
+    add(
+        "--version-compatible", action="store_true",
         help="build for other versions of TensorRT too, and for its lean runtime",
-    )
-    parser.add_argument(
-        "--hardware-compatible",
-        choices=get_args(HardwareCompatible),
-        default="none",
+    )  # fmt: skip
+    add(
+        "--hardware-compatible", choices=get_args(HardwareCompatible), default="none",
         help="GPUs that can run it: none: this model of GPU; ampere+: compute capability 8.0 and "
         "newer; same: this compute capability (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--io", choices=get_args(IO), help="as for onnx; only for a checkpoint (default: float32)"
-    )
-    _add_scale(parser)
+    )  # fmt: skip
+    add("--io", choices=get_args(IO), help="as for onnx; only for a checkpoint (default: float32)")
+    add("--scale", type=int, metavar="S", help="as for onnx; only for a checkpoint")
 
 
-def _add_triton(add_parser: AddParser) -> None:
-    parser = add_parser(
-        "triton",
-        help="put a model into a repository of Triton Inference Server",
-        description="Put an ONNX file or an engine into a model repository of Triton Inference "
-        "Server. A name that is there already gets one more version; none is replaced.",
+def _add_triton(commands: Any) -> None:
+    description = (
+        "Put an ONNX file or an engine into a model repository of Triton Inference Server. A name "
+        "that is there already gets one more version; none is replaced."
     )
-    parser.set_defaults(command=_triton)
-    parser.add_argument("model", type=Path, metavar="MODEL", help=".onnx, .engine or .plan")
-    parser.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="DIR", help="the repository"
-    )
-    parser.add_argument("--name", required=True, help="what clients call the model")
-    parser.add_argument(
-        "--instances",
-        type=int,
-        metavar="N",
-        help="copies that run at once on each GPU (default: 1)",
-    )
-    parser.add_argument(
-        "--max-batch",
-        type=int,
-        metavar="N",
-        help="most images in one batch (default: what the engine takes, 4 for an ONNX file)",
-    )
+    add = _add_command(commands, "triton", _triton, description).add_argument
+    add("model", type=Path, metavar="MODEL", help=".onnx, .engine or .plan")
+    add("-o", "--output", dest="repository", type=Path, required=True, metavar="REPOSITORY")
+    add("--name", required=True, help="what clients call the model")
+    add(
+        "--instances", type=int, metavar="N",
+        help="copies that run at once on each GPU (default: 1); only for a new name",
+    )  # fmt: skip
+    add(
+        "--max-batch", type=int, metavar="N", help="most images in one batch (default: what the "
+        "engine takes, 4 for an ONNX file); only for a new name",
+    )  # fmt: skip
 
 
-def _add_verify(add_parser: AddParser) -> None:
-    parser = add_parser(
-        "verify",
-        help="compare an ONNX file with its checkpoint",
-        description="Compare an ONNX file with the checkpoint it was exported from, and print what "
-        "was measured.",
-    )
-    parser.set_defaults(command=_verify)
+def _add_verify(commands: Any) -> None:
+    description = "Compare an ONNX file with its checkpoint, and print what was measured."
+    parser = _add_command(commands, "verify", _verify, description)
     _add_checkpoint(parser)
     parser.add_argument("model", metavar="MODEL.onnx")
-    names = ", ".join(registry.names("cpu"))
     parser.add_argument(
-        "--backend",
-        default="auto",
-        metavar="NAME",
-        help=f"inference engine that runs the model on the CPU: auto, {names} (default: auto)",
-    )
+        "--backend", default="auto", metavar="NAME",
+        help="inference engine that runs the model on the CPU: auto, "
+        f"{', '.join(registry.names('cpu'))} (default: auto)",
+    )  # fmt: skip
 
 
 if __name__ == "__main__":
