@@ -5,14 +5,12 @@ GPU stay finite. torch computes `half` tensors in true FP16 on a CPU too.
 """
 
 import copy
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+import math
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from sr_export.report import Check
 from sr_train.models.generator import Generator
@@ -32,30 +30,11 @@ def half_precision_checks(generator: Generator, image: Tensor) -> list[Check]:
     Args:
         image: `(1, C, H, W)` float32 in [0, 1].
     """
-    largest, layer = 0.0, ""
-
-    def note_largest(name: str, output: Tensor) -> None:
-        nonlocal largest, layer
-        if (peak := output.abs().max().item()) > largest:
-            largest, layer = peak, name
-
-    overflowed: list[str] = []
-
-    def note_overflow(name: str, output: Tensor) -> None:
-        if not output.isfinite().all():
-            overflowed.append(name)
-
-    # Channels-last: on a CPU torch's contiguous half convolutions are ten times slower.
-    half = copy.deepcopy(generator).half()
-    half.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    half_image = image.half().contiguous(memory_format=torch.channels_last)
-    with torch.inference_mode():
-        with _watching(generator, note_largest):
-            wanted = generator(image)[0].numpy()
-        with _watching(half, note_overflow):
-            got = half(half_image)[0].float().numpy()
+    wanted, peaks = _run(generator, image)
+    got, half_peaks = _run(generator, image.half())
+    layer, largest = max(peaks, key=lambda peak: peak[1])
     where = f"the largest activation is in {layer}"
-    if overflowed:
+    if overflowed := [name for name, peak in half_peaks if not math.isfinite(peak)]:
         where = f"the first layer that overflows in half is {overflowed[0]}"
     remedy = "export with --precision fp32"
     return [
@@ -79,20 +58,21 @@ def precision_checks(
     ]
 
 
-@contextmanager
-def _watching(generator: nn.Module, look: Callable[[str, Tensor], None]) -> Iterator[None]:
-    """Show every layer's output to `look` while the block runs."""
-
-    def hook(name: str) -> Callable[[nn.Module, Any, Tensor], None]:
-        return lambda _module, _inputs, output: look(name, output)
-
-    handles = [
-        module.register_forward_hook(hook(name))
-        for name, module in generator.named_modules()
-        if name
-    ]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+def _run(
+    generator: Generator, image: Tensor
+) -> tuple[NDArray[np.float32], list[tuple[str, float]]]:
+    """The output in the image's type, and every layer's largest magnitude, in order."""
+    generator = copy.deepcopy(generator).to(image.dtype)
+    # On a CPU torch's contiguous half convolutions are ten times slower.
+    generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    peaks: list[tuple[str, float]] = []
+    for name, layer in generator.named_modules():
+        if name:
+            layer.register_forward_hook(
+                lambda _layer, _inputs, output, name=name: peaks.append(
+                    (name, output.abs().max().item())
+                )
+            )
+    with torch.inference_mode():
+        output = generator(image.contiguous(memory_format=torch.channels_last))
+    return output[0].float().numpy(), peaks
