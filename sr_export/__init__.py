@@ -15,10 +15,11 @@ and onnx are imported by the first call that needs them.
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import get_args
 
 from sr_export.report import (
     DEFAULT_OPSET,
+    OPSETS,
     Check,
     EngineReport,
     ExportReport,
@@ -41,9 +42,6 @@ from sr_runtime.backends.tensorrt.options import (
 from sr_runtime.embedded import model_file
 from sr_runtime.errors import ArgumentError, require_extra
 from sr_runtime.model_info import IO
-
-if TYPE_CHECKING:
-    from sr_train.models.generator import Generator
 
 __all__ = [
     "Check",
@@ -102,25 +100,33 @@ def export_onnx(
     check_target(output, inputs=[checkpoint])
     if output.suffix.lower() != ".onnx":
         raise ArgumentError("the name of an ONNX file ends in .onnx", path=output)
+    for what, value, allowed in (
+        ("precision", precision, get_args(Precision)),
+        ("io", io, get_args(IO)),
+        ("opset", opset, OPSETS),
+    ):
+        if value not in allowed:
+            raise ArgumentError(f"{what} {value} is not one of {', '.join(map(str, allowed))}")
     with require_extra("export"):
-        from sr_export.photos import CALIBRATION
-        from sr_export.to_onnx import check_opset
+        from sr_export.halo import calibrate_halo
+        from sr_export.parity import compare, require
+        from sr_export.photos import CALIBRATION, calibration_images
+        from sr_export.to_onnx import onnx_from_generator
         from sr_train.checkpoint import load_generator
-    check_opset(opset)
 
     stages = Stages(progress)
     with stages.stage("loading the checkpoint"):
         generator = load_generator(checkpoint, scale=scale)
-    with atomic_path(output) as temporary:
-        halo, checks = _write_onnx(
-            generator,
-            temporary,
-            precision=precision,
-            io=io,
-            opset=opset,
-            calibration=CALIBRATION if calibration is None else Path(calibration),
-            stages=stages,
-        )
+    with stages.stage("searching the halo") as report_share:
+        folder = CALIBRATION if calibration is None else Path(calibration)
+        images = calibration_images(folder, channels=generator.in_channels)
+        halo = calibrate_halo(generator, images, progress=report_share)
+    with stages.stage("exporting to ONNX"):
+        model = onnx_from_generator(generator, precision=precision, io=io, opset=opset, halo=halo)
+    with stages.stage("verifying the file"), atomic_path(output) as temporary:
+        temporary.write_bytes(model.SerializeToString(deterministic=True))
+        checks = compare(generator, temporary)
+        require(checks)
     return ExportReport(
         output=output,
         bytes=output.stat().st_size,
@@ -129,7 +135,7 @@ def export_onnx(
         parameters=sum(weights.numel() for weights in generator.parameters()),
         halo=halo,
         receptive_radius=generator.receptive_radius,
-        checks=checks,
+        checks=tuple(checks),
         seconds=stages.seconds,
     )
 
@@ -230,7 +236,17 @@ def build_engine(
         version_compatible=version_compatible,
         hardware_compatible=hardware_compatible,
     )
-    _check_engine_paths(source, output, timings)
+    if output.suffix.lower() not in (".engine", ".plan"):
+        raise ArgumentError("the name of an engine ends in .engine or .plan", path=output)
+    check_target(output, inputs=[source])
+    check_target(facts_path(output))
+    if timings is not None:
+        check_target(timings, inputs=[source])
+        if timings.resolve() in (output.resolve(), facts_path(output).resolve()):
+            raise ArgumentError(
+                "the timing cache would overwrite the engine: give --timing-cache another file",
+                path=timings,
+            )
     from_onnx = source.suffix.lower() == ".onnx"
     if from_onnx and (io, scale) != (None, None):
         raise ArgumentError(
@@ -239,18 +255,15 @@ def build_engine(
             path=source,
         )
     with require_extra("export"):
-        from sr_export.engine_check import engine_checks, fp32_outputs, profile_crops
-        from sr_export.parity import require
-        from sr_export.photos import CALIBRATION
+        from sr_export.parity import engine_checks, fp32_outputs, profile_crops, require
         from sr_train.checkpoint import load_generator
 
     stages = Stages(progress)
-    checks: tuple[Check, ...] = ()
+    checks: list[Check] = []
     with tempfile.TemporaryDirectory() as folder:
-        with stages.stage("loading the model"):
+        with stages.stage("checking the model"):
             if from_onnx:
-                file = source
-                info = read_fp16_onnx(file)[1]
+                info = read_fp16_onnx(source)[1]
                 profile.check_fits(multiple_of=info.multiple_of, halo=info.halo)
             else:
                 generator = load_generator(source, scale=scale)
@@ -263,75 +276,25 @@ def build_engine(
             open_device(device).close()
         if not from_onnx:
             file = Path(folder) / f"{source.stem}.onnx"
-            _, checks = _write_onnx(
-                generator,
-                file,
-                precision="fp16",
-                io=io or "float32",
-                opset=DEFAULT_OPSET,
-                calibration=CALIBRATION,
-                stages=stages,
+            exported = export_onnx(
+                source, file, precision="fp16", io=io or "float32", scale=scale, progress=progress
             )
+            source, checks = file, [*exported.checks]
+            stages.seconds |= exported.seconds
             info = read_fp16_onnx(file)[1]
             profile.check_fits(multiple_of=info.multiple_of, halo=info.halo)
         pixels = profile_crops(profile, info)
         with stages.stage("computing in fp32"):
-            wanted = fp32_outputs(file, pixels)
+            wanted = fp32_outputs(source, pixels)
         with stages.stage("building the engine") as report_share:
+            fraction = BuildFraction(report_share)
             plan, engine = plan_from_onnx(
-                file,
-                options,
-                device=device,
-                timing_cache=timings,
-                progress=BuildFraction(report_share),
+                source, options, device=device, timing_cache=timings, progress=fraction
             )
     with stages.stage("verifying the engine"):
         checks += engine_checks(plan, engine, pixels, wanted, device=device)
         require(checks)
     write_engine(output, plan, engine)
     return EngineReport(
-        output=output, bytes=len(plan), info=engine, checks=checks, seconds=stages.seconds
+        output=output, bytes=len(plan), info=engine, checks=tuple(checks), seconds=stages.seconds
     )
-
-
-def _write_onnx(
-    generator: "Generator",
-    file: Path,
-    *,
-    precision: Precision,
-    io: IO,
-    opset: int,
-    calibration: Path,
-    stages: Stages,
-) -> tuple[int, tuple[Check, ...]]:
-    """Write a generator's ONNX file and verify it; return its halo and what was measured."""
-    from sr_export.halo import calibrate_halo
-    from sr_export.parity import compare, require
-    from sr_export.photos import calibration_images
-    from sr_export.to_onnx import onnx_from_generator
-
-    with stages.stage("searching the halo") as report_share:
-        images = calibration_images(calibration, channels=generator.in_channels)
-        halo = calibrate_halo(generator, images, progress=report_share)
-    with stages.stage("exporting to ONNX"):
-        model = onnx_from_generator(generator, precision=precision, io=io, opset=opset, halo=halo)
-        file.write_bytes(model.SerializeToString(deterministic=True))
-    with stages.stage("verifying the file"):
-        checks = tuple(compare(generator, file))
-        require(checks)
-    return halo, checks
-
-
-def _check_engine_paths(source: Path, output: Path, timings: Path | None) -> None:
-    """Check, before the work, that all files of a build can be written."""
-    if output.suffix.lower() not in (".engine", ".plan"):
-        raise ArgumentError("the name of an engine ends in .engine or .plan", path=output)
-    check_target(output, inputs=[source])
-    check_target(facts_path(output))
-    if timings is not None:
-        check_target(timings, inputs=[source])
-        if timings.resolve() in (output.resolve(), facts_path(output).resolve()):
-            raise ArgumentError(
-                "the timing cache would overwrite the engine: give --timing-cache another file",
-                path=timings,
-            )

@@ -1,5 +1,6 @@
-"""The parity gate: a generator in torch against the model that was written, on real pixels."""
+"""The parity gate, on real pixels: an ONNX file against its checkpoint, an engine against fp32."""
 
+import tempfile
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -13,18 +14,25 @@ from sr_export.photos import crops, tensor_from_crop
 from sr_export.report import Check, VerificationError
 from sr_runtime.backends import registry
 from sr_runtime.backends.base import Backend, infer
+from sr_runtime.backends.onnx_metadata import EXPORT_FP16
+from sr_runtime.backends.tensorrt.engine_file import EngineInfo, write_engine
+from sr_runtime.backends.tensorrt.options import Profile
 from sr_runtime.errors import ModelError
 from sr_runtime.model_info import ModelInfo
 from sr_runtime.tensor import float_planes, planes_from_output, tensor_from_tiles
 from sr_train.checkpoint import weights_sha256
 from sr_train.models.generator import Generator
 
-__all__ = ["compare", "require", "run_crops", "stored_planes"]
+__all__ = ["compare", "engine_checks", "fp32_outputs", "profile_crops", "require"]
 
 MAX_FP32_ERROR = 1e-4
 
 # A common size, and an odd one that no kernel is made for.
 SIZES = ((64, 64), (37, 53))
+
+# The batch on which an engine is compared. Small: the fp32 side may be computed by one core.
+SIDE = 64
+BATCH = 4
 
 
 def compare(generator: Generator, model: Path, *, backend: str = "auto") -> list[Check]:
@@ -37,28 +45,91 @@ def compare(generator: Generator, model: Path, *, backend: str = "auto") -> list
         BackendError: No inference engine works here.
         ModelError: The file holds another network.
     """
+    multiple, channels = generator.multiple_of, generator.in_channels
+    pixels = [
+        crops(1, height // multiple * multiple, width // multiple * multiple, channels=channels)
+        for height, width in SIZES
+    ]
     name = registry.choose(backend, "cpu")[0]
     with closing(registry.open_backend(name, model, device="cpu", precision="fp32")) as engine:
         info = engine.info
         facts = (info.scale, info.in_channels, info.multiple_of)
-        expected = (generator.scale_factor, generator.in_channels, generator.multiple_of)
+        expected = (generator.scale_factor, channels, multiple)
         if facts != expected:
             raise ModelError(
                 f"this is another network than the checkpoint's: its scale, channels and "
                 f"multiple_of are {facts}, and the checkpoint's are {expected}",
                 path=model,
             )
-        hint = _hint(generator, info)
-        checks = [
-            check
-            for height, width in SIZES
-            for check in _compare(generator, engine, (height, width), hint)
-        ]
+        outputs = [_run(engine, each) for each in pixels]
+    hint = _hint(generator, info)
+    checks: list[Check] = []
     if info.weights_dtype == "float16":
         # First, because these name the layer at fault.
-        (crop,) = _crops(generator, SIZES[0])
-        return [*half_precision_checks(generator, tensor_from_crop(crop)), *checks]
+        checks += half_precision_checks(generator, tensor_from_crop(pixels[0][0]))
+    for (crop,), got in zip(pixels, outputs, strict=True):
+        with torch.inference_mode():
+            wanted = generator(tensor_from_crop(crop)).numpy()
+        if info.io == "uint8":
+            wanted = np.rint(wanted.clip(0, 1) * 255) / np.float32(255)
+        what = f"file against fp32, {crop.shape[0]}×{crop.shape[1]}"
+        if info.weights_dtype == "float16":
+            checks += precision_checks(what, got, wanted, hint)
+        else:
+            # A value halfway between two uint8 values may be rounded either way.
+            limit = MAX_FP32_ERROR + (1 / 255 if info.io == "uint8" else 0)
+            error = float(np.abs(got - wanted).max())
+            checks.append(Check(f"{what}: largest error", error, limit, hint=hint))
     return checks
+
+
+def profile_crops(profile: Profile, info: ModelInfo) -> list[NDArray[np.uint8]]:
+    """Different `(h, w, C)` crops of the shipped photos, of one shape that the profile takes."""
+    side = SIDE // info.multiple_of * info.multiple_of
+    height = min(max(side, profile.min.height), profile.max.height)
+    width = min(max(side, profile.min.width), profile.max.width)
+    count = max(profile.min.batch, min(profile.opt.batch, BATCH))
+    return crops(count, height, width, channels=info.in_channels)
+
+
+def fp32_outputs(model: Path, pixels: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    """What an ONNX file makes of crops on the CPU in fp32: `(N, C, sh, sw)`, 1 is white."""
+    name, device = registry.choose("auto", "cpu")
+    with closing(registry.open_backend(name, model, device=device, precision="fp32")) as engine:
+        # One by one, which takes less memory.
+        scale = engine.info.scale
+        planes = np.concatenate([_run(engine, [crop]) for crop in pixels])
+    height, width = pixels[0].shape[:2]
+    if planes.shape[2:] != (height * scale, width * scale):
+        raise ModelError(
+            f"it turns {height}×{width} into {planes.shape[2]}×{planes.shape[3]}, and its metadata "
+            f"states a scale of {scale}: export it again: {EXPORT_FP16}",
+            path=model,
+        )
+    return planes
+
+
+def engine_checks(
+    plan: bytes,
+    info: EngineInfo,
+    pixels: Sequence[NDArray[np.uint8]],
+    wanted: NDArray[np.float32],
+    *,
+    device: str,
+) -> list[Check]:
+    """Run a plan on crops, as one batch, and compare it with what fp32 makes of them."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "candidate.engine"
+        write_engine(path, plan, info)
+        opened = registry.open_backend("tensorrt", path, device=device, precision="fp16")
+        with closing(opened) as engine:
+            got = _run(engine, pixels)
+    shape = "×".join(map(str, (len(pixels), *pixels[0].shape[:2])))
+    hint = (
+        "the ONNX file matches its checkpoint, so TensorRT is at fault: build with another "
+        "--level, or with another version of TensorRT"
+    )
+    return precision_checks(f"engine against fp32, {shape}", got, wanted, hint)
 
 
 def require(checks: Sequence[Check], *, path: Path | None = None) -> None:
@@ -68,48 +139,10 @@ def require(checks: Sequence[Check], *, path: Path | None = None) -> None:
             raise VerificationError(checks, check, path=path)
 
 
-def run_crops(
-    engine: Backend, crops: Sequence[NDArray[np.uint8]], *, together: bool = False
-) -> NDArray[np.float32]:
-    """What an engine makes of `(h, w, C)` crops: `(N, C, sh, sw)` planes in which 1 is white.
-
-    Args:
-        together: Run them as one batch instead of one by one.
-    """
-    info = engine.info
-    batches = [crops] if together else [[crop] for crop in crops]
-    outputs = [infer(engine, tensor_from_tiles(batch, info)) for batch in batches]
-    return float_planes(planes_from_output(np.concatenate(outputs), info))
-
-
-def stored_planes(planes: NDArray[np.float32], info: ModelInfo) -> NDArray[np.float32]:
-    """Planes as a model returns them: a uint8 model clamps and rounds."""
-    if info.io == "float32":
-        return planes
-    rounded: NDArray[np.float32] = np.rint(planes.clip(0, 1) * 255) / np.float32(255)
-    return rounded
-
-
-def _compare(
-    generator: Generator, engine: Backend, size: tuple[int, int], hint: str
-) -> list[Check]:
-    info, pixels = engine.info, _crops(generator, size)
-    got = run_crops(engine, pixels)
-    with torch.inference_mode():
-        wanted = stored_planes(generator(tensor_from_crop(pixels[0])).numpy(), info)
-    what = f"file against fp32, {pixels[0].shape[0]}×{pixels[0].shape[1]}"
-    if info.weights_dtype == "float16":
-        return precision_checks(what, got, wanted, hint)
-    # A value halfway between two uint8 values may be rounded either way.
-    limit = MAX_FP32_ERROR + (1 / 255 if info.io == "uint8" else 0)
-    return [Check(f"{what}: largest error", float(np.abs(got - wanted).max()), limit, hint=hint)]
-
-
-def _crops(generator: Generator, size: tuple[int, int]) -> list[NDArray[np.uint8]]:
-    """One crop, of this size rounded down to what the network takes."""
-    multiple = generator.multiple_of
-    height, width = (side // multiple * multiple for side in size)
-    return crops(1, height, width, channels=generator.in_channels)
+def _run(engine: Backend, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    """What an engine makes of a batch of `(h, w, C)` crops: `(N, C, sh, sw)`, 1 is white."""
+    output = infer(engine, tensor_from_tiles(crops, engine.info))
+    return float_planes(planes_from_output(output, engine.info))
 
 
 def _hint(generator: Generator, info: ModelInfo) -> str:

@@ -10,6 +10,7 @@ from sr_runtime.errors import ModelError
 
 __all__ = [
     "DEFAULT_OPSET",
+    "OPSETS",
     "Check",
     "EngineReport",
     "ExportReport",
@@ -22,6 +23,8 @@ __all__ = [
 # Here, and not beside the exporter, because the command line names them without importing torch.
 Precision = Literal["fp32", "fp16"]
 DEFAULT_OPSET = 18
+# Those that torch's exporter writes itself, without converting the model afterwards.
+OPSETS = range(18, 26)
 
 
 @dataclass(frozen=True)

@@ -12,20 +12,11 @@ from torch import Tensor, nn
 
 import sr_runtime
 from sr_export.report import DEFAULT_OPSET, Precision
-from sr_runtime.errors import ArgumentError
 from sr_runtime.model_info import IO, ModelInfo
 from sr_train.checkpoint import weights_sha256
 from sr_train.models.generator import Generator
 
-__all__ = ["check_opset", "onnx_from_generator"]
-
-# Those that torch's exporter writes itself, without converting the model afterwards.
-OPSETS = range(18, 26)
-
-DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
-
-# Any size would do: batch, height and width are dynamic. Distinct, so that none is confused.
-EXAMPLE = (2, 24, 40)
+__all__ = ["onnx_from_generator"]
 
 
 def onnx_from_generator(
@@ -44,14 +35,11 @@ def onnx_from_generator(
         io: "float32": `(N, C, H, W)` in [0, 1], in and out. "uint8": `(N, H, W, C)`, in and out,
             and a second output `finite`, one boolean per image.
         halo: What `calibrate_halo` found.
-
-    Raises:
-        ArgumentError: The opset is not one of 18 to 25.
     """
-    check_opset(opset)
-    dtype = DTYPES[precision]
+    dtype = torch.float16 if precision == "fp16" else torch.float32
     module = _WithIO(copy.deepcopy(generator).eval().to(dtype), dtype, io)
-    batch, height, width = EXAMPLE
+    # Any sizes would do, since they are dynamic. Distinct, so that none is taken for another.
+    batch, height, width = 2, 24, 40
     channels = generator.in_channels
     if io == "uint8":
         example = torch.zeros(batch, height, width, channels, dtype=torch.uint8)
@@ -89,12 +77,6 @@ def onnx_from_generator(
     onnx.helper.set_model_props(model, info.to_metadata())
     onnx.checker.check_model(model)
     return model
-
-
-def check_opset(opset: int) -> None:
-    """Raise ArgumentError for an opset that cannot be exported to."""
-    if opset not in OPSETS:
-        raise ArgumentError(f"opset {opset} is outside {OPSETS[0]} to {OPSETS[-1]}")
 
 
 class _WithIO(nn.Module):

@@ -203,8 +203,7 @@ def _served_onnx(path: Path) -> _ServedModel:
         shape = tuple(side.dim_value if side.dim_value > 0 else -1 for side in tensor.shape.dim)
         field = "output" if tensors else "input"
         tensors.append(_Tensor(field, value.name, TYPES[tensor.elem_type], shape))
-    batched = all(tensor.shape[0] == -1 for tensor in tensors)
-    max_batch = INT32_MAX if batched else 0
+    max_batch = INT32_MAX if all(tensor.shape[0] == -1 for tensor in tensors) else 0
     return _ServedModel(tensors=tensors, facts=info.to_metadata(), max_batch=max_batch)
 
 

@@ -123,7 +123,7 @@ def test_a_device_that_is_not_there_is_an_error_before_any_work(
         build_engine(
             checkpoint, tmp_path / "m.engine", device="cuda:7", progress=stages.__setitem__
         )
-    assert stages == {"loading the model": 0.0}
+    assert stages == {"checking the model": 0.0}
 
 
 def test_an_engine_that_computes_something_else_is_not_written(

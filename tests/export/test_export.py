@@ -276,6 +276,21 @@ def test_the_shipped_crops_suit_gray_networks_too() -> None:
     assert {crop.shape for crop in calibration_images(channels=1)} == {(256, 256, 1)}
 
 
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        ({"precision": "bf16"}, "precision bf16 is not one of fp32, fp16"),
+        ({"io": "uint16"}, "io uint16 is not one of float32, uint8"),
+        ({"opset": 26}, "opset 26 is not one of 18, .*, 25"),
+    ],
+)
+def test_what_export_cannot_write_is_refused_before_the_work(
+    option, says, checkpoint, tmp_path
+) -> None:
+    with pytest.raises(ArgumentError, match=says):
+        export_onnx(checkpoint, tmp_path / "m.onnx", progress=pytest.fail, **option)
+
+
 def test_opset_is_what_was_asked_for() -> None:
     for opset in (18, 20):
         model = onnx_from_generator(tiny_generator(), halo=8, opset=opset)
