@@ -15,7 +15,7 @@ from sr_runtime.backends.cuda import driver
 from sr_runtime.backends.multi_device import MultiDeviceBackend
 from sr_runtime.errors import ArgumentError, BackendError, about, require_extra
 
-__all__ = ["BACKENDS", "BackendRow", "choose", "names", "open_backend", "precisions", "rows"]
+__all__ = ["BACKENDS", "BackendRow", "choose", "names", "open_backend", "rows"]
 
 ENGINE_SUFFIXES = (".engine", ".plan")
 
@@ -151,14 +151,6 @@ def choose(name: str, device: str, model: Path | None = None) -> tuple[str, str]
     raise BackendError(f"{what} here: {why}")
 
 
-def precisions(name: str, device: str = "cpu") -> tuple[str, ...]:
-    """The precisions a backend computes in on a device, the fastest first.
-
-    On a GPU the model file decides between them.
-    """
-    return _row(name, device).load().precisions()
-
-
 def open_backend(name: str, model: Path, *, device: str, precision: str) -> Backend:
     """Open `model` in backend `name` on one of its devices, or on several that share the work.
 
@@ -170,7 +162,8 @@ def open_backend(name: str, model: Path, *, device: str, precision: str) -> Back
         ModelError: The file is not a super-resolution model.
         BackendError: The precision is not available.
     """
-    cls = _row(name, device).load()
+    row = next(row for row in rows(name) if row.kind == _kind(device))
+    cls = row.load()
     offered = cls.precisions()
     if precision not in ("auto", *offered):
         raise BackendError(
@@ -187,10 +180,6 @@ def open_backend(name: str, model: Path, *, device: str, precision: str) -> Back
             opened.callback(backends[-1].close)
         opened.pop_all()
     return backends[0] if len(backends) == 1 else MultiDeviceBackend(backends)
-
-
-def _row(name: str, device: str) -> BackendRow:
-    return next(row for row in rows(name) if row.kind == _kind(device))
 
 
 def _kind(device: str) -> str:

@@ -119,15 +119,11 @@ def _check_folder(folder: Path) -> None:
 
 
 def _renamed(path: Path, label: str, format: str | None, source: Path) -> Path:
-    suffix = format or (source.suffix.lower()[1:] if _is_animated(source) else "png")
-    return path.with_name(f"{path.stem}{label}.{suffix}")
-
-
-def _is_animated(source: Path) -> bool:
-    if source.suffix.lower() not in (".gif", ".webp"):
-        return False
-    header = header_of(source)
-    return header is not None and header.frames > 1
+    if format is None:
+        suffix = source.suffix.lower()
+        header = header_of(source) if suffix in (".gif", ".webp") else None
+        format = suffix[1:] if header is not None and header.frames > 1 else "png"
+    return path.with_name(f"{path.stem}{label}.{format}")
 
 
 def header_of(source: Path) -> Header | None:

@@ -3,7 +3,6 @@
 import sys
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 
 from tqdm import tqdm
 
@@ -17,7 +16,8 @@ class ProgressBar:
 
     def __init__(self, jobs: Sequence[Job], shown: bool) -> None:
         self._jobs = jobs
-        self._pixels = [_pixels_in(job.source) if shown else 0 for job in jobs]
+        headers = [header_of(job.source) if shown else None for job in jobs]
+        self._pixels = [h.height * h.width * h.frames if h else 0 for h in headers]
         self._finished = 0
         self._shares: dict[int, float] = {}  # done of each image at work, the latest last
         self._lock = threading.Lock()
@@ -65,8 +65,3 @@ class ProgressBar:
         begun = sum(share * self._pixels[number] for number, share in self._shares.items())
         if not self._bar.update((self._finished + begun) / 1e6 - self._bar.n):
             self._bar.refresh()
-
-
-def _pixels_in(source: Path) -> int:
-    header = header_of(source)
-    return 0 if header is None else header.height * header.width * header.frames

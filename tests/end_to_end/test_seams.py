@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 import sr_runtime
-from sr_runtime.backends.registry import choose, precisions
+from tests.runtime.every_row import cpu_precisions
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def photo(data: Path) -> NDArray[np.uint8]:
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize(("halo", "most"), [("auto", 1), ("exact", 0)])
 def test_tiles_cannot_be_told_from_the_whole_photo(precision, halo, most, model, photo) -> None:
-    if precision not in precisions(*choose("auto", "cpu")):
+    if precision not in cpu_precisions():
         pytest.skip(f"no {precision} on this processor")
 
     def upscaled(tile: int) -> NDArray[np.uint8]:

@@ -2,10 +2,10 @@
 
 import pytest
 
-from sr_runtime.backends.registry import BACKENDS, BackendRow
+from sr_runtime.backends.registry import BACKENDS, BackendRow, choose, rows
 from sr_runtime.errors import BackendError
 
-__all__ = ["every_row"]
+__all__ = ["cpu_precisions", "every_row"]
 
 
 def _works(row: BackendRow) -> bool:
@@ -23,3 +23,9 @@ every_row = pytest.mark.parametrize(
     ids=lambda row: f"{row.name}-{row.kind}",
 )
 """Run a test with each of them as `row`."""
+
+
+def cpu_precisions() -> tuple[str, ...]:
+    """The precisions of the backend that "auto" takes on the CPU, the fastest first."""
+    name, _ = choose("auto", "cpu")
+    return next(row for row in rows(name) if row.kind == "cpu").load().precisions()

@@ -15,7 +15,7 @@ from sr_runtime import (
     ModelError,
     NonFiniteError,
 )
-from sr_runtime.backends.registry import BackendRow, precisions
+from sr_runtime.backends.registry import BackendRow, rows
 from tests.conftest import tiny_generator
 from tests.runtime.every_row import every_row
 
@@ -202,7 +202,7 @@ def test_16_bits_are_refused_by_a_uint8_model(row, tiny_onnx) -> None:
 def test_auto_takes_bf16_only_where_the_processor_has_it(tiny_onnx) -> None:
     with sr_runtime.load(tiny_onnx()) as upscaler:
         assert upscaler.backend.name == "openvino"
-        assert upscaler.backend.compute_dtype == precisions("openvino")[0]
+        assert upscaler.backend.compute_dtype == rows("openvino")[0].load().precisions()[0]
 
 
 @pytest.mark.parametrize(
