@@ -62,11 +62,8 @@ class OpenVINOBackend(DeviceBackend):
             None if side.is_dynamic else side.get_length()
             for side in network.input(0).partial_shape
         ]
-        metadata = (
-            network.get_rt_info("framework").astype(dict)
-            if network.has_rt_info("framework")
-            else {}
-        )
+        stated = network.has_rt_info("framework")
+        metadata = network.get_rt_info("framework").astype(dict) if stated else {}
         info = ModelInfo.from_metadata(
             {name: value.astype(str) for name, value in metadata.items()}
         )

@@ -44,10 +44,6 @@ class BackendRow:
             cls: type[DeviceBackend] = getattr(importlib.import_module(module), name)
         return cls
 
-    def devices(self) -> tuple[str, ...]:
-        """Its devices here, at least one; BackendError with the reason if it does not work."""
-        return self.load().devices()
-
 
 # In order of preference: "auto" takes the first row that works. TensorRT is not among those for
 # ONNX files because it would have to build an engine first, which takes minutes.
@@ -129,7 +125,7 @@ def choose(name: str, device: str, model: Path | None = None) -> tuple[str, str]
             # Without a GPU there is no need to import a library to learn it.
             if not wanted and row.kind == "cuda":
                 driver.device_names()
-            offered = row.devices()
+            offered = row.load().devices()
         except BackendError as error:
             reasons.append(f"{row.name}: {error}")
             continue

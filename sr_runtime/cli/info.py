@@ -35,11 +35,12 @@ def _state(name: str) -> str:
     works, fails = [], {}
     for row in registry.rows(name):
         try:
-            first, *others = row.load().precisions()
+            backend = row.load()
+            first, *others = backend.precisions()
             if row.kind == "cpu" and others:
                 first += " (the default)"
             precisions = " or ".join((first, *others))
-            works += [f"{device} in {precisions}" for device in row.devices()]
+            works += [f"{device} in {precisions}" for device in backend.devices()]
         except BackendError as error:
             fails[row.kind] = str(error)
     if not works:
@@ -72,7 +73,12 @@ def _memory_text(backend: Backend, height: int, width: int) -> str:
     """Memory of one tile: what the GPU has less of afterwards, or on a CPU how far the peak of the
     process rises from one tile to a larger one."""
     if backend.device != "cpu":
-        return _gpu_memory_text(backend, height, width)
+        with closing(open_device(backend.device.split(",")[0])) as gpu, gpu.current():
+            before = gpu.free_memory()
+            _infer(backend, height, width)
+            free = gpu.free_memory()
+        taken = (before - free) / 1e9
+        return f"{taken:.2f} GB of {gpu.name} (measured), which leaves {free / 1e9:.1f} GB"
     if sys.platform == "win32":
         return "not measured on Windows"
     if backend.limits.max_tile is not None:
@@ -91,16 +97,6 @@ def _memory_text(backend: Backend, height: int, width: int) -> str:
                 return f"{per_pixel * height * width / 1e9:.2f} GB (measured up to {side}×{side})"
             smaller = side, peak
     return "less than loading the model took"
-
-
-def _gpu_memory_text(backend: Backend, height: int, width: int) -> str:
-    first = backend.device.split(",")[0]
-    with closing(open_device(first)) as gpu, gpu.current():
-        before = gpu.free_memory()
-        _infer(backend, height, width)
-        free = gpu.free_memory()
-        name = gpu.name
-    return f"{(before - free) / 1e9:.2f} GB of {name} (measured), which leaves {free / 1e9:.1f} GB"
 
 
 def _infer(backend: Backend, height: int, width: int) -> None:

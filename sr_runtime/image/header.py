@@ -1,4 +1,4 @@
-"""Opening image files: which formats, how their errors are told, and what their headers state."""
+"""Opening image files: the formats, what goes wrong, and what their headers state."""
 
 import os
 from collections.abc import Iterator

@@ -73,7 +73,10 @@ def test_with_gpus_auto_is_the_first_and_cuda_too(monkeypatch) -> None:
         assert choose("auto", "cuda") == ("onnxruntime", "cuda:0")
         assert choose("auto", "cuda:1, cuda:0") == ("onnxruntime", "cuda:1,cuda:0")
         assert choose("auto", "cpu") == ("openvino", "cpu")
-        assert [row.devices() for row in rows("onnxruntime")] == [("cuda:0", "cuda:1"), ("cpu",)]
+        assert [row.load().devices() for row in rows("onnxruntime")] == [
+            ("cuda:0", "cuda:1"),
+            ("cpu",),
+        ]
         with pytest.raises(BackendError, match=r"device cuda:2 .*cuda:0 and cuda:1"):
             choose("auto", "cuda:2")
         with pytest.raises(BackendError, match="openvino runs on cpu"):
@@ -138,7 +141,7 @@ def test_what_is_not_installed_is_named_with_its_extra(name, module, extra) -> N
         patch.setitem(sys.modules, module, None)
         patch.delitem(sys.modules, f"sr_runtime.backends.{name}", raising=False)
         with pytest.raises(BackendError) as raised:
-            rows(name)[0].devices()
+            rows(name)[0].load().devices()
     assert str(raised.value) == f'{module} is not installed: pip install "sr-toolkit[{extra}]"'
 
 
@@ -160,7 +163,7 @@ def test_the_command_line_refuses_a_device_in_one_sentence(tiny_onnx, capsys, tm
 @pytest.mark.parametrize("row", BACKENDS, ids=lambda row: f"{row.name}-{row.kind}")
 def test_every_row_has_devices_or_a_reason_in_one_line(row: BackendRow) -> None:
     try:
-        devices = row.devices()
+        devices = row.load().devices()
     except BackendError as error:
         reason = str(error)
     else:

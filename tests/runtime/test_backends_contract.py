@@ -21,7 +21,7 @@ from tests.runtime.in_threads import in_threads
 @contextmanager
 def opened(row: BackendRow, model: Path) -> Iterator[Backend]:
     precision = "fp32" if row.kind == "cpu" else "auto"
-    device = row.devices()[0]
+    device = row.load().devices()[0]
     with closing(open_backend(row.name, model, device=device, precision=precision)) as backend:
         assert (backend.name, backend.device) == (row.name, device)
         assert backend.compute_dtype in row.load().precisions()

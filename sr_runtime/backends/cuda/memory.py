@@ -115,16 +115,13 @@ class TensorMemory:
 
     array: NDArray[Any]
     """The host memory, in the shape that was reserved last; a view."""
+    address: int
+    """Where the device memory begins."""
 
     def __init__(self, name: str, dtype: DTypeLike, gpu: Device) -> None:
         self.name, self.dtype = name, np.dtype(dtype)
         self._gpu = gpu
         self._nbytes = 0
-
-    @property
-    def address(self) -> int:
-        """Where the device memory begins."""
-        return self._device.address
 
     def reserve(self, shape: tuple[int, ...]) -> None:
         """Give `array` this shape. Raises OutOfMemoryError."""
@@ -137,7 +134,7 @@ class TensorMemory:
             except OutOfMemoryError:
                 self._device.free()
                 raise
-            self._nbytes = needed
+            self.address, self._nbytes = self._device.address, needed
         self.array = self._pinned.array[:needed].view(self.dtype).reshape(shape)
 
     def upload(self, stream: Stream) -> None:

@@ -105,7 +105,7 @@ class OnnxRuntimeCudaBackend(DeviceBackend):
                 held.callback(slot.close)
                 self._idle.append(slot)
             if record:
-                # Each slot records in its first run, during which nobody else may use the GPU.
+                # Each slot records in its first run; nothing else may use the GPU meanwhile.
                 shape = [side for side in self._input.shape if side is not None]
                 for slot in self._idle:
                     try:

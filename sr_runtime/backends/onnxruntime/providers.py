@@ -40,7 +40,7 @@ def cuda_providers(ordinal: int, *, fp32: bool, memory: int, graph: bool) -> lis
         fp32: The model's weights are FP32.
         memory: Limit in bytes for weights and activations.
         graph: Record the kernels of the first run as a CUDA graph, and launch that from then on.
-            Only for models of one shape whose every node runs on CUDA.
+            Only for models of one shape, all of whose nodes run on CUDA.
     """
     options: dict[str, object] = {
         "device_id": ordinal,
