@@ -49,15 +49,13 @@ def plan_jobs(
             if path.is_dir():
                 whole = path.resolve()
                 root = folder or whole.with_name(f"{whole.name}_{label}")
-                sources = _images_below(path, leave_out=root)
                 jobs += [
                     Job(source, _renamed(root / source.relative_to(path), "", format, source))
-                    for source in sources
+                    for source in _images_below(path, leave_out=root)
                 ]
-            elif folder is None:
-                jobs.append(Job(path, _renamed(path, f"_{label}", format, path)))
             else:
-                jobs.append(Job(path, _renamed(folder / path.name, "", format, path)))
+                place, ending = (folder / path.name, "") if folder else (path, f"_{label}")
+                jobs.append(Job(path, _renamed(place, ending, format, path)))
         jobs = _with_distinct_names(jobs)
         _check_folder(jobs[0].target.parent)
     _refuse_overwriting_inputs(jobs)
