@@ -123,10 +123,9 @@ def export_onnx(
         halo = calibrate_halo(generator, images, progress=report_share)
     with stages.stage("exporting to ONNX"):
         model = onnx_from_generator(generator, precision=precision, io=io, opset=opset, halo=halo)
-    with stages.stage("verifying the file"), atomic_path(output) as temporary:
+    with atomic_path(output) as temporary, stages.stage("verifying the file"):
         temporary.write_bytes(model.SerializeToString(deterministic=True))
-        checks = compare(generator, temporary)
-        require(checks)
+        checks = require(compare(generator, temporary))
     return ExportReport(
         output=output,
         bytes=output.stat().st_size,
@@ -135,7 +134,7 @@ def export_onnx(
         parameters=sum(weights.numel() for weights in generator.parameters()),
         halo=halo,
         receptive_radius=generator.receptive_radius,
-        checks=tuple(checks),
+        checks=checks,
         seconds=stages.seconds,
     )
 
@@ -171,9 +170,7 @@ def verify(
 
     file = model_file(model)
     generator = load_generator(checkpoint, scale=scale)
-    checks = compare(generator, file, backend=backend)
-    require(checks, path=file)
-    return tuple(checks)
+    return require(compare(generator, file, backend=backend), path=file)
 
 
 def build_engine(
@@ -259,7 +256,7 @@ def build_engine(
         from sr_train.checkpoint import load_generator
 
     stages = Stages(progress)
-    checks: list[Check] = []
+    checks: tuple[Check, ...] = ()
     with tempfile.TemporaryDirectory() as folder:
         with stages.stage("checking the model"):
             if from_onnx:
@@ -279,7 +276,7 @@ def build_engine(
             exported = export_onnx(
                 source, file, precision="fp16", io=io or "float32", scale=scale, progress=progress
             )
-            source, checks = file, [*exported.checks]
+            source, checks = file, exported.checks
             stages.seconds |= exported.seconds
             info = read_fp16_onnx(file)[1]
             profile.check_fits(multiple_of=info.multiple_of, halo=info.halo)
@@ -292,9 +289,8 @@ def build_engine(
                 source, options, device=device, timing_cache=timings, progress=fraction
             )
     with stages.stage("verifying the engine"):
-        checks += engine_checks(plan, engine, pixels, wanted, device=device)
-        require(checks)
+        checks = require([*checks, *engine_checks(plan, engine, pixels, wanted, device=device)])
     write_engine(output, plan, engine)
     return EngineReport(
-        output=output, bytes=len(plan), info=engine, checks=tuple(checks), seconds=stages.seconds
+        output=output, bytes=len(plan), info=engine, checks=checks, seconds=stages.seconds
     )

@@ -132,11 +132,12 @@ def engine_checks(
     return precision_checks(f"engine against fp32, {shape}", got, wanted, hint)
 
 
-def require(checks: Sequence[Check], *, path: Path | None = None) -> None:
-    """Raise VerificationError for the first check that failed."""
+def require(checks: Sequence[Check], *, path: Path | None = None) -> tuple[Check, ...]:
+    """The checks; raise VerificationError for the first one that failed."""
     for check in checks:
         if not check.passed:
             raise VerificationError(checks, check, path=path)
+    return tuple(checks)
 
 
 def _run(engine: Backend, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:

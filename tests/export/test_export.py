@@ -1,4 +1,4 @@
-"""Export: faithful, deterministic, free of traces, and gone when it is not faithful."""
+"""Export: faithful and deterministic files without traces; one that is not faithful is not kept."""
 
 import os
 import subprocess
@@ -53,9 +53,10 @@ def test_an_export_reports_its_stages_and_what_it_found(checkpoint, tmp_path) ->
     assert all(check.passed for check in report.checks)
 
 
-def test_an_export_that_its_callback_ends_leaves_nothing(checkpoint, tmp_path) -> None:
+@pytest.mark.parametrize("when", [0.0, 1.0])
+def test_an_export_that_its_callback_ends_leaves_nothing(when, checkpoint, tmp_path) -> None:
     def stop(stage: str, share: float) -> None:
-        if stage == "verifying the file":
+        if (stage, share) == ("verifying the file", when):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -179,7 +180,7 @@ def test_a_model_of_other_weights_fails_and_says_that_they_are_other_weights(
     assert [check.passed for check in caught.value.checks] == [False, False]
 
 
-def test_a_model_that_is_damaged_after_the_export_fails_and_blames_not_the_weights(
+def test_a_model_that_is_damaged_after_the_export_fails_and_its_weights_are_not_blamed(
     checkpoint, tiny_onnx, tmp_path
 ) -> None:
     model = onnx.load(tiny_onnx())
@@ -206,7 +207,7 @@ def test_half_that_overflows_fails_names_the_layer_and_leaves_no_file(tmp_path, 
     arguments = ["onnx", str(tmp_path / "hot.safetensors"), "-o", str(target)]
     assert main([*arguments, "--precision", "fp16"]) == 2
     said = capsys.readouterr().err
-    assert "conv_hr" in said
+    assert "it is in conv_hr: export with --precision fp32" in said
     assert "\n" not in said.strip()
     assert [path.name for path in tmp_path.iterdir()] == ["hot.safetensors"]
     assert main(arguments) == 0  # fp32 holds it
@@ -230,29 +231,28 @@ def test_a_failed_export_keeps_the_file_that_was_there(tmp_path) -> None:
     save_generator(generator, tmp_path / "hot.safetensors")
     target = tmp_path / "model.onnx"
     target.write_text("the model of yesterday")
-    arguments = [
-        "onnx",
-        str(tmp_path / "hot.safetensors"),
-        "-o",
-        str(target),
-        "--precision",
-        "fp16",
-    ]
-    assert main(arguments) == 2
+    arguments = ["onnx", str(tmp_path / "hot.safetensors"), "-o", str(target)]
+    assert main([*arguments, "--precision", "fp16"]) == 2
     assert target.read_text() == "the model of yesterday"
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["nowhere.pth", "-o", "m.onnx"], "nowhere.pth"),
+        (["nowhere.pth", "-o", "m.onnx"], "nowhere.pth: there is no such file"),
         (["{checkpoint}", "-o", "{checkpoint}"], "never overwritten"),
-        (["{checkpoint}", "-o", "{folder}/no/m.onnx"], "does not exist"),
-        (["{checkpoint}", "-o", "{folder}/m.engine"], ".onnx"),
-        (["{checkpoint}", "-o", "{folder}/m.onnx", "--opset", "5"], "opset 5"),
+        (["{checkpoint}", "-o", "{folder}/no/m.onnx"], "no does not exist: create it"),
+        (
+            ["{checkpoint}", "-o", "{folder}/m.engine"],
+            "m.engine: the name of an ONNX file ends in .onnx",
+        ),
+        (["{checkpoint}", "-o", "{folder}/m.onnx", "--opset", "5"], "opset 5 is not one of 18"),
         (["{checkpoint}", "-o", "{folder}/m.onnx", "--calibrate", "{folder}"], "no images"),
-        (["{checkpoint}", "-o", "{folder}/m.onnx", "--calibrate", "{folder}/no"], "no images"),
-        (["{checkpoint}", "-o", "{folder}/m.onnx", "--scale", "2"], "scale"),
+        (
+            ["{checkpoint}", "-o", "{folder}/m.onnx", "--calibrate", "{folder}/no"],
+            "no: there are no images",
+        ),
+        (["{checkpoint}", "-o", "{folder}/m.onnx", "--scale", "2"], "is for scale 4"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_exit_code_2(arguments, says, checkpoint, capsys) -> None:
