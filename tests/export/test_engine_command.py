@@ -139,8 +139,8 @@ def test_an_engine_that_computes_something_else_is_not_written(
     target.write_text("the engine of yesterday")
     assert main(["engine", str(tiny_onnx(precision="fp16")), "-o", str(target), *SHAPES]) == 2
     said = capsys.readouterr().err
-    assert "engine against fp32" in said
-    assert "--level" in said
+    assert "engine against fp32, 2×64×64: PSNR, dB is" in said
+    assert "build with another --level" in said
     assert [path.name for path in tmp_path.iterdir()] == ["m.engine"]
     assert target.read_text() == "the engine of yesterday"
 
@@ -168,12 +168,12 @@ def test_half_that_overflows_is_found_before_the_build(machine: Machine, tmp_pat
     save_generator(generator, tmp_path / "hot.safetensors")
     target = tmp_path / "hot.engine"
     assert main(["engine", str(tmp_path / "hot.safetensors"), "-o", str(target), *SHAPES]) == 2
-    assert "conv_hr" in capsys.readouterr().err
+    assert "it is in conv_hr: export with --precision fp32" in capsys.readouterr().err
     assert machine.library.builds == 0
     assert [path.name for path in tmp_path.iterdir()] == ["hot.safetensors"]
 
 
-# Its first line is for shells that start what is in their background deaf to SIGINT.
+# The first line: a shell starts a process in the background with SIGINT ignored.
 LONG_BUILD = """
 import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)
 from sr_export.__main__ import main
@@ -225,41 +225,56 @@ def test_without_a_builder_or_a_gpu_one_sentence_says_what_is_missing(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["{fp32}"], "--precision fp16"),
-        (["{fp16}", "--io", "uint8"], "--io"),
-        (["{fp16}", "--scale", "4"], "--scale"),
-        (["{fp16}", "--min", "0x64x64"], "'0x64x64'"),
-        (["{fp16}", "--opt", "64x64"], "'64x64'"),
-        (["{fp16}", "--min", "4x64x64", "--opt", "2x64x64"], "go from min over opt to max"),
-        (["{fp16}", "--opt", "1x640x640"], "go from min over opt to max"),
-        (["{fp16}", "--min", "1x16x16", "--opt", "1x32x32", "--max", "1x32x32"], "halo of 16"),
-        (["{unshuffled}", "--min", "1x63x64"], "multiples of 2"),
-        (["{fp16}", "--level", "6"], "level 6"),
-        (["{fp16}", "--workspace", "4 G"], "'4 G'"),
-        (["{fp16}", "--workspace", "12"], "12 bytes"),
+        (["{fp32}"], "tiny.onnx: its weights are float32, and an engine computes in FP16"),
+        (["{fp16}", "--io", "uint8"], "leave --io and --scale out"),
+        (["{fp16}", "--scale", "4"], "leave --io and --scale out"),
+        (
+            ["{fp16}", "--min", "0x64x64"],
+            "'0x64x64' is not BATCHxHEIGHTxWIDTH with numbers from 1 to",
+        ),
+        (["{fp16}", "--opt", "64x64"], "'64x64' is not BATCHxHEIGHTxWIDTH"),
+        (["{fp16}", "--min", "4x64x64", "--opt", "2x64x64"], "--min 4x64x64 --opt 2x64x64 --max"),
+        (["{fp16}", "--opt", "1x640x640"], "--opt 1x640x640 --max 4x512x512 is not in order"),
+        (
+            ["{fp16}", "--min", "1x16x16", "--opt", "1x32x32", "--max", "1x32x32"],
+            "--max 1x32x32 leaves no room for the model's halo of 16 on both sides: its tiles must "
+            "be 33x33",
+        ),
+        (
+            ["{unshuffled}", "--min", "1x63x64"],
+            "--min 1x63x64: the model takes heights and widths that are multiples of 2",
+        ),
+        (["{fp16}", "--level", "6"], "level 6 is outside 0 to 5"),
+        (["{fp16}", "--workspace", "4 G"], "--workspace '4 G' is not a size: give 512M"),
+        (["{fp16}", "--workspace", "12"], "12 bytes is outside 1 MB to 1 TB"),
         (["{fp16}", "--workspace", "9" * 15 + "T"], "outside 1 MB to 1 TB"),
-        (["{fp16}", "--max", f"{10**20}x512x512"], f"'{10**20}x512x512'"),
-        (["{fp16}", "-o", "{folder}/m.trt"], ".engine or .plan"),
-        (["{fp16}", "-o", "{folder}/no/m.engine"], "does not exist"),
-        (["{fp16}", "--timing-cache", "{folder}"], "folder"),
-        (["{fp16}", "--timing-cache", "{folder}/m.engine"], "--timing-cache"),
-        (["{fp16}", "--timing-cache", "{folder}/m.engine.json"], "--timing-cache"),
-        (["{cut}"], "cut.onnx"),
-        (["{folder}/nowhere.onnx"], "nowhere.onnx"),
-        (["{folder}/nowhere.pth"], "nowhere.pth"),
+        (["{fp16}", "--max", f"{10**20}x512x512"], f"'{10**20}x512x512' is not BATCHxHEIGHTxWIDTH"),
+        (
+            ["{fp16}", "-o", "{folder}/m.trt"],
+            "m.trt: the name of an engine ends in .engine or .plan",
+        ),
+        (["{fp16}", "-o", "{folder}/no/m.engine"], "no does not exist: create it"),
+        (["{fp16}", "--timing-cache", "{folder}"], "this is a folder"),
+        (
+            ["{fp16}", "--timing-cache", "{folder}/m.engine"],
+            "/m.engine: the timing cache would overwrite",
+        ),
+        (
+            ["{fp16}", "--timing-cache", "{folder}/m.engine.json"],
+            "m.engine.json: the timing cache would",
+        ),
+        (["{cut}"], "cut.onnx: not a readable ONNX model"),
+        (["{folder}/nowhere.onnx"], "nowhere.onnx: cannot be read (No such file"),
+        (["{folder}/nowhere.pth"], "nowhere.pth: there is no such file"),
     ],
 )
 def test_a_mistake_is_one_sentence_before_any_work(
     arguments: list[str], says: str, tiny_onnx: Callable[..., Path], tmp_path, capsys
 ) -> None:
-    """Without TensorRT: none of these needs it to be noticed."""
-    names = {"folder": str(tmp_path)}
-    for name, options in (
-        ("fp32", {}),
-        ("fp16", {"precision": "fp16"}),
-    ):
-        names[name] = str(tiny_onnx(**options))
-    names["cut"] = str(tmp_path / "cut.onnx")
+    """TensorRT is not there: all of these are noticed without it."""
+    names = {"folder": str(tmp_path), "cut": str(tmp_path / "cut.onnx")}
+    for precision in ("fp32", "fp16"):
+        names[precision] = str(tiny_onnx(precision=precision))
     Path(names["cut"]).write_bytes(Path(names["fp16"]).read_bytes()[:5000])
     if arguments[0] == "{unshuffled}":
         save_generator(tiny_generator(scale_factor=2, unshuffle=2), tmp_path / "u.safetensors")

@@ -137,7 +137,7 @@ def test_a_model_that_is_not_ours_is_probed(tmp_path) -> None:
 
 def test_what_is_no_super_resolution_model_is_refused(tiny_onnx, tmp_path) -> None:
     models = tmp_path / "models"
-    with pytest.raises(ModelError, match="channels"):
+    with pytest.raises(ModelError, match=r"foreign\.onnx: .*channels"):
         triton_repository(foreign_onnx(tmp_path, ["n", 5, "h", "w"]), models, "sr_x4")
     (tmp_path / "broken.onnx").write_bytes(tiny_onnx().read_bytes()[:1000])
     with pytest.raises(ModelError, match="not a readable ONNX model"):
@@ -150,7 +150,7 @@ def test_what_is_no_super_resolution_model_is_refused(tiny_onnx, tmp_path) -> No
     assert not models.exists()
 
 
-def test_weights_in_another_file_are_refused_for_triton_would_not_find_them(
+def test_weights_in_another_file_are_refused_since_triton_would_not_find_them(
     tiny_onnx, tmp_path
 ) -> None:
     onnx.save(
@@ -165,7 +165,9 @@ def test_an_engine_must_take_single_images_and_be_whole(tmp_path) -> None:
     with pytest.raises(ModelError, match=r"2 images.*--min"):
         triton_repository(engine(tmp_path, minimum="2x64x64"), tmp_path / "models", "sr_x4")
     facts_path(engine(tmp_path)).unlink()
-    with pytest.raises(ModelError, match="facts"):
+    with pytest.raises(
+        ModelError, match=r"model\.engine: its facts, model\.engine\.json, are not beside it"
+    ):
         triton_repository(tmp_path / "model.engine", tmp_path / "models", "sr_x4")
 
 
@@ -221,4 +223,4 @@ def test_a_mistake_is_one_sentence_and_leaves_everything_as_it_was(
 @pytest.mark.parametrize("name", ["model.pth", "model.onnx"])
 def test_a_file_of_another_kind_or_none_at_all_is_named(name, tmp_path, capsys) -> None:
     assert main(["triton", name, "-o", str(tmp_path), "--name", "sr_x4"]) == 2
-    assert name in capsys.readouterr().err
+    assert f"error: {name}: there is no such model file" in capsys.readouterr().err

@@ -10,7 +10,7 @@ from sr_runtime.backends.tensorrt.engine_file import EngineInfo, sha256, write_e
 from sr_runtime.backends.tensorrt.options import Profile
 from sr_runtime.model_info import IO, ModelInfo
 
-PLAN = b"a plan, which Triton alone opens"
+PLAN = b"a plan, which only Triton opens"
 
 
 def config_of(repository: Path, name: str = "sr_x4") -> ModelConfig:
@@ -19,7 +19,7 @@ def config_of(repository: Path, name: str = "sr_x4") -> ModelConfig:
 
 
 def edit(repository: Path, old: str, new: str) -> None:
-    """By hand, in config.pbtxt, which says `old`."""
+    """Change config.pbtxt as a user would; it must hold `old`."""
     path = repository / "sr_x4/config.pbtxt"
     text = path.read_text()
     assert old in text
@@ -59,7 +59,7 @@ def engine(
 
 
 def with_facts(source: Path, path: Path, **facts: str) -> Path:
-    """The same model, which says something else about itself."""
+    """A copy of a model, with other facts in it."""
     model = onnx.load(source)
     for prop in model.metadata_props:
         prop.value = facts.get(prop.key.removeprefix("sr."), prop.value)
