@@ -265,7 +265,7 @@ def build_engine(
             else:
                 generator = load_generator(source, scale=scale)
                 profile.check_fits(multiple_of=generator.multiple_of, halo=0)
-            # Now, before minutes of work: BackendError where TensorRT or the GPU is missing.
+            # Before minutes of work: BackendError if TensorRT or the GPU is missing.
             from sr_runtime.backends.cuda.driver import open_device
             from sr_runtime.backends.tensorrt.build import build_engine as plan_from_onnx
 

@@ -68,7 +68,7 @@ class StageLines:
 class BuildFraction:
     """Turns the phases of TensorRT's builder into the share of the build that is done.
 
-    Phases nest: one step of a phase is a phase of several steps, or more than one such phase.
+    Phases nest: a step of a phase may itself be one phase or several.
     """
 
     def __init__(self, report: Callable[[float], None]) -> None:
@@ -87,6 +87,6 @@ class BuildFraction:
             share = 0.0
             for steps_done, steps in reversed(self._phases.values()):
                 share = (steps_done + share) / steps
-            # Never back: between two inner phases the outer step is not done yet.
+            # Never backwards: between two inner phases the outer step is not done yet.
             self._share = max(self._share, share)
             self._report(self._share)

@@ -95,7 +95,7 @@ class _WithIO(nn.Module):
         # In TensorRT only a Cast may touch uint8 (NVIDIA/TensorRT#3985): layout changes in floats.
         planes = image.to(self.dtype).permute(0, 3, 1, 2) / 255
         output = self.generator(planes).float()
-        # Not `all`, which the exporter turns into one int64 reduction after the other.
+        # Not `all`: the exporter turns it into a chain of int64 reductions.
         finite = output.isfinite().float().amin(dim=(1, 2, 3)) > 0
         pixels = (output.clamp(0, 1) * 255).round().permute(0, 2, 3, 1)
         return pixels.to(torch.uint8), finite
@@ -110,7 +110,7 @@ def _dimension(name: str, generator: Generator) -> torch.export.Dim:
 
 @contextlib.contextmanager
 def _quiet_exporter() -> Iterator[None]:
-    """Without torch's remarks on its own deprecations and on a torchvision that we do not want."""
+    """Silence torch about its own deprecations, and about torchvision, which is not needed."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -123,14 +123,14 @@ def _quiet_exporter() -> Iterator[None]:
 
 
 def _strip(model: onnx.ModelProto) -> None:
-    """Drop what tells of the exporting machine, stack traces and source paths, and inner shapes."""
+    """Drop inner shapes, and the stack traces and paths that would show the exporting machine."""
     graph = model.graph
     model.producer_name, model.producer_version = "sr-toolkit", sr_runtime.__version__
     for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
         part.ClearField("doc_string")
         part.ClearField("metadata_props")
     graph.ClearField("value_info")
-    prefix = "generator."  # of _WithIO: the tensors are to have the checkpoint's names
+    prefix = "generator."  # which _WithIO adds to the checkpoint's names
     for tensor in graph.initializer:
         tensor.name = tensor.name.removeprefix(prefix)
     for node in graph.node:

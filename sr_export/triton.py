@@ -57,6 +57,8 @@ class _Tensor(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class _ServedModel:
+    """A model file as Triton sees it."""
+
     tensors: list[_Tensor]
     facts: dict[str, str]
     """What the file says about itself, under `sr.*`."""
@@ -119,14 +121,14 @@ def triton_repository(
     newest = 0
     if folder.exists():
         _check_fits(served, folder / "config.pbtxt")
-        # Complete or not, none is replaced.
+        # No number is taken twice, even if a copy was cut short.
         newest = max([0, *(int(each.name) for each in folder.iterdir() if each.name.isdecimal())])
     else:
         config = _config(served, _checked_batch(served, max_batch), name, instances or 1)
     version = folder / str(newest + 1)
     with _complete_folder(version if folder.exists() else folder) as temporary:
         if not folder.exists():
-            # First: a server that looks meanwhile refuses the folder, whose name is another one.
+            # First: a server that looks meanwhile refuses a folder that has not the model's name.
             (temporary / "config.pbtxt").write_text(config, encoding="utf-8")
             temporary /= version.name
             temporary.mkdir()
@@ -141,7 +143,7 @@ def triton_repository(
 
 
 def _served_engine(path: Path) -> _ServedModel:
-    """An engine: its tensors are those of our ONNX files, from which alone engines are built."""
+    """Engines are built from our ONNX files alone, and have the same tensors."""
     _, engine = read_engine(path)
     info, profile = engine.model, engine.profile
     if profile.min.batch > 1:
@@ -228,7 +230,7 @@ def _check_fits(model: _ServedModel, path: Path) -> None:
         raise ArgumentError("this is missing: put it back, or give another --name", path=path)
     stated = path.read_text(encoding="utf-8", errors="replace")
     batch = re.search(r"^max_batch_size: (\d{1,10})$", stated, re.MULTILINE)
-    needed = _config(model, min(int(batch[1]) if batch else 1, model.max_batch))
+    needed = _config(model, min(int(batch[1]) if batch else DEFAULT_MAX_BATCH, model.max_batch))
     there, here = (set(filter(SHARED.match, text.split("\n"))) for text in (stated, needed))
     if there != here:
         raise ArgumentError(
@@ -239,7 +241,7 @@ def _check_fits(model: _ServedModel, path: Path) -> None:
 
 
 def _config(model: _ServedModel, max_batch: int, name: str = "", instances: int = 1) -> str:
-    """A `config.pbtxt`; one thing stands on one line, for `_check_fits`."""
+    """A `config.pbtxt`. Each tensor and fact has its own line, which `_check_fits` compares."""
     lines = [
         "# Written by `sr_export triton` with version 1. A further version leaves it as it is.",
         f"name: {_quoted(name)}",
@@ -248,7 +250,7 @@ def _config(model: _ServedModel, max_batch: int, name: str = "", instances: int 
     ]
     for tensor in model.tensors:
         dims = tensor.shape[1:] if model.max_batch else tensor.shape
-        # Triton knows no empty shape: one value per image is a vector of length one to it.
+        # Triton has no empty shape: one value per image is a vector of length 1.
         reshape = "" if dims else " reshape { shape: [ ] }"
         lines.append(
             f"{tensor.field} {{ name: {_quoted(tensor.name)} data_type: {tensor.data_type} "
@@ -275,9 +277,9 @@ def _quoted(text: str) -> str:
 def _complete_folder(target: Path) -> Iterator[Path]:
     """A fresh folder beside `target`, which takes its name when the block succeeds.
 
-    Triton looks into hidden folders too. For a version this one's name is no number; in the
-    repository itself it passes for a model. It lies there all the same, for beside the repository
-    may be another disk, or no right to write.
+    Triton looks into hidden folders too. Among versions it ignores this one, whose name is no
+    number; in the repository it takes it for a model. The folder is there nevertheless, because the
+    one above may be on another disk, or read-only.
     """
     temporary = target.with_name(f".{secrets.token_hex(6)}")
     try:

@@ -35,18 +35,18 @@ def shifting_network(convolutions: int) -> SRVGGNetCompact:
     return generator
 
 
-def test_the_halo_grows_until_tiles_cannot_be_told_from_the_whole() -> None:
+def test_the_halo_grows_until_tiles_match_the_whole_image() -> None:
     assert calibrate_halo(shifting_network(20), calibration_images(channels=3)) == 24
 
 
-def test_tiles_that_agree_are_not_taken_for_the_whole_image_by_that() -> None:
-    # What this network shows is further away than two tiles reach, which agree in showing nothing.
+def test_two_tiles_that_agree_do_not_prove_that_they_match_the_whole_image() -> None:
+    # This network shows what is further away than both tiles reach: they agree in showing nothing.
     with pytest.warns(RuntimeWarning, match="64"):
         assert calibrate_halo(shifting_network(150), calibration_images(channels=3)[:1]) == 64
 
 
 def halo_by_whole_images(generator: Generator, images: Sequence[NDArray[np.uint8]]) -> int:
-    """What `calibrate_halo` stands for, at four times the price."""
+    """What `calibrate_halo` finds, computed from whole images at four times the cost."""
 
     @torch.inference_mode()
     def core(pixels: NDArray[np.uint8], margin: int) -> NDArray[np.float32]:
@@ -79,6 +79,6 @@ def test_the_halo_of_a_network_without_a_receptive_radius_is_measured_too() -> N
             assert calibrate_halo(generator, images) == halo
 
 
-def test_a_network_that_needs_more_than_the_largest_halo_is_warned_of() -> None:
+def test_a_network_that_needs_more_than_the_largest_halo_brings_a_warning() -> None:
     with pytest.warns(RuntimeWarning, match="halo of 64"):
         assert calibrate_halo(shifting_network(80), calibration_images(channels=3)[:1]) == 64

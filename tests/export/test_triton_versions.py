@@ -62,8 +62,8 @@ def test_numbers_are_for_a_new_name(options, tiny_onnx, tmp_path) -> None:
         ("input {", "input {\n ", r'input \{ where .* needs input \{ name: "input"'),
         ('backend: "onnxruntime"\n', "", r'no more where .* needs backend: "onnxruntime"'),
         ("output {", 'output { name: "mask" }\noutput {', r'"mask" \} where .* needs nothing'),
-        ("max_batch_size: 4", "", r"no more where .* needs max_batch_size: 1"),
-        ("batch_size: 4", f"batch_size: {'4' * 5000}", "needs max_batch_size: 1"),
+        ("max_batch_size: 4", "", r"no more where .* needs max_batch_size: 4"),
+        ("batch_size: 4", f"batch_size: {'4' * 5000}", "needs max_batch_size: 4"),
         ('"sr.scale"', '"scale"', r'no more where .* needs parameters \{ key: "sr\.scale"'),
     ],
 )
