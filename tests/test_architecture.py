@@ -33,6 +33,7 @@ import {module}
     subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
 
 
+@pytest.mark.slow
 def test_networks_and_checkpoints_need_torch_and_safetensors_alone() -> None:
     program = """
 import sys

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PROGRAM = """
 import numpy as np
 
@@ -16,6 +18,7 @@ with sr_runtime.load() as upscaler:
 """
 
 
+@pytest.mark.slow
 def test_a_program_elsewhere_is_checked_against_the_installed_types(tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(PROGRAM)
     done = subprocess.run(

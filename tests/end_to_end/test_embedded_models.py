@@ -17,6 +17,8 @@ from sr_runtime.resize import downscale
 from sr_train.config.schema import Validation
 from sr_train.lpips import load_lpips
 
+pytestmark = pytest.mark.slow
+
 PHOTOS = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")
 
 

@@ -29,6 +29,8 @@ from tests.conftest import tiny_generator
 from tests.simulated_tensorrt import simulated
 from tests.tolerances import LARGEST_DIFFERENCE, MIN_PSNR
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 ON_CPU = ["--device", "cpu", "--blocks", "1"]
 

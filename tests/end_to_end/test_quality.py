@@ -17,6 +17,8 @@ from sr_runtime.evaluation.pairs import find_pairs
 from sr_runtime.evaluation.scoring import Score, mean, score
 from tests.runtime.every_row import cpu_precisions
 
+pytestmark = pytest.mark.slow
+
 Mean = Callable[[Path, str, str], Score]
 
 

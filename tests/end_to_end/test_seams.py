@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 import sr_runtime
 from tests.runtime.every_row import cpu_precisions
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def model(exported: Callable[[str], Path]) -> Path:

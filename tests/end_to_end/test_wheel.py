@@ -7,6 +7,9 @@ import zipfile
 from pathlib import Path
 
 import PIL.Image
+import pytest
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 

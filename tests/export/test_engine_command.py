@@ -40,6 +40,7 @@ def checkpoint(tmp_path: Path) -> Path:
     return tmp_path / "tiny.safetensors"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("machine", "io"),
     list(zip(VERSIONS, ("float32", "uint8"), strict=True)),
@@ -81,6 +82,7 @@ def test_a_checkpoint_becomes_a_verified_engine_with_its_facts(
     assert machine.gpu.is_clean
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("machine", VERSIONS, indirect=True)
 def test_an_fp16_onnx_file_becomes_an_engine_and_timings_are_kept(
     machine: Machine, tiny_onnx, tmp_path, capsys
@@ -93,6 +95,7 @@ def test_an_fp16_onnx_file_becomes_an_engine_and_timings_are_kept(
     assert json.loads((tmp_path / "m.plan.json").read_text())["halo"] == 16
 
 
+@pytest.mark.slow
 def test_an_engine_for_larger_tiles_than_the_photos_is_verified_too(
     machine: Machine, tiny_onnx, tmp_path
 ) -> None:
@@ -101,6 +104,7 @@ def test_an_engine_for_larger_tiles_than_the_photos_is_verified_too(
     assert main(["engine", str(source), "-o", str(tmp_path / "m.engine"), *shapes]) == 0
 
 
+@pytest.mark.slow
 def test_an_engine_is_built_and_verified_on_the_device_that_was_asked_for(
     tiny_onnx, tmp_path
 ) -> None:
@@ -159,6 +163,7 @@ def test_an_onnx_file_that_lies_about_its_scale_is_found_before_the_build(
     assert machine.library.builds == 0
 
 
+@pytest.mark.slow
 def test_half_that_overflows_is_found_before_the_build(machine: Machine, tmp_path, capsys) -> None:
     generator = tiny_generator()
     with torch.no_grad():  # the same function, through an enormous intermediate value
@@ -188,6 +193,7 @@ sys.exit(code)
 """
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_build_and_leaves_nothing(tiny_onnx, tmp_path) -> None:
     model, target = tiny_onnx(precision="fp16"), tmp_path / "m.engine"
     with subprocess.Popen(
@@ -222,6 +228,7 @@ def test_without_a_builder_or_a_gpu_one_sentence_says_what_is_missing(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -34,6 +34,7 @@ def test_every_public_name_is_listed_in_order_and_documented() -> None:
     assert all(each.__doc__ for each in public)
 
 
+@pytest.mark.slow
 def test_an_export_reports_its_stages_and_what_it_found(checkpoint, tmp_path) -> None:
     shares: dict[str, list[float]] = {}
     report = export_onnx(
@@ -53,6 +54,7 @@ def test_an_export_reports_its_stages_and_what_it_found(checkpoint, tmp_path) ->
     assert all(check.passed for check in report.checks)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", [0.0, 1.0])
 def test_an_export_that_its_callback_ends_leaves_nothing(when, checkpoint, tmp_path) -> None:
     def stop(stage: str, share: float) -> None:
@@ -70,6 +72,7 @@ def checkpoint(tmp_path: Path) -> Path:
     return tmp_path / "tiny.safetensors"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 @pytest.mark.parametrize("io", ["float32", "uint8"])
 def test_the_command_writes_a_verified_model_with_its_facts(
@@ -97,6 +100,7 @@ def test_the_command_writes_a_verified_model_with_its_facts(
     assert main(["verify", str(checkpoint), str(target)]) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -124,6 +128,7 @@ def test_fp16_has_no_cast_between_the_first_and_the_last_layer(tiny_onnx) -> Non
     assert weights == {onnx.TensorProto.FLOAT16}
 
 
+@pytest.mark.slow
 def test_only_casts_touch_uint8_as_tensorrt_demands(tiny_onnx) -> None:
     graph = onnx.load(tiny_onnx(precision="fp16", io="uint8")).graph
     readers = [node.op_type for node in graph.node if "input" in node.input]
@@ -133,6 +138,7 @@ def test_only_casts_touch_uint8_as_tensorrt_demands(tiny_onnx) -> None:
     assert between.count(onnx.TensorProto.UINT8) == 1
 
 
+@pytest.mark.slow
 def test_batch_height_and_width_are_dynamic(tiny_onnx) -> None:
     for io, places in (("float32", (0, 2, 3)), ("uint8", (0, 1, 2))):
         shape = onnx.load(tiny_onnx(io=io)).graph.input[0].type.tensor_type.shape.dim
@@ -154,6 +160,7 @@ def test_the_file_tells_nothing_of_the_machine_it_was_made_on(tiny_onnx) -> None
     assert "body.0.rdb1.conv1.weight" in names
 
 
+@pytest.mark.slow
 def test_the_same_checkpoint_gives_the_same_bytes_in_another_process(checkpoint, tmp_path) -> None:
     files = []
     for seed in ("1", "2"):
@@ -191,11 +198,13 @@ def test_a_model_that_is_damaged_after_the_export_fails_and_its_weights_are_not_
         verify(checkpoint, tmp_path / "damaged.onnx")
 
 
+@pytest.mark.slow
 def test_a_model_of_another_network_is_refused(checkpoint, tiny_onnx) -> None:
     with pytest.raises(ModelError, match=r"\(2, 3, 1\).*\(4, 3, 1\)"):
         verify(checkpoint, tiny_onnx(scale_factor=2))
 
 
+@pytest.mark.slow
 def test_half_that_overflows_fails_names_the_layer_and_leaves_no_file(tmp_path, capsys) -> None:
     generator = tiny_generator()
     with torch.no_grad():  # the same function, through an enormous intermediate value
@@ -224,6 +233,7 @@ def test_the_largest_activation_is_measured_with_its_layer() -> None:
     assert activation.hint
 
 
+@pytest.mark.slow
 def test_a_failed_export_keeps_the_file_that_was_there(tmp_path) -> None:
     generator = tiny_generator()
     with torch.no_grad():
@@ -291,6 +301,7 @@ def test_what_export_cannot_write_is_refused_before_the_work(
         export_onnx(checkpoint, tmp_path / "m.onnx", progress=pytest.fail, **option)
 
 
+@pytest.mark.slow
 def test_opset_is_what_was_asked_for() -> None:
     for opset in (18, 20):
         model = onnx_from_generator(tiny_generator(), halo=8, opset=opset)

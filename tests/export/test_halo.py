@@ -39,6 +39,7 @@ def test_the_halo_grows_until_tiles_match_the_whole_image() -> None:
     assert calibrate_halo(shifting_network(20), calibration_images(channels=3)) == 24
 
 
+@pytest.mark.slow
 def test_two_tiles_that_agree_do_not_prove_that_they_match_the_whole_image() -> None:
     # This network shows what is further away than both tiles reach: they agree in showing nothing.
     with pytest.warns(RuntimeWarning, match="64"):
@@ -62,6 +63,7 @@ def halo_by_whole_images(generator: Generator, images: Sequence[NDArray[np.uint8
     return halo
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seed", "blocks"), [(0, 2), (1, 3)])
 def test_the_halo_is_the_one_that_whole_images_would_give(seed: int, blocks: int) -> None:
     generator = tiny_generator(seed, num_basic_blocks=blocks, scale_factor=1)
@@ -79,6 +81,7 @@ def test_the_halo_of_a_network_without_a_receptive_radius_is_measured_too() -> N
             assert calibrate_halo(generator, images) == halo
 
 
+@pytest.mark.slow
 def test_a_network_that_needs_more_than_the_largest_halo_brings_a_warning() -> None:
     with pytest.warns(RuntimeWarning, match="halo of 64"):
         assert calibrate_halo(shifting_network(80), calibration_images(channels=3)[:1]) == 64

@@ -76,6 +76,7 @@ def test_an_edit_of_what_all_versions_share_is_shown(old, new, says, tiny_onnx, 
     assert content(tmp_path) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("other", "has", "needs"),
     [

@@ -63,6 +63,7 @@ def doubling(channels: int = 3) -> np.ndarray:
     return weights
 
 
+@pytest.mark.slow
 @every_row
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 @pytest.mark.parametrize("io", ["float32", "uint8"])
@@ -83,6 +84,7 @@ def test_tiles_of_a_real_network_equal_its_whole_image(row, io, tiny_onnx) -> No
     assert np.abs(result - expected(PHOTO)).max() <= 1
 
 
+@pytest.mark.slow
 @every_row
 def test_an_unshuffle_model_takes_odd_sizes(row, tiny_onnx) -> None:
     options = {"scale_factor": 2, "unshuffle": 2}

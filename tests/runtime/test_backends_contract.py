@@ -130,6 +130,7 @@ print(infer(backend, small).shape)
 """
 
 
+@pytest.mark.slow
 @every_row
 @pytest.mark.skipif(sys.platform != "linux", reason="needs RLIMIT_AS and /proc")
 def test_too_large_a_batch_is_out_of_memory_and_a_small_one_still_runs(

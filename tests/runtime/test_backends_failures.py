@@ -154,6 +154,7 @@ class Refused:
         pass
 
 
+@pytest.mark.slow
 def test_memory_that_runs_out_leads_to_smaller_batches_and_then_to_smaller_tiles(
     tiny_onnx,
 ) -> None:

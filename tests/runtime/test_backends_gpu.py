@@ -38,6 +38,7 @@ def on_the_cpu(model: Path, photo: np.ndarray = PHOTO, **options: object) -> np.
         return upscaler.upscale(photo)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 @pytest.mark.parametrize("io", ["float32", "uint8"])
 def test_tiles_in_flight_give_the_picture_of_the_cpu(machine, precision, io, tiny_onnx) -> None:

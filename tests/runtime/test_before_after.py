@@ -80,6 +80,7 @@ def difference(a: PIL.Image.Image, b: PIL.Image.Image) -> float:
     return float(np.abs(np.asarray(a, float) - np.asarray(b, float)).mean())
 
 
+@pytest.mark.slow
 def test_the_packages_photo_is_shown_and_the_page_is_printed_last(
     tmp_path, model, monkeypatch, capsys
 ) -> None:
@@ -194,6 +195,7 @@ def test_a_hostile_file_name_is_text_in_the_page(name, tmp_path, photo, model) -
     assert len(page.all("script")) == 1
 
 
+@pytest.mark.slow
 def test_results_are_replaced_and_the_photo_never(tmp_path, photo, model, capsys) -> None:
     arguments = ["-m", model, "-o", str(tmp_path)]
     for _ in range(2):
@@ -222,6 +224,7 @@ def refused(tmp_path: Path, photo: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -96,6 +96,7 @@ def test_tta_and_the_engine_are_really_chosen(photo, model) -> None:
     assert np.abs(pixels("tta.png", "--precision", "fp32", "--tta") - plain).max() > 1
 
 
+@pytest.mark.slow
 def test_a_folder_names_every_file_that_failed(photo, tiny_onnx, capsys) -> None:
     deep = photo.with_name("deep.png")
     PIL.Image.fromarray(np.zeros((8, 8), np.uint16)).save(deep)
@@ -218,6 +219,7 @@ def test_info_releases_the_gpu_when_inference_fails(monkeypatch) -> None:
         assert machine.gpus[0].retained == 0
 
 
+@pytest.mark.slow
 def test_info_prints_the_facts_and_the_engines(tiny_onnx) -> None:
     # Wide enough, and in a process of its own, so that memory is seen to grow.
     model = str(tiny_onnx(rrdb_channels=64, growth_channels=32))

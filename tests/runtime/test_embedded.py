@@ -62,6 +62,7 @@ def test_the_command_line_takes_the_names(photo: Path) -> None:
     assert results[0] != results[1]
 
 
+@pytest.mark.slow
 def test_info_prints_the_facts_of_an_embedded_model(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", "psnr"]) == 0
     assert str(FOLDER / "psnr.onnx") in capsys.readouterr().out

@@ -20,6 +20,7 @@ from tests.runtime.simulated_onnxruntime import simulated_cuda_provider
 PHOTO = np.random.default_rng(0).integers(0, 256, (90, 121, 3), np.uint8)
 
 
+@pytest.mark.slow
 def test_engines_of_several_kinds_make_one_picture(tiny_onnx) -> None:
     model = tiny_onnx()
     engines = [

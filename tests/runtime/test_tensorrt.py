@@ -22,6 +22,7 @@ from tests.runtime.tiny_engine import (
 from tests.simulated_tensorrt import Machine, simulated
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("io", ["float32", "uint8"])
 def test_outputs_equal_the_models_own_to_the_last_bit(
     io: str, machine: Machine, tiny_onnx: Callable[..., Path], tmp_path: Path
@@ -35,6 +36,7 @@ def test_outputs_equal_the_models_own_to_the_last_bit(
     assert machine.gpu.is_clean
 
 
+@pytest.mark.slow
 def test_an_engine_goes_on_when_an_interrupt_lost_every_pending_batch(
     machine: Machine, tiny_onnx: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -183,6 +185,7 @@ def test_a_batch_has_about_the_pixels_that_the_engine_was_optimised_for(
         backend.close()
 
 
+@pytest.mark.slow
 def test_an_image_is_finished_with_smaller_tiles_where_memory_runs_out(
     machine: Machine, tiny_onnx: Callable[..., Path], tmp_path: Path
 ) -> None:

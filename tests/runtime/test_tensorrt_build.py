@@ -163,6 +163,7 @@ def test_a_file_without_our_facts_is_refused(
         build(tmp_path / "other.onnx")
 
 
+@pytest.mark.slow
 def test_a_profile_must_fit_the_models_multiple(
     tensorrt: None, tiny_onnx: Callable[..., Path]
 ) -> None:

@@ -41,6 +41,7 @@ def builds(machine: Machine, model: Path, profile: Profile = PROFILE) -> int:
     return built
 
 
+@pytest.mark.slow
 def test_an_engine_is_built_once_for_each_model_profile_version_and_gpu(
     tiny_onnx: Callable[..., Path],
 ) -> None:
@@ -133,6 +134,7 @@ def build_in_a_process(model: Path) -> int:
         return int(machine.library.builds)
 
 
+@pytest.mark.slow
 def test_of_two_processes_one_builds_and_the_other_waits(
     tiny_onnx: Callable[..., Path], folder: Path
 ) -> None:

@@ -21,6 +21,7 @@ plans = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(plans)
 def test_every_pixel_is_written_once_by_a_tile_that_contains_its_surroundings(plan) -> None:

@@ -16,6 +16,7 @@ def photo(height: int, width: int, channels: int = 3, seed: int = 0) -> np.ndarr
     return np.random.default_rng(seed).integers(0, 256, (height, width, channels), np.uint8)
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(
     height=st.integers(1, 90),

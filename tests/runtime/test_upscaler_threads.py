@@ -43,6 +43,7 @@ def opened(kind: str, tiny_onnx: Callable[..., Path], folder: Path) -> Iterator[
 every_engine = pytest.mark.parametrize("kind", ["openvino", "onnxruntime", *VERSIONS])
 
 
+@pytest.mark.slow
 @every_engine
 def test_every_thread_gets_what_it_would_get_alone(
     kind: str, tiny_onnx: Callable[..., Path], tmp_path: Path
@@ -58,6 +59,7 @@ def test_every_thread_gets_what_it_would_get_alone(
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 @every_engine
 def test_failed_batches_keep_no_slot(
     kind: str, tiny_onnx: Callable[..., Path], tmp_path: Path
@@ -186,6 +188,7 @@ def test_threads_that_run_out_of_memory_together_shrink_the_tiles_once() -> None
         np.testing.assert_array_equal(result, network.whole(image))
 
 
+@pytest.mark.slow
 def test_a_full_simulated_gpu_serves_all_threads_with_smaller_tiles(
     tiny_onnx: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -182,6 +182,7 @@ TEXTS = st.text(st.characters(exclude_characters="\x85", exclude_categories=["Cs
 """PyYAML writes U+0085 as it is, and reads it as a line break. Surrogates have no UTF-8."""
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=20, derandomize=True)
 @given(text=TEXTS, more=st.lists(TEXTS, min_size=1), weight=st.floats(1e-30, 1e30))
 def test_any_text_and_number_survives_a_file(text: str, more: list[str], weight: float) -> None:

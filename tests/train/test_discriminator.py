@@ -88,6 +88,7 @@ def test_real_and_fake_can_be_judged_before_one_backward_pass() -> None:
     assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
 
 
+@pytest.mark.slow
 def test_the_power_iteration_ignores_autocast() -> None:
     """Weights would differ between precisions, and CUDA would mix types."""
     network = tiny_unet()

@@ -38,6 +38,7 @@ def test_tf32_is_off_in_a_run_and_as_before_after_it() -> None:
         torch.backends.cudnn.allow_tf32 = before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["ragan", "hinge"])
 def test_two_processes_have_the_loss_curve_of_one(
     data: Path, data_root: Path, tmp_path: Path, loss: str
@@ -61,6 +62,7 @@ def test_two_processes_have_the_loss_curve_of_one(
     assert compared > 30
 
 
+@pytest.mark.slow
 def test_a_mini_batch_that_two_processes_cannot_share_is_refused(
     data: Path, data_root: Path, tmp_path: Path
 ) -> None:

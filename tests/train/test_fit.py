@@ -92,6 +92,7 @@ def test_public_names_are_sorted_and_documented() -> None:
     assert all(getattr(sr_train, name).__doc__ for name in sr_train.__all__)
 
 
+@pytest.mark.slow
 def test_a_run_returns_its_folder_its_weights_and_its_best_score(config: Config) -> None:
     result = sr_train.fit(config, "demo")
     assert result.folder == Path("runs/demo")
@@ -111,6 +112,7 @@ def test_load_generator_refuses_a_network_of_another_scale(tmp_path: Path) -> No
         sr_train.load_generator(tmp_path / "x4.safetensors", scale=2)
 
 
+@pytest.mark.slow
 def test_a_path_is_a_folder_and_a_run_is_never_overwritten(config: Config) -> None:
     result = sr_train.fit(config, Path("demo"))
     assert result.folder == Path("demo")
@@ -120,6 +122,7 @@ def test_a_path_is_a_folder_and_a_run_is_never_overwritten(config: Config) -> No
         sr_train.fit(config, "nothing", resume=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_says_so_and_ends_as_an_uninterrupted_one(
     config: Config, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
@@ -137,6 +140,7 @@ def test_an_interrupted_run_says_so_and_ends_as_an_uninterrupted_one(
     assert late.best_psnr_y == whole.best_psnr_y
 
 
+@pytest.mark.slow
 def test_a_program_can_train_in_a_thread_of_its_own(config: Config) -> None:
     results = []
     thread = threading.Thread(target=lambda: results.append(sr_train.fit(config, "demo")))
@@ -145,12 +149,14 @@ def test_a_program_can_train_in_a_thread_of_its_own(config: Config) -> None:
     assert [result.interrupted for result in results] == [None]
 
 
+@pytest.mark.slow
 def test_a_program_finds_pytorchs_settings_as_they_were(config: Config) -> None:
     settings = torch.backends.cudnn.benchmark, torch.get_deterministic_debug_mode()
     sr_train.fit(replace(config, deterministic=True), "demo")
     assert settings == (torch.backends.cudnn.benchmark, torch.get_deterministic_debug_mode())
 
 
+@pytest.mark.slow
 def test_a_run_is_resumed_only_with_what_its_state_was_made_for(config: Config) -> None:
     sr_train.fit(config, "demo")
     with pytest.raises(ArgumentError, match="batch_size cannot change"):
@@ -159,6 +165,7 @@ def test_a_run_is_resumed_only_with_what_its_state_was_made_for(config: Config) 
     assert rows(sr_train.fit(longer, "demo", resume=True).folder)[-1]["step"] == "12"
 
 
+@pytest.mark.slow
 def test_a_run_that_began_with_a_checkpoint_is_resumed_with_the_same_configuration(
     config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,6 +176,7 @@ def test_a_run_that_began_with_a_checkpoint_is_resumed_with_the_same_configurati
     assert sr_train.fit(config, "demo", resume=True).interrupted is None
 
 
+@pytest.mark.slow
 def test_a_validation_that_a_kill_cut_short_is_done_once_however_often_the_run_is_killed(
     config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,6 +200,7 @@ def test_a_validation_that_a_kill_cut_short_is_done_once_however_often_the_run_i
     assert len(done) == 3  # the last epoch's
 
 
+@pytest.mark.slow
 def test_a_validation_logged_but_not_saved_has_one_row_after_resuming(
     config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -218,6 +227,7 @@ def test_a_folder_where_weights_cannot_be_made_is_a_storage_error(config: Config
         sr_train.fit(config, "demo")
 
 
+@pytest.mark.slow
 def test_where_peak_memory_cannot_be_read_its_column_stays_empty(
     config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -229,6 +239,7 @@ def test_where_peak_memory_cannot_be_read_its_column_stays_empty(
     assert float(row["images_per_second"]) > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [MemoryError("no"), RuntimeError("can't allocate memory: 9")])
 def test_a_lack_of_memory_names_what_to_make_smaller(
     config: Config, monkeypatch: pytest.MonkeyPatch, error: Exception

@@ -80,6 +80,7 @@ def left(root: Path) -> dict[str, tuple[int, bytes, bytes]]:
     return {how: (runs[how].returncode, *output) for how, output in outputs.items()}
 
 
+@pytest.mark.slow
 def test_workers_end_with_the_process_however_it_ends(
     left: dict[str, tuple[int, bytes, bytes]],
 ) -> None:
@@ -89,6 +90,7 @@ def test_workers_end_with_the_process_however_it_ends(
     assert errors.endswith(b"SystemError: error\n")
 
 
+@pytest.mark.slow
 def test_at_exit_the_loader_kills_no_child_of_the_program(
     left: dict[str, tuple[int, bytes, bytes]],
 ) -> None:
@@ -96,6 +98,7 @@ def test_at_exit_the_loader_kills_no_child_of_the_program(
     assert left["error"][1] == b"cleaned up"
 
 
+@pytest.mark.slow
 def test_crops_are_the_same_in_a_spawned_process(root: Path) -> None:
     settings = config(root, augmentation=Augmentation(), epochs=1)
     sets = prepared("mine", root=root, scale=4, purpose="train")

@@ -41,6 +41,7 @@ def measure(path: Path, stages: Sequence[Stage]) -> dict[str, list[list[tuple[fl
     return drawn
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stages", [("pretraining",), ("training",), ("pretraining", "training")])
 def test_curves_show_everything_measured_with_a_line_for_each_stage(
     stages: tuple[Stage, ...], tmp_path: Path

@@ -13,6 +13,7 @@ from sr_train.data.prepared import prepared
 from tests.train.made_images import SIZE, save_folder
 
 
+@pytest.mark.slow
 def test_lr_of_the_benchmarks_equals_the_official_one(data: Path, tmp_path: Path) -> None:
     for name, count in (("set5", 5), ("set14", 14)):
         # Without the official LR, it is made here.
@@ -42,6 +43,7 @@ def test_a_gray_image_of_a_benchmark_is_read_as_rgb(data: Path, tmp_path: Path) 
     assert (hr == hr[:, :, :1]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["", "BSR/BSDS500/data/images"])
 def test_bsds500_is_prepared_in_its_official_splits(
     data: Path, tmp_path: Path, layout: str

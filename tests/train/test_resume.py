@@ -121,6 +121,7 @@ def config(data: Path, data_root: Path, tmp_path: Path) -> Write:
 
 # A run has 30 steps. The kills come before the first state is saved and within an epoch of each
 # stage, with metrics not yet written. The second case draws random numbers in every step.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("discriminator", "loss", "kills"),
     [(UNET, "ragan", (3, 9, 21)), (PLAIN_VGG, "wgan-gp", (21,))],
@@ -160,6 +161,7 @@ def test_killed_in_both_stages_and_resumed_it_ends_the_same(
     assert list((killed / "samples").iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_and_sigterm_save_the_state_and_say_how_to_continue(
     config: Write, tmp_path: Path, number: signal.Signals
@@ -174,6 +176,7 @@ def test_ctrl_c_and_sigterm_save_the_state_and_say_how_to_continue(
     assert f"state of step {state['position']['step']} is saved" in output
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_former_state_intact(config: Write, tmp_path: Path) -> None:
     path, folder = str(config(workers=0)), tmp_path / "run"
     process = start("--config", path, "--run", str(folder))
@@ -198,6 +201,7 @@ sys.exit(main(["fit", "--resume", {str(folder)!r}]))
     assert sorted(p.name for p in folder.iterdir() if p.name.startswith(".")) == [".lock"]
 
 
+@pytest.mark.slow
 def test_a_finished_run_can_be_resumed_with_more_epochs_and_not_with_fewer(
     config: Write, tmp_path: Path
 ) -> None:
@@ -221,6 +225,7 @@ def test_a_finished_run_can_be_resumed_with_more_epochs_and_not_with_fewer(
     assert int(rows(folder)[-1]["step"]) == 33
 
 
+@pytest.mark.slow
 def test_a_run_continues_only_with_the_images_it_was_trained_on(
     config: Write, data_root: Path, tmp_path: Path
 ) -> None:
@@ -237,6 +242,7 @@ def test_a_run_continues_only_with_the_images_it_was_trained_on(
     assert "pretraining.train_datasets" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "says"),
     [
@@ -255,6 +261,7 @@ def test_a_run_that_cannot_start_leaves_no_folder_behind(
     assert not folder.exists()
 
 
+@pytest.mark.slow
 def test_a_run_is_trained_by_one_process_at_a_time(config: Write, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     process = start(

@@ -91,6 +91,7 @@ def _close(first: PsnrStage | GanStage, second: PsnrStage | GanStage) -> None:
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [_psnr, _gan])
 def test_a_stage_learns_the_crops_it_sees(
     make: Callable[[Config], PsnrStage | GanStage], crops: tuple[Tensor, Tensor]

@@ -176,6 +176,7 @@ def test_a_terminal_shows_the_position_in_a_bar(
     assert shown.count("\n") == 1  # the bar redraws itself in place
 
 
+@pytest.mark.slow
 def test_wandb_works_offline_and_continues_the_same_run(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
