@@ -49,7 +49,7 @@ def calibrate_halo(
         progress(number / len(images))
         core = _Core(generator, pixels)
         if number == 0:
-            core(halo + WIDER)  # first: one wide tile decides about all smaller halos
+            core(halo + WIDER)  # first: one wide tile settles all smaller halos
             while halo > STEP and core.matches(halo - STEP):
                 halo -= STEP
         while halo < most and not core.matches(halo):
@@ -67,7 +67,7 @@ def calibrate_halo(
 
 
 class _Core:
-    """What a generator makes of the 64×64 in the middle of a photo, given more or less context.
+    """The output of a generator for the middle 64×64 of a photo, with more or less context.
 
     Most verdicts need no run of the whole photo, which costs as much as four tiles. A wider tile
     stands for it, if the verdict is the same for everything that the whole photo might give.

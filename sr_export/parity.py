@@ -93,7 +93,7 @@ def profile_crops(profile: Profile, info: ModelInfo) -> list[NDArray[np.uint8]]:
 
 
 def fp32_outputs(model: Path, pixels: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-    """What an ONNX file makes of crops on the CPU in fp32: `(N, C, sh, sw)`, 1 is white."""
+    """The output of an ONNX file for crops, on the CPU in fp32: `(N, C, sh, sw)`, 1 is white."""
     name, device = registry.choose("auto", "cpu")
     with closing(registry.open_backend(name, model, device=device, precision="fp32")) as engine:
         # One by one, which takes less memory.
@@ -117,7 +117,7 @@ def engine_checks(
     *,
     device: str,
 ) -> list[Check]:
-    """Run a plan on crops, as one batch, and compare it with what fp32 makes of them."""
+    """Run a plan on crops, as one batch, and compare its output with fp32's."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "candidate.engine"
         write_engine(path, plan, info)
@@ -141,7 +141,7 @@ def require(checks: Sequence[Check], *, path: Path | None = None) -> tuple[Check
 
 
 def _run(engine: Backend, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-    """What an engine makes of a batch of `(h, w, C)` crops: `(N, C, sh, sw)`, 1 is white."""
+    """The output of an engine for a batch of `(h, w, C)` crops: `(N, C, sh, sw)`, 1 is white."""
     output = infer(engine, tensor_from_tiles(crops, engine.info))
     return float_planes(planes_from_output(output, engine.info))
 

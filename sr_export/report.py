@@ -23,7 +23,7 @@ __all__ = [
 # Here, and not beside the exporter, because the command line names them without importing torch.
 Precision = Literal["fp32", "fp16"]
 DEFAULT_OPSET = 18
-# Those that torch's exporter writes itself, without converting the model afterwards.
+# The versions that torch's exporter writes itself, without converting the model afterwards.
 OPSETS = range(18, 26)
 
 
@@ -56,7 +56,7 @@ class VerificationError(ModelError):
             path=path,
         )
         self.checks = tuple(checks)
-        """All checks, those that passed too."""
+        """All checks, including those that passed."""
 
 
 @dataclass(frozen=True, kw_only=True)

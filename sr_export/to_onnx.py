@@ -110,7 +110,7 @@ def _dimension(name: str, generator: Generator) -> torch.export.Dim:
 
 @contextlib.contextmanager
 def _quiet_exporter() -> Iterator[None]:
-    """Silence torch about its own deprecations, and about torchvision, which is not needed."""
+    """Silence torch's warnings about deprecations and torchvision."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -123,14 +123,14 @@ def _quiet_exporter() -> Iterator[None]:
 
 
 def _strip(model: onnx.ModelProto) -> None:
-    """Drop inner shapes, and the stack traces and paths that would show the exporting machine."""
+    """Remove traces of the exporting machine (stack traces, paths), and inner shapes."""
     graph = model.graph
     model.producer_name, model.producer_version = "sr-toolkit", sr_runtime.__version__
     for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
         part.ClearField("doc_string")
         part.ClearField("metadata_props")
     graph.ClearField("value_info")
-    prefix = "generator."  # which _WithIO adds to the checkpoint's names
+    prefix = "generator."  # added by _WithIO; the tensors keep the checkpoint's names
     for tensor in graph.initializer:
         tensor.name = tensor.name.removeprefix(prefix)
     for node in graph.node:

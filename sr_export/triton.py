@@ -121,14 +121,14 @@ def triton_repository(
     newest = 0
     if folder.exists():
         _check_fits(served, folder / "config.pbtxt")
-        # No number is taken twice, even if a copy was cut short.
+        # No version is replaced, complete or not.
         newest = max([0, *(int(each.name) for each in folder.iterdir() if each.name.isdecimal())])
     else:
         config = _config(served, _checked_batch(served, max_batch), name, instances or 1)
     version = folder / str(newest + 1)
     with _complete_folder(version if folder.exists() else folder) as temporary:
         if not folder.exists():
-            # First: a server that looks meanwhile refuses a folder that has not the model's name.
+            # A server that scans now rejects the folder, because its name does not match.
             (temporary / "config.pbtxt").write_text(config, encoding="utf-8")
             temporary /= version.name
             temporary.mkdir()
@@ -241,7 +241,7 @@ def _check_fits(model: _ServedModel, path: Path) -> None:
 
 
 def _config(model: _ServedModel, max_batch: int, name: str = "", instances: int = 1) -> str:
-    """A `config.pbtxt`. Each tensor and fact has its own line, which `_check_fits` compares."""
+    """A `config.pbtxt` with one item per line, because `_check_fits` compares lines."""
     lines = [
         "# Written by `sr_export triton` with version 1. A further version leaves it as it is.",
         f"name: {_quoted(name)}",
@@ -275,11 +275,11 @@ def _quoted(text: str) -> str:
 
 @contextmanager
 def _complete_folder(target: Path) -> Iterator[Path]:
-    """A fresh folder beside `target`, which takes its name when the block succeeds.
+    """A temporary folder beside `target`, renamed to `target` when the block succeeds.
 
-    Triton looks into hidden folders too. Among versions it ignores this one, whose name is no
-    number; in the repository it takes it for a model. The folder is there nevertheless, because the
-    one above may be on another disk, or read-only.
+    Triton scans hidden folders too. Inside a model's folder it ignores this one, because its name
+    is not a number; inside the repository it tries to load it as a model. It must be there all the
+    same, because the repository's parent may be read-only or on another disk.
     """
     temporary = target.with_name(f".{secrets.token_hex(6)}")
     try:

@@ -226,7 +226,7 @@ def _add_engine_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _number_or_word(text: str) -> int | str:
-    """A number as such; `load` says which words it takes."""
+    """An int if it is a number, else the word; `load` checks the word."""
     return int(text) if text.isdecimal() else text
 
 

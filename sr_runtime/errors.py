@@ -1,4 +1,4 @@
-"""What can go wrong for reasons a caller can do something about.
+"""Errors that a caller can act on.
 
 Every message is one sentence that gives what happened, the value, the limit and the next step, fit
 to be shown to a user as it is. Anything else that is raised is a bug in this project.
@@ -27,8 +27,8 @@ __all__ = [
 class SRError(Exception):
     """Base of every error this project raises on purpose.
 
-    `path` is the file or folder that the error is about, None where it is about none; `str()` puts
-    it in front of the message.
+    `path` is the file or folder that the error is about, None if it concerns no file; `str()`
+    puts it in front of the message.
     """
 
     def __init__(self, message: str = "", *, path: str | os.PathLike[str] | None = None) -> None:

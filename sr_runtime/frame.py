@@ -22,7 +22,7 @@ __all__ = [
 def frame_from_array(array: object) -> NDArray[Any]:
     """A caller's array, `(H, W)` or `(H, W, C)`, as `(H, W, C)` in native byte order.
 
-    Raises ArgumentError if it is no image, with the line of code that makes it one.
+    Raises ArgumentError if it is not an image; the message shows how to convert it.
     """
     if not isinstance(array, np.ndarray):
         raise ArgumentError(_not_an_array(array))

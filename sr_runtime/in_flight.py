@@ -8,7 +8,7 @@ __all__ = ["InFlightLimiter"]
 
 
 class InFlightLimiter:
-    """As many slots as the backend can hold batches, and whose turn it is to submit them.
+    """Limits the batches in flight and decides which thread may submit.
 
     Deadlock-free: a thread that holds slots never blocks; it drains its own oldest batch. Threads
     that wait for a turn, or for exclusive use, hold no slot.

@@ -1,4 +1,7 @@
-"""The network over an image of any size: plan the tiles, run them, take less if memory runs out."""
+"""The network over an image of any size.
+
+Plan the tiles, run them, use smaller tiles if memory runs out.
+"""
 
 import warnings
 from collections import deque
@@ -202,7 +205,7 @@ class TiledNetwork:
                 raise error from None
             self.max_tile = max_tile
             less = f"tiles of {smaller} instead of {max(plan.shape)}"
-        warnings.warn(f"{error}: going on with {less}", RuntimeWarning, stacklevel=2)
+        warnings.warn(f"{error}: continuing with {less}", RuntimeWarning, stacklevel=2)
 
 
 def _halo_pixels(info: ModelInfo, halo: object) -> int:

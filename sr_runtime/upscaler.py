@@ -60,8 +60,8 @@ def load(
         tile: Largest side of a tile in LR pixels, halo included; smaller tiles take less memory.
             "auto" is 512, or 384 in fp32, unless the device, the engine or the halo needs another.
         halo: LR pixels of context around a tile: "auto" is the model's calibrated halo (tiles
-            differ from the whole image by at most 1/255), "exact" its receptive radius (by the
-            last bit of a float), or a number.
+            differ from the whole image by at most 1/255), "exact" the receptive radius
+            (differences only from float rounding), or a number.
         tta: Average over the eight flips and rotations, for eight times the work.
 
     Raises:
@@ -84,7 +84,8 @@ class Upscaler:
     """A loaded model, made by `load`. Use it as a context manager, or call `close`.
 
     Several threads may share one: their tiles go through the engine side by side, and each thread
-    gets the result that it would get alone. Every image in work takes the memory of its result.
+    gets the result that it would get alone. Every image being processed takes the memory of its
+    result.
 
     Attributes:
         info: The model's facts, such as `scale` and `in_channels`.
@@ -122,7 +123,7 @@ class Upscaler:
         self.close()
 
     def close(self) -> None:
-        """Take no more images, wait for those in work, then release the engine and its memory.
+        """Refuse new images, finish those being processed, and release the engine.
 
         If the wait is interrupted (Ctrl-C), call it again to release the engine. Raises
         ArgumentError in a progress callback, which would wait for itself.
@@ -168,7 +169,8 @@ class Upscaler:
         Raises:
             ArgumentError: The image has another shape, type or range, or does not fit the model;
                 the size is out of range; or the upscaler is closed.
-            ImageError: A PIL image has more bits than Pillow keeps, or a mode of no picture.
+            ImageError: A PIL image has more bits than Pillow keeps, or a mode that is not
+                a picture.
             NonFiniteError: The network returned NaN or infinity.
             OutOfMemoryError: Not even a small tile fits into memory. A larger one that does not
                 fit is a RuntimeWarning, and smaller tiles are used from then on.

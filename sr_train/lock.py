@@ -32,7 +32,9 @@ def only_process_in(folder: Path, report: Callable[[str], None]) -> Iterator[Non
         try:
             wait_for_lock(
                 file,
-                lambda: report(f"{folder}: another process is preparing it; waiting for its end"),
+                lambda: report(
+                    f"{folder}: another process is preparing it; waiting for it to finish"
+                ),
             )
         except OSError as error:
             report(

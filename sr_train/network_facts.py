@@ -1,4 +1,4 @@
-"""What is known of networks without PyTorch, whose import takes seconds."""
+"""Network facts available without importing PyTorch (slow)."""
 
 __all__ = ["SCALES", "UNET_STRIDE", "VGG_BLOCKS", "perceptual_layers"]
 

@@ -1,4 +1,4 @@
-"""What a run writes at the end of each stage, and at its own end."""
+"""What a run writes at the end of each stage, and at the end of the run."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`state.pt`: all that a run needs to go on, whether it still fits, and the stage it continues."""
+"""`state.pt`: saving, loading and checking a run's state, and building its stage."""
 
 import os
 from dataclasses import asdict, dataclass, fields
@@ -66,7 +66,8 @@ class Position:
 
 
 def save_state(state: dict[str, Any], path: Path) -> None:
-    """Write nested tensors, numbers and names; `path` keeps its former content until all is there.
+    """Write nested tensors, numbers and names; `path` keeps its old content until the write
+    completes.
 
     Raises:
         StorageError: The disk is full or cannot be written.

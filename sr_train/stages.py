@@ -76,7 +76,7 @@ class PsnrStage:
 
 
 class GanStage:
-    """The generator learns features and to deceive a discriminator, which learns beside it.
+    """The generator learns features and to fool a discriminator trained alongside it.
 
     Every mini-batch updates the generator by L = perceptual + λ·adversarial + η·content, then the
     discriminator. With gradient accumulation the relativistic mean of `ragan` is taken over each

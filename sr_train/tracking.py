@@ -49,7 +49,7 @@ class Tracker:
     leaves a folder under `wandb` with the same identity, and `wandb sync` merges them.
 
     Raises:
-        ArgumentError: Nobody is logged in to W&B.
+        ArgumentError: You are not logged in to W&B.
         BackendError: W&B refuses the run or cannot be reached, or a package is missing.
         StorageError: The folder cannot be written.
     """
@@ -173,8 +173,8 @@ def _wandb_run(config: Config, folder: Path, wandb_id: str | None) -> Any:
     try:
         if options.mode == "online" and not wandb.login(prompt=False):
             raise ArgumentError(
-                f"wandb.project is {options.project}, but nobody is logged in to W&B: run "
-                f"`wandb login`, {instead}"
+                f"wandb.project is {options.project}, but you are not logged in to W&B: "
+                f"run `wandb login`, {instead}"
             )
         run = wandb.init(
             project=options.project,

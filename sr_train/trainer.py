@@ -134,7 +134,7 @@ class Run:
     def _train_stage(self, interrupted: Callable[[], int | None]) -> int | None:
         """Train the remaining epochs of the stage; return the signal that ended them early."""
         config, position, stage = self.config, self.position, self.stage
-        if position.validation_is_due(config):  # a kill cut it short
+        if position.validation_is_due(config):  # interrupted by a kill
             self._validate()
             self._save()
         self._start_clock()
@@ -147,7 +147,7 @@ class Run:
             if position.step % config.log_every == 0:
                 self._log()
             if position.validation_is_due(config):
-                self._save()  # a kill may not wait until the validation is over
+                self._save()  # save first: a kill must not lose the epoch
                 self._validate()
                 self._save()
             number = interrupted()
@@ -216,7 +216,7 @@ class Run:
         self._start_clock()
 
     def _save(self) -> None:
-        """Save the run's state, but not while steps are being skipped: they lead nowhere."""
+        """Save the run's state, but not while steps are being skipped: their state is useless."""
         self._check_convergence()
         trainables = self.stage.trainables
         if not self.tracker or any(each.skipped_in_a_row for each in trainables.values()):

@@ -68,7 +68,7 @@ class Backend(Protocol):
         """Start inference of a batch laid out as `ModelInfo.io` says.
 
         At most `limits.depth` pending batches may be unreleased, and `batch` must not change until
-        its own is released. What goes wrong with a batch is raised by its `result`, not here.
+        that pending batch is released. A batch's errors are raised by its `result`, not here.
         """
 
     def shrink(self) -> None:

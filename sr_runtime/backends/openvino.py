@@ -128,7 +128,7 @@ class _PendingBatch:
 
     def release(self) -> None:
         if not self._done:
-            with contextlib.suppress(SRError):  # nobody asked for the result
+            with contextlib.suppress(SRError):  # the result was not requested
                 self.result()
         self._backend._idle.append(self._request)
 

@@ -12,7 +12,7 @@ from sr_runtime.model_info import DEFAULT_HALO, IO, ModelInfo
 
 __all__ = ["declared_limits", "probe_info"]
 
-# For each `multiple_of` a side that is a multiple of it and of no larger one.
+# Sides divisible by their key and by no larger key.
 PROBE_SIDES = {1: 33, 2: 34, 4: 36, 8: 40, 16: 48, 32: 64}
 
 UNLIMITED = 1 << 16

@@ -122,7 +122,7 @@ def choose(name: str, device: str, model: Path | None = None) -> tuple[str, str]
         if wanted and _kind(wanted[0]) != row.kind:
             continue
         try:
-            # Without a GPU there is no need to import a library to learn it.
+            # Check for a GPU before importing a library.
             if not wanted and row.kind == "cuda":
                 driver.device_names()
             offered = row.load().devices()

@@ -19,7 +19,7 @@ class ProgressBar:
         headers = [header_of(job.source) if shown else None for job in jobs]
         self._pixels = [h.height * h.width * h.frames if h else 0 for h in headers]
         self._finished = 0
-        self._shares: dict[int, float] = {}  # done of each image at work, the latest last
+        self._shares: dict[int, float] = {}  # done of each image in progress, latest last
         self._lock = threading.Lock()
         self._bar = tqdm(
             total=sum(self._pixels) / 1e6,
@@ -36,7 +36,7 @@ class ProgressBar:
         self._bar.close()
 
     def start(self, number: int) -> None:
-        """Begin a job, whose image may still be being read."""
+        """Begin a job; its image may still be loading."""
         with self._lock:
             self._shares[number] = 0
             self._show("reading")
@@ -55,7 +55,7 @@ class ProgressBar:
             self._show("done")
 
     def _show(self, state: str) -> None:
-        """Show what is done; `state` is shown only if one image is at work."""
+        """Show what is done; `state` is shown only if one image is in progress."""
         if self._shares:
             latest, *others = reversed(self._shares)
             place = f"{latest + 1}/{len(self._jobs)} " if len(self._jobs) > 1 else ""

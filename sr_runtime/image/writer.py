@@ -109,14 +109,14 @@ def write(picture: Picture, path: str | os.PathLike[str], *, quality: int | None
 
 
 def _check(format: Format, picture: Picture, height: int, width: int) -> None:
-    """Raise ImageError for too many pixels, and for frames, transparency or bits that would go."""
+    """Raise ImageError for too many pixels, or frames, transparency or bits that would be lost."""
     frame, frames = picture.frames[0], len(picture.frames)
     channels = frame.shape[2]
     side = LARGEST_SIDE.get(format)
     if side is not None and max(height, width) > side:
         raise ImageError(
-            f"{width} × {height} pixels are more than the {side} a side of {format}: use png or "
-            "tiff"
+            f"{width} × {height} exceeds {side} pixels per side, the limit of {format}: use png "
+            "or tiff"
         )
     if format == "tiff" and height * width * channels * frame.itemsize > LARGEST_TIFF:
         raise ImageError(f"{width} × {height} pixels are more than the 4 GiB of tiff: use png")

@@ -126,7 +126,7 @@ def config_text(config: Config) -> str:
 def _resumed(folder: Path, changes: dict[str, Any]) -> Config:
     path = folder / "config.yaml"
     if not path.exists():
-        raise ArgumentError(f"{folder} is no run, since {path} does not exist: check --resume")
+        raise ArgumentError(f"{folder} is not a run: {path} is missing; check --resume")
     config = _config(_file_values(path) | changes)
     check_unchanged(config, folder)
     return config
@@ -166,7 +166,7 @@ def _file_values(path: Path) -> dict[str, Any]:
 
 
 class _YAMLLoader(yaml.SafeLoader):  # type: ignore[misc]
-    """Refuses a key that is there twice, of which YAML's own loader keeps the last."""
+    """Refuses a key that appears twice; YAML's own loader would keep the last value."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         _without_repetition((k.value, v) for k, v in node.value if isinstance(k, yaml.ScalarNode))
@@ -178,7 +178,7 @@ def _without_repetition(items: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
     found: dict[Any, Any] = {}
     for key, value in items:
         if key in found:
-            raise ValueError(f"{key} is there twice: leave out one of them")
+            raise ValueError(f"{key} appears twice: remove one of them")
         found[key] = value
     return found
 

@@ -207,4 +207,4 @@ class Wandb:
     entity: str | None = None
     """User or team; null takes the default of the logged-in user."""
     mode: Literal["online", "offline"] = "online"
-    """Upload as training goes on, or write to the run's folder for a later `wandb sync`."""
+    """Upload during training, or write to the run's folder for a later `wandb sync`."""

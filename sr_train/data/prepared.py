@@ -69,7 +69,7 @@ def _not_prepared(name: str, split: str, root: Path, scale: int) -> ArgumentErro
     command = prepare_command(name, root, scale, other.source if other else None)
     hint = ""
     if name not in DATASETS and not other:
-        hint = f", where FOLDER/{name} holds your images; it is not {known_names(name)}"
+        hint = f", where FOLDER/{name} holds your images; {name} is not {known_names(name)}"
     return ArgumentError(
         f"{name}:{split} is not prepared for a scale of {scale} in {root}: run `{command}`{hint}"
     )

@@ -139,6 +139,6 @@ def _check_sizes(
             (height, width), others = images.size(wrong[0]), len(wrong) - 1
             raise DataError(
                 f"{images.names[wrong[0]]} of {images.name} has {height}×{width} pixels, {fault}"
-                + (f" ({others} more images do, too)" if others else "")
+                + (f" ({others} more images are affected)" if others else "")
                 + f": {remedy} and prepare the data set again"
             )

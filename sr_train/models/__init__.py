@@ -1,1 +1,1 @@
-"""The networks: one file an architecture."""
+"""The networks: one file per architecture."""

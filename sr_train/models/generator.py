@@ -60,10 +60,12 @@ class Recognised:
 
 
 Recogniser = Callable[[Mapping[str, Tensor], int | None], Recognised | None]
-"""Reads the architecture from the names and shapes of tensors; None if they are not of its kind.
+"""Reads the architecture from the names and shapes of tensors.
+
+None if they belong to another architecture.
 
 The second argument is the scale that the user asked for, if any; it settles what shapes leave open.
-Raises ModelError if the tensors are of its kind but do not make a network.
+Raises ModelError if they belong to this one but do not make a network.
 """
 
 
@@ -78,7 +80,7 @@ def check_names(found: Collection[str], expected: Collection[str]) -> None:
 
 
 def conv_channels(state: Mapping[str, Tensor], convolution: str) -> tuple[int, int]:
-    """Output and input channels of a 3×3 convolution; ModelError if it is missing or no such."""
+    """Output and input channels of a 3×3 convolution; ModelError if it is missing or not 3×3."""
     name = f"{convolution}.weight"
     check_names(state.keys() & {name}, {name})
     match tuple(state[name].shape):

@@ -174,7 +174,7 @@ def _stages(magnification: int) -> tuple[int, ...]:
 def _trunk_radius(stages: tuple[int, ...], depth: int, subpixel: bool) -> int:
     """The exact receptive radius in pixels of the trunk, each of them a square of the unshuffle.
 
-    Whole squares are what counts: pixels of one square share all their context, so tiles, whose
+    Only whole squares matter: pixels of one square share all their context, so tiles, whose
     origins are multiples of the square's side, need no more.
     """
     # Start at the last output pixel above pixel 0 of the trunk and follow how far it sees on that

@@ -161,9 +161,9 @@ def test_memory_that_runs_out_leads_to_smaller_batches_and_then_to_smaller_tiles
     engine = SmallMemory(tiny_onnx(), pixels=50 * 50, batch=4)
     photo = PHOTO.repeat(3, 0).repeat(3, 1)
     with Upscaler(engine, tile=96, halo="exact") as upscaler:
-        with pytest.warns(RuntimeWarning, match="no room: going on with ") as said:
+        with pytest.warns(RuntimeWarning, match="no room: continuing with ") as said:
             result = upscaler.upscale(photo)
-        changes = [str(one.message).removeprefix("no room: going on with ") for one in said]
+        changes = [str(one.message).removeprefix("no room: continuing with ") for one in said]
         assert changes[:2] == ["2 tiles at a time instead of 4", "1 tiles at a time instead of 2"]
         assert [change.partition(" of ")[0] for change in changes[2:]] == ["tiles"]
         engine.taken.clear()

@@ -209,7 +209,7 @@ def test_memory_that_runs_out_leads_to_smaller_tiles_and_the_same_picture(
     with sr_runtime.load(model, device="cuda", tile=120, halo=8) as upscaler:
         # Three slots with tiles of 60, and not one with the whole photo.
         machine.gpu.total = 3 * 60 * 60 * 3 * 4 * (1 + 16)
-        with pytest.warns(RuntimeWarning, match="going on with tiles of 60 instead of 120"):
+        with pytest.warns(RuntimeWarning, match="continuing with tiles of 60 instead of 120"):
             result = upscaler.upscale(photo)
         machine.gpu.total = 1 << 30
     assert np.abs(result.astype(int) - on_the_cpu(model, photo, tile=60, halo=8)).max() <= 1

@@ -91,7 +91,7 @@ def test_an_error_of_one_device_ends_the_image_with_nothing_left_in_flight() -> 
 def test_memory_that_runs_out_on_one_device_makes_tiles_smaller_on_all() -> None:
     networks = [KnownNetwork(radius=1), KnownNetwork(radius=1, memory=30 * 30)]
     upscaler = Upscaler(MultiDeviceBackend(networks), tile=60)
-    with pytest.warns(RuntimeWarning, match="going on with tiles of"):
+    with pytest.warns(RuntimeWarning, match="continuing with tiles of"):
         result = upscaler.upscale(PHOTO)
     np.testing.assert_array_equal(result, networks[0].whole(PHOTO))
 

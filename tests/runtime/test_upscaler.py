@@ -170,7 +170,7 @@ def test_running_out_of_memory_leads_to_smaller_tiles_and_the_same_picture() -> 
     calls: list[tuple[int, int]] = []
     image = photo(150, 130)
     upscaler = Upscaler(network, tile=120)
-    with pytest.warns(RuntimeWarning, match="no room: going on with tiles of"):
+    with pytest.warns(RuntimeWarning, match="no room: continuing with tiles of"):
         result = upscaler.upscale(image, progress=lambda *call: calls.append(call))
     np.testing.assert_array_equal(result, network.whole(image))
     assert calls[-1][0] == calls[-1][1] == len(calls)
@@ -183,7 +183,7 @@ def test_progress_stays_within_its_total_when_memory_runs_out_in_an_animation() 
     calls: list[tuple[int, int]] = []
     frames = tuple(photo(90, 90, seed=i) for i in range(3))
     upscaler = Upscaler(KnownNetwork(radius=2, memory=40 * 40), tile=80)
-    with pytest.warns(RuntimeWarning, match="going on"):
+    with pytest.warns(RuntimeWarning, match="continuing with"):
         upscaler.upscale_picture(Picture(frames=frames), progress=lambda *call: calls.append(call))
     total = calls[-1][1]
     assert calls == [(done, total) for done in range(1, total + 1)]

@@ -157,7 +157,7 @@ def test_running_out_of_memory_in_one_thread_does_not_change_the_result_of_anoth
     network = SmallMemory(radius=2, memory=40 * 40, limits=Limits(depth=3))
     upscaler = Upscaler(network, tile=64)
     images = [photo(150, 130), photo(30, 40, seed=1)]
-    with pytest.warns(RuntimeWarning, match="no room: going on with tiles of"):
+    with pytest.warns(RuntimeWarning, match="no room: continuing with tiles of"):
         results = in_threads(upscaler.upscale, images)
     assert network.shrunk > 0
     for image, result in zip(images, results, strict=True):

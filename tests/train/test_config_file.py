@@ -320,7 +320,7 @@ def test_a_mistake_in_a_file_is_refused_with_the_path_of_the_file(
 def test_a_field_twice_in_json_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_text('{"wandb": {"entity": "a", "entity": "b"}}')
-    assert "entity is there twice" in sentence("--config", str(path))
+    assert "entity appears twice" in sentence("--config", str(path))
 
 
 def test_a_merged_section_may_be_changed(file: Path) -> None:

@@ -58,7 +58,7 @@ BAD: list[tuple[Callable[[Path], None], type[SRError], str]] = [
     (save_alpha, ImageError, "alpha"),
     (save_sixteen_bits, ImageError, "16 bits"),
     (save_animation, ImageError, "2 frames"),
-    (save_gray, DataError, "grayscale.* 1 of 4"),
+    (save_gray, DataError, r"grayscale.*\b1 of 4"),
     (save_text, ImageError, "not an image"),
     (save_small, DataError, "3×40 pixels"),
     (save_palette_without_colors, ImageError, "damaged.*: replace it"),

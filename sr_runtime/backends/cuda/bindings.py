@@ -168,8 +168,8 @@ def _call(name: str, *arguments: object) -> Any:
         if name != "cuInit":
             raise BackendError(f"CUDA failed in {name} ({error}): update the driver") from error
         raise BackendError(
-            "there is no NVIDIA driver: install the one of your GPU, and start a container with "
-            "`--gpus all`"
+            "there is no NVIDIA driver: install the driver for your GPU, and start a container "
+            "with `--gpus all`"
         ) from error
     codes = cuda.CUresult
     if status == codes.CUDA_SUCCESS:

@@ -63,7 +63,7 @@ class StreamSlot:
                 memory.free()
 
     def close(self) -> None:
-        """Wait for the batch in work and free everything."""
+        """Wait for the batch being processed and free everything."""
         self._thread.shutdown()
         self.shrink()
         with self._gpu.current():

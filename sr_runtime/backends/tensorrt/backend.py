@@ -144,7 +144,7 @@ class _PendingBatch:
         return check_outputs(self._slot.outputs(), self._backend.info.io)
 
     def release(self) -> None:
-        # Queued work uses the slot's buffers, even if nobody takes the result.
+        # Queued work uses the slot's buffers, even if the result was not requested.
         try:
             with contextlib.suppress(SRError), self._backend._gpu.current():
                 self._slot.wait()

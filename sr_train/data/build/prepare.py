@@ -94,7 +94,10 @@ def _alone_in(folder: Path, made: list[Path], report: Callable[[str], None]) -> 
 
 @contextmanager
 def _sigterm_as_interrupt() -> Iterator[None]:
-    """SIGTERM raises KeyboardInterrupt, unless the program handles it or this is no main thread."""
+    """Make SIGTERM a KeyboardInterrupt.
+
+    Not if the program handles it, or this is not the main thread.
+    """
     ours = threading.current_thread() is threading.main_thread()
     if not ours or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield

@@ -195,8 +195,8 @@ def _check_pairs(
     _check_sizes(pairs, sizes, scale)
     if gray and colored and not gray_among_rgb:
         raise DataError(
-            f"grayscale, as {len(gray)} of {len(gray) + len(colored)} images are: convert "
-            "them to RGB, or prepare them as a data set of their own",
+            f"grayscale ({len(gray)} of {len(gray) + len(colored)} images): convert them to "
+            "RGB, or prepare them as a data set of their own",
             path=gray[0],
         )
     return sizes, 3 if colored else 1
@@ -207,7 +207,7 @@ def _checked_header(path: Path) -> Header:
     header = read_header(path)
     if header.frames > 1:
         raise ImageError(
-            f"an animation of {header.frames} frames: save those you want as PNG", path=path
+            f"an animation of {header.frames} frames: save the frames you want as PNG", path=path
         )
     if header.bits > 8:
         raise ImageError(f"{header.bits} bits per channel: convert it to 8", path=path)
