@@ -56,7 +56,7 @@ def calibrate_halo(
             if halo == LARGEST:
                 warnings.warn(
                     f"even at a halo of {LARGEST} tiles differ from the whole image by "
-                    f"{core.difference(halo)}/255: seams may be seen unless images are upscaled "
+                    f"{core.difference(halo)}/255: seams may be visible unless images are upscaled "
                     "with halo exact",
                     RuntimeWarning,
                     stacklevel=2,

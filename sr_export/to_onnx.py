@@ -34,11 +34,11 @@ def onnx_from_generator(
             conversions has no Cast and computes in FP16 on a GPU.
         io: "float32": `(N, C, H, W)` in [0, 1], in and out. "uint8": `(N, H, W, C)`, in and out,
             and a second output `finite`, one boolean per image.
-        halo: What `calibrate_halo` found.
+        halo: The result of `calibrate_halo`.
     """
     dtype = torch.float16 if precision == "fp16" else torch.float32
     module = _WithIO(copy.deepcopy(generator).eval().to(dtype), dtype, io)
-    # Any sizes would do, since they are dynamic. Distinct, so that none is taken for another.
+    # Any sizes work, because they are dynamic; distinct ones cannot be confused.
     batch, height, width = 2, 24, 40
     channels = generator.in_channels
     if io == "uint8":

@@ -58,7 +58,7 @@ class DataError(SRError):
 
 
 class StorageError(SRError):
-    """A file, a folder or a download failed: a full disk, missing rights, a lost connection."""
+    """A file, a folder or a download failed: a full disk, no permission, a lost connection."""
 
 
 class BackendError(SRError):
@@ -66,7 +66,7 @@ class BackendError(SRError):
 
 
 class OutOfMemoryError(SRError, MemoryError):
-    """The device has not enough memory for what was asked."""
+    """The device does not have enough memory for the request."""
 
 
 class NonFiniteError(SRError, ArithmeticError):
@@ -75,7 +75,7 @@ class NonFiniteError(SRError, ArithmeticError):
 
 @contextmanager
 def about(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Give `path` to every SRError that leaves the block and is about no file yet."""
+    """Give `path` to every SRError that leaves the block without one."""
     try:
         yield
     except SRError as error:

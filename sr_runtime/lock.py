@@ -21,7 +21,7 @@ def wait_for_lock(file: BinaryIO, on_wait: Callable[[], None]) -> None:
         on_wait: Called once if another process has it.
 
     Raises:
-        OSError: The file system has no locks, as some network drives.
+        OSError: The file system has no locks, like some network drives.
     """
     if not try_lock(file):
         on_wait()

@@ -10,7 +10,7 @@ from sr_runtime.tiled_network import TiledNetwork
 __all__ = ["Passes", "Progress"]
 
 Progress = Callable[[int, int], None]
-"""Called with (tiles done, tiles in all) after every batch.
+"""Called with (tiles done, tiles in total) after every batch.
 
 It runs on the thread that called the upscaler, which waits for it. To cancel, raise: the exception
 comes out of the call unchanged. It must not use the upscaler.
@@ -30,7 +30,7 @@ class Passes:
         layers: int,
         progress: Progress | None,
     ) -> None:
-        """`layers` of `height` × `width` will be enlarged, each by so many `passes`."""
+        """`layers` of `height` × `width` will be enlarged, each in `passes` passes."""
         self._network, self._progress = network, progress
         scale = network.info.scale
         self._shapes = [(height * scale**i, width * scale**i) for i in range(passes)]

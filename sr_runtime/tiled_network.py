@@ -98,7 +98,7 @@ class TiledNetwork:
             except OutOfMemoryError as error:
                 with self._in_flight.exclusive():
                     self._backend.shrink()
-                    # If several threads ran out of memory together, one step serves them all.
+                    # If several threads ran out of memory together, one reduction is enough.
                     if self._plan_batches(height, width) == (plan, batch):
                         self._take_less(plan, batch, error)
 

@@ -65,8 +65,8 @@ def load(
         tta: Average over the eight flips and rotations, for eight times the work.
 
     Raises:
-        ModelError: The file does not exist or is no super-resolution model, or an embedded model
-            is damaged.
+        ModelError: The file does not exist or is not a super-resolution model, or an embedded
+            model is damaged.
         BackendError: The backend, device or precision is not available here.
         ArgumentError: A value is not one of those above.
     """
@@ -162,8 +162,8 @@ class Upscaler:
             scale: Result over image, above 0 and at most 64. Default: the model's scale.
             width: Width of the result in pixels, instead of `scale`; the proportions stay.
             height: Height of the result in pixels, instead of `scale`; the proportions stay.
-            progress: Called with (tiles done, tiles in all) on this thread, which waits for it. To
-                cancel, raise an exception in it: it comes out of this call unchanged, and the
+            progress: Called with (tiles done, tiles in total) on this thread, which waits for it.
+                To cancel, raise an exception in it: it comes out of this call unchanged, and the
                 upscaler can be used again. Using this upscaler in it is an ArgumentError.
 
         Raises:

@@ -151,7 +151,7 @@ class Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="sr-train",
-        description="Train ESRGAN generators, measure them, and convert anyone's checkpoints.",
+        description="Train ESRGAN generators, measure them, and convert any trainer's checkpoints.",
         epilog="sr-train COMMAND --help shows a command's options and examples.",
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)

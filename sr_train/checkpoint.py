@@ -128,7 +128,7 @@ def _read(path: Path, scale: int | None) -> tuple[Generator, Mapping[str, Tensor
     else:
         what = f"no tensors, only {list(held)[:4]}"
     raise ModelError(
-        f"the file holds {where}{what}, and no generator that is known here "
+        f"the file holds {where}{what}, which no known generator matches "
         f"({', '.join(ARCHITECTURES)})"
     )
 

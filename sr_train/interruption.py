@@ -12,7 +12,7 @@ __all__ = ["interruption"]
 
 @contextlib.contextmanager
 def interruption() -> Iterator[Callable[[], int | None]]:
-    """Catch the signals that ask for an end; yields a function that returns the first one's number.
+    """Catch the signals that request an end; yields a function that returns the first one's number.
 
     A second Ctrl-C raises KeyboardInterrupt at once. Outside the main thread Python can catch no
     signal: there the function returns None.

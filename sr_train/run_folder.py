@@ -1,4 +1,4 @@
-"""The folder of a run: where a name leads, and what `sr_train.fit` returns about it."""
+"""The folder of a run: the path for a name, and the result of `sr_train.fit`."""
 
 import os
 from collections.abc import Mapping

@@ -22,7 +22,7 @@ from sr_train.metrics_file import append_metrics, cut_metrics
 
 __all__ = ["Meter", "Tracker"]
 
-# What the console shows of a row, and how.
+# The columns that the console shows, with their formats.
 SHOWN = {
     "content": "content {:.4f}",
     "perceptual": "perceptual {:.3f}",

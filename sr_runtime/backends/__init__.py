@@ -1,1 +1,1 @@
-"""The inference engines. `base.py` is what each of them is, `registry.py` lists them."""
+"""The inference engines. `base.py` defines the interface, `registry.py` lists them."""

@@ -56,7 +56,7 @@ class Backend(Protocol):
     """One opened model. Several threads may submit batches and take their own results."""
 
     name: str
-    """As in the registry."""
+    """Its name in the registry."""
     device: str
     """"cpu", "cuda:0", or several: "cuda:0,cuda:1"."""
     compute_dtype: str

@@ -21,7 +21,7 @@ def read_fp16_onnx(model: Path) -> tuple[bytes, ModelInfo]:
     """Read an ONNX file of ours with FP16 weights, and its facts.
 
     Raises:
-        ModelError: It is any other file; the message has the export command.
+        ModelError: It is not such a file; the message has the export command.
         StorageError: It cannot be read.
     """
     try:

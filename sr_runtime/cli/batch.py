@@ -109,7 +109,7 @@ class _Batch:
         return [self._failures[number] for number in sorted(self._failures)]
 
     def _read_ahead(self, readers: ThreadPoolExecutor) -> Iterator[tuple[int, Future[Picture]]]:
-        """Each image, to be waited for; as many as are upscaled at once are read in advance."""
+        """Each image as a future; as many are read ahead as are upscaled at once."""
         reading: deque[tuple[int, Future[Picture]]] = deque()
         for number, job in enumerate(self._jobs):
             picture = readers.submit(image.read, job.source, max_pixels=self._max_pixels)
@@ -154,7 +154,7 @@ class _Batch:
         writers.submit(self._write, number, result)
 
     def _has_room(self, nbytes: int) -> bool:
-        """Whether a thread is free to write a result of so many bytes, and memory to hold it."""
+        """Whether a thread, and memory for `nbytes`, are free to write a result."""
         at_work = self._written.values()
         return not at_work or (
             len(at_work) < self._most_writers and sum(at_work) + nbytes <= WRITTEN_BYTES

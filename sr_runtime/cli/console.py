@@ -21,7 +21,7 @@ def run_cli(command: Callable[[], int]) -> int:
         if isinstance(stream, io.TextIOWrapper):  # an old console cannot show every file name
             stream.reconfigure(errors="backslashreplace")
     with warnings.catch_warnings():
-        # About odd metadata, which are dropped, and about large images, which we limit ourselves.
+        # They warn of odd metadata, which are dropped, and large images, which we limit ourselves.
         warnings.filterwarnings("ignore", module=r"PIL\.")
         warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
         try:
@@ -30,7 +30,7 @@ def run_cli(command: Callable[[], int]) -> int:
                 sys.stdout.flush()
             return code
         except BrokenPipeError:
-            # The reader of our output has enough; Python must not flush the rest at exit.
+            # The reader closed the pipe, as `head` does; Python must not flush the rest at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
         except KeyboardInterrupt:

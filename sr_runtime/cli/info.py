@@ -70,8 +70,11 @@ def model_text(model: Path, upscaler: Upscaler) -> str:
 
 
 def _memory_text(backend: Backend, height: int, width: int) -> str:
-    """Memory of one tile: what the GPU has less of afterwards, or on a CPU how far the peak of the
-    process rises from one tile to a larger one."""
+    """Memory of one tile, measured.
+
+    On a GPU by the free memory before and after, on a CPU by how far the peak of the process rises
+    from one tile to a larger one.
+    """
     if backend.device != "cpu":
         with closing(open_device(backend.device.split(",")[0])) as gpu, gpu.current():
             before = gpu.free_memory()

@@ -47,7 +47,7 @@ def find_pairs(folder: str | os.PathLike[str]) -> list[Pair]:
 
     Raises:
         ArgumentError: `folder` is not a folder.
-        DataError: It has no images, an image lacks its partner, or two have one name.
+        DataError: It has no images, an image lacks its partner, or two share a name.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -83,7 +83,7 @@ def _images(folder: Path, ending: str = "") -> dict[str, Path]:
             name = path.stem.removesuffix(ending)
             if name in images:
                 raise DataError(
-                    f"{path.name} and {images[name].name} have one name: remove either", path=folder
+                    f"{path.name} and {images[name].name} share a name: remove either", path=folder
                 )
             images[name] = path
     return images

@@ -29,7 +29,7 @@ from sr_runtime.image import Picture, read, read_header, to_pil, write
 
 EXAMPLES = importlib.resources.files("sr_runtime.examples")
 EYE = "130,76,80,80"  # the cat's
-DETAIL = 80  # pixels a side, for another photo without --box
+DETAIL = 80  # pixels per side, for another photo without --box
 GAP = 8  # pixels between the panels
 
 # Limits on the result: they keep the page at a few megabytes, and within what WebP can hold.
@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Find what is wrong with the arguments first, then upscale, then write."""
+    """Check the arguments, then upscale, then write."""
     with (
         importlib.resources.as_file(EXAMPLES / "chelsea.png") as cat,
         sr_runtime.load(arguments.model) as upscaler,
@@ -122,7 +122,8 @@ def read_photo(path: Path, scale: int) -> Picture:
     if height * width > MAX_PIXELS or max(height, width) > MAX_SIDE:
         problem = (
             f"{header.width}×{header.height} pixels would become {width}×{height}, and a page "
-            f"shows at most {MAX_PIXELS / 1e6:.0f} megapixels and {MAX_SIDE} a side: cut out a part"
+            f"shows at most {MAX_PIXELS / 1e6:.0f} megapixels and {MAX_SIDE} per side: cut out a "
+            "part"
         )
     elif header.frames > 1:
         problem = f"it has {header.frames} frames, and a page shows one: take one out"
@@ -191,7 +192,7 @@ def draw_panels(
     """The detail three times, side by side: the photo's own pixels, bicubic, the model."""
     left, top, right, bottom = (edge * scale for edge in box)
     width, height = right - left, bottom - top
-    # The detail is cut from the whole enlargements, so that it was made with its surroundings.
+    # Cut from whole enlargements: the model needs the context around the detail.
     panels = (
         photo.crop(box).resize((width, height), Resampling.NEAREST),
         *(large.crop((left, top, right, bottom)) for large in (before, after)),

@@ -1,4 +1,4 @@
-"""How many bits per channel a file holds, which Pillow does not tell."""
+"""How many bits per channel a file holds, which Pillow does not report."""
 
 import re
 import struct

@@ -24,7 +24,7 @@ __all__ = [
 # Pillow knows more formats; EPS would run Ghostscript on the file, others are cut to 8 bits.
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "JPEG2000", "PPM", "QOI", "TGA")
 
-# The images of a folder; a file that is named by itself may have any suffix.
+# The images of a folder; a file named explicitly may have any suffix.
 # fmt: off
 IMAGE_SUFFIXES = frozenset((
     ".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm",

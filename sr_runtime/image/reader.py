@@ -54,8 +54,8 @@ def read(path: str | os.PathLike[str], *, max_pixels: int = DEFAULT_MAX_PIXELS) 
         max_pixels: Limit on width × height × frames, checked before anything is decoded.
 
     Raises:
-        ImageError: The file does not exist, is no image, is damaged, is larger than `max_pixels`,
-            or could only be read with a loss.
+        ImageError: The file is missing, damaged, not an image, larger than `max_pixels`, or could
+            only be read with a loss.
         OutOfMemoryError: Its pixels do not fit into memory.
     """
     with reading(path), Path(path).open("rb") as file:
@@ -150,7 +150,7 @@ def _read_sixteen_bit_color(image: Image.Image, file: BinaryIO) -> NDArray[Any]:
     file.seek(0)
     if image.format == "PNG":
         return sixteen_bit.decode(file.read(), "PNG")
-    # The fourth channel of a TIFF need not be alpha; Pillow's mode tells.
+    # The fourth channel of a TIFF need not be alpha; Pillow's mode shows whether it is.
     return sixteen_bit.decode(file.read(), "TIFF")[:, :, : len(image.getbands())]
 
 

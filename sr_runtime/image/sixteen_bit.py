@@ -59,7 +59,7 @@ def write_png(
     for name, value in (("icc-profile-data", icc_profile), ("exif-data", exif)):
         if value is not None:
             image.set_type(vips.GValue.blob_type, name, value)
-    # libvips invents EXIF for an image without, unless it may keep the profile alone.
+    # libvips adds EXIF to an image that has none, unless only the profile is kept.
     keep = "icc" if exif is None else "all"
     with _errors_as_pillows(vips):
         content: bytes = image.pngsave_buffer(compression=compression, keep=keep)

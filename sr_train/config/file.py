@@ -218,7 +218,7 @@ def _command_line(arguments: Sequence[str]) -> tuple[dict[str, Any], dict[str, A
         found, unknown = _parser(arguments).parse_known_args(arguments)
     except argparse.ArgumentError as error:
         hint = FIELDS.get(str(error.argument_name).removeprefix("--"))
-        more = f"it must be {limits.wanted(hint)}" if hint else "`sr-train fit --help` tells more"
+        more = f"it must be {limits.wanted(hint)}" if hint else "`sr-train fit --help` explains it"
         raise ArgumentError(f"{error.argument_name}: {error.message}; {more}") from error
     if unknown:
         raise ArgumentError(_unknown(unknown[0].removeprefix("--").partition("=")[0]))
@@ -271,7 +271,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
 
 
 def _unknown(name: str) -> str:
-    """The sentence about a name that is no field."""
+    """The message for a name that is not a field."""
     if name in SECTIONS:
         field = next(full for full in FIELDS if full.startswith(f"{name}."))
         return f"{name} is a section: name one of its fields, such as {field}"
@@ -281,5 +281,5 @@ def _unknown(name: str) -> str:
         for part in get_close_matches(name.rpartition(".")[2], full_names, n=2, cutoff=0.75)
     ]
     if not near:
-        return f"{name} is no field: `sr-train fit --help` lists them all"
-    return f"{name} is no field: did you mean {' or '.join(near)}?"
+        return f"{name} is not a field: `sr-train fit --help` lists them all"
+    return f"{name} is not a field: did you mean {' or '.join(near)}?"

@@ -1,6 +1,6 @@
 """The types of the configuration's fields, with the limits of their values.
 
-No limit holds for NaN.
+NaN violates every limit.
 """
 
 import json

@@ -1,7 +1,7 @@
 """`Config`: everything that a training run depends on, by the documented names.
 
-Nested frozen dataclasses. Constructing one checks it: the limits of each field first, then what the
-fields cannot be together. `sr_train.config.file` reads one from YAML, JSON and the command line.
+Nested frozen dataclasses. Constructing one checks it: the limits of each field first, then the
+combinations of fields. `sr_train.config.file` reads one from YAML, JSON and the command line.
 """
 
 from dataclasses import dataclass, field
@@ -40,7 +40,7 @@ class Config:
     stages: Literal["pretraining,training", "pretraining", "training"] = "pretraining,training"
     """Stages to run."""
     init: str | None = None
-    """Checkpoint of a generator, anyone's, that the first stage starts from; null starts afresh."""
+    """Any trainer's checkpoint that the first stage starts from; null starts from fresh weights."""
     seed: limits.Seed = 0
     """Seed of initial weights, crops and augmentation."""
     data_root: str = "data"
@@ -91,7 +91,7 @@ class Config:
     wandb: Wandb = field(default_factory=Wandb)
 
     def __post_init__(self) -> None:
-        """Raise ArgumentError for the first value, or pair of values, that cannot be."""
+        """Raise ArgumentError for the first value, or pair of values, that is not allowed."""
         limits.check_fields(self)
         self._check_layers()
         self._check_symmetry()
@@ -125,8 +125,8 @@ class Config:
         layers = perceptual_layers(network)
         if unknown := [name for name in self.perceptual_loss.layer_weights if name not in layers]:
             raise ArgumentError(
-                f"perceptual_loss.layer_weights has {unknown[0]}, which is no layer of {network}: "
-                f"choose from {', '.join(layers)}, or change perceptual_loss.vgg_type"
+                f"perceptual_loss.layer_weights has {unknown[0]}, which is not a layer of "
+                f"{network}: choose from {', '.join(layers)}, or change perceptual_loss.vgg_type"
             )
 
     def _check_symmetry(self) -> None:

@@ -93,7 +93,7 @@ class GeneratorConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class DiscriminatorConfig:
-    """The network that tells HR from SR images in the GAN stage."""
+    """The network that learns to distinguish HR from SR images in the GAN stage."""
 
     type: Literal["vgg", "unet"] = "vgg"
     """SRGAN's VGG style, one logit per image, or a spectral-norm U-Net, one logit per pixel."""

@@ -34,7 +34,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A known data set. Its gray images among RGB ones were published so, and become R = G = B."""
+    """A known data set. Gray images that were published among RGB ones become R = G = B."""
 
     splits: Mapping[str, Split]
     train: str | None

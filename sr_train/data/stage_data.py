@@ -79,12 +79,12 @@ def validation_pairs(config: Config, stage: Stage) -> list[PackedPair]:
 
 
 def check_data(config: Config) -> None:
-    """Check, before training, everything about the data on which a stage would fail later.
+    """Check, before training, everything in the data that would make a stage fail later.
 
     Raises:
         ArgumentError: A data set is not prepared, or there are too few mini-batches for a step.
         DataError: A split is damaged or gray where RGB is trained; or an image is smaller than the
-            crop, too small to be measured, or, whole, of a size that the U-Net cannot judge.
+            crop, too small to be measured, or, if used whole, of a size that the U-Net cannot take.
     """
     for stage in config.stage_names:
         train, val = stage_images(config, stage, "train"), stage_images(config, stage, "val")

@@ -1,4 +1,4 @@
-"""Discriminators: SRGAN's, with one logit an image, and Real-ESRGAN's, with one a pixel."""
+"""Discriminators: SRGAN's, with one logit per image, and Real-ESRGAN's, one per pixel."""
 
 import itertools
 import math

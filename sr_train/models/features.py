@@ -83,7 +83,7 @@ def build_features(
         modules, names = _squeezenet()
     else:
         raise ArgumentError(
-            f"{vgg_type!r} is no feature network: take one of {(*VGG_BLOCKS, 'squeezenet1_1')}"
+            f"{vgg_type!r} is not a feature network: take one of {(*VGG_BLOCKS, 'squeezenet1_1')}"
         )
     layers = set(layers)
     if unknown := sorted(layers - set(names.values())):

@@ -1,4 +1,4 @@
-"""RRDBNet in anyone's checkpoint: five layouts of key names, and the sizes that shapes give."""
+"""RRDBNet in any checkpoint: five layouts of key names, and the sizes that shapes give."""
 
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -136,7 +136,7 @@ def recognise(tensors: Mapping[str, Tensor], scale: int | None) -> Recognised | 
 
 def _layout_of(stored: Collection[str]) -> KeyLayout | None:
     """The layout to which more than half of the `stored` names belong, if there is one."""
-    # Names such as conv1 alone are anyone's; every layout says "rdb" of its dense blocks.
+    # Names such as conv1 occur in any network; all layouts name their dense blocks "rdb".
     if not any("rdb" in name.lower() for name in stored):
         return None
 

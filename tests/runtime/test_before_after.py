@@ -236,7 +236,7 @@ def refused(tmp_path: Path, photo: Path) -> Path:
         (["{refused}/deep.png"], "16 bits per channel, and a page shows 8"),
         (["{refused}/huge.png"], "would become 20000×16000"),
         (["{refused}/bomb.png"], "at most 17 megapixels"),
-        (["{refused}/long.png"], "16383 a side"),
+        (["{refused}/long.png"], "16383 per side"),
         (["{photo}", "--box", "1,2,3"], "four whole numbers"),
         (["{photo}", "--box", "1,2,3,four"], "four whole numbers"),
         (["{photo}", "--box", "100,0,21,10"], "not within the photo, which has 120×100"),

@@ -78,7 +78,7 @@ def test_an_image_without_its_partner_is_named(tmp_path: Path) -> None:
 def test_two_images_of_one_name_are_refused(tmp_path: Path) -> None:
     save(tmp_path / "a.png")
     save(tmp_path / "a.jpg")
-    with pytest.raises(DataError, match=r"a\.(png|jpg) and a\.(jpg|png) have one name"):
+    with pytest.raises(DataError, match=r"a\.(png|jpg) and a\.(jpg|png) share a name"):
         find_pairs(tmp_path)
 
 

@@ -188,7 +188,7 @@ def test_without_a_driver_or_a_builder_importing_says_so() -> None:
         import sr_runtime.backends.tensorrt.build
     with (
         simulated(lean=True),
-        pytest.raises(BackendError, match="tensorrt_lean runs engines and builds none"),
+        pytest.raises(BackendError, match="tensorrt_lean runs engines but cannot build them"),
     ):
         import sr_runtime.backends.tensorrt.build  # noqa: F401
 

@@ -83,7 +83,7 @@ def test_the_networks_are_frozen_yet_pass_gradients_to_the_image() -> None:
     [
         ("vgg16", ["conv5_4"], r"vgg16 has no layer 'conv5_4': it has conv1_1, .*conv5_3$"),
         ("squeezenet1_1", ["fire10"], "fire2, fire3, fire4, fire5, fire6, fire7, fire8, fire9"),
-        ("vgg12", ["conv1_1"], "'vgg12' is no feature network: take one of .*'squeezenet1_1'"),
+        ("vgg12", ["conv1_1"], "'vgg12' is not a feature network: take one of .*'squeezenet1_1'"),
         ("vgg11", [], "name at least one"),
     ],
 )

@@ -175,7 +175,7 @@ def _call(name: str, *arguments: object) -> Any:
     if status == codes.CUDA_SUCCESS:
         return results[0] if len(results) == 1 else tuple(results)
     if status == codes.CUDA_ERROR_OUT_OF_MEMORY:
-        raise OutOfMemoryError(f"CUDA has not enough memory ({name})")
+        raise OutOfMemoryError(f"CUDA does not have enough memory ({name})")
     if status in (codes.CUDA_ERROR_NO_DEVICE, codes.CUDA_ERROR_STUB_LIBRARY):
         raise BackendError(NO_GPU)
     raise BackendError(f"CUDA failed: {codes(status).name} in {name}")

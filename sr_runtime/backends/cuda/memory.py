@@ -1,4 +1,4 @@
-"""What the backends need of CUDA: memory, streams and graphs of a device, and a tensor's buffers.
+"""The CUDA that backends use: memory, streams and graphs of a device, and a tensor's buffers.
 
 `bindings.py` and `pycuda.py` implement it, and `driver.py` chooses between them. Everything happens
 in the device's primary context, the one that torch, onnxruntime and TensorRT use too, so that all
@@ -85,7 +85,7 @@ class Device(Protocol):
     """"9.0" for instance."""
 
     def current(self) -> AbstractContextManager[None]:
-        """Make its context current in the calling thread; restore the former one at the end."""
+        """Make its context current in the calling thread; restore the previous one at the end."""
 
     def free_memory(self) -> int:
         """Bytes that are free."""

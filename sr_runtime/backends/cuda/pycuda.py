@@ -137,7 +137,7 @@ def _translated_errors() -> Iterator[None]:
     try:
         yield
     except cuda.MemoryError as error:
-        raise OutOfMemoryError(f"CUDA has not enough memory ({error})") from error
+        raise OutOfMemoryError(f"CUDA does not have enough memory ({error})") from error
     except cuda.Error as error:
         if "no CUDA-capable device" in str(error):
             raise BackendError(NO_GPU) from error

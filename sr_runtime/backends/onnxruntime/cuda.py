@@ -84,8 +84,8 @@ class OnnxRuntimeCudaBackend(DeviceBackend):
     def _start(
         self, model: Path, stated: ModelInfo | None, precision: str, *, record: bool
     ) -> None:
-        """Open the session and its slots; `record`: and record their kernels."""
-        self._idle: deque[StreamSlot] = deque()  # drops the slots and session of a failed try
+        """Open the session and its slots; with `record`, record their kernels too."""
+        self._idle: deque[StreamSlot] = deque()  # frees a failed attempt's slots and session
         with ExitStack() as held:
             gpu = open_device(self.device)
             held.callback(gpu.close)

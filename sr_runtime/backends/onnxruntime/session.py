@@ -90,7 +90,7 @@ def open_session(
     # host program and is left alone.
     options.log_severity_level = 4
     try:
-        # Its own fallback would print the error and go on with the CPU.
+        # Its own fallback would print the error and continue on the CPU.
         session = ort.InferenceSession(model, options, providers=providers, enable_fallback=0)
     except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
         if is_out_of_memory(error):
@@ -145,7 +145,7 @@ def run_session(
 
 
 def run_error(error: Exception) -> SRError:
-    """The error of ours that an exception of `session.run` stands for."""
+    """Our error for an exception of `session.run`."""
     if is_out_of_memory(error):
         return OutOfMemoryError(f"onnxruntime: not enough memory for a tile ({_line(error)})")
     return BackendError(f"onnxruntime could not run the model ({_line(error)})")

@@ -40,7 +40,7 @@ class StreamSlot:
         """Prepare a slot.
 
         Args:
-            turn: Shared by the slots of a session, of which one computes at a time.
+            turn: Shared by the slots of a session; only the slot that holds it computes.
             tensors: The model's input and its picture; for a uint8 model also `finite`.
             number: Counts the session's slots from 0.
         """

@@ -37,8 +37,8 @@ with require_extra("tensorrt"):
     from sr_runtime.backends.tensorrt.monitor import Monitor, Progress, in_thread
 if LEAN:
     raise BackendError(
-        "tensorrt_lean runs engines and builds none: pip install tensorrt, or build the engine "
-        "with --version-compatible on a machine that has it"
+        "tensorrt_lean runs engines but cannot build them: pip install tensorrt, or build the "
+        "engine with --version-compatible on a machine that has it"
     )
 
 __all__ = ["build_engine"]
@@ -219,7 +219,7 @@ def _save_timings(config: trt.IBuilderConfig, path: Path) -> None:
     try:
         with atomic_path(path) as temporary:
             temporary.write_bytes(bytes(timings))
-    except StorageError as error:  # no reason to throw away minutes of building
+    except StorageError as error:  # the engine, which took minutes, is good
         warnings.warn(f"the timing cache is not kept: {error}", RuntimeWarning, stacklevel=2)
 
 

@@ -27,7 +27,7 @@ BUILD = "python -m sr_export engine MODEL.onnx -o MODEL.engine"
 
 @dataclass(frozen=True, kw_only=True)
 class EngineInfo(BuildOptions):
-    """The facts of a plan, the options that it was built with among them."""
+    """The facts of a plan, including the options that it was built with."""
 
     model: ModelInfo
     """Facts of the ONNX file that it was built from."""
@@ -36,14 +36,14 @@ class EngineInfo(BuildOptions):
     gpu: str
     """The name of the GPU that it was built on."""
     compute_capability: str
-    """That GPU's, "9.0" for instance."""
+    """The compute capability of that GPU, "9.0" for instance."""
     onnx_sha256: str
     """Hash of the ONNX file that it was built from."""
     plan_sha256: str
     """Hash of the plan itself."""
 
     def to_json(self) -> str:
-        """One flat object, the model's facts among the engine's."""
+        """One flat object with the facts of the engine and of the model."""
         engine = asdict(self)
         facts = engine.pop("model") | engine.pop("profile") | engine
         del facts["assumed"]

@@ -39,7 +39,7 @@ class ExecutionSlot:
             TensorMemory(name, trt.nptype(engine.get_tensor_dtype(name)), device)
             for name in (*inputs, *(name for name in names if name not in inputs))
         )
-        self._shape: tuple[int, ...] = ()  # of the batch for which all is prepared
+        self._shape: tuple[int, ...] = ()  # that context and buffers are prepared for
         self._stream = device.stream()
         self._scratch: DeviceMemory | None = None
         self._graph: Graph | None = None

@@ -1,4 +1,4 @@
-"""What a TensorRT engine is built for, and the command line's way to say it."""
+"""What a TensorRT engine is built for, and how the command line writes it."""
 
 import re
 from dataclasses import dataclass

@@ -31,8 +31,8 @@ def prepare(
     """Prepare a data set: decode its images once, into files that training reads crops from.
 
     An undamaged split is left as it is, and another scale is added to it. Waits while another
-    process prepares the same data set. SIGTERM ends it as Ctrl-C does. Whatever happens, ROOT keeps
-    what it had before, and nothing half made. On a terminal there are progress bars.
+    process prepares the same data set. SIGTERM ends it as Ctrl-C does. If it ends early, ROOT
+    keeps what it had before and gets nothing incomplete. On a terminal there are progress bars.
 
     Args:
         item: A known data set (`div2k`, `flickr2k`, `bsds500`, `set5`, `set14`), or a folder of
@@ -42,7 +42,7 @@ def prepare(
         scale: How many times smaller LR is than HR.
         jobs: Processes that decode images. More than one are spawned, so that a script that calls
             this needs `if __name__ == "__main__":`.
-        report: Called with a line of text about each thing done; `print` shows them.
+        report: Called with a line of text about each step; `print` shows them.
 
     Returns:
         ROOT/NAME, the folder of the prepared data set.

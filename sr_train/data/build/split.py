@@ -177,8 +177,8 @@ def _check_pairs(
 
     Raises:
         ImageError: An image cannot be trained on.
-        DataError: An image is smaller than `scale` or gray among RGB, or an LR image has not the
-            size of its shrunk HR image.
+        DataError: An image is smaller than `scale` or gray among RGB, or an LR image differs in
+            size from its shrunk HR image.
         ArgumentError: Most images are smaller than `scale`.
     """
     sizes: list[tuple[int, int]] = []
