@@ -40,7 +40,7 @@ from sr_runtime.backends.tensorrt.options import (
     Profile,
 )
 from sr_runtime.embedded import model_file
-from sr_runtime.errors import ArgumentError, require_extra
+from sr_runtime.errors import ArgumentError, about, require_extra
 from sr_runtime.model_info import IO
 
 __all__ = [
@@ -125,7 +125,8 @@ def export_onnx(
         model = onnx_from_generator(generator, precision=precision, io=io, opset=opset, halo=halo)
     with atomic_path(output) as temporary, stages.stage("verifying the file"):
         temporary.write_bytes(model.SerializeToString(deterministic=True))
-        checks = require(compare(generator, temporary))
+        with about(output, instead_of=temporary):
+            checks = require(compare(generator, temporary))
     return ExportReport(
         output=output,
         bytes=output.stat().st_size,

@@ -23,7 +23,7 @@ from sr_export.report import TritonVersion
 from sr_runtime.backends import registry
 from sr_runtime.backends.tensorrt.engine_file import EngineInfo, read_engine, write_engine
 from sr_runtime.embedded import model_file
-from sr_runtime.errors import ArgumentError, ModelError, StorageError, require_extra
+from sr_runtime.errors import ArgumentError, ModelError, StorageError, about, require_extra
 from sr_runtime.model_info import PREFIX, ModelInfo
 
 __all__ = ["triton_repository"]
@@ -180,7 +180,8 @@ def _served_onnx(path: Path) -> _ServedModel:
             'onnx.save(onnx.load("…"), "one_file.onnx")',
             path=path,
         )
-    info = ModelInfo.from_metadata({prop.key: prop.value for prop in model.metadata_props})
+    with about(path):
+        info = ModelInfo.from_metadata({prop.key: prop.value for prop in model.metadata_props})
     if info is None:
         name, _ = registry.choose("auto", "cpu")
         with closing(registry.open_backend(name, path, device="cpu", precision="fp32")) as engine:

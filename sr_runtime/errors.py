@@ -27,8 +27,8 @@ __all__ = [
 class SRError(Exception):
     """Base of every error this project raises on purpose.
 
-    `path` is the file or folder that the error is about, None if it concerns no file; `str()`
-    puts it in front of the message.
+    `path` is the file or folder that the error is about, or the name of an image in a data set;
+    None if there is none. `str()` puts it in front of the message.
     """
 
     def __init__(self, message: str = "", *, path: str | os.PathLike[str] | None = None) -> None:
@@ -74,12 +74,16 @@ class NonFiniteError(SRError, ArithmeticError):
 
 
 @contextmanager
-def about(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Give `path` to every SRError that leaves the block without one."""
+def about(path: str | os.PathLike[str], *, instead_of: Path | None = None) -> Iterator[None]:
+    """Give `path` to every SRError that leaves the block without one, or with `instead_of`.
+
+    Args:
+        instead_of: A temporary file, which does not exist any more when the error is read.
+    """
     try:
         yield
     except SRError as error:
-        if error.path is None:
+        if error.path in (None, instead_of):
             error.path = Path(path)
         raise
 

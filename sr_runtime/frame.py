@@ -146,8 +146,10 @@ def _converting_line(frame: NDArray[Any]) -> str | None:
     """The line that makes an image of another type or range; None if it is float32 in [0, 1]."""
     if frame.dtype == np.bool_:
         return "image.astype(numpy.uint8) * 255"
+    if frame.dtype.kind not in "iuf":
+        return "numbers of one of these types"
     if frame.dtype.kind != "f":
-        bits = 8 if frame.dtype.kind in "iu" and frame.max() <= 255 else 16
+        bits = 8 if frame.max() <= 255 else 16
         return f"numpy.clip(image, 0, {2**bits - 1}).astype(numpy.uint{bits})"
     low, high = frame.min(), frame.max()  # either is NaN if any value is
     if low >= 0 and high <= 1:

@@ -9,7 +9,7 @@ import torch
 
 import sr_runtime
 from sr_runtime.atomic import atomic_path
-from sr_runtime.errors import ArgumentError, DataError, StorageError
+from sr_runtime.errors import ArgumentError, DataError, OutOfMemoryError, StorageError
 from sr_train.checkpoint import load_generator
 from sr_train.config.schema import Config, GeneratorConfig, Stage
 from sr_train.data.stage_data import data_digest
@@ -96,6 +96,7 @@ def load_state(path: Path) -> dict[str, Any]:
 
     Raises:
         ArgumentError: There is no such file.
+        StorageError: It cannot be read.
         DataError: It is damaged, or another version of sr-toolkit wrote it in another format.
     """
     if not path.exists():
@@ -104,8 +105,12 @@ def load_state(path: Path) -> dict[str, Any]:
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         found, version = state.get("format", 1), state.get("version", "0.1")
+    except MemoryError as error:
+        raise OutOfMemoryError("not enough memory to load it", path=path) from error
     # PyTorch's reader raises whatever the damaged bytes lead it to.
     except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise StorageError(f"cannot be read ({error.strerror})", path=path) from error
         raise DataError(f"is damaged, or not the state of a run: {instead}", path=path) from error
     if found != FORMAT:
         raise DataError(

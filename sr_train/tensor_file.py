@@ -10,7 +10,7 @@ from typing import Any
 import safetensors
 import torch
 
-from sr_runtime.errors import ModelError, about
+from sr_runtime.errors import ModelError, OutOfMemoryError, StorageError, about
 
 __all__ = ["read_tensor_file"]
 
@@ -74,12 +74,14 @@ def _read_pytorch(path: Path) -> Mapping[Any, Any]:
         with path.open("rb") as file:
             head = file.read(24)
     except OSError as error:
-        raise ModelError(f"the file cannot be opened ({error.strerror})") from error
+        raise StorageError(f"cannot be read ({error.strerror})") from error
     try:
         with ignored, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # PyTorch's hints about files that are refused below
             mappable = zipfile.is_zipfile(path)  # unless written before PyTorch 1.6
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=mappable)
+    except MemoryError as error:
+        raise OutOfMemoryError("not enough memory to load the file") from error
     # PyTorch's reader raises whatever the bytes lead it to, KeyError and OSError included.
     except Exception as error:
         raise ModelError(_fault(str(error), head, path.stat().st_size)) from error

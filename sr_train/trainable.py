@@ -106,11 +106,16 @@ class Trainable(Generic[Network]):
         return norm
 
     def gradient_norms(self) -> dict[str, float]:
-        """Norms of the last gradient by group of layers: `body.0`, `conv_first`, …"""
+        """Norms of the last gradient by group of layers: `body.0`, `conv_first`, …
+
+        Empty before the network's first step, which for a generator comes after its critic's.
+        """
         groups = defaultdict(list)
         for name, parameter in self.network.named_parameters():
             if parameter.grad is not None:
                 groups[".".join(name.split(".")[:-1][:2])].append(parameter.grad)
+        if not groups:
+            return {}
         norms = torch.stack([get_total_norm(gradients) for gradients in groups.values()])
         return dict(zip(groups, norms.tolist(), strict=True))
 

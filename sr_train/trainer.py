@@ -81,6 +81,8 @@ class Run:
             self.meter.load_state_dict(state["meter"], processes.device)
             self.wandb_id = state["wandb_id"]
         self.saved = self.position.step
+        # Now: whoever prepares the data again during the run must not change what it was made with.
+        self.fingerprint = data_fingerprint(config)
         self.validator = Validator(config, processes)
         self.stage = build_stage(
             config, self.position.stage, folder, processes, self.validator.features, state
@@ -224,7 +226,7 @@ class Run:
         network = self.stage.generator.network
         state = {
             "position": asdict(self.position),
-            "data_fingerprint": data_fingerprint(self.config),
+            "data_fingerprint": self.fingerprint,
             "best": self.best,
             "generator": (network.arch, network.architecture),
             "trainables": {name: each.state_dict() for name, each in trainables.items()},

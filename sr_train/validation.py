@@ -58,23 +58,26 @@ class Validator:
         config, processes = self.config, self.processes
         share = validation_pairs(config, stage)[processes.rank :: processes.world_size]
         perceptual = (self.features, config.perceptual_loss) if self.features else None
-        # Searching for the fastest convolution pays for crops, which all have one size.
-        searches, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, False
         results: list[Result] = []
         pictures: list[tuple[str, NDArray[np.uint8]]] = []
-        for result, lr, sr, hr in validate(
-            generator,
-            share,
-            scale=config.scale_factor,
-            content=config.content_loss,
-            perceptual=perceptual,
-            lpips=self.lpips,
-            precision=compute_dtype(config.precision, processes.device),
-        ):
-            results.append(result)
-            if len(pictures) < config.validation.samples:
-                pictures.append((result.name, comparison(lr, {"SR": sr}, hr, config.scale_factor)))
-        torch.backends.cudnn.benchmark = searches
+        # Searching for the fastest convolution pays for crops, which all have one size.
+        searches, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, False
+        try:
+            for result, lr, sr, hr in validate(
+                generator,
+                share,
+                scale=config.scale_factor,
+                content=config.content_loss,
+                perceptual=perceptual,
+                lpips=self.lpips,
+                precision=compute_dtype(config.precision, processes.device),
+            ):
+                results.append(result)
+                if len(pictures) < config.validation.samples:
+                    picture = comparison(lr, {"SR": sr}, hr, config.scale_factor)
+                    pictures.append((result.name, picture))
+        finally:
+            torch.backends.cudnn.benchmark = searches
         means = mean(processes.all_gather(results))
         return {f"val_{name}": value for name, value in means.items()}, pictures
 

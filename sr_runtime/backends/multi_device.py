@@ -64,8 +64,10 @@ class _PendingBatch:
         return self._pending.result()
 
     def release(self) -> None:
-        self._pending.release()
-        self._backend._give_back(self._number)
+        try:
+            self._pending.release()
+        finally:
+            self._backend._give_back(self._number)
 
 
 def _common_limits(limits: Sequence[Limits]) -> Limits:

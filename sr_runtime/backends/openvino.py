@@ -79,7 +79,6 @@ class OpenVINOBackend(DeviceBackend):
         # for them again with every other shape, and fails again.
         self._idle.clear()
         self._compiled = None
-        self._compiled = _compile(self._network, self.compute_dtype)
 
     def close(self) -> None:
         self._idle.clear()
@@ -90,7 +89,12 @@ class OpenVINOBackend(DeviceBackend):
         try:
             return self._idle.popleft()
         except IndexError:
-            return self._compiled.create_infer_request()
+            return self._new_request()
+
+    def _new_request(self) -> ov.InferRequest:
+        if self._compiled is None:  # after `shrink`
+            self._compiled = _compile(self._network, self.compute_dtype)
+        return self._compiled.create_infer_request()
 
 
 class _PendingBatch:
@@ -115,7 +119,7 @@ class _PendingBatch:
             self._request.wait()
         except (RuntimeError, MemoryError) as error:
             # A failed request may be left half prepared: it is not used again.
-            self._request = self._backend._compiled.create_infer_request()
+            self._request = self._backend._new_request()
             self._done = True
             if is_out_of_memory(error):
                 raise OutOfMemoryError(

@@ -135,14 +135,15 @@ def choose(name: str, device: str, model: Path | None = None) -> tuple[str, str]
     if not reasons:
         reasons = [f"backend {row.name} runs on {row.kind}" for row in candidates]
     why = "; ".join(reasons)
-    if wanted:
-        raise BackendError(f"device {device} is not available here: {why}")
     if file == "engine":
+        where = f"on {device}" if wanted else "here"
         raise BackendError(
-            f"this is a TensorRT engine, and TensorRT does not work here: {why}: give the ONNX "
+            f"this is a TensorRT engine, and TensorRT does not work {where}: {why}: give the ONNX "
             "file instead",
             path=model,
         )
+    if wanted:
+        raise BackendError(f"device {device} is not available here: {why}")
     what = "no backend works" if name == "auto" else f"backend {name} does not work"
     raise BackendError(f"{what} here: {why}")
 

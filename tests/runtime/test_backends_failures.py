@@ -62,6 +62,22 @@ def test_an_error_that_only_mentions_allocation_is_not_out_of_memory(message, ti
     backend.close()
 
 
+def test_openvino_recovers_when_there_is_no_memory_to_compile_again(tiny_onnx, monkeypatch) -> None:
+    backend = OpenVINOBackend(tiny_onnx(), device="cpu", precision="fp32")
+    batch = np.zeros((1, 3, 16, 16), np.float32)
+    wanted = infer(backend, batch)
+
+    def no_memory(*_: object) -> NoReturn:
+        raise OutOfMemoryError("not enough memory to load the model")
+
+    backend.shrink()
+    with monkeypatch.context() as patch:
+        patch.setattr("sr_runtime.backends.openvino._compile", no_memory)
+        with pytest.raises(OutOfMemoryError):
+            infer(backend, batch)
+    np.testing.assert_array_equal(infer(backend, batch), wanted)
+
+
 def test_openvino_goes_on_after_ctrl_c_during_every_submit(tiny_onnx, monkeypatch) -> None:
     backend = OpenVINOBackend(tiny_onnx(), device="cpu", precision="fp32")
     batch = np.random.default_rng(0).random((1, 3, 16, 16), np.float32)

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import PIL.Image
 import pytest
@@ -18,7 +19,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch.utils._pytree import tree_flatten
 
 from sr_runtime import __version__
-from sr_runtime.errors import ArgumentError, DataError
+from sr_runtime.errors import ArgumentError, DataError, OutOfMemoryError, StorageError
 from sr_train.data.build.prepare import prepare
 from sr_train.run_state import FORMAT, load_state, save_state
 
@@ -311,6 +312,24 @@ def test_a_damaged_state_is_a_data_error_that_names_the_weights_to_start_from(
     path.write_bytes(content)
     with pytest.raises(DataError, match=rf"^{path}: .*--init.*{tmp_path / 'weights'}"):
         load_state(path)
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [(PermissionError(13, "Permission denied"), StorageError), (MemoryError(), OutOfMemoryError)],
+)
+def test_a_state_that_cannot_be_read_now_is_not_called_damaged(
+    error: Exception, raised: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> NoReturn:
+        raise error
+
+    path = tmp_path / "state.pt"
+    path.write_bytes(b"whatever it holds")
+    monkeypatch.setattr(torch, "load", refused)
+    with pytest.raises(raised, match=rf"^{path}: ") as caught:
+        load_state(path)
+    assert "damaged" not in str(caught.value)
 
 
 def test_a_missing_state_is_an_argument_error(tmp_path: Path) -> None:

@@ -149,3 +149,7 @@ def test_gradient_norms_are_given_by_group_of_layers() -> None:
     groups = trainable.gradient_norms()
     assert set(groups) == {"0", "1"}
     assert torch.tensor(list(groups.values())).norm() == pytest.approx(float(norm), rel=1e-5)
+
+
+def test_before_the_first_step_there_are_no_gradient_norms() -> None:
+    assert _trainable().gradient_norms() == {}

@@ -131,7 +131,7 @@ class TensorMemory:
             self._device = self._gpu.allocate(needed)
             try:
                 self._pinned = self._gpu.allocate_pinned(needed)
-            except OutOfMemoryError:
+            except BaseException:
                 self._device.free()
                 raise
             self.address, self._nbytes = self._device.address, needed

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import shlex
 import sys
 import warnings
 from collections.abc import Iterator
@@ -65,8 +66,9 @@ def cached_engine(
         except OutOfMemoryError as error:
             raise OutOfMemoryError(
                 f"{device} has too little memory to build an engine with --max {profile.max}: "
-                f"build a smaller one, and load that: python -m sr_export engine {model.name} "
-                f"-o {model.stem}.engine --opt 1x256x256 --max 1x256x256",
+                "build a smaller one, and load that: python -m sr_export engine "
+                f"{shlex.quote(str(model))} -o {shlex.quote(model.stem)}.engine "
+                "--opt 1x256x256 --max 1x256x256",
                 path=model,
             ) from error
         write_engine(engine, plan, info)

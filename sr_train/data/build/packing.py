@@ -108,9 +108,12 @@ def _packed(
 
     `scales` has the files' names, and how many times smaller their images are than `index.sizes`.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    for abandoned in folder.glob(".*.bin"):  # by a process that was killed
-        abandoned.unlink()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for abandoned in folder.glob(".*.bin"):  # by a process that was killed
+            abandoned.unlink()
+    except OSError as error:
+        raise StorageError(f"cannot be written ({error.strerror})", path=folder) from error
     pixels = sum((h // scale) * (w // scale) for h, w in index.sizes for scale in scales.values())
     needed = pixels * index.channels
     if (free := shutil.disk_usage(folder).free) < needed:
