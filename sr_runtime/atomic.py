@@ -1,4 +1,4 @@
-"""Writing a file so that its name always means the old content or all of the new."""
+"""Writing a file so that its readers see either the old content or all of the new."""
 
 import contextlib
 import os

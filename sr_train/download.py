@@ -34,7 +34,7 @@ def download(
     """Download `url` to `target`; a `target` that exists already is only checked.
 
     An unfinished download is kept in `target` + ".part", and the next call continues it where the
-    server can (HTTP Range). A broken connection is resumed as long as it brings more bytes.
+    server can (HTTP Range). It reconnects as long as each try brings more bytes.
 
     Args:
         digest: "md5:…" or "sha256:…", the latter at least the first 8 hexadecimal digits; None:

@@ -23,7 +23,7 @@ COLUMNS = (*PLACE, *LOSSES, *COURSE, *COST, *(f"val_{name}" for name in VALIDATI
 def cut_metrics(path: Path, *, step: int, validated: bool = True) -> None:
     """Remove the rows after `step` and a row cut short by a kill; create the file if need be.
 
-    If the step is not `validated`, a row of its validation goes too: it will be measured again.
+    If the step is not `validated`, its validation is removed too: it will be measured again.
     """
     rows = [row for row in _rows(path) if int(row["step"]) <= step]
     if not validated:

@@ -35,8 +35,8 @@ PANELS: dict[str, dict[str, str]] = {
     "Content loss": {"content": "training crops", "val_content": "validation"},
     "Generator's loss": {"perceptual": "perceptual", "g_total": "total"},
     "Adversarial losses": {"g_adversarial": "generator", "d_adversarial": "discriminator"},
-    "PSNR Y in dB, more is better": {"val_psnr_y": "validation"},
-    "LPIPS, less is better": {"val_lpips": "validation"},
+    "PSNR Y in dB, higher is better": {"val_psnr_y": "validation"},
+    "LPIPS, lower is better": {"val_lpips": "validation"},
     "Learning rates": {"lr_g": "generator", "lr_d": "discriminator"},
 }
 LOGARITHMIC = ("Content loss", "Learning rates")

@@ -40,9 +40,9 @@ SHOWN = {
 class Tracker:
     """Records numbers and pictures until its context ends.
 
-    It first removes what an earlier start of the run logged after `step`, and unless that step is
-    `validated` already, its validation, which will be measured again. A terminal shows a progress
-    bar; elsewhere, as in a log file, everything that is logged prints a line.
+    It first removes what an earlier start of the run logged after `step`. Unless that step is
+    `validated`, its validation is removed too: it will be measured again. A terminal shows a
+    progress bar; elsewhere, as in a log file, everything that is logged prints a line.
 
     `wandb_id` is the W&B run to continue. W&B plots values over the column `step`, because its own
     count could not repeat the steps that a resumed run repeats. Offline, every start of a run
@@ -198,7 +198,7 @@ class Meter:
     """Means of the losses of every step, kept on the device until they are read."""
 
     def __init__(self) -> None:
-        # By the names that a step returned: sums and counts of the finite values.
+        # Sums and counts of the finite values, by the names that a step returned.
         self.totals: dict[str, Tensor] = {}
 
     def add(self, values: Mapping[str, Tensor]) -> None:

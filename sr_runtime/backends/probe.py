@@ -66,8 +66,8 @@ def probe_info(
             )
         seen = f"; {_text((batch, channels, height, width))} gave {_text(output)}"
     raise ModelError(
-        f"not a super-resolution model: from an input of {_text(shape)} it makes no picture that "
-        f"is larger by a whole factor{seen}"
+        f"not a super-resolution model: for an input of {_text(shape)} its output is not "
+        f"a picture enlarged by a whole factor{seen}"
     )
 
 

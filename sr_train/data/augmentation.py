@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sr_runtime.errors import require_extra
 from sr_train.config.schema import Augmentation, Stage
 
-# Else it asks a server for newer versions whenever it is imported.
+# Otherwise it asks a server for newer versions whenever it is imported.
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 with require_extra("train"):
     import albumentations as A

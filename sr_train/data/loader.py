@@ -188,7 +188,7 @@ class TrainingCrops(Dataset[Batch]):
 
 def _tensor(crops: Sequence[Pixels]) -> Tensor:
     """(h, w, C) crops as (N, C, h, w)."""
-    # Stacked by NumPy: PyTorch's threads would compete with those that train.
+    # Stacked by NumPy: PyTorch's threads would compete with the training's.
     height, width, channels = crops[0].shape
     batch = np.empty((len(crops), channels, height, width), np.uint8)
     for planes, crop in zip(batch, crops, strict=True):

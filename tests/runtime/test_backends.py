@@ -165,7 +165,7 @@ def test_a_file_that_is_not_a_super_resolution_model_is_refused_with_the_reason(
         foreign(tmp_path / "four.onnx", doubling(4), ["n", 4, "h", "w"]): "takes 4 channels",
         foreign(
             tmp_path / "other.onnx", np.repeat(classes, 2, 0), ["n", 3, "h", "w"]
-        ): "makes no picture",
+        ): "enlarged by a whole factor",
     }
     for path, says in cases.items():
         with pytest.raises(ModelError, match=says) as raised:

@@ -17,8 +17,8 @@ PANELS = {
     "Content loss": ("content", "val_content"),
     "Generator's loss": ("perceptual", "g_total"),
     "Adversarial losses": ("g_adversarial", "d_adversarial"),
-    "PSNR Y in dB, more is better": ("val_psnr_y",),
-    "LPIPS, less is better": ("val_lpips",),
+    "PSNR Y in dB, higher is better": ("val_psnr_y",),
+    "LPIPS, lower is better": ("val_lpips",),
     "Learning rates": ("lr_g", "lr_d"),
 }
 
