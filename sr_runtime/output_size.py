@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from numbers import Integral, Real
 
 from sr_runtime.errors import ArgumentError
 
@@ -29,14 +30,15 @@ class OutputSize:
         given = [name for name in ("scale", "width", "height") if getattr(self, name) is not None]
         if len(given) > 1:
             raise ArgumentError(f"{' and '.join(given)} exclude each other: give one of them")
-        if self.scale is not None and not 0 < self.scale <= MAX_SCALE:
+        scale = self.scale
+        if scale is not None and not (isinstance(scale, Real) and 0 < scale <= MAX_SCALE):
             raise ArgumentError(
-                f"scale {self.scale} is out of range: give a number above 0 and up to {MAX_SCALE}"
+                f"scale {scale!r} is out of range: give a number above 0 and up to {MAX_SCALE}"
             )
         for name in ("width", "height"):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ArgumentError(f"{name} {value} is out of range: give 1 pixel or more")
+            if value is not None and not (isinstance(value, Integral) and int(value) >= 1):
+                raise ArgumentError(f"{name} {value!r} is out of range: give 1 pixel or more")
 
     def target(self, height: int, width: int, model_scale: int) -> tuple[int, int]:
         """(height, width) of the result for an image of `height` × `width`.

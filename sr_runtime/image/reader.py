@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from sr_runtime.errors import ImageError
+from sr_runtime.errors import ArgumentError, ImageError
 from sr_runtime.image import sixteen_bit
 from sr_runtime.image.bit_depth import bits_per_channel
 from sr_runtime.image.exif import descriptive_exif
@@ -57,7 +57,10 @@ def read(path: str | os.PathLike[str], *, max_pixels: int = DEFAULT_MAX_PIXELS) 
         ImageError: The file is missing, damaged, not an image, larger than `max_pixels`, or could
             only be read with a loss.
         OutOfMemoryError: Its pixels do not fit into memory.
+        ArgumentError: `max_pixels` is not a whole number, at least 1.
     """
+    if type(max_pixels) is not int or max_pixels < 1:
+        raise ArgumentError(f"max_pixels is {max_pixels!r}: give a whole number, at least 1")
     with reading(path), Path(path).open("rb") as file:
         image = Image.open(file, formats=FORMATS)
         indices = frame_indices(image)

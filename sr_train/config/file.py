@@ -276,7 +276,9 @@ def _unknown(name: str) -> str:
         field = next(full for full in FIELDS if full.startswith(f"{name}."))
         return f"{name} is a section: name one of its fields, such as {field}"
     full_names = {full.rpartition(".")[2]: full for full in reversed(FIELDS)}
-    near = get_close_matches(name, [*FIELDS, *SECTIONS, *OPTIONS], n=2) or [
+    # Not the name itself: an option of the command line is not a field of a file.
+    known = [known for known in (*FIELDS, *SECTIONS, *OPTIONS) if known != name]
+    near = get_close_matches(name, known, n=2) or [
         full_names[part]
         for part in get_close_matches(name.rpartition(".")[2], full_names, n=2, cutoff=0.75)
     ]

@@ -10,7 +10,7 @@ from typing import Literal
 
 from sr_runtime.errors import ArgumentError
 from sr_train.config import limits
-from sr_train.config.limits import Count, Decay, Fraction, Positive
+from sr_train.config.limits import BatchSize, Count, Decay, Fraction, Positive
 from sr_train.config.sections import (
     AdversarialLoss,
     Augmentation,
@@ -47,7 +47,7 @@ class Config:
     """Folder of the prepared data sets and weights, the `--root` of `prepare` and `evaluate`."""
     scale_factor: limits.Scale = 4
     """How many times higher and wider the output is than the input."""
-    batch_size: Count = 16
+    batch_size: BatchSize = 16
     """Crops in a mini-batch, summed over all GPUs and all accumulated parts."""
     img_channels: limits.ImageChannels = 3
     """Channels of an image: 3 for RGB, 1 for gray."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageFile
 
-from sr_runtime.errors import ImageError, OutOfMemoryError
+from sr_runtime.errors import ArgumentError, ImageError, OutOfMemoryError
 from sr_runtime.image import Picture, from_pil, read, read_header, write
 
 # Pillow warns of damage; whether to show that is up to the application.
@@ -183,3 +183,12 @@ def test_a_truncated_file_is_an_error_or_shows_the_whole_picture(
         assert len(frames) == len(expected)
         assert all(itertools.starmap(np.array_equal, zip(frames, expected, strict=True)))
     assert refused > 15
+
+
+@pytest.mark.parametrize("max_pixels", [0, -1, None, "9", 1.5])
+def test_a_limit_that_is_no_number_of_pixels_is_an_argument_error(
+    max_pixels: object, tmp_path: Path
+) -> None:
+    Image.new("RGB", (4, 4)).save(tmp_path / "healthy.png")
+    with pytest.raises(ArgumentError, match=rf"max_pixels is {max_pixels!r}: .* at least 1"):
+        read(tmp_path / "healthy.png", max_pixels=max_pixels)

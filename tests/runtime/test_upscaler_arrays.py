@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import sr_runtime
 from sr_runtime import ArgumentError, Upscaler
 from tests.runtime.in_threads import photo
 from tests.runtime.known_network import KnownNetwork
@@ -176,3 +177,15 @@ def test_a_tensor_is_answered_with_the_line_that_converts_it() -> None:
 def test_what_is_no_image_is_refused_with_its_shape_type_or_range(array: Any, says: str) -> None:
     with pytest.raises(ArgumentError, match=says):
         Upscaler(KnownNetwork(radius=1)).upscale(array)
+
+
+@pytest.mark.parametrize(
+    "size", [{"scale": "2"}, {"scale": [2]}, {"scale": 2j}, {"width": "64"}, {"height": 1.5}]
+)
+def test_a_size_that_is_not_a_number_is_refused_with_its_value(size: dict[str, object]) -> None:
+    ((name, value),) = size.items()
+    with (
+        sr_runtime.load() as upscaler,
+        pytest.raises(ArgumentError, match=rf"{name} {re.escape(repr(value))} .* give"),
+    ):
+        upscaler.upscale(np.zeros((8, 8, 3), np.uint8), **size)

@@ -83,7 +83,8 @@ def test_defaults_are_the_documented_ones(name: str) -> None:
 
 # What makes the configuration, and what its refusal must name: the field, its value, the limit.
 REFUSED: list[tuple[Callable[[], Config], list[str]]] = [
-    (lambda: Config(batch_size=0), ["batch_size", "0", "at least 1"]),
+    (lambda: Config(batch_size=0), ["batch_size", "0", "from 1 to 65536"]),
+    (lambda: Config(batch_size=1_000_000), ["batch_size", "1000000", "from 1 to 65536"]),
     (lambda: Config(scale_factor=5), ["scale_factor", "5", "1, 2, 3, 4, 8, 16"]),
     (lambda: Config(img_channels=4), ["img_channels", "4", "1 or 3"]),
     (lambda: Config(seed=-1), ["seed", "-1", "0"]),
