@@ -137,8 +137,8 @@ def _device(name: str) -> torch.device:
     device = torch.device("cuda", device.index or 0)
     if device.index >= count:
         raise BackendError(
-            f"device {name} is not to be had: torch {torch.__version__} finds {count} CUDA GPUs "
-            "here: install torch's CUDA build and the GPU's driver; --device cpu --blocks 1 tries "
+            f"device {name} is not available here: torch {torch.__version__} finds {count} CUDA "
+            "GPUs: install torch's CUDA build and the GPU's driver; --device cpu --blocks 1 tries "
             "the benchmark itself out"
         )
     torch.cuda.set_device(device)

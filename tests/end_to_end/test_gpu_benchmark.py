@@ -143,7 +143,7 @@ def test_without_a_gpu_there_is_one_sentence_and_no_file(tmp_path) -> None:
     done = benchmark("-o", str(target))
     assert done.returncode == 2
     assert done.stdout == ""
-    assert done.stderr.startswith("error: device cuda:0 is not to be had: torch")
+    assert done.stderr.startswith("error: device cuda:0 is not available here: torch")
     assert done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
