@@ -1,0 +1,116 @@
+"""Mistakes on the command line of `fit` and in files: one sentence, with field and limit."""
+
+from pathlib import Path
+
+import pytest
+
+from sr_runtime.errors import SRError
+from sr_train.config.file import fit_arguments
+
+
+def sentence(*arguments: str) -> str:
+    """The message of the error that these arguments of `fit` raise."""
+    with pytest.raises(SRError) as refused:
+        fit_arguments(arguments)
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "config.yaml"
+
+
+# The arguments, and what the refusal must name: the field, the value, the limit or the next step.
+@pytest.mark.parametrize(
+    ("arguments", "facts"),
+    [
+        (["--pretrainin.lr", "1"], ["pretrainin.lr", "did you mean pretraining.lr"]),
+        (["--lr=1"], ["lr", "did you mean pretraining.lr?"]),
+        (["--presets", "tiny"], ["presets", "did you mean preset"]),
+        (["--zzzz", "1"], ["zzzz", "`sr-train fit --help`"]),
+        (["--pretraining", "1"], ["pretraining is a section", "pretraining.num_epoch"]),
+        (["demo"], ["demo"]),
+        (["--discriminator.type", "x"], ["discriminator.type is x", "'vgg', 'unet'"]),
+        (["--pretraining.lr", "fast"], ["pretraining.lr is fast", "number, above 0"]),
+        (["--pretraining.lr"], ["--pretraining.lr", "argument", "number, above 0"]),
+        (["--grad_clip="], ["grad_clip is ", "above 0, or null"]),
+        (["--grad_clip", "x"], ["grad_clip is x", "above 0, or null"]),
+        (["--batch_size", "2.5"], ["batch_size is 2.5", "whole number"]),
+        (["--batch_size", "0"], ["batch_size is 0", "from 1 to 65536"]),
+        (["--compile", "1"], ["compile is 1", "true or false"]),
+        (["--seed", "null"], ["seed is null", "whole number"]),
+        (["--training.train_datasets", "div2k"], ["training.train_datasets is div2k", "[a, b, …]"]),
+        (
+            ["--pretraining.cr_patch_size", "[64]"],
+            ["pretraining.cr_patch_size is [64]", "[a, b]", "or null"],
+        ),
+        (
+            ["--perceptual_loss.layer_weights", "{conv5_4:1.0}"],
+            ["perceptual_loss.layer_weights", "conv5_4:1.0", "space after each colon"],
+        ),
+        (
+            ["--perceptual_loss.layer_weights.conv5_4", "x"],
+            ["perceptual_loss.layer_weights.conv5_4 is x", "number, above 0"],
+        ),
+        (["--perceptual_loss.layer_weights.conv9", "1"], ["conv9", "vgg19", "conv5_4"]),
+        (["--run"], ["--run", "argument"]),
+        (["--resume"], ["--resume", "argument"]),
+        (["--print_config=3"], ["--print_config", "'3'"]),
+        (["--preset=tiny", "--preset=paper"], ["--preset", "twice", "tiny", "paper"]),
+        (["--config=a", "--config=b"], ["--config", "twice", "a and b"]),
+        (["--preset", "large"], ["large", "128_23_div2k, ", "tiny"]),
+        (["--config", "missing.yaml"], ["missing.yaml: ", "No such file"]),
+        (["--resume", "missing"], ["missing", "config.yaml"]),
+        (
+            ["--resume", "a", "--run", "b"],
+            ["--resume", "leave out --run, --preset and --config", "--save_every 100"],
+        ),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_refused_with_what_was_meant(
+    arguments: list[str], facts: list[str]
+) -> None:
+    said = sentence(*arguments)
+    assert [fact for fact in facts if fact not in said] == [], said
+
+
+@pytest.mark.parametrize(
+    ("text", "facts"),
+    [
+        ("pretraning: {lr: 1}", ["pretraning", "did you mean pretraining"]),
+        ("pretraining: {lrr: 1}", ["pretraining.lrr", "did you mean pretraining.lr"]),
+        ("pretraining: 5", ["pretraining is 5", "section"]),
+        ("pretraining:", ["pretraining is null", "section"]),
+        ("batch_size: large", ["batch_size is large", "whole number"]),
+        ("batch_size: true", ["batch_size is true", "whole number"]),
+        ("batch_size: null", ["batch_size is null", "whole number"]),
+        ("batch_size: 0", ["batch_size is 0", "from 1 to 65536"]),
+        ("data_root: null", ["data_root is null", "text"]),
+        ("data_root: [a]", ['data_root is ["a"]', "text"]),
+        ("wandb: {project: yes}", ["wandb.project is true", "text, or null"]),
+        ("pretraining: {lr: .nan}", ["pretraining.lr is NaN", "finite number"]),
+        ("pretraining: {lr: 1%s}" % ("0" * 400), ["pretraining.lr", "finite number"]),
+        ("wandb: {mode: on}", ["wandb.mode is true", "'online', 'offline'"]),
+        ("preset: tiny", ["preset is not a field"]),
+        ("7: 7", ["7 is not a field"]),
+        ("just text", ["just text", "fields"]),
+        ("seed: 1\nbatch_size: 2\nseed: 3", ["seed", "twice"]),
+        ("pretraining: {lr: 1, lr: 2}", ["lr", "twice"]),
+        ("? [1]\n: 2", ["YAML or JSON"]),
+        ("a: [", ["YAML or JSON"]),
+    ],
+)
+def test_a_mistake_in_a_file_is_refused_with_the_path_of_the_file(
+    text: str, facts: list[str], file: Path
+) -> None:
+    file.write_text(text)
+    said = sentence("--config", str(file))
+    assert said.startswith(f"{file}: ")
+    assert [fact for fact in facts if fact not in said] == [], said
+
+
+def test_a_field_twice_in_json_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text('{"wandb": {"entity": "a", "entity": "b"}}')
+    assert "entity appears twice" in sentence("--config", str(path))
