@@ -205,8 +205,8 @@ def _add_engine_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument(
         "--device", default="auto", metavar="NAME",
-        help="cpu, cuda, cuda:N, several GPUs as in cuda:0,cuda:1, or auto: a GPU before the CPU "
-        "(default: auto)",
+        help="cpu, a kind of GPU and its number as cuda:0, several as in cuda:0,cuda:1, or auto: a "
+        "GPU before the CPU (default: auto)",
     )  # fmt: skip
     group.add_argument(
         "--precision", default="auto", metavar="TYPE",

@@ -52,8 +52,9 @@ def load(
             `Path` is always a file.
         backend: "tensorrt", "openvino", "onnxruntime", or "auto": the fastest one that works here
             and need not build an engine.
-        device: "cpu", "cuda:0" or "cuda", "cuda:0,cuda:1" for several GPUs that share the work, or
-            "auto": the fastest one that works here, a GPU before the CPU.
+        device: "cpu"; a kind of GPU and its number, as "cuda:0" ("cuda" is the same);
+            "cuda:0,cuda:1" for several that share the work; or "auto": the fastest one that works
+            here, a GPU before the CPU.
         precision: How the backend computes. On a CPU it is "fp32" or "bf16", whatever type the
             file stores its weights in; "auto" is bf16 if both processor and backend have it, else
             fp32. On a GPU it is the file's own, "fp16" or "fp32", and "auto" means that.

@@ -58,11 +58,13 @@ class Backend(Protocol):
     name: str
     """Its name in the registry."""
     device: str
-    """"cpu", "cuda:0", or several: "cuda:0,cuda:1"."""
+    """"cpu", "cuda:0", "webgpu:0", or several: "cuda:0,cuda:1"."""
     compute_dtype: str
     """The precision it computes in: "fp32", "fp16" or "bf16"."""
     info: ModelInfo
     limits: Limits
+    notes: tuple[str, ...] = ()
+    """What the command `info` also says: the device's name, or why it takes this precision."""
 
     def submit(self, batch: NDArray[Any]) -> PendingBatch:
         """Start inference of a batch laid out as `ModelInfo.io` says.
@@ -86,8 +88,8 @@ class DeviceBackend(Backend, Protocol):
 
         Args:
             device: One of `devices()`.
-            precision: One of `precisions()`. A GPU backend that has several also gets "auto", and
-                takes the precision of the file.
+            precision: One of `precisions()`. A backend that has several also gets "auto": a GPU
+                then computes in the precision of the file, a CPU in the first of them.
 
         Raises:
             ModelError: The file is not a super-resolution model that this backend can run.
@@ -102,6 +104,10 @@ class DeviceBackend(Backend, Protocol):
     @staticmethod
     def precisions() -> tuple[str, ...]:
         """The precisions it computes in here, the fastest first."""
+
+    @staticmethod
+    def check_auto() -> None:
+        """BackendError if "auto" must not take it here: its only GPU is emulated in software."""
 
 
 class DoneBatch:

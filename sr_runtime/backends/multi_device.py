@@ -24,6 +24,7 @@ class MultiDeviceBackend(Backend):
         self.device = ",".join(one.device for one in backends)
         self.compute_dtype = first.compute_dtype
         self.info = first.info
+        self.notes = tuple(dict.fromkeys(note for one in backends for note in one.notes))
         self.limits = _common_limits([one.limits for one in backends])
         self._backends = tuple(backends)
         self._room = [one.limits.depth for one in backends]

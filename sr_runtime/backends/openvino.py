@@ -42,6 +42,8 @@ class OpenVINOBackend(DeviceBackend):
         return ("bf16", "fp32") if native else ("fp32",)
 
     def __init__(self, model: Path, *, device: str, precision: str) -> None:
+        if precision == "auto":
+            precision = self.precisions()[0]
         try:
             # By name: left to choose, OpenVINO tries other formats, which complain on stderr.
             frontend = FrontEndManager().load_by_framework("onnx")

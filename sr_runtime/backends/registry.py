@@ -5,6 +5,7 @@ To add a backend, add a row to `BACKENDS` (docs/add-a-backend.md).
 
 import importlib
 import re
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,9 @@ __all__ = ["BACKENDS", "BackendRow", "choose", "names", "open_backend", "rows"]
 
 ENGINE_SUFFIXES = (".engine", ".plan")
 
+# What a device's name begins with. "gpu" and "npu" are what plug-ins call them.
+Kind = Literal["cpu", "cuda", "webgpu", "gpu", "npu"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class BackendRow:
@@ -26,7 +30,7 @@ class BackendRow:
 
     name: str
     """The name users give it; a backend for several kinds of devices has a row for each."""
-    kind: Literal["cpu", "cuda"]
+    kind: Kind
     """The kind of device it runs on."""
     opens: str
     """Its `DeviceBackend`, as "module:class". The module imports the engine's library, so it is
@@ -96,8 +100,8 @@ def choose(name: str, device: str, model: Path | None = None) -> tuple[str, str]
 
     Args:
         name: A backend, or "auto": the fastest that works here and takes the model.
-        device: "cpu", "cuda:0", "cuda" for the same, "cuda:0,cuda:1" for several, or "auto": the
-            fastest one, a GPU before the CPU.
+        device: "cpu"; a kind and a number, "cuda:0" or "webgpu:0", or the kind alone for the
+            first; several of a kind, "cuda:0,cuda:1"; or "auto": the fastest, a GPU before the CPU.
         model: The file to run; None: any ONNX file.
 
     Raises:
@@ -106,7 +110,7 @@ def choose(name: str, device: str, model: Path | None = None) -> tuple[str, str]
     """
     if name not in ("auto", *names()):
         raise ArgumentError(f"backend {name!r} is none of auto, {', '.join(names())}")
-    wanted = _device_names(device)
+    wanted = _device_names(device, [row.kind for row in BACKENDS])
     file = "engine" if model and model.suffix.lower() in ENGINE_SUFFIXES else "onnx"
     candidates = [row for row in BACKENDS if name in ("auto", row.name)]
     if name == "auto":
@@ -125,7 +129,10 @@ def choose(name: str, device: str, model: Path | None = None) -> tuple[str, str]
             # Check for a GPU before importing a library.
             if not wanted and row.kind == "cuda":
                 driver.device_names()
-            offered = row.load().devices()
+            backend = row.load()
+            if name == "auto" and not wanted:
+                backend.check_auto()
+            offered = backend.devices()
         except BackendError as error:
             reasons.append(f"{row.name}: {error}")
             continue
@@ -167,8 +174,8 @@ def open_backend(name: str, model: Path, *, device: str, precision: str) -> Back
             f"precision {precision} is not available: backend {name} offers "
             f"{' and '.join(offered)} on {device}"
         )
-    # A GPU with several precisions computes in the file's own, which only the backend can read.
-    if precision == "auto" and (_kind(device) == "cpu" or len(offered) == 1):
+    # With several, the precision may depend on the file, which only the backend can read.
+    if precision == "auto" and len(offered) == 1:
         precision = offered[0]
     backends: list[Backend] = []
     with about(model), ExitStack() as opened:
@@ -183,17 +190,22 @@ def _kind(device: str) -> str:
     return device.partition(":")[0]
 
 
-def _device_names(device: str) -> tuple[str, ...]:
-    """The names in "cuda,cuda:1", none in "auto"; ArgumentError for anything else."""
+def _device_names(device: str, kinds: Iterable[Kind]) -> tuple[str, ...]:
+    """The names in "cuda,cuda:1", none in "auto"; ArgumentError for anything but such `kinds`."""
     if device == "auto":
         return ()
-    devices = tuple(re.sub(r"^cuda$", "cuda:0", name.strip()) for name in device.split(","))
-    gpus = all(re.fullmatch(r"cuda:\d+", name) for name in devices)
+    numbered = [kind for kind in dict.fromkeys(kinds) if kind != "cpu"]
+    devices = tuple(
+        f"{name}:0" if name in numbered else name for name in map(str.strip, device.split(","))
+    )
+    kind = _kind(devices[0])
+    gpus = kind in numbered and all(re.fullmatch(rf"{kind}:\d+", name) for name in devices)
     if gpus and len(set(devices)) < len(devices):
-        raise ArgumentError(f"device {device!r} names a GPU twice: name each once")
+        raise ArgumentError(f"device {device!r} names a device twice: name each once")
     if not (gpus or devices == ("cpu",)):
         raise ArgumentError(
-            f"device {device!r} is none of auto, cpu, cuda, cuda:N, or several GPUs such as "
-            "cuda:0,cuda:1"
+            f"device {device!r} is none of auto, cpu, "
+            f"{', '.join(f'{kind}, {kind}:N' for kind in numbered)}, or several of a kind such as "
+            f"{numbered[0]}:0,{numbered[0]}:1"
         )
     return devices

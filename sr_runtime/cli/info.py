@@ -61,6 +61,7 @@ def model_text(model: Path, upscaler: Upscaler) -> str:
         lines.append(f"{name:<18}{'not known' if value is None else value}{note}")
     backend = upscaler.backend
     lines.append(f"{'runs on':<18}{backend.name}, {backend.device}, {backend.compute_dtype}")
+    lines += [f"{'':<18}{note}" for note in backend.notes]
     height, width = upscaler.max_tile
     lines.append(
         f"{'largest tile':<18}{height}×{width}, including a halo of {upscaler.halo} on each side"
@@ -72,10 +73,13 @@ def model_text(model: Path, upscaler: Upscaler) -> str:
 def _memory_text(backend: Backend, height: int, width: int) -> str:
     """Memory of one tile, measured.
 
-    On a GPU by the free memory before and after, on a CPU by how far the peak of the process rises
-    from one tile to a larger one.
+    With CUDA by the free memory before and after, on a CPU by how far the peak of the process rises
+    from one tile to a larger one. No other kind of device tells how much is free.
     """
-    if backend.device != "cpu":
+    kind = backend.device.partition(":")[0]
+    if kind not in ("cpu", "cuda"):
+        return f"not measured on {kind}"
+    if kind == "cuda":
         with closing(open_device(backend.device.split(",")[0])) as gpu, gpu.current():
             before = gpu.free_memory()
             _infer(backend, height, width)

@@ -45,7 +45,7 @@ class KnownNetwork:
     Works on blocks of `multiple_of` pixels, like a pixel-unshuffle network; zero-pads the border.
     """
 
-    name, device, compute_dtype = "known", "cpu", "fp32"
+    name, device, compute_dtype, notes = "known", "cpu", "fp32", ()
 
     def __init__(
         self,

@@ -146,7 +146,7 @@ def test_the_hosts_log_level_of_onnxruntime_is_left_as_it_was(tiny_onnx, tmp_pat
 class SmallMemory:
     """A real engine that is given batches, and has room for so many LR pixels at once."""
 
-    name, device, compute_dtype = "onnxruntime", "cpu", "fp32"
+    name, device, compute_dtype, notes = "onnxruntime", "cpu", "fp32", ()
 
     def __init__(self, model: Path, *, pixels: int, batch: int) -> None:
         self._engine = OnnxRuntimeBackend(model, device="cpu", precision="fp32")
