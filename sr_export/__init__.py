@@ -30,8 +30,11 @@ from sr_export.report import (
 from sr_export.stages import BuildFraction, Progress, Stages
 from sr_export.triton import triton_repository
 from sr_runtime.atomic import atomic_path, check_target
+from sr_runtime.backends.cuda.driver import open_device
 from sr_runtime.backends.onnx_metadata import read_fp16_onnx
+from sr_runtime.backends.tensorrt.build import build_engine as plan_from_onnx
 from sr_runtime.backends.tensorrt.engine_file import facts_path, write_engine
+from sr_runtime.backends.tensorrt.library import builder_library
 from sr_runtime.backends.tensorrt.options import (
     DEFAULT_LEVEL,
     DEFAULT_PROFILE,
@@ -267,10 +270,8 @@ def build_engine(
                 generator = load_generator(source, scale=scale)
                 profile.check_fits(multiple_of=generator.multiple_of, halo=0)
             # Before minutes of work: BackendError if TensorRT or the GPU is missing.
-            from sr_runtime.backends.cuda.driver import open_device
-            from sr_runtime.backends.tensorrt.build import build_engine as plan_from_onnx
-
             device = "cuda:0" if device == "cuda" else device
+            builder_library(options.kind)
             open_device(device).close()
         if not from_onnx:
             file = Path(folder) / f"{source.stem}.onnx"

@@ -9,6 +9,7 @@ import onnx
 import pytest
 
 from sr_runtime.backends.tensorrt.engine_file import read_engine, sha256, write_engine
+from sr_runtime.backends.tensorrt.library import builder_library
 from sr_runtime.backends.tensorrt.options import BuildOptions, Profile, Shape
 from sr_runtime.errors import ArgumentError, BackendError, ModelError, OutOfMemoryError
 from tests.simulated_tensorrt import VERSIONS, Machine, simulated
@@ -180,17 +181,17 @@ def test_a_profile_of_more_values_than_tensorrt_counts_is_refused_with_what_to_t
         build(tiny_onnx(precision="fp16"), BuildOptions(profile=profile))
 
 
-def test_without_a_driver_or_a_builder_importing_says_so() -> None:
+def test_without_a_driver_or_a_builder_opening_says_so() -> None:
     with (
         simulated(driver=False),
         pytest.raises(BackendError, match="there is no NVIDIA driver"),
     ):
-        import sr_runtime.backends.tensorrt.build
+        builder_library("tensorrt")
     with (
         simulated(lean=True),
         pytest.raises(BackendError, match="tensorrt_lean runs engines but cannot build them"),
     ):
-        import sr_runtime.backends.tensorrt.build  # noqa: F401
+        builder_library("tensorrt")
 
 
 @pytest.mark.parametrize("text", ["", "4x256", "0x64x64", "1x-2x64", "1x64x64x3", "axbxc"])
@@ -216,7 +217,13 @@ def test_an_option_outside_its_range_is_refused(options: dict[str, int]) -> None
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_simulation_offers_nothing_that_this_version_lacks(version: str) -> None:
-    own = {"take", "profile_shapes", "measure", "set_flags"}  # of the simulation's own parts
+    own = {
+        "take",
+        "profile_shapes",
+        "measure",
+        "set_features",
+        "set_flags",
+    }  # of the simulation's own parts
     with simulated(version):
         import tensorrt
 

@@ -29,7 +29,7 @@ def builds(machine: Machine, model: Path, profile: Profile = PROFILE) -> int:
     before = machine.library.builds
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        _, info = cached_engine(model, device="cuda:0", profile=profile)
+        _, info = cached_engine(model, kind="tensorrt", device="cuda:0", profile=profile)
     built = int(machine.library.builds - before)
     assert [str(one.message).split()[0] for one in said] == ["building"] * built
     assert (info.profile, info.tensorrt, info.gpu) == (
@@ -131,7 +131,7 @@ def build_in_a_process(model: Path) -> int:
         machine.library.step_seconds = 0.5  # long enough for the other one to come
         from sr_runtime.backends.tensorrt.cache import cached_engine
 
-        cached_engine(model, device="cuda:0", profile=PROFILE)
+        cached_engine(model, kind="tensorrt", device="cuda:0", profile=PROFILE)
         return int(machine.library.builds)
 
 

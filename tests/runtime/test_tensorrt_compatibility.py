@@ -14,6 +14,7 @@ from sr_runtime.backends.tensorrt.engine_file import (
     sha256,
     write_engine,
 )
+from sr_runtime.backends.tensorrt.library import open_library
 from sr_runtime.errors import BackendError, ModelError
 from tests.runtime.tiny_engine import batches, engine_file, open_engine, same_in_flight
 from tests.simulated_tensorrt import VERSIONS, Machine, simulated
@@ -112,9 +113,9 @@ def replace_plan(path: Path, plan: bytes) -> None:
 def test_tensorrt_is_not_touched_without_a_driver() -> None:
     with (
         simulated(driver=False),
-        pytest.raises(ImportError, match="there is no NVIDIA driver: install"),
+        pytest.raises(BackendError, match="there is no NVIDIA driver: install"),
     ):
-        import sr_runtime.backends.tensorrt.backend  # noqa: F401
+        open_library("tensorrt")
 
 
 def test_the_real_lean_runtime_is_left_alone_without_a_driver() -> None:
@@ -126,9 +127,11 @@ def test_the_real_lean_runtime_is_left_alone_without_a_driver() -> None:
         pytest.skip("there is a driver here")
     code = """
 import tensorrt_lean
+from sr_runtime import BackendError
+from sr_runtime.backends.tensorrt.library import open_library
 try:
-    import sr_runtime.backends.tensorrt.backend
-except ImportError as error:
+    open_library("tensorrt")
+except BackendError as error:
     print(error)
 """
     # In a process of its own, which is what would end.

@@ -20,15 +20,8 @@ __all__ = ["VERSIONS", "Gpu", "Machine", "ProcessWouldEnd", "simulated"]
 
 VERSIONS = ("10.16.1.11", "11.4.0.106")
 
-# Our modules that keep what they import of TensorRT and PyCUDA.
-OURS = (
-    "sr_runtime.backends.cuda.pycuda",
-    "sr_runtime.backends.tensorrt.backend",
-    "sr_runtime.backends.tensorrt.build",
-    "sr_runtime.backends.tensorrt.execution_slot",
-    "sr_runtime.backends.tensorrt.library",
-    "sr_runtime.backends.tensorrt.monitor",
-)
+# Our module that keeps what it imports of PyCUDA.
+OURS = ("sr_runtime.backends.cuda.pycuda",)
 
 
 @contextlib.contextmanager

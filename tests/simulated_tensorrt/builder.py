@@ -145,6 +145,7 @@ class IBuilderConfig:
         "builder_optimization_level",
         "hardware_compatibility_level",
         "progress_monitor",
+        "set_features",
         "set_flags",
     )
 
@@ -153,6 +154,7 @@ class IBuilderConfig:
         self._profiles: list[IOptimizationProfile] = []
         self._pools: dict[Any, int] = {}
         self._cache: ITimingCache | None = None
+        self.set_features: set[Any] = set()
         self.set_flags: set[Any] = set()
         self.builder_optimization_level = 3
         self.hardware_compatibility_level = library.HardwareCompatibilityLevel.NONE
@@ -169,6 +171,11 @@ class IBuilderConfig:
         if not isinstance(flag, self._library.BuilderFlag):
             raise TypeError(f"{flag!r} is no BuilderFlag of TensorRT {self._library.version}")
         self.set_flags.add(flag)
+
+    def set_preview_feature(self, feature: Any, enable: bool) -> None:
+        if not isinstance(feature, self._library.PreviewFeature):
+            raise TypeError(f"{feature!r} is no PreviewFeature of TensorRT {self._library.version}")
+        (self.set_features.add if enable else self.set_features.discard)(feature)
 
     def set_memory_pool_limit(self, pool: Any, pool_size: int) -> None:
         if not isinstance(pool, self._library.MemoryPoolType):

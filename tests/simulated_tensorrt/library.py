@@ -18,7 +18,13 @@ ENUMERATIONS = (
     "HardwareCompatibilityLevel",
     "TensorIOMode",
 )
-OF_THE_BUILDER = ("BuilderFlag", "LayerType", "MemoryPoolType", "NetworkDefinitionCreationFlag")
+OF_THE_BUILDER = (
+    "BuilderFlag",
+    "LayerType",
+    "MemoryPoolType",
+    "NetworkDefinitionCreationFlag",
+    "PreviewFeature",
+)
 
 NUMPY = {"FLOAT": np.float32, "HALF": np.float16, "UINT8": np.uint8, "BOOL": np.bool_}
 

@@ -13,8 +13,8 @@ from sr_runtime.backends.cuda.driver import device_names, open_device
 from sr_runtime.backends.cuda.memory import Device
 from sr_runtime.backends.tensorrt.engine_file import EngineInfo, read_engine, rebuild_command
 from sr_runtime.backends.tensorrt.execution_slot import ExecutionSlot
-from sr_runtime.backends.tensorrt.library import LEAN, Log, trt
-from sr_runtime.backends.tensorrt.options import Shape
+from sr_runtime.backends.tensorrt.library import Library, Log, open_library
+from sr_runtime.backends.tensorrt.options import Kind, Shape
 from sr_runtime.errors import ModelError, OutOfMemoryError, SRError
 from sr_runtime.tensor import check_outputs
 
@@ -33,10 +33,11 @@ MEMORY_SHARE = 0.9
 class TensorRTBackend(DeviceBackend):
     """An engine, and `DEPTH` slots, each with its own execution context and stream."""
 
-    name = "tensorrt"
+    name: Kind = "tensorrt"
 
-    @staticmethod
-    def devices() -> tuple[str, ...]:
+    @classmethod
+    def devices(cls) -> tuple[str, ...]:
+        open_library(cls.name)
         return device_names()
 
     @staticmethod
@@ -56,16 +57,17 @@ class TensorRTBackend(DeviceBackend):
         if model.suffix.lower() == ".onnx":
             from sr_runtime.backends.tensorrt.cache import cached_engine
 
-            plan, engine_info = cached_engine(model, device=device)
+            plan, engine_info = cached_engine(model, kind=self.name, device=device)
         else:
             plan, engine_info = read_engine(model)
         self.info = engine_info.model
+        self._library = open_library(self.name)
         self._gpu = open_device(device)
         self._slots: list[ExecutionSlot] = []
-        self._log = Log()
+        self._log = Log(self._library)
         self._turn = threading.Lock()
         try:
-            _check_fits(engine_info, self._gpu)
+            _check_fits(self._library, engine_info, self._gpu)
             with self._gpu.current():
                 self._open(plan, engine_info)
         except BaseException:
@@ -74,7 +76,7 @@ class TensorRTBackend(DeviceBackend):
         self._idle = deque(self._slots)
 
     def _open(self, plan: bytes, engine_info: EngineInfo) -> None:
-        self._runtime = trt.Runtime(self._log)
+        self._runtime = self._library.trt.Runtime(self._log.logger)
         # A version-compatible plan carries host code, its runtime. Plans are trusted anyway.
         self._runtime.engine_host_code_allowed = engine_info.version_compatible
         self._engine = self._runtime.deserialize_cuda_engine(plan)
@@ -82,11 +84,11 @@ class TensorRTBackend(DeviceBackend):
             if self._log.out_of_memory:
                 raise OutOfMemoryError(f"{self.device}: not enough memory to load the engine")
             raise ModelError(
-                f"TensorRT {trt.__version__} cannot load the engine ({self._log.last_error}): "
+                f"{self._library.name} cannot load the engine ({self._log.last_error}): "
                 f"build it again here: {rebuild_command(engine_info)}"
             )
         for _ in range(DEPTH):
-            self._slots.append(ExecutionSlot(self._engine, self._gpu, self._log))
+            self._slots.append(self._new_slot())
         self.limits = _limits(engine_info, self._slots[0], self._gpu.free_memory())
 
     def submit(self, batch: NDArray[Any]) -> "_PendingBatch":
@@ -98,8 +100,11 @@ class TensorRTBackend(DeviceBackend):
             return self._idle.popleft()
         except IndexError:
             with self._gpu.current():
-                self._slots.append(ExecutionSlot(self._engine, self._gpu, self._log))
+                self._slots.append(self._new_slot())
             return self._slots[-1]
+
+    def _new_slot(self) -> ExecutionSlot:
+        return ExecutionSlot(self._library, self._engine, self._gpu, self._log)
 
     def shrink(self) -> None:
         with self._gpu.current():
@@ -152,18 +157,18 @@ class _PendingBatch:
             self._backend._idle.append(self._slot)
 
 
-def _check_fits(info: EngineInfo, gpu: Device) -> None:
+def _check_fits(library: Library, info: EngineInfo, gpu: Device) -> None:
     """Raise ModelError, with the differences, for an engine of another TensorRT or GPU."""
     differences = []
-    if LEAN and not info.version_compatible:
+    if library.lean and not info.version_compatible:
         differences.append("only tensorrt_lean is installed, and it is not --version-compatible")
-    elif not info.version_compatible and info.tensorrt != trt.__version__:
+    elif not info.version_compatible and info.tensorrt != library.version:
         differences.append(
-            f"it was built with TensorRT {info.tensorrt} and {trt.__version__} is installed"
+            f"it was built with TensorRT {info.tensorrt} and {library.version} is installed"
         )
     built, here = (
         tuple(map(int, capability.split(".")))
-        for capability in (info.compute_capability, gpu.compute_capability)
+        for capability in (info.compute_capability or "0", gpu.compute_capability)
     )
     runs_here = {
         "none": info.gpu == gpu.name and built == here,

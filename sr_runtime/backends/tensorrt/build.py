@@ -1,19 +1,22 @@
-"""Builds a TensorRT plan from an FP16 ONNX file, the same way with TensorRT 10 and 11.
+"""Builds a TensorRT plan from an FP16 ONNX file, in the same way with every library.
 
-Import it late: it needs TensorRT's builder, which the lean runtime does not have.
+TensorRT 10 and 11 time kernels on a GPU, for minutes; TensorRT for RTX needs no GPU, and seconds.
 """
 
 import traceback
 import warnings
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, nullcontext
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sr_runtime.atomic import atomic_path, check_target
 from sr_runtime.backends.cuda.driver import open_device
 from sr_runtime.backends.onnx_metadata import EXPORT_FP16, read_fp16_onnx
-from sr_runtime.backends.tensorrt.engine_file import EngineInfo, sha256
+from sr_runtime.backends.tensorrt.engine_file import EngineInfo, sha256, sm_text
+from sr_runtime.backends.tensorrt.library import Library, Log, builder_library
+from sr_runtime.backends.tensorrt.monitor import Monitor, Progress, in_thread
 from sr_runtime.backends.tensorrt.options import (
     BuildOptions,
     HardwareCompatible,
@@ -28,25 +31,18 @@ from sr_runtime.errors import (
     SRError,
     StorageError,
     about,
-    require_extra,
 )
 from sr_runtime.model_info import ModelInfo
 
-with require_extra("tensorrt"):
-    from sr_runtime.backends.tensorrt.library import LEAN, Log, trt
-    from sr_runtime.backends.tensorrt.monitor import Monitor, Progress, in_thread
-if LEAN:
-    raise BackendError(
-        "tensorrt_lean runs engines but cannot build them: pip install tensorrt, or build the "
-        "engine with --version-compatible on a machine that has it"
-    )
+if TYPE_CHECKING:
+    import tensorrt as trt
 
 __all__ = ["build_engine"]
 
-HARDWARE: dict[HardwareCompatible, trt.HardwareCompatibilityLevel] = {
-    "none": trt.HardwareCompatibilityLevel.NONE,
-    "ampere+": trt.HardwareCompatibilityLevel.AMPERE_PLUS,
-    "same": trt.HardwareCompatibilityLevel.SAME_COMPUTE_CAPABILITY,
+HARDWARE: dict[HardwareCompatible, str] = {
+    "none": "NONE",
+    "ampere+": "AMPERE_PLUS",
+    "same": "SAME_COMPUTE_CAPABILITY",
 }
 
 
@@ -59,14 +55,15 @@ def build_engine(
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> tuple[bytes, EngineInfo]:
-    """Build a strongly typed FP16 plan, and load it once as a check.
+    """Build a strongly typed FP16 plan. TensorRT also loads it once, as a check.
 
-    This takes minutes. Ctrl-C cancels it at the builder's next step, and is then raised as usual.
+    Ctrl-C cancels it at the builder's next step, and is then raised as usual.
 
     Args:
         model: An ONNX file of ours, exported with `--precision fp16`.
-        device: The GPU to tune it on and for.
+        device: The GPU to tune it on and for; TensorRT for RTX needs none.
         timing_cache: A file of measurements of earlier builds: read if it exists, and added to.
+            TensorRT for RTX measures nothing.
         progress: Called with a phase of the build, the number of its steps that are done, and the
             number that it has. The calls come from another thread, and phases nest.
         cancelled: Asked at every step; if it returns True the build ends with a BackendError.
@@ -75,25 +72,33 @@ def build_engine(
         The plan, and its facts for `write_engine`.
 
     Raises:
-        ArgumentError: The model does not take the profile's shapes, or the timing cache is for
-            another GPU or another kind of file.
+        ArgumentError: The model does not take the profile's shapes, the library does not build for
+            a compute capability, or the timing cache is for another GPU or another kind of file.
         ModelError: The file is not one of ours, stores FP32 weights, or TensorRT cannot parse it;
             the message has the export command.
-        BackendError: There is no such device, or the build failed or was cancelled. Importing this
-            module raises it if TensorRT or CUDA is missing.
+        BackendError: The library or the device is missing, or the build failed or was cancelled.
         OutOfMemoryError: The GPU has too little memory for the profile's largest shape.
     """
     data, facts = read_fp16_onnx(model)
     options.profile.check_fits(multiple_of=facts.multiple_of, halo=facts.halo)
+    library = builder_library(options.kind)
+    options = _for_library(options, library)
     if timing_cache is not None:
+        if options.kind == "tensorrt-rtx":
+            raise ArgumentError(
+                "TensorRT for RTX times no kernels while it builds: leave the timing cache out"
+            )
         check_target(timing_cache)
     monitor = Monitor(progress, cancelled)
-    with closing(open_device(device)) as gpu:
+    gpu = None if options.kind == "tensorrt-rtx" else open_device(device)
+    with ExitStack() as held:
+        if gpu is not None:
+            held.callback(gpu.close)
 
         def build() -> bytes:
-            with gpu.current(), about(model):
+            with nullcontext() if gpu is None else gpu.current(), about(model):
                 try:
-                    return _plan(data, facts, options, monitor, timing_cache)
+                    return _plan(library, data, facts, options, monitor, timing_cache)
                 except BaseException as error:
                     # Its frames hold the builder, which must be freed before the GPU's context.
                     traceback.clear_frames(error.__traceback__)
@@ -103,16 +108,28 @@ def build_engine(
         info = EngineInfo(
             **vars(options),
             model=facts,
-            tensorrt=trt.__version__,
-            gpu=gpu.name,
-            compute_capability=gpu.compute_capability,
+            tensorrt=library.version,
+            gpu=gpu.name if gpu else None,
+            compute_capability=gpu.compute_capability if gpu else None,
             onnx_sha256=sha256(data),
             plan_sha256=sha256(plan),
         )
     return plan, info
 
 
+def _for_library(options: BuildOptions, library: Library) -> BuildOptions:
+    """The options with the compute capabilities named; ArgumentError for one it does not know."""
+    known = library.compute_capabilities
+    if unknown := [one for one in options.compute_capabilities if one not in known]:
+        raise ArgumentError(
+            f"--sm {sm_text(unknown)}: {library.name} builds for {sm_text(known)}: give some of "
+            "these, or build on that GPU with --for tensorrt"
+        )
+    return replace(options, compute_capabilities=options.compute_capabilities or known)
+
+
 def _plan(
+    library: Library,
     data: bytes,
     facts: ModelInfo,
     options: BuildOptions,
@@ -120,31 +137,43 @@ def _plan(
     timing_cache: Path | None,
 ) -> bytes:
     """Parse, build and load, on the current device."""
-    log = Log()
-    builder = trt.Builder(log)
-    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-    parser = trt.OnnxParser(network, log)
+    api = library.trt
+    log = Log(library)
+    builder = api.Builder(log.logger)
+    network = builder.create_network(1 << int(api.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = api.OnnxParser(network, log.logger)
     if not parser.parse(data):
         raise ModelError(f"TensorRT cannot parse it ({_parser_errors(parser)})")
-    _check_types(network)
+    _check_types(library, network)
     config = builder.create_builder_config()
-    config.add_optimization_profile(_profile(builder, network, facts, options.profile))
+    config.add_optimization_profile(_profile(library, builder, network, facts, options.profile))
     if options.workspace is not None:
-        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace)
-    config.builder_optimization_level = options.level
-    config.hardware_compatibility_level = HARDWARE[options.hardware_compatible]
-    config.progress_monitor = monitor
-    if options.version_compatible:
-        config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
+        config.set_memory_pool_limit(api.MemoryPoolType.WORKSPACE, options.workspace)
+    # Scratch memory for the shape in use, and not always for the largest; since 10.10.
+    if feature := getattr(api.PreviewFeature, "RUNTIME_ACTIVATION_RESIZE_10_10", None):
+        config.set_preview_feature(feature, True)
+    listener = monitor.listener(library)
+    config.progress_monitor = listener
+    if options.kind == "tensorrt-rtx":
+        _set_compute_capabilities(library, config, options.compute_capabilities)
+    else:
+        config.builder_optimization_level = options.level
+        config.hardware_compatibility_level = getattr(
+            api.HardwareCompatibilityLevel, HARDWARE[options.hardware_compatible]
+        )
+        if options.version_compatible:
+            config.set_flag(api.BuilderFlag.VERSION_COMPATIBLE)
     if timing_cache is not None:
-        _load_timings(config, timing_cache)
+        _load_timings(library, config, timing_cache)
     serialized: Any = builder.build_serialized_network(network, config)
     monitor.check()
     if serialized is None:
         raise _failure("TensorRT could not build the engine", log, options)
     plan = bytes(serialized)
+    if options.kind == "tensorrt-rtx":  # loading it needs a GPU
+        return plan
     log.clear()
-    runtime = trt.Runtime(log)
+    runtime = api.Runtime(log.logger)
     runtime.engine_host_code_allowed = options.version_compatible  # the plan is our own
     if runtime.deserialize_cuda_engine(plan) is None:
         raise _failure("TensorRT cannot load the engine that it built", log, options)
@@ -153,9 +182,23 @@ def _plan(
     return plan
 
 
+def _set_compute_capabilities(
+    library: Library, config: Any, compute_capabilities: Sequence[str]
+) -> None:
+    """Name the GPUs to build for; without them the library asks the driver for the one here."""
+    config.num_compute_capabilities = len(compute_capabilities)
+    for index, one in enumerate(compute_capabilities):
+        name = "SM" + one.replace(".", "")
+        config.set_compute_capability(getattr(library.trt.ComputeCapability, name), index)
+
+
 def _profile(
-    builder: trt.Builder, network: trt.INetworkDefinition, facts: ModelInfo, profile: Profile
-) -> trt.IOptimizationProfile:
+    library: Library,
+    builder: "trt.Builder",
+    network: "trt.INetworkDefinition",
+    facts: ModelInfo,
+    profile: Profile,
+) -> "trt.IOptimizationProfile":
     """The profile in the layout of the model's input."""
     if network.num_inputs != 1:
         raise ModelError(
@@ -164,29 +207,30 @@ def _profile(
     shapes = (profile.min, profile.opt, profile.max)
     result = builder.create_optimization_profile()
     result.set_shape(
-        network.get_input(0).name, *(trt.Dims(tensor_shape(shape, facts)) for shape in shapes)
+        network.get_input(0).name,
+        *(library.trt.Dims(tensor_shape(shape, facts)) for shape in shapes),
     )
     return result
 
 
-def _check_types(network: trt.INetworkDefinition) -> None:
+def _check_types(library: Library, network: "trt.INetworkDefinition") -> None:
     """Raise ModelError for a convolution of the graph that is not FP16.
 
     The network is strongly typed: TensorRT builds what the graph says, so a wrong type is known
     before the minutes of building.
     """
     for layer in (network.get_layer(index) for index in range(network.num_layers)):
-        if layer.type != trt.LayerType.CONVOLUTION:
+        if layer.type != library.trt.LayerType.CONVOLUTION:
             continue
         dtype = layer.get_input(0).dtype
-        if dtype != trt.DataType.HALF:
+        if dtype != library.trt.DataType.HALF:
             raise ModelError(
                 f"its convolution {layer.name} computes in {dtype.name} and not in FP16: export "
                 f"it again: {EXPORT_FP16}"
             )
 
 
-def _parser_errors(parser: trt.OnnxParser) -> str:
+def _parser_errors(parser: "trt.OnnxParser") -> str:
     errors: list[Any] = [parser.get_error(index) for index in range(parser.num_errors)]
     return (
         "; ".join(
@@ -197,19 +241,19 @@ def _parser_errors(parser: trt.OnnxParser) -> str:
     )
 
 
-def _load_timings(config: trt.IBuilderConfig, path: Path) -> None:
+def _load_timings(library: Library, config: "trt.IBuilderConfig", path: Path) -> None:
     """Give the builder the measurements in the file, if it exists."""
     # The signatures do not say that this is None if the file is not a timing cache.
     cache: trt.ITimingCache | None = config.create_timing_cache(_read(path))
     if cache is None or not config.set_timing_cache(cache, ignore_mismatch=False):
         raise ArgumentError(
-            f"not a timing cache of TensorRT {trt.__version__} on this GPU: name another file, or "
+            f"not a timing cache of {library.name} on this GPU: name another file, or "
             "delete this one",
             path=path,
         )
 
 
-def _save_timings(config: trt.IBuilderConfig, path: Path) -> None:
+def _save_timings(config: "trt.IBuilderConfig", path: Path) -> None:
     """Write the measurements, and keep those that another build added meanwhile."""
     cache = config.get_timing_cache()
     others = config.create_timing_cache(_read(path))

@@ -11,8 +11,10 @@ from pathlib import Path
 
 from sr_runtime.backends.cuda.driver import open_device
 from sr_runtime.backends.onnx_metadata import read_fp16_onnx
+from sr_runtime.backends.tensorrt.build import build_engine
 from sr_runtime.backends.tensorrt.engine_file import EngineInfo, read_engine, sha256, write_engine
-from sr_runtime.backends.tensorrt.options import DEFAULT_PROFILE, BuildOptions, Profile
+from sr_runtime.backends.tensorrt.library import builder_library
+from sr_runtime.backends.tensorrt.options import DEFAULT_PROFILE, BuildOptions, Kind, Profile
 from sr_runtime.errors import ModelError, OutOfMemoryError, StorageError
 from sr_runtime.lock import wait_for_lock
 
@@ -23,7 +25,7 @@ CACHE_VARIABLE = "SR_CACHE"
 
 
 def cached_engine(
-    model: Path, *, device: str, profile: Profile = DEFAULT_PROFILE
+    model: Path, *, kind: Kind, device: str, profile: Profile = DEFAULT_PROFILE
 ) -> tuple[bytes, EngineInfo]:
     """The engine of an FP16 ONNX file for a GPU: from the cache, or built now.
 
@@ -36,16 +38,14 @@ def cached_engine(
         OutOfMemoryError: The GPU has too little memory for the profile.
         StorageError: The file cannot be read, or the cache cannot be written.
     """
-    from sr_runtime.backends.tensorrt.build import build_engine
-    from sr_runtime.backends.tensorrt.library import trt
-
+    library = builder_library(kind)
     data, _ = read_fp16_onnx(model)
     with contextlib.closing(open_device(device)) as gpu:
         name, capability = gpu.name, gpu.compute_capability
-    facts = (sha256(data), str(profile), trt.__version__, name, capability)
+    facts = (sha256(data), str(profile), library.name, name, capability)
     key = sha256("\n".join(facts).encode())[:16]
     engine = cache_folder() / f"{model.stem}-{key}.engine"
-    timings = f"timings-{trt.__version__}-{re.sub('[^A-Za-z0-9]+', '_', name)}.cache"
+    timings = f"timings-{library.version}-{re.sub('[^A-Za-z0-9]+', '_', name)}.cache"
     with _only_process_at(engine):
         # A damaged engine is built again, as if it were missing.
         with contextlib.suppress(ModelError, StorageError):
@@ -59,7 +59,7 @@ def cached_engine(
         try:
             plan, info = build_engine(
                 model,
-                BuildOptions(profile=profile),
+                BuildOptions(kind=kind, profile=profile),
                 device=device,
                 timing_cache=engine.parent / timings,
             )

@@ -5,6 +5,7 @@ A plan is executable code: load only plans that you trust.
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -14,13 +15,22 @@ from sr_runtime.backends.tensorrt.options import (
     DEFAULT_LEVEL,
     BuildOptions,
     HardwareCompatible,
+    Kind,
     Profile,
     Shape,
 )
 from sr_runtime.errors import ModelError, SRError, StorageError, about
 from sr_runtime.model_info import PREFIX, ModelInfo
 
-__all__ = ["EngineInfo", "facts_path", "read_engine", "rebuild_command", "sha256", "write_engine"]
+__all__ = [
+    "EngineInfo",
+    "facts_path",
+    "read_engine",
+    "rebuild_command",
+    "sha256",
+    "sm_text",
+    "write_engine",
+]
 
 BUILD = "python -m sr_export engine MODEL.onnx -o MODEL.engine"
 
@@ -32,10 +42,10 @@ class EngineInfo(BuildOptions):
     model: ModelInfo
     """Facts of the ONNX file that it was built from."""
     tensorrt: str
-    """The version that built it, "10.16.1.11" for instance."""
-    gpu: str
-    """The name of the GPU that it was built on."""
-    compute_capability: str
+    """The version of the library that built it, "10.16.1.11" for instance."""
+    gpu: str | None = None
+    """The name of the GPU that it was built on; None for TensorRT for RTX, which needs none."""
+    compute_capability: str | None = None
     """The compute capability of that GPU, "9.0" for instance."""
     onnx_sha256: str
     """Hash of the ONNX file that it was built from."""
@@ -58,14 +68,21 @@ class EngineInfo(BuildOptions):
             model = ModelInfo.from_metadata(stated)
             if model is None or facts["hardware_compatible"] not in get_args(HardwareCompatible):
                 raise ValueError("not the facts of an engine")
-            texts = ("tensorrt", "gpu", "compute_capability", "onnx_sha256", "plan_sha256")
+            texts = ("tensorrt", "onnx_sha256", "plan_sha256")
+            kind = facts.get("kind", "tensorrt")  # before 0.2 there was only one
+            if kind not in get_args(Kind):
+                raise ValueError("an engine of another library")
             return cls(
+                kind=kind,
                 model=model,
                 profile=Profile(*(Shape(*map(int, facts[k])) for k in ("min", "opt", "max"))),
                 workspace=None if facts["workspace"] is None else int(facts["workspace"]),
                 level=int(facts["level"]),
                 version_compatible=bool(facts["version_compatible"]),
                 hardware_compatible=facts["hardware_compatible"],
+                gpu=facts["gpu"],
+                compute_capability=facts["compute_capability"],
+                compute_capabilities=tuple(facts.get("compute_capabilities", ())),
                 **{name: str(facts[name]) for name in texts},
             )
         except (SRError, AttributeError, KeyError, TypeError, ValueError) as error:
@@ -125,6 +142,8 @@ def facts_path(engine: Path) -> Path:
 def rebuild_command(info: EngineInfo) -> str:
     """The command line that builds an engine like this one."""
     command = f"{BUILD} {info.profile}"
+    if info.kind == "tensorrt-rtx":
+        command += f" --for rtx --sm {sm_text(info.compute_capabilities)}"
     if info.workspace is not None:
         command += f" --workspace {info.workspace}"
     if info.level != DEFAULT_LEVEL:
@@ -134,6 +153,11 @@ def rebuild_command(info: EngineInfo) -> str:
     if info.hardware_compatible != "none":
         command += f" --hardware-compatible {info.hardware_compatible}"
     return command
+
+
+def sm_text(compute_capabilities: Sequence[str]) -> str:
+    """Compute capabilities as `--sm` writes them: "75,80" for 7.5 and 8.0."""
+    return ",".join(one.replace(".", "") for one in compute_capabilities)
 
 
 def sha256(data: bytes) -> str:

@@ -1,16 +1,19 @@
 """One place for a batch in an engine: execution context, stream, buffers and CUDA graph."""
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sr_runtime.backends.cuda.memory import Device, DeviceMemory, Graph, TensorMemory
-from sr_runtime.backends.tensorrt.library import Log, trt
+from sr_runtime.backends.tensorrt.library import Library, Log
 from sr_runtime.backends.tensorrt.options import Shape, tensor_shape
 from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError, SRError
 from sr_runtime.model_info import ModelInfo
+
+if TYPE_CHECKING:
+    import tensorrt as trt
 
 __all__ = ["ExecutionSlot"]
 
@@ -18,17 +21,20 @@ __all__ = ["ExecutionSlot"]
 class ExecutionSlot:
     """Runs one batch at a time. Call its methods while the device is current."""
 
-    def __init__(self, engine: trt.ICudaEngine, device: Device, log: Log) -> None:
+    def __init__(
+        self, library: Library, engine: "trt.ICudaEngine", device: Device, log: Log
+    ) -> None:
+        api = library.trt
         self._device = device
         self._log = log
         # User-managed memory is sized for the shapes in use; TensorRT's own for the largest.
         self._context = engine.create_execution_context(
-            trt.ExecutionContextAllocationStrategy.USER_MANAGED
+            api.ExecutionContextAllocationStrategy.USER_MANAGED
         )
         if self._context is None:
             raise self._failure("could not make an execution context")
         names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
-        inputs = [n for n in names if engine.get_tensor_mode(n) == trt.TensorIOMode.INPUT]
+        inputs = [n for n in names if engine.get_tensor_mode(n) == api.TensorIOMode.INPUT]
         if len(inputs) != 1:
             raise ModelError(
                 f"not a super-resolution model: it has {len(inputs)} inputs, expected 1"
@@ -36,7 +42,7 @@ class ExecutionSlot:
         # The picture first; a uint8 model's second output says which images are finite.
         names.sort(key=lambda name: len(engine.get_tensor_shape(name)), reverse=True)
         self._input, *self._outputs = (
-            TensorMemory(name, trt.nptype(engine.get_tensor_dtype(name)), device)
+            TensorMemory(name, api.nptype(engine.get_tensor_dtype(name)), device)
             for name in (*inputs, *(name for name in names if name not in inputs))
         )
         self._shape: tuple[int, ...] = ()  # that context and buffers are prepared for

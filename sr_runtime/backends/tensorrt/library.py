@@ -1,54 +1,134 @@
-"""Imports the TensorRT that is installed, and keeps what it logs.
+"""The TensorRT libraries, which one code path builds and runs engines with.
 
-Importing this module raises an ImportError with the reason if TensorRT or the GPU is missing.
+"tensorrt" is TensorRT 10 or 11, or its lean runtime, which builds nothing. "tensorrt-rtx" is
+TensorRT for RTX: it builds on any machine, and compiles the kernels on the GPU that runs them.
 """
 
+import importlib
 from collections import deque
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
 
 from sr_runtime.backends.cuda import driver
 from sr_runtime.backends.out_of_memory import is_out_of_memory
-
-# Checked before TensorRT is touched, because without a driver it ends the process.
-if (_reason := driver.missing()) is not None:
-    raise ImportError(_reason)
+from sr_runtime.backends.tensorrt.options import NAMES, Kind
+from sr_runtime.errors import BackendError, require_extra
 
 if TYPE_CHECKING:
     import tensorrt as trt
-else:
-    try:
-        try:
-            import tensorrt as trt
-        except ModuleNotFoundError as error:
-            if error.name != "tensorrt":
-                raise
+
+__all__ = ["Library", "Log", "TensorRT", "builder_library", "open_library"]
+
+EXTRAS: dict[Kind, str] = {"tensorrt": "tensorrt", "tensorrt-rtx": "rtx"}
+
+
+class TensorRT:
+    """What is used of the module `tensorrt`; `tensorrt_rtx` has the same, and what is below."""
+
+    Builder: "type[trt.Builder]"
+    BuilderFlag: "type[trt.BuilderFlag]"
+    DataType: "type[trt.DataType]"
+    Dims: "type[trt.Dims]"
+    ExecutionContextAllocationStrategy: "type[trt.ExecutionContextAllocationStrategy]"
+    HardwareCompatibilityLevel: "type[trt.HardwareCompatibilityLevel]"
+    ILogger: "type[trt.ILogger]"
+    IProgressMonitor: "type[trt.IProgressMonitor]"
+    LayerType: "type[trt.LayerType]"
+    MemoryPoolType: "type[trt.MemoryPoolType]"
+    NetworkDefinitionCreationFlag: "type[trt.NetworkDefinitionCreationFlag]"
+    OnnxParser: "type[trt.OnnxParser]"
+    PreviewFeature: "type[trt.PreviewFeature]"
+    Runtime: "type[trt.Runtime]"
+    TensorIOMode: "type[trt.TensorIOMode]"
+    nptype: Any
+    # In TensorRT for RTX alone, which has no stubs.
+    ComputeCapability: Any
+    CudaGraphStrategy: Any
+    EngineValidity: Any
+
+
+@dataclass(frozen=True)
+class Library:
+    """A TensorRT that is installed here."""
+
+    kind: Kind
+    trt: TensorRT
+    """The module."""
+    version: str
+    """"11.4.0.106" for instance."""
+    lean: bool
+    """Whether it runs version-compatible engines only, and builds none."""
+
+    @property
+    def name(self) -> str:
+        """Its name in messages, with the version."""
+        return f"{NAMES[self.kind]} {self.version}"
+
+    @property
+    def compute_capabilities(self) -> tuple[str, ...]:
+        """The GPUs that it builds for without having them, "8.9" for instance."""
+        if self.kind == "tensorrt":
+            return ()
+        names = self.trt.ComputeCapability.__members__
+        return tuple(f"{name[2:-1]}.{name[-1]}" for name in names if name.startswith("SM"))
+
+
+def open_library(kind: Kind) -> Library:
+    """Import a library; BackendError with the reason if it, or a GPU that it needs, is missing."""
+    with require_extra(EXTRAS[kind]):
+        if kind == "tensorrt-rtx":
+            module = _import("tensorrt_rtx")
+        else:
+            # Checked first, because without a driver TensorRT ends the process.
+            if (reason := driver.missing()) is not None:
+                raise BackendError(reason)
             try:
-                import tensorrt_lean as trt
-            except ModuleNotFoundError:
-                raise error from None
+                module = _import("tensorrt")
+            except ModuleNotFoundError as error:
+                try:
+                    module = _import("tensorrt_lean")
+                except ModuleNotFoundError:
+                    raise error from None
+    return Library(kind, cast(TensorRT, module), module.__version__, not hasattr(module, "Builder"))
+
+
+def builder_library(kind: Kind) -> Library:
+    """`open_library`, with a builder; BackendError if only the lean runtime is installed."""
+    library = open_library(kind)
+    if library.lean:
+        raise BackendError(
+            "tensorrt_lean runs engines but cannot build them: pip install tensorrt, or build the "
+            "engine with --version-compatible on a machine that has it"
+        )
+    return library
+
+
+def _import(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
     except OSError as error:  # a library that the package loads is missing
-        raise ImportError(f"TensorRT cannot be loaded ({error})") from error
-
-__all__ = ["LEAN", "Log", "trt"]
-
-LEAN = not hasattr(trt, "Builder")
-"""Whether this is the lean runtime: it runs version-compatible engines, and builds none."""
+        raise ImportError(f"{name} cannot be loaded ({error})") from error
 
 
-class Log(trt.ILogger):
+class Log:
     """Keeps errors and prints nothing: an exception reports each of them once.
 
-    It must live as long as the objects made with it.
+    It must live as long as the objects made with its `logger`.
     """
 
-    def __init__(self) -> None:
-        trt.ILogger.__init__(self)
+    def __init__(self, library: Library) -> None:
         # Only the last ones: a good build logs errors too, for kernels that it tried.
         self._errors: deque[str] = deque(maxlen=3)
+        base: Any = library.trt.ILogger
+        errors = self._errors
+        severities = (base.Severity.ERROR, base.Severity.INTERNAL_ERROR)
 
-    def log(self, severity: trt.ILogger.Severity, msg: str) -> None:
-        if severity in (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR):
-            self._errors.append(" ".join(msg.split()))
+        class Logger(base):  # type: ignore[misc]  # the library is known only now
+            def log(self, severity: object, msg: str) -> None:
+                if severity in severities:
+                    errors.append(" ".join(msg.split()))
+
+        self.logger: trt.ILogger = Logger()
 
     @property
     def last_error(self) -> str:

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from sr_runtime.backends.tensorrt.library import trt
+from sr_runtime.backends.tensorrt.library import Library
 from sr_runtime.errors import BackendError
 
 __all__ = ["Monitor", "Progress", "in_thread"]
@@ -12,30 +12,46 @@ __all__ = ["Monitor", "Progress", "in_thread"]
 Progress = Callable[[str, int, int], None]
 
 
-class Monitor(trt.IProgressMonitor):
+class Monitor:
     """Reports the builder's steps, and tells it to stop.
 
     Its methods must not raise: an exception that reaches TensorRT ends the process.
     """
 
     def __init__(self, progress: Progress | None, cancelled: Callable[[], bool] | None) -> None:
-        trt.IProgressMonitor.__init__(self)
         self._progress = progress
         self._cancelled = cancelled
         self._steps: dict[str, int] = {}
         self._error: BaseException | None = None
         self.stop = threading.Event()
 
-    def phase_start(self, phase_name: str, parent_phase: str, num_steps: Any) -> None:
-        self._steps[phase_name] = int(num_steps)
-        self._report(phase_name, 0)
+    def listener(self, library: Library) -> Any:
+        """The object for the builder; it must live until the build has ended."""
+        base: Any = library.trt.IProgressMonitor
+        monitor = self
 
-    def step_complete(self, phase_name: str, step: Any) -> bool:
-        self._report(phase_name, int(step) + 1)
+        class Listener(base):  # type: ignore[misc]  # the library is known only now
+            def phase_start(self, phase_name: str, parent_phase: str, num_steps: Any) -> None:
+                monitor.phase_start(phase_name, int(num_steps))
+
+            def step_complete(self, phase_name: str, step: Any) -> bool:
+                return monitor.step_complete(phase_name, int(step))
+
+            def phase_finish(self, phase_name: str) -> None:
+                monitor.phase_finish(phase_name)
+
+        return Listener()
+
+    def phase_start(self, phase: str, steps: int) -> None:
+        self._steps[phase] = steps
+        self._report(phase, 0)
+
+    def step_complete(self, phase: str, step: int) -> bool:
+        self._report(phase, step + 1)
         return not self.stop.is_set()
 
-    def phase_finish(self, phase_name: str) -> None:
-        self._report(phase_name, self._steps.get(phase_name, 0))
+    def phase_finish(self, phase: str) -> None:
+        self._report(phase, self._steps.get(phase, 0))
 
     def _report(self, phase: str, done: int) -> None:
         try:

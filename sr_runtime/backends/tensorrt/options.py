@@ -10,12 +10,19 @@ from sr_runtime.model_info import ModelInfo
 __all__ = [
     "DEFAULT_LEVEL",
     "DEFAULT_PROFILE",
+    "NAMES",
     "BuildOptions",
     "HardwareCompatible",
+    "Kind",
     "Profile",
     "Shape",
     "tensor_shape",
 ]
+
+Kind = Literal["tensorrt", "tensorrt-rtx"]
+"""A library, by the name of its backend; engines of one kind do not load in the other."""
+
+NAMES: dict[Kind, str] = {"tensorrt": "TensorRT", "tensorrt-rtx": "TensorRT for RTX"}
 
 HardwareCompatible = Literal["none", "ampere+", "same"]
 
@@ -100,17 +107,23 @@ DEFAULT_LEVEL = 3  # TensorRT's own
 class BuildOptions:
     """The builder's options; ArgumentError for a value outside its range."""
 
+    kind: Kind = "tensorrt"
+    """The library that builds and runs it."""
     profile: Profile = DEFAULT_PROFILE
     """The shapes that the engine takes."""
+    compute_capabilities: tuple[str, ...] = ()
+    """The GPUs that it runs on, "8.9" for instance, for TensorRT for RTX; empty: all that the
+    library knows. TensorRT builds for the GPU that it builds on."""
     workspace: int | None = None
     """Limit in bytes of GPU memory for a layer's scratch space; None: all of the GPU's."""
     level: int = DEFAULT_LEVEL
-    """0 to 5: how long the builder searches."""
+    """0 to 5: how long the builder searches; TensorRT alone."""
     version_compatible: bool = False
-    """Whether the plan also runs in other TensorRT versions and the lean runtime; a bit slower."""
+    """Whether the plan also runs in other TensorRT versions and the lean runtime; a bit slower.
+    TensorRT alone."""
     hardware_compatible: HardwareCompatible = "none"
     """The GPUs that the plan runs on: "none": the same model; "ampere+": compute capability 8.0 and
-    above; "same": the same compute capability."""
+    above; "same": the same compute capability. TensorRT alone."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.level <= 5:
@@ -120,6 +133,22 @@ class BuildOptions:
                 f"a workspace of {self.workspace} bytes is outside 1 MB to 1 TB: give 4G for "
                 "instance, or leave it out"
             )
+        if self.kind == "tensorrt" and self.compute_capabilities:
+            raise ArgumentError(
+                "TensorRT builds for the GPU that it builds on: leave --sm out, or build with "
+                "--for rtx"
+            )
+        if self.kind == "tensorrt-rtx":
+            for option, given in (
+                (f"--level {self.level}", self.level != DEFAULT_LEVEL),
+                ("--version-compatible", self.version_compatible),
+                ("--hardware-compatible", self.hardware_compatible != "none"),
+            ):
+                if given:
+                    raise ArgumentError(
+                        f"TensorRT for RTX has no {option}: leave it out, or build with "
+                        "--for tensorrt"
+                    )
 
 
 def tensor_shape(shape: Shape, info: ModelInfo) -> tuple[int, int, int, int]:
