@@ -50,9 +50,38 @@ def test_an_engine_goes_on_when_an_interrupt_lost_every_pending_batch(
     assert machine.gpu.is_clean
 
 
+def test_ctrl_c_during_a_capture_leaves_no_stream_recording(
+    machine: Machine,
+    tiny_onnx: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = tiny_onnx(precision="fp16")
+    backend = open_engine(engine_file(model, tmp_path))
+    inputs = batches("float32", *[(1, 16, 16)] * 6)
+    for batch in inputs[:2]:  # once in each slot; the next run there is captured
+        infer(backend, batch)
+    context = type(backend._slots[0]._context)
+    execute = context.execute_async_v3
+
+    def interrupted(*arguments: object) -> bool:
+        execute(*arguments)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(context, "execute_async_v3", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            backend.submit(inputs[2])
+    assert all(stream.capture is None for stream in machine.gpu.streams.values())
+    assert same_in_flight(backend, inputs, model)
+    assert machine.gpu.launches > 0
+    backend.close()
+    assert machine.gpu.is_clean
+
+
 def test_pycuda_gives_the_same(tiny_onnx: Callable[..., Path], tmp_path: Path) -> None:
     model = tiny_onnx(precision="fp16")
-    with simulated(pycuda=True) as machine:
+    with simulated(pycuda=True, bindings=False) as machine:
         backend = open_engine(engine_file(model, tmp_path))
         assert same_in_flight(backend, batches("float32", *[(2, 16, 24)] * 4), model)
         backend.close()

@@ -142,9 +142,12 @@ class ExecutionSlot:
             return None
         try:
             self._queue()
-        except SRError:
-            self._stream.end_capture()
-            return None
+        except BaseException as error:  # Ctrl-C too: the stream would record for ever
+            if graph := self._stream.end_capture():
+                graph.close()
+            if isinstance(error, SRError):
+                return None
+            raise
         return self._stream.end_capture()
 
     def _drop_graph(self) -> None:
