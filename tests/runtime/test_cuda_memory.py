@@ -18,7 +18,8 @@ from tests.simulated_tensorrt import Machine, simulated
 
 @pytest.fixture(params=["cuda.bindings", "pycuda"])
 def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
-    with simulated(gpus=2, pycuda=request.param == "pycuda") as machine:
+    only_pycuda = request.param == "pycuda"
+    with simulated(gpus=2, pycuda=only_pycuda, bindings=not only_pycuda) as machine:
         yield machine
 
 
@@ -100,6 +101,18 @@ def test_a_graph_does_again_what_was_captured() -> None:
         assert machine.gpu.is_clean
 
 
+def test_of_two_bindings_the_one_with_graphs_is_taken() -> None:
+    with simulated(pycuda=True) as machine:
+        gpu = driver.open_device("cuda:0")
+        with gpu.current():
+            stream = gpu.stream()
+            assert stream.begin_capture()
+            stream.end_capture().close()
+            stream.close()
+        gpu.close()
+        assert machine.gpu.is_clean
+
+
 def test_a_failed_capture_gives_no_graph_and_no_error() -> None:
     with simulated() as machine:
         machine.gpu.capturing_fails = True
@@ -119,7 +132,10 @@ def test_a_failed_capture_gives_no_graph_and_no_error() -> None:
         ({"driver": False}, "there is no NVIDIA driver: install"),
         ({"driver": False, "pycuda": True}, "there is no NVIDIA driver: install"),
         ({"gpus": 0}, "CUDA finds no GPU: check CUDA_VISIBLE_DEVICES"),
-        ({"gpus": 0, "pycuda": True}, "CUDA finds no GPU: check CUDA_VISIBLE_DEVICES"),
+        (
+            {"gpus": 0, "pycuda": True, "bindings": False},
+            "CUDA finds no GPU: check CUDA_VISIBLE_DEVICES",
+        ),
     ],
 )
 def test_why_there_is_no_gpu_is_one_sentence(options: dict[str, Any], reason: str) -> None:

@@ -32,6 +32,7 @@ def simulated(
     driver: bool = True,
     lean: bool = False,
     pycuda: bool = False,
+    bindings: bool = True,
 ) -> Iterator[Machine]:
     """In the block: a machine with that TensorRT and those GPUs.
 
@@ -39,15 +40,17 @@ def simulated(
         driver: Without it the packages are installed and the NVIDIA driver is not.
         lean: `tensorrt_lean` is installed and `tensorrt` is not.
         pycuda: PyCUDA is installed too.
+        bindings: cuda.bindings is installed.
     """
     machine = Machine([Gpu() for _ in range(gpus)], driver=driver)
-    cuda, bindings = ModuleType("cuda"), ModuleType("cuda.bindings")
-    cuda.bindings = bindings
-    bindings.driver = driver_module(machine)
+    cuda, cuda_bindings = ModuleType("cuda"), ModuleType("cuda.bindings")
+    api = driver_module(machine)
+    if bindings:
+        cuda.bindings, cuda_bindings.driver = cuda_bindings, api
     modules: dict[str, ModuleType | None] = {
         "cuda": cuda,
-        "cuda.bindings": bindings,
-        "cuda.bindings.driver": bindings.driver,
+        "cuda.bindings": cuda_bindings if bindings else None,
+        "cuda.bindings.driver": api if bindings else None,
         "pycuda": None,
         "pycuda.driver": None,
         "tensorrt": None,
@@ -56,7 +59,7 @@ def simulated(
     modules["tensorrt_lean" if lean else "tensorrt"] = tensorrt_module(machine, version, lean=lean)
     if pycuda and driver:
         modules["pycuda"] = package = ModuleType("pycuda")
-        modules["pycuda.driver"] = package.driver = pycuda_module(machine, bindings.driver)
+        modules["pycuda.driver"] = package.driver = pycuda_module(machine, api)
     for name, module in modules.items():
         if module is not None:  # who looks whether a package is there, as torch does, needs one
             module.__spec__ = ModuleSpec(name, None)

@@ -1,5 +1,6 @@
-"""The GPUs of this machine, through PyCUDA where it is installed, else through cuda.bindings."""
+"""The GPUs of this machine, through cuda.bindings, or PyCUDA where only that is installed."""
 
+import importlib
 from types import ModuleType
 
 from sr_runtime.backends.cuda.memory import Device
@@ -35,11 +36,16 @@ def open_device(name: str) -> Device:
 
 
 def _binding() -> ModuleType:
-    """The module that talks to CUDA."""
+    """The module that talks to CUDA. PyCUDA comes second because it has no CUDA graphs."""
     try:
-        from sr_runtime.backends.cuda import pycuda
-    except ImportError:  # not installed, or without the driver: cuda.bindings says which
-        from sr_runtime.backends.cuda import bindings
+        importlib.import_module("cuda.bindings.driver")
+    except ImportError:
+        try:
+            from sr_runtime.backends.cuda import pycuda
+        except ImportError:  # not installed, or without the driver: `bindings` says which
+            pass
+        else:
+            return pycuda
+    from sr_runtime.backends.cuda import bindings
 
-        return bindings
-    return pycuda
+    return bindings
