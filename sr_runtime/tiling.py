@@ -18,6 +18,10 @@ from sr_runtime.errors import ArgumentError
 
 __all__ = ["Span", "Tile", "TilePlan", "plan_tiles"]
 
+# An image seldom pays for its tile shape alone: the frames of a video and a camera's photos have
+# one size, and the command line upscales images of one shape after each other.
+IMAGES_PER_SHAPE = 4
+
 
 @dataclass(frozen=True)
 class Span:
@@ -81,7 +85,8 @@ def plan_tiles(
             model of fixed size.
         tile_step: Tiles of an image that needs several differ from `max_tile` by multiples of
             this, so that images of many sizes share few shapes.
-        shape_cost: What preparing a tile shape other than `max_tile` costs, in LR pixels.
+        shape_cost: What preparing a new tile shape costs, in LR pixels. `max_tile` is taken to be
+            prepared already; another shape is used where it saves an image's share of this.
 
     Raises:
         ArgumentError: A tile cannot hold its halo. The message gives the smallest that can.
@@ -96,7 +101,7 @@ def plan_tiles(
     def cost(shape: tuple[int, int]) -> int:
         rows = _count(padded[0], shape[0], halo, multiple_of)
         cols = _count(padded[1], shape[1], halo, multiple_of)
-        extra = 0 if shape == (heights[0], widths[0]) else shape_cost
+        extra = 0 if shape == (heights[0], widths[0]) else shape_cost // IMAGES_PER_SHAPE
         return rows * shape[0] * cols * shape[1] + extra
 
     shape = min(product(heights, widths), key=cost)

@@ -11,7 +11,7 @@ from functools import partial
 
 from sr_runtime import image
 from sr_runtime.atomic import check_target
-from sr_runtime.cli.jobs import Job
+from sr_runtime.cli.jobs import Job, header_of
 from sr_runtime.cli.progress_bar import ProgressBar
 from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError, SRError, StorageError
 from sr_runtime.image import Picture
@@ -47,7 +47,10 @@ def run_jobs(
     max_pixels: int = image.DEFAULT_MAX_PIXELS,
     show_progress: bool = True,
 ) -> list[Failure]:
-    """Upscale the jobs in their order, showing a progress bar; return those that failed.
+    """Upscale the jobs, showing a progress bar; return those that failed, in the order of `jobs`.
+
+    The jobs are taken in their order. Where the engine prepares itself for every new tile shape,
+    those that share a shape are taken together, so that it does so once.
 
     On a CPU one image is upscaled at a time; the next one and the last result are in memory too.
     On GPUs there are more of all three, since each GPU upscales two images at once.
@@ -79,6 +82,8 @@ class _Batch:
         self._size, self._max_pixels = size, max_pixels
         self._outputs = [image.Output(job.target, quality=quality) for job in jobs]
         self._bar = ProgressBar(jobs, show_progress)
+        costly = upscaler.backend.limits.shape_cost > 0
+        self._order = self._by_tile_shape() if costly else list(range(len(jobs)))
         self._failures: dict[int, Failure] = {}
         self._images = upscaler.backend.limits.images
         # One thread writes as fast as a CPU upscales.
@@ -108,11 +113,23 @@ class _Batch:
             raise self._error
         return [self._failures[number] for number in sorted(self._failures)]
 
+    def _by_tile_shape(self) -> list[int]:
+        """The numbers of the jobs, each tile shape's together, beginning with the first job's."""
+        first: dict[tuple[int, int] | None, int] = {}
+
+        def group(number: int) -> int:
+            header = header_of(self._jobs[number].source)
+            shape = self._upscaler.plan(header.height, header.width).shape if header else None
+            return first.setdefault(shape, number)
+
+        return sorted(range(len(self._jobs)), key=group)
+
     def _read_ahead(self, readers: ThreadPoolExecutor) -> Iterator[tuple[int, Future[Picture]]]:
         """Each image as a future; as many are read ahead as are upscaled at once."""
         reading: deque[tuple[int, Future[Picture]]] = deque()
-        for number, job in enumerate(self._jobs):
-            picture = readers.submit(image.read, job.source, max_pixels=self._max_pixels)
+        for number in self._order:
+            source = self._jobs[number].source
+            picture = readers.submit(image.read, source, max_pixels=self._max_pixels)
             reading.append((number, picture))
             if len(reading) == self._images:
                 yield reading.popleft()

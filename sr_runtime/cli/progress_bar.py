@@ -19,6 +19,7 @@ class ProgressBar:
         headers = [header_of(job.source) if shown else None for job in jobs]
         self._pixels = [h.height * h.width * h.frames if h else 0 for h in headers]
         self._finished = 0
+        self._places: dict[int, int] = {}  # of each image that was begun, from 1
         self._shares: dict[int, float] = {}  # done of each image in progress, latest last
         self._lock = threading.Lock()
         self._bar = tqdm(
@@ -39,6 +40,7 @@ class ProgressBar:
         """Begin a job; its image may still be loading."""
         with self._lock:
             self._shares[number] = 0
+            self._places[number] = len(self._places) + 1
             self._show("reading")
 
     def tiles(self, number: int, done: int, total: int) -> None:
@@ -58,7 +60,7 @@ class ProgressBar:
         """Show what is done; `state` is shown only if one image is in progress."""
         if self._shares:
             latest, *others = reversed(self._shares)
-            place = f"{latest + 1}/{len(self._jobs)} " if len(self._jobs) > 1 else ""
+            place = f"{self._places[latest]}/{len(self._jobs)} " if len(self._jobs) > 1 else ""
             state = f"and {len(others)} more" if others else state
             name = self._jobs[latest].source.name
             self._bar.set_description_str(f"{place}{name} {state}", refresh=False)

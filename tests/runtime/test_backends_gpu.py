@@ -3,6 +3,8 @@
 The GPUs are simulated; their memory is bound to ONNX Runtime's CPU provider.
 """
 
+import mmap
+import sys
 from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 
 import sr_runtime
 from sr_runtime import BackendError, ModelError, OutOfMemoryError
+from sr_runtime.backends.base import infer
 from sr_runtime.backends.onnxruntime import cuda as onnxruntime_cuda
 from sr_runtime.backends.onnxruntime import session as onnxruntime_session
 from sr_runtime.backends.onnxruntime.providers import cuda_providers
@@ -97,6 +100,8 @@ def test_an_fp16_model_keeps_its_tensor_cores_and_an_fp32_one_computes_in_fp32(
     for precision in ("fp16", "fp32"):
         sr_runtime.load(tiny_onnx(precision), device="cuda").close()
     assert [options["use_tf32"] for options in asked] == [1, 0]
+    # In NHWC, ONNX Runtime may take TF32 kernels for an fp32 model whatever `use_tf32` says.
+    assert [options["prefer_nhwc"] for options in asked] == [1, 0]
 
 
 def test_kernels_that_cannot_be_recorded_are_launched_one_by_one(
@@ -213,6 +218,33 @@ def test_memory_that_runs_out_leads_to_smaller_tiles_and_the_same_picture(
             result = upscaler.upscale(photo)
         machine.gpu.total = 1 << 30
     assert np.abs(result.astype(int) - on_the_cpu(model, photo, tile=60, halo=8)).max() <= 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_shrinking_gives_back_what_a_large_tile_took(machine, tiny_onnx) -> None:
+    def memory() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
+
+    with sr_runtime.load(tiny_onnx(), device="cuda") as upscaler:
+        backend = upscaler.backend
+        infer(backend, np.zeros((1, 3, 16, 16), np.float32))
+        small = memory()
+        infer(backend, np.zeros((1, 3, 256, 256), np.float32))
+        large = memory()
+        backend.shrink()
+        assert memory() - small < (large - small) / 4
+        infer(backend, np.zeros((1, 3, 16, 16), np.float32))
+
+
+@pytest.mark.parametrize("shape", [["n", 3, "h", "w"], [1, 3, 24, 32]])
+def test_a_gpu_goes_on_when_an_interrupt_lost_every_pending_batch(machine, shape, tmp_path) -> None:
+    model = foreign(tmp_path / "m.onnx", doubling(), shape)
+    with sr_runtime.load(model, device="cuda") as upscaler:
+        for _ in range(upscaler.backend.limits.depth):
+            upscaler.backend.submit(np.zeros((1, 3, 24, 32), np.float32))  # and nobody keeps it
+        np.testing.assert_array_equal(upscaler.upscale(PHOTO), PHOTO.repeat(2, 0).repeat(2, 1))
+        upscaler.backend.shrink()
+        np.testing.assert_array_equal(upscaler.upscale(PHOTO), PHOTO.repeat(2, 0).repeat(2, 1))
 
 
 def test_an_error_belongs_to_its_batch_and_the_next_ones_go_on(machine, tiny_onnx) -> None:

@@ -72,6 +72,19 @@ def test_a_cpu_takes_the_images_in_their_order_one_at_a_time(tmp_path: Path) -> 
     assert [shape[3] - 20 for shape in network.batches] == list(range(12))
 
 
+def test_images_of_one_tile_shape_are_taken_together_where_a_new_shape_costs(
+    tmp_path: Path,
+) -> None:
+    jobs = folder_of(9, tmp_path, broken=[4])
+    for number, job in enumerate(jobs):
+        if number not in (2, 4, 5):  # and all others are of one size
+            PIL.Image.fromarray(photo(0)).save(job.source)
+    network = KnownNetwork(radius=1, limits=Limits(depth=2, shape_cost=1))
+    failures = run(Upscaler(network), jobs)
+    assert [failure.job.source for failure in failures] == [jobs[4].source]
+    assert [shape[3] - 20 for shape in network.batches] == [0] * 6 + [2, 5]
+
+
 def test_a_cpu_works_one_image_ahead_of_the_writer_and_no_further(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

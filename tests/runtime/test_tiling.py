@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sr_runtime.errors import ArgumentError
-from sr_runtime.tiling import plan_tiles
+from sr_runtime.tiling import IMAGES_PER_SHAPE, TilePlan, plan_tiles
 
 sides = st.integers(1, 700)
 plans = st.builds(
@@ -79,12 +79,17 @@ def test_images_of_many_sizes_share_few_tile_shapes() -> None:
     assert len(shapes) <= 5 * 5
 
 
-def test_a_smaller_tile_is_used_if_it_saves_more_than_its_preparation_costs() -> None:
-    def shape(cost: int) -> tuple[int, int]:
-        return plan_tiles(400, 400, max_tile=(384, 384), halo=8, shape_cost=cost).shape
+def test_a_smaller_tile_is_used_if_it_saves_more_than_an_images_share_of_its_preparation() -> None:
+    def plan(cost: int) -> TilePlan:
+        return plan_tiles(400, 400, max_tile=(384, 384), halo=8, shape_cost=cost)
 
-    assert shape(0) < (384, 384)
-    assert shape(10**9) == (384, 384)
+    def pixels(plan: TilePlan) -> int:
+        return len(plan) * plan.shape[0] * plan.shape[1]
+
+    saved = pixels(plan(10**9)) - pixels(plan(0))
+    assert saved > 0
+    assert plan(IMAGES_PER_SHAPE * (saved - 1)).shape < (384, 384)
+    assert plan(IMAGES_PER_SHAPE * (saved + 1)).shape == (384, 384)
 
 
 @pytest.mark.parametrize("multiple", [1, 2, 8])

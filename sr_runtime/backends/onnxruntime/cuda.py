@@ -4,7 +4,7 @@ import math
 import threading
 from collections import deque
 from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sr_runtime.backends.base import DeviceBackend, Limits
 from sr_runtime.backends.cuda.driver import device_names, open_device
-from sr_runtime.backends.onnxruntime.providers import cuda_missing, cuda_providers
+from sr_runtime.backends.onnxruntime.providers import cuda_missing, cuda_providers, shrinking
 from sr_runtime.backends.onnxruntime.session import (
     RecordingError,
     facts_of,
@@ -26,7 +26,7 @@ from sr_runtime.backends.onnxruntime.session import (
 )
 from sr_runtime.backends.onnxruntime.stream_slot import StreamSlot, recorded_as
 from sr_runtime.backends.probe import declared_limits, probe_info
-from sr_runtime.errors import BackendError
+from sr_runtime.errors import BackendError, OutOfMemoryError
 from sr_runtime.model_info import IO, ModelInfo
 
 __all__ = ["OnnxRuntimeCudaBackend"]
@@ -35,10 +35,11 @@ __all__ = ["OnnxRuntimeCudaBackend"]
 DEPTH = 3
 # While the last tiles of one image are computed, the first of the next are copied.
 IMAGES = 2
-# Every convolution chooses its kernel again when the shape changes: an estimated 0.05 s for 23
-# blocks, at 5 million pixels a second.
-SHAPE_COST = 1 << 18
-TILE_STEP = 32
+# Every convolution chooses its kernel again when the shape changes, since ONNX Runtime keeps only
+# the last one: an estimated 1.3 ms for each of 351, at 5 million pixels a second.
+SHAPE_COST = 1 << 21
+# Nine sides from 512 to 1024: a folder of photos has few tile shapes.
+TILE_STEP = 64
 # Tiles are as large as memory allows, because a tile's halo is computed and thrown away: a halo of
 # 24 adds a fifth at 512, a tenth at 1024. At ×4 a tensor of such a tile has 2³⁰ values, and 2³¹ are
 # too many. It fills the GPU alone, so batches would gain nothing.
@@ -85,7 +86,7 @@ class OnnxRuntimeCudaBackend(DeviceBackend):
         self, model: Path, stated: ModelInfo | None, precision: str, *, record: bool
     ) -> None:
         """Open the session and its slots; with `record`, record their kernels too."""
-        self._idle: deque[StreamSlot] = deque()  # frees a failed attempt's slots and session
+        self._slots: list[StreamSlot] = []  # frees a failed attempt's slots and session
         with ExitStack() as held:
             gpu = open_device(self.device)
             held.callback(gpu.close)
@@ -93,49 +94,83 @@ class OnnxRuntimeCudaBackend(DeviceBackend):
                 free = gpu.free_memory()
             weights = self._input.dtype if stated is None else stated.weights_dtype
             session = self._open(model, free, fp32=weights == "float32", record=record)
-            probe = partial(run_session, session, self._input, self._io, options=recorded_as(None))
+            self._run = partial(run_session, session, self._input, self._io)
+            probe = partial(self._run, options=recorded_as(None))
             self.info = stated or probe_info(probe, self._input.shape, self._input.dtype)
             self.compute_dtype = _own_precision(self.info, precision)
             self.limits = self._limits(free)
             outputs = session.get_outputs()[: 2 if self._io == "uint8" else 1]
             tensors = [self._input, *map(tensor_of, outputs)]
             turn = threading.Lock()
+            self._new_slot = partial(
+                StreamSlot, session, turn, gpu, self._ordinal, tensors, self.info
+            )
             for number in range(DEPTH):
-                slot = StreamSlot(session, turn, gpu, self._ordinal, tensors, self.info, number)
-                held.callback(slot.close)
-                self._idle.append(slot)
+                self._slots.append(self._new_slot(number))
+                held.callback(self._slots[-1].close)
             if record:
                 # Each slot records in its first run; nothing else may use the GPU meanwhile.
-                shape = [side for side in self._input.shape if side is not None]
-                for slot in self._idle:
+                for slot in self._slots:
                     try:
-                        slot.start(np.zeros(shape, self._input.dtype)).result()
+                        slot.start(self._small_batch()).result()
                     except BackendError as error:
                         raise RecordingError(str(error)) from error
+            self._idle = deque(self._slots)
             self._held = held.pop_all()
 
     def submit(self, batch: NDArray[Any]) -> "_PendingBatch":
-        slot = self._idle.popleft()
+        slot = self._take_slot()
         try:
             return _PendingBatch(self._idle, slot, slot.start(batch))
         except BaseException:  # Ctrl-C: no pending batch will return the slot
             self._idle.append(slot)
             raise
 
+    def _take_slot(self) -> StreamSlot:
+        """An idle slot, or a new one where an interrupt lost one."""
+        try:
+            return self._idle.popleft()
+        except IndexError:
+            slot = self._new_slot(None)
+            self._slots.append(slot)
+            self._held.callback(slot.close)
+            return slot
+
     def shrink(self) -> None:
         # A fixed shape has no smaller one, and recorded kernels hold the buffers' addresses.
-        if not self._fixed:
-            for slot in self._idle:
-                slot.shrink()
+        if self._fixed:
+            return
+        for slot in self._slots:
+            slot.shrink()
+        # The arena shrinks only at the end of a run. If even this one finds no memory, the next
+        # batch will say so.
+        with suppress(OutOfMemoryError):
+            self._run(self._small_batch(), options=shrinking(self._ordinal))
 
     def close(self) -> None:
         self._held.close()
-        self._idle.clear()  # the last slot frees the session and its memory
+        self._slots.clear()
+        self._idle.clear()
+        del self._run, self._new_slot  # frees the session and its memory
+
+    def _small_batch(self) -> NDArray[Any]:
+        """Black in the model's fixed shape, or a small one if that is dynamic."""
+        side = TILE_STEP * self.info.multiple_of
+        colors = 3 if self._io == "uint8" else 1  # the axis
+        usual = [1, side, side, side]
+        usual[colors] = self.info.in_channels
+        shape = [
+            own if fixed is None else fixed
+            for fixed, own in zip(self._input.shape, usual, strict=True)
+        ]
+        return np.zeros(shape, self._input.dtype)
 
     def _open(self, model: Path, free: int, *, fp32: bool, record: bool) -> ort.InferenceSession:
-        # The session never gives memory back, and the slots need some too.
+        # The slots need some memory too.
         memory = int(ARENA_SHARE * free)
         options = ort.SessionOptions()
+        # Weights in the arena's blocks would keep them from being given back.
+        options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
         # With many shapes it would hold a block of memory for each of them.
         options.enable_mem_pattern = self._fixed
         providers = cuda_providers(self._ordinal, fp32=fp32, memory=memory, graph=record)

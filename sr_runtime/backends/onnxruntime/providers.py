@@ -10,7 +10,7 @@ import sys
 from sr_runtime.backends.cuda import driver
 from sr_runtime.backends.onnxruntime.session import Provider, ort
 
-__all__ = ["cuda_missing", "cuda_providers"]
+__all__ = ["cuda_missing", "cuda_providers", "shrinking"]
 
 CUDNN = "cudnn64_9.dll" if sys.platform == "win32" else "libcudnn.so.9"
 
@@ -48,10 +48,12 @@ def cuda_providers(ordinal: int, *, fp32: bool, memory: int, graph: bool) -> lis
         "arena_extend_strategy": "kSameAsRequested",
         # Since ONNX Runtime 1.20 EXHAUSTIVE measures nothing. It asks the slower of two predictors,
         # for every convolution and change of shape (microsoft/onnxruntime#22705), and others saw
-        # no gain (PaddlePaddle/PaddleX#5057). Where the shape never changes it costs nothing.
-        "cudnn_conv_algo_search": "EXHAUSTIVE" if graph else "HEURISTIC",
+        # no gain (PaddlePaddle/PaddleX#5057).
+        "cudnn_conv_algo_search": "HEURISTIC",
         "cudnn_conv_use_max_workspace": 1,
-        "prefer_nhwc": 1,  # the layout of tensor cores
+        # NHWC is the layout of tensor cores. For an fp32 model cuDNN may have kernels in it that
+        # use TF32 alone, and ONNX Runtime takes those even where `use_tf32` is 0.
+        "prefer_nhwc": int(not fp32),
         # TF32 rounds to the 10 bits of fp16, so an fp32 model must not use it. For an fp16 model
         # the same switch would turn the tensor cores off.
         "use_tf32": int(not fp32),
@@ -59,6 +61,13 @@ def cuda_providers(ordinal: int, *, fp32: bool, memory: int, graph: bool) -> lis
         "gpu_mem_limit": memory,
     }
     return [("CUDAExecutionProvider", options), ("CPUExecutionProvider", {})]
+
+
+def shrinking(ordinal: int) -> ort.RunOptions:
+    """Options of a run at whose end a GPU's arena gives back all memory that is not in use."""
+    options = ort.RunOptions()
+    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", f"gpu:{ordinal}")
+    return options
 
 
 def _missing_library() -> str | None:

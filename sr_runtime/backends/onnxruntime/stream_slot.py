@@ -35,14 +35,15 @@ class StreamSlot:
         ordinal: int,
         tensors: Sequence[Tensor],
         info: ModelInfo,
-        number: int,
+        number: int | None,
     ) -> None:
         """Prepare a slot.
 
         Args:
             turn: Shared by the slots of a session; only the slot that holds it computes.
             tensors: The model's input and its picture; for a uint8 model also `finite`.
-            number: Counts the session's slots from 0.
+            number: Under which a session that records keeps the kernels of this slot; None: they
+                are launched one by one.
         """
         self._session, self._turn, self._gpu, self._info = session, turn, gpu, info
         self._ordinal = ordinal
@@ -57,15 +58,13 @@ class StreamSlot:
         return self._thread.submit(self._compute, batch)
 
     def shrink(self) -> None:
-        """Free the buffers of an idle slot until the next start."""
-        with self._gpu.current():
-            for memory in self._memory:
-                memory.free()
+        """Wait for the batch being processed and free the buffers until the next start."""
+        self._thread.submit(self._free).result()
 
     def close(self) -> None:
         """Wait for the batch being processed and free everything."""
         self._thread.shutdown()
-        self.shrink()
+        self._free()
         with self._gpu.current():
             self._copies.close()
 
@@ -81,6 +80,11 @@ class StreamSlot:
                 target.download(self._copies)
             self._copies.wait()
         return check_outputs([target.array for target in targets], self._info.io)
+
+    def _free(self) -> None:
+        with self._gpu.current():
+            for memory in self._memory:
+                memory.free()
 
     def _reserve(self, shape: tuple[int, ...]) -> None:
         """Reserve memory for an input of `shape` and its outputs."""
