@@ -37,6 +37,10 @@ class BackendRow:
     imported only when the row is used."""
     extra: str
     """The extra of sr-toolkit that installs the library."""
+    hardware: str
+    """What it is for, in the words of someone who buys hardware."""
+    tested: str
+    """Where it was tested, as "tested …" goes on."""
     auto: Literal["onnx", "engine"] | None = None
     """The files for which "auto" takes it; None: it runs only when it is named. A backend with
     "engine" runs TensorRT engines, and ONNX files when it is named."""
@@ -57,6 +61,8 @@ BACKENDS = (
         kind="cuda",
         opens="sr_runtime.backends.tensorrt.backend:TensorRTBackend",
         extra="tensorrt",
+        hardware="NVIDIA data centre GPUs, any since Turing",
+        tested="in a simulation of TensorRT 10 and 11 and CUDA; on no GPU yet",
         auto="engine",
     ),
     BackendRow(
@@ -64,6 +70,8 @@ BACKENDS = (
         kind="cuda",
         opens="sr_runtime.backends.onnxruntime.cuda:OnnxRuntimeCudaBackend",
         extra="gpu",
+        hardware="NVIDIA GPUs, any since Turing",
+        tested="in a simulation of CUDA, with its CPU provider; on no GPU yet",
         auto="onnx",
     ),
     BackendRow(
@@ -71,6 +79,8 @@ BACKENDS = (
         kind="cpu",
         opens="sr_runtime.backends.openvino:OpenVINOBackend",
         extra="cpu",
+        hardware="Intel and AMD CPUs",
+        tested="on AMD EPYC with AVX512-BF16",
         auto="onnx",
     ),
     BackendRow(
@@ -78,6 +88,8 @@ BACKENDS = (
         kind="cpu",
         opens="sr_runtime.backends.onnxruntime.cpu:OnnxRuntimeBackend",
         extra="cpu",
+        hardware="any CPU",
+        tested="on AMD EPYC",
         auto="onnx",
     ),
 )

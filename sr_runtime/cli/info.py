@@ -21,33 +21,30 @@ __all__ = ["backends_text", "model_text"]
 
 
 def backends_text() -> str:
-    """Where and in which precisions each backend works here, or why it does not; our models."""
+    """Which backend is for which hardware, and whether it works here, or why not; our models."""
     lines = [
         f"{'platform':<18}{platform.system()} {platform.machine()}, "
-        f"Python {platform.python_version()}"
+        f"Python {platform.python_version()}",
+        f"{'embedded models':<18}{', '.join(EMBEDDED)} (default: {DEFAULT})",
+        "",
+        'Backends, in the order in which "auto" takes them:',
     ]
-    lines += [f"{name:<18}{_state(name)}" for name in registry.names()]
-    lines.append(f"{'embedded models':<18}{', '.join(EMBEDDED)} (default: {DEFAULT})")
+    for row in registry.BACKENDS:
+        lines += [
+            f"{row.name:<18}for {row.hardware} (extra {row.extra})",
+            f"{'':<18}{_state(row)}",
+            f"{'':<18}tested {row.tested}",
+        ]
     return "\n".join(lines)
 
 
-def _state(name: str) -> str:
-    works, fails = [], {}
-    for row in registry.rows(name):
-        try:
-            backend = row.load()
-            first, *others = backend.precisions()
-            if row.kind == "cpu" and others:
-                first += " (the default)"
-            precisions = " or ".join((first, *others))
-            works += [f"{device} in {precisions}" for device in backend.devices()]
-        except BackendError as error:
-            fails[row.kind] = str(error)
-    if not works:
-        return "does not work: " + "; ".join(fails.values())
-    return f"works on {', on '.join(works)}" + "".join(
-        f"; not on {kind}: {reason}" for kind, reason in fails.items()
-    )
+def _state(row: registry.BackendRow) -> str:
+    try:
+        backend = row.load()
+        devices, precisions = backend.devices(), backend.precisions()
+    except BackendError as error:
+        return f"does not work here: {error}"
+    return f"works here on {', '.join(devices)} in {' or '.join(precisions)}"
 
 
 def model_text(model: Path, upscaler: Upscaler) -> str:
