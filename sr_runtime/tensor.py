@@ -25,6 +25,7 @@ __all__ = [
 ]
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, full range
+# backends/cuda/pixels.cu does the same on a GPU: change neither alone.
 
 
 def check_image(image: NDArray[Any], info: ModelInfo) -> None:
@@ -42,9 +43,17 @@ def check_image(image: NDArray[Any], info: ModelInfo) -> None:
         )
 
 
-def tensor_from_tiles(tiles: Sequence[NDArray[Any]], info: ModelInfo) -> NDArray[Any]:
-    """Stack `(h, w, C)` tiles into the model's input batch, as `info.io` lays it out."""
+def tensor_from_tiles(
+    tiles: Sequence[NDArray[Any]], info: ModelInfo, *, pixels: bool = False
+) -> NDArray[Any]:
+    """Stack `(h, w, C)` tiles into the model's input batch, as `info.io` lays it out.
+
+    Args:
+        pixels: Only stack them: the engine converts them itself (`Limits.pixels`).
+    """
     batch = np.stack(tiles)
+    if pixels:
+        return batch
     if batch.shape[3] < info.in_channels:
         batch = np.repeat(batch, info.in_channels, axis=3)
     if info.io == "uint8":
@@ -57,8 +66,9 @@ def tensor_from_tiles(tiles: Sequence[NDArray[Any]], info: ModelInfo) -> NDArray
 
 
 def planes_from_output(output: NDArray[Any], info: ModelInfo) -> NDArray[Any]:
-    """View the model's output batch as `(N, C, h, w)`, whatever its io."""
-    return output.transpose(0, 3, 1, 2) if info.io == "uint8" else output
+    """View an engine's output batch, of planes or of pixels, as `(N, C, h, w)`."""
+    pixels = info.io == "uint8" or output.dtype.kind == "u"
+    return output.transpose(0, 3, 1, 2) if pixels else output
 
 
 def float_planes(planes: NDArray[Any]) -> NDArray[np.float32]:
@@ -94,12 +104,14 @@ def _non_finite_error() -> NonFiniteError:
 
 def write_planes(planes: NDArray[Any], image: NDArray[Any]) -> None:
     """Write `(C, h, w)` planes into the `(h, w, C)` view `image`, clamped; integers are rounded."""
-    if planes.dtype == image.dtype == np.uint8 and len(planes) == image.shape[2]:
+    unchanged = planes.dtype.kind == "u" and planes.dtype == image.dtype
+    if unchanged and len(planes) == image.shape[2]:
         image[...] = planes.transpose(1, 2, 0)
         return
     planes = float_planes(planes)
     if len(planes) > image.shape[2]:
-        planes = np.tensordot(LUMA, planes, 1)[np.newaxis]
+        red, green, blue = planes
+        planes = (LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue)[np.newaxis]
     white = _white(image.dtype)
     for channel, plane in enumerate(planes):
         scaled = plane * white

@@ -60,6 +60,8 @@ class TiledNetwork:
         self._batch = limits.batch
         # The eight flips and rotations of the self-ensemble (EDSR, Lim et al. 2017).
         self._views = range(8 if tta else 1)
+        # The self-ensemble averages floats.
+        self._pixels = limits.pixels and not tta
         self._in_flight = InFlightLimiter(limits.depth)
         # Fail now if a tile cannot hold its halo, and not at the first large image.
         self.plan(self.max_tile[0] + 1, self.max_tile[1] + 1)
@@ -109,6 +111,8 @@ class TiledNetwork:
         backend, in_flight, last_view = self._backend, self._in_flight, self._views[-1]
         scale = self.info.scale
         height, width, channels = image.shape
+        pixels = self._pixels and image.dtype.kind == "u"
+        outputs = channels if pixels else self.info.out_channels
         result = np.empty((height * scale, width * scale, channels), image.dtype)
         padding = (0, plan.padded[0] - height), (0, plan.padded[1] - width), (0, 0)
         if any(after for _, after in padding):
@@ -122,7 +126,8 @@ class TiledNetwork:
             nonlocal mean, done
             tiles, view, handle = pending.popleft()
             try:
-                planes = self._planes_from(handle.result(), plan.shape, view)[: len(tiles)]
+                planes = self._planes_from(handle.result(), outputs, plan.shape, view)
+                planes = planes[: len(tiles)]
                 if last_view > 0:
                     share = _undo_view(float_planes(planes), view) / len(self._views)
                     planes = mean = share if view == 0 else mean + share
@@ -148,7 +153,7 @@ class TiledNetwork:
                         inputs += inputs[-1:] * (backend.limits.batch - len(inputs))
                     for view in self._views:
                         viewed = [_apply_view(tile, view) for tile in inputs]
-                        tensor = tensor_from_tiles(viewed, self.info)
+                        tensor = tensor_from_tiles(viewed, self.info, pixels=pixels)
                         while not in_flight.take(wait=not pending):
                             finish_oldest()
                         try:
@@ -166,20 +171,20 @@ class TiledNetwork:
         return result
 
     def _planes_from(
-        self, output: NDArray[Any], tile_shape: tuple[int, int], view: int
+        self, output: NDArray[Any], channels: int, tile_shape: tuple[int, int], view: int
     ) -> NDArray[Any]:
-        """Check a batch's output and view it as `(N, C, h, w)` planes."""
+        """Check a batch's output and view it as `(N, channels, h, w)` planes."""
         info = self.info
         planes = planes_from_output(output, info)
         turned = tile_shape if view % 2 == 0 else tile_shape[::-1]
-        expected = (info.out_channels, turned[0] * info.scale, turned[1] * info.scale)
+        expected = (channels, turned[0] * info.scale, turned[1] * info.scale)
         if planes.shape[1:] != expected:
             raise ModelError(
                 f"the model returned {planes.shape[1:]} for a tile of "
                 f"{tile_shape[0]}×{tile_shape[1]} instead of {expected}: its metadata (scale "
                 f"{info.scale}, multiple_of {info.multiple_of}) is wrong, export it again"
             )
-        if planes.dtype != np.uint8:
+        if planes.dtype.kind == "f":
             check_finite(planes)
         return planes
 

@@ -34,6 +34,10 @@ class Limits:
     """Tile sides are multiples of this, so that images of many sizes share input shapes."""
     shape_cost: int = 0
     """What preparing a new input shape costs, in LR pixels of inference."""
+    pixels: bool = False
+    """`submit` of a float32 model also takes uint8 and uint16 pixels `(N, H, W, 1 or C)`, which the
+    device converts as `sr_runtime.tensor` would. The output is of the same kind, clamped and
+    rounded, and the device looks for NaN and infinity."""
 
 
 class PendingBatch(Protocol):
@@ -44,7 +48,8 @@ class PendingBatch(Protocol):
 
         Raises:
             OutOfMemoryError: This batch does not fit; a smaller one may.
-            NonFiniteError: A uint8 model computed NaN or infinity, which its output cannot show.
+            NonFiniteError: The model computed NaN or infinity, which an output of integers cannot
+                show.
             BackendError: The engine could not run it.
         """
 
@@ -67,7 +72,7 @@ class Backend(Protocol):
     """What the command `info` also says: the device's name, or why it takes this precision."""
 
     def submit(self, batch: NDArray[Any]) -> PendingBatch:
-        """Start inference of a batch laid out as `ModelInfo.io` says.
+        """Start inference of a batch laid out as `ModelInfo.io` says, or as `Limits.pixels` does.
 
         At most `limits.depth` pending batches may be unreleased, and `batch` must not change until
         that pending batch is released. A batch's errors are raised by its `result`, not here.

@@ -85,6 +85,7 @@ def _common_limits(limits: Sequence[Limits]) -> Limits:
         images=sum(one.images for one in limits),
         tile_step=math.lcm(*(one.tile_step for one in limits)),
         shape_cost=max(one.shape_cost for one in limits),
+        pixels=all(one.pixels for one in limits),
     )
 
 

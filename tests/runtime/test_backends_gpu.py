@@ -107,25 +107,19 @@ def test_an_fp16_model_keeps_its_tensor_cores_and_an_fp32_one_computes_in_fp32(
 def test_kernels_that_cannot_be_recorded_are_launched_one_by_one(
     machine, tmp_path, monkeypatch
 ) -> None:
-    model, start, asked = (
-        foreign(tmp_path / "m.onnx", doubling(), (1, 3, 32, 32)),
-        StreamSlot.start,
-        [],
-    )
+    model, asked = foreign(tmp_path / "m.onnx", doubling(), (1, 3, 32, 32)), []
 
     def providers(ordinal: int, *, graph: bool, **_: object) -> list[Provider]:
         asked.append(graph)
         return [("CPUExecutionProvider", {})]
 
-    def spoilt(slot: StreamSlot, batch: np.ndarray) -> Future:
-        if asked[-1]:
-            failed: Future = Future()
-            failed.set_exception(BackendError("operation not permitted when stream is capturing"))
-            return failed
-        return start(slot, batch)
+    def spoilt(slot: StreamSlot, shape: tuple[int, ...]) -> Future:
+        failed: Future = Future()
+        failed.set_exception(BackendError("operation not permitted when stream is capturing"))
+        return failed
 
     monkeypatch.setattr(onnxruntime_cuda, "cuda_providers", providers)
-    monkeypatch.setattr(StreamSlot, "start", spoilt)
+    monkeypatch.setattr(StreamSlot, "record", spoilt)
     with sr_runtime.load(model, device="cuda") as upscaler:
         np.testing.assert_array_equal(upscaler.upscale(PHOTO), PHOTO.repeat(2, 0).repeat(2, 1))
     assert asked == [True, False]
@@ -212,8 +206,8 @@ def test_memory_that_runs_out_leads_to_smaller_tiles_and_the_same_picture(
 ) -> None:
     model, photo = tiny_onnx(), np.resize(PHOTO, (120, 120, 3))
     with sr_runtime.load(model, device="cuda", tile=120, halo=8) as upscaler:
-        # Three slots with tiles of 60, and not one with the whole photo.
-        machine.gpu.total = 3 * 60 * 60 * 3 * 4 * (1 + 16)
+        # Three slots with tiles of 60, as floats and as bytes, and not one with the whole photo.
+        machine.gpu.total = 3 * (60 * 60 * 3 * (4 + 1) * (1 + 16) + 1)
         with pytest.warns(RuntimeWarning, match="continuing with tiles of 60 instead of 120"):
             result = upscaler.upscale(photo)
         machine.gpu.total = 1 << 30

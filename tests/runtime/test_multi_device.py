@@ -56,7 +56,15 @@ def test_limits_are_those_that_all_devices_share() -> None:
         [
             KnownNetwork(radius=1, limits=one)
             for one in (
-                Limits(min_tile=(8, 16), max_tile=(64, 64), tile=48, batch=4, depth=2, tile_step=8),
+                Limits(
+                    min_tile=(8, 16),
+                    max_tile=(64, 64),
+                    tile=48,
+                    batch=4,
+                    depth=2,
+                    tile_step=8,
+                    pixels=True,
+                ),
                 Limits(
                     min_tile=(16, 8), max_tile=(96, 48), tile=40, batch=2, shape_cost=9, images=2
                 ),

@@ -3,11 +3,14 @@
 
 import ctypes
 import enum
+import re
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
+from tests.simulated_tensorrt.kernels import KERNELS
 from tests.simulated_tensorrt.machine import (
     CudaError,
     CUresult,
@@ -76,6 +79,12 @@ def _answering(machine: Machine, name: str, function: Callable[..., Any]) -> Cal
         return (CUresult.CUDA_SUCCESS, *(result if isinstance(result, tuple) else (result,)))
 
     return call
+
+
+@dataclass(frozen=True)
+class _Function:
+    module: int
+    name: str
 
 
 class _Driver:
@@ -218,6 +227,41 @@ class _Driver:
         gpu.memory_at(int(source), nbytes)
         gpu.pinned_at(target, nbytes)
         self._stream(stream).put(copy)
+
+    def cuModuleLoadData(self, image: bytes) -> int:
+        gpu, handle = self._gpu(), next(self._machine.handles)
+        if not image.endswith(b"\0"):
+            raise ProcessWouldEnd("the driver reads on behind the code")
+        names = re.findall(r"\.entry (\w+)", image.decode("ascii"))
+        if not names:
+            raise CudaError(CUresult.CUDA_ERROR_INVALID_PTX)
+        gpu.modules[handle] = frozenset(names)
+        return int(handle)
+
+    def cuModuleGetFunction(self, module: int, name: bytes) -> "_Function":
+        if name.decode() not in self._gpu().modules[module]:
+            raise CudaError(CUresult.CUDA_ERROR_NOT_FOUND)
+        return _Function(module, name.decode())
+
+    def cuModuleUnload(self, module: int) -> None:
+        gpu = self._gpu()
+        if any(stream.queue for stream in gpu.streams.values()):
+            raise ProcessWouldEnd("kernels were unloaded that may be queued")
+        del gpu.modules[module]
+
+    def cuLaunchKernel(self, function: "_Function", *arguments: Any) -> None:
+        *sizes, shared, stream, (values, types), extra = arguments
+        (blocks, images, depth), threads = sizes[:3], sizes[3:]
+        gpu, area = self._gpu(in_capture=True), values[3]
+        if (
+            function.name not in gpu.modules[function.module]
+            or types != (ctypes.c_void_p,) * 3 + (ctypes.c_int,) * 5
+            or (blocks - 1) * threads[0] >= area
+            or blocks * threads[0] < area
+            or (depth, *threads[1:], shared, extra) != (1, 1, 1, 0, 0)
+        ):
+            raise CudaError(CUresult.CUDA_ERROR_INVALID_VALUE)
+        self._stream(stream).put(lambda: KERNELS[function.name](gpu, images, *values))
 
     def cuStreamBeginCapture(self, handle: Any, mode: CUstreamCaptureMode) -> None:
         stream = self._stream(handle)

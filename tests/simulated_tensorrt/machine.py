@@ -31,8 +31,14 @@ class CUresult(enum.IntEnum):
     CUDA_ERROR_NO_DEVICE = 100
     CUDA_ERROR_INVALID_DEVICE = 101
     CUDA_ERROR_INVALID_CONTEXT = 201
+    CUDA_ERROR_NO_BINARY_FOR_GPU = 209
+    CUDA_ERROR_INVALID_PTX = 218
+    CUDA_ERROR_UNSUPPORTED_PTX_VERSION = 222
     CUDA_ERROR_INVALID_HANDLE = 400
+    CUDA_ERROR_NOT_FOUND = 500
     CUDA_ERROR_ILLEGAL_ADDRESS = 700
+    CUDA_ERROR_SYSTEM_DRIVER_MISMATCH = 803
+    CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE = 804
     CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED = 900
     CUDA_ERROR_STREAM_CAPTURE_INVALIDATED = 901
 
@@ -86,6 +92,8 @@ class Gpu:
     events: set[int] = field(default_factory=set)
     graphs: dict[int, list[Callable[[], None]]] = field(default_factory=dict)
     executables: dict[int, list[Callable[[], None]]] = field(default_factory=dict)
+    modules: dict[int, frozenset[str]] = field(default_factory=dict)
+    """The names of the kernels in each."""
     builders: Any = field(default_factory=weakref.WeakSet)
     """Those of TensorRT that were made on it."""
     building: bool = False
@@ -110,7 +118,7 @@ class Gpu:
     def is_empty(self) -> bool:
         """Nothing is left on it."""
         held = (self.device_memory, self.pinned, self.streams, self.events, [*self.builders])
-        return not (any(held) or self.graphs or self.executables)
+        return not (any(held) or self.graphs or self.executables or self.modules)
 
     def allocate(self, nbytes: int) -> int:
         if nbytes <= 0:

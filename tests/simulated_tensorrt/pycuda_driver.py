@@ -1,6 +1,8 @@
 """`pycuda.driver`, over the simulated driver API."""
 
+import ctypes
 import enum
+import struct
 from types import ModuleType
 from typing import Any
 
@@ -122,6 +124,34 @@ def pycuda_module(machine: Machine, driver: ModuleType) -> ModuleType:
         def __del__(self) -> None:
             call("cuEventDestroy", self._event)
 
+    class Function:
+        def __init__(self, function: Any) -> None:
+            self._function, self._types = function, ""
+
+        def prepare(self, arg_types: str) -> "Function":
+            self._types = arg_types
+            return self
+
+        def prepared_async_call(
+            self, grid: tuple[int, int], block: tuple[int, int, int], stream: Stream, *args: int
+        ) -> None:
+            struct.pack(self._types, *args)
+            types = tuple({"P": ctypes.c_void_p, "i": ctypes.c_int}[one] for one in self._types)
+            handle = stream.handle
+            call("cuLaunchKernel", self._function, *grid, 1, *block, 0, handle, (args, types), 0)
+
+    class Module:
+        """What `module_from_buffer` gives."""
+
+        def __init__(self, buffer: bytes) -> None:
+            self._module = call("cuModuleLoadData", buffer)
+
+        def get_function(self, name: str) -> Function:
+            return Function(call("cuModuleGetFunction", self._module, name.encode()))
+
+        def __del__(self) -> None:
+            call("cuModuleUnload", self._module)
+
     def memcpy_htod_async(dest: int, src: NDArray[np.uint8], stream: Stream) -> None:
         call("cuMemcpyHtoDAsync", dest, src.ctypes.data, src.nbytes, stream.handle)
 
@@ -141,6 +171,7 @@ def pycuda_module(machine: Machine, driver: ModuleType) -> ModuleType:
         "init": lambda: call("cuInit", 0),
         "mem_alloc": DeviceAllocation,
         "mem_get_info": lambda: call("cuMemGetInfo"),
+        "module_from_buffer": Module,
         "memcpy_dtoh_async": memcpy_dtoh_async,
         "memcpy_htod_async": memcpy_htod_async,
         "pagelocked_empty": lambda nbytes, dtype: np.asarray(PagelockedHostAllocation(nbytes)),

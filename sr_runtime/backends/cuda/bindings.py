@@ -2,7 +2,7 @@
 
 import contextlib
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -62,6 +62,9 @@ class CudaDevice:
 
     def stream(self) -> "_Stream":
         return _Stream()
+
+    def load_kernels(self, ptx: bytes, names: Sequence[str]) -> "_Kernels":
+        return _Kernels(ptx, names)
 
     def close(self) -> None:
         _call("cuDevicePrimaryCtxRelease", self._device)
@@ -145,6 +148,33 @@ class _Stream:
     def close(self) -> None:
         _call("cuEventDestroy", self._event)
         _call("cuStreamDestroy", self._stream)
+
+
+class _Kernels:
+    def __init__(self, ptx: bytes, names: Sequence[str]) -> None:
+        self._module = _call("cuModuleLoadData", ptx + b"\0")
+        self._functions = {
+            name: _call("cuModuleGetFunction", self._module, name.encode()) for name in names
+        }
+
+    def launch(
+        self,
+        name: str,
+        stream: _Stream,
+        *,
+        blocks: tuple[int, int],
+        threads: int,
+        addresses: Sequence[int],
+        numbers: Sequence[int],
+    ) -> None:
+        types = (ctypes.c_void_p,) * len(addresses) + (ctypes.c_int,) * len(numbers)
+        parameters = (*addresses, *numbers), types
+        grid, block, shared = (*blocks, 1), (threads, 1, 1), 0
+        function = self._functions[name]
+        _call("cuLaunchKernel", function, *grid, *block, shared, stream.handle, parameters, 0)
+
+    def close(self) -> None:
+        _call("cuModuleUnload", self._module)
 
 
 def _cuda() -> Any:

@@ -1,10 +1,11 @@
-"""The CUDA that backends use: memory, streams and graphs of a device, and a tensor's buffers.
+"""The CUDA that backends use: memory, streams, graphs and kernels, and a tensor's buffers.
 
 `bindings.py` and `pycuda.py` implement it, and `driver.py` chooses between them. Everything happens
 in the device's primary context, the one that torch, onnxruntime and TensorRT use too, so that all
 of them can live in one process.
 """
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -18,6 +19,7 @@ __all__ = [
     "Device",
     "DeviceMemory",
     "Graph",
+    "Kernels",
     "PinnedMemory",
     "Stream",
     "TensorMemory",
@@ -77,6 +79,24 @@ class Stream(Protocol):
     def close(self) -> None: ...
 
 
+class Kernels(Protocol):
+    """Functions that were loaded onto a device."""
+
+    def launch(
+        self,
+        name: str,
+        stream: Stream,
+        *,
+        blocks: tuple[int, int],
+        threads: int,
+        addresses: Sequence[int],
+        numbers: Sequence[int],
+    ) -> None:
+        """Queue a kernel whose parameters are pointers, then ints."""
+
+    def close(self) -> None: ...
+
+
 class Device(Protocol):
     """One GPU. Call everything but `current` and `close` inside `with device.current():`."""
 
@@ -99,6 +119,9 @@ class Device(Protocol):
     def stream(self) -> Stream:
         """A new stream that does not wait for the default stream."""
 
+    def load_kernels(self, ptx: bytes, names: Sequence[str]) -> Kernels:
+        """Load these kernels; BackendError if the driver cannot translate them for the GPU."""
+
     def close(self) -> None:
         """Release the context; others in the process keep theirs."""
 
@@ -113,41 +136,57 @@ def not_enough(device: str, wanted: int, free: int) -> OutOfMemoryError:
 class TensorMemory:
     """Host and device memory of one input or output of a model, as large as its largest shape."""
 
+    dtype: np.dtype[Any]
+    """Another one counts from the next `reserve` on."""
+    shape: tuple[int, ...]
+    """What was reserved last."""
     array: NDArray[Any]
-    """The host memory, in the shape that was reserved last; a view."""
+    """The host memory, in that shape; a view."""
     address: int
     """Where the device memory begins."""
 
     def __init__(self, name: str, dtype: DTypeLike, gpu: Device) -> None:
         self.name, self.dtype = name, np.dtype(dtype)
         self._gpu = gpu
-        self._nbytes = 0
+        self._device: DeviceMemory | None = None
+        self._pinned: PinnedMemory | None = None
 
-    def reserve(self, shape: tuple[int, ...]) -> None:
-        """Give `array` this shape. Raises OutOfMemoryError."""
+    def reserve(self, shape: tuple[int, ...], *, on_host: bool = True) -> None:
+        """Prepare for a tensor of this shape; `array` is there only `on_host`.
+
+        Memory that is large enough stays where it is. Raises OutOfMemoryError.
+        """
         needed = int(np.prod(shape)) * self.dtype.itemsize
-        if needed > self._nbytes:
+        if self._device is None or self._device.nbytes < needed:
             self.free()
             self._device = self._gpu.allocate(needed)
-            try:
+        if on_host:
+            if self._pinned is None or len(self._pinned.array) < needed:
+                self._free_pinned()
                 self._pinned = self._gpu.allocate_pinned(needed)
-            except BaseException:
-                self._device.free()
-                raise
-            self.address, self._nbytes = self._device.address, needed
-        self.array = self._pinned.array[:needed].view(self.dtype).reshape(shape)
+            self.array = self._pinned.array[:needed].view(self.dtype).reshape(shape)
+        self.address, self.shape = self._device.address, shape
 
     def upload(self, stream: Stream) -> None:
         """Queue the copy of `array` to the device."""
+        assert self._device is not None
+        assert self._pinned is not None
         stream.upload(self._device, self._pinned, self.array.nbytes)
 
     def download(self, stream: Stream) -> None:
         """Queue the copy from the device to `array`."""
+        assert self._device is not None
+        assert self._pinned is not None
         stream.download(self._pinned, self._device, self.array.nbytes)
 
     def free(self) -> None:
         """Free both until the next `reserve`."""
-        if self._nbytes:
-            self._device.free()
-            self._pinned.free()
-        self._nbytes = 0
+        device, self._device = self._device, None
+        if device is not None:
+            device.free()
+        self._free_pinned()
+
+    def _free_pinned(self) -> None:
+        pinned, self._pinned = self._pinned, None
+        if pinned is not None:
+            pinned.free()

@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -58,6 +58,9 @@ class CudaDevice:
 
     def stream(self) -> "_Stream":
         return _Stream()
+
+    def load_kernels(self, ptx: bytes, names: Sequence[str]) -> "_Kernels":
+        return _Kernels(ptx, names)
 
     def close(self) -> None:
         """Keep the context for the next device that is opened."""
@@ -129,6 +132,31 @@ class _Stream:
 
     def close(self) -> None:
         del self._event, self._stream  # their destructors free them
+
+
+class _Kernels:
+    def __init__(self, ptx: bytes, names: Sequence[str]) -> None:
+        with _translated_errors():
+            self._module: Any = cuda.module_from_buffer(ptx + b"\0")
+            self._functions = {name: self._module.get_function(name) for name in names}
+
+    def launch(
+        self,
+        name: str,
+        stream: _Stream,
+        *,
+        blocks: tuple[int, int],
+        threads: int,
+        addresses: Sequence[int],
+        numbers: Sequence[int],
+    ) -> None:
+        block = (threads, 1, 1)
+        with _translated_errors():
+            function = self._functions[name].prepare("P" * len(addresses) + "i" * len(numbers))
+            function.prepared_async_call(blocks, block, stream._stream, *addresses, *numbers)
+
+    def close(self) -> None:
+        del self._functions, self._module  # their destructor unloads it
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from sr_runtime.backends.base import DeviceBackend, Limits
 from sr_runtime.backends.cuda.driver import device_names, open_device
+from sr_runtime.backends.cuda.pixels import PixelKernels
 from sr_runtime.backends.onnxruntime.providers import cuda_missing, cuda_providers, shrinking
 from sr_runtime.backends.onnxruntime.session import (
     RecordingError,
@@ -102,8 +103,11 @@ class OnnxRuntimeCudaBackend(DeviceBackend):
             outputs = session.get_outputs()[: 2 if self._io == "uint8" else 1]
             tensors = [self._input, *map(tensor_of, outputs)]
             turn = threading.Lock()
+            kernels = PixelKernels(gpu) if self._io == "float32" else None
+            if kernels is not None:
+                held.callback(kernels.close)
             self._new_slot = partial(
-                StreamSlot, session, turn, gpu, self._ordinal, tensors, self.info
+                StreamSlot, session, turn, gpu, self._ordinal, tensors, self.info, kernels
             )
             for number in range(DEPTH):
                 self._slots.append(self._new_slot(number))
@@ -112,7 +116,7 @@ class OnnxRuntimeCudaBackend(DeviceBackend):
                 # Each slot records in its first run; nothing else may use the GPU meanwhile.
                 for slot in self._slots:
                     try:
-                        slot.start(self._small_batch()).result()
+                        slot.record(self._small_batch().shape).result()
                     except BackendError as error:
                         raise RecordingError(str(error)) from error
             self._idle = deque(self._slots)
@@ -184,6 +188,7 @@ class OnnxRuntimeCudaBackend(DeviceBackend):
             tile=max(TILE_STEP, min(side, LARGEST_TILE)),
             images=IMAGES,
             tile_step=TILE_STEP,
+            pixels=self._io == "float32",
         )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from sr_runtime.backends.cuda.memory import Device, TensorMemory
+from sr_runtime.backends.cuda.pixels import PixelBuffers, PixelKernels
 from sr_runtime.backends.onnxruntime.session import Tensor, ort, run_error
 from sr_runtime.errors import ModelError
 from sr_runtime.model_info import ModelInfo
@@ -35,6 +36,7 @@ class StreamSlot:
         ordinal: int,
         tensors: Sequence[Tensor],
         info: ModelInfo,
+        kernels: PixelKernels | None,
         number: int | None,
     ) -> None:
         """Prepare a slot.
@@ -42,12 +44,14 @@ class StreamSlot:
         Args:
             turn: Shared by the slots of a session; only the slot that holds it computes.
             tensors: The model's input and its picture; for a uint8 model also `finite`.
+            kernels: For batches of integer pixels; None: the model takes none beside its own.
             number: Under which a session that records keeps the kernels of this slot; None: they
                 are launched one by one.
         """
         self._session, self._turn, self._gpu, self._info = session, turn, gpu, info
         self._ordinal = ordinal
         self._memory = [TensorMemory(tensor.name, tensor.dtype, gpu) for tensor in tensors]
+        self._pixels = None if kernels is None else PixelBuffers(kernels, gpu, *self._memory)
         self._recorded = recorded_as(number)
         with gpu.current():
             self._copies = gpu.stream()
@@ -56,6 +60,10 @@ class StreamSlot:
     def start(self, batch: NDArray[Any]) -> Future[NDArray[Any]]:
         """Start to compute a batch; the result is valid until the next start."""
         return self._thread.submit(self._compute, batch)
+
+    def record(self, shape: tuple[int, ...]) -> Future[None]:
+        """Record the kernels of a model that takes only batches of this shape."""
+        return self._thread.submit(self._record, shape)
 
     def shrink(self) -> None:
         """Wait for the batch being processed and free the buffers until the next start."""
@@ -71,6 +79,8 @@ class StreamSlot:
     def _compute(self, batch: NDArray[Any]) -> NDArray[Any]:
         source, *targets = self._memory
         with self._gpu.current():
+            if self._pixels is not None and batch.dtype.kind == "u":
+                return self._compute_pixels(batch, self._pixels)
             self._reserve(batch.shape)
             source.array[...] = batch  # converts to float16 where the model takes that
             source.upload(self._copies)
@@ -85,22 +95,40 @@ class StreamSlot:
         with self._gpu.current():
             for memory in self._memory:
                 memory.free()
+            if self._pixels is not None:
+                self._pixels.free()
 
-    def _reserve(self, shape: tuple[int, ...]) -> None:
+    def _record(self, shape: tuple[int, ...]) -> None:
+        with self._gpu.current():
+            self._reserve(shape, on_host=False)
+            self._run()
+
+    def _compute_pixels(self, batch: NDArray[Any], pixels: PixelBuffers) -> NDArray[Any]:
+        images, height, width, _ = batch.shape
+        self._reserve((images, self._info.in_channels, height, width), on_host=False)
+        pixels.reserve(batch.shape, batch.dtype)
+        pixels.array[...] = batch
+        pixels.upload(self._copies)
+        self._copies.wait()
+        self._run()
+        pixels.download(self._copies)
+        self._copies.wait()
+        return check_outputs(pixels.outputs(), "uint8")
+
+    def _reserve(self, shape: tuple[int, ...], *, on_host: bool = True) -> None:
         """Reserve memory for an input of `shape` and its outputs."""
         top = 1 if self._info.io == "uint8" else 2
         sides = tuple(self._info.scale * side for side in shape[top : top + 2])
         shapes = (shape, shape[:top] + sides + shape[top + 2 :], shape[:1])
         for memory, needed in zip(self._memory, shapes, strict=False):
-            memory.reserve(needed)
+            memory.reserve(needed, on_host=on_host)
 
     def _run(self) -> None:
         """Compute from device memory to device memory; returns when it is done."""
         binding = self._session.io_binding()
         for number, memory in enumerate(self._memory):
             bind = binding.bind_output if number else binding.bind_input
-            shape = memory.array.shape
-            bind(memory.name, MEMORY, self._ordinal, memory.dtype, shape, memory.address)
+            bind(memory.name, MEMORY, self._ordinal, memory.dtype, memory.shape, memory.address)
         try:
             with self._turn:
                 self._session.run_with_iobinding(binding, self._recorded)
