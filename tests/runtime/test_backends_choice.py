@@ -110,6 +110,19 @@ def test_an_unavailable_gpu_is_refused_with_the_reason(monkeypatch) -> None:
         choose("onnxruntime", "cuda")
 
 
+def test_a_driver_too_old_for_the_installed_onnxruntime_is_refused_before_it_is_tried(
+    monkeypatch,
+) -> None:
+    build_of(monkeypatch, CUDA_BUILD)
+    monkeypatch.setattr(
+        ort, "cuda_version", "13.0", raising=False
+    )  # as the GPU's package states it
+    with simulated() as machine:
+        machine.cuda = 12090
+        with pytest.raises(BackendError, match=r"knows CUDA 12\.9, and onnxruntime-gpu .*CUDA 13"):
+            choose("onnxruntime", "cuda")
+
+
 def test_a_library_that_the_cuda_provider_lacks_is_named(monkeypatch, capsys) -> None:
     def preload_dlls() -> None:  # as where the driver is all there is
         print("Failed to load libcublasLt.so.13: cannot open shared object file")

@@ -16,6 +16,7 @@ import sr_runtime
 from sr_runtime import BackendError, ModelError, OutOfMemoryError, Upscaler
 from sr_runtime.backends.base import PendingBatch, infer
 from sr_runtime.backends.onnxruntime.cpu import OnnxRuntimeBackend
+from sr_runtime.backends.onnxruntime.session import run_error
 from sr_runtime.backends.openvino import OpenVINOBackend
 from sr_runtime.backends.out_of_memory import is_out_of_memory
 from tests.runtime.test_backends import PHOTO, expected
@@ -36,6 +37,17 @@ from tests.runtime.test_backends import PHOTO, expected
 )
 def test_every_engines_words_for_too_little_memory_are_known(message: str) -> None:
     assert is_out_of_memory(message)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "CUDA failure 35: CUDA driver version is insufficient for CUDA runtime version ; GPU=0",
+        "CUDA failure 222: the provided PTX was compiled with an unsupported toolchain. ; GPU=0",
+    ],
+)
+def test_what_a_driver_that_is_too_old_cannot_do_says_to_update_it(message: str) -> None:
+    assert str(run_error(RuntimeError(message))).endswith("update the NVIDIA driver")
 
 
 @pytest.mark.parametrize(

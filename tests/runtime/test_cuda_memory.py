@@ -12,8 +12,10 @@ import pytest
 
 from sr_runtime.backends.cuda import bindings as cuda_bindings
 from sr_runtime.backends.cuda import driver
+from sr_runtime.backends.cuda.pixels import PixelKernels
 from sr_runtime.errors import BackendError, OutOfMemoryError
 from tests.simulated_tensorrt import Machine, simulated
+from tests.simulated_tensorrt.machine import CUresult
 
 
 @pytest.fixture(params=["cuda.bindings", "pycuda"])
@@ -145,9 +147,48 @@ def test_why_there_is_no_gpu_is_one_sentence(options: dict[str, Any], reason: st
             driver.open_device("cuda:0")
 
 
+every_binding = pytest.mark.parametrize(
+    "installed", [{}, {"pycuda": True, "bindings": False}], ids=["cuda.bindings", "pycuda"]
+)
+
+
+@every_binding
+def test_a_driver_older_than_a_library_wants_is_named_with_both_versions(
+    installed: dict[str, bool],
+) -> None:
+    with simulated(**installed) as machine:
+        machine.cuda = 12040
+        assert driver.missing("onnxruntime-gpu 1.31.1", cuda=12) is None
+        assert driver.missing() is None
+        reason = driver.missing("onnxruntime-gpu 1.31.1", cuda=13)
+    for fact in ("12.4", "onnxruntime-gpu 1.31.1 needs CUDA 13", "driver 580 or newer"):
+        assert fact in str(reason)
+
+
+@every_binding
+@pytest.mark.parametrize(
+    ("function", "code", "facts"),
+    [
+        ("cuInit", "SYSTEM_DRIVER_MISMATCH", ["restart the machine", "LD_LIBRARY_PATH"]),
+        ("cuInit", "COMPAT_NOT_SUPPORTED_ON_DEVICE", ["`compat`", "LD_LIBRARY_PATH"]),
+        ("cuModuleLoadData", "UNSUPPORTED_PTX_VERSION", ["install a current driver"]),
+        ("cuModuleLoadData", "INVALID_PTX", ["install a current driver"]),
+    ],
+)
+def test_a_driver_that_does_not_fit_is_one_sentence_with_the_next_step(
+    installed: dict[str, bool], function: str, code: str, facts: list[str]
+) -> None:
+    with simulated(**installed) as machine:
+        machine.refuses[function] = CUresult[f"CUDA_ERROR_{code}"]
+        with pytest.raises(BackendError) as raised:
+            PixelKernels(driver.open_device("cuda:0"))
+    assert all(fact in str(raised.value) for fact in facts)
+    assert len(str(raised.value).splitlines()) == 1
+
+
 def test_missing_bindings_are_named_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    with simulated():
-        monkeypatch.setitem(sys.modules, "cuda.bindings", None)
+    with simulated(), monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "cuda.bindings", None)
         assert "pip install cuda-python" in str(driver.missing())
 
 

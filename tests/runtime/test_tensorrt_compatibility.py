@@ -118,6 +118,20 @@ def test_tensorrt_is_not_touched_without_a_driver() -> None:
         open_library("tensorrt")
 
 
+def test_tensorrt_is_not_touched_with_a_driver_that_is_too_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = tmp_path / "tensorrt_cu13_libs-11.4.0.dist-info" / "METADATA"
+    facts.parent.mkdir()
+    facts.write_text("Metadata-Version: 2.1\nName: tensorrt_cu13_libs\nVersion: 11.4.0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with simulated() as machine:
+        open_library("tensorrt")
+        machine.cuda = 12040
+        with pytest.raises(BackendError, match=r"knows CUDA 12\.4, and tensorrt needs CUDA 13"):
+            open_library("tensorrt")
+
+
 def test_the_real_lean_runtime_is_left_alone_without_a_driver() -> None:
     pytest.importorskip("tensorrt_lean", reason="tensorrt_lean is not installed")
     pytest.importorskip("cuda.bindings", reason="cuda-python is not installed")

@@ -6,7 +6,6 @@ import enum
 import re
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
@@ -68,7 +67,9 @@ def _answering(machine: Machine, name: str, function: Callable[..., Any]) -> Cal
     def call(*arguments: Any) -> tuple[Any, ...]:
         if not machine.driver:
             raise DynamicLibNotFoundError('"cuda" is an NVIDIA driver library')
-        if name != "cuInit" and not machine.initialised:
+        if name in machine.refuses:
+            return (machine.refuses[name], None)
+        if name not in ("cuInit", "cuDriverGetVersion") and not machine.initialised:
             return (CUresult.CUDA_ERROR_NOT_INITIALIZED, None)
         try:
             result = function(*arguments)
@@ -79,12 +80,6 @@ def _answering(machine: Machine, name: str, function: Callable[..., Any]) -> Cal
         return (CUresult.CUDA_SUCCESS, *(result if isinstance(result, tuple) else (result,)))
 
     return call
-
-
-@dataclass(frozen=True)
-class _Function:
-    module: int
-    name: str
 
 
 class _Driver:
@@ -119,6 +114,9 @@ class _Driver:
         if not self._machine.gpus:
             raise CudaError(CUresult.CUDA_ERROR_NO_DEVICE)
         self._machine.initialised = True
+
+    def cuDriverGetVersion(self) -> int:
+        return self._machine.cuda
 
     def cuDeviceGetCount(self) -> int:
         return len(self._machine.gpus)
@@ -238,10 +236,10 @@ class _Driver:
         gpu.modules[handle] = frozenset(names)
         return int(handle)
 
-    def cuModuleGetFunction(self, module: int, name: bytes) -> "_Function":
+    def cuModuleGetFunction(self, module: int, name: bytes) -> str:
         if name.decode() not in self._gpu().modules[module]:
             raise CudaError(CUresult.CUDA_ERROR_NOT_FOUND)
-        return _Function(module, name.decode())
+        return f"{module} {name.decode()}"
 
     def cuModuleUnload(self, module: int) -> None:
         gpu = self._gpu()
@@ -249,19 +247,20 @@ class _Driver:
             raise ProcessWouldEnd("kernels were unloaded that may be queued")
         del gpu.modules[module]
 
-    def cuLaunchKernel(self, function: "_Function", *arguments: Any) -> None:
+    def cuLaunchKernel(self, function: str, *arguments: Any) -> None:
         *sizes, shared, stream, (values, types), extra = arguments
         (blocks, images, depth), threads = sizes[:3], sizes[3:]
         gpu, area = self._gpu(in_capture=True), values[3]
+        module, name = function.split()
         if (
-            function.name not in gpu.modules[function.module]
+            name not in gpu.modules[int(module)]
             or types != (ctypes.c_void_p,) * 3 + (ctypes.c_int,) * 5
             or (blocks - 1) * threads[0] >= area
             or blocks * threads[0] < area
             or (depth, *threads[1:], shared, extra) != (1, 1, 1, 0, 0)
         ):
             raise CudaError(CUresult.CUDA_ERROR_INVALID_VALUE)
-        self._stream(stream).put(lambda: KERNELS[function.name](gpu, images, *values))
+        self._stream(stream).put(lambda: KERNELS[name](gpu, images, *values))
 
     def cuStreamBeginCapture(self, handle: Any, mode: CUstreamCaptureMode) -> None:
         stream = self._stream(handle)

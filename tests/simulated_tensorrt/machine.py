@@ -148,6 +148,10 @@ class Machine:
 
     gpus: list[Gpu]
     driver: bool = True
+    cuda: int = 13000
+    """The latest version that the driver knows."""
+    refuses: dict[str, CUresult] = field(default_factory=dict)
+    """Functions of the driver that fail, and how."""
     initialised: bool = False
     library: Any = None
     """The simulated TensorRT of this machine."""

@@ -14,6 +14,19 @@ from tests.simulated_tensorrt.machine import CUresult, Machine
 __all__ = ["pycuda_module"]
 
 
+# What the driver says of its codes.
+WORDS = {
+    CUresult.CUDA_ERROR_NO_DEVICE: "no CUDA-capable device is detected",
+    CUresult.CUDA_ERROR_INVALID_PTX: "a PTX JIT compilation failed",
+    CUresult.CUDA_ERROR_UNSUPPORTED_PTX_VERSION: "the provided PTX was compiled with an "
+    "unsupported toolchain.",
+    CUresult.CUDA_ERROR_SYSTEM_DRIVER_MISMATCH: "system has unsupported display driver / cuda "
+    "driver combination",
+    CUresult.CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE: "forward compatibility was attempted on "
+    "non supported HW",
+}
+
+
 class Error(Exception):
     pass
 
@@ -39,10 +52,8 @@ def pycuda_module(machine: Machine, driver: ModuleType) -> ModuleType:
         status, *results = getattr(driver, name)(*arguments)
         if status == CUresult.CUDA_ERROR_OUT_OF_MEMORY:
             raise MemoryError(f"{name} failed: out of memory")
-        if status == CUresult.CUDA_ERROR_NO_DEVICE:
-            raise LogicError(f"{name} failed: no CUDA-capable device is detected")
         if status != CUresult.CUDA_SUCCESS:
-            raise LogicError(f"{name} failed: {status.name}")
+            raise LogicError(f"{name} failed: {WORDS.get(status, status.name)}")
         return results[0] if len(results) == 1 else tuple(results)
 
     class Context:
@@ -143,8 +154,8 @@ def pycuda_module(machine: Machine, driver: ModuleType) -> ModuleType:
     class Module:
         """What `module_from_buffer` gives."""
 
-        def __init__(self, buffer: bytes) -> None:
-            self._module = call("cuModuleLoadData", buffer)
+        def __init__(self, module: int) -> None:
+            self._module = module
 
         def get_function(self, name: str) -> Function:
             return Function(call("cuModuleGetFunction", self._module, name.encode()))
@@ -168,10 +179,11 @@ def pycuda_module(machine: Machine, driver: ModuleType) -> ModuleType:
         "MemoryError": MemoryError,
         "Stream": Stream,
         "event_flags": EventFlags,
+        "get_driver_version": lambda: call("cuDriverGetVersion"),
         "init": lambda: call("cuInit", 0),
         "mem_alloc": DeviceAllocation,
         "mem_get_info": lambda: call("cuMemGetInfo"),
-        "module_from_buffer": Module,
+        "module_from_buffer": lambda buffer: Module(call("cuModuleLoadData", buffer)),
         "memcpy_dtoh_async": memcpy_dtoh_async,
         "memcpy_htod_async": memcpy_htod_async,
         "pagelocked_empty": lambda nbytes, dtype: np.asarray(PagelockedHostAllocation(nbytes)),

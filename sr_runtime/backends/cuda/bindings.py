@@ -8,16 +8,31 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sr_runtime.backends.cuda.memory import NO_GPU, not_enough
+from sr_runtime.backends.cuda.memory import NO_GPU, OTHER_DRIVER, UNKNOWN_CODE, not_enough
 from sr_runtime.errors import BackendError, OutOfMemoryError
 
-__all__ = ["CudaDevice", "device_count"]
+__all__ = ["CudaDevice", "cuda_version", "device_count"]
+
+REASONS = {
+    "CUDA_ERROR_NO_DEVICE": NO_GPU,
+    "CUDA_ERROR_STUB_LIBRARY": NO_GPU,
+    "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH": OTHER_DRIVER,
+    "CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE": OTHER_DRIVER,
+    "CUDA_ERROR_INVALID_PTX": UNKNOWN_CODE,
+    "CUDA_ERROR_UNSUPPORTED_PTX_VERSION": UNKNOWN_CODE,
+    "CUDA_ERROR_JIT_COMPILER_NOT_FOUND": UNKNOWN_CODE,
+}
 
 
 def device_count() -> int:
     """The number of GPUs, at least 1; BackendError with the reason if none can be used."""
     _call("cuInit", 0)
     return int(_call("cuDeviceGetCount"))
+
+
+def cuda_version() -> tuple[int, int]:
+    """The latest CUDA that the driver knows, (13, 0) for instance."""
+    return divmod(int(_call("cuDriverGetVersion")) // 10, 100)
 
 
 class CudaDevice:
@@ -206,6 +221,5 @@ def _call(name: str, *arguments: object) -> Any:
         return results[0] if len(results) == 1 else tuple(results)
     if status == codes.CUDA_ERROR_OUT_OF_MEMORY:
         raise OutOfMemoryError(f"CUDA does not have enough memory ({name})")
-    if status in (codes.CUDA_ERROR_NO_DEVICE, codes.CUDA_ERROR_STUB_LIBRARY):
-        raise BackendError(NO_GPU)
-    raise BackendError(f"CUDA failed: {codes(status).name} in {name}")
+    code = codes(status).name
+    raise BackendError(REASONS.get(code, f"CUDA failed: {code} in {name}"))

@@ -9,16 +9,32 @@ from sr_runtime.errors import BackendError
 __all__ = ["device_names", "missing", "open_device"]
 
 
-def missing() -> str | None:
+# The first driver for a CUDA version. It runs what was built for any later version of that number.
+FIRST_DRIVERS = {11: 450, 12: 525, 13: 580}
+
+
+def missing(library: str = "", *, cuda: int | None = None) -> str | None:
     """Why no GPU can be used here, in one sentence; None if one can.
 
     Safe on any machine, while TensorRT ends the process where there is no driver.
+
+    Args:
+        library: One that is going to use it, for the message.
+        cuda: The CUDA version that the library was built for, 13 for instance; None: not known.
     """
     try:
-        _binding().device_count()
+        binding = _binding()
+        binding.device_count()
+        known = binding.cuda_version()
     except BackendError as error:
         return str(error)
-    return None
+    if cuda is None or known >= (cuda, 0):
+        return None
+    version = f" {FIRST_DRIVERS[cuda]} or newer" if cuda in FIRST_DRIVERS else ""
+    return (
+        f"the NVIDIA driver is too old: it knows CUDA {known[0]}.{known[1]}, and {library} needs "
+        f"CUDA {cuda}: install driver{version}, or a {library.split()[0]} built for CUDA {known[0]}"
+    )
 
 
 def device_names() -> tuple[str, ...]:

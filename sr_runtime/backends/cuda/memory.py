@@ -16,6 +16,8 @@ from sr_runtime.errors import OutOfMemoryError
 
 __all__ = [
     "NO_GPU",
+    "OTHER_DRIVER",
+    "UNKNOWN_CODE",
     "Device",
     "DeviceMemory",
     "Graph",
@@ -26,7 +28,16 @@ __all__ = [
     "not_enough",
 ]
 
+# What went wrong and what to do, where the driver gives only a name or half a sentence.
 NO_GPU = "CUDA finds no GPU: check CUDA_VISIBLE_DEVICES and nvidia-smi"
+OTHER_DRIVER = (
+    "libcuda and the NVIDIA kernel driver do not fit together: restart the machine if the driver "
+    "was updated, and take CUDA's folder `compat` out of LD_LIBRARY_PATH"
+)
+UNKNOWN_CODE = (
+    "the NVIDIA driver cannot translate the kernels that convert pixels for this GPU: install a "
+    "current driver with all its libraries, among them libnvidia-ptxjitcompiler"
+)
 
 
 class DeviceMemory(Protocol):

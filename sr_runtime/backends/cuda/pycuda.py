@@ -9,10 +9,19 @@ import numpy as np
 import pycuda.driver as cuda
 from numpy.typing import NDArray
 
-from sr_runtime.backends.cuda.memory import NO_GPU, not_enough
+from sr_runtime.backends.cuda.memory import NO_GPU, OTHER_DRIVER, UNKNOWN_CODE, not_enough
 from sr_runtime.errors import BackendError, OutOfMemoryError
 
-__all__ = ["CudaDevice", "device_count"]
+__all__ = ["CudaDevice", "cuda_version", "device_count"]
+
+# By the driver's words, which are all that PyCUDA tells.
+REASONS = {
+    "no CUDA-capable device": NO_GPU,
+    "unsupported display driver": OTHER_DRIVER,
+    "forward compatibility": OTHER_DRIVER,
+    "unsupported toolchain": UNKNOWN_CODE,
+    "PTX JIT compil": UNKNOWN_CODE,
+}
 
 
 def device_count() -> int:
@@ -20,6 +29,12 @@ def device_count() -> int:
     with _translated_errors():
         cuda.init()
         return int(cuda.Device.count())
+
+
+def cuda_version() -> tuple[int, int]:
+    """The latest CUDA that the driver knows, (13, 0) for instance."""
+    with _translated_errors():
+        return divmod(int(cuda.get_driver_version()) // 10, 100)
 
 
 class CudaDevice:
@@ -167,6 +182,5 @@ def _translated_errors() -> Iterator[None]:
     except cuda.MemoryError as error:
         raise OutOfMemoryError(f"CUDA does not have enough memory ({error})") from error
     except cuda.Error as error:
-        if "no CUDA-capable device" in str(error):
-            raise BackendError(NO_GPU) from error
-        raise BackendError(f"CUDA failed: {error}") from error
+        reasons = [reason for words, reason in REASONS.items() if words in str(error)]
+        raise BackendError(reasons[0] if reasons else f"CUDA failed: {error}") from error

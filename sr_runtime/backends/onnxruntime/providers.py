@@ -23,7 +23,9 @@ def cuda_missing() -> str | None:
             "the installed onnxruntime is the one without CUDA: on a machine with an NVIDIA GPU, "
             'pip uninstall onnxruntime, then pip install "sr-toolkit[gpu]"'
         )
-    if reason := driver.missing():
+    major = getattr(ort, "cuda_version", "").partition(".")[0]  # not every build says
+    package = f"onnxruntime-gpu {ort.__version__}"
+    if reason := driver.missing(package, cuda=int(major) if major else None):
         return reason
     if library := _missing_library():
         return (

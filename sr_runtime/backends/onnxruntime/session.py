@@ -98,7 +98,9 @@ def open_session(
         if "graph capture" in str(error):
             raise RecordingError(f"{providers[0][0]}: {_line(error)}") from error
         if providers[0][0] != "CPUExecutionProvider" and re.search("CUDA|CUDNN", str(error)):
-            raise BackendError(f"{providers[0][0]} cannot be used ({_line(error)})") from error
+            raise BackendError(
+                f"{providers[0][0]} cannot be used ({_line(error)}){_advice(error)}"
+            ) from error
         raise ModelError(f"not a readable ONNX model ({_line(error)})") from error
     if session.get_providers()[0] != providers[0][0]:
         raise BackendError(
@@ -148,7 +150,16 @@ def run_error(error: Exception) -> SRError:
     """Our error for an exception of `session.run`."""
     if is_out_of_memory(error):
         return OutOfMemoryError(f"onnxruntime: not enough memory for a tile ({_line(error)})")
-    return BackendError(f"onnxruntime could not run the model ({_line(error)})")
+    return BackendError(f"onnxruntime could not run the model ({_line(error)}){_advice(error)}")
+
+
+def _advice(error: Exception) -> str:
+    """What to do about an error of CUDA, where that is known."""
+    # Of CUDA's runtime; of kernels that the driver has to translate for the GPU.
+    old = any(
+        words in str(error) for words in ("driver version is insuff", "unsupported toolchain")
+    )
+    return ": update the NVIDIA driver" if old else ""
 
 
 def _line(error: Exception) -> str:

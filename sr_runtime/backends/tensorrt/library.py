@@ -4,7 +4,9 @@
 TensorRT for RTX: it builds on any machine, and compiles the kernels on the GPU that runs them.
 """
 
+import contextlib
 import importlib
+import importlib.metadata
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -80,7 +82,8 @@ def open_library(kind: Kind) -> Library:
             module = _import("tensorrt_rtx")
         else:
             # Checked first, because without a driver TensorRT ends the process.
-            if (reason := driver.missing()) is not None:
+            cuda = _built_for("tensorrt") or _built_for("tensorrt_lean")
+            if (reason := driver.missing("tensorrt", cuda=cuda)) is not None:
                 raise BackendError(reason)
             try:
                 module = _import("tensorrt")
@@ -101,6 +104,15 @@ def builder_library(kind: Kind) -> Library:
             "engine with --version-compatible on a machine that has it"
         )
     return library
+
+
+def _built_for(package: str) -> int | None:
+    """The CUDA version that an installed library needs, which its parts have in their names."""
+    for cuda in driver.FIRST_DRIVERS:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            importlib.metadata.distribution(f"{package}_cu{cuda}_libs")
+            return cuda
+    return None
 
 
 def _import(name: str) -> Any:
