@@ -4,7 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from sr_runtime.backends.tensorrt.library import builder_library
+from sr_runtime.backends.tensorrt.options import Kind
+from sr_runtime.errors import BackendError
 from tests.simulated_tensorrt import VERSIONS, Machine, simulated
+
+SIMULATED = {f"simulated-{version}": version for version in VERSIONS}
 
 
 @pytest.fixture(params=VERSIONS)
@@ -14,12 +19,22 @@ def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
         yield machine
 
 
-# A real builder or a real GPU is one more entry: the tests that take `tensorrt` need no simulation.
-TENSORRT = {f"simulated-{version}": version for version in VERSIONS}
-
-
-@pytest.fixture(params=TENSORRT)
+@pytest.fixture(params=SIMULATED)
 def tensorrt(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Every TensorRT there is to test with."""
-    with simulated(TENSORRT[request.param]):
+    """Every TensorRT there is to run engines with."""
+    with simulated(SIMULATED[request.param]):
         yield
+
+
+@pytest.fixture(params=[*SIMULATED, "tensorrt", "tensorrt-rtx"])
+def builder(request: pytest.FixtureRequest) -> Iterator[Kind]:
+    """Every TensorRT there is to build engines with; TensorRT for RTX needs no GPU for it."""
+    if request.param in SIMULATED:
+        with simulated(SIMULATED[request.param]):
+            yield "tensorrt"
+        return
+    try:
+        builder_library(request.param)
+    except BackendError as error:
+        pytest.skip(f"{request.param}: {error}")
+    yield request.param

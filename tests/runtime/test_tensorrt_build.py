@@ -1,4 +1,4 @@
-"""Building engines with a simulated TensorRT: precision, options, timing cache, refusals."""
+"""Building engines, with every TensorRT there is: facts, options, types, refusals."""
 
 import json
 from collections.abc import Callable
@@ -10,12 +10,13 @@ import pytest
 
 from sr_runtime.backends.tensorrt.engine_file import read_engine, sha256, write_engine
 from sr_runtime.backends.tensorrt.library import builder_library
-from sr_runtime.backends.tensorrt.options import BuildOptions, Profile, Shape
+from sr_runtime.backends.tensorrt.options import BuildOptions, Kind, Profile, Shape
 from sr_runtime.errors import ArgumentError, BackendError, ModelError, OutOfMemoryError
 from tests.simulated_tensorrt import VERSIONS, Machine, simulated
 from tests.simulated_tensorrt.signatures import members_of
 
-OPTIONS = BuildOptions(profile=Profile.parse("1x16x16", "2x32x32", "4x64x64"))
+PROFILE = Profile.parse("1x16x16", "2x32x32", "4x64x64")
+OPTIONS = BuildOptions(profile=PROFILE)
 
 
 def build(model: Path, options: BuildOptions = OPTIONS, **arguments: Any) -> Any:
@@ -24,19 +25,49 @@ def build(model: Path, options: BuildOptions = OPTIONS, **arguments: Any) -> Any
     return build_engine(model, options, **arguments)
 
 
+def of(kind: Kind, profile: Profile = PROFILE) -> BuildOptions:
+    return BuildOptions(kind=kind, profile=profile)
+
+
+def with_facts(model: onnx.ModelProto, path: Path, **facts: str) -> Path:
+    """Write an ONNX file whose metadata states other facts."""
+    for entry in model.metadata_props:
+        entry.value = facts.get(entry.key.removeprefix("sr."), entry.value)
+    onnx.save(model, path)
+    return path
+
+
 def test_an_engine_carries_its_facts_through_a_file(
-    machine: Machine, tiny_onnx: Callable[..., Path], tmp_path: Path
+    builder: Kind, tiny_onnx: Callable[..., Path], tmp_path: Path
 ) -> None:
     model = tiny_onnx(precision="fp16")
-    plan, info = build(model)
-    assert (info.model.scale, info.model.halo, info.profile) == (4, 16, OPTIONS.profile)
-    assert info.tensorrt == machine.library.version
-    assert (info.gpu, info.compute_capability) == ("Simulated GPU", "9.0")
+    plan, info = build(model, of(builder))
+    assert (info.model.scale, info.model.halo, info.profile) == (4, 16, PROFILE)
+    assert (info.kind, info.tensorrt) == (builder, builder_library(builder).version)
     assert (info.onnx_sha256, info.plan_sha256) == (sha256(model.read_bytes()), sha256(plan))
     write_engine(tmp_path / "tiny.engine", plan, info)
     assert (tmp_path / "tiny.engine").read_bytes() == plan
     assert read_engine(tmp_path / "tiny.engine") == (plan, info)
+
+
+def test_an_engine_of_tensorrt_is_for_the_gpu_that_it_is_built_on(
+    machine: Machine, tiny_onnx: Callable[..., Path]
+) -> None:
+    _, info = build(tiny_onnx(precision="fp16"))
+    assert (info.gpu, info.compute_capability) == ("Simulated GPU", "9.0")
+    assert info.compute_capabilities == ()
     assert machine.gpu.is_clean
+
+
+@pytest.mark.parametrize("io", ["float32", "uint8"])
+def test_every_io_and_profile_can_be_built(
+    io: str, builder: Kind, tiny_onnx: Callable[..., Path]
+) -> None:
+    model = tiny_onnx(precision="fp16", io=io)
+    shapes = ("1x40x40", "1x40x40", "1x40x40") if io == "uint8" else ("1x1x1", "3x33x99", "9x99x99")
+    plan, info = build(model, of(builder, Profile.parse(*shapes)))
+    assert len(plan) > 1000
+    assert info.model.io == io
 
 
 def test_every_option_reaches_the_builder(tensorrt: None, tiny_onnx: Callable[..., Path]) -> None:
@@ -63,16 +94,29 @@ def test_an_fp32_file_is_refused_with_the_command_that_makes_an_fp16_one(
 
 
 def test_a_convolution_that_the_graph_has_in_fp32_is_found_before_the_build(
-    machine: Machine, tiny_onnx: Callable[..., Path], tmp_path: Path
+    builder: Kind, tiny_onnx: Callable[..., Path], tmp_path: Path
 ) -> None:
     model = onnx.load(tiny_onnx(precision="fp32"))
-    for entry in model.metadata_props:
-        if entry.key == "sr.weights_dtype":
-            entry.value = "float16"
-    onnx.save(model, tmp_path / "lying.onnx")
+    lying, phases = with_facts(model, tmp_path / "m.onnx", weights_dtype="float16"), []
     with pytest.raises(ModelError, match=r"convolution \S+ computes in FLOAT and not in FP16"):
-        build(tmp_path / "lying.onnx")
-    assert machine.library.builds == 0
+        build(lying, of(builder), progress=lambda *step: phases.append(step))
+    assert phases == []
+
+
+def test_inputs_and_outputs_of_other_types_than_stated_are_found_before_the_build(
+    builder: Kind, tiny_onnx: Callable[..., Path], tmp_path: Path
+) -> None:
+    model, phases = onnx.load(tiny_onnx(precision="fp16")), []
+    lying = with_facts(model, tmp_path / "lying.onnx", io="uint8")
+    with pytest.raises(ModelError, match=r"takes FLOAT and returns FLOAT, .* states io uint8"):
+        build(lying, of(builder), progress=lambda *step: phases.append(step))
+    (cast,) = (node for node in model.graph.node if node.output[0] == "output")
+    (cast.attribute[0].i,) = {onnx.TensorProto.FLOAT16}
+    model.graph.output[0].type.tensor_type.elem_type = onnx.TensorProto.FLOAT16
+    other = with_facts(model, tmp_path / "other.onnx", io="float32")
+    with pytest.raises(ModelError, match=r"takes FLOAT and returns HALF, .* states io float32"):
+        build(other, of(builder), progress=lambda *step: phases.append(step))
+    assert phases == []
 
 
 def test_an_engine_that_cannot_be_loaded_after_the_build_is_refused(
@@ -137,7 +181,7 @@ def test_a_timing_cache_that_cannot_be_written_is_refused_before_the_build(
     assert machine.library.builds == 0
 
 
-def test_a_parser_error_is_one_line(tensorrt: None, tmp_path: Path) -> None:
+def test_a_parser_error_is_one_line(builder: Kind, tmp_path: Path) -> None:
     """Only a Cast may touch uint8, and here a Transpose does."""
     make = onnx.helper
     graph = make.make_graph(
@@ -151,23 +195,20 @@ def test_a_parser_error_is_one_line(tensorrt: None, tmp_path: Path) -> None:
     facts |= {"io": "uint8", "weights_dtype": "float16", "halo": 8}
     make.set_model_props(model, {f"sr.{name}": str(value) for name, value in facts.items()})
     onnx.save(model, tmp_path / "turned.onnx")
-    with pytest.raises(ModelError, match=r"UINT8 is not supported by Transpose at turned\)$"):
-        build(tmp_path / "turned.onnx")
+    with pytest.raises(ModelError, match=r"turned: first input .* UInt8 .* at turned\)$") as caught:
+        build(tmp_path / "turned.onnx", of(builder))
+    assert "driver" not in str(caught.value)
 
 
 @pytest.mark.parametrize("content", [b"", b"no protobuf at all", b"\x08\x0a"])
-def test_a_file_without_our_facts_is_refused(
-    content: bytes, tensorrt: None, tmp_path: Path
-) -> None:
+def test_a_file_without_our_facts_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "other.onnx").write_bytes(content)
     with pytest.raises(ModelError, match=r"not a readable ONNX model|none of the facts"):
         build(tmp_path / "other.onnx")
 
 
 @pytest.mark.slow
-def test_a_profile_must_fit_the_models_multiple(
-    tensorrt: None, tiny_onnx: Callable[..., Path]
-) -> None:
+def test_a_profile_must_fit_the_models_multiple(tiny_onnx: Callable[..., Path]) -> None:
     model = tiny_onnx(precision="fp16", scale_factor=2, unshuffle=2)
     with pytest.raises(ArgumentError, match=r"--min 1x15x15: .* multiples of 2"):
         build(model, BuildOptions(profile=Profile.parse("1x15x15", "1x32x32", "1x64x64")))
@@ -223,6 +264,7 @@ def test_the_simulation_offers_nothing_that_this_version_lacks(version: str) -> 
         "measure",
         "set_features",
         "set_flags",
+        "is_valid",
     }  # of the simulation's own parts
     with simulated(version):
         import tensorrt

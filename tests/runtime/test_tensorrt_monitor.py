@@ -9,29 +9,41 @@ from typing import Any
 
 import pytest
 
-from sr_runtime.backends.tensorrt.options import BuildOptions, Profile
+from sr_export.stages import BuildFraction
+from sr_runtime.backends.tensorrt.options import BuildOptions, Kind, Profile
 from sr_runtime.errors import BackendError
 from tests.simulated_tensorrt import Machine
 
 
-def build(model: Path, **arguments: Any) -> Any:
+def build(model: Path, kind: Kind = "tensorrt", **arguments: Any) -> Any:
     from sr_runtime.backends.tensorrt.build import build_engine
 
     profile = Profile.parse("1x16x16", "2x32x32", "4x64x64")
-    return build_engine(model, BuildOptions(profile=profile), **arguments)
+    return build_engine(model, BuildOptions(kind=kind, profile=profile), **arguments)
 
 
 def test_progress_tells_phase_step_and_how_many(
-    tensorrt: None, tiny_onnx: Callable[..., Path]
+    builder: Kind, tiny_onnx: Callable[..., Path]
 ) -> None:
-    seen: list[tuple[str, int, int]] = []
-    build(tiny_onnx(precision="fp16"), progress=lambda *step: seen.append(step))
-    assert [done for phase, done, _ in seen if phase == "Timing"] == [0, 1, 2, 3, 4, 4]
-    assert {of for phase, _, of in seen if phase == "Timing"} == {4}
+    seen: dict[str, list[tuple[int, int]]] = {}
+    shares: list[float] = []
+    fraction = BuildFraction(shares.append)
+
+    def progress(phase: str, done: int, total: int) -> None:
+        seen.setdefault(phase, []).append((done, total))
+        fraction(phase, done, total)
+
+    build(tiny_onnx(precision="fp16"), builder, progress=progress)
+    assert len(seen) > 1
+    for steps in seen.values():
+        assert all(0 <= done <= total for done, total in steps)
+        assert steps[0][0] == 0
+        assert steps[-1][0] == steps[-1][1]
+    assert shares == sorted(shares)
+    assert 0.3 < shares[-1] < 1
 
 
-def test_a_build_can_be_cancelled(machine: Machine, tiny_onnx: Callable[..., Path]) -> None:
-    machine.library.steps = 1000
+def test_a_build_can_be_cancelled(builder: Kind, tiny_onnx: Callable[..., Path]) -> None:
     asked = []
 
     def cancelled() -> bool:
@@ -39,37 +51,67 @@ def test_a_build_can_be_cancelled(machine: Machine, tiny_onnx: Callable[..., Pat
         return len(asked) > 3
 
     with pytest.raises(BackendError, match="was cancelled"):
-        build(tiny_onnx(precision="fp16"), cancelled=cancelled)
+        build(tiny_onnx(precision="fp16"), builder, cancelled=cancelled)
+    assert len(asked) < 10  # it has ended, and not gone on to the last step
+
+
+def test_a_build_that_is_cancelled_leaves_nothing_on_the_gpu(
+    machine: Machine, tiny_onnx: Callable[..., Path]
+) -> None:
+    with pytest.raises(BackendError, match="was cancelled"):
+        build(tiny_onnx(precision="fp16"), cancelled=lambda: True)
     assert machine.library.builds == 0
     assert machine.gpu.is_clean
 
 
 @pytest.mark.usefixtures("hears_ctrl_c")
 def test_ctrl_c_is_raised_when_the_build_has_ended(
-    machine: Machine, tiny_onnx: Callable[..., Path]
+    builder: Kind, tiny_onnx: Callable[..., Path]
 ) -> None:
-    machine.library.steps, machine.library.step_seconds = 10_000, 0.01
-    ended: list[int] = []
+    heard, ended = [], []
 
-    def progress(phase: str, done: int, of: int) -> None:
-        if done == 2:
-            for _ in range(3):  # with impatience
+    def hear(number: int, frame: object) -> None:
+        heard.append(number)
+        raise KeyboardInterrupt
+
+    def progress(phase: str, done: int, total: int) -> None:
+        if done == 2 and not ended:
+            for count in range(3):  # with impatience
                 os.kill(os.getpid(), signal.SIGINT)
-                time.sleep(0.1)  # the builder is deep in a step, as it is for seconds
+                while len(heard) <= count:  # the builder is deep in a step, as it is for seconds
+                    time.sleep(0.1)
             ended.append(done)
+
+    signal.signal(signal.SIGINT, hear)
+    with pytest.raises(KeyboardInterrupt):
+        build(tiny_onnx(precision="fp16"), builder, progress=progress)
+    assert ended == [2]
+
+
+@pytest.mark.usefixtures("hears_ctrl_c")
+def test_ctrl_c_leaves_nothing_on_the_gpu(machine: Machine, tiny_onnx: Callable[..., Path]) -> None:
+    machine.library.steps, machine.library.step_seconds = 10_000, 0.01
+
+    def progress(phase: str, done: int, total: int) -> None:
+        if done == 2:
+            os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
         build(tiny_onnx(precision="fp16"), progress=progress)
-    assert ended == [2]
     assert machine.library.builds == 0
     assert machine.gpu.is_clean
 
 
+@pytest.mark.parametrize("at", [0, 1])
 def test_what_a_callback_raises_comes_out_of_the_build(
-    tensorrt: None, tiny_onnx: Callable[..., Path]
+    at: int, builder: Kind, tiny_onnx: Callable[..., Path], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def progress(phase: str, done: int, of: int) -> None:
-        raise ZeroDivisionError
+    """At a phase's start, where TensorRT would lose it, and at a step."""
+
+    def progress(phase: str, done: int, total: int) -> None:
+        if done == at:
+            raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        build(tiny_onnx(precision="fp16"), progress=progress)
+        build(tiny_onnx(precision="fp16"), builder, progress=progress)
+    assert "Exception caught" not in capfd.readouterr().err

@@ -1,11 +1,12 @@
 """The builder's side: profiles, configuration, timing cache, and the build."""
 
 import json
+import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from tests.simulated_tensorrt.library_state import Library, Plan, scratch_bytes
-from tests.simulated_tensorrt.machine import ProcessWouldEnd
 from tests.simulated_tensorrt.network import INetworkDefinition, largest_volume
 
 __all__ = ["Builder", "IBuilderConfig", "IOptimizationProfile", "ITimingCache"]
@@ -45,14 +46,13 @@ class Builder:
             return self._refuse("no CUDA context, or an empty network")
         source = network.get_input(0)
         shapes = config.profile_shapes(source.name)
-        if shapes is None or any(
-            len(shape) != len(source.sides)
-            or any(
-                fixed not in (None, side) for fixed, side in zip(source.sides, shape, strict=True)
-            )
-            for shape in shapes
-        ):
-            return self._refuse(f"no valid optimization profile for input {source.name}")
+        if shapes is None:
+            return self._refuse("Network has dynamic or shape inputs, but no optimization profile")
+        if len(shapes[0]) != len(source.sides):
+            return self._refuse(f"{source.name} and its profile have other numbers of dimensions")
+        for side, *wanted in zip(source.sides, *shapes, strict=True):
+            if side is not None and set(wanted) != {side}:
+                return self._refuse(f"Dimension mismatch for tensor {source.name} and profile 0.")
         volume = largest_volume(network.model, shapes[2])
         if volume >= 1 << 31:
             return self._refuse(f"Tensor volume {volume} exceeds (2^31)-1.")
@@ -64,7 +64,7 @@ class Builder:
         going = self._work(config.progress_monitor)
         gpu.building = False
         if not going:
-            return self._refuse("Build was cancelled by the progress monitor")
+            return self._refuse("BuildCanceled (Build canceled by user)")
         library.builds += 1
         config.measure([node.name for node in network.model.graph.node])
         strong = network.flags & (1 << int(library.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
@@ -86,26 +86,29 @@ class Builder:
         """Two phases, one in the other; False once the monitor wants the end."""
         if monitor is None:
             return True
-        try:
-            monitor.phase_start("Building Engine", None, 1)
-            monitor.phase_start("Timing", "Building Engine", self._library.steps)
-            going = True
-            for step in range(self._library.steps):
-                time.sleep(self._library.step_seconds)
-                going = monitor.step_complete("Timing", step)
-                if not going:
-                    break
-            monitor.phase_finish("Timing")
-            going = going and monitor.step_complete("Building Engine", 0)
-            monitor.phase_finish("Building Engine")
-        except BaseException as error:
-            raise ProcessWouldEnd(f"{error!r} went from a callback into TensorRT") from error
-        if not isinstance(going, bool):
-            raise ProcessWouldEnd("step_complete() did not return a bool")
+        call(monitor.phase_start, "Building engine", None, 1)
+        call(monitor.phase_start, "Timing tactics", "Building engine", self._library.steps)
+        going = True
+        for step in range(self._library.steps):
+            time.sleep(self._library.step_seconds)
+            going = call(monitor.step_complete, "Timing tactics", step)
+            if not going:
+                break
+        call(monitor.phase_finish, "Timing tactics")
+        call(monitor.phase_finish, "Building engine")
         return going
 
     def _refuse(self, message: str) -> None:
         self.logger.log("ERROR", f"[builder] Error Code 4: {message}")
+
+
+def call(callback: Callable[..., Any], *arguments: Any) -> bool:
+    """Call a monitor as the bindings do: what it raises is printed, lost, and taken for False."""
+    try:
+        return bool(callback(*arguments))
+    except BaseException as error:
+        print(f"[ERROR] Exception caught in {callback.__name__}(): {error}", file=sys.stderr)
+        return False
 
 
 class IOptimizationProfile:
@@ -113,10 +116,13 @@ class IOptimizationProfile:
         self.shapes: dict[str, tuple[tuple[int, ...], ...]] = {}
 
     def set_shape(self, input: str, min: Any, opt: Any, max: Any) -> None:
-        shapes = tuple(tuple(dims[:]) for dims in (min, opt, max))
-        if not all(a <= b <= c for a, b, c in zip(*shapes, strict=True)):
-            raise ValueError("Shape provided for max or opt is inconsistent with other shapes.")
-        self.shapes[input] = shapes
+        self.shapes[input] = tuple(tuple(dims[:]) for dims in (min, opt, max))
+
+    @property
+    def is_valid(self) -> bool:
+        return all(
+            a <= b <= c for shapes in self.shapes.values() for a, b, c in zip(*shapes, strict=True)
+        )
 
 
 class ITimingCache:
@@ -161,6 +167,8 @@ class IBuilderConfig:
         self.progress_monitor: Any = None
 
     def add_optimization_profile(self, profile: IOptimizationProfile) -> int:
+        if not profile.is_valid:
+            return -1
         self._profiles.append(profile)
         return len(self._profiles) - 1
 
@@ -182,15 +190,14 @@ class IBuilderConfig:
             raise TypeError(f"{pool!r} is no MemoryPoolType")
         self._pools[pool] = pool_size
 
-    def create_timing_cache(self, serialized_timing_cache: bytes) -> ITimingCache | None:
+    def create_timing_cache(self, serialized_timing_cache: bytes) -> ITimingCache:
+        """An empty one if the bytes are none."""
         gpu = self._library.gpu
         assert gpu is not None
-        if not serialized_timing_cache:
-            return ITimingCache(self._library, gpu.name, set())
         try:
             facts = json.loads(serialized_timing_cache)
         except ValueError:
-            return None
+            return ITimingCache(self._library, gpu.name, set())
         return ITimingCache(self._library, facts["gpu"], set(facts["timings"]))
 
     def set_timing_cache(self, cache: ITimingCache, ignore_mismatch: bool) -> bool:

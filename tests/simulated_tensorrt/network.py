@@ -43,6 +43,7 @@ class INetworkDefinition:
         self.model: onnx.ModelProto | None = None
         self._layers: list[Layer] = []
         self._inputs: list[Tensor] = []
+        self._outputs: list[Tensor] = []
 
     @property
     def num_inputs(self) -> int:
@@ -54,6 +55,13 @@ class INetworkDefinition:
 
     def get_input(self, index: int) -> Tensor:
         return self._inputs[index]
+
+    @property
+    def num_outputs(self) -> int:
+        return len(self._outputs)
+
+    def get_output(self, index: int) -> Tensor:
+        return self._outputs[index]
 
     def get_layer(self, index: int) -> Layer:
         return self._layers[index]
@@ -69,6 +77,9 @@ class INetworkDefinition:
                 tuple(side.dim_value or None for side in value.type.tensor_type.shape.dim),
             )
             for value in model.graph.input
+        ]
+        self._outputs = [
+            Tensor(value.name, self._dtype(types[value.name])) for value in model.graph.output
         ]
         kinds = self._library.LayerType
         self._layers = [
@@ -120,9 +131,13 @@ class OnnxParser:
         types = types_of(parsed)
         for node in parsed.graph.node:
             touched = [types.get(name) for name in (*node.input, *node.output)]
-            if onnx.TensorProto.UINT8 in touched and node.op_type != "Cast":
+            if onnx.TensorProto.UINT8 in touched and node.op_type not in ("Cast", "Identity"):
                 self._errors.append(
-                    ParserError(f"UINT8 is not supported by {node.op_type}", node.name)
+                    ParserError(
+                        f"Invalid Node - {node.name}\n{node.name}: first input has type UInt8 but "
+                        "must have type Float, Half or Bool.",
+                        node.name,
+                    )
                 )
         if not self._errors:
             self._network.take(parsed)

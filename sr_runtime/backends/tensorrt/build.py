@@ -4,32 +4,32 @@ TensorRT 10 and 11 time kernels on a GPU, for minutes; TensorRT for RTX needs no
 """
 
 import traceback
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sr_runtime.atomic import atomic_path, check_target
+from sr_runtime.atomic import check_target
 from sr_runtime.backends.cuda.driver import open_device
 from sr_runtime.backends.onnx_metadata import EXPORT_FP16, read_fp16_onnx
-from sr_runtime.backends.tensorrt.engine_file import EngineInfo, sha256, sm_text
-from sr_runtime.backends.tensorrt.library import Library, Log, builder_library
+from sr_runtime.backends.tensorrt.engine_file import EngineInfo, sha256
+from sr_runtime.backends.tensorrt.library import Library, Log, builder_library, without_driver_noise
 from sr_runtime.backends.tensorrt.monitor import Monitor, Progress, in_thread
 from sr_runtime.backends.tensorrt.options import (
     BuildOptions,
     HardwareCompatible,
     Profile,
+    sm_text,
     tensor_shape,
 )
+from sr_runtime.backends.tensorrt.timing_cache import load_timings, save_timings
 from sr_runtime.errors import (
     ArgumentError,
     BackendError,
     ModelError,
     OutOfMemoryError,
     SRError,
-    StorageError,
     about,
 )
 from sr_runtime.model_info import ModelInfo
@@ -118,14 +118,20 @@ def build_engine(
 
 
 def _for_library(options: BuildOptions, library: Library) -> BuildOptions:
-    """The options with the compute capabilities named; ArgumentError for one it does not know."""
-    known = library.compute_capabilities
-    if unknown := [one for one in options.compute_capabilities if one not in known]:
+    """The options with each compute capability named; ArgumentError for one it does not know."""
+    known, wanted = library.compute_capabilities, options.compute_capabilities
+    if wanted == ("all",):
+        wanted = known
+    if unknown := [one for one in wanted if one not in known]:
         raise ArgumentError(
-            f"--sm {sm_text(unknown)}: {library.name} builds for {sm_text(known)}: give some of "
-            "these, or build on that GPU with --for tensorrt"
+            f"--sm {sm_text(unknown)}: {library.name} builds for {sm_text(known)}; for other GPUs, "
+            "H100, H200 and B200 among them, build on the GPU with --for tensorrt, or run the ONNX "
+            "file with backend onnxruntime"
         )
-    return replace(options, compute_capabilities=options.compute_capabilities or known)
+    if not wanted:
+        wanted = tuple(one for one in known if float(one) >= 8)
+    # In one order and each once, because the plan depends on both.
+    return replace(options, compute_capabilities=tuple(one for one in known if one in wanted))
 
 
 def _plan(
@@ -143,8 +149,8 @@ def _plan(
     network = builder.create_network(1 << int(api.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = api.OnnxParser(network, log.logger)
     if not parser.parse(data):
-        raise ModelError(f"TensorRT cannot parse it ({_parser_errors(parser)})")
-    _check_types(library, network)
+        raise ModelError(f"{library.name} cannot parse it ({_parser_errors(parser)})")
+    _check_types(library, network, facts)
     config = builder.create_builder_config()
     config.add_optimization_profile(_profile(library, builder, network, facts, options.profile))
     if options.workspace is not None:
@@ -164,11 +170,11 @@ def _plan(
         if options.version_compatible:
             config.set_flag(api.BuilderFlag.VERSION_COMPATIBLE)
     if timing_cache is not None:
-        _load_timings(library, config, timing_cache)
+        load_timings(library, config, timing_cache)
     serialized: Any = builder.build_serialized_network(network, config)
     monitor.check()
     if serialized is None:
-        raise _failure("TensorRT could not build the engine", log, options)
+        raise _failure(f"{library.name} could not build the engine", log, options)
     plan = bytes(serialized)
     if options.kind == "tensorrt-rtx":  # loading it needs a GPU
         return plan
@@ -176,19 +182,19 @@ def _plan(
     runtime = api.Runtime(log.logger)
     runtime.engine_host_code_allowed = options.version_compatible  # the plan is our own
     if runtime.deserialize_cuda_engine(plan) is None:
-        raise _failure("TensorRT cannot load the engine that it built", log, options)
+        raise _failure(f"{library.name} cannot load the engine that it built", log, options)
     if timing_cache is not None:
-        _save_timings(config, timing_cache)
+        save_timings(config, timing_cache)
     return plan
 
 
 def _set_compute_capabilities(
-    library: Library, config: Any, compute_capabilities: Sequence[str]
+    library: Library, config: Any, compute_capabilities: tuple[str, ...]
 ) -> None:
-    """Name the GPUs to build for; without them the library asks the driver for the one here."""
+    """Name the GPUs to build for."""
     config.num_compute_capabilities = len(compute_capabilities)
     for index, one in enumerate(compute_capabilities):
-        name = "SM" + one.replace(".", "")
+        name = f"SM{sm_text([one])}"
         config.set_compute_capability(getattr(library.trt.ComputeCapability, name), index)
 
 
@@ -200,10 +206,6 @@ def _profile(
     profile: Profile,
 ) -> "trt.IOptimizationProfile":
     """The profile in the layout of the model's input."""
-    if network.num_inputs != 1:
-        raise ModelError(
-            f"not a super-resolution model: it has {network.num_inputs} inputs, expected 1"
-        )
     shapes = (profile.min, profile.opt, profile.max)
     result = builder.create_optimization_profile()
     result.set_shape(
@@ -213,74 +215,54 @@ def _profile(
     return result
 
 
-def _check_types(library: Library, network: "trt.INetworkDefinition") -> None:
-    """Raise ModelError for a convolution of the graph that is not FP16.
+def _check_types(library: Library, network: "trt.INetworkDefinition", facts: ModelInfo) -> None:
+    """Raise ModelError for a convolution that is not FP16, or an input or output of another type.
 
     The network is strongly typed: TensorRT builds what the graph says, so a wrong type is known
-    before the minutes of building.
+    before the build.
     """
+    types = library.trt.DataType
     for layer in (network.get_layer(index) for index in range(network.num_layers)):
         if layer.type != library.trt.LayerType.CONVOLUTION:
             continue
-        dtype = layer.get_input(0).dtype
-        if dtype != library.trt.DataType.HALF:
+        if (dtype := layer.get_input(0).dtype) != types.HALF:
             raise ModelError(
                 f"its convolution {layer.name} computes in {dtype.name} and not in FP16: export "
                 f"it again: {EXPORT_FP16}"
             )
+    inputs = [network.get_input(index).dtype for index in range(network.num_inputs)]
+    outputs = [network.get_output(index).dtype for index in range(network.num_outputs)]
+    expected = [types.FLOAT], [types.FLOAT]
+    if facts.io == "uint8":
+        expected = [types.UINT8], [types.UINT8, types.BOOL]
+    if (inputs, outputs) != expected:
+        taken, returned = (" and ".join(one.name for one in side) for side in (inputs, outputs))
+        raise ModelError(
+            f"it takes {taken or 'nothing'} and returns {returned or 'nothing'}, and its metadata "
+            f"states io {facts.io}: export it again: {EXPORT_FP16}"
+        )
 
 
 def _parser_errors(parser: "trt.OnnxParser") -> str:
     errors: list[Any] = [parser.get_error(index) for index in range(parser.num_errors)]
     return (
         "; ".join(
-            f"{error.desc()}" + (f" at {error.node_name()}" if error.node_name() else "")
+            without_driver_noise(error.desc())
+            + (f" at {error.node_name()}" if error.node_name() else "")
             for error in errors
-        ).replace("\n", " ")
+        )
         or "it gives no reason"
     )
 
 
-def _load_timings(library: Library, config: "trt.IBuilderConfig", path: Path) -> None:
-    """Give the builder the measurements in the file, if it exists."""
-    # The signatures do not say that this is None if the file is not a timing cache.
-    cache: trt.ITimingCache | None = config.create_timing_cache(_read(path))
-    if cache is None or not config.set_timing_cache(cache, ignore_mismatch=False):
-        raise ArgumentError(
-            f"not a timing cache of {library.name} on this GPU: name another file, or "
-            "delete this one",
-            path=path,
-        )
-
-
-def _save_timings(config: "trt.IBuilderConfig", path: Path) -> None:
-    """Write the measurements, and keep those that another build added meanwhile."""
-    cache = config.get_timing_cache()
-    others = config.create_timing_cache(_read(path))
-    if others is not None:
-        cache.combine(others, ignore_mismatch=False)
-    timings: Any = cache.serialize()
-    try:
-        with atomic_path(path) as temporary:
-            temporary.write_bytes(bytes(timings))
-    except StorageError as error:  # the engine, which took minutes, is good
-        warnings.warn(f"the timing cache is not kept: {error}", RuntimeWarning, stacklevel=2)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return b""
-
-
 def _failure(what: str, log: Log, options: BuildOptions) -> SRError:
-    smaller = f"take a smaller --max than {options.profile.max}"
+    why, smaller = log.last_error, f"take a smaller --max than {options.profile.max}"
     if log.out_of_memory:
         return OutOfMemoryError(
-            f"{what}, the GPU has too little memory ({log.last_error}): {smaller}, or give a "
-            "--workspace"
+            f"{what}, because there is too little memory ({why}): {smaller}, or give a --workspace"
         )
+    if "workspace limit" in why:
+        return BackendError(f"{what} ({why}): give a larger --workspace, or leave it out")
     # A tensor has more values than TensorRT can count.
-    remedy = f": {smaller}" if "volume" in log.last_error else ""
-    return BackendError(f"{what} ({log.last_error}){remedy}")
+    remedy = f": {smaller}" if "volume" in why else ""
+    return BackendError(f"{what} ({why}){remedy}")

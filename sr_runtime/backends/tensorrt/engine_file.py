@@ -5,7 +5,6 @@ A plan is executable code: load only plans that you trust.
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -18,6 +17,7 @@ from sr_runtime.backends.tensorrt.options import (
     Kind,
     Profile,
     Shape,
+    sm_text,
 )
 from sr_runtime.errors import ModelError, SRError, StorageError, about
 from sr_runtime.model_info import PREFIX, ModelInfo
@@ -28,7 +28,6 @@ __all__ = [
     "read_engine",
     "rebuild_command",
     "sha256",
-    "sm_text",
     "write_engine",
 ]
 
@@ -153,11 +152,6 @@ def rebuild_command(info: EngineInfo) -> str:
     if info.hardware_compatible != "none":
         command += f" --hardware-compatible {info.hardware_compatible}"
     return command
-
-
-def sm_text(compute_capabilities: Sequence[str]) -> str:
-    """Compute capabilities as `--sm` writes them: "75,80" for 7.5 and 8.0."""
-    return ",".join(one.replace(".", "") for one in compute_capabilities)
 
 
 def sha256(data: bytes) -> str:

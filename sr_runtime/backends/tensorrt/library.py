@@ -7,6 +7,7 @@ TensorRT for RTX: it builds on any machine, and compiles the kernels on the GPU 
 import contextlib
 import importlib
 import importlib.metadata
+import re
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -19,7 +20,9 @@ from sr_runtime.errors import BackendError, require_extra
 if TYPE_CHECKING:
     import tensorrt as trt
 
-__all__ = ["Library", "Log", "TensorRT", "builder_library", "open_library"]
+__all__ = ["Library", "Log", "TensorRT", "builder_library", "open_library", "without_driver_noise"]
+
+NO_DRIVER = re.compile(r"catchCudaError.*cudaError 35\b")
 
 EXTRAS: dict[Kind, str] = {"tensorrt": "tensorrt", "tensorrt-rtx": "rtx"}
 
@@ -122,6 +125,12 @@ def _import(name: str) -> Any:
         raise ImportError(f"{name} cannot be loaded ({error})") from error
 
 
+def without_driver_noise(message: str) -> str:
+    """An error on one line, less what TensorRT for RTX adds to every error without a driver."""
+    lines = [line for line in message.splitlines() if not NO_DRIVER.search(line)]
+    return " ".join(" ".join(lines).split())
+
+
 class Log:
     """Keeps errors and prints nothing: an exception reports each of them once.
 
@@ -137,8 +146,8 @@ class Log:
 
         class Logger(base):  # type: ignore[misc]  # the library is known only now
             def log(self, severity: object, msg: str) -> None:
-                if severity in severities:
-                    errors.append(" ".join(msg.split()))
+                if severity in severities and (error := without_driver_noise(msg)):
+                    errors.append(error)
 
         self.logger: trt.ILogger = Logger()
 

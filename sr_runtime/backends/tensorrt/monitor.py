@@ -15,7 +15,7 @@ Progress = Callable[[str, int, int], None]
 class Monitor:
     """Reports the builder's steps, and tells it to stop.
 
-    Its methods must not raise: an exception that reaches TensorRT ends the process.
+    Its methods must not raise: TensorRT prints an exception that reaches it, and loses it.
     """
 
     def __init__(self, progress: Progress | None, cancelled: Callable[[], bool] | None) -> None:

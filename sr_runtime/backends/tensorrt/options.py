@@ -1,6 +1,7 @@
 """What a TensorRT engine is built for, and how the command line writes it."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Self
 
@@ -8,6 +9,7 @@ from sr_runtime.errors import ArgumentError
 from sr_runtime.model_info import ModelInfo
 
 __all__ = [
+    "CARDS",
     "DEFAULT_LEVEL",
     "DEFAULT_PROFILE",
     "NAMES",
@@ -16,6 +18,9 @@ __all__ = [
     "Kind",
     "Profile",
     "Shape",
+    "cards_text",
+    "parse_sm",
+    "sm_text",
     "tensor_shape",
 ]
 
@@ -23,6 +28,17 @@ Kind = Literal["tensorrt", "tensorrt-rtx"]
 """A library, by the name of its backend; engines of one kind do not load in the other."""
 
 NAMES: dict[Kind, str] = {"tensorrt": "TensorRT", "tensorrt-rtx": "TensorRT for RTX"}
+
+# https://developer.nvidia.com/cuda-gpus
+CARDS = {
+    "7.5": "GeForce RTX 20",
+    "8.0": "A100",
+    "8.6": "GeForce RTX 30",
+    "8.9": "GeForce RTX 40",
+    "12.0": "GeForce RTX 50",
+    "12.1": "DGX Spark",
+}
+"""The best-known GPUs of each compute capability that TensorRT for RTX has builds for."""
 
 HardwareCompatible = Literal["none", "ampere+", "same"]
 
@@ -112,8 +128,9 @@ class BuildOptions:
     profile: Profile = DEFAULT_PROFILE
     """The shapes that the engine takes."""
     compute_capabilities: tuple[str, ...] = ()
-    """The GPUs that it runs on, "8.9" for instance, for TensorRT for RTX; empty: all that the
-    library knows. TensorRT builds for the GPU that it builds on."""
+    """The GPUs that it runs on, "8.9" for instance, or only "all"; TensorRT for RTX alone. Empty:
+    8.0 and newer. An engine is one program for all of its GPUs, so with 7.5 among them, the newer
+    ones run what was made for 7.5. TensorRT builds for the GPU that it builds on."""
     workspace: int | None = None
     """Limit in bytes of GPU memory for a layer's scratch space; None: all of the GPU's."""
     level: int = DEFAULT_LEVEL
@@ -149,6 +166,31 @@ class BuildOptions:
                         f"TensorRT for RTX has no {option}: leave it out, or build with "
                         "--for tensorrt"
                     )
+
+
+def parse_sm(text: str) -> tuple[str, ...]:
+    """Read "75,89" as 7.5 and 8.9, and "all"; ArgumentError for anything else."""
+    if text.strip().lower() == "all":
+        return ("all",)
+    numbers = [re.fullmatch(r"(\d{1,2})\.?(\d)", part.strip()) for part in text.split(",")]
+    if None in numbers:
+        raise ArgumentError(
+            f"--sm {text!r} is not a list of compute capabilities: give 75,86,89,120 or all, for "
+            "instance"
+        )
+    return tuple(f"{number[1]}.{number[2]}" for number in numbers if number)
+
+
+def sm_text(compute_capabilities: Iterable[str]) -> str:
+    """Compute capabilities as `--sm` writes them: "75,80" for 7.5 and 8.0."""
+    return ",".join(one.replace(".", "") for one in compute_capabilities)
+
+
+def cards_text(compute_capabilities: Iterable[str]) -> str:
+    """What they are the compute capabilities of: "GeForce RTX 30 (8.6), GeForce RTX 40 (8.9)"."""
+    return ", ".join(
+        f"{CARDS[one]} ({one})" if one in CARDS else one for one in compute_capabilities
+    )
 
 
 def tensor_shape(shape: Shape, info: ModelInfo) -> tuple[int, int, int, int]:
