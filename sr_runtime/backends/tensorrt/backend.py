@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from sr_runtime.backends.base import DeviceBackend, Limits
 from sr_runtime.backends.cuda.driver import device_names, open_device
 from sr_runtime.backends.cuda.memory import Device
+from sr_runtime.backends.cuda.pixels import PixelKernels
 from sr_runtime.backends.tensorrt.engine_file import EngineInfo, read_engine, rebuild_command
 from sr_runtime.backends.tensorrt.execution_slot import ExecutionSlot
 from sr_runtime.backends.tensorrt.library import Library, Log, open_library
 from sr_runtime.backends.tensorrt.options import Kind, Shape
 from sr_runtime.errors import ModelError, OutOfMemoryError, SRError
-from sr_runtime.tensor import check_outputs
 
 __all__ = ["TensorRTBackend"]
 
@@ -64,6 +64,7 @@ class TensorRTBackend(DeviceBackend):
         self._library = open_library(self.name)
         self._gpu = open_device(device)
         self._slots: list[ExecutionSlot] = []
+        self._kernels: PixelKernels | None = None
         self._log = Log(self._library)
         self._turn = threading.Lock()
         try:
@@ -87,6 +88,8 @@ class TensorRTBackend(DeviceBackend):
                 f"{self._library.name} cannot load the engine ({self._log.last_error}): "
                 f"build it again here: {rebuild_command(engine_info)}"
             )
+        if self.info.io == "float32":
+            self._kernels = PixelKernels(self._gpu)
         for _ in range(DEPTH):
             self._slots.append(self._new_slot())
         self.limits = _limits(engine_info, self._slots[0], self._gpu.free_memory())
@@ -104,7 +107,9 @@ class TensorRTBackend(DeviceBackend):
             return self._slots[-1]
 
     def _new_slot(self) -> ExecutionSlot:
-        return ExecutionSlot(self._library, self._engine, self._gpu, self._log)
+        return ExecutionSlot(
+            self._library, self._engine, self.info, self._gpu, self._log, self._kernels
+        )
 
     def shrink(self) -> None:
         with self._gpu.current():
@@ -116,6 +121,8 @@ class TensorRTBackend(DeviceBackend):
             held.callback(self._gpu.close)
             held.enter_context(self._gpu.current())
             held.callback(self._drop_engine)
+            if self._kernels is not None:
+                held.callback(self._kernels.close)
             while self._slots:
                 held.callback(self._slots.pop().close)
 
@@ -146,7 +153,7 @@ class _PendingBatch:
             raise self._refused
         with self._backend._gpu.current():
             self._slot.wait()
-        return check_outputs(self._slot.outputs(), self._backend.info.io)
+        return self._slot.output()
 
     def release(self) -> None:
         # Queued work uses the slot's buffers, even if the result was not requested.
@@ -211,6 +218,7 @@ def _limits(info: EngineInfo, slot: ExecutionSlot, free: int) -> Limits:
     while batch > least.batch and not fits(batch, height, width):
         batch = max(least.batch, batch // 2)
     return Limits(
+        pixels=info.model.io == "float32",
         min_tile=(least.height, least.width),
         max_tile=(height, width),
         tile=max(height, width),

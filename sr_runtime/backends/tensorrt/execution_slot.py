@@ -7,10 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sr_runtime.backends.cuda.memory import Device, DeviceMemory, Graph, TensorMemory
+from sr_runtime.backends.cuda.pixels import PixelBuffers, PixelKernels
 from sr_runtime.backends.tensorrt.library import Library, Log
 from sr_runtime.backends.tensorrt.options import Shape, tensor_shape
 from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError, SRError
 from sr_runtime.model_info import ModelInfo
+from sr_runtime.tensor import check_outputs
 
 if TYPE_CHECKING:
     import tensorrt as trt
@@ -22,8 +24,15 @@ class ExecutionSlot:
     """Runs one batch at a time. Call its methods while the device is current."""
 
     def __init__(
-        self, library: Library, engine: "trt.ICudaEngine", device: Device, log: Log
+        self,
+        library: Library,
+        engine: "trt.ICudaEngine",
+        info: ModelInfo,
+        device: Device,
+        log: Log,
+        kernels: PixelKernels | None,
     ) -> None:
+        """`kernels` are for batches of integer pixels; None: the model takes none but its own."""
         api = library.trt
         self._device = device
         self._log = log
@@ -45,7 +54,16 @@ class ExecutionSlot:
             TensorMemory(name, api.nptype(engine.get_tensor_dtype(name)), device)
             for name in (*inputs, *(name for name in names if name not in inputs))
         )
-        self._shape: tuple[int, ...] = ()  # that context and buffers are prepared for
+        self._info = info
+        self._pixels = (
+            None
+            if kernels is None
+            else PixelBuffers(kernels, device, self._input, self._outputs[0])
+        )
+        self._converts: PixelBuffers | None = None  # those of the current batch
+        # What context and buffers are prepared for.
+        self._shape: tuple[int, ...] = ()
+        self._dtype: np.dtype[Any] | None = None
         self._stream = device.stream()
         self._scratch: DeviceMemory | None = None
         self._graph: Graph | None = None
@@ -56,8 +74,9 @@ class ExecutionSlot:
         """Bytes of GPU memory that a batch of this shape takes."""
         scratch = self._set_shape(tensor_shape(shape, info))
         self._shape = ()  # the context has this shape now, but the buffers do not
+        pixel = 0 if self._pixels is None else np.dtype(np.uint16).itemsize
         return scratch + sum(
-            math.prod(self._shape_of(tensor)) * tensor.dtype.itemsize
+            math.prod(self._shape_of(tensor)) * (tensor.dtype.itemsize + pixel)
             for tensor in (self._input, *self._outputs)
         )
 
@@ -65,9 +84,9 @@ class ExecutionSlot:
         """Queue a batch: copy in, compute, copy out."""
         self.wait()  # something is queued only if Ctrl-C interrupted an earlier wait
         self._log.clear()
-        if batch.shape != self._shape:
-            self._prepare(batch.shape)
-        np.copyto(self._input.array, batch)
+        if (batch.shape, batch.dtype) != (self._shape, self._dtype):
+            self._prepare(batch)
+        np.copyto((self._converts or self._input).array, batch)
         if self._graph is None and self._enqueued and self._graphs:
             self._graph = self._capture()
             self._graphs = self._graph is not None
@@ -81,9 +100,14 @@ class ExecutionSlot:
         """Wait for the queued work; BackendError if it failed."""
         self._stream.wait()
 
-    def outputs(self) -> list[NDArray[Any]]:
-        """The finished batch's outputs: views of host buffers, valid until the next `start`."""
-        return [tensor.array for tensor in self._outputs]
+    def output(self) -> NDArray[Any]:
+        """The finished batch's picture: a view of host memory, valid until the next `start`.
+
+        Raises NonFiniteError if it holds NaN or infinity and cannot show it.
+        """
+        if self._converts is not None:
+            return check_outputs(self._converts.outputs(), "uint8")
+        return check_outputs([tensor.array for tensor in self._outputs], self._info.io)
 
     def shrink(self) -> None:
         """Wait for the queued work and free the buffers."""
@@ -92,6 +116,8 @@ class ExecutionSlot:
         self._shape = ()
         for tensor in (self._input, *self._outputs):
             tensor.free()
+        if self._pixels is not None:
+            self._pixels.free()
         self._free_scratch()
 
     def close(self) -> None:
@@ -100,20 +126,25 @@ class ExecutionSlot:
         self._context = None  # type: ignore[assignment]
         self._stream.close()
 
-    def _prepare(self, shape: tuple[int, ...]) -> None:
-        """Prepare context and buffers for a new shape."""
+    def _prepare(self, batch: NDArray[Any]) -> None:
+        """Prepare context and buffers for batches like this one."""
         self._drop_graph()  # a graph contains the addresses and the shape
-        self._shape = ()
+        self._shape, shape = (), batch.shape
+        self._converts = self._pixels if batch.dtype.kind == "u" else None
+        if self._converts is not None:
+            shape = tensor_shape(Shape(*shape[:3]), self._info)
         if scratch := self._set_shape(shape):
             if self._scratch is None or self._scratch.nbytes < scratch:
                 self._free_scratch()
                 self._scratch = self._device.allocate(scratch)
             self._context.set_device_memory(self._scratch.address, self._scratch.nbytes)
         for tensor in (self._input, *self._outputs):
-            tensor.reserve(self._shape_of(tensor))
+            tensor.reserve(self._shape_of(tensor), on_host=self._converts is None)
             if not self._context.set_tensor_address(tensor.name, tensor.address):
                 raise self._failure(f"refused a buffer for {tensor.name}")
-        self._shape = shape
+        if self._converts is not None:
+            self._converts.reserve(batch.shape, batch.dtype)
+        self._shape, self._dtype = batch.shape, batch.dtype
 
     def _set_shape(self, shape: tuple[int, ...]) -> int:
         """Set the context's input shape; return the bytes of scratch memory that it needs."""
@@ -130,10 +161,10 @@ class ExecutionSlot:
             self._scratch = None
 
     def _queue(self) -> None:
-        self._input.upload(self._stream)
+        (self._converts or self._input).upload(self._stream)
         if not self._context.execute_async_v3(self._stream.handle):
             raise self._failure("could not run the engine")
-        for tensor in self._outputs:
+        for tensor in self._outputs if self._converts is None else [self._converts]:
             tensor.download(self._stream)
 
     def _capture(self) -> Graph | None:
