@@ -1,12 +1,12 @@
 """Reads the `metadata_props` of an ONNX file without onnx: a few fields of its protobuf.
 
-Wire format: protobuf's encoding of ModelProto, in which `metadata_props` is field 14 and each entry
-has its key as field 1 and its value as field 2 (onnx.proto).
+In ModelProto `metadata_props` is field 14, and each entry has its key as field 1 and its value as
+field 2 (onnx.proto).
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
+from sr_runtime.backends.protobuf import fields
 from sr_runtime.errors import ModelError, StorageError, about
 from sr_runtime.model_info import ModelInfo
 
@@ -48,42 +48,11 @@ def read_fp16_onnx(model: Path) -> tuple[bytes, ModelInfo]:
 def _metadata_of(model: bytes) -> dict[str, str]:
     """The `metadata_props` of a serialised ONNX model; ModelError if it is not one."""
     try:
-        entries = [dict(_fields(v)) for number, v in _fields(model) if number == METADATA_PROPS]
-        return {entry[KEY].decode(): entry[VALUE].decode() for entry in entries}
+        entries = [_texts(prop.value) for prop in fields(model) if prop.number == METADATA_PROPS]
+        return {entry[KEY]: entry[VALUE] for entry in entries}
     except (IndexError, KeyError, UnicodeDecodeError, ValueError) as error:
         raise ModelError("not a readable ONNX model") from error
 
 
-def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
-    """Number and content of the fields read here; other fields are skipped."""
-    view, position = memoryview(message), 0
-    while position < len(view):
-        tag, position = _varint(view, position)
-        match tag & 7:
-            case 0:
-                _, position = _varint(view, position)
-            case 1:
-                position += 8
-            case 2:
-                length, position = _varint(view, position)
-                if position + length > len(view):
-                    raise ValueError("a field is cut off")
-                if tag >> 3 in (KEY, VALUE, METADATA_PROPS):  # not the graph, which is large
-                    yield tag >> 3, bytes(view[position : position + length])
-                position += length
-            case 5:
-                position += 4
-            case kind:
-                raise ValueError(f"there is no wire type {kind}")
-
-
-def _varint(view: memoryview, position: int) -> tuple[int, int]:
-    """The number at `position`, and the position after it."""
-    value = shift = 0
-    while True:
-        byte = view[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position
-        shift += 7
+def _texts(message: bytes | memoryview) -> dict[int, str]:
+    return {field.number: bytes(field.value).decode() for field in fields(message)}

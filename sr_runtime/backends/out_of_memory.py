@@ -14,6 +14,9 @@ WORDS = (
     "outofmemory",  # TensorRT
     "insufficient memory",
     "memory allocation",
+    "exceeds the max buffer size",  # WebGPU
+    # WebGPU says only in its log that an allocation failed; this is the next use of the buffer.
+    "is invalid due to a previous error",
 )
 
 

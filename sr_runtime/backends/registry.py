@@ -20,8 +20,12 @@ __all__ = ["BACKENDS", "BackendRow", "choose", "names", "open_backend", "rows"]
 
 ENGINE_SUFFIXES = (".engine", ".plan")
 
-# What a device's name begins with. "gpu" and "npu" are what plug-ins call them.
+# What a device's name begins with.
 Kind = Literal["cpu", "cuda", "webgpu", "gpu", "npu"]
+
+# "plugin:openvino" is a backend too: an execution provider that ONNX Runtime loads from a library.
+PLUGIN = "plugin:"
+PLUGIN_KINDS: tuple[Kind, ...] = ("gpu", "npu", "cpu")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +53,14 @@ class BackendRow:
         """Import its class; BackendError names what to install if that fails."""
         module, _, name = self.opens.partition(":")
         with require_extra(self.extra):
-            cls: type[DeviceBackend] = getattr(importlib.import_module(module), name)
+            found = getattr(importlib.import_module(module), name)
+        cls: type[DeviceBackend] = found(self.name, self.kind) if self.is_plugin else found
         return cls
+
+    @property
+    def is_plugin(self) -> bool:
+        """A plug-in's class is made for its name and kind: `opens` is a function that does it."""
+        return self.name.startswith(PLUGIN)
 
 
 # In order of preference: "auto" takes the first row that works. TensorRT is not among those for
@@ -72,6 +82,15 @@ BACKENDS = (
         extra="gpu",
         hardware="NVIDIA GPUs, any since Turing",
         tested="in a simulation of CUDA, with its CPU provider; on no GPU yet",
+        auto="onnx",
+    ),
+    BackendRow(
+        name="webgpu",
+        kind="webgpu",
+        opens="sr_runtime.backends.onnxruntime.webgpu:WebGpuBackend",
+        extra="webgpu",
+        hardware="AMD, Intel and Apple GPUs, and NVIDIA GPUs without CUDA",
+        tested="with SwiftShader, which emulates a GPU on the CPU and has no fp16; on no GPU yet",
         auto="onnx",
     ),
     BackendRow(
@@ -101,7 +120,19 @@ def names(kind: str | None = None) -> tuple[str, ...]:
 
 
 def rows(name: str) -> tuple[BackendRow, ...]:
-    """The rows of a backend, one for each kind of device."""
+    """The rows of a backend, one for each kind of device; a plug-in is not in the table."""
+    if name.startswith(PLUGIN):
+        return tuple(
+            BackendRow(
+                name=name,
+                kind=kind,
+                opens="sr_runtime.backends.onnxruntime.plugin:plugin_backend",
+                extra="cpu",
+                hardware="whatever the plug-in is for",
+                tested="with the plug-in for WebGPU",
+            )
+            for kind in PLUGIN_KINDS
+        )
     return tuple(row for row in BACKENDS if row.name == name)
 
 
@@ -111,7 +142,8 @@ def choose(name: str, device: str, model: Path | None = None) -> tuple[str, str]
     Nothing is substituted: asking for something that is not available is an error.
 
     Args:
-        name: A backend, or "auto": the fastest that works here and takes the model.
+        name: A backend; "plugin:NAME", a plug-in of ONNX Runtime by its wheel's name or its
+            library's path; or "auto": the fastest that works here and takes the model.
         device: "cpu"; a kind and a number, "cuda:0" or "webgpu:0", or the kind alone for the
             first; several of a kind, "cuda:0,cuda:1"; or "auto": the fastest, a GPU before the CPU.
         model: The file to run; None: any ONNX file.
@@ -120,13 +152,14 @@ def choose(name: str, device: str, model: Path | None = None) -> tuple[str, str]
         ArgumentError: There is no backend or device of that name.
         BackendError: It does not work here; the message says why and names what to install.
     """
-    if name not in ("auto", *names()):
-        raise ArgumentError(f"backend {name!r} is none of auto, {', '.join(names())}")
-    wanted = _device_names(device, [row.kind for row in BACKENDS])
+    candidates = BACKENDS if name == "auto" else rows(name)
+    if not candidates:
+        raise ArgumentError(f"backend {name!r} is none of auto, {', '.join(names())}, plugin:NAME")
+    known = candidates if name.startswith(PLUGIN) else BACKENDS
+    wanted = _device_names(device, [row.kind for row in known])
     file = "engine" if model and model.suffix.lower() in ENGINE_SUFFIXES else "onnx"
-    candidates = [row for row in BACKENDS if name in ("auto", row.name)]
     if name == "auto":
-        candidates = [row for row in candidates if row.auto == file]
+        candidates = tuple(row for row in candidates if row.auto == file)
     elif file == "engine" and all(row.auto != file for row in candidates):
         raise ArgumentError(
             f"this is a TensorRT engine, and backend {name} runs ONNX files: leave the backend "
@@ -153,7 +186,7 @@ def choose(name: str, device: str, model: Path | None = None) -> tuple[str, str]
         reasons.append(f"{row.name} runs here on {' and '.join(offered)}")
     if not reasons:
         reasons = [f"backend {row.name} runs on {row.kind}" for row in candidates]
-    why = "; ".join(reasons)
+    why = "; ".join(dict.fromkeys(reasons))
     if file == "engine":
         where = f"on {device}" if wanted else "here"
         raise BackendError(

@@ -17,7 +17,7 @@ from sr_runtime import (
 )
 from sr_runtime.backends.registry import BackendRow, rows
 from tests.conftest import tiny_generator
-from tests.runtime.every_row import every_row
+from tests.runtime.every_row import every_fast_row, every_row, shaders_kept  # noqa: F401
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (50, 41, 3), np.uint8)
 
@@ -64,7 +64,7 @@ def doubling(channels: int = 3) -> np.ndarray:
 
 
 @pytest.mark.slow
-@every_row
+@every_fast_row
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 @pytest.mark.parametrize("io", ["float32", "uint8"])
 def test_every_kind_of_export_gives_torchs_picture(row, precision, io, tiny_onnx) -> None:
@@ -73,7 +73,7 @@ def test_every_kind_of_export_gives_torchs_picture(row, precision, io, tiny_onnx
     assert np.abs(result - expected(PHOTO)).max() <= 1
 
 
-@every_row
+@every_fast_row
 @pytest.mark.parametrize("io", ["float32", "uint8"])
 def test_tiles_of_a_real_network_equal_its_whole_image(row, io, tiny_onnx) -> None:
     model = tiny_onnx(io=io)
@@ -85,7 +85,7 @@ def test_tiles_of_a_real_network_equal_its_whole_image(row, io, tiny_onnx) -> No
 
 
 @pytest.mark.slow
-@every_row
+@every_fast_row
 def test_an_unshuffle_model_takes_odd_sizes(row, tiny_onnx) -> None:
     options = {"scale_factor": 2, "unshuffle": 2}
     with sr_runtime.load(tiny_onnx(**options), **chosen(row)) as upscaler:
@@ -174,7 +174,7 @@ def test_a_file_that_is_not_a_super_resolution_model_is_refused_with_the_reason(
         assert str(path) in str(raised.value)
 
 
-@every_row
+@every_fast_row
 @pytest.mark.parametrize("io", ["float32", "uint8"])
 def test_nan_weights_raise_where_uint8_would_hide_them(row, io, tiny_onnx, tmp_path) -> None:
     model = onnx.load(tiny_onnx(io=io))
@@ -210,7 +210,10 @@ def test_auto_takes_bf16_only_where_the_processor_has_it(tiny_onnx) -> None:
 @pytest.mark.parametrize(
     ("asked", "says"),
     [
-        ({"backend": "tensorflow"}, "tensorflow.*auto, tensorrt, onnxruntime, openvino"),
+        (
+            {"backend": "tensorflow"},
+            "tensorflow.*onnxruntime, webgpu, openvino, plugin:NAME",
+        ),
         ({"backend": "onnxruntime", "precision": "bf16"}, "bf16.*offers fp32"),
         ({"precision": "fp16"}, "fp16.*fp32"),
         ({"backend": "openvino", "device": "cuda"}, "device cuda .*openvino runs on cpu"),

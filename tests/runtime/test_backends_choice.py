@@ -9,7 +9,7 @@ import pytest
 from sr_runtime import ArgumentError, BackendError
 from sr_runtime.__main__ import main
 from sr_runtime.backends.onnxruntime import providers as onnxruntime_providers
-from sr_runtime.backends.onnxruntime.session import open_session, ort
+from sr_runtime.backends.onnxruntime.session import check_one_build, open_session, ort
 from sr_runtime.backends.registry import BACKENDS, BackendRow, choose, rows
 from tests.simulated_tensorrt import simulated
 
@@ -18,8 +18,10 @@ CUDA_BUILD = ["CUDAExecutionProvider", "CPUExecutionProvider"]
 
 
 @pytest.fixture(autouse=True)
-def _fresh() -> Iterator[None]:
-    """What is missing is found once in a process, and here anew in every test."""
+def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What is missing is found once in a process, and here anew in every test; no GPU but those of
+    a simulation."""
+    monkeypatch.setitem(sys.modules, "sr_runtime.backends.onnxruntime.webgpu", None)
     onnxruntime_providers.cuda_missing.cache_clear()
     yield
     onnxruntime_providers.cuda_missing.cache_clear()
@@ -156,6 +158,31 @@ def test_what_is_not_installed_is_named_with_its_extra(name, module, extra) -> N
         with pytest.raises(BackendError) as raised:
             rows(name)[0].load().devices()
     assert str(raised.value) == f'{module} is not installed: pip install "sr-toolkit[{extra}]"'
+
+
+def test_without_the_plugin_for_webgpu_its_extra_is_named(monkeypatch) -> None:
+    monkeypatch.delitem(sys.modules, "sr_runtime.backends.onnxruntime.webgpu")
+    monkeypatch.setitem(sys.modules, "onnxruntime_ep_webgpu", None)
+    with pytest.raises(BackendError, match=r'_ep_webgpu is not .*"sr-toolkit\[webgpu\]"'):
+        choose("webgpu", "auto")
+
+
+@pytest.mark.parametrize("other", ["onnxruntime-gpu", "onnxruntime-webgpu"])
+def test_two_builds_of_onnxruntime_are_refused_only_in_one_folder(
+    other: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def install(build: str, folder: str) -> None:
+        facts = tmp_path / folder / f"{build.replace('-', '_')}-1.31.0.dist-info"
+        facts.mkdir(parents=True)
+        (facts / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {build}\nVersion: 1.31.0\n")
+        monkeypatch.syspath_prepend(tmp_path / folder)
+
+    install("onnxruntime", "one")
+    install(other, "two")
+    check_one_build()
+    install(other, "one")
+    with pytest.raises(ImportError, match=f"^onnxruntime and {other} are both installed"):
+        check_one_build()
 
 
 def test_info_shows_what_works_and_why_the_gpu_does_not(monkeypatch, capsys) -> None:

@@ -14,7 +14,7 @@ from sr_runtime import BackendError
 from sr_runtime.backends.base import Backend, infer
 from sr_runtime.backends.onnxruntime.cpu import OnnxRuntimeBackend
 from sr_runtime.backends.registry import BackendRow, open_backend
-from tests.runtime.every_row import every_row
+from tests.runtime.every_row import every_row, shaders_kept  # noqa: F401 - a fixture
 from tests.runtime.in_threads import in_threads
 
 
@@ -56,7 +56,7 @@ def test_each_batch_in_flight_gets_its_own_result_and_keeps_it(
 ) -> None:
     model = tiny_onnx()
     with opened(row, model) as backend:
-        inputs = batches(*range(16, 16 + backend.limits.depth))
+        inputs = batches(*range(8, 8 + backend.limits.depth))
         for _ in range(2):  # the second time in places that were used before
             pending = [backend.submit(batch) for batch in inputs]
             outputs = [one.result() for one in pending]
@@ -71,7 +71,7 @@ def test_a_batch_that_cannot_run_fails_alone_and_in_its_result(
 ) -> None:
     model = tiny_onnx()
     with opened(row, model) as backend:
-        (good,) = batches(16)
+        (good,) = batches(8)
         for batch in (good, good[:, :2], good):
             pending = backend.submit(batch)
             if batch is good:
@@ -89,9 +89,9 @@ def test_a_released_batch_that_nobody_took_harms_no_later_one(
 ) -> None:
     model = tiny_onnx()
     with opened(row, model) as backend:
-        for batch in batches(16, 24, 16):
+        for batch in batches(8, 12, 8):
             backend.submit(batch).release()
-        (batch,) = batches(20)
+        (batch,) = batches(10)
         assert close_to(infer(backend, batch), expected(model, batch))
         backend.shrink()
         assert close_to(infer(backend, batch), expected(model, batch))
@@ -101,7 +101,7 @@ def test_a_released_batch_that_nobody_took_harms_no_later_one(
 def test_threads_get_their_own_results(row: BackendRow, tiny_onnx: Callable[..., Path]) -> None:
     model = tiny_onnx()
     with opened(row, model) as backend:
-        inputs = batches(*range(16, 16 + backend.limits.depth))  # as many as may be in flight
+        inputs = batches(*range(8, 8 + backend.limits.depth))  # as many as may be in flight
         outputs = in_threads(lambda batch: infer(backend, batch), inputs)
         assert all_close(model, inputs, outputs)
 

@@ -13,20 +13,27 @@ from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError, SRErro
 from sr_runtime.model_info import IO, ModelInfo
 from sr_runtime.tensor import check_outputs
 
-
-def _installed(distribution: str) -> bool:
-    try:
-        importlib.metadata.distribution(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
+# All of them install the Python package `onnxruntime`.
+BUILDS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-webgpu", "onnxruntime-directml")
 
 
-if _installed("onnxruntime") and _installed("onnxruntime-gpu"):
-    raise ImportError(
-        "onnxruntime and onnxruntime-gpu are both installed and overwrite each other's files: "
-        "pip uninstall both, then install one of the extras cpu and gpu"
-    )
+def check_one_build() -> None:
+    """ImportError if two builds of ONNX Runtime lie in the same folder."""
+    found: dict[str, str] = {}
+    for build in BUILDS:
+        try:
+            folder = str(importlib.metadata.distribution(build).locate_file("onnxruntime"))
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        if folder in found:
+            raise ImportError(
+                f"{found[folder]} and {build} are both installed and overwrite each other's files: "
+                "pip uninstall both, then install one of the extras cpu and gpu"
+            )
+        found[folder] = build
+
+
+check_one_build()
 
 import onnxruntime as ort  # noqa: E402 - a mixed installation is reported before it is loaded
 
@@ -34,7 +41,9 @@ __all__ = [
     "Provider",
     "RecordingError",
     "Tensor",
+    "check_one_build",
     "facts_of",
+    "first_line",
     "info_of",
     "input_of",
     "open_session",
@@ -96,12 +105,12 @@ def open_session(
         if is_out_of_memory(error):
             raise OutOfMemoryError("not enough memory to load the model") from error
         if "graph capture" in str(error):
-            raise RecordingError(f"{providers[0][0]}: {_line(error)}") from error
+            raise RecordingError(f"{providers[0][0]}: {first_line(error)}") from error
         if providers[0][0] != "CPUExecutionProvider" and re.search("CUDA|CUDNN", str(error)):
             raise BackendError(
-                f"{providers[0][0]} cannot be used ({_line(error)}){_advice(error)}"
+                f"{providers[0][0]} cannot be used ({first_line(error)}){_advice(error)}"
             ) from error
-        raise ModelError(f"not a readable ONNX model ({_line(error)})") from error
+        raise ModelError(f"not a readable ONNX model ({first_line(error)})") from error
     if session.get_providers()[0] != providers[0][0]:
         raise BackendError(
             f"{providers[0][0]} could not be loaded: a library is missing or has another version; "
@@ -149,8 +158,10 @@ def run_session(
 def run_error(error: Exception) -> SRError:
     """Our error for an exception of `session.run`."""
     if is_out_of_memory(error):
-        return OutOfMemoryError(f"onnxruntime: not enough memory for a tile ({_line(error)})")
-    return BackendError(f"onnxruntime could not run the model ({_line(error)}){_advice(error)}")
+        return OutOfMemoryError(f"onnxruntime: not enough memory for a tile ({first_line(error)})")
+    return BackendError(
+        f"onnxruntime could not run the model ({first_line(error)}){_advice(error)}"
+    )
 
 
 def _advice(error: Exception) -> str:
@@ -162,5 +173,6 @@ def _advice(error: Exception) -> str:
     return ": update the NVIDIA driver" if old else ""
 
 
-def _line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """The first line of an exception's message, which may go on with C++ source."""
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

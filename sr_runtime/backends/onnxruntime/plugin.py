@@ -1,0 +1,214 @@
+"""ONNX Runtime's plug-in execution providers: libraries that run a model on their own devices.
+
+A plug-in is named by its wheel, "openvino" for onnxruntime-ep-openvino, or by its library's path.
+"""
+
+import functools
+import importlib
+from collections import Counter
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from traceback import clear_frames
+from typing import Any, ClassVar
+
+from numpy.typing import NDArray
+
+from sr_runtime.backends.base import DeviceBackend
+from sr_runtime.backends.onnxruntime.session import (
+    facts_of,
+    first_line,
+    ort,
+    run_session,
+)
+from sr_runtime.backends.out_of_memory import is_out_of_memory
+from sr_runtime.backends.probe import declared_limits, probe_info
+from sr_runtime.errors import BackendError, NonFiniteError, OutOfMemoryError, SRError
+from sr_runtime.model_info import IO
+
+__all__ = ["PluginBackend", "open_on", "plugin_backend", "plugin_devices"]
+
+# One batch is computed while the caller writes the other into its picture.
+DEPTH = 2
+
+PRECISIONS = {"float16": "fp16", "float32": "fp32"}
+# Where these run decides how fast a model is.
+HEAVY = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
+
+
+@functools.cache
+def plugin_devices(plugin: str) -> tuple[Any, ...]:
+    """The devices that a plug-in finds here, perhaps none, as ONNX Runtime's `OrtEpDevice`.
+
+    Raises BackendError if there is no such plug-in, or it does not load.
+    """
+    library = _library(plugin)
+    if not (devices := _devices_of(library)):  # a host program may use the same plug-in
+        try:
+            ort.register_execution_provider_library(f"sr_runtime:{plugin}", library)
+        except Exception as error:
+            raise BackendError(
+                f"this is no plug-in for onnxruntime {ort.__version__} ({first_line(error)})",
+                path=library,
+            ) from error
+        devices = _devices_of(library)
+    return devices
+
+
+def _devices_of(library: str) -> tuple[Any, ...]:
+    return tuple(d for d in ort.get_ep_devices() if d.ep_metadata.get("library_path") == library)
+
+
+def _library(plugin: str) -> str:
+    """The path of a plug-in's library."""
+    if Path(plugin).name != plugin or Path(plugin).suffix in (".dll", ".dylib", ".so"):
+        path = Path(plugin).resolve()
+        if not path.is_file():
+            raise BackendError("there is no such plug-in library", path=path)
+        return str(path)
+    module = f"onnxruntime_ep_{plugin.replace('-', '_')}"
+    try:
+        return str(importlib.import_module(module).get_library_path())
+    except ModuleNotFoundError as error:
+        raise BackendError(
+            f"{module} is not installed: pip install onnxruntime-ep-{plugin}, or give the path of "
+            "the plug-in's library"
+        ) from error
+
+
+def open_on(
+    device: Any, model: Path | bytes, options: Mapping[str, str]
+) -> tuple[ort.InferenceSession, str]:
+    """A session on a plug-in's device, and a sentence about what it leaves to the CPU.
+
+    Raises:
+        BackendError: The device cannot be used, or not for the convolutions of this model.
+        OutOfMemoryError: The weights do not fit.
+    """
+    provider = device.ep_name
+    session_options = ort.SessionOptions()
+    session_options.log_severity_level = 4  # errors are raised
+    session_options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    try:
+        session_options.add_provider_for_devices([device], dict(options))
+        # Its own fallback would print the error and continue on the CPU.
+        session = ort.InferenceSession(model, session_options, enable_fallback=0)
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise OutOfMemoryError("not enough memory to load the model") from error
+        raise BackendError(f"{provider} cannot be used ({first_line(error)})") from error
+    taken, left = Counter[str](), Counter[str]()
+    for part in session.get_provider_graph_assignment_info():
+        (taken if part.ep_name == provider else left).update(
+            node.op_type for node in part.get_nodes()
+        )
+    if heavy := left.keys() & HEAVY:
+        raise BackendError(
+            f"{provider} leaves {', '.join(sorted(heavy))} of this model to the CPU: choose "
+            "another backend"
+        )
+    note = f"{taken.total()} of {taken.total() + left.total()} nodes run in {provider}"
+    if left:
+        note += f", on the CPU: {', '.join(sorted(left))}"
+    return session, note
+
+
+class PluginBackend(DeviceBackend):
+    """A session on one device of a plug-in, and the thread that runs it.
+
+    The session is opened anew after a failure: it may keep buffers that were never allocated, or a
+    device that is lost.
+    """
+
+    plugin: ClassVar[str]
+    kind: ClassVar[str]
+    options: ClassVar[Mapping[str, str]] = {}
+
+    @classmethod
+    def found(cls) -> dict[str, Any]:
+        """The plug-in's devices of this kind by their names."""
+        found = [d for d in plugin_devices(cls.plugin) if d.device.type.name.lower() == cls.kind]
+        if cls.kind == "cpu":
+            return dict(zip(["cpu"], found, strict=False))
+        return {f"{cls.kind}:{number}": device for number, device in enumerate(found)}
+
+    @classmethod
+    def devices(cls) -> tuple[str, ...]:
+        if found := tuple(cls.found()):
+            return found
+        raise BackendError(f"it finds no {cls.kind} here that it can use")
+
+    @classmethod
+    def precisions(cls) -> tuple[str, ...]:
+        return tuple(PRECISIONS.values())
+
+    def __init__(self, model: Path, *, device: str, precision: str) -> None:
+        self.device = device
+        self._device = self.found()[device]
+        self._input, stated = facts_of(model)
+        self._io: IO = "float32" if stated is None else stated.io
+        weights = self._input.dtype if stated is None else stated.weights_dtype
+        self._model, self.compute_dtype, notes = self._as_computed(model, weights, precision)
+        self._session: ort.InferenceSession | None
+        self._session, note = open_on(self._device, self._model, self.options)
+        self.notes = (*notes, note)
+        self.info = stated or probe_info(self._run, self._input.shape, self._input.dtype)
+        self.limits = declared_limits(self._input.shape, self._io, depth=DEPTH)
+        self._thread = ThreadPoolExecutor(1)
+
+    def submit(self, batch: NDArray[Any]) -> "_PendingBatch":
+        return _PendingBatch(self._thread.submit(self._run, batch))
+
+    def shrink(self) -> None:
+        self._session = None
+
+    def close(self) -> None:
+        self._thread.shutdown()
+        self._session = None
+
+    def _as_computed(
+        self, model: Path, weights: str, precision: str
+    ) -> tuple[Path | bytes, str, tuple[str, ...]]:
+        """The model to open, the precision it computes in, and notes; BackendError if it cannot."""
+        own = PRECISIONS.get(weights, "fp32")
+        if precision not in ("auto", own):
+            raise BackendError(
+                f"precision {precision} is not available: the file is {own}, and a plug-in "
+                "computes as it chooses for that"
+            )
+        return model, own, ()
+
+    def _run(self, batch: NDArray[Any]) -> NDArray[Any]:
+        try:
+            if self._session is None:
+                self._session, _ = open_on(self._device, self._model, self.options)
+            return run_session(self._session, self._input, self._io, batch)
+        except NonFiniteError:
+            raise
+        except SRError as error:
+            self._session = None
+            # The frames of the exceptions hold the session too.
+            clear_frames(error.__traceback__)
+            if error.__cause__ is not None:
+                clear_frames(error.__cause__.__traceback__)
+            raise
+
+
+class _PendingBatch:
+    """A batch that the session's thread computes, or waits to."""
+
+    def __init__(self, future: Future[NDArray[Any]]) -> None:
+        self._future = future
+
+    def result(self) -> NDArray[Any]:
+        return self._future.result()
+
+    def release(self) -> None:
+        self._future.exception()  # waits
+
+
+@functools.cache
+def plugin_backend(name: str, kind: str) -> type[PluginBackend]:
+    """The backend "plugin:NAME" on one kind of device."""
+    plugin = name.removeprefix("plugin:")
+    return type("PluginBackend", (PluginBackend,), {"name": name, "plugin": plugin, "kind": kind})

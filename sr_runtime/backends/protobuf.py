@@ -1,0 +1,75 @@
+"""protobuf's wire format: the fields of a message, read and written without a schema."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+__all__ = ["LENGTH", "VARINT", "Field", "encode", "fields"]
+
+# Wire types.
+VARINT, LENGTH = 0, 2
+
+
+class Field(NamedTuple):
+    """One field. Its value is a number with wire type 0, and else bytes."""
+
+    number: int
+    wire: int
+    value: Any
+
+
+def fields(message: bytes | memoryview) -> Iterator[Field]:
+    """The fields of a message in their order; bytes are views into it.
+
+    Raises IndexError or ValueError if it is not a message.
+    """
+    view, position = memoryview(message), 0
+    while position < len(view):
+        tag, position = _varint(view, position)
+        wire = tag & 7
+        match wire:
+            case 0:
+                number, position = _varint(view, position)
+                yield Field(tag >> 3, wire, number)
+                continue
+            case 1:
+                length = 8
+            case 2:
+                length, position = _varint(view, position)
+            case 5:
+                length = 4
+            case _:
+                raise ValueError(f"there is no wire type {wire}")
+        if position + length > len(view):
+            raise ValueError("a field is cut off")
+        yield Field(tag >> 3, wire, view[position : position + length])
+        position += length
+
+
+def encode(field: Field) -> bytes:
+    """The bytes of a field, its tag and length included."""
+    tag = _encoded(field.number << 3 | field.wire)
+    if field.wire == VARINT:
+        return tag + _encoded(field.value)
+    length = _encoded(len(field.value)) if field.wire == LENGTH else b""
+    return b"".join((tag, length, field.value))
+
+
+def _varint(view: memoryview, position: int) -> tuple[int, int]:
+    """The number at `position`, and the position after it."""
+    value = shift = 0
+    while True:
+        byte = view[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, position
+        shift += 7
+
+
+def _encoded(value: int) -> bytes:
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
