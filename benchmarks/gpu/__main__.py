@@ -33,7 +33,7 @@ from benchmarks.gpu.report import report, targets
 from benchmarks.gpu.run import GPU, SMALL, Run, reason_of
 from benchmarks.gpu.training import training_steps
 from sr_runtime.atomic import atomic_path, check_target
-from sr_runtime.backends.tensorrt.cache import CACHE_VARIABLE
+from sr_runtime.backends.tensorrt.cache_folder import CACHE_VARIABLE
 from sr_runtime.cli.console import run_cli
 from sr_runtime.errors import ArgumentError, BackendError, SRError
 

@@ -76,6 +76,12 @@ BACKENDS = (
         auto="engine",
     ),
     BackendRow(
+        name="tensorrt-rtx",
+        kind="cuda",
+        opens="sr_runtime.backends.tensorrt.rtx:TensorRTForRTXBackend",
+        extra="rtx",
+    ),
+    BackendRow(
         name="onnxruntime",
         kind="cuda",
         opens="sr_runtime.backends.onnxruntime.cuda:OnnxRuntimeCudaBackend",

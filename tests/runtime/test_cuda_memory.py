@@ -71,12 +71,17 @@ def test_out_of_memory_names_the_needed_and_the_free_memory(machine: Machine) ->
 def test_devices_are_named_and_known_by_what_they_are(machine: Machine) -> None:
     assert driver.missing() is None
     assert driver.device_names() == ("cuda:0", "cuda:1")
+    assert driver.cuda_version() == (13, 0)
+    assert driver.device_facts("cuda:1") == ("Simulated GPU", "9.0")
+    assert not any(gpu.retained for gpu in machine.gpus), "facts take no context"
     gpu = driver.open_device("cuda:0")
     assert (gpu.name, gpu.compute_capability) == ("Simulated GPU", "9.0")
     gpu.close()
     for wrong in ("cuda:2", "cuda", "cuda:-1", "cpu"):
         with pytest.raises(BackendError, match="this machine has cuda:0, cuda:1"):
             driver.open_device(wrong)
+        with pytest.raises(BackendError, match="this machine has cuda:0, cuda:1"):
+            driver.device_facts(wrong)
 
 
 def test_a_graph_does_again_what_was_captured() -> None:

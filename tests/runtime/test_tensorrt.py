@@ -26,20 +26,20 @@ from tests.simulated_tensorrt import Machine, simulated
 @pytest.mark.slow
 @pytest.mark.parametrize("io", ["float32", "uint8"])
 def test_outputs_equal_the_models_own_to_the_last_bit(
-    io: str, machine: Machine, tiny_onnx: Callable[..., Path], tmp_path: Path
+    io: str, runner: Machine, tiny_onnx: Callable[..., Path], tmp_path: Path
 ) -> None:
     model = tiny_onnx(precision="fp16", io=io)
     backend = open_engine(engine_file(model, tmp_path))
     inputs = batches(io, *[(2, 16, 24)] * 6, *[(1, 32, 16)] * 3, *[(4, 16, 24)] * 5)
     assert same_in_flight(backend, inputs, model)
-    assert machine.gpu.launches > 0, "no CUDA graph was used"
+    assert runner.gpu.launches > 0, "no CUDA graph was used"
     backend.close()
-    assert machine.gpu.is_clean
+    assert runner.gpu.is_clean
 
 
 @pytest.mark.slow
 def test_an_engine_goes_on_when_an_interrupt_lost_every_pending_batch(
-    machine: Machine, tiny_onnx: Callable[..., Path], tmp_path: Path
+    runner: Machine, tiny_onnx: Callable[..., Path], tmp_path: Path
 ) -> None:
     model = tiny_onnx(precision="fp16")
     backend = open_engine(engine_file(model, tmp_path))
@@ -48,7 +48,7 @@ def test_an_engine_goes_on_when_an_interrupt_lost_every_pending_batch(
         backend.submit(inputs[0])  # Ctrl-C before the caller could keep it
     assert same_in_flight(backend, inputs, model)
     backend.close()
-    assert machine.gpu.is_clean
+    assert runner.gpu.is_clean
 
 
 def test_ctrl_c_during_a_capture_leaves_no_stream_recording(
@@ -90,7 +90,7 @@ def test_pycuda_gives_the_same(tiny_onnx: Callable[..., Path], tmp_path: Path) -
 
 
 def test_an_image_is_upscaled_as_onnxruntime_upscales_it(
-    machine: Machine, tiny_onnx: Callable[..., Path], tmp_path: Path
+    runner: Machine, tiny_onnx: Callable[..., Path], tmp_path: Path
 ) -> None:
     model = tiny_onnx(precision="fp16")
     image = np.random.default_rng(1).integers(0, 256, (70, 83, 3), np.uint8)
@@ -103,7 +103,7 @@ def test_an_image_is_upscaled_as_onnxruntime_upscales_it(
         Upscaler(other, tile=48, halo=8) as theirs,
     ):
         np.testing.assert_array_equal(ours.upscale(image), theirs.upscale(image))
-    assert machine.gpu.is_clean
+    assert runner.gpu.is_clean
 
 
 def test_a_result_stays_while_other_batches_are_taken(
@@ -133,19 +133,19 @@ def test_a_batch_that_nobody_takes_does_not_harm_the_next_in_its_place(
 
 
 def test_goes_on_without_graphs_where_nothing_can_be_captured(
-    machine: Machine, tiny_onnx: Callable[..., Path], tmp_path: Path
+    runner: Machine, tiny_onnx: Callable[..., Path], tmp_path: Path
 ) -> None:
-    machine.gpu.capturing_fails = True
+    runner.gpu.capturing_fails = True
     model = tiny_onnx(precision="fp16")
     backend = open_engine(engine_file(model, tmp_path))
     assert same_in_flight(backend, batches("float32", *[(1, 16, 16)] * 6), model)
-    assert machine.gpu.launches == 0
+    assert runner.gpu.launches == 0
     backend.close()
-    assert machine.gpu.is_clean
+    assert runner.gpu.is_clean
 
 
 def test_any_thread_may_use_it_and_finds_its_own_context_afterwards(
-    machine: Machine, tiny_onnx: Callable[..., Path], tmp_path: Path
+    runner: Machine, tiny_onnx: Callable[..., Path], tmp_path: Path
 ) -> None:
     model = tiny_onnx(precision="fp16")
     backend = open_engine(engine_file(model, tmp_path))
@@ -159,7 +159,7 @@ def test_any_thread_may_use_it_and_finds_its_own_context_afterwards(
     thread.join()
     assert right == [True]
     backend.close()
-    assert machine.stack == []
+    assert runner.stack == []
 
 
 def test_a_batch_outside_the_profile_fails_alone(
@@ -179,7 +179,7 @@ def test_a_batch_outside_the_profile_fails_alone(
 
 
 def test_tiles_are_as_large_as_profile_and_memory_allow(
-    machine: Machine, tiny_onnx: Callable[..., Path], tmp_path: Path
+    runner: Machine, tiny_onnx: Callable[..., Path], tmp_path: Path
 ) -> None:
     path = engine_file(tiny_onnx(precision="fp16"), tmp_path)
     backend = open_engine(path)
@@ -187,7 +187,7 @@ def test_tiles_are_as_large_as_profile_and_memory_allow(
     backend.close()
     assert (limits.min_tile, limits.max_tile) == ((16, 16), (96, 96))
     assert (limits.tile, limits.batch, limits.depth) == (96, 1, 2)
-    machine.gpu.total = 8_000_000
+    runner.gpu.total = 8_000_000
     backend = open_engine(path)
     largest = backend.limits.max_tile
     assert 48 <= max(largest) < 96
@@ -218,12 +218,12 @@ def test_a_batch_has_about_the_pixels_that_the_engine_was_optimised_for(
 
 @pytest.mark.slow
 def test_an_image_is_finished_with_smaller_tiles_where_memory_runs_out(
-    machine: Machine, tiny_onnx: Callable[..., Path], tmp_path: Path
+    runner: Machine, tiny_onnx: Callable[..., Path], tmp_path: Path
 ) -> None:
     model = tiny_onnx(precision="fp16")
     image = np.random.default_rng(1).integers(0, 256, (96, 150, 3), np.uint8)
     with Upscaler(open_engine(engine_file(model, tmp_path)), tile=96, halo=16) as upscaler:
-        machine.gpu.total -= machine.gpu.free - 6_000_000  # another process takes the rest
+        runner.gpu.total -= runner.gpu.free - 6_000_000  # another process takes the rest
         with pytest.warns(RuntimeWarning, match="tiles of 48 instead of 96"):
             result = upscaler.upscale(image)
     with Upscaler(
@@ -233,10 +233,10 @@ def test_an_image_is_finished_with_smaller_tiles_where_memory_runs_out(
 
 
 def test_an_engine_without_enough_memory_names_the_missing_amount(
-    machine: Machine, tiny_onnx: Callable[..., Path], tmp_path: Path
+    runner: Machine, tiny_onnx: Callable[..., Path], tmp_path: Path
 ) -> None:
     backend = open_engine(engine_file(tiny_onnx(precision="fp16"), tmp_path))
-    machine.gpu.total -= machine.gpu.free - 1_000_000
+    runner.gpu.total -= runner.gpu.free - 1_000_000
     (batch,) = batches("float32", (2, 96, 96))
     pending = backend.submit(batch)
     with pytest.raises(OutOfMemoryError, match=r"cuda:0: not enough memory for \d+ MB more"):
@@ -246,10 +246,10 @@ def test_an_engine_without_enough_memory_names_the_missing_amount(
 
 
 def test_closing_waits_for_what_is_in_flight(
-    machine: Machine, tiny_onnx: Callable[..., Path], tmp_path: Path
+    runner: Machine, tiny_onnx: Callable[..., Path], tmp_path: Path
 ) -> None:
     backend = open_engine(engine_file(tiny_onnx(precision="fp16"), tmp_path))
     for batch in batches("float32", (1, 16, 16), (1, 16, 16)):
         backend.submit(batch)
     backend.close()
-    assert machine.gpu.is_clean
+    assert runner.gpu.is_clean

@@ -16,12 +16,6 @@ PROFILE = Profile.parse("1x16x16", "1x16x16", "2x48x48")
 OTHER_PROFILE = Profile.parse("1x16x16", "2x32x32", "2x48x48")
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("SR_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
 def builds(machine: Machine, model: Path, profile: Profile = PROFILE) -> int:
     """How many engines are built when this one is asked for."""
     from sr_runtime.backends.tensorrt.cache import cached_engine
@@ -69,25 +63,25 @@ def test_a_gpu_too_small_for_the_usual_profile_is_told_the_command_for_smaller_t
 
 
 def test_a_damaged_engine_in_the_cache_is_built_anew(
-    tiny_onnx: Callable[..., Path], folder: Path
+    tiny_onnx: Callable[..., Path], cache: Path
 ) -> None:
     model = tiny_onnx(precision="fp16")
     with simulated() as machine:
         assert builds(machine, model) == 1
-        (engine,) = folder.glob("*.engine")
+        (engine,) = cache.glob("*.engine")
         engine.write_bytes(engine.read_bytes()[:-1])
         assert [builds(machine, model) for _ in range(2)] == [1, 0]
 
 
 def test_a_failed_build_leaves_nothing_that_is_taken_for_an_engine(
-    tiny_onnx: Callable[..., Path], folder: Path
+    tiny_onnx: Callable[..., Path], cache: Path
 ) -> None:
     model = tiny_onnx(precision="fp16")
     with simulated() as machine:
         machine.library.loads = False
         with pytest.raises(BackendError, match="cannot load"):
             builds(machine, model)
-        assert not list(folder.glob("*.engine*"))
+        assert not list(cache.glob("*.engine*"))
         machine.library.loads = True
         assert builds(machine, model) == 1
 
@@ -110,7 +104,7 @@ def test_the_folder_follows_the_systems_convention(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with simulated():
-        from sr_runtime.backends.tensorrt.cache import cache_folder
+        from sr_runtime.backends.tensorrt.cache_folder import cache_folder
 
         assert cache_folder() == tmp_path / "cache"
         monkeypatch.delenv("SR_CACHE")
@@ -137,10 +131,10 @@ def build_in_a_process(model: Path) -> int:
 
 @pytest.mark.slow
 def test_of_two_processes_one_builds_and_the_other_waits(
-    tiny_onnx: Callable[..., Path], folder: Path
+    tiny_onnx: Callable[..., Path], cache: Path
 ) -> None:
     model = tiny_onnx(precision="fp16")
     with multiprocessing.get_context("spawn").Pool(2) as processes:
         built = processes.map(build_in_a_process, [model, model], chunksize=1)
     assert sorted(built) == [0, 1]
-    assert len(list(folder.glob("*.engine"))) == 1
+    assert len(list(cache.glob("*.engine"))) == 1

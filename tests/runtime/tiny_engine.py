@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sr_runtime.backends import registry
 from sr_runtime.backends.base import infer
 from sr_runtime.backends.onnxruntime.cpu import OnnxRuntimeBackend
 from sr_runtime.backends.tensorrt.engine_file import write_engine
 from sr_runtime.backends.tensorrt.options import BuildOptions, Profile
+from tests.simulated_tensorrt import simulated_kind
 
 __all__ = ["batches", "engine_file", "expected", "open_engine", "same_in_flight"]
 
@@ -20,15 +22,15 @@ def engine_file(model: Path, folder: Path, profile: Profile = PROFILE, **options
     """Build an engine in the machine that is simulated now."""
     from sr_runtime.backends.tensorrt.build import build_engine
 
+    options.setdefault("kind", simulated_kind())
     path = folder / "tiny.engine"
     write_engine(path, *build_engine(model, BuildOptions(profile=profile, **options)))
     return path
 
 
 def open_engine(path: Path, device: str = "cuda:0") -> Any:
-    from sr_runtime.backends.tensorrt.backend import TensorRTBackend
-
-    return TensorRTBackend(path, device=device, precision="fp16")
+    (row,) = registry.rows(simulated_kind())
+    return row.load()(path, device=device, precision="fp16")
 
 
 def expected(model: Path, batch: NDArray[Any]) -> NDArray[Any]:

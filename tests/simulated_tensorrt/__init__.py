@@ -1,4 +1,4 @@
-"""TensorRT 10 or 11 and the CUDA driver, simulated on the CPU, for tests without a GPU.
+"""TensorRT 10 or 11, or TensorRT for RTX, and the CUDA driver, on the CPU, for tests without a GPU.
 
 They take what the real ones take, at the strictest reading of their documentation, and refuse the
 rest; what the real ones would answer by ending the process raises `ProcessWouldEnd`. Engines are
@@ -11,14 +11,18 @@ from collections.abc import Iterator
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
+from sr_runtime.backends.tensorrt.options import Kind
 from tests.simulated_tensorrt.driver import driver_module
 from tests.simulated_tensorrt.library import tensorrt_module
 from tests.simulated_tensorrt.machine import Gpu, Machine, ProcessWouldEnd
 from tests.simulated_tensorrt.pycuda_driver import pycuda_module
+from tests.simulated_tensorrt.rtx import rtx_module
 
-__all__ = ["VERSIONS", "Gpu", "Machine", "ProcessWouldEnd", "simulated"]
+__all__ = ["VERSIONS", "Gpu", "Machine", "ProcessWouldEnd", "simulated", "simulated_kind"]
 
 VERSIONS = ("10.16.1.11", "11.4.0.106")
+
+machines: list[Machine] = []
 
 # Our module that keeps what it imports of PyCUDA.
 OURS = ("sr_runtime.backends.cuda.pycuda",)
@@ -26,23 +30,29 @@ OURS = ("sr_runtime.backends.cuda.pycuda",)
 
 @contextlib.contextmanager
 def simulated(
-    version: str = VERSIONS[-1],
+    version: str | None = VERSIONS[-1],
     *,
     gpus: int = 1,
     driver: bool = True,
     lean: bool = False,
     pycuda: bool = False,
     bindings: bool = True,
+    rtx: bool = False,
+    rtx_version: str | None = None,
 ) -> Iterator[Machine]:
     """In the block: a machine with that TensorRT and those GPUs.
 
     Args:
+        version: Of TensorRT; None: it is not installed.
         driver: Without it the packages are installed and the NVIDIA driver is not.
         lean: `tensorrt_lean` is installed and `tensorrt` is not.
         pycuda: PyCUDA is installed too.
         bindings: cuda.bindings is installed.
+        rtx: TensorRT for RTX is installed, and the GPUs are cards that it runs on.
+        rtx_version: Of its runtime; None: that of its builder, which is real.
     """
-    machine = Machine([Gpu() for _ in range(gpus)], driver=driver)
+    card = {"name": "Simulated RTX", "compute_capability": (8, 9)} if rtx else {}
+    machine = Machine([Gpu(**card) for _ in range(gpus)], driver=driver)
     cuda, cuda_bindings = ModuleType("cuda"), ModuleType("cuda.bindings")
     api = driver_module(machine)
     if bindings:
@@ -55,8 +65,13 @@ def simulated(
         "pycuda.driver": None,
         "tensorrt": None,
         "tensorrt_lean": None,
+        "tensorrt_rtx": None,
     }
-    modules["tensorrt_lean" if lean else "tensorrt"] = tensorrt_module(machine, version, lean=lean)
+    if rtx:
+        modules["tensorrt_rtx"] = rtx_module(machine, rtx_version)
+    if version is not None:
+        name = "tensorrt_lean" if lean else "tensorrt"
+        modules[name] = tensorrt_module(machine, version, lean=lean)
     if pycuda and driver:
         modules["pycuda"] = package = ModuleType("pycuda")
         modules["pycuda.driver"] = package.driver = pycuda_module(machine, api)
@@ -65,11 +80,18 @@ def simulated(
             module.__spec__ = ModuleSpec(name, None)
     before = _take_out(tuple(modules))
     sys.modules.update(modules)
+    machines.append(machine)
     try:
         yield machine
     finally:
+        machines.remove(machine)
         _take_out(tuple(modules))
         sys.modules.update(before)
+
+
+def simulated_kind() -> Kind:
+    """The library of the machine that is simulated now, where it has only one."""
+    return machines[-1].kind
 
 
 def _take_out(names: tuple[str, ...]) -> dict[str, ModuleType]:

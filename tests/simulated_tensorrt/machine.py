@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sr_runtime.backends.tensorrt.options import Kind
+
 __all__ = ["CUresult", "CudaError", "Gpu", "Machine", "ProcessWouldEnd", "Stream"]
 
 
@@ -154,7 +156,11 @@ class Machine:
     """Functions of the driver that fail, and how."""
     initialised: bool = False
     library: Any = None
-    """The simulated TensorRT of this machine."""
+    """The simulated TensorRT of this machine; where it has none, TensorRT for RTX."""
+    kind: Kind = "tensorrt"
+    """Which of the two that is."""
+    rtx: Any = None
+    """The simulated TensorRT for RTX."""
     handles: Any = field(default_factory=lambda: itertools.count(0x1000))
     _stacks: Any = field(default_factory=threading.local)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sr_runtime.backends.cuda.memory import NO_GPU, OTHER_DRIVER, UNKNOWN_CODE, not_enough
 from sr_runtime.errors import BackendError, OutOfMemoryError
 
-__all__ = ["CudaDevice", "cuda_version", "device_count"]
+__all__ = ["CudaDevice", "cuda_version", "device_count", "device_facts"]
 
 REASONS = {
     "CUDA_ERROR_NO_DEVICE": NO_GPU,
@@ -35,23 +35,28 @@ def cuda_version() -> tuple[int, int]:
     return divmod(int(_call("cuDriverGetVersion")) // 10, 100)
 
 
+def device_facts(ordinal: int) -> tuple[str, str]:
+    """Name and compute capability, without a context, which would take memory."""
+    device = _call("cuDeviceGet", ordinal)
+    name: bytes = _call("cuDeviceGetName", 256, device)
+    kinds = _cuda().CUdevice_attribute
+    major, minor = (
+        int(_call("cuDeviceGetAttribute", kind, device))
+        for kind in (
+            kinds.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR,
+            kinds.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR,
+        )
+    )
+    return name.split(b"\0")[0].decode(), f"{major}.{minor}"
+
+
 class CudaDevice:
     """A device and its retained primary context."""
 
     def __init__(self, ordinal: int) -> None:
         self._label = f"cuda:{ordinal}"
+        self.name, self.compute_capability = device_facts(ordinal)
         self._device = _call("cuDeviceGet", ordinal)
-        name: bytes = _call("cuDeviceGetName", 256, self._device)
-        self.name = name.split(b"\0")[0].decode()
-        kinds = _cuda().CUdevice_attribute
-        major, minor = (
-            int(_call("cuDeviceGetAttribute", kind, self._device))
-            for kind in (
-                kinds.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR,
-                kinds.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR,
-            )
-        )
-        self.compute_capability = f"{major}.{minor}"
         self._context = _call("cuDevicePrimaryCtxRetain", self._device)
 
     @contextlib.contextmanager

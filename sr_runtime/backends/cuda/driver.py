@@ -6,7 +6,7 @@ from types import ModuleType
 from sr_runtime.backends.cuda.memory import Device
 from sr_runtime.errors import BackendError
 
-__all__ = ["device_names", "missing", "open_device"]
+__all__ = ["cuda_version", "device_facts", "device_names", "missing", "open_device"]
 
 
 # The first driver for a CUDA version. It runs what was built for any later version of that number.
@@ -42,13 +42,29 @@ def device_names() -> tuple[str, ...]:
     return tuple(f"cuda:{ordinal}" for ordinal in range(_binding().device_count()))
 
 
+def device_facts(name: str) -> tuple[str, str]:
+    """A GPU's name and compute capability, "8.9" for instance; BackendError if there is none."""
+    facts: tuple[str, str] = _binding().device_facts(_ordinal(name))
+    return facts
+
+
+def cuda_version() -> tuple[int, int]:
+    """The latest CUDA that the driver knows, (13, 0) for instance."""
+    version: tuple[int, int] = _binding().cuda_version()
+    return version
+
+
 def open_device(name: str) -> Device:
     """Open a GPU by its name; BackendError if there is no such GPU."""
+    device: Device = _binding().CudaDevice(_ordinal(name))
+    return device
+
+
+def _ordinal(name: str) -> int:
     devices = device_names()
     if name not in devices:
         raise BackendError(f"there is no device {name}: this machine has {', '.join(devices)}")
-    device: Device = _binding().CudaDevice(devices.index(name))
-    return device
+    return devices.index(name)
 
 
 def _binding() -> ModuleType:

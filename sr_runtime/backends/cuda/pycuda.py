@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sr_runtime.backends.cuda.memory import NO_GPU, OTHER_DRIVER, UNKNOWN_CODE, not_enough
 from sr_runtime.errors import BackendError, OutOfMemoryError
 
-__all__ = ["CudaDevice", "cuda_version", "device_count"]
+__all__ = ["CudaDevice", "cuda_version", "device_count", "device_facts"]
 
 # By the driver's words, which are all that PyCUDA tells.
 REASONS = {
@@ -37,15 +37,19 @@ def cuda_version() -> tuple[int, int]:
         return divmod(int(cuda.get_driver_version()) // 10, 100)
 
 
+def device_facts(ordinal: int) -> tuple[str, str]:
+    """Name and compute capability, without a context, which would take memory."""
+    with _translated_errors():
+        device = cuda.Device(ordinal)
+        return str(device.name()), "{}.{}".format(*device.compute_capability())
+
+
 class CudaDevice:
     """A device and its retained primary context."""
 
     def __init__(self, ordinal: int) -> None:
         self._label = f"cuda:{ordinal}"
-        with _translated_errors():
-            device = cuda.Device(ordinal)
-            self.name = str(device.name())
-            self.compute_capability = "{}.{}".format(*device.compute_capability())
+        self.name, self.compute_capability = device_facts(ordinal)
         self._context = _primary_context(ordinal)
 
     @contextlib.contextmanager

@@ -4,19 +4,21 @@ import contextlib
 import threading
 from collections import deque
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from sr_runtime.backends.base import DeviceBackend, Limits
+from sr_runtime.backends.base import DeviceBackend, Limits, PendingBatch
 from sr_runtime.backends.cuda.driver import device_names, open_device
-from sr_runtime.backends.cuda.memory import Device
 from sr_runtime.backends.cuda.pixels import PixelKernels
 from sr_runtime.backends.tensorrt.engine_file import EngineInfo, read_engine, rebuild_command
 from sr_runtime.backends.tensorrt.execution_slot import ExecutionSlot
-from sr_runtime.backends.tensorrt.library import Library, Log, open_library
+from sr_runtime.backends.tensorrt.library import Log, open_library
 from sr_runtime.backends.tensorrt.options import Kind, Shape
 from sr_runtime.errors import ModelError, OutOfMemoryError, SRError
+
+if TYPE_CHECKING:
+    import tensorrt as trt
 
 __all__ = ["TensorRTBackend"]
 
@@ -34,6 +36,9 @@ class TensorRTBackend(DeviceBackend):
     """An engine, and `DEPTH` slots, each with its own execution context and stream."""
 
     name: Kind = "tensorrt"
+    captures_graphs = True
+    """Whether the slots capture CUDA graphs."""
+    shape_cost = SHAPE_COST
 
     @classmethod
     def devices(cls) -> tuple[str, ...]:
@@ -68,7 +73,6 @@ class TensorRTBackend(DeviceBackend):
         self._log = Log(self._library)
         self._turn = threading.Lock()
         try:
-            _check_fits(self._library, engine_info, self._gpu)
             with self._gpu.current():
                 self._open(plan, engine_info)
         except BaseException:
@@ -80,6 +84,7 @@ class TensorRTBackend(DeviceBackend):
         self._runtime = self._library.trt.Runtime(self._log.logger)
         # A version-compatible plan carries host code, its runtime. Plans are trusted anyway.
         self._runtime.engine_host_code_allowed = engine_info.version_compatible
+        self._check_fits(plan, engine_info)
         self._engine = self._runtime.deserialize_cuda_engine(plan)
         if self._engine is None:
             if self._log.out_of_memory:
@@ -92,9 +97,9 @@ class TensorRTBackend(DeviceBackend):
             self._kernels = PixelKernels(self._gpu)
         for _ in range(DEPTH):
             self._slots.append(self._new_slot())
-        self.limits = _limits(engine_info, self._slots[0], self._gpu.free_memory())
+        self.limits = _limits(engine_info, self._slots[0], self._gpu.free_memory(), self.shape_cost)
 
-    def submit(self, batch: NDArray[Any]) -> "_PendingBatch":
+    def submit(self, batch: NDArray[Any]) -> PendingBatch:
         return _PendingBatch(self, batch)
 
     def _take_slot(self) -> ExecutionSlot:
@@ -107,9 +112,58 @@ class TensorRTBackend(DeviceBackend):
             return self._slots[-1]
 
     def _new_slot(self) -> ExecutionSlot:
+        context = self._new_context()
+        if context is None:
+            raise self._log.failure("could not make an execution context")
         return ExecutionSlot(
-            self._library, self._engine, self.info, self._gpu, self._log, self._kernels
+            self._library,
+            self._engine,
+            context,
+            self.info,
+            self._gpu,
+            self._log,
+            self._kernels,
+            captures=self.captures_graphs,
         )
+
+    def _new_context(self) -> "trt.IExecutionContext | None":
+        """An execution context without memory of its own."""
+        return self._engine.create_execution_context(
+            self._library.trt.ExecutionContextAllocationStrategy.USER_MANAGED
+        )
+
+    def _check_fits(self, plan: bytes, info: EngineInfo) -> None:
+        """Raise ModelError, with the differences, for an engine of another TensorRT or GPU."""
+        library, gpu = self._library, self._gpu
+        differences = []
+        if library.lean and not info.version_compatible:
+            differences.append(
+                "only tensorrt_lean is installed, and it is not --version-compatible"
+            )
+        elif not info.version_compatible and info.tensorrt != library.version:
+            differences.append(
+                f"it was built with TensorRT {info.tensorrt} and {library.version} is installed"
+            )
+        built, here = (
+            tuple(map(int, capability.split(".")))
+            for capability in (info.compute_capability or "0", gpu.compute_capability)
+        )
+        runs_here = {
+            "none": info.gpu == gpu.name and built == here,
+            "same": built == here,
+            "ampere+": here >= (8, 0),
+        }[info.hardware_compatible]
+        if not runs_here:
+            differences.append(
+                f"it was built for {info.gpu} (compute capability {info.compute_capability}, "
+                f"hardware compatibility {info.hardware_compatible}) and this is {gpu.name} "
+                f"({gpu.compute_capability})"
+            )
+        if differences:
+            raise ModelError(
+                f"the engine does not run here: {'; '.join(differences)}: build it again here: "
+                f"{rebuild_command(info)}"
+            )
 
     def shrink(self) -> None:
         with self._gpu.current():
@@ -164,38 +218,7 @@ class _PendingBatch:
             self._backend._idle.append(self._slot)
 
 
-def _check_fits(library: Library, info: EngineInfo, gpu: Device) -> None:
-    """Raise ModelError, with the differences, for an engine of another TensorRT or GPU."""
-    differences = []
-    if library.lean and not info.version_compatible:
-        differences.append("only tensorrt_lean is installed, and it is not --version-compatible")
-    elif not info.version_compatible and info.tensorrt != library.version:
-        differences.append(
-            f"it was built with TensorRT {info.tensorrt} and {library.version} is installed"
-        )
-    built, here = (
-        tuple(map(int, capability.split(".")))
-        for capability in (info.compute_capability or "0", gpu.compute_capability)
-    )
-    runs_here = {
-        "none": info.gpu == gpu.name and built == here,
-        "same": built == here,
-        "ampere+": here >= (8, 0),
-    }[info.hardware_compatible]
-    if not runs_here:
-        differences.append(
-            f"it was built for {info.gpu} (compute capability {info.compute_capability}, hardware "
-            f"compatibility {info.hardware_compatible}) and this is {gpu.name} "
-            f"({gpu.compute_capability})"
-        )
-    if differences:
-        raise ModelError(
-            f"the engine does not run here: {'; '.join(differences)}: build it again here: "
-            f"{rebuild_command(info)}"
-        )
-
-
-def _limits(info: EngineInfo, slot: ExecutionSlot, free: int) -> Limits:
+def _limits(info: EngineInfo, slot: ExecutionSlot, free: int, shape_cost: int) -> Limits:
     """Batch and tile within the profile, so that `DEPTH` batches fit into the free memory.
 
     The tile is as large as possible, because its halo is computed and thrown away: a halo of 24
@@ -226,5 +249,5 @@ def _limits(info: EngineInfo, slot: ExecutionSlot, free: int) -> Limits:
         fixed_batch=least.batch > 1,
         depth=DEPTH,
         images=IMAGES,
-        shape_cost=SHAPE_COST,
+        shape_cost=shape_cost,
     )

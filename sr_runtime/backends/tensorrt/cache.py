@@ -1,27 +1,23 @@
 """Engines built on first use, one per model, profile, TensorRT version and GPU."""
 
 import contextlib
-import os
 import re
 import shlex
-import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from sr_runtime.backends.cuda.driver import open_device
+from sr_runtime.backends.cuda.driver import device_facts
 from sr_runtime.backends.onnx_metadata import read_fp16_onnx
 from sr_runtime.backends.tensorrt.build import build_engine
+from sr_runtime.backends.tensorrt.cache_folder import CACHE_VARIABLE, cache_folder
 from sr_runtime.backends.tensorrt.engine_file import EngineInfo, read_engine, sha256, write_engine
 from sr_runtime.backends.tensorrt.library import builder_library
 from sr_runtime.backends.tensorrt.options import DEFAULT_PROFILE, BuildOptions, Kind, Profile
 from sr_runtime.errors import ModelError, OutOfMemoryError, StorageError
 from sr_runtime.lock import wait_for_lock
 
-__all__ = ["CACHE_VARIABLE", "cache_folder", "cached_engine"]
-
-CACHE_VARIABLE = "SR_CACHE"
-"""The environment variable that sets another folder."""
+__all__ = ["cached_engine"]
 
 
 def cached_engine(
@@ -29,39 +25,53 @@ def cached_engine(
 ) -> tuple[bytes, EngineInfo]:
     """The engine of an FP16 ONNX file for a GPU: from the cache, or built now.
 
-    Building takes minutes, and a warning says so. If several processes want the same engine, one
-    builds it and the others wait.
+    Building takes minutes, or seconds with TensorRT for RTX, and a warning says so. If several
+    processes want the same engine, one builds it and the others wait.
 
     Raises:
         ModelError: No engine can be built from the file.
         BackendError: The build failed.
         OutOfMemoryError: The GPU has too little memory for the profile.
-        StorageError: The file cannot be read, or the cache cannot be written.
+        StorageError: The file cannot be read; or the cache cannot be written, and building takes
+            minutes.
     """
     library = builder_library(kind)
     data, _ = read_fp16_onnx(model)
-    with contextlib.closing(open_device(device)) as gpu:
-        name, capability = gpu.name, gpu.compute_capability
-    facts = (sha256(data), str(profile), library.name, name, capability)
+    name, capability = device_facts(device)
+    rtx = kind == "tensorrt-rtx"
+    # TensorRT tunes an engine for a GPU; TensorRT for RTX builds it for a compute capability.
+    target = capability if rtx else f"{name}\n{capability}"
+    facts = (sha256(data), str(profile), library.name, target)
     key = sha256("\n".join(facts).encode())[:16]
     engine = cache_folder() / f"{model.stem}-{key}.engine"
     timings = f"timings-{library.version}-{re.sub('[^A-Za-z0-9]+', '_', name)}.cache"
-    with _only_process_at(engine):
+    with contextlib.ExitStack() as held:
+        unlocked: StorageError | None = None
+        try:
+            held.enter_context(_only_process_at(engine))
+        except StorageError as error:  # the folder may still be read
+            unlocked = error
         # A damaged engine is built again, as if it were missing.
         with contextlib.suppress(ModelError, StorageError):
             return read_engine(engine)
+        if unlocked is not None and not rtx:
+            raise unlocked
         warnings.warn(
-            f"building a TensorRT engine of {model.name} for {name}: this takes minutes, once; "
-            f"it is kept in {engine.parent}",
+            f"building an engine of {model.name} for {name} with {library.name}: this takes "
+            f"{'seconds' if rtx else 'minutes'}, once; it is kept in {engine.parent}",
             RuntimeWarning,
             stacklevel=2,
         )
         try:
             plan, info = build_engine(
                 model,
-                BuildOptions(kind=kind, profile=profile),
+                BuildOptions(
+                    kind=kind,
+                    profile=profile,
+                    compute_capabilities=(capability,) if rtx else (),
+                ),
                 device=device,
-                timing_cache=engine.parent / timings,
+                timing_cache=None if rtx else engine.parent / timings,
             )
         except OutOfMemoryError as error:
             raise OutOfMemoryError(
@@ -71,20 +81,16 @@ def cached_engine(
                 "--opt 1x256x256 --max 1x256x256",
                 path=model,
             ) from error
-        write_engine(engine, plan, info)
+        try:
+            write_engine(engine, plan, info)
+        except StorageError as error:  # the engine itself is good
+            warnings.warn(
+                f"the engine is not kept ({error}), so that the next start builds it again: set "
+                f"{CACHE_VARIABLE} to a folder that can be written",
+                RuntimeWarning,
+                stacklevel=2,
+            )
     return plan, info
-
-
-def cache_folder() -> Path:
-    """The folder of engines: $SR_CACHE, else in the system's folder for a user's caches."""
-    if chosen := os.environ.get(CACHE_VARIABLE):
-        return Path(chosen)
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-        return base / "sr-toolkit" / "Cache"
-    # The XDG base directory specification says to ignore relative paths.
-    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (base if base.is_absolute() else Path.home() / ".cache") / "sr-toolkit"
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from sr_runtime.backends.cuda.memory import Device, DeviceMemory, Graph, TensorM
 from sr_runtime.backends.cuda.pixels import PixelBuffers, PixelKernels
 from sr_runtime.backends.tensorrt.library import Library, Log
 from sr_runtime.backends.tensorrt.options import Shape, tensor_shape
-from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError, SRError
+from sr_runtime.errors import ModelError, SRError
 from sr_runtime.model_info import ModelInfo
 from sr_runtime.tensor import check_outputs
 
@@ -27,21 +27,24 @@ class ExecutionSlot:
         self,
         library: Library,
         engine: "trt.ICudaEngine",
+        context: "trt.IExecutionContext",
         info: ModelInfo,
         device: Device,
         log: Log,
         kernels: PixelKernels | None,
+        *,
+        captures: bool,
     ) -> None:
-        """`kernels` are for batches of integer pixels; None: the model takes none but its own."""
+        """Args:
+        context: It has no memory of its own: a slot's is sized for the shapes in use, and
+            TensorRT's own for the largest.
+        kernels: For batches of integer pixels; None: the model takes none but its own.
+        captures: Whether to capture CUDA graphs; False if the library does it.
+        """
         api = library.trt
         self._device = device
         self._log = log
-        # User-managed memory is sized for the shapes in use; TensorRT's own for the largest.
-        self._context = engine.create_execution_context(
-            api.ExecutionContextAllocationStrategy.USER_MANAGED
-        )
-        if self._context is None:
-            raise self._failure("could not make an execution context")
+        self._context = context
         names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
         inputs = [n for n in names if engine.get_tensor_mode(n) == api.TensorIOMode.INPUT]
         if len(inputs) != 1:
@@ -68,7 +71,7 @@ class ExecutionSlot:
         self._scratch: DeviceMemory | None = None
         self._graph: Graph | None = None
         self._enqueued = False  # whether the current shape has run without a graph
-        self._graphs = True  # whether the engine can be captured
+        self._graphs = captures  # whether the engine can be captured, and nobody else does it
 
     def memory_needed(self, shape: Shape, info: ModelInfo) -> int:
         """Bytes of GPU memory that a batch of this shape takes."""
@@ -141,7 +144,7 @@ class ExecutionSlot:
         for tensor in (self._input, *self._outputs):
             tensor.reserve(self._shape_of(tensor), on_host=self._converts is None)
             if not self._context.set_tensor_address(tensor.name, tensor.address):
-                raise self._failure(f"refused a buffer for {tensor.name}")
+                raise self._log.failure(f"refused a buffer for {tensor.name}")
         if self._converts is not None:
             self._converts.reserve(batch.shape, batch.dtype)
         self._shape, self._dtype = batch.shape, batch.dtype
@@ -149,7 +152,7 @@ class ExecutionSlot:
     def _set_shape(self, shape: tuple[int, ...]) -> int:
         """Set the context's input shape; return the bytes of scratch memory that it needs."""
         if not self._context.set_input_shape(self._input.name, shape):
-            raise self._failure(f"does not take {'×'.join(map(str, shape))} in this engine")
+            raise self._log.failure(f"does not take {'×'.join(map(str, shape))} in this engine")
         return int(self._context.update_device_memory_size_for_shapes())
 
     def _shape_of(self, tensor: TensorMemory) -> tuple[int, ...]:
@@ -163,7 +166,7 @@ class ExecutionSlot:
     def _queue(self) -> None:
         (self._converts or self._input).upload(self._stream)
         if not self._context.execute_async_v3(self._stream.handle):
-            raise self._failure("could not run the engine")
+            raise self._log.failure("could not run the engine")
         for tensor in self._outputs if self._converts is None else [self._converts]:
             tensor.download(self._stream)
 
@@ -186,8 +189,3 @@ class ExecutionSlot:
         if self._graph is not None:
             self._graph.close()
             self._graph = None
-
-    def _failure(self, what: str) -> BackendError | OutOfMemoryError:
-        if self._log.out_of_memory:
-            return OutOfMemoryError(f"tensorrt: not enough memory ({self._log.last_error})")
-        return BackendError(f"tensorrt {what} ({self._log.last_error})")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from sr_runtime.backends.cuda import driver
 from sr_runtime.backends.out_of_memory import is_out_of_memory
 from sr_runtime.backends.tensorrt.options import NAMES, Kind
-from sr_runtime.errors import BackendError, require_extra
+from sr_runtime.errors import BackendError, OutOfMemoryError, require_extra
 
 if TYPE_CHECKING:
     import tensorrt as trt
@@ -49,6 +49,8 @@ class TensorRT:
     # In TensorRT for RTX alone, which has no stubs.
     ComputeCapability: Any
     CudaGraphStrategy: Any
+    DynamicShapesKernelSpecializationStrategy: Any
+    EngineInvalidityDiagnostics: Any
     EngineValidity: Any
 
 
@@ -138,6 +140,7 @@ class Log:
     """
 
     def __init__(self, library: Library) -> None:
+        self._name = library.name
         # Only the last ones: a good build logs errors too, for kernels that it tried.
         self._errors: deque[str] = deque(maxlen=3)
         base: Any = library.trt.ILogger
@@ -160,6 +163,12 @@ class Log:
     def out_of_memory(self) -> bool:
         """Whether one of the latest errors since `clear` is about memory."""
         return any(map(is_out_of_memory, self._errors))
+
+    def failure(self, what: str) -> BackendError | OutOfMemoryError:
+        """The error to raise where the library `what`: "could not run the engine"."""
+        if self.out_of_memory:
+            return OutOfMemoryError(f"{self._name} has not enough memory ({self.last_error})")
+        return BackendError(f"{self._name} {what} ({self.last_error})")
 
     def clear(self) -> None:
         """Forget the errors so far."""

@@ -1,0 +1,115 @@
+"""The file of an engine's kernels, which TensorRT for RTX compiles on the GPU that runs them.
+
+With it the next process starts at once; without it the kernels are compiled again, for seconds.
+"""
+
+import contextlib
+import os
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sr_runtime.atomic import atomic_path
+from sr_runtime.backends.tensorrt.cache_folder import CACHE_VARIABLE
+from sr_runtime.backends.tensorrt.engine_file import sha256
+from sr_runtime.errors import StorageError
+
+__all__ = ["RuntimeCache"]
+
+SUFFIX = ".kernels"
+# Limit of all such files together; the least recently used ones are deleted.
+MAX_BYTES = 512_000_000
+# Kernels of a new shape are compiled in the background; after this time they are saved.
+SETTLED_SECONDS = 20.0
+
+
+class RuntimeCache:
+    """Compiled kernels in memory, shared by the contexts of one engine, and their file.
+
+    The file is read when the first context is made, and replaced as a whole, so that a second
+    process reads either its old content or its new one. Of two processes that write it, the last
+    one wins. Call every method while the device is current.
+    """
+
+    def __init__(self, path: Path, *, now: Callable[[], float] = time.monotonic) -> None:
+        """Args:
+        path: One for each engine, GPU, library and driver: kernels of another are of no use.
+        """
+        self._path, self._now = path, now
+        self._cache: Any = None
+        self._saved = ""  # hash of what the file holds
+        self._shapes: set[tuple[int, ...]] = set()
+        self._due: float | None = None
+        self._saving = threading.Lock()
+        self._warned = False
+
+    def attach(self, config: Any) -> None:
+        """Let the context that is made with this `IRuntimeConfig` use the kernels."""
+        if self._cache is None:
+            self._cache = config.create_runtime_cache()
+            self._load()
+        config.set_runtime_cache(self._cache)
+
+    def _load(self) -> None:
+        with contextlib.suppress(OSError):
+            kernels = self._path.read_bytes()
+            # False for what is damaged, or of another library, GPU or driver: it is replaced.
+            if self._cache.deserialize(kernels):
+                self._saved = sha256(kernels)
+                os.utime(self._path)  # used now, see _delete_oldest
+
+    def before_batch(self, shape: tuple[int, ...]) -> None:
+        """Save the kernels of new shapes when they are compiled, and not only at the end: a
+        process that is killed keeps them."""
+        if shape not in self._shapes:
+            self._shapes.add(shape)
+            self._due = self._now() + SETTLED_SECONDS
+        elif self._due is not None and self._now() >= self._due:
+            self.save()
+
+    def save(self) -> None:
+        """Write the file if there are new kernels. If that fails, a warning says so, once."""
+        if self._cache is None:
+            return
+        with self._saving:
+            self._due = None
+            serialized = self._cache.serialize()
+            kernels = b"" if serialized is None else bytes(serialized)
+            if not kernels or sha256(kernels) == self._saved:
+                return
+            try:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                with atomic_path(self._path) as temporary:
+                    temporary.write_bytes(kernels)
+                self._saved = sha256(kernels)
+                _delete_oldest(self._path.parent)
+            except (OSError, StorageError) as error:
+                if not self._warned:
+                    warnings.warn(
+                        f"compiled kernels are not kept ({error}), so that the next start takes "
+                        f"seconds longer: set {CACHE_VARIABLE} to a folder that can be written",
+                        RuntimeWarning,
+                        stacklevel=2,
+                    )
+                self._warned = True
+
+    def close(self) -> None:
+        """Free the kernels; after the contexts that use them."""
+        self._cache = None
+
+
+def _delete_oldest(folder: Path) -> None:
+    """Keep the files that were used last, up to the limit."""
+    found = []
+    for path in folder.glob(f"*{SUFFIX}"):  # those that a killed process left unfinished too
+        with contextlib.suppress(FileNotFoundError):  # another process deletes too
+            status = path.stat()
+            found.append((status.st_mtime, status.st_size, path))
+    total = 0
+    for _, size, path in sorted(found, reverse=True):
+        total += size
+        if total > MAX_BYTES:
+            path.unlink(missing_ok=True)
