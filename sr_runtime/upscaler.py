@@ -50,8 +50,10 @@ def load(
         model: "esrgan" or "psnr", which the package carries (sr_runtime/models/README.md); an
             ONNX file, exported by this project or anyone else's ESRGAN; or a TensorRT engine. A
             `Path` is always a file.
-        backend: "tensorrt", "openvino", "onnxruntime", or "auto": the fastest one that works here
-            and need not build an engine.
+        backend: "tensorrt-rtx", "tensorrt", "openvino", "onnxruntime", or "auto": the fastest one
+            that works here, takes the file in its own precision and is ready within seconds. On
+            GeForce RTX and RTX PRO cards that is "tensorrt-rtx" for FP16 files of this project,
+            where it is installed; "tensorrt" builds an engine for minutes, and so has to be named.
         device: "cpu"; a kind of GPU and its number, as "cuda:0" ("cuda" is the same);
             "cuda:0,cuda:1" for several that share the work; or "auto": the fastest one that works
             here, a GPU before the CPU.

@@ -10,7 +10,7 @@ from sr_runtime.backends.protobuf import fields
 from sr_runtime.errors import ModelError, StorageError, about
 from sr_runtime.model_info import ModelInfo
 
-__all__ = ["EXPORT_FP16", "read_fp16_onnx"]
+__all__ = ["EXPORT_FP16", "is_fp16_onnx", "read_fp16_onnx"]
 
 EXPORT_FP16 = "python -m sr_export onnx CHECKPOINT --precision fp16 -o MODEL.onnx"
 
@@ -43,6 +43,15 @@ def read_fp16_onnx(model: Path) -> tuple[bytes, ModelInfo]:
             path=model,
         )
     return data, info
+
+
+def is_fp16_onnx(model: Path) -> bool:
+    """Whether `read_fp16_onnx` takes a file: an ONNX file of ours with FP16 weights."""
+    try:
+        read_fp16_onnx(model)
+    except (ModelError, StorageError):
+        return False
+    return True
 
 
 def _metadata_of(model: bytes) -> dict[str, str]:

@@ -14,6 +14,8 @@ from typing import Literal
 from sr_runtime.backends.base import Backend, DeviceBackend
 from sr_runtime.backends.cuda import driver
 from sr_runtime.backends.multi_device import MultiDeviceBackend
+from sr_runtime.backends.onnx_metadata import is_fp16_onnx
+from sr_runtime.backends.tensorrt.engine_file import read_facts
 from sr_runtime.errors import ArgumentError, BackendError, about, require_extra
 
 __all__ = ["BACKENDS", "BackendRow", "choose", "names", "open_backend", "rows"]
@@ -26,6 +28,10 @@ Kind = Literal["cpu", "cuda", "webgpu", "gpu", "npu"]
 # "plugin:openvino" is a backend too: an execution provider that ONNX Runtime loads from a library.
 PLUGIN = "plugin:"
 PLUGIN_KINDS: tuple[Kind, ...] = ("gpu", "npu", "cpu")
+
+
+# "fp16 onnx": exported by this project, with FP16 weights. "onnx": any other.
+FileType = Literal["onnx", "fp16 onnx", "tensorrt engine", "tensorrt-rtx engine"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,9 +51,9 @@ class BackendRow:
     """What it is for, in the words of someone who buys hardware."""
     tested: str
     """Where it was tested, as "tested …" goes on."""
-    auto: Literal["onnx", "engine"] | None = None
-    """The files for which "auto" takes it; None: it runs only when it is named. A backend with
-    "engine" runs TensorRT engines, and ONNX files when it is named."""
+    auto: tuple[FileType, ...] = ()
+    """The files for which "auto" takes it. Each backend runs every ONNX file that suits it when it
+    is named, and no engines but these."""
 
     def load(self) -> type[DeviceBackend]:
         """Import its class; BackendError names what to install if that fails."""
@@ -64,8 +70,18 @@ class BackendRow:
 
 
 # In order of preference: "auto" takes the first row that works. TensorRT is not among those for
-# ONNX files because it would have to build an engine first, which takes minutes.
+# ONNX files because it would have to build an engine first, which takes minutes; TensorRT for RTX
+# takes seconds, but only for FP16 files: another precision is never put in the file's place.
 BACKENDS = (
+    BackendRow(
+        name="tensorrt-rtx",
+        kind="cuda",
+        opens="sr_runtime.backends.tensorrt.rtx:TensorRTForRTXBackend",
+        extra="rtx",
+        hardware="NVIDIA GeForce RTX and RTX PRO",
+        tested="with real engines in a simulation of what runs them; on no GPU yet",
+        auto=("tensorrt-rtx engine", "fp16 onnx"),
+    ),
     BackendRow(
         name="tensorrt",
         kind="cuda",
@@ -73,13 +89,7 @@ BACKENDS = (
         extra="tensorrt",
         hardware="NVIDIA data centre GPUs, any since Turing",
         tested="in a simulation of TensorRT 10 and 11 and CUDA; on no GPU yet",
-        auto="engine",
-    ),
-    BackendRow(
-        name="tensorrt-rtx",
-        kind="cuda",
-        opens="sr_runtime.backends.tensorrt.rtx:TensorRTForRTXBackend",
-        extra="rtx",
+        auto=("tensorrt engine",),
     ),
     BackendRow(
         name="onnxruntime",
@@ -88,7 +98,7 @@ BACKENDS = (
         extra="gpu",
         hardware="NVIDIA GPUs, any since Turing",
         tested="in a simulation of CUDA, with its CPU provider; on no GPU yet",
-        auto="onnx",
+        auto=("fp16 onnx", "onnx"),
     ),
     BackendRow(
         name="webgpu",
@@ -97,7 +107,7 @@ BACKENDS = (
         extra="webgpu",
         hardware="AMD, Intel and Apple GPUs, and NVIDIA GPUs without CUDA",
         tested="with SwiftShader, which emulates a GPU on the CPU and has no fp16; on no GPU yet",
-        auto="onnx",
+        auto=("fp16 onnx", "onnx"),
     ),
     BackendRow(
         name="openvino",
@@ -106,7 +116,7 @@ BACKENDS = (
         extra="cpu",
         hardware="Intel and AMD CPUs",
         tested="on AMD EPYC with AVX512-BF16",
-        auto="onnx",
+        auto=("fp16 onnx", "onnx"),
     ),
     BackendRow(
         name="onnxruntime",
@@ -115,7 +125,7 @@ BACKENDS = (
         extra="cpu",
         hardware="any CPU",
         tested="on AMD EPYC",
-        auto="onnx",
+        auto=("fp16 onnx", "onnx"),
     ),
 )
 
@@ -157,19 +167,21 @@ def choose(name: str, device: str, model: Path | None = None) -> tuple[str, str]
     Raises:
         ArgumentError: There is no backend or device of that name.
         BackendError: It does not work here; the message says why and names what to install.
+        ModelError: The file is an engine without its facts.
     """
     candidates = BACKENDS if name == "auto" else rows(name)
     if not candidates:
         raise ArgumentError(f"backend {name!r} is none of auto, {', '.join(names())}, plugin:NAME")
     known = candidates if name.startswith(PLUGIN) else BACKENDS
     wanted = _device_names(device, [row.kind for row in known])
-    file = "engine" if model and model.suffix.lower() in ENGINE_SUFFIXES else "onnx"
+    file = _file_type(model)
+    engine = file.endswith("engine")
     if name == "auto":
-        candidates = tuple(row for row in candidates if row.auto == file)
-    elif file == "engine" and all(row.auto != file for row in candidates):
+        candidates = tuple(row for row in candidates if file in row.auto)
+    elif engine and not any(file in row.auto for row in candidates):
         raise ArgumentError(
-            f"this is a TensorRT engine, and backend {name} runs ONNX files: leave the backend "
-            "out, or give the ONNX file",
+            f"this is a {file}, which backend {name} does not run: leave the backend out, or give "
+            "the ONNX file",
             path=model,
         )
     reasons = []
@@ -193,11 +205,10 @@ def choose(name: str, device: str, model: Path | None = None) -> tuple[str, str]
     if not reasons:
         reasons = [f"backend {row.name} runs on {row.kind}" for row in candidates]
     why = "; ".join(dict.fromkeys(reasons))
-    if file == "engine":
+    if engine:
         where = f"on {device}" if wanted else "here"
         raise BackendError(
-            f"this is a TensorRT engine, and TensorRT does not work {where}: {why}: give the ONNX "
-            "file instead",
+            f"this is a {file}, which does not run {where}: {why}: give the ONNX file instead",
             path=model,
         )
     if wanted:
@@ -235,6 +246,16 @@ def open_backend(name: str, model: Path, *, device: str, precision: str) -> Back
             opened.callback(backends[-1].close)
         opened.pop_all()
     return backends[0] if len(backends) == 1 else MultiDeviceBackend(backends)
+
+
+def _file_type(model: Path | None) -> FileType:
+    """What a file is. For an engine its facts tell; ModelError if it has none."""
+    if model is None:
+        return "onnx"
+    if model.suffix.lower() in ENGINE_SUFFIXES:
+        rtx = read_facts(model).kind == "tensorrt-rtx"
+        return "tensorrt-rtx engine" if rtx else "tensorrt engine"
+    return "fp16 onnx" if is_fp16_onnx(model) else "onnx"
 
 
 def _kind(device: str) -> str:

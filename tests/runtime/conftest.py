@@ -36,15 +36,15 @@ def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
 @pytest.fixture(params=RTX | SIMULATED)
 def runner(request: pytest.FixtureRequest) -> Iterator[Machine]:
     """A GPU with each library that runs engines, which a test can look into and make fail."""
-    if request.param in RTX:
-        pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed")
     with simulated(**(RTX | SIMULATED)[request.param]) as machine:
         yield machine
 
 
-@pytest.fixture
-def tensorrt(runner: Machine) -> None:
-    """Every TensorRT there is to run engines with; a real GPU would be one more."""
+@pytest.fixture(params=SIMULATED)
+def tensorrt(request: pytest.FixtureRequest) -> Iterator[None]:
+    """TensorRT 10, then 11: what TensorRT for RTX has not."""
+    with simulated(**SIMULATED[request.param]):
+        yield
 
 
 @pytest.fixture(params=[*SIMULATED, "tensorrt", "tensorrt-rtx"])

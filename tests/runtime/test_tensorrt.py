@@ -107,7 +107,7 @@ def test_an_image_is_upscaled_as_onnxruntime_upscales_it(
 
 
 def test_a_result_stays_while_other_batches_are_taken(
-    tensorrt: None, tiny_onnx: Callable[..., Path], tmp_path: Path
+    runner: Machine, tiny_onnx: Callable[..., Path], tmp_path: Path
 ) -> None:
     model = tiny_onnx(precision="fp16")
     backend = open_engine(engine_file(model, tmp_path))
@@ -122,7 +122,7 @@ def test_a_result_stays_while_other_batches_are_taken(
 
 
 def test_a_batch_that_nobody_takes_does_not_harm_the_next_in_its_place(
-    tensorrt: None, tiny_onnx: Callable[..., Path], tmp_path: Path
+    runner: Machine, tiny_onnx: Callable[..., Path], tmp_path: Path
 ) -> None:
     model = tiny_onnx(precision="fp16")
     backend = open_engine(engine_file(model, tmp_path))
@@ -163,7 +163,7 @@ def test_any_thread_may_use_it_and_finds_its_own_context_afterwards(
 
 
 def test_a_batch_outside_the_profile_fails_alone(
-    tensorrt: None, tiny_onnx: Callable[..., Path], tmp_path: Path
+    runner: Machine, tiny_onnx: Callable[..., Path], tmp_path: Path
 ) -> None:
     model = tiny_onnx(precision="fp16")
     backend = open_engine(engine_file(model, tmp_path))

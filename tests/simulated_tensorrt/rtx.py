@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
+import pytest
+
 from tests.simulated_tensorrt import runtime
 from tests.simulated_tensorrt.library_state import Library
 from tests.simulated_tensorrt.machine import CudaError, Machine, ProcessWouldEnd, Stream
@@ -91,8 +93,7 @@ def rtx_module(machine: Machine, version: str | None) -> ModuleType:
     Args:
         version: Of the runtime; None: that of the real builder.
     """
-    import tensorrt_rtx as real
-
+    real = pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed")
     module = ModuleType("tensorrt_rtx")
     module.__dict__.update({name: value for name, value in vars(real).items() if name[0] != "_"})
     module.__version__ = version or real.__version__

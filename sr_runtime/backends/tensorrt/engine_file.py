@@ -26,6 +26,7 @@ __all__ = [
     "EngineInfo",
     "facts_path",
     "read_engine",
+    "read_facts",
     "rebuild_command",
     "sha256",
     "write_engine",
@@ -108,29 +109,42 @@ def read_engine(path: Path) -> tuple[bytes, EngineInfo]:
         ModelError: One is missing or damaged, or they do not belong together.
         StorageError: One cannot be read.
     """
+    info = read_facts(path)
+    plan = _read(path)
+    if sha256(plan) != info.plan_sha256:
+        raise ModelError(
+            f"the plan is damaged, or not the one that {facts_path(path).name} describes: build it "
+            f"again: {rebuild_command(info)}",
+            path=path,
+        )
+    return plan, info
+
+
+def read_facts(path: Path) -> EngineInfo:
+    """Read the facts of an engine, and not its plan.
+
+    Raises:
+        ModelError: There is no such engine, or its facts are missing or damaged.
+        StorageError: They cannot be read.
+    """
     facts = facts_path(path)
-    try:
-        plan = path.read_bytes()
-        text = facts.read_bytes()
-    except FileNotFoundError as error:
-        if Path(error.filename) == path:
-            raise ModelError("there is no such engine", path=path) from error
+    if not path.exists():
+        raise ModelError("there is no such engine", path=path)
+    if not facts.exists():
         raise ModelError(
             f"its facts, {facts.name}, are not beside it: copy both files, or build the engine "
             f"here: {BUILD}",
             path=path,
-        ) from error
-    except OSError as error:
-        raise StorageError(f"cannot be read ({error.strerror})", path=error.filename) from error
-    with about(facts):
-        info = EngineInfo.from_json(text)
-    if sha256(plan) != info.plan_sha256:
-        raise ModelError(
-            f"the plan is damaged, or not the one that {facts.name} describes: build it again: "
-            f"{rebuild_command(info)}",
-            path=path,
         )
-    return plan, info
+    with about(facts):
+        return EngineInfo.from_json(_read(facts))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise StorageError(f"cannot be read ({error.strerror})", path=path) from error
 
 
 def facts_path(engine: Path) -> Path:

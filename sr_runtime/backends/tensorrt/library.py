@@ -20,7 +20,15 @@ from sr_runtime.errors import BackendError, OutOfMemoryError, require_extra
 if TYPE_CHECKING:
     import tensorrt as trt
 
-__all__ = ["Library", "Log", "TensorRT", "builder_library", "open_library", "without_driver_noise"]
+__all__ = [
+    "Library",
+    "Log",
+    "TensorRT",
+    "builder_library",
+    "built_for",
+    "open_library",
+    "without_driver_noise",
+]
 
 NO_DRIVER = re.compile(r"catchCudaError.*cudaError 35\b")
 
@@ -87,7 +95,7 @@ def open_library(kind: Kind) -> Library:
             module = _import("tensorrt_rtx")
         else:
             # Checked first, because without a driver TensorRT ends the process.
-            cuda = _built_for("tensorrt") or _built_for("tensorrt_lean")
+            cuda = built_for("tensorrt") or built_for("tensorrt_lean")
             if (reason := driver.missing("tensorrt", cuda=cuda)) is not None:
                 raise BackendError(reason)
             try:
@@ -111,7 +119,7 @@ def builder_library(kind: Kind) -> Library:
     return library
 
 
-def _built_for(package: str) -> int | None:
+def built_for(package: str) -> int | None:
     """The CUDA version that an installed library needs, which its parts have in their names."""
     for cuda in driver.FIRST_DRIVERS:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):

@@ -17,7 +17,7 @@ from sr_runtime.backends.cuda import driver
 from sr_runtime.backends.tensorrt.backend import TensorRTBackend
 from sr_runtime.backends.tensorrt.cache_folder import cache_folder
 from sr_runtime.backends.tensorrt.engine_file import EngineInfo, rebuild_command, sha256
-from sr_runtime.backends.tensorrt.library import open_library
+from sr_runtime.backends.tensorrt.library import built_for, open_library
 from sr_runtime.backends.tensorrt.options import Kind
 from sr_runtime.backends.tensorrt.runtime_cache import SUFFIX, RuntimeCache
 from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError
@@ -42,6 +42,8 @@ class TensorRTForRTXBackend(TensorRTBackend):
     @classmethod
     def devices(cls) -> tuple[str, ...]:
         library = open_library(cls.name)
+        if (reason := driver.missing("tensorrt_rtx", cuda=built_for("tensorrt_rtx"))) is not None:
+            raise BackendError(reason)
         facts = {device: driver.device_facts(device) for device in driver.device_names()}
         runs = [device for device in facts if facts[device][1] in library.compute_capabilities]
         if not runs:
