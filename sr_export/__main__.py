@@ -16,20 +16,30 @@ from sr_export.report import DEFAULT_OPSET, Precision, table
 from sr_export.stages import StageLines
 from sr_runtime.backends import registry
 from sr_runtime.backends.tensorrt.options import (
+    CARDS,
     DEFAULT_LEVEL,
     DEFAULT_PROFILE,
+    NAMES,
     HardwareCompatible,
+    Kind,
     Profile,
+    cards_text,
+    parse_sm,
+    sm_text,
 )
 from sr_runtime.cli.console import run_cli
 from sr_runtime.errors import ArgumentError
 from sr_runtime.model_info import IO
+
+# What --for takes.
+LIBRARIES: dict[str, Kind] = {"tensorrt": "tensorrt", "rtx": "tensorrt-rtx"}
 
 EXAMPLES = """\
 examples:
   sr-export onnx RRDB_ESRGAN_x4.pth -o esrgan.onnx
   sr-export onnx RRDB_ESRGAN_x4.pth -o esrgan_fp16.onnx --precision fp16
   sr-export engine esrgan_fp16.onnx -o esrgan.engine --max 4x512x512
+  sr-export engine RRDB_ESRGAN_x4.pth -o esrgan_rtx.engine --for rtx
   sr-export triton esrgan.onnx -o repository --name esrgan_x4
   sr-export verify RRDB_ESRGAN_x4.pth esrgan.onnx
 
@@ -63,15 +73,24 @@ def _onnx(**options: Any) -> None:
     )
 
 
-def _engine(*, min: str, opt: str, max: str, workspace: str | None, **options: Any) -> None:
+def _engine(
+    *, library: str, sm: str | None, min: str, opt: str, max: str, workspace: str | None,
+    **options: Any,
+) -> None:  # fmt: skip
+    options["kind"] = kind = LIBRARIES[library]
+    options["compute_capabilities"] = () if sm is None else parse_sm(sm)
     options["profile"] = Profile.parse(min, opt, max)
     options["workspace"] = None if workspace is None else _bytes(workspace)
     with StageLines() as progress:
         report = sr_export.build_engine(**options, progress=progress)
+    info = report.info
     print(table(report.checks))
+    if report.not_run is not None:
+        print(f"not run: the engine itself, only its graph was verified: {report.not_run}")
     print(
-        f"{report.output}: {report.bytes / 1e6:.1f} MB, verified; for TensorRT "
-        f"{report.info.tensorrt} on {report.info.gpu}"
+        f"{report.output}: {report.bytes / 1e6:.1f} MB, "
+        f"{'verified' if report.not_run is None else 'its graph is verified'}; for {NAMES[kind]} "
+        f"{info.tensorrt} on {info.gpu or cards_text(info.compute_capabilities)}"
     )
 
 
@@ -154,8 +173,9 @@ def _add_onnx(commands: Any) -> None:
 
 def _add_engine(commands: Any) -> None:
     description = (
-        "Build an FP16 TensorRT engine on and for a GPU of this machine, and verify it there. "
-        "If that fails, nothing is written. Ctrl-C cancels."
+        "Build an FP16 engine and verify it: with TensorRT within minutes, on and for a GPU of "
+        "this machine; with TensorRT for RTX within seconds, on any machine, for many cards. If "
+        "that fails, nothing is written. Ctrl-C cancels."
     )
     parser = _add_command(commands, "engine", _engine, description)
     add = parser.add_argument
@@ -164,17 +184,35 @@ def _add_engine(commands: Any) -> None:
         help="ONNX file exported with --precision fp16, or any trainer's .pth or .safetensors",
     )  # fmt: skip
     add("-o", "--output", type=Path, required=True, metavar="MODEL.engine")
-    add("--device", default="cuda:0", metavar="cuda:N", help="the GPU (default: %(default)s)")
-    profile = parser.add_argument_group("tiles, as BATCHxHEIGHTxWIDTH with the halo included")
-    for name, what in (("min", "smallest"), ("opt", "fastest"), ("max", "largest")):
-        profile.add_argument(
-            f"--{name}", default=str(getattr(DEFAULT_PROFILE, name)), metavar="NxHxW",
-            help=f"the {what} shape (default: %(default)s)",
-        )  # fmt: skip
+    add(
+        "--for", dest="library", choices=LIBRARIES, default="tensorrt",
+        help="the library that runs it (default: %(default)s)",
+    )  # fmt: skip
+    add(
+        "--device", metavar="cuda:N", help="the GPU (default: cuda:0; with --for rtx it only "
+        "verifies the engine, by default the first that can run it, if there is one)",
+    )  # fmt: skip
     add(
         "--workspace", metavar="SIZE",
         help="most GPU memory for a layer's scratch space, 4G for instance (default: no limit)",
     )  # fmt: skip
+    add("--io", choices=get_args(IO), help="as for onnx; only for a checkpoint (default: float32)")
+    add("--scale", type=int, metavar="S", help="as for onnx; only for a checkpoint")
+    add = parser.add_argument_group(
+        "tiles, as BATCHxHEIGHTxWIDTH with the halo included"
+    ).add_argument
+    for name, what in (("min", "smallest"), ("opt", "fastest"), ("max", "largest")):
+        add(
+            f"--{name}", default=str(getattr(DEFAULT_PROFILE, name)), metavar="NxHxW",
+            help=f"the {what} shape (default: %(default)s)",
+        )  # fmt: skip
+    cards = ", ".join(f"{sm_text([sm])} {card}" for sm, card in CARDS.items())
+    parser.add_argument_group("with --for rtx").add_argument(
+        "--sm", metavar="SM,SM",
+        help=f"compute capabilities of the cards ({cards}), or all. They share one program, and "
+        "with 75 among them it is that of 75 (default: all but 75)",
+    )  # fmt: skip
+    add = parser.add_argument_group("with --for tensorrt").add_argument
     add(
         "--timing-cache", type=Path, metavar="FILE",
         help="measurements of earlier builds, read and added to: the next build is faster",
@@ -192,8 +230,6 @@ def _add_engine(commands: Any) -> None:
         help="GPUs that can run it: none: this model of GPU; ampere+: compute capability 8.0 and "
         "newer; same: this compute capability (default: %(default)s)",
     )  # fmt: skip
-    add("--io", choices=get_args(IO), help="as for onnx; only for a checkpoint (default: float32)")
-    add("--scale", type=int, metavar="S", help="as for onnx; only for a checkpoint")
 
 
 def _add_triton(commands: Any) -> None:

@@ -6,6 +6,7 @@ GPU stay finite. torch computes `half` tensors in true FP16 on a CPU too.
 
 import copy
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor
 from sr_export.report import Check
 from sr_train.models.generator import Generator
 
-__all__ = ["half_precision_checks", "precision_checks"]
+__all__ = ["half_precision_checks", "overflow_checks", "precision_checks"]
 
 MIN_PSNR = 45.0
 FAR = 2 / 255
@@ -32,11 +33,22 @@ def half_precision_checks(generator: Generator, image: Tensor) -> list[Check]:
     """
     wanted, peaks = _run(generator, image)
     got, half_peaks = _run(generator, image.half())
+    return overflow_checks(got, wanted, peaks, half_peaks, remedy="export with --precision fp32")
+
+
+def overflow_checks(
+    got: NDArray[np.float32],
+    wanted: NDArray[np.float32],
+    peaks: Sequence[tuple[str, float]],
+    half_peaks: Sequence[tuple[str, float]],
+    *,
+    remedy: str,
+) -> list[Check]:
+    """An output of true half against fp32's, and every layer's largest magnitude, in order."""
     layer, largest = max(peaks, key=lambda peak: peak[1])
     where = f"the largest activation is in {layer}"
     if overflowed := [name for name, peak in half_peaks if not math.isfinite(peak)]:
         where = f"the first layer that overflows in half is {overflowed[0]}"
-    remedy = "export with --precision fp32"
     return [
         Check("largest activation", largest, MAX_ACTIVATION, hint=f"it is in {layer}: {remedy}"),
         *precision_checks("true half against fp32", got, wanted, f"{where}: {remedy}"),

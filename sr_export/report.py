@@ -85,16 +85,18 @@ class ExportReport:
 
 @dataclass(frozen=True, kw_only=True)
 class EngineReport:
-    """A TensorRT engine that was written and verified, with its facts in JSON beside it."""
+    """An engine that was written and verified, with its facts in JSON beside it."""
 
     output: Path
     """The engine."""
     bytes: int
     """Its size."""
     info: EngineInfo
-    """The facts stored beside it: the model, the profile, the GPU, the version of TensorRT."""
+    """The facts stored beside it: the model, the profile, the GPUs, the version of TensorRT."""
     checks: tuple[Check, ...]
     """What was measured in verification."""
+    not_run: str | None
+    """Why only the graph was verified and the engine itself was not run; None if it was run."""
     seconds: Mapping[str, float]
     """How long each stage took, in the order in which they ran."""
 

@@ -27,7 +27,8 @@ class Stages:
         """Time the block as stage `name`; yield what reports the share of it that is done."""
         start = time.monotonic()
         self._progress(name, 0.0)
-        yield lambda share: self._progress(name, min(share, 0.999))
+        # 0 and 1 are the stage's begin and end, and come once.
+        yield lambda share: self._progress(name, min(max(share, 0.001), 0.999))
         self.seconds[name] = time.monotonic() - start
         self._progress(name, 1.0)
 

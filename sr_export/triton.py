@@ -22,6 +22,7 @@ from typing import NamedTuple
 from sr_export.report import TritonVersion
 from sr_runtime.backends import registry
 from sr_runtime.backends.tensorrt.engine_file import EngineInfo, read_engine, write_engine
+from sr_runtime.backends.tensorrt.options import NAMES
 from sr_runtime.embedded import model_file
 from sr_runtime.errors import ArgumentError, ModelError, StorageError, about, require_extra
 from sr_runtime.model_info import PREFIX, ModelInfo
@@ -146,6 +147,12 @@ def _served_engine(path: Path) -> _ServedModel:
     """Engines are built from our ONNX files alone, and have the same tensors."""
     _, engine = read_engine(path)
     info, profile = engine.model, engine.profile
+    if engine.kind != "tensorrt":
+        raise ModelError(
+            f"Triton does not run engines of {NAMES[engine.kind]}: build one on the server's GPU "
+            "with --for tensorrt, or give the ONNX file",
+            path=path,
+        )
     if profile.min.batch > 1:
         raise ModelError(
             f"the engine takes batches of {profile.min.batch} images or more, and Triton also "

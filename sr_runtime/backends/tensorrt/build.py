@@ -37,7 +37,7 @@ from sr_runtime.model_info import ModelInfo
 if TYPE_CHECKING:
     import tensorrt as trt
 
-__all__ = ["build_engine"]
+__all__ = ["build_engine", "options_for"]
 
 HARDWARE: dict[HardwareCompatible, str] = {
     "none": "NONE",
@@ -63,7 +63,7 @@ def build_engine(
         model: An ONNX file of ours, exported with `--precision fp16`.
         device: The GPU to tune it on and for; TensorRT for RTX needs none.
         timing_cache: A file of measurements of earlier builds: read if it exists, and added to.
-            TensorRT for RTX measures nothing.
+            For TensorRT alone; TensorRT for RTX measures nothing.
         progress: Called with a phase of the build, the number of its steps that are done, and the
             number that it has. The calls come from another thread, and phases nest.
         cancelled: Asked at every step; if it returns True the build ends with a BackendError.
@@ -82,12 +82,9 @@ def build_engine(
     data, facts = read_fp16_onnx(model)
     options.profile.check_fits(multiple_of=facts.multiple_of, halo=facts.halo)
     library = builder_library(options.kind)
-    options = _for_library(options, library)
+    options = options_for(library, options)
     if timing_cache is not None:
-        if options.kind == "tensorrt-rtx":
-            raise ArgumentError(
-                "TensorRT for RTX times no kernels while it builds: leave the timing cache out"
-            )
+        assert options.kind == "tensorrt"
         check_target(timing_cache)
     monitor = Monitor(progress, cancelled)
     gpu = None if options.kind == "tensorrt-rtx" else open_device(device)
@@ -117,7 +114,7 @@ def build_engine(
     return plan, info
 
 
-def _for_library(options: BuildOptions, library: Library) -> BuildOptions:
+def options_for(library: Library, options: BuildOptions) -> BuildOptions:
     """The options with each compute capability named; ArgumentError for one it does not know."""
     known, wanted = library.compute_capabilities, options.compute_capabilities
     if wanted == ("all",):

@@ -97,9 +97,10 @@ def write_engine(path: Path, plan: bytes, info: EngineInfo) -> None:
     Both are complete before either takes its name. If the process ends between the two renames,
     the plan's hash shows that they do not belong together.
     """
-    with atomic_path(path) as plan_file, atomic_path(facts_path(path)) as facts_file:
-        plan_file.write_bytes(plan)
+    with atomic_path(facts_path(path)) as facts_file:
         facts_file.write_text(info.to_json(), encoding="utf-8")
+        with atomic_path(path) as plan_file:
+            plan_file.write_bytes(plan)
 
 
 def read_engine(path: Path) -> tuple[bytes, EngineInfo]:
