@@ -1,4 +1,4 @@
-"""pixels.cu: its source against numpy on this processor, and the PTX that is shipped."""
+"""pixels.cu against numpy, on this processor and on a GPU, and the PTX that is shipped."""
 
 import re
 import shutil
@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from sr_runtime.backends.cuda import bindings, driver
+from sr_runtime.backends.cuda.memory import TensorMemory
 from sr_runtime.backends.cuda.pixels import PTX
 from sr_runtime.errors import BackendError
 from sr_runtime.tensor import tensor_from_tiles, write_planes
@@ -33,11 +34,44 @@ every_planes = pytest.mark.parametrize("planes_dtype", [np.float32, np.float16])
 every_color = pytest.mark.parametrize(("colors", "channels"), [(1, 1), (1, 3), (3, 3)])
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., None]:
+@pytest.fixture(scope="module", params=["host", "gpu"])
+def run(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., None]:
+    """Runs a kernel: `run(name, source, target, finite, numbers=…)`."""
+    if request.param == "gpu":
+        if reason := driver.missing():
+            pytest.skip(reason)
+        return on_the_gpu
     if not RUNS_ON_THE_HOST:
         pytest.skip("needs g++ and an x86 processor")
     return host_kernels(tmp_path_factory.mktemp("kernels"))
+
+
+def on_the_gpu(name: str, *arrays: NDArray[np.generic], numbers: tuple[int, ...]) -> None:
+    gpu = driver.open_device("cuda:0")
+    with gpu.current():
+        stream, kernels = gpu.stream(), gpu.load_kernels(PTX.read_bytes(), [name])
+        memories = [TensorMemory(name, array.dtype, gpu) for array in arrays]
+        for memory, array in zip(memories, arrays, strict=True):
+            memory.reserve(array.shape)
+            memory.array[...] = array
+            memory.upload(stream)
+        blocks, images = -(-numbers[0] // 256), len(arrays[0])
+        addresses = [memory.address for memory in memories]
+        numbers = tuple(map(int, numbers))
+        kernels.launch(
+            name, stream, blocks=(blocks, images), threads=256, addresses=addresses, numbers=numbers
+        )
+        for memory in memories:
+            memory.download(stream)
+        stream.wait()
+        for memory, array in zip(memories, arrays, strict=True):
+            array[...] = memory.array
+            memory.free()
+        kernels.close()
+        stream.close()
+    gpu.close()
 
 
 @every_kind
