@@ -5,12 +5,14 @@ The GPUs are simulated; their memory is bound to ONNX Runtime's CPU provider.
 
 import mmap
 import sys
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 
 import sr_runtime
@@ -108,10 +110,18 @@ def test_kernels_that_cannot_be_recorded_are_launched_one_by_one(
     machine, tmp_path, monkeypatch
 ) -> None:
     model, asked = foreign(tmp_path / "m.onnx", doubling(), (1, 3, 32, 32)), []
+    sessions: list[weakref.ref] = []
+    open_session = onnxruntime_cuda.open_session
 
     def providers(ordinal: int, *, graph: bool, **_: object) -> list[Provider]:
         asked.append(graph)
         return [("CPUExecutionProvider", {})]
+
+    def opened(*arguments: object) -> ort.InferenceSession:
+        assert not any(session() for session in sessions), "two sessions take the GPU's memory"
+        session = open_session(*arguments)
+        sessions.append(weakref.ref(session))
+        return session
 
     def spoilt(slot: StreamSlot, shape: tuple[int, ...]) -> Future:
         failed: Future = Future()
@@ -119,6 +129,7 @@ def test_kernels_that_cannot_be_recorded_are_launched_one_by_one(
         return failed
 
     monkeypatch.setattr(onnxruntime_cuda, "cuda_providers", providers)
+    monkeypatch.setattr(onnxruntime_cuda, "open_session", opened)
     monkeypatch.setattr(StreamSlot, "record", spoilt)
     with sr_runtime.load(model, device="cuda") as upscaler:
         np.testing.assert_array_equal(upscaler.upscale(PHOTO), PHOTO.repeat(2, 0).repeat(2, 1))

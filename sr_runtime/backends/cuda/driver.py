@@ -9,7 +9,7 @@ from sr_runtime.errors import BackendError
 __all__ = ["cuda_version", "device_facts", "device_names", "missing", "open_device"]
 
 
-# The first driver for a CUDA version. It runs what was built for any later version of that number.
+# The first driver of each major version of CUDA. It runs what was built for any minor version.
 FIRST_DRIVERS = {11: 450, 12: 525, 13: 580}
 
 

@@ -76,18 +76,19 @@ class OnnxRuntimeCudaBackend(DeviceBackend):
         self._input, stated = facts_of(model)
         self._io: IO = "float32" if stated is None else stated.io
         self._fixed = None not in self._input.shape
-        try:
-            # The kernels of a model of one shape can be recorded, and then launched all at once.
+        # The kernels of a model of one shape can be recorded, and then launched all at once, unless
+        # a node runs only on the CPU, or another thread used the GPU meanwhile.
+        with suppress(RecordingError):
             self._start(model, stated, precision, record=self._fixed)
-        except RecordingError:
-            # A node runs only on the CPU, or another thread used the GPU meanwhile.
-            self._start(model, stated, precision, record=False)
+            return
+        # Not while the error is handled, which would keep the failed session and its memory.
+        self._start(model, stated, precision, record=False)
 
     def _start(
         self, model: Path, stated: ModelInfo | None, precision: str, *, record: bool
     ) -> None:
         """Open the session and its slots; with `record`, record their kernels too."""
-        self._slots: list[StreamSlot] = []  # frees a failed attempt's slots and session
+        slots: list[StreamSlot] = []
         with ExitStack() as held:
             gpu = open_device(self.device)
             held.callback(gpu.close)
@@ -95,8 +96,8 @@ class OnnxRuntimeCudaBackend(DeviceBackend):
                 free = gpu.free_memory()
             weights = self._input.dtype if stated is None else stated.weights_dtype
             session = self._open(model, free, fp32=weights == "float32", record=record)
-            self._run = partial(run_session, session, self._input, self._io)
-            probe = partial(self._run, options=recorded_as(None))
+            run = partial(run_session, session, self._input, self._io)
+            probe = partial(run, options=recorded_as(None))
             self.info = stated or probe_info(probe, self._input.shape, self._input.dtype)
             self.compute_dtype = _own_precision(self.info, precision)
             self.limits = self._limits(free)
@@ -106,20 +107,21 @@ class OnnxRuntimeCudaBackend(DeviceBackend):
             kernels = PixelKernels(gpu) if self._io == "float32" else None
             if kernels is not None:
                 held.callback(kernels.close)
-            self._new_slot = partial(
+            new_slot = partial(
                 StreamSlot, session, turn, gpu, self._ordinal, tensors, self.info, kernels
             )
             for number in range(DEPTH):
-                self._slots.append(self._new_slot(number))
-                held.callback(self._slots[-1].close)
+                slots.append(new_slot(number))
+                held.callback(slots[-1].close)
             if record:
                 # Each slot records in its first run; nothing else may use the GPU meanwhile.
-                for slot in self._slots:
+                for slot in slots:
                     try:
                         slot.record(self._small_batch().shape).result()
                     except BackendError as error:
                         raise RecordingError(str(error)) from error
-            self._idle = deque(self._slots)
+            self._slots, self._idle = slots, deque(slots)
+            self._run, self._new_slot = run, new_slot
             self._held = held.pop_all()
 
     def submit(self, batch: NDArray[Any]) -> "_PendingBatch":
