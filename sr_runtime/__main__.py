@@ -200,13 +200,13 @@ def _add_engine_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("how the model runs")
     group.add_argument(
         "--backend", default="auto", metavar="NAME",
-        help=f"{', '.join(names())} or auto: the fastest that works here and need not build an "
-        "engine first (default: auto)",
+        help=f"{', '.join(names())}, plugin:NAME for a plug-in of ONNX Runtime, or auto: the "
+        "fastest that works here and need not build an engine first (default: auto)",
     )  # fmt: skip
     group.add_argument(
         "--device", default="auto", metavar="NAME",
-        help="cpu, a kind of GPU and its number as cuda:0, several as in cuda:0,cuda:1, or auto: a "
-        "GPU before the CPU (default: auto)",
+        help="cpu, a kind of device and its number as cuda:0 or webgpu:0, several as in "
+        "cuda:0,cuda:1, or auto: a GPU before the CPU (default: auto)",
     )  # fmt: skip
     group.add_argument(
         "--precision", default="auto", metavar="TYPE",

@@ -50,16 +50,18 @@ def load(
         model: "esrgan" or "psnr", which the package carries (sr_runtime/models/README.md); an
             ONNX file, exported by this project or anyone else's ESRGAN; or a TensorRT engine. A
             `Path` is always a file.
-        backend: "tensorrt-rtx", "tensorrt", "openvino", "onnxruntime", or "auto": the fastest one
-            that works here, takes the file in its own precision and is ready within seconds. On
-            GeForce RTX and RTX PRO cards that is "tensorrt-rtx" for FP16 files of this project,
-            where it is installed; "tensorrt" builds an engine for minutes, and so has to be named.
-        device: "cpu"; a kind of GPU and its number, as "cuda:0" ("cuda" is the same);
-            "cuda:0,cuda:1" for several that share the work; or "auto": the fastest one that works
-            here, a GPU before the CPU.
+        backend: "tensorrt-rtx", "tensorrt", "onnxruntime", "webgpu", "openvino"; "plugin:NAME", a
+            plug-in of ONNX Runtime (docs/gpus.md); or "auto": the fastest one that works here,
+            takes the file in its own precision and is ready within seconds. On GeForce RTX and RTX
+            PRO cards that is "tensorrt-rtx" for FP16 files of this project, where it is installed;
+            "tensorrt" builds an engine for minutes, and so has to be named.
+        device: "cpu"; a kind of device and its number, as "cuda:0" ("cuda" is the same) or
+            "webgpu:0"; "cuda:0,cuda:1" for several that share the work; or "auto": the fastest one
+            that works here, a GPU before the CPU.
         precision: How the backend computes. On a CPU it is "fp32" or "bf16", whatever type the
             file stores its weights in; "auto" is bf16 if both processor and backend have it, else
-            fp32. On a GPU it is the file's own, "fp16" or "fp32", and "auto" means that.
+            fp32. On a GPU it is the file's own, "fp16" or "fp32", and "auto" means that; "webgpu"
+            also computes FP16 files in "fp32", and "auto" is that where the GPU has no FP16.
         tile: Largest side of a tile in LR pixels, halo included; smaller tiles take less memory.
             "auto" is 512, or 384 in fp32, unless the device, the engine or the halo needs another.
         halo: LR pixels of context around a tile: "auto" is the model's calibrated halo (tiles

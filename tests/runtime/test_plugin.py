@@ -61,7 +61,7 @@ def test_a_plugin_that_finds_no_device_says_so() -> None:
         pytest.skip("onnxruntime_ep_openvino is not installed")
     if plugin_devices("openvino"):
         pytest.skip("OpenVINO's plug-in finds a device here: Intel's processor")
-    with pytest.raises(BackendError, match=r"plugin:openvino does not work here: .*finds no gpu"):
+    with pytest.raises(BackendError, match=r"not work here: plugin:openvino: it finds no device "):
         choose("plugin:openvino", "auto")
 
 
@@ -87,10 +87,8 @@ def test_a_path_that_is_no_plugin_is_refused(tmp_path: Path) -> None:
         assert len(str(raised.value).splitlines()) == 1
 
 
-def test_a_plugin_takes_no_engine_and_no_text(tmp_path: Path) -> None:
+def test_a_plugin_takes_no_text_for_a_model(tmp_path: Path) -> None:
     library_of("webgpu")
-    with pytest.raises(ArgumentError, match="runs ONNX files"):
-        choose("plugin:webgpu", "auto", Path("m.engine"))
     (tmp_path / "m.onnx").write_text("not a model")
     with pytest.raises(ModelError, match="not a readable ONNX model"):
         sr_runtime.load(tmp_path / "m.onnx", backend="plugin:webgpu")

@@ -74,11 +74,20 @@ def test_the_embedded_fp16_model_runs_in_fp32_and_says_why() -> None:
 def test_fp16_is_refused_where_the_adapter_or_the_file_has_none(tiny_onnx, monkeypatch) -> None:
     with pytest.raises(BackendError, match=r"fp16 is not available: .*webgpu offers fp32"):
         sr_runtime.load(tiny_onnx("fp16"), backend="webgpu", precision="fp16")
-    from sr_runtime.backends.onnxruntime import webgpu
-
-    monkeypatch.setattr(webgpu, "_has_f16", lambda: True)
+    monkeypatch.setattr("sr_runtime.backends.onnxruntime.webgpu._has_f16", lambda: True)
     with pytest.raises(BackendError, match=r"fp16 is not available: the file is fp32: export"):
         sr_runtime.load(tiny_onnx(), backend="webgpu", precision="fp16")
+
+
+def test_an_adapter_with_f16_gets_the_fp16_file_as_it_is_unless_fp32_is_named(
+    tiny_onnx, monkeypatch
+) -> None:
+    monkeypatch.setattr("sr_runtime.backends.onnxruntime.webgpu._has_f16", lambda: True)
+    with pytest.raises(BackendError, match="requires f16"):  # this adapter has none
+        sr_runtime.load(tiny_onnx("fp16"), backend="webgpu")
+    with sr_runtime.load(tiny_onnx("fp16"), backend="webgpu", precision="fp32") as upscaler:
+        assert upscaler.backend.compute_dtype == "fp32"
+        assert upscaler.backend.notes[1] == "the file's fp16 weights are computed in fp32"
 
 
 def test_auto_takes_an_adapter_in_software_only_when_it_is_named() -> None:

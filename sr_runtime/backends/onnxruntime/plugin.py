@@ -45,7 +45,7 @@ def plugin_devices(plugin: str) -> tuple[Any, ...]:
     library = _library(plugin)
     if not (devices := _devices_of(library)):  # a host program may use the same plug-in
         try:
-            ort.register_execution_provider_library(f"sr_runtime:{plugin}", library)
+            ort.register_execution_provider_library(f"sr_runtime:{plugin}", str(library))
         except Exception as error:
             raise BackendError(
                 f"this is no plug-in for onnxruntime {ort.__version__} ({first_line(error)})",
@@ -55,20 +55,25 @@ def plugin_devices(plugin: str) -> tuple[Any, ...]:
     return devices
 
 
-def _devices_of(library: str) -> tuple[Any, ...]:
-    return tuple(d for d in ort.get_ep_devices() if d.ep_metadata.get("library_path") == library)
+def _devices_of(library: Path) -> tuple[Any, ...]:
+    """Those of ONNX Runtime's devices that come from a library; its own come from none."""
+    return tuple(
+        device
+        for device in ort.get_ep_devices()
+        if (path := device.ep_metadata.get("library_path")) and library.samefile(path)
+    )
 
 
-def _library(plugin: str) -> str:
+def _library(plugin: str) -> Path:
     """The path of a plug-in's library."""
     if Path(plugin).name != plugin or Path(plugin).suffix in (".dll", ".dylib", ".so"):
         path = Path(plugin).resolve()
         if not path.is_file():
             raise BackendError("there is no such plug-in library", path=path)
-        return str(path)
+        return path
     module = f"onnxruntime_ep_{plugin.replace('-', '_')}"
     try:
-        return str(importlib.import_module(module).get_library_path())
+        return Path(importlib.import_module(module).get_library_path())
     except ModuleNotFoundError as error:
         raise BackendError(
             f"{module} is not installed: pip install onnxruntime-ep-{plugin}, or give the path of "
@@ -136,7 +141,8 @@ class PluginBackend(DeviceBackend):
     def devices(cls) -> tuple[str, ...]:
         if found := tuple(cls.found()):
             return found
-        raise BackendError(f"it finds no {cls.kind} here that it can use")
+        kind = cls.kind if plugin_devices(cls.plugin) else "device"
+        raise BackendError(f"it finds no {kind} here that it can use")
 
     @classmethod
     def precisions(cls) -> tuple[str, ...]:

@@ -92,8 +92,8 @@ class WebGpuBackend(PluginBackend):
                 "precision fp16 is not available: the file is fp32: export one in fp16: python -m "
                 "sr_export onnx CHECKPOINT --precision fp16 -o MODEL.onnx"
             )
-        if weights == "float16" and precision != "fp32":
-            return model, "fp16", ()
+        if precision != "fp32":
+            return super()._as_computed(model, weights, precision)
         try:
             data = model.read_bytes()
         except OSError as error:
