@@ -13,10 +13,11 @@ from onnx import TensorProto, numpy_helper
 
 import sr_runtime
 from sr_runtime import NonFiniteError, Upscaler
+from tests.runtime.conftest import RTX, SIMULATED
 from tests.runtime.simulated_onnxruntime import simulated_cuda_provider
 from tests.runtime.test_backends import doubling, foreign
 from tests.runtime.tiny_engine import engine_file, open_engine
-from tests.simulated_tensorrt import VERSIONS, Machine, simulated
+from tests.simulated_tensorrt import Machine, simulated
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (50, 61, 3), np.uint8)
 WIDE = np.random.default_rng(1).integers(0, 65536, (50, 61, 3), np.uint16)
@@ -45,10 +46,11 @@ class Engines:
         return Upscaler(open_engine(engine_file(model, self._folder)), **options)
 
 
-@pytest.fixture(params=["onnxruntime", *VERSIONS])
+@pytest.fixture(params=["onnxruntime", *RTX, *SIMULATED])
 def engines(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engines]:
     ort = request.param == "onnxruntime"
-    with simulated_cuda_provider() if ort else simulated(request.param) as machine:
+    options = (RTX | SIMULATED).get(request.param, {})
+    with simulated_cuda_provider() if ort else simulated(**options) as machine:
         yield Engines(request.param, machine, tmp_path)
     assert machine.gpu.is_clean
 
