@@ -10,12 +10,15 @@ from typing import Any, get_args
 import PIL.Image
 
 import sr_runtime
-from sr_runtime.backends.registry import names
+from sr_runtime.backends.registry import is_engine, names
+from sr_runtime.backends.tensorrt.engine_file import read_facts
 from sr_runtime.cli.batch import run_jobs
 from sr_runtime.cli.console import run_cli
-from sr_runtime.cli.info import backends_text, model_text
+from sr_runtime.cli.engine_info import engine_text
+from sr_runtime.cli.info import backends_text, facts_text, running_text
 from sr_runtime.cli.jobs import plan_jobs
 from sr_runtime.embedded import DEFAULT, EMBEDDED, model_file
+from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError
 from sr_runtime.image import DEFAULT_MAX_PIXELS, Format
 from sr_runtime.output_size import OutputSize
 
@@ -68,10 +71,27 @@ def _info(arguments: argparse.Namespace) -> int:
     print(f"{'sr-toolkit':<18}{sr_runtime.__version__}")
     print(backends_text())
     if arguments.model is not None:
-        with _load(arguments) as upscaler:
-            print()
-            print(model_text(model_file(arguments.model), upscaler))
+        print()
+        file = model_file(arguments.model)
+        if is_engine(file):
+            _engine_info(arguments, file)
+        else:
+            with _load(arguments) as upscaler:
+                print(facts_text(file, upscaler.info))
+                print(running_text(upscaler))
     return 0
+
+
+def _engine_info(arguments: argparse.Namespace, file: Path) -> None:
+    """The facts of an engine, on a machine that does not run it too."""
+    engine = read_facts(file)
+    print(facts_text(file, engine.model))
+    print(engine_text(engine))
+    try:
+        with _load(arguments) as upscaler:
+            print(running_text(upscaler))
+    except (BackendError, ModelError, OutOfMemoryError) as error:
+        print(f"{'runs here':<18}no: {error.args[0]}")
 
 
 def _load(arguments: argparse.Namespace) -> sr_runtime.Upscaler:
@@ -201,7 +221,7 @@ def _add_engine_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--backend", default="auto", metavar="NAME",
         help=f"{', '.join(names())}, plugin:NAME for a plug-in of ONNX Runtime, or auto: the "
-        "fastest that works here and need not build an engine first (default: auto)",
+        "fastest that works here and is ready within seconds (default: auto)",
     )  # fmt: skip
     group.add_argument(
         "--device", default="auto", metavar="NAME",

@@ -18,7 +18,7 @@ from sr_runtime.backends.onnx_metadata import is_fp16_onnx
 from sr_runtime.backends.tensorrt.engine_file import read_facts
 from sr_runtime.errors import ArgumentError, BackendError, about, require_extra
 
-__all__ = ["BACKENDS", "BackendRow", "choose", "names", "open_backend", "rows"]
+__all__ = ["BACKENDS", "BackendRow", "choose", "is_engine", "names", "open_backend", "rows"]
 
 ENGINE_SUFFIXES = (".engine", ".plan")
 
@@ -248,11 +248,16 @@ def open_backend(name: str, model: Path, *, device: str, precision: str) -> Back
     return backends[0] if len(backends) == 1 else MultiDeviceBackend(backends)
 
 
+def is_engine(model: Path) -> bool:
+    """Whether a file is an engine, by its name."""
+    return model.suffix.lower() in ENGINE_SUFFIXES
+
+
 def _file_type(model: Path | None) -> FileType:
     """What a file is. For an engine its facts tell; ModelError if it has none."""
     if model is None:
         return "onnx"
-    if model.suffix.lower() in ENGINE_SUFFIXES:
+    if is_engine(model):
         rtx = read_facts(model).kind == "tensorrt-rtx"
         return "tensorrt-rtx engine" if rtx else "tensorrt engine"
     return "fp16 onnx" if is_fp16_onnx(model) else "onnx"

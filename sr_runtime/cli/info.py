@@ -17,7 +17,7 @@ from sr_runtime.model_info import ModelInfo
 from sr_runtime.tensor import tensor_from_tiles
 from sr_runtime.upscaler import Upscaler
 
-__all__ = ["backends_text", "model_text"]
+__all__ = ["backends_text", "facts_text", "running_text"]
 
 
 def backends_text() -> str:
@@ -47,17 +47,21 @@ def _state(row: registry.BackendRow) -> str:
     return f"works here on {', '.join(devices)} in {' or '.join(precisions)}"
 
 
-def model_text(model: Path, upscaler: Upscaler) -> str:
-    """The facts of an open model, and the memory that its tiles take."""
-    info = upscaler.info
+def facts_text(model: Path, info: ModelInfo) -> str:
+    """The facts of a model file."""
     facts = {field.name: getattr(info, field.name) for field in fields(ModelInfo)}
     assumed = facts.pop("assumed")
     lines = [f"{'file':<18}{model} ({model.stat().st_size / 1e6:.1f} MB)"]
     for name, value in facts.items():
         note = "  (not stated in the file: measured or assumed)" if name in assumed else ""
         lines.append(f"{name:<18}{'not known' if value is None else value}{note}")
+    return "\n".join(lines)
+
+
+def running_text(upscaler: Upscaler) -> str:
+    """How an open model runs here, and the memory that its tiles take."""
     backend = upscaler.backend
-    lines.append(f"{'runs on':<18}{backend.name}, {backend.device}, {backend.compute_dtype}")
+    lines = [f"{'runs on':<18}{backend.name}, {backend.device}, {backend.compute_dtype}"]
     lines += [f"{'':<18}{note}" for note in backend.notes]
     height, width = upscaler.max_tile
     lines.append(

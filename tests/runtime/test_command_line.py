@@ -14,7 +14,7 @@ import pytest
 from sr_runtime import OutOfMemoryError, Upscaler
 from sr_runtime.__main__ import main
 from sr_runtime.cli.console import run_cli
-from sr_runtime.cli.info import model_text
+from sr_runtime.cli.info import running_text
 from tests.runtime.known_network import KnownNetwork
 from tests.simulated_tensorrt import simulated
 
@@ -215,7 +215,7 @@ def test_info_releases_the_gpu_when_inference_fails(monkeypatch) -> None:
 
     with simulated() as machine:
         with pytest.raises(OutOfMemoryError, match="the GPU is full"):
-            model_text(Path(__file__), Upscaler(Failing(radius=1)))
+            running_text(Upscaler(Failing(radius=1)))
         assert machine.gpus[0].retained == 0
 
 

@@ -84,7 +84,7 @@ def simulated(
     try:
         yield machine
     finally:
-        machines.remove(machine)
+        machines.pop()
         _take_out(tuple(modules))
         sys.modules.update(before)
 

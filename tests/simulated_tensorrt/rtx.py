@@ -8,7 +8,7 @@ plan's header.
 
 import base64
 import json
-import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
@@ -37,6 +37,8 @@ class RtxLibrary(Library):
     """What it says to that."""
     compiled: list[tuple[int, ...]] = field(default_factory=list)
     """The shapes that kernels were compiled for; () for those of all shapes."""
+    at_build: Callable[[], None] = lambda: None
+    """Called when a build begins, in the builder's thread."""
     caches_break: bool = False
     """Whether `serialize` of a runtime cache fails."""
 
@@ -122,7 +124,7 @@ def rtx_module(machine: Machine, version: str | None) -> ModuleType:
             return self._profile
 
         def build_serialized_network(self, network: Any, config: Any) -> bytes | None:
-            time.sleep(library.step_seconds)
+            library.at_build()
             plan = super().build_serialized_network(network, config)
             if plan is None:
                 return None
