@@ -74,16 +74,17 @@ def measure(
     config: Config = DEFAULTS,
     stages: Sequence[Stage] = STAGES,
     compiled: bool = True,
+    memory: bool = True,
     deadline: float = math.inf,
 ) -> dict[str, Any]:
     """Seconds of every step by stage and contender, and the environment.
 
     Args:
         compiled: On a GPU, also measure compiled networks; compiling takes minutes.
+        memory: Measure the peak memory too, in a process of its own.
         deadline: `time.monotonic` after which no further round begins.
     """
     lr, hr = _crops(config, device)
-    memory = {stage: _in_a_new_process(_peak_memory, stage, config, device) for stage in stages}
     found: dict[str, dict[str, list[float]]] = {}
     for stage in stages:
         contenders = _contenders(stage, config, device, compiled)
@@ -101,15 +102,19 @@ def measure(
             for name, step in contenders.items():
                 seconds[name].append(_seconds(step, lr, hr, device))
         found[stage] = seconds
-    return {
+    results = {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "crops": list(hr.shape),
         "blocks": config.generator.num_basic_blocks,
-        "peak_memory_gb": memory,
         "seconds": found,
     }
+    if memory:
+        results["peak_memory_gb"] = {
+            stage: _in_a_new_process(_peak_memory, stage, config, device) for stage in stages
+        }
+    return results
 
 
 def _contenders(

@@ -1,129 +1,144 @@
 """One command for any CUDA machine: are results right, how fast are they, how far from peak?
 
-    python -m benchmarks.gpu -o results.json [--minutes 8]
+    python -m benchmarks.gpu -o gpu.json [--minutes 8] [--parts driver,correct]
 
-Runs every part for which the packages are installed, says what it left out and why, and prints
-tables. Results are written after every part, so that an interrupted run keeps what it has.
+Runs the parts for which there is time, each in a process of its own, says what it left out and why,
+and prints tables. Whatever was measured is written at once; the same command again goes on after
+the last finished part. Models and engines are kept beside the results and made only once.
 """
 
 import argparse
-import json
 import math
-import os
 import re
 import sys
-import tempfile
 import time
-import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from benchmarks.gpu.end_to_end import folder, several_gpus, whole_photo
 from benchmarks.gpu.environment import environment
-from benchmarks.gpu.kernels import kernels
-from benchmarks.gpu.models import chosen_generator, models, opened
-from benchmarks.gpu.parity import parity
-from benchmarks.gpu.peak import floors, peak
-from benchmarks.gpu.report import report, targets
-from benchmarks.gpu.run import GPU, SMALL, Run, reason_of
-from benchmarks.gpu.training import training_steps
-from sr_runtime.atomic import atomic_path, check_target
-from sr_runtime.backends.tensorrt.cache_folder import CACHE_VARIABLE
+from benchmarks.gpu.network import chosen_generator, default_checkpoint, network_of
+from benchmarks.gpu.parts import PARTS, Part
+from benchmarks.gpu.process import in_a_process
+from benchmarks.gpu.report import report
+from benchmarks.gpu.results import Results
+from benchmarks.gpu.run import Settings
+from sr_runtime.atomic import check_target
 from sr_runtime.cli.console import run_cli
-from sr_runtime.errors import ArgumentError, BackendError, SRError
+from sr_runtime.errors import ArgumentError, BackendError
 
-# Each part may take its share of the time that the parts before it left.
-PARTS: dict[str, tuple[float, Callable[[Run], Any]]] = {
-    "environment": (1, environment),
-    "peak": (3, peak),
-    "floors": (1, floors),
-    "models": (10, models),
-    "engines": (60, opened),
-    "parity": (5, parity),
-    "kernels": (12, kernels),
-    "whole_photo": (14, whole_photo),
-    "folder": (8, folder),
-    "several_gpus": (5, several_gpus),
-    "pretraining": (20, partial(training_steps, stage="pretraining")),
-    "training": (30, partial(training_steps, stage="training")),
-}
+DEFAULT_MINUTES = 10.0
+# A part is killed after so many times its seconds.
+OVERRUN = 3
+# Seconds for the facts of the machine, and for importing torch before that.
+LIMIT = 60
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, *, parts: Sequence[Part] = PARTS) -> int:
     """Measure, write and print; return 0, or 2 where the device does not exist."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.gpu", description=__doc__,
+        epilog="parts, in this order, with their seconds on a data-centre GPU:\n"
+        + "\n".join(f"  {part.name:13} {part.seconds:3g}  {part.about}" for part in parts),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     parser.add_argument("-o", "--output", type=Path, required=True, help="the results, as JSON")
-    parser.add_argument("--minutes", type=float, default=8, help="to take, about (%(default)g)")
+    parser.add_argument(
+        "--minutes", type=float, default=DEFAULT_MINUTES, help="at most (%(default)g)"
+    )
+    parser.add_argument("--parts", metavar="NAME[,NAME]", help="these, and what they need")
     parser.add_argument("--checkpoint", type=Path, help="the network (default: RRDB-23 ×4)")
     parser.add_argument(
         "--device", default="cuda:0", help="cpu tries the benchmark itself out (%(default)s)"
     )
     parser.add_argument("--blocks", type=int, metavar="N", help="of a smaller, fresh network")
+    parser.add_argument(
+        "--cache", type=Path, help="folder of models and engines (default: OUTPUT.cache)"
+    )
     arguments = parser.parse_args(argv)
-    return run_cli(lambda: _run(arguments))
+    return run_cli(lambda: _run(arguments, parts))
 
 
-def _run(arguments: argparse.Namespace) -> int:
-    output, blocks = arguments.output, arguments.blocks
+def _run(arguments: argparse.Namespace, parts: Sequence[Part]) -> int:
+    output, blocks, checkpoint = arguments.output, arguments.blocks, arguments.checkpoint
     device = _device(arguments.device)
     check_target(output)
-    if output.exists():
-        raise ArgumentError(f"{output} holds former results: name another file, or move that one")
     if not 0 < arguments.minutes < math.inf:
         raise ArgumentError(f"minutes {arguments.minutes} is no time: give 8 for instance")
-    if arguments.checkpoint is not None and blocks is not None:
+    if checkpoint is not None and blocks is not None:
         raise ArgumentError("--checkpoint and --blocks exclude each other: give one of them")
-    with (
-        tempfile.TemporaryDirectory() as temporary,
-        _cache_in(Path(temporary)),
-        ExitStack() as held,
-    ):
-        network, generator = chosen_generator(arguments.checkpoint, blocks)
-        run = Run(
-            device=device,
-            dtype=torch.float16 if device.type == "cuda" else torch.float32,
-            sizes=GPU if device.type == "cuda" else SMALL,
-            network=network,
-            generator=generator,
-            folder=Path(temporary),
-            held=held,
-            results={"device": str(device), "minutes": arguments.minutes, "seconds": {}},
-        )
-        start = time.monotonic()
-        for name in PARTS:
-            _do(run, name, start, start + 60 * arguments.minutes)
-            run.results |= {"targets": targets(run.results), "left_out": run.left_out}
-            with atomic_path(output) as path:
-                path.write_text(json.dumps(run.results, indent=1) + "\n", encoding="utf-8")
-    print(report(run.results))
+    chosen = _chosen(parts, arguments.parts)
+    if blocks is None and checkpoint is None:
+        checkpoint = default_checkpoint()
+    chosen_generator(checkpoint, blocks)  # an unusable one is refused at once
+    settings = Settings(
+        device=str(device),
+        checkpoint=checkpoint,
+        blocks=blocks,
+        network=network_of(checkpoint, blocks),
+        cache=(arguments.cache or output.with_name(f"{output.name}.cache")).resolve(),
+    )
+    results = Results(output, settings)
+    _measure(chosen, settings, results, arguments.minutes)
+    print(report(results.content))
     print(f"\n{output}: all of it")
     return 0
 
 
-def _do(run: Run, name: str, start: float, end: float) -> None:
-    """Run one part within its share of the time; note an error, so that the next part can run."""
-    now = time.monotonic()
-    names = list(PARTS)
-    shares = [share for share, _ in PARTS.values()][names.index(name) :]
-    run.deadline = now + max(0.0, end - now) * shares[0] / sum(shares)
-    print(f"[{now - start:4.0f} s] {name}, {max(0, run.left()):.0f} s at most", flush=True)
-    try:
-        torch.cuda.empty_cache()  # a no-op without a GPU
-        run.results[name] = PARTS[name][1](run)
-    # One failed measurement must not lose the others.
-    except Exception as error:
-        run.leave_out(name, reason_of(error))
-        if not isinstance(error, SRError):
-            traceback.print_exc()
-    run.results["seconds"][name] = time.monotonic() - now
+def _measure(parts: Sequence[Part], settings: Settings, results: Results, minutes: float) -> None:
+    """Run the parts that are not finished and for which there is time."""
+    start = time.monotonic()
+    end = start + 60 * minutes
+    # Slow machines get more time for a part from more minutes.
+    stretch = max(1.0, minutes / DEFAULT_MINUTES)
+    events = in_a_process(environment, settings, LIMIT)
+    facts = {event.what: event.value for event in events if event.kind == "found"}
+    for difference in results.add_environment(facts):
+        print(f"unlike the run before: {difference}", flush=True)
+    for part in parts:
+        begin = time.monotonic()
+        seconds, left = stretch * part.seconds, end - begin
+        said = f"[{begin - start:4.0f} s] {part.name}"
+        if results.is_finished(part.name):
+            print(f"{said}: finished in an earlier run", flush=True)
+            continue
+        if left < seconds:
+            missing = f"it takes about {seconds:.0f} s, and {max(0, left):.0f} s were left"
+            print(f"{said}: skipped: {missing}", flush=True)
+            results.skip(part.name, f"{missing}: give more --minutes")
+            continue
+        print(f"{said}: about {seconds:.0f} s", flush=True)
+        results.begin(part.name)
+        told = replace(settings, results=results.found(), seconds=seconds)
+        reason: object = None
+        for event in in_a_process(part.measure, told, min(left, OVERRUN * seconds)):
+            if event.kind == "ended":
+                reason = event.value
+            else:
+                results.add(part.name, event)
+            if event.kind == "left out":
+                print(f"    left out: {event.what}: {event.value}", flush=True)
+        if reason is not None:
+            print(f"    ended early: {reason}", flush=True)
+        results.end(part.name, time.monotonic() - begin, reason)
+
+
+def _chosen(parts: Sequence[Part], names: str | None) -> list[Part]:
+    """The parts of these names, and those they need; all, if none are named."""
+    if names is None:
+        return list(parts)
+    by_name = {part.name: part for part in parts}
+    chosen: set[str] = set()
+    wanted = [name.strip() for name in names.split(",")]
+    while wanted:
+        name = wanted.pop()
+        if name not in by_name:
+            raise ArgumentError(f"part {name!r} is none of {', '.join(by_name)}")
+        chosen.add(name)
+        wanted += by_name[name].needs
+    return [part for part in parts if part.name in chosen]
 
 
 def _device(name: str) -> torch.device:
@@ -141,21 +156,7 @@ def _device(name: str) -> torch.device:
             "GPUs: install torch's CUDA build and the GPU's driver; --device cpu --blocks 1 tries "
             "the benchmark itself out"
         )
-    torch.cuda.set_device(device)
     return device
-
-
-@contextmanager
-def _cache_in(folder: Path) -> Iterator[None]:
-    """Keep engines that are built in the block out of the user's cache."""
-    before = os.environ.get(CACHE_VARIABLE)
-    os.environ[CACHE_VARIABLE] = str(folder)
-    try:
-        yield
-    finally:
-        del os.environ[CACHE_VARIABLE]
-        if before is not None:
-            os.environ[CACHE_VARIABLE] = before
 
 
 if __name__ == "__main__":

@@ -6,11 +6,10 @@ import os
 import platform
 import subprocess
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 
-from benchmarks.gpu.run import Run
+from benchmarks.gpu.run import Found, Run
 from benchmarks.machine import processor
 
 __all__ = ["environment", "gpu_state", "utilization"]
@@ -27,27 +26,22 @@ NVIDIA_SMI = "nvidia-smi"
 EVERY_MS = 100
 
 
-def environment(run: Run) -> dict[str, Any]:
+def environment(run: Run) -> Found:
     """Names and versions, and the state of the GPU before any work."""
-    facts: dict[str, Any] = {
-        "processor": processor(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "packages": {name: version for name in PACKAGES if (version := _version(name))},
-        "cuda": torch.version.cuda,
-        "cudnn": torch.backends.cudnn.version(),
-    }
+    yield "processor", processor()
+    yield "cores", os.cpu_count()
+    yield "python", platform.python_version()
+    yield "packages", {name: version for name in PACKAGES if (version := _version(name))}
+    yield "cuda", torch.version.cuda
+    yield "cudnn", torch.backends.cudnn.version()
     if run.device.type == "cuda":
         card = torch.cuda.get_device_properties(run.device)
-        facts |= {
-            "gpu": card.name,
-            "compute_capability": f"{card.major}.{card.minor}",
-            "memory_gb": round(card.total_memory / 1e9, 1),
-            "multiprocessors": card.multi_processor_count,
-            "gpus": torch.cuda.device_count(),
-        }
-    facts["state"] = gpu_state(run)
-    return facts
+        yield "gpu", card.name
+        yield "compute_capability", f"{card.major}.{card.minor}"
+        yield "memory_gb", round(card.total_memory / 1e9, 1)
+        yield "multiprocessors", card.multi_processor_count
+        yield "gpus", torch.cuda.device_count()
+    yield "state", gpu_state(run)
 
 
 def gpu_state(run: Run) -> dict[str, str] | None:

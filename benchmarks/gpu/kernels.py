@@ -1,5 +1,6 @@
 """Speed of the bare engines by tile and batch: pixels per second, and latency of a batch."""
 
+import itertools
 import math
 import statistics
 import time
@@ -10,10 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.gpu.models import to_device
+from benchmarks.gpu.engines import Engine, open_engines
 from benchmarks.gpu.parity import TORCH
-from benchmarks.gpu.peak import shares
-from benchmarks.gpu.run import Engine, Run, reason_of
+from benchmarks.gpu.run import Found, Run, reason_of
 from benchmarks.gpu.stream import latencies, stream
 from sr_runtime.backends.base import Backend
 from sr_runtime.errors import OutOfMemoryError
@@ -21,7 +21,6 @@ from sr_runtime.tensor import tensor_from_tiles
 
 __all__ = ["kernels"]
 
-ROUNDS = 5
 ON_DEVICE = f"{TORCH}, on the device"
 MOST = 200  # batches in one measurement
 
@@ -29,44 +28,44 @@ Kernel = Callable[[int, int], tuple[float, list[float]]]
 """Takes tile and batch; returns LR pixels per second and the seconds of single batches."""
 
 
-def kernels(run: Run) -> list[dict[str, Any]]:
-    """One row for every contender and shape; the contenders take turns at each shape."""
+def kernels(run: Run) -> Found:
+    """Rows by contender and shape, one shape at a time; the contenders take turns at each."""
     contenders: dict[str, Kernel] = {ON_DEVICE: _torch_kernel(run)}
-    contenders |= {engine.name: _engine_kernel(run, engine) for engine in run.engines}
+    contenders |= {engine.name: _engine_kernel(run, engine) for engine in open_engines(run)}
     rates: dict[tuple[str, int, int], list[float]] = {}
     waits: dict[tuple[str, int, int], list[float]] = {}
     refused: set[tuple[str, int, int]] = set()
-    for turn in run.rounds(ROUNDS, "bare kernels"):
-        for number, (tile, batch) in enumerate(run.sizes.shapes):
-            if turn == 0 and number and run.left() < 0:
-                skipped = ", ".join(f"{b}×{t}×{t}" for t, b in run.sizes.shapes[number:])
-                run.leave_out(f"bare kernels of {skipped}", "no time was left: give more --minutes")
-                break
-            for name, kernel in contenders.items():
-                key = (name, tile, batch)
-                if key in refused or (turn and key not in rates):
-                    continue
-                try:
-                    rate, seconds = kernel(tile, batch)
-                except Exception as error:  # out of memory, outside an engine's profile, …
-                    refused.add(key)
-                    run.leave_out(f"{name}, {batch}×{tile}×{tile}", reason_of(error))
-                    continue
-                rates.setdefault(key, []).append(rate)
-                waits.setdefault(key, []).extend(seconds)
-    return [
-        {
-            "contender": name,
-            "tile": tile,
-            "batch": batch,
-            **shares(run, statistics.median(values)),
-            "lr_mp_per_second_by_round": [value / 1e6 for value in values],
-            "latency_ms_p50": _percentile(waits[name, tile, batch], 50),
-            "latency_ms_p99": _percentile(waits[name, tile, batch], 99),
-            "latencies": len(waits[name, tile, batch]),
-        }
-        for (name, tile, batch), values in rates.items()
-    ]
+    for turn in run.rounds("bare kernels"):
+        for (tile, batch), (name, kernel) in itertools.product(
+            run.sizes.shapes, contenders.items()
+        ):
+            key, shape = (name, tile, batch), f"{batch}×{tile}×{tile}"
+            if key in refused or (turn and key not in rates):
+                continue
+            if turn == 0 and run.left() < 0 and rates:
+                run.leave_out(f"bare kernels of {shape}", "no time was left: give more --minutes")
+                continue
+            try:
+                rate, seconds = kernel(tile, batch)
+            except Exception as error:  # out of memory, outside an engine's profile, …
+                refused.add(key)
+                run.leave_out(f"{name}, {shape}", reason_of(error))
+                continue
+            rates.setdefault(key, []).append(rate / 1e6)
+            waits.setdefault(key, []).extend(seconds)
+            yield (
+                f"{name}, {shape}",
+                {
+                    "contender": name,
+                    "tile": tile,
+                    "batch": batch,
+                    "lr_mp_per_second": statistics.median(rates[key]),
+                    "by_round": rates[key],
+                    "latency_ms_p50": _percentile(waits[key], 50),
+                    "latency_ms_p99": _percentile(waits[key], 99),
+                    "latencies": len(waits[key]),
+                },
+            )
 
 
 def _engine_kernel(run: Run, engine: Engine) -> Kernel:
@@ -91,7 +90,7 @@ def _engine_kernel(run: Run, engine: Engine) -> Kernel:
 
 def _torch_kernel(run: Run) -> Kernel:
     """The plain network, with input and output on the device."""
-    generator = to_device(run)
+    generator = run.to_device()
 
     @torch.inference_mode()
     def measure(tile: int, batch: int) -> tuple[float, list[float]]:

@@ -10,35 +10,33 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.gpu.models import to_device
-from benchmarks.gpu.run import Engine, Run, reason_of
+from benchmarks.gpu.engines import Engine, open_engines
+from benchmarks.gpu.run import Found, Run, reason_of
 from benchmarks.gpu.stream import stream
 from sr_runtime.backends.base import infer
 from sr_runtime.tensor import float_planes, planes_from_output, tensor_from_tiles
 
-__all__ = ["TORCH", "parity"]
+__all__ = ["TORCH", "against", "parity"]
 
 TORCH = "plain PyTorch, channels-last"
 TILES = 12  # several times as many as are in flight
 COMPARED = 4  # with fp32, computed on the CPU
 STEP = 16
 
-Planes = NDArray[np.float32]
+Planes = NDArray[np.floating[Any]]
 
 
-def parity(run: Run) -> dict[str, Any]:
+def parity(run: Run) -> Found:
     """PSNR and largest difference of each engine, and whether its tiles are independent."""
     tiles = _tiles(run)
     wanted = _planes(run.generator, tiles[:COMPARED])
-    found: dict[str, Any] = {}
-    found[TORCH] = _against(_planes(to_device(run), tiles[:COMPARED]), wanted)
-    for engine in run.engines:
+    yield TORCH, against(_planes(run.to_device(), tiles[:COMPARED]), wanted)
+    for engine in open_engines(run):
         try:
-            found[engine.name] = _checked(engine, tiles, wanted)
+            yield engine.name, _checked(engine, tiles, wanted)
         # Check the others too, and record that this one failed, not that it was left out.
         except Exception as error:
-            found[engine.name] = {"failed": reason_of(error)}
-    return found
+            yield engine.name, {"failed": reason_of(error)}
 
 
 def _tiles(run: Run) -> list[NDArray[np.uint8]]:
@@ -70,13 +68,13 @@ def _checked(engine: Engine, tiles: list[NDArray[np.uint8]], wanted: Planes) -> 
     if info.io == "uint8":
         wanted = np.rint(wanted.clip(0, 1) * 255) / np.float32(255)
     return {
-        **_against(got, wanted),
+        **against(got, wanted),
         "tiles_in_flight": len(flight),
         "same_in_flight": all(map(np.array_equal, flight, alone)),
     }
 
 
-def _against(got: Planes, wanted: Planes) -> dict[str, Any]:
+def against(got: Planes, wanted: Planes) -> dict[str, Any]:
     """PSNR in dB (peak 1, at most 150) and the largest difference in 8-bit steps."""
     error = float(np.mean(np.square(got - wanted, dtype=np.float64)))
     if not math.isfinite(error):

@@ -1,4 +1,4 @@
-"""The measured peak of the card, and the two limits that it sets for a network.
+"""The measured peak of the card, and what it allows the network.
 
 Inference takes at least the time of its floating-point operations at the rate of a large matrix
 product. While every convolution reads and writes the device's memory, it also takes at least the
@@ -8,6 +8,7 @@ time of those bytes at the rate of a large copy. The larger of the two times is 
 import copy
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,62 +17,38 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from benchmarks.gpu.environment import gpu_state
-from benchmarks.gpu.run import Run
+from benchmarks.gpu.run import Found, Run
 from sr_train.models.generator import Generator
 
-__all__ = ["floors", "peak", "shares"]
+__all__ = ["best", "peak"]
 
 TRIES = 7
 SIDE = 16  # of the image on which operations are counted; any size will do
 
 
-def peak(run: Run) -> dict[str, Any]:
-    """FLOP/s of large matrix products of random numbers, and bytes/s of a large copy."""
+def peak(run: Run) -> Found:
+    """FLOP/s of large matrix products, bytes/s of a large copy, and what the network needs."""
     device, side = run.device, run.sizes.matmul
-    found: dict[str, Any] = {"matmul_side": side}
     for dtype in (torch.float16, torch.float32):
         # Without TF32, torch's default for matrix products. Zeros would let the card clock higher.
         a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
         product = torch.empty_like(a)
-        seconds = _best(run, lambda a=a, b=b, out=product: torch.mm(a, b, out=out))  # type: ignore[misc]
-        found[f"{_name(dtype)}_flops"] = 2 * side**3 / seconds
-        if device.type == "cuda" and dtype == torch.float16:
-            found["state_after"] = gpu_state(run)
+        seconds = best(run, partial(torch.mm, a, b, out=product))
+        yield f"{_name(dtype)}_flops", 2 * side**3 / seconds
+        if dtype == torch.float16:
+            yield "state_after", gpu_state(run)
         del a, b, product
     copied = run.sizes.copied
     if device.type == "cuda":
         copied = min(copied, torch.cuda.mem_get_info(device)[0] // 4)
     source = torch.randint(256, (copied,), dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
-    found["copied_bytes"] = copied
-    found["copy_bytes_per_second"] = 2 * copied / _best(run, lambda: target.copy_(source))
-    return found
-
-
-def floors(run: Run) -> dict[str, Any]:
-    """The limits on LR pixels per second set by the card's arithmetic and by its memory."""
-    size = run.dtype.itemsize
-    flops, moved, eager = _per_pixel(run.generator, size)
-    channels, scale = run.generator.in_channels, run.generator.scale_factor
-    found: dict[str, Any] = {
-        "dtype": _name(run.dtype),
-        "flop_per_lr_pixel": flops,
-        "bytes_per_lr_pixel": moved,
-        "bytes_counted": "of each convolution its input and its output, nothing fused",
-        "eager_bytes_per_lr_pixel": eager,
-        "fused_bytes_per_lr_pixel": size * channels * (1 + scale**2),
-        "weight_bytes": size * sum(p.numel() for p in run.generator.parameters()),
-    }
-    if measured := run.results.get("peak"):
-        compute = measured[f"{_name(run.dtype)}_flops"] / flops
-        memory = measured["copy_bytes_per_second"] / moved
-        found["compute_lr_pixels_per_second"] = compute
-        found["memory_lr_pixels_per_second"] = memory
-        found["eager_memory_lr_pixels_per_second"] = measured["copy_bytes_per_second"] / eager
-        found["binding"] = "compute" if compute < memory else "memory"
-    else:
-        run.leave_out("the floors in LR pixels a second", "the card's peak was not measured")
-    return found
+    yield "copy_bytes_per_second", 2 * copied / best(run, partial(target.copy_, source))
+    flops, moved, eager = _per_pixel(run.generator, run.dtype.itemsize)
+    yield "dtype", _name(run.dtype)
+    yield "flop_per_lr_pixel", flops
+    yield "bytes_per_lr_pixel", moved
+    yield "eager_bytes_per_lr_pixel", eager
 
 
 @torch.no_grad()
@@ -120,16 +97,7 @@ def _name(dtype: torch.dtype) -> str:
     return {torch.float16: "fp16", torch.float32: "fp32"}[dtype]
 
 
-def shares(run: Run, lr_pixels_per_second: float) -> dict[str, float]:
-    """A measured rate, and its share of each limit."""
-    found = {"lr_mp_per_second": lr_pixels_per_second / 1e6}
-    for floor in ("compute", "memory"):
-        if most := run.results.get("floors", {}).get(f"{floor}_lr_pixels_per_second"):
-            found[f"of_{floor}_floor"] = lr_pixels_per_second / most
-    return found
-
-
-def _best(run: Run, work: Callable[[], object]) -> float:
+def best(run: Run, work: Callable[[], object]) -> float:
     """Seconds of the fastest of several tries, each long enough to measure."""
     work()
     run.synchronize()

@@ -1,226 +1,244 @@
-"""The results of the GPU benchmark as tables, and against the targets."""
+"""The results of the GPU benchmark as Markdown."""
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from benchmarks.training import PLAIN
+from benchmarks.gpu.parts import PARTS
+from benchmarks.gpu.targets import gain, limits_of, targets
 
-__all__ = ["report", "targets"]
+__all__ = ["report"]
 
-MIN_PSNR = 45.0
+Found = Mapping[str, Any]
+"""What a part has found."""
+Section = Callable[[Found, Mapping[str, float]], list[str]]
+"""Takes it and the limits that `limits_of` gives."""
 
-Results = Mapping[str, Any]
 
-
-def targets(results: Results) -> list[dict[str, Any]]:
-    """Each target with its measurement (None if there is none) and the outcome in words.
-
-    The targets hold for RRDB-23 ×4 in FP16 on an H200; rates are LR megapixels per second.
-    """
-    photo = results.get("whole_photo", {}).get("contenders", {})
-    parity = results.get("parity", {}).values()
-    failed = any("failed" in row for row in parity)
-    checked = [row for row in parity if "same_in_flight" in row]
-    worst = min((row["psnr_db"] for row in checked), default=None)
-    same = [float(row["same_in_flight"]) for row in checked]
-    tensorrt = [name for name in photo if name.startswith("tensorrt,")]
-    cuda = [name for name in photo if name.startswith("onnxruntime,")]
-    kernels = [
-        row.get("of_compute_floor", 0.0)
-        for row in results.get("kernels", [])
-        if row["contender"].startswith("tensorrt,")
-    ]
+def report(content: Mapping[str, Any]) -> str:
+    """All results, a section a part; `content` is what the file holds."""
+    found = {name: part["found"] for name, part in content["parts"].items()}
+    found = {name: rows for name, rows in found.items() if rows}
+    limits = limits_of(found.get("peak", {}))
+    lines = [*_machines(content), f"Network: {content['network']}.", *_peak(found.get("peak", {}))]
+    sections: dict[str, Section] = {
+        "driver": _driver,
+        "correct": _correct,
+        "options": _options,
+        "engines": _engines,
+        "parity": _parity,
+        "kernels": _kernels,
+        "whole_photo": _photo,
+        "folder": _folder,
+        "several_gpus": _several,
+        "convolutions": _convolutions,
+        "pretraining": _training,
+        "training": _training,
+    }
+    for part in PARTS:
+        if part.name in found and part.name in sections:
+            body = sections[part.name](found[part.name], limits)
+            lines += ["", f"## {part.name}: {part.about}", "", *body]
+    lines += ["", "## Targets, for RRDB-23 ×4 on an H200", ""]
     rows = [
-        ("engines against fp32, PSNR in dB", MIN_PSNR, 0.0 if failed else worst),
-        ("tiles in flight the same, bit for bit, as one at a time", 1, min(same, default=None)),
-        ("ONNX Runtime, a photo", 5, _most(photo[name]["lr_mp_per_second"] for name in cuda)),
-        (
-            "ONNX Runtime, times the plain PyTorch loop",
-            1.5,
-            _most(photo[name].get("times_the_loop") for name in cuda),
-        ),
-        ("TensorRT, a photo", 11, _most(photo[name]["lr_mp_per_second"] for name in tensorrt)),
-        ("or TensorRT's kernels, of the measured matmul peak", 0.4, _most(kernels)),
-        (
-            "a folder of JPEGs, of the bare engine's rate",
-            0.9,
-            results.get("folder", {}).get("of_bare"),
-        ),
-        *(
-            (f"{stage}, compiled bf16, times eager fp32", 3, _compiled_gain(results, stage))
-            for stage in ("pretraining", "training")
-        ),
+        [row["target"], f"{row['wanted']:g}", _number(row["measured"]), row["outcome"]]
+        for row in targets(content)
     ]
+    lines += _table(["target", "wanted", "measured", "outcome"], rows)
+    return "\n".join([*lines, *_not_measured(content)])
+
+
+def _machines(content: Mapping[str, Any]) -> Iterator[str]:
+    """A line for every run of the command, with its machine, and the parts that it measured."""
+    for number, run in enumerate(content["runs"]):
+        parts = [name for name, part in content["parts"].items() if part["run"] == number]
+        if parts:
+            card = run.get("gpu") or run.get("processor") or "a machine that told nothing"
+            torch = run.get("packages", {}).get("torch", "of no known version")
+            code = f"commit {run['commit']}" if run["commit"] else f"code {run['sources']}"
+            yield f"{card}, torch {torch}, {code}: {', '.join(parts)}."
+
+
+def _peak(peak: Found) -> list[str]:
+    if "eager_bytes_per_lr_pixel" not in peak:
+        return []
+    limits = limits_of(peak)
     return [
-        {
-            "target": name,
-            "wanted": wanted,
-            "measured": measured,
-            "outcome": _outcome(wanted, measured, results.get("device", "")),
-        }
-        for name, wanted, measured in rows
+        f"Measured: {peak['fp16_flops'] / 1e12:.3g} TFLOP/s in FP16 and "
+        f"{peak['fp32_flops'] / 1e12:.3g} in FP32 (matrix products), "
+        f"{peak['copy_bytes_per_second'] / 1e9:.4g} GB/s read and written (a copy).",
+        f"An LR pixel in {peak['dtype']}: {peak['flop_per_lr_pixel'] / 1e6:.2f} MFLOP, "
+        f"{peak['bytes_per_lr_pixel'] / 1e6:.3f} MB moved by unfused convolutions, "
+        f"{peak['eager_bytes_per_lr_pixel'] / 1e6:.3f} by operations one after the other.",
+        f"So at most {limits['arithmetic']:.3g} LR-MP/s by arithmetic, "
+        f"{limits['memory']:.3g} by memory.",
+        "LR-MP/s: megapixels of the small image in a second. Shares are of these two limits.",
     ]
 
 
-def report(results: Results) -> str:
-    """All results as Markdown tables."""
-    lines = [*_environment(results), *_parity(results), *_kernels(results), *_photo(results)]
-    lines += [*_folder(results), *_training(results), *_targets(results), *_left_out(results)]
-    return "\n".join(lines)
+def _driver(found: Found, _: Mapping[str, float]) -> list[str]:
+    return [
+        f"- {name}: " + (f"FAILED: {row['failed']}" if "failed" in row else _facts(row))
+        for name, row in found.items()
+    ]
 
 
-def _environment(results: Results) -> list[str]:
-    facts, peak, floors = (results.get(name, {}) for name in ("environment", "peak", "floors"))
-    lines = ["", facts.get("gpu") or facts.get("processor", "")]
-    lines.append(f"network: {results.get('models', {}).get('network', 'could not be exported')}")
-    lines.append("LR-MP/s: megapixels of the small image in a second, and what part that is of the")
-    lines.append(
-        "rate that arithmetic (the matmul peak) or memory (the copy peak) alone would allow"
+def _facts(row: Found) -> str:
+    return (
+        f"{row['gpu']}: copies at {row['upload_gb_per_second']:.1f} GB/s up and "
+        f"{row['download_gb_per_second']:.1f} down, {row['graph_launches']} launches of a graph, "
+        f"right on {row['threads']} threads and beside torch"
     )
-    if peak:
-        lines.append(
-            f"measured: {peak['fp16_flops'] / 1e12:.3g} TFLOP/s in FP16, "
-            f"{peak['fp32_flops'] / 1e12:.3g} in FP32, "
-            f"{peak['copy_bytes_per_second'] / 1e9:.4g} GB/s read and written"
-        )
-    if floors:
-        lines.append(
-            f"an LR pixel in {floors['dtype']}: {floors['flop_per_lr_pixel'] / 1e6:.2f} MFLOP, "
-            f"{floors['bytes_per_lr_pixel'] / 1e6:.3f} MB moved by unfused convolutions, "
-            f"{floors['eager_bytes_per_lr_pixel'] / 1e6:.3f} by operations one after the other"
-        )
-    if "binding" in floors:
-        compute, memory, eager = (
-            floors[f"{name}_lr_pixels_per_second"] / 1e6
-            for name in ("compute", "memory", "eager_memory")
-        )
-        lines.append(
-            f"at most {compute:.3g} LR-MP/s by arithmetic, {memory:.3g} by memory: "
-            f"{floors['binding']} binds; {eager:.3g} by memory, one operation after the other"
-        )
+
+
+def _correct(found: Found, _: Mapping[str, float]) -> list[str]:
+    rows = []
+    for name, row in found.items():
+        more = row.get("failed", "")
+        if "tile_after" in row:
+            before, after = (f"{h}×{w}" for h, w in (row["tile_before"], row["tile_after"]))
+            more = f"tiles of at most {before}, then {after}"
+        verdict = "yes" if row["right"] else "NO"
+        least = _number(row.get("least_db"))
+        rows.append([name, verdict, _number(row.get("psnr_db")), least, more])
+    return _table(["against the CPU's picture", "right", "PSNR, dB", "wanted", ""], rows)
+
+
+def _options(found: Found, limits: Mapping[str, float]) -> list[str]:
+    rows = [
+        [name, *_rates(row, limits), f"{row['milliseconds']:.2f}"]
+        for name, row in found.items()
+        if "milliseconds" in row
+    ]
+    lines = _table(["bare session", *_heads(limits), "ms a run"], rows)
+    if change := found.get("another shape"):
+        lines += [
+            "",
+            f"Two shapes in turn: {change['alternating_lr_mp_per_second']:.3g} LR-MP/s, each alone "
+            f"{change['one_shape_lr_mp_per_second']:.3g}. A change of shape costs "
+            f"{change['milliseconds_a_change']:.1f} ms, as much as "
+            f"{change['lr_pixels_a_change']:,.0f} LR pixels (`SHAPE_COST`).",
+        ]
     return lines
 
 
-def _parity(results: Results) -> list[str]:
+def _engines(found: Found, _: Mapping[str, float]) -> list[str]:
+    rows = [
+        [
+            name,
+            row["device"],
+            row["precision"],
+            f"{row['batch']}×{'×'.join(map(str, row['tile']))}",
+            str(row["batches_in_flight"]),
+            f"{row['seconds']:.1f}",
+        ]
+        for name, row in found.items()
+    ]
+    heads = ["engine", "on", "computes in", "largest batch", "in flight", "seconds to open"]
+    return _table(heads, rows)
+
+
+def _parity(found: Found, _: Mapping[str, float]) -> list[str]:
     rows = []
-    for name, row in results.get("parity", {}).items():
+    for name, row in found.items():
         if "failed" in row:
-            rows.append([name, "", row["failed"], "", ""])
+            rows.append([name, "FAILED", row["failed"], ""])
             continue
-        precision = results.get("engines", {}).get(name, {}).get("precision", "")
         same = {True: "yes", False: "NO", None: ""}[row.get("same_in_flight")]
         difference = f"{row['largest_difference']} of 255"
-        rows.append([name, precision, f"{row['psnr_db']:.1f}", difference, same])
-    heads = ["against fp32", "computes in", "PSNR, dB", "largest difference"]
+        rows.append([name, f"{row['psnr_db']:.1f}", difference, same])
+    heads = ["against fp32", "PSNR, dB", "largest difference"]
     return _table([*heads, "several tiles at once: the same bits"], rows)
 
 
-def _kernels(results: Results) -> list[str]:
+def _kernels(found: Found, limits: Mapping[str, float]) -> list[str]:
     rows = [
         [
             row["contender"],
             f"{row['batch']}×{row['tile']}×{row['tile']}",
-            *_rate(row),
+            *_rates(row, limits),
             f"{row['latency_ms_p50']:.2f}",
             f"{row['latency_ms_p99']:.2f}",
         ]
         for row in sorted(
-            results.get("kernels", []),
-            key=lambda row: (row["contender"], row["tile"], row["batch"]),
+            found.values(), key=lambda row: (row["contender"], row["tile"], row["batch"])
         )
     ]
-    heads = ["bare engine", "shape", "LR-MP/s", "of arithmetic", "of memory", "p50 ms", "p99 ms"]
-    return _table(heads, rows)
+    return _table(["bare engine", "shape", *_heads(limits), "p50 ms", "p99 ms"], rows)
 
 
-def _photo(results: Results) -> list[str]:
-    found = results.get("whole_photo", {})
+def _photo(found: Found, limits: Mapping[str, float]) -> list[str]:
     rows = [
-        [name, *_rate(row), f"{row['times_the_loop']:.2f}×" if "times_the_loop" in row else ""]
-        for name, row in found.get("contenders", {}).items()
+        [name, *_rates(row, limits), f"{row.get('times_the_loop', 1):.2f}×"]
+        for name, row in found.items()
     ]
-    size = "×".join(map(str, found.get("photo", ())[:2]))
-    heads = [f"a photo of {size}", "LR-MP/s", "of arithmetic", "of memory", "against the loop"]
-    return _table(heads, rows)
+    return _table(["a photo, array to array", *_heads(limits), "against the loop"], rows)
 
 
-def _folder(results: Results) -> list[str]:
+def _folder(found: Found, _: Mapping[str, float]) -> list[str]:
+    if "of_bare" not in found:
+        return []
+    busy = found["gpu_utilization_median"]
+    return [
+        f"{found['files']} JPEGs with {found['engine']}: {found['lr_mp_per_second']:.3g} LR-MP/s. "
+        f"That is {found['of_bare']:.0%} of the bare engine's rate with the same tiles, "
+        f"{found['bare_lr_mp_per_second']:.3g} LR-MP/s with halos; with tiles of one shape it "
+        f"reaches {found['one_shape_lr_mp_per_second']:.3g}."
+        + ("" if busy is None else f" The GPU was busy for {busy:.0f} % of the time.")
+    ]
+
+
+def _several(found: Found, _: Mapping[str, float]) -> list[str]:
+    return [f"All GPUs with {found['engine']}: {_number(found.get('times_one'))} times one."]
+
+
+def _convolutions(found: Found, limits: Mapping[str, float]) -> list[str]:
+    rows = []
+    for name, row in found.items():
+        flops = [f"{value / 1e12:.3g}" for value in row["flops"].values()]
+        rate = row["block_lr_mp_per_second"]
+        share = f"{rate / limits['arithmetic']:.1%}" if limits else ""
+        rows.append([name, *flops, f"{row['block_flops'] / 1e12:.3g}", f"{rate:.3g}", share])
+    heads = next(iter(found.values()))["flops"]
+    lines = ["The convolutions of a dense block in PyTorch, by channels in and out, TFLOP/s:", ""]
+    together = ["together", "69 blocks, LR-MP/s", "of arithmetic"]
+    return lines + _table(["image", *heads, *together], rows)
+
+
+def _training(found: Found, _: Mapping[str, float]) -> list[str]:
+    rows = [
+        [name, f"{1 / statistics.median(times):.3f}", f"{gain(contenders, name):.2f}×"]
+        for contenders in found.get("seconds", {}).values()
+        for name, times in contenders.items()
+    ]
+    lines = _table(["steps", "a second", "against eager fp32"], rows)
+    for gigabytes in found.get("peak_memory_gb", {}).values():
+        lines += ["", f"Peak memory of the second: {gigabytes} GB."]
+    return lines
+
+
+def _not_measured(content: Mapping[str, Any]) -> list[str]:
     lines = []
-    if found := results.get("folder"):
-        busy = found["gpu_utilization_median"]
-        lines += ["", f"a folder of {found['files']} JPEGs, {found['engine']}: "]
-        lines[-1] += f"{found['lr_mp_per_second']:.2f} LR-MP/s; {found['of_bare']:.0%} of the bare "
-        lines[-1] += f"engine's rate with the same tiles (median of {len(found['seconds'])} rounds)"
-        lines[-1] += f", GPU busy {busy:.0f} %" if busy is not None else ""
-    if found := results.get("several_gpus"):
-        lines += ["", f"all GPUs, {found['engine']}: {found['times_one']:.2f} times one of them"]
-    return lines
-
-
-def _training(results: Results) -> list[str]:
-    lines: list[str] = []
-    for stage in ("pretraining", "training"):
-        contenders = results.get(stage, {}).get("seconds", {}).get(stage, {})
-        rows = [
-            [name, f"{1 / statistics.median(times):.3f}", f"{_gain(contenders, name):.2f}×"]
-            for name, times in contenders.items()
-        ]
-        lines += _table([stage, "steps/s", "against eager fp32"], rows)
-    return lines
-
-
-def _targets(results: Results) -> list[str]:
-    rows = [
-        [
-            row["target"],
-            f"{row['wanted']:g}",
-            "" if row["measured"] is None else f"{row['measured']:.3g}",
-            row["outcome"],
-        ]
-        for row in results.get("targets", [])
-    ]
-    return _table(["target", "wanted", "measured", ""], rows)
-
-
-def _left_out(results: Results) -> list[str]:
-    left_out = results.get("left_out", [])
-    heading = ["", "left out:"] if left_out else []
-    return heading + [f"- {row['what']}: {row['reason']}" for row in left_out]
+    for name, part in content["parts"].items():
+        if part["ended"] is not None:
+            lines.append(f"- {name}: {part['ended']}")
+        lines += [f"- {name}, {what}: {reason}" for what, reason in part["left_out"].items()]
+    return ["", "## Not measured", "", *lines] if lines else []
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    if not rows:
-        return []
     rule = ["---", *["--:"] * (len(heads) - 1)]
-    return ["", *(f"| {' | '.join(cells)} |" for cells in (heads, rule, *rows))]
+    return [f"| {' | '.join(cells)} |" for cells in (heads, rule, *rows)]
 
 
-def _rate(row: Results) -> list[str]:
-    parts = [row.get(f"of_{floor}_floor") for floor in ("compute", "memory")]
-    shares = ["" if part is None else f"{part:.1%}" for part in parts]
-    return [f"{row['lr_mp_per_second']:.3g}", *shares]
+def _heads(limits: Mapping[str, float]) -> list[str]:
+    return ["LR-MP/s", *(f"of {name}" for name in limits)]
 
 
-def _most(values: Iterable[float | None]) -> float | None:
-    return max((value for value in values if value is not None), default=None)
+def _rates(row: Found, limits: Mapping[str, float]) -> list[str]:
+    rate = row["lr_mp_per_second"]
+    return [f"{rate:.3g}", *(f"{rate / limit:.1%}" for limit in limits.values())]
 
 
-def _compiled_gain(results: Results, stage: str) -> float | None:
-    contenders = results.get(stage, {}).get("seconds", {}).get(stage, {})
-    compiled = [name for name in contenders if name.endswith("compiled")]
-    return _gain(contenders, compiled[0]) if compiled else None
-
-
-def _gain(contenders: Mapping[str, Sequence[float]], name: str) -> float:
-    """The median of the rounds' ratios."""
-    pairs = zip(contenders[PLAIN], contenders[name], strict=True)
-    return statistics.median([plain / ours for plain, ours in pairs])
-
-
-def _outcome(wanted: float, measured: float | None, device: str) -> str:
-    if measured is None:
-        return "not run"
-    if device == "cpu":
-        return "not judged: the targets are for a GPU"
-    return "met" if measured >= wanted else "short of"
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}"

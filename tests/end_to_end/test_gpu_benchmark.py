@@ -1,8 +1,10 @@
 """`python -m benchmarks.gpu`, tried out whole on the CPU; what needs a GPU is left out by name."""
 
 import json
+import multiprocessing
 import os
 import platform
+import signal
 import subprocess
 import sys
 import time
@@ -16,13 +18,16 @@ import pytest
 import torch
 
 from benchmarks.gpu import __main__ as gpu
+from benchmarks.gpu.driver import driver
 from benchmarks.gpu.end_to_end import folder, several_gpus, whole_photo
+from benchmarks.gpu.engines import engines
 from benchmarks.gpu.environment import utilization
 from benchmarks.gpu.kernels import kernels
-from benchmarks.gpu.models import models, opened
 from benchmarks.gpu.parity import parity
-from benchmarks.gpu.report import report, targets
-from benchmarks.gpu.run import SMALL, Run
+from benchmarks.gpu.parts import PARTS, Part
+from benchmarks.gpu.report import report
+from benchmarks.gpu.run import SMALL, Found, Run, Settings
+from benchmarks.gpu.targets import targets
 from benchmarks.training import PLAIN
 from sr_runtime.errors import BackendError
 from tests.conftest import tiny_generator
@@ -35,26 +40,45 @@ ROOT = Path(__file__).parents[2]
 ON_CPU = ["--device", "cpu", "--blocks", "1"]
 
 
-def benchmark(*arguments: str, program: tuple[str, ...] = ("-m", "benchmarks.gpu")) -> Any:
-    """Run it in a process of its own, one that sees no GPU."""
-    return subprocess.run(
+def started(
+    *arguments: str, program: tuple[str, ...] = ("-m", "benchmarks.gpu"), **env: str
+) -> Any:
+    """Start it in a process of its own, one that sees no GPU."""
+    return subprocess.Popen(
         [sys.executable, *program, *arguments],
         cwd=ROOT,
-        env=os.environ | {"CUDA_VISIBLE_DEVICES": ""},
-        capture_output=True,
+        env=os.environ | {"CUDA_VISIBLE_DEVICES": ""} | env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
     )
 
 
+def benchmark(*arguments: str, **env: str) -> tuple[int, str, str]:
+    """Its exit code, and what it printed and complained about."""
+    process = started(*arguments, **env)
+    said, complained = process.communicate()
+    return process.returncode, said, complained
+
+
 @pytest.fixture(scope="module")
-def on_cpu(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str]:
+def target(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("gpu") / "results.json"
+
+
+@pytest.fixture(scope="module")
+def on_cpu(target: Path) -> tuple[dict[str, Any], str]:
     """What a run on the CPU wrote and printed."""
-    target = tmp_path_factory.mktemp("gpu") / "results.json"
-    done = benchmark(*ON_CPU, "--minutes", "0.3", "-o", str(target))
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    return json.loads(target.read_text()), done.stdout
+    code, said, complained = benchmark(*ON_CPU, "--minutes", "60", "-o", str(target))
+    assert code == 0, complained
+    assert complained == ""
+    return json.loads(target.read_text()), said
+
+
+@pytest.fixture(scope="module")
+def found(on_cpu) -> dict[str, Any]:
+    """What each part of that run has found."""
+    return {name: part["found"] for name, part in on_cpu[0]["parts"].items()}
 
 
 def convolution_costs(blocks: int) -> tuple[int, int]:
@@ -66,70 +90,86 @@ def convolution_costs(blocks: int) -> tuple[int, int]:
     return macs, sum((inputs + outputs) * pixels for inputs, outputs, pixels in layers)
 
 
-def test_all_parts_but_several_gpus_are_measured_on_a_cpu(on_cpu) -> None:
-    results, _ = on_cpu
-    assert set(gpu.PARTS) - set(results) == {"several_gpus"}
-    assert results["environment"]["packages"]["torch"] == torch.__version__
+def test_all_parts_but_those_that_need_gpus_are_measured_on_a_cpu(on_cpu, found) -> None:
+    parts = on_cpu[0]["parts"]
+    assert list(parts) == [part.name for part in PARTS]
+    unfinished = {name for name, part in parts.items() if part["ended"] is not None}
+    assert unfinished == {"driver", "several_gpus"}
+    assert on_cpu[0]["runs"][0]["packages"]["torch"] == torch.__version__
     names = {
         f"{name}, io {io}" for name in ("onnxruntime", "openvino") for io in ("float32", "uint8")
     }
-    assert names <= set(results["engines"])
-    assert names < {row["contender"] for row in results["kernels"]}
-    assert names < set(results["whole_photo"]["contenders"])
-    assert results["folder"]["engine"] in names
+    assert names <= set(found["engines"])
+    assert names < {row["contender"] for row in found["kernels"].values()}
+    assert names < set(found["whole_photo"])
+    assert found["folder"]["engine"] in names
     for stage in ("pretraining", "training"):
-        assert len(results[stage]["seconds"][stage]) == 2
-        assert all(results[stage]["seconds"][stage].values())
-    for row in (*results["kernels"], *results["whole_photo"]["contenders"].values()):
+        assert len(found[stage]["seconds"][stage]) == 2
+        assert all(found[stage]["seconds"][stage].values())
+    for row in (*found["kernels"].values(), *found["whole_photo"].values()):
         assert row["lr_mp_per_second"] > 0
-        assert row["of_compute_floor"] > 0 < row["of_memory_floor"]
+    for name in ("bare", "one_shape"):
+        assert found["folder"][f"{name}_lr_mp_per_second"] > 0
+    shapes = {name for name in found["options"] if name.startswith("shape: ")}
+    assert shapes == {f"shape: {n}×{side}×{side}" for n in (1, 2, 4) for side in SMALL.tiles}
+    assert found["options"]["another shape"]["alternating_lr_mp_per_second"] > 0
+    assert found["convolutions"]["1×16×16"]["block_flops"] > 0
 
 
-def test_the_floors_are_those_of_the_convolutions(on_cpu) -> None:
-    peak, floors = (on_cpu[0][name] for name in ("peak", "floors"))
+def test_the_device_makes_the_cpus_picture_from_every_kind_of_file(found) -> None:
+    for backend in ("onnxruntime", "openvino"):
+        for case in ("the embedded model", "an fp32 file", "a file of fixed shape", "2 threads"):
+            assert found["correct"][f"{backend}: {case}"]["right"], (backend, case)
+
+
+def test_the_limits_are_those_of_the_convolutions(on_cpu, found) -> None:
+    peak = found["peak"]
     assert convolution_costs(23)[0] == 17_926_848  # as others count it
     macs, numbers = convolution_costs(1)
-    assert floors["flop_per_lr_pixel"] == 2 * macs
-    assert floors["bytes_per_lr_pixel"] == 4 * numbers  # FP32 on a CPU
+    assert peak["flop_per_lr_pixel"] == 2 * macs
+    assert peak["bytes_per_lr_pixel"] == 4 * numbers  # FP32 on a CPU
     # Concatenations, activations and sums of the 3 dense blocks, which are most of the rest.
-    assert floors["eager_bytes_per_lr_pixel"] > 4 * (numbers + 3 * (1152 + 256 + 320))
-    compute, memory = (floors[f"{name}_lr_pixels_per_second"] for name in ("compute", "memory"))
-    assert compute == pytest.approx(peak["fp32_flops"] / (2 * macs))
-    assert memory == pytest.approx(peak["copy_bytes_per_second"] / (4 * numbers))
-    assert floors["binding"] == ("compute" if compute < memory else "memory")
-    row = on_cpu[0]["kernels"][0]
-    assert row["of_memory_floor"] == pytest.approx(row["lr_mp_per_second"] * 1e6 / memory)
+    assert peak["eager_bytes_per_lr_pixel"] > 4 * (numbers + 3 * (1152 + 256 + 320))
+    compute = peak["fp32_flops"] / (2 * macs) / 1e6
+    memory = peak["copy_bytes_per_second"] / (4 * numbers) / 1e6
+    limits = f"at most {compute:.3g} LR-MP/s by arithmetic, {memory:.3g} by memory"
+    assert limits in on_cpu[1]
+    row = next(iter(found["kernels"].values()))
+    assert f"| {row['lr_mp_per_second'] / compute:.1%} |" in on_cpu[1]
 
 
-def test_every_engine_is_compared_with_fp32_before_it_is_timed(on_cpu) -> None:
-    results, _ = on_cpu
-    found = dict(results["parity"])
-    assert len(found) == 5
-    for name, row in found.items():
-        precision = results["engines"].get(name, {"precision": "fp32"})["precision"]
+def test_every_engine_is_compared_with_fp32_before_it_is_timed(found) -> None:
+    assert len(found["parity"]) == 5
+    for name, row in found["parity"].items():
+        precision = found["engines"].get(name, {"precision": "fp32"})["precision"]
         assert row["psnr_db"] > MIN_PSNR, name
         assert row["largest_difference"] <= LARGEST_DIFFERENCE[precision], name
         assert row.get("same_in_flight", True), name
 
 
-def test_the_engines_make_the_picture_of_the_plain_loop(on_cpu) -> None:
-    for name, row in on_cpu[0]["whole_photo"]["contenders"].items():
+def test_the_engines_make_the_picture_of_the_plain_loop(found) -> None:
+    for name, row in found["whole_photo"].items():
         assert row["mean_difference_from_the_loop"] < 2, name
 
 
 def test_what_is_left_out_is_said_in_a_sentence_each(on_cpu) -> None:
     results, said = on_cpu
-    reasons = {row["what"]: row["reason"] for row in results["left_out"]}
+    reasons = {
+        f"{name}, {what}": reason
+        for name, part in results["parts"].items()
+        for what, reason in part["left_out"].items()
+    }
     for what in (
-        *("tensorrt", "GPU utilisation", "clocks, power and temperature"),
-        *("several_gpus", "pretraining, compiled", "training, compiled"),
+        *("engines, tensorrt", "folder, GPU utilisation", "correct, little memory"),
+        *("pretraining, pretraining, compiled", "training, training, compiled"),
     ):
         assert what in reasons
+    reasons |= {name: results["parts"][name]["ended"] for name in ("driver", "several_gpus")}
     for what, reason in reasons.items():
         assert "\n" not in reason
         assert "Error" not in reason, what
         assert f"- {what}: {reason}" in said
-    assert "backend tensorrt runs on cuda" in reasons["tensorrt"]
+    assert "backend tensorrt runs on cuda" in reasons["engines, tensorrt"]
 
 
 def test_results_tell_nothing_of_whose_machine_it_was(on_cpu) -> None:
@@ -138,97 +178,238 @@ def test_results_tell_nothing_of_whose_machine_it_was(on_cpu) -> None:
         assert private not in told
 
 
+def test_a_second_run_measures_what_is_not_finished_and_says_what_has_changed(
+    on_cpu, target, tmp_path
+) -> None:
+    again = tmp_path / target.name
+    former = json.loads(target.read_text())
+    former["runs"][0] |= {"python": "3.0", "sources": "0123456789ab"}
+    del former["parts"]["peak"]
+    again.write_text(json.dumps(former))
+    cache = ("--cache", f"{target}.cache")
+    code, said, _ = benchmark(*ON_CPU, *cache, "--parts", "peak,engines", "-o", str(again))
+    assert code == 0
+    assert f"unlike the run before: python was 3.0 and is {platform.python_version()}" in said
+    assert "unlike the run before: sources was 0123456789ab" in said
+    for part in ("models", "engines"):
+        assert f"{part}: finished in an earlier run" in said
+    results = json.loads(again.read_text())
+    assert results["parts"]["peak"]["run"] == 1
+    assert results["parts"]["peak"]["found"]["fp32_flops"] > 0
+    del results["parts"]["peak"]
+    assert results["parts"] == former["parts"]
+
+
+def test_results_of_another_network_are_not_completed(on_cpu, target) -> None:
+    before = target.read_bytes()
+    code, said, complained = benchmark("--device", "cpu", "--blocks", "2", "-o", str(target))
+    assert (code, said) == (2, "")
+    assert "1 blocks" in complained
+    assert "2 blocks" in complained
+    assert target.read_bytes() == before
+
+
+def test_models_are_exported_once(on_cpu, target, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "sr_export.to_onnx", None)  # importing it fails
+    settings = Settings(
+        device="cpu", checkpoint=None, blocks=1, network=on_cpu[0]["network"],
+        cache=target.with_name(f"{target.name}.cache"), results={},
+    )  # fmt: skip
+    with ExitStack() as held:
+        for io in ("float32", "uint8"):
+            assert Run(settings, held, print).onnx_file(io).stat().st_size > 100_000
+
+
 def test_without_a_gpu_there_is_one_sentence_and_no_file(tmp_path) -> None:
-    target = tmp_path / "x.json"
-    done = benchmark("-o", str(target))
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert done.stderr.startswith("error: device cuda:0 is not available here: torch")
-    assert done.stderr.count("\n") == 1
+    code, said, complained = benchmark("-o", str(tmp_path / "x.json"))
+    assert (code, said) == (2, "")
+    assert complained.startswith("error: device cuda:0 is not available here: torch")
+    assert complained.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 
-def test_torch_alone_gives_the_peak_the_floors_and_the_plain_loop(tmp_path) -> None:
+def test_torch_alone_gives_the_peak_and_the_plain_loop(tmp_path) -> None:
+    absent = tmp_path / "absent"
+    absent.mkdir()
+    for name in ("onnx", "onnxscript", "onnxruntime", "openvino", "yaml", "albumentations"):
+        missing = f"raise ModuleNotFoundError('no {name} here', name='{name}')"
+        (absent / f"{name}.py").write_text(missing)
+    parts = "correct,peak,kernels,whole_photo,folder"
+    path = f"{absent}{os.pathsep}{ROOT}"
+    code, said, complained = benchmark(
+        *ON_CPU, "--parts", parts, "-o", str(tmp_path / "x.json"), PYTHONPATH=path
+    )
+    assert code == 0, complained
+    results = json.loads((tmp_path / "x.json").read_text())["parts"]
+    assert "by arithmetic" in said
+    assert {row["contender"] for row in results["kernels"]["found"].values()} == {
+        "plain PyTorch, channels-last, on the device"
+    }
+    assert len(results["whole_photo"]["found"]) == 1
+    assert "sr-toolkit[export]" in results["models"]["ended"]
+    assert "no engine" in results["folder"]["ended"]
+
+
+def works(run: Run) -> Found:
+    yield "one", 1
+    run.leave_out("two", "one is enough")
+
+
+def fails(run: Run) -> Found:
+    yield "before", run.results["works"]["one"]
+    raise BackendError("this part needs a screw that is loose")
+
+
+def crashes(run: Run) -> Found:
+    yield "before", 1
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def hangs(run: Run) -> Found:
+    yield "process", os.getpid()
+    time.sleep(3600)
+
+
+def interrupts(run: Run) -> Found:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    yield "process", os.getpid()
+    os.kill(parent.pid, signal.SIGINT)
+    time.sleep(3600)
+
+
+def is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_a_part_that_fails_crashes_or_hangs_costs_the_others_nothing(tmp_path, capfd) -> None:
+    parts = [
+        *(Part("works", "", 1, works), Part("fails", "", 1, fails)),
+        *(Part("crashes", "", 1, crashes), Part("hangs", "", 1, hangs)),
+        *(Part("long", "", 10_000, works), Part("last", "", 1, works)),
+    ]
+    target = tmp_path / "x.json"
+    assert gpu.main([*ON_CPU, "-o", str(target)], parts=parts) == 0
+    rows = json.loads(target.read_text())["parts"]
+    assert {name: row["found"] for name, row in rows.items()} == {
+        "works": {"one": 1},
+        "fails": {"before": 1},
+        "crashes": {"before": 1},
+        "hangs": {"process": rows["hangs"]["found"]["process"]},
+        "long": {},
+        "last": {"one": 1},
+    }
+    assert rows["works"]["left_out"] == {"two": "one is enough"}
+    assert rows["works"]["ended"] is rows["last"]["ended"] is None
+    assert rows["fails"]["ended"] == "this part needs a screw that is loose"
+    assert "SIGSEGV" in rows["crashes"]["ended"]
+    assert "stopped after 3 s" in rows["hangs"]["ended"]
+    assert "takes about 10000 s" in rows["long"]["ended"]
+    assert not is_running(rows["hangs"]["found"]["process"])
+    assert "screw" in capfd.readouterr().out
+    # The second run begins with what is not finished.
+    assert gpu.main([*ON_CPU, "-o", str(target)], parts=[*parts[:2], parts[-1]]) == 0
+    said = capfd.readouterr().out
+    assert "works: finished in an earlier run" in said
+    assert "fails: about" in said
+
+
+def test_an_interrupt_keeps_what_there_is_and_ends_the_part(tmp_path) -> None:
+    parts = [Part("works", "", 1, works), Part("ends", "", 100, interrupts)]
+    target = tmp_path / "x.json"
+    assert gpu.main([*ON_CPU, "-o", str(target)], parts=parts) == 130
+    rows = json.loads(target.read_text())["parts"]
+    assert rows["works"]["ended"] is None
+    assert "ended" in rows["ends"]["ended"]
+    assert not is_running(rows["ends"]["found"]["process"])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
+def test_a_part_does_not_outlive_the_benchmark(tmp_path) -> None:
     program = """
-import sys
-for name in ("onnx", "onnxscript", "onnxruntime", "openvino", "yaml", "albumentations"):
-    sys.modules[name] = None  # importing it fails
-from benchmarks.gpu import __main__ as gpu
-for name in ("pretraining", "training"):  # which another test runs
-    del gpu.PARTS[name]
-sys.exit(gpu.main())
+from benchmarks.gpu.__main__ import main
+from tests.end_to_end.test_gpu_benchmark import Part, hangs
+main(parts=[Part("hangs", "", 500, hangs)])
 """
     target = tmp_path / "x.json"
-    done = benchmark(*ON_CPU, "--minutes", "0.01", "-o", str(target), program=("-c", program))
-    assert done.returncode == 0, done.stderr
-    results = json.loads(target.read_text())
-    assert results["floors"]["compute_lr_pixels_per_second"] > 0
-    assert len(results["kernels"]) == 1
-    assert len(results["whole_photo"]["contenders"]) == 1
-    reasons = {row["what"]: row["reason"] for row in results["left_out"]}
-    assert "sr-toolkit[export]" in reasons["models"]
-    assert "no ONNX file" in reasons["every backend"]
-    assert "no engine" in reasons["folder"]
+    process = started(*ON_CPU, "-o", str(target), program=("-c", program))
+    part = None
+    while part is None:
+        assert process.poll() is None
+        time.sleep(0.1)
+        if target.exists():
+            rows = json.loads(target.read_text())["parts"]
+            part = rows.get("hangs", {"found": {}})["found"].get("process")
+    process.kill()
+    process.communicate()
+    for _ in range(100):
+        if not is_running(part):
+            break
+        time.sleep(0.1)
+    assert not is_running(part)
 
 
-def test_a_part_that_fails_costs_the_others_nothing_and_an_end_keeps_what_there_is(
-    tmp_path, monkeypatch
-) -> None:
-    def refused(run: Run) -> None:
-        raise BackendError("this part needs a screw that is loose")
+def test_chosen_parts_bring_what_they_need(tmp_path) -> None:
+    names = [part.name for part in gpu._chosen(PARTS, "folder, peak")]
+    assert names == ["models", "peak", "engines", "whole_photo", "folder"]
 
-    def ended(run: Run) -> None:
-        raise KeyboardInterrupt
 
-    parts = {"a": lambda run: 1, "b": refused, "c": lambda run: 3, "d": ended, "e": lambda run: 5}
-    monkeypatch.setattr(gpu, "PARTS", {name: (1, part) for name, part in parts.items()})
-    target = tmp_path / "x.json"
-    assert gpu.main([*ON_CPU, "-o", str(target)]) == 130
-    results = json.loads(target.read_text())
-    assert (results["a"], results["c"]) == (1, 3)
-    assert not {"b", "e"} & results.keys()
-    assert results["left_out"] == [{"what": "b", "reason": "this part needs a screw that is loose"}]
-    assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
+@pytest.mark.parametrize("pycuda", [False, True])
+def test_the_driver_is_tried_in_every_binding(tmp_path, pycuda) -> None:
+    left_out: dict[str, str] = {}
+    with simulated(pycuda=pycuda) as machine, ExitStack() as held:
+        rows = dict(driver(Run(settings_of(tmp_path), held, left_out.__setitem__)))
+    assert rows["bindings"]["graph_launches"] == 2
+    assert rows["bindings"]["threads"] == 4
+    if pycuda:
+        assert rows["pycuda"]["graph_launches"] == 0  # it has no graphs
+    else:
+        assert "pycuda" in left_out["the driver through pycuda"]
+    assert all(gpu.is_empty for gpu in machine.gpus)  # PyCUDA keeps the context
+
+
+def settings_of(folder: Path) -> Settings:
+    return Settings(device="cpu", checkpoint=None, blocks=1, network="tiny", cache=folder)
 
 
 def test_tensorrt_engines_are_built_checked_and_timed(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    with simulated(gpus=2) as machine, ExitStack() as held:
-        run = Run(
-            device=torch.device("cuda:0"),
-            dtype=torch.float32,
-            sizes=replace(SMALL, shapes=((64, 1), (64, 2), (32, 1)), parity_tile=64),
-            network="tiny",
-            generator=tiny_generator(),
-            folder=tmp_path,
-            held=held,
-            deadline=float("inf"),
-        )
-        run.results["models"] = models(run)
-        run.results["engines"] = opened(run)
-        run.device = torch.device("cpu")  # torch sees nothing of the simulated GPU
-        for name, part in (
-            *(("parity", parity), ("kernels", kernels), ("whole_photo", whole_photo)),
-            ("folder", folder),
-        ):
-            run.results[name] = part(run)
-        run.device = torch.device("cuda:0")
-        run.results["several_gpus"] = several_gpus(run)
+    monkeypatch.setenv("SR_CACHE", str(tmp_path))
+    left_out: dict[str, str] = {}
+    found: dict[str, Any] = {}
+    with simulated(gpus=2) as machine:
+
+        def measure(part: Any, *, device: str = "cpu") -> None:
+            """Torch sees nothing of the simulated GPU, so most parts take the CPU for torch."""
+            with ExitStack() as held:
+                run = Run(settings_of(tmp_path), held, left_out.__setitem__)
+                run.sizes = replace(SMALL, shapes=((64, 1), (64, 2), (32, 1)), parity_tile=64)
+                run.generator, run.results = tiny_generator(), found
+                run.device = torch.device(device)
+                found[part.__name__] = dict(part(run))
+
+        measure(engines, device="cuda:0")
+        for part in (parity, kernels, whole_photo, folder):
+            measure(part)
+        measure(several_gpus, device="cuda:0")
     names = ["tensorrt, io float32", "tensorrt, io uint8"]
-    assert list(run.results["engines"]) == names
+    assert [name for name in found["engines"] if name.startswith("tensorrt,")] == names
     for name in names:
-        assert run.results["engines"][name]["level"] == 3
-        assert run.results["parity"][name]["same_in_flight"]
-        assert run.results["parity"][name]["psnr_db"] > MIN_PSNR
-    shapes = {(row["contender"], row["tile"], row["batch"]) for row in run.results["kernels"]}
+        assert found["parity"][name]["same_in_flight"]
+        assert found["parity"][name]["psnr_db"] > MIN_PSNR
+    shapes = {(row["contender"], row["tile"], row["batch"]) for row in found["kernels"].values()}
     assert {(name, 64, batch) for name in names for batch in (1, 2)} <= shapes
-    reasons = {row["what"]: row["reason"] for row in run.left_out}
-    assert "1×3×32×32" in reasons["tensorrt, io float32, 1×32×32"]  # outside its profile
-    assert run.results["folder"]["engine"] in names
-    outcomes = {row["target"]: row["outcome"] for row in targets(run.results)}
+    assert "1×3×32×32" in left_out["tensorrt, io float32, 1×32×32"]  # outside its profile
+    assert found["folder"]["engine"] in names
+    content = {"device": "cuda:0", "parts": {name: {"found": rows} for name, rows in found.items()}}
+    outcomes = {row["target"]: row["outcome"] for row in targets(content)}
     assert outcomes["TensorRT, a photo"] == "short of"
     assert outcomes["engines against fp32, PSNR in dB"] == "met"
-    assert len(run.results["several_gpus"]["seconds"]["cuda:0,cuda:1"]) == 5
+    assert len(found["several_gpus"]["seconds"]["cuda:0,cuda:1"]) == SMALL.rounds
     assert all(gpu.is_clean for gpu in machine.gpus)
 
 
@@ -240,36 +421,39 @@ def test_utilisation_is_what_nvidia_smi_tells_of_the_card_meanwhile(tmp_path, mo
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     card = SimpleNamespace(uuid="8932f937-d72c")
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: card)
+    left_out: dict[str, str] = {}
     with ExitStack() as held:
-        run = Run(
-            torch.device("cuda:0"), torch.float16, SMALL, "tiny", tiny_generator(), tmp_path, held
-        )
+        run = Run(replace(settings_of(tmp_path), device="cuda:0"), held, left_out.__setitem__)
         with utilization(run) as samples:
             while not told.exists():
                 time.sleep(0.01)
             time.sleep(0.1)
     assert set(samples) == {97}
     assert "-i GPU-8932f937-d72c" in told.read_text()
-    assert run.left_out == []
+    assert left_out == {}
 
 
 def test_a_target_is_met_from_its_number_on() -> None:
-    def results(rate: float, steps: list[float]) -> dict[str, Any]:
+    def content(rate: float, steps: list[float]) -> dict[str, Any]:
         row = {"lr_mp_per_second": rate, "times_the_loop": rate / 2}
         seconds = {PLAIN: [3.0, 3.0, 30.0], "bf16, compiled": steps}
-        return {
-            "whole_photo": {"contenders": {"onnxruntime, io uint8": row}},
+        found = {
+            "whole_photo": {"onnxruntime, io uint8": row},
             "training": {"seconds": {"training": seconds}},
         }
+        parts = {
+            name: {"found": rows, "left_out": {}, "run": 0, "ended": None}
+            for name, rows in found.items()
+        }
+        run = {"commit": "abc", "gpu": "a card"}
+        return {"device": "cuda:0", "network": "tiny", "runs": [run], "parts": parts}
 
-    def outcomes(found: dict[str, Any]) -> dict[str, str]:
-        return {row["target"]: row["outcome"] for row in targets(found)}
+    def outcomes(content: dict[str, Any]) -> dict[str, str]:
+        return {row["target"]: row["outcome"] for row in targets(content)}
 
-    good, bad = (results(5, [1, 1, 1]), results(4.99, [1.01, 1.01, 1]))
+    good, bad = (content(5, [1, 1, 1]), content(4.99, [1.01, 1.01, 1]))
     names = ("ONNX Runtime, a photo", "training, compiled bf16, times eager fp32")
     assert [outcomes(good)[name] for name in names] == ["met", "met"]
     assert [outcomes(bad)[name] for name in names] == ["short of", "short of"]
-    assert set(outcomes({}).values()) == {"not run"}
-    assert "| ONNX Runtime, a photo | 5 | 4.99 | short of |" in report(
-        bad | {"targets": targets(bad)}
-    )
+    assert set(outcomes({"device": "cuda:0", "parts": {}}).values()) == {"not run"}
+    assert "| ONNX Runtime, a photo | 5 | 4.99 | short of |" in report(bad)

@@ -1,0 +1,48 @@
+"""cuDNN's rate for the five convolutions of a dense block, which are nearly all of RRDB's work."""
+
+from functools import partial
+
+import torch
+from torch.nn import functional as F
+
+from benchmarks.gpu.peak import best
+from benchmarks.gpu.run import Found, Run
+
+__all__ = ["convolutions"]
+
+# Channels in and out of the convolutions of RRDB's dense block.
+CHANNELS = ((64, 32), (96, 32), (128, 32), (160, 32), (192, 64))
+BLOCKS = 69  # dense blocks of RRDB-23
+
+
+@torch.inference_mode()
+def convolutions(run: Run) -> Found:
+    """FLOP/s of each, channels-last in the network's dtype, with the kernel that is found fastest.
+
+    `block_lr_mp_per_second` is what RRDB-23 could reach if it had nothing but these convolutions,
+    each at this rate.
+    """
+    torch.backends.cudnn.benchmark = True
+    for side in run.sizes.convolution:
+        flops, seconds = [], []
+        for inputs, outputs in CHANNELS:
+            image, weight = (
+                torch.randn(shape, device=run.device, dtype=run.dtype).to(
+                    memory_format=torch.channels_last
+                )
+                for shape in ((1, inputs, side, side), (outputs, inputs, 3, 3))
+            )
+            bias = torch.randn(outputs, device=run.device, dtype=run.dtype)
+            flops.append(2 * 9 * inputs * outputs * side**2)
+            seconds.append(best(run, partial(F.conv2d, image, weight, bias, padding=1)))
+        yield (
+            f"1×{side}×{side}",
+            {
+                "flops": {
+                    f"{inputs} to {outputs}": count / time
+                    for (inputs, outputs), count, time in zip(CHANNELS, flops, seconds, strict=True)
+                },
+                "block_flops": sum(flops) / sum(seconds),
+                "block_lr_mp_per_second": side**2 / (BLOCKS * sum(seconds)) / 1e6,
+            },
+        )

@@ -1,0 +1,85 @@
+"""The network's ONNX files, and the backends that can run them here."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, get_args
+
+import sr_runtime
+from benchmarks.gpu.run import Found, Run
+from sr_runtime import Upscaler
+from sr_runtime.backends import registry
+from sr_runtime.errors import SRError
+from sr_runtime.model_info import IO
+
+__all__ = ["Engine", "engines", "models", "open_engines", "working_backends"]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """An opened model and its name in the results, "onnxruntime, io uint8" for instance."""
+
+    name: str
+    model: Path
+    upscaler: Upscaler
+
+
+def models(run: Run) -> Found:
+    """Export the network for both kinds of input and output; later parts take the files."""
+    for io in get_args(IO):
+        start = time.monotonic()
+        file = run.onnx_file(io)
+        yield io, {"seconds": time.monotonic() - start, "bytes": file.stat().st_size}
+
+
+def engines(run: Run) -> Found:
+    """Open every file in every backend; those that build an engine keep it in the cache."""
+    for backend, device in working_backends(run):
+        for io in get_args(IO):
+            name = f"{backend}, io {io}"
+            if run.left() < 0:
+                run.leave_out(name, "no time was left to open it: give more --minutes")
+                continue
+            facts: dict[str, Any] = {}
+            if run.attempt(name, partial(_open_once, run.onnx_file(io), backend, device, facts)):
+                yield name, {"io": io, **facts}
+
+
+def open_engines(run: Run) -> list[Engine]:
+    """Open what the part `engines` could open, until this part ends."""
+    opened = []
+    for name, facts in run.results.get("engines", {}).items():
+        model = run.onnx_file(facts["io"])
+        upscaler = sr_runtime.load(model, backend=facts["backend"], device=facts["device"])
+        run.held.callback(upscaler.close)
+        opened.append(Engine(name, model, upscaler))
+    return opened
+
+
+def working_backends(run: Run) -> Iterator[tuple[str, str]]:
+    """The name and the device of every backend that works here, GPUs or the CPU as was asked."""
+    on_cpu = run.device.type == "cpu"
+    # Those that open ONNX files at once come before those that first build an engine for minutes.
+    for name in sorted(registry.names(), key=lambda name: registry.rows(name)[0].auto != "onnx"):
+        kinds = [row.kind for row in registry.rows(name) if (row.kind == "cpu") == on_cpu]
+        own = on_cpu or run.device.type in kinds or not kinds
+        try:
+            yield registry.choose(name, str(run.device) if own else "auto")
+        except SRError as error:
+            run.leave_out(name, str(error))
+
+
+def _open_once(model: Path, backend: str, device: str, facts: dict[str, Any]) -> None:
+    start = time.monotonic()
+    with sr_runtime.load(model, backend=backend, device=device) as upscaler:
+        facts |= {
+            "backend": backend,
+            "device": device,
+            "seconds": time.monotonic() - start,
+            "precision": upscaler.backend.compute_dtype,
+            "tile": list(upscaler.max_tile),
+            "batch": upscaler.backend.limits.batch,
+            "batches_in_flight": upscaler.backend.limits.depth,
+        }

@@ -1,0 +1,103 @@
+"""The result file, which is written after every measurement and completed by later runs."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from benchmarks.gpu.network import ROOT, sources
+from benchmarks.gpu.process import Event
+from benchmarks.gpu.run import Settings
+from sr_runtime.atomic import atomic_path
+from sr_runtime.errors import ArgumentError
+
+__all__ = ["Results"]
+
+PACKAGES = ("benchmarks", "sr_export", "sr_runtime", "sr_train")
+# What a later run should have in common with the runs before it.
+MACHINE = ("gpu", "processor", "cores", "python", "packages", "sources")
+
+
+class Results:
+    """`content` is what the file holds:
+
+    runs: The environment of each run of the command, and the digest of the code it ran.
+    parts: By name, what a part `found` and `left_out`, in which of the `runs`, in how many
+        `seconds`, and the reason why it `ended` early, null if it did not.
+    """
+
+    def __init__(self, output: Path, settings: Settings) -> None:
+        """Read former results. Raises ArgumentError if they are of another network or device."""
+        self._output = output
+        self.content: dict[str, Any] = {
+            "network": settings.network, "device": settings.device, "runs": [], "parts": {}
+        }  # fmt: skip
+        if output.exists():
+            try:
+                former = json.loads(output.read_text(encoding="utf-8"))
+                same = [former[key] == self.content[key] for key in ("network", "device")]
+            except (ValueError, KeyError, TypeError) as error:
+                raise ArgumentError(
+                    "this file holds no results of this benchmark: name another", path=output
+                ) from error
+            if not all(same):
+                raise ArgumentError(
+                    f"this file holds results of {former['network']} on {former['device']}: name "
+                    f"another for {settings.network} on {settings.device}",
+                    path=output,
+                )
+            self.content = former
+        self.content["runs"].append({"commit": _commit(), "sources": sources(*PACKAGES)})
+
+    def add_environment(self, facts: dict[str, Any]) -> list[str]:
+        """Note the machine of this run; return what is not as in the run before it."""
+        self.content["runs"][-1] |= facts
+        before, now = ([{}] + self.content["runs"])[-2:]
+        self._save()
+        return [
+            f"{key} was {before[key]} and is {now.get(key)}"
+            for key in MACHINE
+            if key in before and before[key] != now.get(key)
+        ]
+
+    def found(self) -> dict[str, dict[str, Any]]:
+        """What each part has found, by name."""
+        return {name: part["found"] for name, part in self.content["parts"].items()}
+
+    def is_finished(self, part: str) -> bool:
+        row = self.content["parts"].get(part)
+        return row is not None and row["ended"] is None
+
+    def begin(self, part: str) -> None:
+        run = len(self.content["runs"]) - 1
+        ended = "the benchmark was ended meanwhile"
+        self.content["parts"][part] = {"run": run, "found": {}, "left_out": {}, "ended": ended}
+        self._save()
+
+    def add(self, part: str, event: Event) -> None:
+        kind = "found" if event.kind == "found" else "left_out"
+        self.content["parts"][part][kind][event.what] = event.value
+        self._save()
+
+    def end(self, part: str, seconds: float, reason: object) -> None:
+        """Note why a part ended early; None: it is finished."""
+        self.content["parts"][part] |= {"seconds": round(seconds, 1), "ended": reason}
+        self._save()
+
+    def skip(self, part: str, reason: str) -> None:
+        """Note why a part was not begun; what an earlier run has found of it stays."""
+        row = self.content["parts"].get(part, {"run": None, "found": {}, "left_out": {}})
+        self.content["parts"][part] = row | {"ended": reason}
+        self._save()
+
+    def _save(self) -> None:
+        with atomic_path(self._output) as path:
+            path.write_text(json.dumps(self.content, indent=1) + "\n", encoding="utf-8")
+
+
+def _commit() -> str | None:
+    command = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
