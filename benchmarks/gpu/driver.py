@@ -11,6 +11,7 @@ import torch
 from benchmarks.gpu.run import Found, Run, reason_of
 from sr_runtime.backends.cuda.driver import missing
 from sr_runtime.backends.cuda.memory import Device, TensorMemory
+from sr_runtime.backends.cuda.pixels import PixelKernels
 from sr_runtime.errors import BackendError
 
 __all__ = ["driver"]
@@ -52,6 +53,10 @@ def _checked(gpu: Device, run: Run) -> dict[str, Any]:
                 raise BackendError(f"thread {number} of {THREADS} read back other bytes")
     with gpu.current():
         found["graph_launches"] = _graph(gpu)
+        start = time.perf_counter()
+        kernels = PixelKernels(gpu)
+        found["kernels_ms"] = 1e3 * (time.perf_counter() - start)
+        kernels.close()
         kept = free - gpu.free_memory()
     gpu.close()
     if kept > KEPT:

@@ -62,13 +62,17 @@ def working_backends(run: Run) -> Iterator[tuple[str, str]]:
     """The name and the device of every backend that works here, GPUs or the CPU as was asked."""
     on_cpu = run.device.type == "cpu"
     # Those that open ONNX files at once come before those that first build an engine for minutes.
-    for name in sorted(registry.names(), key=lambda name: registry.rows(name)[0].auto != "onnx"):
+    for name in sorted(registry.names(), key=_builds_engines):
         kinds = [row.kind for row in registry.rows(name) if (row.kind == "cpu") == on_cpu]
         own = on_cpu or run.device.type in kinds or not kinds
         try:
             yield registry.choose(name, str(run.device) if own else "auto")
         except SRError as error:
             run.leave_out(name, str(error))
+
+
+def _builds_engines(backend: str) -> bool:
+    return all("fp16 onnx" not in row.auto for row in registry.rows(backend))
 
 
 def _open_once(model: Path, backend: str, device: str, facts: dict[str, Any]) -> None:

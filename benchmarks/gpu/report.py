@@ -87,6 +87,7 @@ def _facts(row: Found) -> str:
     return (
         f"{row['gpu']}: copies at {row['upload_gb_per_second']:.1f} GB/s up and "
         f"{row['download_gb_per_second']:.1f} down, {row['graph_launches']} launches of a graph, "
+        f"the pixels' kernels translated in {row['kernels_ms']:.0f} ms, "
         f"right on {row['threads']} threads and beside torch"
     )
 
