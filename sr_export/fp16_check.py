@@ -4,7 +4,6 @@ Inference engines on a CPU compute an FP16 graph in wider types, in which values
 GPU stay finite. torch computes `half` tensors in true FP16 on a CPU too.
 """
 
-import copy
 import math
 from collections.abc import Sequence
 
@@ -74,7 +73,8 @@ def _run(
     generator: Generator, image: Tensor
 ) -> tuple[NDArray[np.float32], list[tuple[str, float]]]:
     """The output in the image's type, and every layer's largest magnitude, in order."""
-    generator = copy.deepcopy(generator).to(image.dtype)
+    # Folded before it is rounded, as in the file.
+    generator = generator.folded().to(image.dtype)
     # On a CPU torch's contiguous half convolutions are ten times slower.
     generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     peaks: list[tuple[str, float]] = []

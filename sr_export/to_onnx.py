@@ -1,7 +1,6 @@
 """From a generator to an ONNX model that carries its facts and no trace of where it was made."""
 
 import contextlib
-import copy
 import logging
 import warnings
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import sr_runtime
+from sr_export.repeat import keep_one_block, repeat_block
 from sr_export.report import DEFAULT_OPSET, Precision
 from sr_runtime.model_info import IO, ModelInfo
 from sr_train.checkpoint import weights_sha256
@@ -37,7 +37,11 @@ def onnx_from_generator(
         halo: The result of `calibrate_halo`.
     """
     dtype = torch.float16 if precision == "fp16" else torch.float32
-    module = _WithIO(copy.deepcopy(generator).eval().to(dtype), dtype, io)
+    module = _WithIO(generator.folded().to(dtype), dtype, io)
+    weights = module.state_dict()
+    blocks = generator.repeated and f"generator.{generator.repeated}"
+    if blocks:
+        keep_one_block(module, blocks)
     # Any sizes work, because they are dynamic; distinct ones cannot be confused.
     batch, height, width = 2, 24, 40
     channels = generator.in_channels
@@ -61,6 +65,8 @@ def onnx_from_generator(
         )
     assert program is not None
     model = program.model_proto
+    if blocks:
+        repeat_block(model, blocks, weights)
     _strip(model)
     info = ModelInfo(
         arch=generator.arch,

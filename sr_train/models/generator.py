@@ -1,8 +1,9 @@
 """What every architecture provides: a network that states its facts, and a recogniser."""
 
+import copy
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from torch import Tensor, nn
 
@@ -25,6 +26,10 @@ class Generator(nn.Module):
 
     arch: ClassVar[str]
     """The name in files and in the registry, "RRDBNet" for instance."""
+
+    repeated: ClassVar[str | None] = None
+    """The name of an nn.Sequential, if there is one, whose modules differ in their weights alone.
+    Export then traces the first of them and repeats it."""
 
     forward: Callable[[Tensor], Tensor]
 
@@ -49,6 +54,13 @@ class Generator(nn.Module):
         None where there is no such limit."""
         self.architecture = architecture
         """What the constructor was given. Files record it, and it rebuilds the network."""
+
+    def folded(self) -> Self:
+        """A copy for inference that computes the same with fewer operations: what is exported.
+
+        An architecture that has constant factors overrides it and multiplies weights by them.
+        """
+        return copy.deepcopy(self).eval()
 
 
 @dataclass(frozen=True)

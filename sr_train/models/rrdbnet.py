@@ -2,7 +2,7 @@
 
 import math
 from collections import OrderedDict
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +33,7 @@ class RRDBNet(Generator):
     """
 
     arch: ClassVar[str] = "RRDBNet"
+    repeated: ClassVar[str | None] = "body"
 
     def __init__(
         self,
@@ -110,6 +111,18 @@ class RRDBNet(Generator):
         output: Tensor = self.conv_last(_activation(self.conv_hr(features)))
         return output
 
+    def folded(self) -> Self:
+        """Without the scaling of the dense blocks' residuals, which becomes part of the weights.
+
+        The scaling around three dense blocks remains: it applies to their input too, so no
+        convolution can take it over.
+        """
+        generator = super().folded()
+        for module in generator.modules():
+            if isinstance(module, DenseBlock):
+                module.fold_scaling()
+        return generator
+
     def _upsampled(self, features: Tensor, conv: nn.Module, factor: int) -> Tensor:
         if self.use_subpixel_conv:
             return _activation(F.pixel_shuffle(conv(features), factor))
@@ -155,6 +168,13 @@ class DenseBlock(nn.Sequential):
             features = torch.cat((features, _activation(conv(features))), dim=1)
         residual: Tensor = last(features)
         return x + self.residual_scaling * residual
+
+    @torch.no_grad()
+    def fold_scaling(self) -> None:
+        """Multiply the last convolution by β, instead of multiplying its output."""
+        for parameter in self[-1].parameters():
+            parameter.mul_(self.residual_scaling)
+        self.residual_scaling = 1.0
 
 
 def _conv3x3(inputs: int, outputs: int) -> nn.Conv2d:

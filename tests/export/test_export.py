@@ -299,10 +299,3 @@ def test_what_export_cannot_write_is_refused_before_the_work(
 ) -> None:
     with pytest.raises(ArgumentError, match=says):
         export_onnx(checkpoint, tmp_path / "m.onnx", progress=pytest.fail, **option)
-
-
-@pytest.mark.slow
-def test_opset_is_what_was_asked_for() -> None:
-    for opset in (18, 20):
-        model = onnx_from_generator(tiny_generator(), halo=8, opset=opset)
-        assert model.opset_import[0].version == opset

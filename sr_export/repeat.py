@@ -1,0 +1,82 @@
+"""Traces one of many equal blocks, and repeats its nodes in the graph.
+
+torch's exporter needs over half a second for each block of an RRDBNet, and after the first it has
+nothing new to find.
+"""
+
+import copy
+from collections.abc import Mapping
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+__all__ = ["keep_one_block", "repeat_block"]
+
+# Under this key torch's exporter lists the modules that a node belongs to.
+SCOPES = "pkg.torch.onnx.name_scopes"
+
+
+def keep_one_block(module: nn.Module, name: str) -> None:
+    """Remove all blocks of a sequence but the first, whose weights become random.
+
+    The exporter looks at values too: it leaves a bias of zeros out, and those of the other blocks
+    may differ.
+    """
+    blocks = module.get_submodule(name)
+    assert isinstance(blocks, nn.Sequential)
+    del blocks[1:]
+    blocks[0] = copy.deepcopy(blocks[0])  # the caller still needs the weights
+    random = torch.Generator().manual_seed(0)
+    for weights in blocks.parameters():
+        nn.init.normal_(weights, generator=random)
+
+
+def repeat_block(model: onnx.ModelProto, name: str, weights: Mapping[str, Tensor]) -> None:
+    """Put the whole sequence in the place of its first block.
+
+    Args:
+        model: As torch exported it.
+        name: Of the nn.Sequential in the exported module.
+        weights: What `state_dict` of that module returned when it had every block.
+    """
+    graph = model.graph
+    first = f"{name}.0"
+    block = [node for node in graph.node if _belongs_to(node, first)]
+    others = [node for node in graph.node if not _belongs_to(node, first)]
+    begin = next(i for i, node in enumerate(graph.node) if _belongs_to(node, first))
+
+    written = {value for node in block for value in node.output}
+    read = {value for node in block for value in node.input if value}
+    stored = {tensor.name for tensor in graph.initializer}
+    (entry,) = read - written - stored
+    (result,) = written & {value for node in others for value in node.input}
+    suffixes = [key.removeprefix(first) for key in weights if key.startswith(f"{first}.")]
+    assert read >= {first + suffix for suffix in suffixes}, "weights were folded into others"
+
+    count = sum(key.startswith(f"{name}.") for key in weights) // len(suffixes)
+    nodes: list[onnx.NodeProto] = []
+    tensors = [tensor for tensor in graph.initializer if not tensor.name.startswith(f"{first}.")]
+    before = entry
+    for k in range(count):
+        renamed = {value: f"{value}.{k}" for value in written}
+        renamed |= {first + suffix: f"{name}.{k}{suffix}" for suffix in suffixes}
+        renamed[entry] = before
+        if k == count - 1:
+            renamed[result] = result
+        before = renamed[result]
+        for node in block:
+            nodes.append(copy.copy(node))
+            nodes[-1].name = f"{node.name}.{k}"
+            nodes[-1].input[:] = [renamed.get(value, value) for value in node.input]
+            nodes[-1].output[:] = [renamed[value] for value in node.output]
+        for suffix in suffixes:
+            key = f"{name}.{k}{suffix}"
+            tensors.append(onnx.numpy_helper.from_array(weights[key].numpy(), key))
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend([*others[:begin], *nodes, *others[begin:]])
+    graph.initializer.extend(tensors)
+
+
+def _belongs_to(node: onnx.NodeProto, module: str) -> bool:
+    return any(f"'{module}'" in each.value for each in node.metadata_props if each.key == SCOPES)
