@@ -34,13 +34,16 @@ def opened(kind: str, tiny_onnx: Callable[..., Path], folder: Path) -> Iterator[
             yield open_backend(kind, tiny_onnx(), device="cuda:0,cuda:1", precision="auto")
             assert all(gpu.is_clean for gpu in machine.gpus)
     else:
-        with simulated(kind, gpus=2) as machine:
+        rtx = kind == "tensorrt-rtx"
+        with simulated(None if rtx else kind, rtx=rtx, gpus=2) as machine:
             engine = engine_file(tiny_onnx(precision="fp16"), folder)
-            yield open_backend("tensorrt", engine, device="cuda:0,cuda:1", precision="fp16")
+            yield open_backend(machine.kind, engine, device="cuda:0,cuda:1", precision="fp16")
             assert all(gpu.is_clean for gpu in machine.gpus)
 
 
-every_engine = pytest.mark.parametrize("kind", ["openvino", "onnxruntime", *VERSIONS])
+every_engine = pytest.mark.parametrize(
+    "kind", ["openvino", "onnxruntime", "tensorrt-rtx", *VERSIONS]
+)
 
 
 @pytest.mark.slow

@@ -204,7 +204,7 @@ def _cuda() -> Any:
     except ImportError as error:
         raise BackendError(
             f"cuda.bindings cannot be imported ({error}): pip install cuda-python, which the "
-            "extras gpu and tensorrt have, or pycuda"
+            "extras gpu, tensorrt and rtx have, or pycuda"
         ) from error
     return driver
 
