@@ -30,22 +30,23 @@ def run_in_half(model: Path, batch: NDArray[Any]) -> tuple[list[NDArray[Any]], l
     peaks: list[Peak] = []
 
     class Conv(OpRun):
+        """Takes and gives half, and sums in fp32, as tensor cores do. Its padding is alike on
+        both sides in our networks."""
+
         def _run(self, x: Any, w: Any, b: Any = None, **attributes: Any) -> tuple[Any]:
-            top, left, bottom, right = attributes["pads"] or (0, 0, 0, 0)
-            # On a CPU torch's contiguous half convolutions are ten times slower.
-            image = F.pad(torch.from_numpy(x), (left, right, top, bottom))
+            image = torch.from_numpy(x).float()
             output = F.conv2d(
-                image.to(memory_format=torch.channels_last),
-                torch.tensor(w).to(memory_format=torch.channels_last),
-                None if b is None else torch.tensor(b),
+                image,
+                torch.tensor(w).float(),
+                None if b is None else torch.tensor(b).float(),
                 stride=attributes["strides"] or 1,
+                padding=(attributes["pads"] or (0, 0))[:2],
                 groups=attributes["group"] or 1,
             )
-            largest = torch.maximum(image.abs().max(), output.abs().max()).nan_to_num(
-                math.inf, posinf=math.inf
-            )
-            peaks.append((self.onnx_node.input[1].removesuffix(".weight"), largest.item()))
-            return (output.numpy(),)
+            extremes = torch.stack([*image.aminmax(), *output.aminmax()])
+            largest = extremes.abs().max().nan_to_num(math.inf, posinf=math.inf).item()
+            peaks.append((self.onnx_node.input[1].removesuffix(".weight"), largest))
+            return (output.half().numpy(),)
 
     class LeakyRelu(OpRun):
         def _run(self, x: Any, alpha: float) -> tuple[Any]:

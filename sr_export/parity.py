@@ -42,9 +42,6 @@ SIZES = ((64, 64), (37, 53))
 SIDE = 64
 BATCH = 4
 
-# The crop that is computed in true half, which on a CPU is ten times slower than fp32.
-HALF_SIDE = 48
-
 
 def compare(generator: Generator, model: Path, *, backend: str = "auto") -> list[Check]:
     """Compare a generator with its ONNX file, which an inference engine computes in fp32.
@@ -125,7 +122,7 @@ def half_graph_checks(model: Path, info: ModelInfo) -> list[Check]:
 
     It needs no GPU, and shows what overflows on one.
     """
-    side = HALF_SIDE // info.multiple_of * info.multiple_of
+    side = SIDE // info.multiple_of * info.multiple_of
     pixels = crops(1, side, side, channels=info.in_channels)
     wanted = fp32_outputs(model, pixels)
     (output, *_), peaks = run_in_half(model, tensor_from_tiles(pixels, info))
