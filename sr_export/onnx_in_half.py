@@ -4,7 +4,6 @@ Inference engines on a CPU compute an FP16 graph in wider types, in which nothin
 """
 
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,9 @@ Peak = tuple[str, float]
 infinite for NaN too."""
 
 
-def run_in_half(model: Path, batch: NDArray[Any]) -> tuple[list[NDArray[Any]], list[Peak]]:
+def run_in_half(
+    model: onnx.ModelProto, batch: NDArray[Any]
+) -> tuple[list[NDArray[Any]], list[Peak]]:
     """The outputs of an FP16 file of ours for one input, and the peaks in order.
 
     The operators that are slow in onnx's reference evaluator are torch's here.
@@ -61,7 +62,7 @@ def run_in_half(model: Path, batch: NDArray[Any]) -> tuple[list[NDArray[Any]], l
             factors = [int(scale) for scale in scales]
             return (x.repeat(factors[2], axis=2).repeat(factors[3], axis=3),)
 
-    evaluator = ReferenceEvaluator(onnx.load(model), new_ops=[Conv, LeakyRelu, Resize])
+    evaluator = ReferenceEvaluator(model, new_ops=[Conv, LeakyRelu, Resize])
     with np.errstate(all="ignore"):  # what overflows is in the peaks
         outputs: Any = evaluator.run(None, {"input": batch})
     return outputs, peaks

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from sr_export.fp16_check import half_precision_checks, overflow_checks, precision_checks
+from sr_export.onnx_file import load_onnx
 from sr_export.onnx_in_half import run_in_half
 from sr_export.photos import crops, tensor_from_crop
 from sr_export.report import Check, VerificationError
@@ -124,8 +125,9 @@ def half_graph_checks(model: Path, info: ModelInfo) -> list[Check]:
     """
     side = SIDE // info.multiple_of * info.multiple_of
     pixels = crops(1, side, side, channels=info.in_channels)
+    graph = load_onnx(model)
     wanted = fp32_outputs(model, pixels)
-    (output, *_), peaks = run_in_half(model, tensor_from_tiles(pixels, info))
+    (output, *_), peaks = run_in_half(graph, tensor_from_tiles(pixels, info))
     got = float_planes(planes_from_output(output, info))
     remedy = "run the model exported with --precision fp32, in another backend"
     return overflow_checks(got, wanted, peaks, peaks, remedy=remedy)

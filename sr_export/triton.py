@@ -174,19 +174,9 @@ def _served_engine(path: Path) -> _ServedModel:
 
 def _served_onnx(path: Path) -> _ServedModel:
     with require_extra("export"):
-        import onnx
-        from google.protobuf.message import DecodeError
-    try:
-        model = onnx.load(path, load_external_data=False)
-    except DecodeError as error:
-        raise ModelError("not a readable ONNX model", path=path) from error
+        from sr_export.onnx_file import load_onnx
+    model = load_onnx(path)
     graph = model.graph
-    if any(onnx.external_data_helper.uses_external_data(weights) for weights in graph.initializer):
-        raise ModelError(
-            "its weights are in other files: put all into one file, with "
-            'onnx.save(onnx.load("…"), "one_file.onnx")',
-            path=path,
-        )
     with about(path):
         info = ModelInfo.from_metadata({prop.key: prop.value for prop in model.metadata_props})
     if info is None:

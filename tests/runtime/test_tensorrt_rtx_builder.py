@@ -1,0 +1,127 @@
+"""What the real TensorRT for RTX does, where it is not what TensorRT 10 and 11 are taken to do."""
+
+from collections.abc import Callable
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from sr_export.to_onnx import onnx_from_generator
+from sr_runtime.backends.cuda import driver
+from sr_runtime.backends.tensorrt.build import build_engine
+from sr_runtime.backends.tensorrt.library import Log, TensorRT, builder_library
+from sr_runtime.backends.tensorrt.options import BuildOptions, Profile
+from sr_runtime.errors import ModelError
+from tests.small_generators import generator_id, small_generators
+
+trt = pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed")
+
+PROFILE = Profile.parse("1x16x16", "2x32x32", "4x64x64")
+
+
+def build(model: Path, *compute_capabilities: str, **arguments: Any) -> tuple[bytes, Any]:
+    options = BuildOptions(
+        kind="tensorrt-rtx", profile=PROFILE, compute_capabilities=compute_capabilities
+    )
+    return build_engine(model, options, **arguments)
+
+
+def test_it_has_all_that_is_used_of_it() -> None:
+    assert [name for name in TensorRT.__annotations__ if not hasattr(trt, name)] == []
+    builder = trt.Builder(Log(builder_library("tensorrt-rtx")).logger)
+    assert {"num_compute_capabilities", "set_compute_capability"} <= set(
+        dir(builder.create_builder_config())
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("generator", "io"),
+    [*zip(small_generators(), cycle(["float32", "uint8"]))],
+    ids=lambda one: one if isinstance(one, str) else generator_id(one),
+)
+def test_every_architecture_can_be_built(generator: Any, io: Any, tmp_path: Path) -> None:
+    model = tmp_path / "small.onnx"
+    onnx.save(onnx_from_generator(generator, precision="fp16", io=io, halo=8), model)
+    plan, info = build(model)
+    assert len(plan) > 100_000
+    assert (info.model.scale, info.model.in_channels) == (
+        generator.scale_factor,
+        generator.in_channels,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scale", [1, 8])
+def test_every_scale_can_be_built(scale: int, tiny_onnx: Callable[..., Path]) -> None:
+    _, info = build(tiny_onnx(precision="fp16", scale_factor=scale))
+    assert info.model.scale == scale
+
+
+def test_an_engine_is_the_program_of_its_oldest_gpu(tiny_onnx: Callable[..., Path]) -> None:
+    """Which is why engines are not built for 7.5 unless it is asked for."""
+    model = tiny_onnx(precision="fp16")
+    capabilities = ("7.5",), ("all",), ("8.0",), ()
+    turing, all_of_them, ampere, default = (len(build(model, *each)[0]) for each in capabilities)
+    assert abs(turing - all_of_them) < 1000
+    assert abs(ampere - default) < 1000
+    assert abs(turing - ampere) > 100_000
+
+
+def test_two_types_in_one_convolution_are_one_sentence(
+    tiny_onnx: Callable[..., Path], tmp_path: Path
+) -> None:
+    model = onnx.load(tiny_onnx(precision="fp16"))
+    weights = next(each for each in model.graph.initializer if len(each.dims) == 4)
+    values = onnx.numpy_helper.to_array(weights).astype(np.float32)
+    weights.CopyFrom(onnx.numpy_helper.from_array(values, weights.name))
+    onnx.save(model, tmp_path / "mixed.onnx")
+    with pytest.raises(ModelError, match=r"type is Half but `kernel` is of type Float") as caught:
+        build(tmp_path / "mixed.onnx")
+    assert "\n" not in str(caught.value)
+    assert "driver" not in str(caught.value)
+
+
+def test_weights_in_other_files_are_told_to_be_put_into_one(
+    tiny_onnx: Callable[..., Path], tmp_path: Path
+) -> None:
+    model = onnx.load(tiny_onnx(precision="fp16"))
+    onnx.save(model, tmp_path / "m.onnx", save_as_external_data=True, size_threshold=100)
+    with pytest.raises(ModelError, match=r"cannot parse it .* in other files, put all into one$"):
+        build(tmp_path / "m.onnx")
+
+
+@pytest.mark.filterwarnings("ignore:.*no-ops:DeprecationWarning")
+def test_a_timing_cache_would_be_empty_whatever_is_in_the_file() -> None:
+    """So a file that is none must be noticed by that."""
+    log = Log(builder_library("tensorrt-rtx"))
+    config = trt.Builder(log.logger).create_builder_config()
+    caches = [config.create_timing_cache(content) for content in (b"", b"a letter")]
+    assert len({bytes(cache.serialize()) for cache in caches}) == 1
+
+
+def test_without_a_driver_an_engine_is_refused_and_the_process_goes_on(
+    tiny_onnx: Callable[..., Path],
+) -> None:
+    if driver.missing() is None:
+        pytest.skip("there is a driver here")
+    plan, _ = build(tiny_onnx(precision="fp16"), "8.9")
+    log = Log(builder_library("tensorrt-rtx"))
+    runtime = trt.Runtime(log.logger)
+    header = plan[: runtime.engine_header_size]
+    assert runtime.get_engine_validity(header)[0] == trt.EngineValidity.INVALID
+    assert runtime.deserialize_cuda_engine(plan) is None
+    assert "cudaError 35" in log.last_error
+    malformed = int(trt.EngineInvalidityDiagnostics.MALFORMED_ENGINE)
+    other = b"no plan" * 100
+    assert runtime.get_engine_validity(other[: len(header)]) == (
+        trt.EngineValidity.INVALID,
+        malformed,
+    )
+    for damaged in (other, plan[:10], plan[:1000]):
+        log.clear()
+        assert runtime.deserialize_cuda_engine(damaged) is None
+        assert "cudaError 35" not in log.last_error
