@@ -7,6 +7,7 @@ import errno
 import json
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import onnx
@@ -32,7 +33,7 @@ NEWER_THAN_TURING = ("8.0", "8.6", "8.9", "12.0", "12.1")
 
 @pytest.fixture(autouse=True)
 def no_gpu() -> Iterator[None]:
-    with simulated(driver=False):
+    with simulated(None, rtx=True, driver=False):
         yield
 
 
@@ -99,7 +100,7 @@ def test_a_graph_that_overflows_in_half_is_found_before_the_build(kind, tmp_path
     onnx.save(onnx_from_generator(generator, precision="fp16", halo=16), source)
     phases: list[str] = []
     with (
-        simulated(),
+        simulated(rtx=True),
         pytest.raises(ModelError, match=r"largest activation is inf .* in conv_hr: run the model"),
     ):
         build_engine(
@@ -109,14 +110,30 @@ def test_a_graph_that_overflows_in_half_is_found_before_the_build(kind, tmp_path
     assert [path.name for path in tmp_path.iterdir()] == ["hot.onnx"]
 
 
+@pytest.mark.slow
+def test_on_a_card_that_can_run_it_the_engine_itself_is_verified(tiny_onnx, tmp_path) -> None:
+    source, target, used = tiny_onnx(precision="fp16"), tmp_path / "m.engine", []
+    with simulated(None, rtx=True, gpus=3) as machine:
+        machine.gpus[0].compute_capability = (9, 0)
+        for number, gpu in enumerate(machine.gpus):
+            gpu.at_work = partial(used.append, number)
+        report = build_engine(source, target, kind="tensorrt-rtx", profile=PROFILE)
+        assert set(used) == {1}  # the first that can
+        build_engine(source, target, kind="tensorrt-rtx", profile=PROFILE, device="cuda:2")
+        assert set(used) == {1, 2}
+    assert report.not_run is None
+    assert "engine against fp32, 2×64×64: PSNR, dB" in [check.name for check in report.checks]
+
+
 def test_a_gpu_that_cannot_run_the_engine_is_named(tiny_onnx, tmp_path) -> None:
     source, target = tiny_onnx(precision="fp16"), tmp_path / "m.engine"
-    with simulated():  # its compute capability is 9.0
+    with simulated(None, rtx=True) as machine:
+        machine.gpu.compute_capability = (9, 0)
         report = build_engine(source, target, kind="tensorrt-rtx", profile=PROFILE)
         with pytest.raises(ArgumentError, match=r"cannot be verified on cuda:0: .* \(9\.0\)"):
             build_engine(source, target, kind="tensorrt-rtx", profile=PROFILE, device="cuda")
     cards = cards_text(NEWER_THAN_TURING)
-    assert report.not_run == f"cuda:0 is Simulated GPU (9.0), and it is built for {cards}"
+    assert report.not_run == f"cuda:0 is Simulated RTX (9.0), and it is built for {cards}"
 
 
 def test_a_full_disk_leaves_no_engine(tiny_onnx, tmp_path, capsys, monkeypatch) -> None:
