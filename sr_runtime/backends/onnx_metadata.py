@@ -1,33 +1,45 @@
-"""Reads the `metadata_props` of an ONNX file without onnx: a few fields of its protobuf.
+"""Reads two things of an ONNX file without onnx: its facts, and in which files its weights are.
 
-In ModelProto `metadata_props` is field 14, and each entry has its key as field 1 and its value as
-field 2 (onnx.proto).
+The facts are in `metadata_props`. Weights may be in files beside the model, which ONNX calls
+external data. The numbers of the fields are those of onnx.proto.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from sr_runtime.backends.protobuf import fields
+from sr_runtime.backends.protobuf import LENGTH, fields
 from sr_runtime.errors import ModelError, StorageError, about
 from sr_runtime.model_info import ModelInfo
 
-__all__ = ["EXPORT_FP16", "is_fp16_onnx", "read_fp16_onnx"]
+__all__ = [
+    "EXPORT_FP16",
+    "is_fp16_onnx",
+    "read_fp16_onnx",
+    "require_data_files",
+    "require_one_file",
+]
 
 EXPORT_FP16 = "python -m sr_export onnx CHECKPOINT --precision fp16 -o MODEL.onnx"
 
-METADATA_PROPS, KEY, VALUE = 14, 1, 2
+NOT_ONNX = (
+    "not a readable ONNX model: it is another kind of file, or damaged: copy or export it again"
+)
+
+# Of ModelProto, GraphProto, TensorProto and StringStringEntryProto.
+GRAPH, METADATA_PROPS = 7, 14
+INITIALIZER = 5
+EXTERNAL_DATA = 13
+KEY, VALUE = 1, 2
 
 
 def read_fp16_onnx(model: Path) -> tuple[bytes, ModelInfo]:
     """Read an ONNX file of ours with FP16 weights, and its facts.
 
     Raises:
-        ModelError: It is not such a file; the message has the export command.
+        ModelError: It is not such a file, or not the only one; the message has the remedy.
         StorageError: It cannot be read.
     """
-    try:
-        data = model.read_bytes()
-    except OSError as error:
-        raise StorageError(f"cannot be read ({error.strerror or error})", path=model) from error
+    data = _read(model)
     with about(model):
         info = ModelInfo.from_metadata(_metadata_of(data))
     if info is None:
@@ -42,6 +54,7 @@ def read_fp16_onnx(model: Path) -> tuple[bytes, ModelInfo]:
             f"again: {EXPORT_FP16}",
             path=model,
         )
+    require_one_file(model, data)
     return data, info
 
 
@@ -54,14 +67,87 @@ def is_fp16_onnx(model: Path) -> bool:
     return True
 
 
+def require_data_files(model: Path) -> None:
+    """Raise ModelError if a file with weights of an ONNX model is missing, or is cut off."""
+    with about(model):
+        needed = _data_files(_read(model))
+    for name, length in needed.items():
+        file = model.parent / name
+        if not file.is_file():
+            raise ModelError(
+                f"its weights are in {name}, which is not beside it: copy that file too, or export "
+                "the model as one file",
+                path=model,
+            )
+        if (size := file.stat().st_size) < length:
+            raise ModelError(
+                f"its weights are in {name}, which has {size} bytes and needs {length}: copy that "
+                "file again",
+                path=model,
+            )
+
+
+def require_one_file(model: Path, data: bytes) -> None:
+    """Raise ModelError if weights of an ONNX model are in other files, complete or not.
+
+    Args:
+        data: The content of the model's file.
+    """
+    with about(model):
+        needed = _data_files(data)
+    if needed:
+        require_data_files(model)
+        raise ModelError(
+            f"its weights are in {', '.join(needed)}, and one file is needed: "
+            f'onnx.save(onnx.load("{model.name}"), "one_file.onnx") writes it',
+            path=model,
+        )
+
+
+def _read(model: Path) -> bytes:
+    try:
+        return model.read_bytes()
+    except OSError as error:
+        raise StorageError(f"cannot be read ({error.strerror or error})", path=model) from error
+
+
 def _metadata_of(model: bytes) -> dict[str, str]:
     """The `metadata_props` of a serialised ONNX model; ModelError if it is not one."""
     try:
-        entries = [_texts(prop.value) for prop in fields(model) if prop.number == METADATA_PROPS]
-        return {entry[KEY]: entry[VALUE] for entry in entries}
+        return _entries(model, METADATA_PROPS)
     except (IndexError, KeyError, UnicodeDecodeError, ValueError) as error:
-        raise ModelError("not a readable ONNX model") from error
+        raise ModelError(NOT_ONNX) from error
 
 
-def _texts(message: bytes | memoryview) -> dict[int, str]:
-    return {field.number: bytes(field.value).decode() for field in fields(message)}
+def _data_files(model: bytes) -> dict[str, int]:
+    """The other files of a serialised ONNX model, and how many bytes of each it uses.
+
+    Raises ModelError if it is not one.
+    """
+    used: dict[str, int] = {}
+    try:
+        for graph in _inside(model, GRAPH):
+            for tensor in _inside(graph, INITIALIZER):
+                if place := _entries(tensor, EXTERNAL_DATA):
+                    name = place["location"]
+                    end = int(place.get("offset", 0)) + int(place.get("length", 0))
+                    used[name] = max(end, used.get(name, 0))
+    except (IndexError, KeyError, UnicodeDecodeError, ValueError) as error:
+        raise ModelError(NOT_ONNX) from error
+    return used
+
+
+def _inside(message: bytes | memoryview, number: int) -> Iterator[memoryview]:
+    for field in fields(message):
+        if field.number == number and field.wire == LENGTH:
+            yield field.value
+
+
+def _entries(message: bytes | memoryview, number: int) -> dict[str, str]:
+    """A map of strings, which is a field of key and value for each."""
+    return {_text(entry, KEY): _text(entry, VALUE) for entry in _inside(message, number)}
+
+
+def _text(message: memoryview, number: int) -> str:
+    """A string, which is empty where it is not stated."""
+    return b"".join(_inside(message, number)).decode()

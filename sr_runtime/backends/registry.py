@@ -14,9 +14,9 @@ from typing import Literal
 from sr_runtime.backends.base import Backend, DeviceBackend
 from sr_runtime.backends.cuda import driver
 from sr_runtime.backends.multi_device import MultiDeviceBackend
-from sr_runtime.backends.onnx_metadata import is_fp16_onnx
+from sr_runtime.backends.onnx_metadata import is_fp16_onnx, require_data_files
 from sr_runtime.backends.tensorrt.engine_file import read_facts
-from sr_runtime.errors import ArgumentError, BackendError, about, require_extra
+from sr_runtime.errors import ArgumentError, BackendError, ModelError, about, require_extra
 
 __all__ = ["BACKENDS", "BackendRow", "choose", "is_engine", "names", "open_backend", "rows"]
 
@@ -242,7 +242,12 @@ def open_backend(name: str, model: Path, *, device: str, precision: str) -> Back
     backends: list[Backend] = []
     with about(model), ExitStack() as opened:
         for one in device.split(","):
-            backends.append(cls(model, device=one, precision=precision))
+            try:
+                backends.append(cls(model, device=one, precision=precision))
+            except ModelError:
+                if not is_engine(model):
+                    require_data_files(model)  # what engines say of these is hard to read
+                raise
             opened.callback(backends[-1].close)
         opened.pop_all()
     return backends[0] if len(backends) == 1 else MultiDeviceBackend(backends)
