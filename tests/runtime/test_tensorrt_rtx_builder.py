@@ -85,15 +85,6 @@ def test_two_types_in_one_convolution_are_one_sentence(
     assert "driver" not in str(caught.value)
 
 
-def test_weights_in_other_files_are_told_to_be_put_into_one(
-    tiny_onnx: Callable[..., Path], tmp_path: Path
-) -> None:
-    model = onnx.load(tiny_onnx(precision="fp16"))
-    onnx.save(model, tmp_path / "m.onnx", save_as_external_data=True, size_threshold=100)
-    with pytest.raises(ModelError, match=r"cannot parse it .* in other files, put all into one$"):
-        build(tmp_path / "m.onnx")
-
-
 @pytest.mark.filterwarnings("ignore:.*no-ops:DeprecationWarning")
 def test_a_timing_cache_would_be_empty_whatever_is_in_the_file() -> None:
     """So a file that is none must be noticed by that."""

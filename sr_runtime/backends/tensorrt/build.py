@@ -146,10 +146,7 @@ def _plan(
     network = builder.create_network(1 << int(api.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = api.OnnxParser(network, log.logger)
     if not parser.parse(data):
-        remedy = ""
-        if "import initializer" in (why := _parser_errors(parser)):
-            remedy = ": if its weights are in other files, put all into one"
-        raise ModelError(f"{library.name} cannot parse it ({why}){remedy}")
+        raise ModelError(f"{library.name} cannot parse it ({_parser_errors(parser)})")
     _check_types(library, network, facts)
     config = builder.create_builder_config()
     config.add_optimization_profile(_profile(library, builder, network, facts, options.profile))
