@@ -19,6 +19,7 @@ from benchmarks.gpu.network import fixed_shape, write_onnx
 from benchmarks.gpu.parity import against
 from benchmarks.gpu.run import Found, Run, reason_of
 from sr_runtime import Upscaler
+from sr_runtime.backends import registry
 from sr_runtime.embedded import model_file
 from sr_train.checkpoint import load_generator
 
@@ -27,6 +28,7 @@ __all__ = ["correct"]
 # The PSNR against the CPU's 8-bit picture: rounding to half precision stays above the first.
 # Rounding to TF32's 10 bits, which no fp32 model may do, stays below the second.
 MIN_PSNR = {"fp16": 45.0, "bf16": 45.0, "fp32": 70.0}
+FP32, FIXED = "an fp32 file", "a file of fixed shape"
 THREADS = 2
 # Tiles of the file of fixed shape.
 SIDE = 64
@@ -41,16 +43,16 @@ def correct(run: Run) -> Found:
     """Rows by backend and case, each with its PSNR and the least that is right."""
     photo = run.photo_of(*run.sizes.checked)
     models = {"the embedded model": model_file("esrgan")}
-    run.attempt("an fp32 file", lambda: models.update({"an fp32 file": _fp32_file(run)}))
-    run.attempt(
-        "a file of fixed shape", lambda: models.update({"a file of fixed shape": _fixed_file(run)})
-    )
+    run.attempt(FP32, lambda: models.update({FP32: _fp32_file(run)}))
+    run.attempt(FIXED, lambda: models.update({FIXED: _fixed_file(run)}))
     wanted = {}
     for name, model in models.items():
         with sr_runtime.load(model, backend="onnxruntime", device="cpu", precision="fp32") as cpu:
             wanted[name] = cpu.upscale(photo)
     for backend, device in working_backends(run):
         for name, model in models.items():
+            if name == FP32 and not _computes_fp32(backend, device):
+                continue
             load = partial(sr_runtime.load, model, backend=backend, device=device)
             yield f"{backend}: {name}", _row(load, partial(_picture, photo, wanted[name]))
         load = partial(sr_runtime.load, "esrgan", backend=backend, device=device)
@@ -59,6 +61,11 @@ def correct(run: Run) -> Found:
             yield f"{backend}: little memory", _row(load, partial(_little_memory, run, load))
     if run.device.type == "cpu":
         run.leave_out("little memory", "the memory of a CPU cannot be taken away from a model")
+
+
+def _computes_fp32(backend: str, device: str) -> bool:
+    rows = [row for row in registry.rows(backend) if device.startswith(row.kind)]
+    return "fp32" in rows[0].load().precisions()
 
 
 def _fp32_file(run: Run) -> Path:

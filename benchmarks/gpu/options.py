@@ -40,7 +40,8 @@ Step = Callable[[], object]
 def options(run: Run) -> Found:
     """Rates by option; by tile and batch; of a recorded graph; and the price of another shape."""
     registry.choose("onnxruntime", str(run.device))  # BackendError where it does not work
-    model, side = run.onnx_file("uint8"), run.sizes.tiles[0]
+    # The tile is large enough to fill a GPU.
+    model, side = run.onnx_file("uint8"), run.sizes.tiles[1]
     on_cpu = run.device.type == "cpu"
     if on_cpu:
         run.leave_out("options and recorded graphs", "they are the CUDA provider's")
@@ -116,7 +117,7 @@ class _Session:
 
     def __init__(self, run: Run, model: Path, changes: Mapping[str, object]) -> None:
         from sr_runtime.backends.onnxruntime.providers import cuda_providers
-        from sr_runtime.backends.onnxruntime.session import Provider, open_session
+        from sr_runtime.backends.onnxruntime.session import Provider, open_session, ort
 
         self._ordinal = run.device.index or 0
         self._device = run.device.type
@@ -127,7 +128,9 @@ class _Session:
             memory = int(MEMORY_SHARE * torch.cuda.mem_get_info(run.device)[0])
             (name, own), cpu = cuda_providers(self._ordinal, fp32=False, memory=memory, graph=False)
             providers = [(name, {**own, **changes}), cpu]
-        self._session = open_session(model, providers)
+        options = ort.SessionOptions()
+        options.enable_mem_pattern = "enable_cuda_graph" in changes  # as in the backend
+        self._session = open_session(model, providers, options)
 
     def step(self, tile: int, batch: int) -> Step:
         """Runs once with a batch of that shape, and waits for its end."""

@@ -34,7 +34,7 @@ class Part:
 PARTS = (
     Part("driver", "CUDA memory, copies and graphs beside torch", 15, driver),
     Part("correct", "small models on the device and on the CPU", 60, correct),
-    Part("models", "the network is exported", 60, models),
+    Part("models", "the network is exported", 20, models),
     Part("options", "ONNX Runtime's options, tiles, batches and shapes", 60, options),
     Part("peak", "what the card can do, and what the network needs", 10, peak),
     Part("engines", "the backends that open the network here", 30, engines, ("models",)),

@@ -15,7 +15,7 @@ __all__ = ["Results"]
 
 PACKAGES = ("benchmarks", "sr_export", "sr_runtime", "sr_train")
 # What a later run should have in common with the runs before it.
-MACHINE = ("gpu", "processor", "cores", "python", "packages", "sources")
+MACHINE = ("gpu", "processor", "cores", "python", "sources")
 
 
 class Results:
@@ -52,12 +52,15 @@ class Results:
     def add_environment(self, facts: dict[str, Any]) -> list[str]:
         """Note the machine of this run; return what is not as in the run before it."""
         self.content["runs"][-1] |= facts
-        before, now = ([{}] + self.content["runs"])[-2:]
         self._save()
+        before, now = (
+            {key: run.get(key) for key in MACHINE} | run.get("packages", {})
+            for run in ([{}] + self.content["runs"])[-2:]
+        )
         return [
             f"{key} was {before[key]} and is {now.get(key)}"
-            for key in MACHINE
-            if key in before and before[key] != now.get(key)
+            for key in before
+            if before[key] not in (None, now.get(key))
         ]
 
     def found(self) -> dict[str, dict[str, Any]]:
