@@ -5,6 +5,7 @@ import sysconfig
 from pathlib import Path
 
 import numpy as np
+import onnxruntime as ort
 import pytest
 
 import sr_runtime
@@ -35,6 +36,7 @@ def twice(tmp_path: Path) -> Path:
     return foreign(tmp_path / "m.onnx", doubling(), ["n", 3, "h", "w"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plugin", ["webgpu", "openvino"])
 def test_a_plugin_runs_a_model_on_the_device_that_it_finds(plugin: str, twice: Path) -> None:
     library = library_of(plugin)
@@ -68,6 +70,13 @@ def test_a_plugin_that_finds_no_device_says_so() -> None:
 def test_an_unknown_plugin_is_named_with_its_package() -> None:
     with pytest.raises(BackendError, match=r"ep_qn_x is.*pip install onnxruntime-ep-qn-x"):
         choose("plugin:qn-x", "auto")
+
+
+def test_an_onnxruntime_that_is_too_old_for_plugins_is_named(monkeypatch) -> None:
+    base = ort.InferenceSession.__base__
+    monkeypatch.delattr(base, "get_provider_graph_assignment_info")
+    with pytest.raises(BackendError, match=r"plug-ins need onnxruntime 1\.31, and .* is installed"):
+        choose("plugin:qnn", "auto")
 
 
 def test_a_path_that_is_no_plugin_is_refused(tmp_path: Path) -> None:

@@ -42,6 +42,11 @@ def plugin_devices(plugin: str) -> tuple[Any, ...]:
 
     Raises BackendError if there is no such plug-in, or it does not load.
     """
+    if not hasattr(ort.InferenceSession, "get_provider_graph_assignment_info"):
+        raise BackendError(
+            f"plug-ins need onnxruntime 1.31, and {ort.__version__} is installed: pip install "
+            "--upgrade onnxruntime"
+        )
     library = _library(plugin)
     if not (devices := _devices_of(library)):  # a host program may use the same plug-in
         try:
