@@ -253,9 +253,16 @@ def test_kernels_of_a_shape_are_saved_once_they_had_time_to_be_compiled(tmp_path
 
     kernels = runtime_cache.RuntimeCache(tmp_path / "a.kernels", now=lambda: clock[0])
     kernels.attach(Config())
-    for clock[0], shape in ((0, (1,)), (1, (1,)), (5, (2,)), (24, (1,)), (26, (1,)), (90, (1,))):
-        kernels.before_batch(shape)
-    assert saved == [26]
+    for clock[0], shape in (
+        (0, "first"),
+        (19, "second"),  # does not put off the first
+        (20, "first"),
+        (38, "first"),
+        (39, "first"),
+        (90, "second"),
+    ):
+        kernels.before_batch((len(shape),))
+    assert saved == [20, 39]
 
 
 def test_the_least_recently_used_kernels_are_deleted(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from sr_runtime.backends.base import DeviceBackend, Limits, PendingBatch
+from sr_runtime.backends.base import DeviceBackend, Limits
 from sr_runtime.backends.cuda.driver import device_names, open_device
 from sr_runtime.backends.cuda.pixels import PixelKernels
 from sr_runtime.backends.tensorrt.engine_file import EngineInfo, read_engine, rebuild_command
@@ -99,7 +99,7 @@ class TensorRTBackend(DeviceBackend):
             self._slots.append(self._new_slot())
         self.limits = _limits(engine_info, self._slots[0], self._gpu.free_memory(), self.shape_cost)
 
-    def submit(self, batch: NDArray[Any]) -> PendingBatch:
+    def submit(self, batch: NDArray[Any]) -> "_PendingBatch":
         return _PendingBatch(self, batch)
 
     def _take_slot(self) -> ExecutionSlot:
@@ -165,6 +165,10 @@ class TensorRTBackend(DeviceBackend):
                 f"{rebuild_command(info)}"
             )
 
+    def _start(self, slot: ExecutionSlot, batch: NDArray[Any]) -> None:
+        """Queue a batch; one call at a time, while the device is current."""
+        slot.start(batch)
+
     def shrink(self) -> None:
         with self._gpu.current():
             for slot in self._slots:
@@ -195,7 +199,7 @@ class _PendingBatch:
         try:
             # One start at a time, so that errors in the log belong to this batch.
             with backend._turn, backend._gpu.current():
-                self._slot.start(batch)
+                backend._start(self._slot, batch)
         except SRError as error:
             self._refused = error
         except BaseException:  # Ctrl-C: no pending batch will return the slot

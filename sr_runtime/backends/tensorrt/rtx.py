@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from sr_runtime.backends.base import PendingBatch
 from sr_runtime.backends.cuda import driver
 from sr_runtime.backends.tensorrt.backend import TensorRTBackend
 from sr_runtime.backends.tensorrt.cache_folder import cache_folder
 from sr_runtime.backends.tensorrt.engine_file import EngineInfo, rebuild_command, sha256
+from sr_runtime.backends.tensorrt.execution_slot import ExecutionSlot
 from sr_runtime.backends.tensorrt.library import built_for, open_library
 from sr_runtime.backends.tensorrt.options import Kind
 from sr_runtime.backends.tensorrt.runtime_cache import SUFFIX, RuntimeCache
@@ -92,11 +92,10 @@ class TensorRTForRTXBackend(TensorRTBackend):
         self._configs.append(config)
         return engine.create_execution_context(config)
 
-    def submit(self, batch: NDArray[Any]) -> PendingBatch:
+    def _start(self, slot: ExecutionSlot, batch: NDArray[Any]) -> None:
         assert self._runtime_cache is not None
-        with self._gpu.current():
-            self._runtime_cache.before_batch(batch.shape)
-        return super().submit(batch)
+        self._runtime_cache.before_batch(batch.shape)
+        super()._start(slot, batch)
 
     def _check_fits(self, plan: bytes, info: EngineInfo) -> None:
         """Ask the library about the engine's header, before it loads the engine."""

@@ -5,7 +5,6 @@ With it the next process starts at once; without it the kernels are compiled aga
 
 import contextlib
 import os
-import threading
 import time
 import warnings
 from collections.abc import Callable
@@ -31,7 +30,7 @@ class RuntimeCache:
 
     The file is read when the first context is made, and replaced as a whole, so that a second
     process reads either its old content or its new one. Of two processes that write it, the last
-    one wins. Call every method while the device is current.
+    one wins. Call the methods one at a time, while the device is current.
     """
 
     def __init__(self, path: Path, *, now: Callable[[], float] = time.monotonic) -> None:
@@ -42,8 +41,8 @@ class RuntimeCache:
         self._cache: Any = None
         self._saved = ""  # hash of what the file holds
         self._shapes: set[tuple[int, ...]] = set()
-        self._due: float | None = None
-        self._saving = threading.Lock()
+        self._settled = 0.0  # when the kernels of the newest shape are compiled
+        self._due: float | None = None  # when to save
         self._warned = False
 
     def attach(self, config: Any) -> None:
@@ -62,39 +61,41 @@ class RuntimeCache:
                 os.utime(self._path)  # used now, see _delete_oldest
 
     def before_batch(self, shape: tuple[int, ...]) -> None:
-        """Save the kernels of new shapes when they are compiled, and not only at the end: a
+        """Save the kernels of new shapes once they are compiled, and not only at the end: a
         process that is killed keeps them."""
+        now = self._now()
+        if self._due is not None and now >= self._due:
+            self.save()
+            self._due = self._settled if self._settled > now else None
         if shape not in self._shapes:
             self._shapes.add(shape)
-            self._due = self._now() + SETTLED_SECONDS
-        elif self._due is not None and self._now() >= self._due:
-            self.save()
+            self._settled = now + SETTLED_SECONDS
+            if self._due is None:
+                self._due = self._settled
 
     def save(self) -> None:
         """Write the file if there are new kernels. If that fails, a warning says so, once."""
         if self._cache is None:
             return
-        with self._saving:
-            self._due = None
-            serialized = self._cache.serialize()
-            kernels = b"" if serialized is None else bytes(serialized)
-            if not kernels or sha256(kernels) == self._saved:
-                return
-            try:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                with atomic_path(self._path) as temporary:
-                    temporary.write_bytes(kernels)
-                self._saved = sha256(kernels)
-                _delete_oldest(self._path.parent)
-            except (OSError, StorageError) as error:
-                if not self._warned:
-                    warnings.warn(
-                        f"compiled kernels are not kept ({error}), so that the next start takes "
-                        f"seconds longer: set {CACHE_VARIABLE} to a folder that can be written",
-                        RuntimeWarning,
-                        stacklevel=2,
-                    )
-                self._warned = True
+        serialized = self._cache.serialize()
+        kernels = b"" if serialized is None else bytes(serialized)
+        if not kernels or sha256(kernels) == self._saved:
+            return
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_path(self._path) as temporary:
+                temporary.write_bytes(kernels)
+            self._saved = sha256(kernels)
+            _delete_oldest(self._path.parent)
+        except (OSError, StorageError) as error:
+            if not self._warned:
+                warnings.warn(
+                    f"compiled kernels are not kept ({error}), so that the next start takes "
+                    f"seconds longer: set {CACHE_VARIABLE} to a folder that can be written",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
+            self._warned = True
 
     def close(self) -> None:
         """Free the kernels; after the contexts that use them."""
