@@ -183,9 +183,13 @@ def test_kernels_are_compiled_once_and_not_again_by_the_next_process(
 ) -> None:
     run(engine, SMALL, LARGE)
     assert card.rtx.compiled == [(), (1, 3, 16, 16), (1, 3, 32, 48)]
+    (path,) = cache.glob("*.kernels")
+    link = path.with_suffix(".link")
+    link.hardlink_to(path)
     run(engine, LARGE, SMALL)
     assert len(card.rtx.compiled) == 3
-    assert len(list(cache.glob("*.kernels"))) == 1
+    assert path.samefile(link), "it was written again with the same kernels"
+    assert list(cache.glob("*.kernels")) == [path]
 
 
 @pytest.mark.parametrize("change", ["card", "driver", "engine"])
