@@ -181,25 +181,6 @@ def test_a_timing_cache_that_cannot_be_written_is_refused_before_the_build(
     assert machine.library.builds == 0
 
 
-def test_a_parser_error_is_one_line(builder: Kind, tmp_path: Path) -> None:
-    """Only a Cast may touch uint8, and here a Transpose does."""
-    make = onnx.helper
-    graph = make.make_graph(
-        [make.make_node("Transpose", ["input"], ["output"], "turned", perm=[0, 2, 1, 3])],
-        "graph",
-        [make.make_tensor_value_info("input", onnx.TensorProto.UINT8, ["n", "h", "w", 3])],
-        [make.make_tensor_value_info("output", onnx.TensorProto.UINT8, ["n", "w", "h", 3])],
-    )
-    model = make.make_model(graph, opset_imports=[make.make_opsetid("", 18)], ir_version=9)
-    facts = {"schema": 1, "arch": "x", "scale": 1, "in_channels": 3, "out_channels": 3}
-    facts |= {"io": "uint8", "weights_dtype": "float16", "halo": 8}
-    make.set_model_props(model, {f"sr.{name}": str(value) for name, value in facts.items()})
-    onnx.save(model, tmp_path / "turned.onnx")
-    with pytest.raises(ModelError, match=r"turned: first input .* UInt8 .* at turned\)$") as caught:
-        build(tmp_path / "turned.onnx", of(builder))
-    assert "driver" not in str(caught.value)
-
-
 @pytest.mark.parametrize("content", [b"", b"no protobuf at all", b"\x08\x0a"])
 def test_a_file_without_our_facts_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "other.onnx").write_bytes(content)
@@ -258,14 +239,8 @@ def test_an_option_outside_its_range_is_refused(options: dict[str, int]) -> None
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_simulation_offers_nothing_that_this_version_lacks(version: str) -> None:
-    own = {
-        "take",
-        "profile_shapes",
-        "measure",
-        "set_features",
-        "set_flags",
-        "is_valid",
-    }  # of the simulation's own parts
+    # Of the simulation's own parts.
+    own = {"take", "profile_shapes", "measure", "set_features", "set_flags"}
     with simulated(version):
         import tensorrt
 

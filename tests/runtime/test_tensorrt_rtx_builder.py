@@ -15,6 +15,7 @@ from sr_runtime.backends.tensorrt.build import build_engine
 from sr_runtime.backends.tensorrt.library import Log, TensorRT, builder_library
 from sr_runtime.backends.tensorrt.options import BuildOptions, Profile
 from sr_runtime.errors import ModelError
+from tests.simulated_tensorrt import simulated
 from tests.small_generators import generator_id, small_generators
 
 trt = pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed")
@@ -35,6 +36,19 @@ def test_it_has_all_that_is_used_of_it() -> None:
     assert {"num_compute_capabilities", "set_compute_capability"} <= set(
         dir(builder.create_builder_config())
     )
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Builder", "IBuilderConfig", "INetworkDefinition", "IOptimizationProfile", "OnnxParser"],
+)
+def test_it_has_all_that_the_simulated_tensorrt_offers(name: str) -> None:
+    with simulated():
+        import tensorrt
+
+        offered = {each for kind in getattr(tensorrt, name).__mro__[:-1] for each in vars(kind)}
+    own = {"take", "profile_shapes", "measure", "set_features", "set_flags", "model", "shapes"}
+    assert {each for each in offered if each[0] != "_"} - own <= set(dir(getattr(trt, name)))
 
 
 @pytest.mark.slow
@@ -69,6 +83,25 @@ def test_an_engine_is_the_program_of_its_oldest_gpu(tiny_onnx: Callable[..., Pat
     assert abs(turing - all_of_them) < 1000
     assert abs(ampere - default) < 1000
     assert abs(turing - ampere) > 100_000
+
+
+def test_a_parser_error_is_one_line(tmp_path: Path) -> None:
+    """Only a Cast may touch uint8, and here a Transpose does."""
+    make = onnx.helper
+    graph = make.make_graph(
+        [make.make_node("Transpose", ["input"], ["output"], "turned", perm=[0, 2, 1, 3])],
+        "graph",
+        [make.make_tensor_value_info("input", onnx.TensorProto.UINT8, ["n", "h", "w", 3])],
+        [make.make_tensor_value_info("output", onnx.TensorProto.UINT8, ["n", "w", "h", 3])],
+    )
+    model = make.make_model(graph, opset_imports=[make.make_opsetid("", 18)], ir_version=9)
+    facts = {"schema": 1, "arch": "x", "scale": 1, "in_channels": 3, "out_channels": 3}
+    facts |= {"io": "uint8", "weights_dtype": "float16", "halo": 8}
+    make.set_model_props(model, {f"sr.{name}": str(value) for name, value in facts.items()})
+    onnx.save(model, tmp_path / "turned.onnx")
+    with pytest.raises(ModelError, match=r"turned: first input .* UInt8 .* at turned\)$") as caught:
+        build(tmp_path / "turned.onnx")
+    assert "driver" not in str(caught.value)
 
 
 def test_two_types_in_one_convolution_are_one_sentence(

@@ -24,7 +24,6 @@ TYPES = {
 class Tensor:
     name: str
     dtype: Any
-    sides: tuple[int | None, ...] = ()
 
 
 @dataclass
@@ -70,17 +69,10 @@ class INetworkDefinition:
         """The parser's work."""
         self.model = model
         types = types_of(model)
-        self._inputs = [
-            Tensor(
-                value.name,
-                self._dtype(types[value.name]),
-                tuple(side.dim_value or None for side in value.type.tensor_type.shape.dim),
-            )
-            for value in model.graph.input
-        ]
-        self._outputs = [
-            Tensor(value.name, self._dtype(types[value.name])) for value in model.graph.output
-        ]
+        self._inputs, self._outputs = (
+            [Tensor(value.name, self._dtype(types[value.name])) for value in values]
+            for values in (model.graph.input, model.graph.output)
+        )
         kinds = self._library.LayerType
         self._layers = [
             Layer(
@@ -128,20 +120,8 @@ class OnnxParser:
         except Exception as error:
             self._errors.append(ParserError(f"Failed to parse the model:\n{error}", ""))
             return False
-        types = types_of(parsed)
-        for node in parsed.graph.node:
-            touched = [types.get(name) for name in (*node.input, *node.output)]
-            if onnx.TensorProto.UINT8 in touched and node.op_type not in ("Cast", "Identity"):
-                self._errors.append(
-                    ParserError(
-                        f"Invalid Node - {node.name}\n{node.name}: first input has type UInt8 but "
-                        "must have type Float, Half or Bool.",
-                        node.name,
-                    )
-                )
-        if not self._errors:
-            self._network.take(parsed)
-        return not self._errors
+        self._network.take(parsed)
+        return True
 
 
 @dataclass
