@@ -40,6 +40,13 @@ def runner(request: pytest.FixtureRequest) -> Iterator[Machine]:
         yield machine
 
 
+@pytest.fixture
+def card() -> Iterator[Machine]:
+    """A card with TensorRT for RTX, which a test can look into and make fail."""
+    with simulated(**RTX["rtx"]) as machine:
+        yield machine
+
+
 @pytest.fixture(params=SIMULATED)
 def tensorrt(request: pytest.FixtureRequest) -> Iterator[None]:
     """TensorRT 10, then 11: what TensorRT for RTX has not."""

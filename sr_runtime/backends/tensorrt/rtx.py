@@ -143,7 +143,7 @@ class TensorRTForRTXBackend(TensorRTBackend):
         reasons = [meanings[name] for name in meanings if bits & int(members[name])]
         if not reasons and OLD_DRIVER in self._log.last_error:
             reasons = [meanings["OLD_CUDA_DRIVER"]]
-        return reasons or [f"{library.name} gives the reason {self._log.last_error}: {again}"]
+        return reasons or [f"{library.name} finds it unsuited ({self._log.last_error}): {again}"]
 
     def close(self) -> None:
         # Before the contexts are freed: what they compile in the background is lost with them.
