@@ -39,6 +39,27 @@ def _adapter() -> None:
         pytest.skip("these tests are for an adapter without f16")
 
 
+# Without turns ONNX Runtime ends the process.
+SIDE_BY_SIDE = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+import numpy as np
+from sr_runtime.backends.base import infer
+from sr_runtime.backends.registry import open_backend
+models = [
+    open_backend("webgpu", Path(sys.argv[1]), device="webgpu:0", precision="fp32") for _ in range(4)
+]
+batches = np.random.default_rng(0).random((4, 1, 3, 16, 16), np.float32)
+expected = [infer(*pair) for pair in zip(models, batches)]
+def equal(number):
+    return sum(np.array_equal(infer(models[number], batches[number]), expected[number])
+               for _ in range(30))
+with ThreadPoolExecutor(4) as threads:
+    print(sum(threads.map(equal, range(4))), "equal")
+"""
+
+
 def upscaled(model: Path, image: np.ndarray, **options: object) -> np.ndarray:
     with sr_runtime.load(model, **options) as upscaler:
         return upscaler.upscale(image)
@@ -192,6 +213,15 @@ def test_tiles_too_large_for_the_adapter_lead_to_smaller_ones(tmp_path) -> None:
             result = upscaler.upscale(image)
         assert upscaler.max_tile < (140, 140)
     np.testing.assert_array_equal(result, image.repeat(2, 0).repeat(2, 1))
+
+
+@pytest.mark.slow
+def test_two_models_run_side_by_side(blurring) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SIDE_BY_SIDE, str(blurring)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "120 equal\n")
 
 
 @pytest.mark.slow

@@ -5,9 +5,11 @@ A plug-in is named by its wheel, "openvino" for onnxruntime-ep-openvino, or by i
 
 import functools
 import importlib
+import threading
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from traceback import clear_frames
 from typing import Any, ClassVar
@@ -26,12 +28,15 @@ from sr_runtime.backends.probe import declared_limits, probe_info
 from sr_runtime.errors import BackendError, NonFiniteError, OutOfMemoryError, SRError
 from sr_runtime.model_info import IO
 
-__all__ = ["PluginBackend", "open_on", "plugin_backend", "plugin_devices"]
+__all__ = ["PluginBackend", "open_on", "plugin_backend", "plugin_devices", "turn_of"]
 
 # One batch is computed while the caller writes the other into its picture.
 DEPTH = 2
 
 PRECISIONS = {"float16": "fp16", "float32": "fp32"}
+# Two sessions of this provider that run at once end the process (microsoft/onnxruntime#32561).
+ONE_AT_A_TIME = {"WebGpuExecutionProvider": threading.RLock()}
+
 # Where these run decides how fast a model is.
 HEAVY = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 
@@ -86,6 +91,11 @@ def _library(plugin: str) -> Path:
         ) from error
 
 
+def turn_of(device: Any) -> AbstractContextManager[object]:
+    """Hold it while a session on the device is opened, run or dropped."""
+    return ONE_AT_A_TIME.get(device.ep_name, nullcontext())
+
+
 def open_on(
     device: Any, model: Path | bytes, options: Mapping[str, str]
 ) -> tuple[ort.InferenceSession, str]:
@@ -113,6 +123,7 @@ def open_on(
             node.op_type for node in part.get_nodes()
         )
     if heavy := left.keys() & HEAVY:
+        del session  # now, and not with the exception
         raise BackendError(
             f"{provider} leaves {', '.join(sorted(heavy))} of this model to the CPU: choose "
             "another backend"
@@ -156,12 +167,14 @@ class PluginBackend(DeviceBackend):
     def __init__(self, model: Path, *, device: str, precision: str) -> None:
         self.device = device
         self._device = self.found()[device]
+        self._turn = turn_of(self._device)
         self._input, stated = facts_of(model)
         self._io: IO = "float32" if stated is None else stated.io
         weights = self._input.dtype if stated is None else stated.weights_dtype
         self._model, self.compute_dtype, notes = self._as_computed(model, weights, precision)
         self._session: ort.InferenceSession | None
-        self._session, note = open_on(self._device, self._model, self.options)
+        with self._turn:
+            self._session, note = open_on(self._device, self._model, self.options)
         self.notes = (*notes, note)
         self.info = stated or probe_info(self._run, self._input.shape, self._input.dtype)
         self.limits = declared_limits(self._input.shape, self._io, depth=DEPTH)
@@ -171,11 +184,12 @@ class PluginBackend(DeviceBackend):
         return _PendingBatch(self._thread.submit(self._run, batch))
 
     def shrink(self) -> None:
-        self._session = None
+        with self._turn:
+            self._session = None
 
     def close(self) -> None:
         self._thread.shutdown()
-        self._session = None
+        self.shrink()
 
     def _as_computed(
         self, model: Path, weights: str, precision: str
@@ -190,19 +204,20 @@ class PluginBackend(DeviceBackend):
         return model, own, ()
 
     def _run(self, batch: NDArray[Any]) -> NDArray[Any]:
-        try:
-            if self._session is None:
-                self._session, _ = open_on(self._device, self._model, self.options)
-            return run_session(self._session, self._input, self._io, batch)
-        except NonFiniteError:
-            raise
-        except SRError as error:
-            self._session = None
-            # The frames of the exceptions hold the session too.
-            clear_frames(error.__traceback__)
-            if error.__cause__ is not None:
-                clear_frames(error.__cause__.__traceback__)
-            raise
+        with self._turn:
+            try:
+                if self._session is None:
+                    self._session, _ = open_on(self._device, self._model, self.options)
+                return run_session(self._session, self._input, self._io, batch)
+            except NonFiniteError:
+                raise
+            except SRError as error:
+                self._session = None
+                # The frames of the exceptions hold the session too.
+                clear_frames(error.__traceback__)
+                if error.__cause__ is not None:
+                    clear_frames(error.__cause__.__traceback__)
+                raise
 
 
 class _PendingBatch:

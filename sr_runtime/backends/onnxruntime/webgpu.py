@@ -15,7 +15,12 @@ import onnxruntime_ep_webgpu  # noqa: F401 - a missing package is reported by it
 from numpy.typing import NDArray
 
 from sr_runtime.backends.onnx_fp32 import FLOAT16, fp32_from_fp16
-from sr_runtime.backends.onnxruntime.plugin import PluginBackend, open_on, plugin_devices
+from sr_runtime.backends.onnxruntime.plugin import (
+    PluginBackend,
+    open_on,
+    plugin_devices,
+    turn_of,
+)
 from sr_runtime.backends.onnxruntime.vulkan import vulkan_adapters
 from sr_runtime.backends.protobuf import LENGTH, VARINT, Field, encode
 from sr_runtime.errors import BackendError, StorageError
@@ -111,6 +116,11 @@ class WebGpuBackend(PluginBackend):
 def _has_f16() -> bool:
     """Whether the adapter computes in FP16; BackendError if no adapter opens."""
     (device,) = WebGpuBackend.found().values()
+    with turn_of(device):
+        return _computes_fp16(device)  # drops its session in the turn
+
+
+def _computes_fp16(device: Any) -> bool:
     try:
         session, _ = open_on(device, _half_model(), OPTIONS)
     except BackendError as error:
