@@ -5,6 +5,7 @@
     report = sr_export.export_onnx("RRDB_ESRGAN_x4.pth", "esrgan.onnx", precision="fp16")
     print(report.halo, report.seconds)
     sr_export.build_engine("esrgan.onnx", "esrgan.engine")
+    sr_export.build_engine("esrgan.onnx", "esrgan_rtx.engine", kind="tensorrt-rtx")
     sr_export.triton_repository("esrgan.onnx", "repository", "esrgan_x4")
 
 What is written was compared with the checkpoint in fp32 first; a model that differs is not written.

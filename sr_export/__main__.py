@@ -206,7 +206,7 @@ def _add_engine(commands: Any) -> None:
             f"--{name}", default=str(getattr(DEFAULT_PROFILE, name)), metavar="NxHxW",
             help=f"the {what} shape (default: %(default)s)",
         )  # fmt: skip
-    cards = ", ".join(f"{sm_text([sm])} {card}" for sm, card in CARDS.items())
+    cards = "; ".join(f"{sm_text([sm])}: {card}" for sm, card in CARDS.items())
     parser.add_argument_group("with --for rtx").add_argument(
         "--sm", metavar="SM,SM",
         help=f"compute capabilities of the cards ({cards}), or all. They share one program, and "

@@ -1,19 +1,9 @@
 """What the command `info` says about an engine, from its facts, on any machine."""
 
 from sr_runtime.backends.tensorrt.engine_file import EngineInfo
-from sr_runtime.backends.tensorrt.options import NAMES
+from sr_runtime.backends.tensorrt.options import CARDS, NAMES
 
 __all__ = ["engine_text"]
-
-# The cards that people know by name, of each compute capability of TensorRT for RTX.
-CARDS = {
-    "7.5": "GeForce RTX 20 and GTX 16",
-    "8.0": "A100 and A30",
-    "8.6": "GeForce RTX 30 and RTX A",
-    "8.9": "GeForce RTX 40, RTX Ada and L4",
-    "12.0": "GeForce RTX 50 and RTX PRO Blackwell",
-    "12.1": "GB10",
-}
 
 
 def engine_text(info: EngineInfo) -> str:

@@ -32,13 +32,13 @@ NAMES: dict[Kind, str] = {"tensorrt": "TensorRT", "tensorrt-rtx": "TensorRT for 
 # https://developer.nvidia.com/cuda-gpus
 CARDS = {
     "7.5": "GeForce RTX 20",
-    "8.0": "A100",
-    "8.6": "GeForce RTX 30",
-    "8.9": "GeForce RTX 40",
-    "12.0": "GeForce RTX 50",
+    "8.0": "A100 and A30",
+    "8.6": "GeForce RTX 30 and RTX A",
+    "8.9": "GeForce RTX 40, RTX Ada and L4",
+    "12.0": "GeForce RTX 50 and RTX PRO Blackwell",
     "12.1": "DGX Spark",
 }
-"""The best-known GPUs of each compute capability that TensorRT for RTX has builds for."""
+"""The cards that people know by name, of each compute capability of TensorRT for RTX."""
 
 HardwareCompatible = Literal["none", "ampere+", "same"]
 
@@ -187,8 +187,8 @@ def sm_text(compute_capabilities: Iterable[str]) -> str:
 
 
 def cards_text(compute_capabilities: Iterable[str]) -> str:
-    """What they are the compute capabilities of: "GeForce RTX 30 (8.6), GeForce RTX 40 (8.9)"."""
-    return ", ".join(
+    """The GPUs by name: "GeForce RTX 50 and RTX PRO Blackwell (12.0); DGX Spark (12.1)"."""
+    return "; ".join(
         f"{CARDS[one]} ({one})" if one in CARDS else one for one in compute_capabilities
     )
 
