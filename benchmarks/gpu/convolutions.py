@@ -19,6 +19,8 @@ BLOCKS = 69  # dense blocks of RRDB-23
 def convolutions(run: Run) -> Found:
     """FLOP/s of each, channels-last in the network's dtype, with the kernel that is found fastest.
 
+    Without bias, which PyTorch would add in a kernel of its own.
+
     `block_lr_mp_per_second` is what RRDB-23 could reach if it had nothing but these convolutions,
     each at this rate.
     """
@@ -32,9 +34,8 @@ def convolutions(run: Run) -> Found:
                 )
                 for shape in ((1, inputs, side, side), (outputs, inputs, 3, 3))
             )
-            bias = torch.randn(outputs, device=run.device, dtype=run.dtype)
             flops.append(2 * 9 * inputs * outputs * side**2)
-            seconds.append(best(run, partial(F.conv2d, image, weight, bias, padding=1)))
+            seconds.append(best(run, partial(F.conv2d, image, weight, padding=1)))
         yield (
             f"1×{side}×{side}",
             {

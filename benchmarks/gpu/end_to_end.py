@@ -175,7 +175,8 @@ def _batches(engine: Engine, run: Run) -> Iterator[NDArray[Any]]:
             key = (plan.shape, min(limits.batch, rest))
             if key not in made:
                 tile = run.photo_of(*plan.shape)
-                made[key] = tensor_from_tiles([tile] * key[1], upscaler.info)
+                tiles = [tile] * key[1]
+                made[key] = tensor_from_tiles(tiles, upscaler.info, pixels=limits.pixels)
             yield made[key]
 
 

@@ -73,7 +73,8 @@ def _engine_kernel(run: Run, engine: Engine) -> Kernel:
 
     def measure(tile: int, batch: int) -> tuple[float, list[float]]:
         pixels = run.photo_of(tile, tile)
-        tensor = tensor_from_tiles([np.roll(pixels, 8 * i, 0) for i in range(batch)], backend.info)
+        tiles = [np.roll(pixels, 8 * i, 0) for i in range(batch)]
+        tensor = tensor_from_tiles(tiles, backend.info, pixels=backend.limits.pixels)
         depth = backend.limits.depth
         try:
             # Every slot prepares itself for a new shape, and in its second run records a graph.

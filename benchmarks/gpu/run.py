@@ -86,7 +86,7 @@ SMALL = Sizes(
     loop_tile=32,
     files=((48, 64), (64, 48)),
     seconds=0.01,
-    rounds=2,
+    rounds=1,
 )
 
 

@@ -43,11 +43,12 @@ ON_CPU = ["--device", "cpu", "--blocks", "1"]
 def started(
     *arguments: str, program: tuple[str, ...] = ("-m", "benchmarks.gpu"), **env: str
 ) -> Any:
-    """Start it in a process of its own, one that sees no GPU."""
+    """Start it in a process of its own, which sees no GPU."""
     return subprocess.Popen(
         [sys.executable, *program, *arguments],
         cwd=ROOT,
-        env=os.environ | {"CUDA_VISIBLE_DEVICES": ""} | env,
+        # One thread: on a busy machine two wait for each other most of the time.
+        env=os.environ | {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"} | env,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -375,8 +376,29 @@ def test_the_driver_is_tried_in_every_binding(tmp_path, pycuda) -> None:
     assert all(gpu.is_empty for gpu in machine.gpus)  # PyCUDA keeps the context
 
 
+def test_contenders_take_turns_at_least_once_and_then_while_there_is_time(tmp_path) -> None:
+    left_out: dict[str, str] = {}
+    with ExitStack() as held:
+        run = Run(settings_of(tmp_path), held, left_out.__setitem__)
+        run.sizes = replace(SMALL, rounds=3)
+        assert list(run.rounds("works")) == [0, 1, 2]
+        run.deadline = time.monotonic()
+        assert list(run.rounds("works")) == [0]
+    assert "1 of 3" in left_out["works, the other rounds"]
+
+
 def settings_of(folder: Path) -> Settings:
     return Settings(device="cpu", checkpoint=None, blocks=1, network="tiny", cache=folder)
+
+
+def content_of(found: dict[str, Any]) -> dict[str, Any]:
+    """A result file whose parts have found this."""
+    parts = {
+        name: {"found": rows, "left_out": {}, "run": 0, "ended": None}
+        for name, rows in found.items()
+    }
+    run = {"commit": "abc", "gpu": "a card"}
+    return {"device": "cuda:0", "network": "tiny", "runs": [run], "parts": parts}
 
 
 def test_tensorrt_engines_are_built_checked_and_timed(tmp_path, monkeypatch) -> None:
@@ -390,9 +412,7 @@ def test_tensorrt_engines_are_built_checked_and_timed(tmp_path, monkeypatch) -> 
             """Torch sees nothing of the simulated GPU, so most parts take the CPU for torch."""
             with ExitStack() as held:
                 run = Run(settings_of(tmp_path), held, left_out.__setitem__)
-                run.sizes = replace(
-                    SMALL, shapes=((64, 1), (64, 2), (32, 1)), parity_tile=64, rounds=1
-                )
+                run.sizes = replace(SMALL, shapes=((64, 1), (64, 2), (32, 1)), parity_tile=64)
                 run.generator, run.results = tiny_generator(), found
                 run.device = torch.device(device)
                 found[part.__name__] = dict(part(run))
@@ -401,6 +421,7 @@ def test_tensorrt_engines_are_built_checked_and_timed(tmp_path, monkeypatch) -> 
         for part in (parity, kernels, whole_photo, folder):
             measure(part)
         measure(several_gpus, device="cuda:0")
+        measure(driver)
     names = ["tensorrt, io float32", "tensorrt, io uint8"]
     assert [name for name in found["engines"] if name.startswith("tensorrt,")] == names
     for name in names:
@@ -410,12 +431,28 @@ def test_tensorrt_engines_are_built_checked_and_timed(tmp_path, monkeypatch) -> 
     assert {(name, 64, batch) for name in names for batch in (1, 2)} <= shapes
     assert "1×3×32×32" in left_out["tensorrt, io float32, 1×32×32"]  # outside its profile
     assert found["folder"]["engine"] in names
-    content = {"device": "cuda:0", "parts": {name: {"found": rows} for name, rows in found.items()}}
+    content = content_of(found)
     outcomes = {row["target"]: row["outcome"] for row in targets(content)}
     assert outcomes["TensorRT, a photo"] == "short of"
     assert outcomes["engines against fp32, PSNR in dB"] == "met"
     assert len(found["several_gpus"]["seconds"]["cuda:0,cuda:1"]) == 1
+    said = report(content)
+    assert "2 launches of a graph" in said
+    assert f"All GPUs with {found['several_gpus']['engine']}" in said
     assert all(gpu.is_clean for gpu in machine.gpus)
+
+
+def test_the_report_says_what_is_wrong_and_how_tiles_got_smaller() -> None:
+    little = {"right": True, "psnr_db": 51.3, "least_db": 45.0}
+    little |= {"tile_before": [1024, 1024], "tile_after": [256, 512]}
+    rows = {"a: little memory": little, "a: 2 threads": {"right": False, "failed": "a deadlock"}}
+    found = {"correct": rows, "driver": {"bindings": {"failed": "a screw is loose"}}}
+    said = report(content_of(found))
+    assert (
+        "| a: little memory | yes | 51.3 | 45 | tiles of at most 1024×1024, then 256×512 |" in said
+    )
+    assert "| a: 2 threads | NO |  |  | a deadlock |" in said
+    assert "- bindings: FAILED: a screw is loose" in said
 
 
 def test_utilisation_is_what_nvidia_smi_tells_of_the_card_meanwhile(tmp_path, monkeypatch) -> None:
@@ -442,16 +479,12 @@ def test_a_target_is_met_from_its_number_on() -> None:
     def content(rate: float, steps: list[float]) -> dict[str, Any]:
         row = {"lr_mp_per_second": rate, "times_the_loop": rate / 2}
         seconds = {PLAIN: [3.0, 3.0, 30.0], "bf16, compiled": steps}
-        found = {
-            "whole_photo": {"onnxruntime, io uint8": row},
-            "training": {"seconds": {"training": seconds}},
-        }
-        parts = {
-            name: {"found": rows, "left_out": {}, "run": 0, "ended": None}
-            for name, rows in found.items()
-        }
-        run = {"commit": "abc", "gpu": "a card"}
-        return {"device": "cuda:0", "network": "tiny", "runs": [run], "parts": parts}
+        return content_of(
+            {
+                "whole_photo": {"onnxruntime, io uint8": row},
+                "training": {"seconds": {"training": seconds}},
+            }
+        )
 
     def outcomes(content: dict[str, Any]) -> dict[str, str]:
         return {row["target"]: row["outcome"] for row in targets(content)}
