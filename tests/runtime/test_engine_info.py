@@ -60,8 +60,8 @@ def test_an_engine_for_other_cards_says_so_with_the_command_that_builds_it_here(
         machine.gpu.name, machine.gpu.compute_capability = "RTX 5090", (12, 0)
         said = said_of(engine, capsys)
     assert "runs here         no: " in said
-    assert "capabilities 8.6, 8.9, and RTX 5090 has 12.0" in said
-    assert "--for rtx --sm 86,89,120" in said
+    assert "L4 (8.9), and this is RTX 5090 (12.0)" in said
+    assert "--for rtx --sm 120" in said
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from sr_runtime.backends.tensorrt.cache_folder import cache_folder
 from sr_runtime.backends.tensorrt.engine_file import EngineInfo, rebuild_command, sha256
 from sr_runtime.backends.tensorrt.execution_slot import ExecutionSlot
 from sr_runtime.backends.tensorrt.library import built_for, open_library
-from sr_runtime.backends.tensorrt.options import Kind
+from sr_runtime.backends.tensorrt.options import Kind, cards_text
 from sr_runtime.backends.tensorrt.runtime_cache import SUFFIX, RuntimeCache
 from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError
 
@@ -118,16 +118,13 @@ class TensorRTForRTXBackend(TensorRTBackend):
     def _reasons(self, bits: int, info: EngineInfo) -> list[str]:
         """What the library's diagnoses mean, each with what to do about it."""
         library, gpu = self._library, self._gpu
-        cards = {*info.compute_capabilities, gpu.compute_capability}
-        known = tuple(one for one in library.compute_capabilities if one in cards)
-        command = rebuild_command(replace(info, compute_capabilities=known))
-        again = f"build it again here: {command}"
+        here = replace(info, compute_capabilities=(gpu.compute_capability,))
+        again = f"build it again here: {rebuild_command(here)}"
         meanings = {
             "VERSION_MISMATCH": f"it was built by TensorRT for RTX {info.tensorrt}, and "
             f"{library.version} is installed: {again}",
-            "UNSUPPORTED_CC": f"it was built for compute capabilities "
-            f"{', '.join(info.compute_capabilities)}, and {gpu.name} has "
-            f"{gpu.compute_capability}: {again}",
+            "UNSUPPORTED_CC": f"it was built for {cards_text(info.compute_capabilities)}, and this "
+            f"is {gpu.name} ({gpu.compute_capability}): {again}",
             "OLD_CUDA_DRIVER": "the NVIDIA driver is too old for it: update the driver, or install "
             "tensorrt-rtx-cu12 in place of tensorrt-rtx-cu13",
             "OLD_CUDA_RUNTIME": "the CUDA runtime here is too old for it: pip install --upgrade "
