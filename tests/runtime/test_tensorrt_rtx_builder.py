@@ -12,9 +12,10 @@ import pytest
 from sr_export.to_onnx import onnx_from_generator
 from sr_runtime.backends.cuda import driver
 from sr_runtime.backends.tensorrt.build import build_engine
+from sr_runtime.backends.tensorrt.engine_file import EngineInfo
 from sr_runtime.backends.tensorrt.library import Log, TensorRT, builder_library
 from sr_runtime.backends.tensorrt.options import BuildOptions, Profile
-from sr_runtime.errors import ModelError
+from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError
 from tests.simulated_tensorrt import simulated
 from tests.small_generators import generator_id, small_generators
 
@@ -23,11 +24,13 @@ trt = pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not instal
 PROFILE = Profile.parse("1x16x16", "2x32x32", "4x64x64")
 
 
-def build(model: Path, *compute_capabilities: str, **arguments: Any) -> tuple[bytes, Any]:
+def build(
+    model: Path, *compute_capabilities: str, profile: Profile = PROFILE
+) -> tuple[bytes, EngineInfo]:
     options = BuildOptions(
-        kind="tensorrt-rtx", profile=PROFILE, compute_capabilities=compute_capabilities
+        kind="tensorrt-rtx", profile=profile, compute_capabilities=compute_capabilities
     )
-    return build_engine(model, options, **arguments)
+    return build_engine(model, options)
 
 
 def test_it_has_all_that_is_used_of_it() -> None:
@@ -116,6 +119,28 @@ def test_two_types_in_one_convolution_are_one_sentence(
         build(tmp_path / "mixed.onnx")
     assert "\n" not in str(caught.value)
     assert "driver" not in str(caught.value)
+
+
+def test_a_model_of_one_shape_is_told_to_be_built_for_it(
+    tiny_onnx: Callable[..., Path], tmp_path: Path
+) -> None:
+    model = onnx.load(tiny_onnx(precision="fp16"))
+    sides = model.graph.input[0].type.tensor_type.shape.dim
+    for side, value in zip(sides, (1, 3, 64, 64), strict=True):
+        side.dim_value = value
+    onnx.save(model, tmp_path / "m.onnx")
+    with pytest.raises(BackendError, match=r"\[1,3,64,64\].*: give it as --min, --opt and --max$"):
+        build(tmp_path / "m.onnx")
+    plan, _ = build(tmp_path / "m.onnx", profile=Profile.parse(*["1x64x64"] * 3))
+    assert plan
+
+
+def test_a_profile_without_enough_memory_is_told_to_be_smaller(
+    tiny_onnx: Callable[..., Path],
+) -> None:
+    profile = Profile.parse(*["8x9999x9999"] * 3)
+    with pytest.raises(OutOfMemoryError, match=r"take a smaller --max than 8x9999x9999"):
+        build(tiny_onnx(precision="fp16"), profile=profile)
 
 
 @pytest.mark.filterwarnings("ignore:.*no-ops:DeprecationWarning")

@@ -260,6 +260,9 @@ def _failure(what: str, log: Log, options: BuildOptions) -> SRError:
         )
     if "workspace limit" in why:
         return BackendError(f"{what} ({why}): give a larger --workspace, or leave it out")
-    # A tensor has more values than TensorRT can count.
-    remedy = f": {smaller}" if "volume" in why else ""
+    remedy = ""
+    if "static dimensions" in why:
+        remedy = ": the model takes one shape only: give it as --min, --opt and --max"
+    elif "volume" in why:  # a tensor has more values than TensorRT can count
+        remedy = f": {smaller}"
     return BackendError(f"{what} ({why}){remedy}")
