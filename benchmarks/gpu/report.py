@@ -49,9 +49,13 @@ def report(content: Mapping[str, Any]) -> str:
 
 
 def _machines(content: Mapping[str, Any]) -> Iterator[str]:
-    """A line for every run of the command, with its machine, and the parts that it measured."""
+    """A line for every run of the command, with its machine, and the seconds of its parts."""
     for number, run in enumerate(content["runs"]):
-        parts = [name for name, part in content["parts"].items() if part["run"] == number]
+        parts = [
+            f"{name} {part.get('seconds', 0):.0f} s"
+            for name, part in content["parts"].items()
+            if part["run"] == number
+        ]
         if parts:
             card = run.get("gpu") or run.get("processor") or "a machine that told nothing"
             torch = run.get("packages", {}).get("torch", "of no known version")

@@ -246,6 +246,7 @@ def test_torch_alone_gives_the_peak_and_the_plain_loop(tmp_path) -> None:
     assert code == 0, complained
     results = json.loads((tmp_path / "x.json").read_text())["parts"]
     assert "by arithmetic" in said
+    assert f"peak {results['peak']['seconds']:.0f} s, " in said
     assert {row["contender"] for row in results["kernels"]["found"].values()} == {
         "plain PyTorch, channels-last, on the device"
     }
@@ -401,6 +402,7 @@ def content_of(found: dict[str, Any]) -> dict[str, Any]:
     return {"device": "cuda:0", "network": "tiny", "runs": [run], "parts": parts}
 
 
+@pytest.mark.filterwarnings("ignore:building an engine")
 def test_tensorrt_engines_are_built_checked_and_timed(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setenv("SR_CACHE", str(tmp_path))
