@@ -62,6 +62,7 @@ def main(argv: Sequence[str] | None = None, *, parts: Sequence[Part] = PARTS) ->
 
 
 def _run(arguments: argparse.Namespace, parts: Sequence[Part]) -> int:
+    start = time.monotonic()
     output, blocks, checkpoint = arguments.output, arguments.blocks, arguments.checkpoint
     device = _device(arguments.device)
     check_target(output)
@@ -81,19 +82,20 @@ def _run(arguments: argparse.Namespace, parts: Sequence[Part]) -> int:
         cache=(arguments.cache or output.with_name(f"{output.name}.cache")).resolve(),
     )
     results = Results(output, settings)
-    _measure(chosen, settings, results, arguments.minutes)
+    _measure(chosen, settings, results, start, arguments.minutes)
     print(report(results.content))
     print(f"\n{output}: all of it")
     return 0
 
 
-def _measure(parts: Sequence[Part], settings: Settings, results: Results, minutes: float) -> None:
+def _measure(
+    parts: Sequence[Part], settings: Settings, results: Results, start: float, minutes: float
+) -> None:
     """Run the parts that are not finished and for which there is time."""
-    start = time.monotonic()
     end = start + 60 * minutes
     # Slow machines get more time for a part from more minutes.
     stretch = max(1.0, minutes / DEFAULT_MINUTES)
-    events = in_a_process(environment, settings, LIMIT)
+    events = in_a_process(environment, settings, min(LIMIT, 60 * minutes))
     facts = {event.what: event.value for event in events if event.kind == "found"}
     for difference in results.add_environment(facts):
         print(f"unlike the run before: {difference}", flush=True)

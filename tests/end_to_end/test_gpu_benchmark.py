@@ -477,6 +477,29 @@ def test_utilisation_is_what_nvidia_smi_tells_of_the_card_meanwhile(tmp_path, mo
     assert left_out == {}
 
 
+@pytest.mark.filterwarnings("ignore:building an engine")
+def test_tensorrt_for_rtx_is_measured_where_the_card_has_it_and_else_said(
+    tmp_path, monkeypatch
+) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed")
+    monkeypatch.setenv("SR_CACHE", str(tmp_path))
+    left_out: dict[str, str] = {}
+
+    def opened() -> list[str]:
+        with ExitStack() as held:
+            run = Run(settings_of(tmp_path), held, left_out.__setitem__)
+            run.generator, run.device = tiny_generator(), torch.device("cuda:0")
+            return [name for name, _ in engines(run)]
+
+    with simulated(None, rtx=True) as card:
+        assert opened() == ["tensorrt-rtx, io float32", "tensorrt-rtx, io uint8"]
+        left_out.clear()
+        card.gpu.compute_capability = (9, 0)
+        assert opened() == []
+        assert card.gpu.is_clean
+    assert "9.0" in left_out["tensorrt-rtx"]
+
+
 def test_a_target_is_met_from_its_number_on() -> None:
     def content(rate: float, steps: list[float]) -> dict[str, Any]:
         row = {"lr_mp_per_second": rate, "times_the_loop": rate / 2}
