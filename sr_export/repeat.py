@@ -46,7 +46,7 @@ def repeat_block(model: onnx.ModelProto, name: str, weights: Mapping[str, Tensor
     others = [node for node in graph.node if not _belongs_to(node, first)]
     begin = next(i for i, node in enumerate(graph.node) if _belongs_to(node, first))
 
-    written = {value for node in block for value in node.output}
+    written = {value for node in block for value in node.output if value}
     read = {value for node in block for value in node.input if value}
     stored = {tensor.name for tensor in graph.initializer}
     (entry,) = read - written - stored
@@ -66,10 +66,10 @@ def repeat_block(model: onnx.ModelProto, name: str, weights: Mapping[str, Tensor
             renamed[result] = result
         before = renamed[result]
         for node in block:
-            nodes.append(copy.copy(node))
+            nodes.append(copy.deepcopy(node))
             nodes[-1].name = f"{node.name}.{k}"
             nodes[-1].input[:] = [renamed.get(value, value) for value in node.input]
-            nodes[-1].output[:] = [renamed[value] for value in node.output]
+            nodes[-1].output[:] = [renamed.get(value, value) for value in node.output]
         for suffix in suffixes:
             key = f"{name}.{k}{suffix}"
             tensors.append(onnx.numpy_helper.from_array(weights[key].numpy(), key))
