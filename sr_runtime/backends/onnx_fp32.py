@@ -31,13 +31,14 @@ ATTRIBUTE_NAME, ATTRIBUTE_INT = 1, 3
 
 
 def fp32_from_fp16(model: bytes) -> bytes:
-    """Every FP16 tensor, input, output and cast of a model becomes FP32; all else stays.
+    """A copy in which every FP16 tensor, input, output and cast is FP32, and all else is the same.
 
     Raises ModelError if it is not an ONNX model, or its weights are not in the file itself.
     """
     try:
         return _rewritten(model, "model")
-    except (IndexError, KeyError, ValueError) as error:
+    # TypeError: a field has a number where onnx.proto has a message.
+    except (KeyError, TypeError, ValueError) as error:
         raise ModelError("not a readable ONNX model") from error
 
 

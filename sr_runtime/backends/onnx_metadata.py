@@ -1,10 +1,11 @@
-"""Reads two things of an ONNX file without onnx: its facts, and in which files its weights are.
+"""Reads two things from an ONNX file without onnx: its facts, and which files hold its weights.
 
 The facts are in `metadata_props`. Weights may be in files beside the model, which ONNX calls
 external data. The numbers of the fields are those of onnx.proto.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sr_runtime.backends.protobuf import LENGTH, fields
@@ -40,8 +41,8 @@ def read_fp16_onnx(model: Path) -> tuple[bytes, ModelInfo]:
         StorageError: It cannot be read.
     """
     data = _read(model)
-    with about(model):
-        info = ModelInfo.from_metadata(_metadata_of(data))
+    with _readable(model):
+        info = ModelInfo.from_metadata(_entries(data, METADATA_PROPS))
     if info is None:
         raise ModelError(
             "it states none of the facts that an engine needs (scale, io, halo): export it from "
@@ -69,7 +70,7 @@ def is_fp16_onnx(model: Path) -> bool:
 
 def require_data_files(model: Path) -> None:
     """Raise ModelError if a file with weights of an ONNX model is missing, or is cut off."""
-    with about(model):
+    with _readable(model):
         needed = _data_files(_read(model))
     for name, length in needed.items():
         file = model.parent / name
@@ -93,7 +94,7 @@ def require_one_file(model: Path, data: bytes) -> None:
     Args:
         data: The content of the model's file.
     """
-    with about(model):
+    with _readable(model):
         needed = _data_files(data)
     if needed:
         require_data_files(model)
@@ -111,29 +112,25 @@ def _read(model: Path) -> bytes:
         raise StorageError(f"cannot be read ({error.strerror or error})", path=model) from error
 
 
-def _metadata_of(model: bytes) -> dict[str, str]:
-    """The `metadata_props` of a serialised ONNX model; ModelError if it is not one."""
-    try:
-        return _entries(model, METADATA_PROPS)
-    except (IndexError, KeyError, UnicodeDecodeError, ValueError) as error:
-        raise ModelError(NOT_ONNX) from error
+@contextmanager
+def _readable(model: Path) -> Iterator[None]:
+    """Raise ModelError about this file if the block finds that it is not an ONNX model."""
+    with about(model):
+        try:
+            yield
+        except (KeyError, ValueError) as error:
+            raise ModelError(NOT_ONNX) from error
 
 
 def _data_files(model: bytes) -> dict[str, int]:
-    """The other files of a serialised ONNX model, and how many bytes of each it uses.
-
-    Raises ModelError if it is not one.
-    """
+    """The other files of a serialised ONNX model, and how many bytes of each it uses."""
     used: dict[str, int] = {}
-    try:
-        for graph in _inside(model, GRAPH):
-            for tensor in _inside(graph, INITIALIZER):
-                if place := _entries(tensor, EXTERNAL_DATA):
-                    name = place["location"]
-                    end = int(place.get("offset", 0)) + int(place.get("length", 0))
-                    used[name] = max(end, used.get(name, 0))
-    except (IndexError, KeyError, UnicodeDecodeError, ValueError) as error:
-        raise ModelError(NOT_ONNX) from error
+    for graph in _inside(model, GRAPH):
+        for tensor in _inside(graph, INITIALIZER):
+            if place := _entries(tensor, EXTERNAL_DATA):
+                name = place["location"]
+                end = int(place.get("offset", 0)) + int(place.get("length", 0))
+                used[name] = max(end, used.get(name, 0))
     return used
 
 

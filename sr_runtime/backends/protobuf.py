@@ -20,7 +20,7 @@ class Field(NamedTuple):
 def fields(message: bytes | memoryview) -> Iterator[Field]:
     """The fields of a message in their order; bytes are views into it.
 
-    Raises IndexError or ValueError if it is not a message.
+    Raises ValueError if it is not a message.
     """
     view, position = memoryview(message), 0
     while position < len(view):
@@ -58,6 +58,8 @@ def _varint(view: memoryview, position: int) -> tuple[int, int]:
     """The number at `position`, and the position after it."""
     value = shift = 0
     while True:
+        if position == len(view):
+            raise ValueError("a number is cut off")
         byte = view[position]
         position += 1
         value |= (byte & 0x7F) << shift

@@ -83,3 +83,8 @@ def test_weights_that_are_not_raw_data_in_the_file_are_refused() -> None:
 def test_a_damaged_file_is_refused(damage: slice, tiny_onnx) -> None:
     with pytest.raises(ModelError, match="not a readable ONNX model"):
         fp32_from_fp16(tiny_onnx("fp16").read_bytes()[damage])
+
+
+def test_a_number_in_the_place_of_the_graph_is_refused() -> None:
+    with pytest.raises(ModelError, match="not a readable ONNX model"):
+        fp32_from_fp16(b"\x38\x01")
