@@ -29,7 +29,6 @@ Kind = Literal["cpu", "cuda", "webgpu", "gpu", "npu"]
 PLUGIN = "plugin:"
 PLUGIN_KINDS: tuple[Kind, ...] = ("gpu", "npu", "cpu")
 
-
 # "fp16 onnx": exported by this project, with FP16 weights. "onnx": any other.
 FileType = Literal["onnx", "fp16 onnx", "tensorrt engine", "tensorrt-rtx engine"]
 
@@ -129,6 +128,8 @@ BACKENDS = (
     ),
 )
 
+KINDS = tuple(dict.fromkeys(row.kind for row in BACKENDS))
+
 
 def names(kind: str | None = None) -> tuple[str, ...]:
     """The backends' names; with `kind`, of those that run on such devices."""
@@ -169,21 +170,9 @@ def choose(name: str, device: str, model: Path | None = None) -> tuple[str, str]
         BackendError: It does not work here; the message says why and names what to install.
         ModelError: The file is an engine without its facts.
     """
-    candidates = BACKENDS if name == "auto" else rows(name)
-    if not candidates:
-        raise ArgumentError(f"backend {name!r} is none of auto, {', '.join(names())}, plugin:NAME")
-    known = candidates if name.startswith(PLUGIN) else BACKENDS
-    wanted = _device_names(device, [row.kind for row in known])
     file = _file_type(model)
-    engine = file.endswith("engine")
-    if name == "auto":
-        candidates = tuple(row for row in candidates if file in row.auto)
-    elif engine and not any(file in row.auto for row in candidates):
-        raise ArgumentError(
-            f"this is a {file}, which backend {name} does not run: leave the backend out, or give "
-            "the ONNX file",
-            path=model,
-        )
+    candidates = _candidates(name, file, model)
+    wanted = _device_names(device, PLUGIN_KINDS if name.startswith(PLUGIN) else KINDS)
     reasons = []
     for row in candidates:
         if wanted and _kind(wanted[0]) != row.kind:
@@ -205,7 +194,7 @@ def choose(name: str, device: str, model: Path | None = None) -> tuple[str, str]
     if not reasons:
         reasons = [f"backend {row.name} runs on {row.kind}" for row in candidates]
     why = "; ".join(dict.fromkeys(reasons))
-    if engine:
+    if file.endswith("engine"):
         where = f"on {device}" if wanted else "here"
         raise BackendError(
             f"this is a {file}, which does not run {where}: {why}: give the ONNX file instead",
@@ -215,6 +204,22 @@ def choose(name: str, device: str, model: Path | None = None) -> tuple[str, str]
         raise BackendError(f"device {device} is not available here: {why}")
     what = "no backend works" if name == "auto" else f"backend {name} does not work"
     raise BackendError(f"{what} here: {why}")
+
+
+def _candidates(name: str, file: FileType, model: Path | None) -> tuple[BackendRow, ...]:
+    """The rows to try; ArgumentError if there is no such backend, or it does not run the file."""
+    if name == "auto":
+        return tuple(row for row in BACKENDS if file in row.auto)
+    found = rows(name)
+    if not found:
+        raise ArgumentError(f"backend {name!r} is none of auto, {', '.join(names())}, plugin:NAME")
+    if file.endswith("engine") and not any(file in row.auto for row in found):
+        raise ArgumentError(
+            f"this is a {file}, which backend {name} does not run: leave the backend out, or give "
+            "the ONNX file",
+            path=model,
+        )
+    return found
 
 
 def open_backend(name: str, model: Path, *, device: str, precision: str) -> Backend:
@@ -276,7 +281,7 @@ def _device_names(device: str, kinds: Iterable[Kind]) -> tuple[str, ...]:
     """The names in "cuda,cuda:1", none in "auto"; ArgumentError for anything but such `kinds`."""
     if device == "auto":
         return ()
-    numbered = [kind for kind in dict.fromkeys(kinds) if kind != "cpu"]
+    numbered = [kind for kind in kinds if kind != "cpu"]
     devices = tuple(
         f"{name}:0" if name in numbered else name for name in map(str.strip, device.split(","))
     )
