@@ -14,8 +14,8 @@ from sr_export.onnx_file import load_onnx
 from sr_export.onnx_in_half import run_in_half
 from sr_export.photos import crops, tensor_from_crop
 from sr_export.report import Check, VerificationError
-from sr_runtime.backends import registry
 from sr_runtime.backends.base import Backend, infer
+from sr_runtime.backends.choice import choose, open_backend
 from sr_runtime.backends.onnx_metadata import EXPORT_FP16
 from sr_runtime.backends.tensorrt.engine_file import EngineInfo, write_engine
 from sr_runtime.backends.tensorrt.options import NAMES, Profile
@@ -59,8 +59,8 @@ def compare(generator: Generator, model: Path, *, backend: str = "auto") -> list
         crops(1, height // multiple * multiple, width // multiple * multiple, channels=channels)
         for height, width in SIZES
     ]
-    name = registry.choose(backend, "cpu")[0]
-    with closing(registry.open_backend(name, model, device="cpu", precision="fp32")) as engine:
+    name = choose(backend, "cpu")[0]
+    with closing(open_backend(name, model, device="cpu", precision="fp32")) as engine:
         info = engine.info
         facts = (info.scale, info.in_channels, info.multiple_of)
         expected = (generator.scale_factor, channels, multiple)
@@ -103,8 +103,8 @@ def profile_crops(profile: Profile, info: ModelInfo) -> list[NDArray[np.uint8]]:
 
 def fp32_outputs(model: Path, pixels: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
     """The output of an ONNX file for crops, on the CPU in fp32: `(N, C, sh, sw)`, 1 is white."""
-    name, device = registry.choose("auto", "cpu")
-    with closing(registry.open_backend(name, model, device=device, precision="fp32")) as engine:
+    name, device = choose("auto", "cpu")
+    with closing(open_backend(name, model, device=device, precision="fp32")) as engine:
         # One by one, which takes less memory.
         scale = engine.info.scale
         planes = np.concatenate([_run(engine, [crop]) for crop in pixels])
@@ -145,7 +145,7 @@ def engine_checks(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "candidate.engine"
         write_engine(path, plan, info)
-        opened = registry.open_backend(info.kind, path, device=device, precision="fp16")
+        opened = open_backend(info.kind, path, device=device, precision="fp16")
         with closing(opened) as engine:
             got = _run(engine, pixels)
     shape = "×".join(map(str, (len(pixels), *pixels[0].shape[:2])))

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sr_export.report import TritonVersion
-from sr_runtime.backends import registry
+from sr_runtime.backends.choice import choose, open_backend
 from sr_runtime.backends.tensorrt.engine_file import EngineInfo, read_engine, write_engine
 from sr_runtime.backends.tensorrt.options import NAMES
 from sr_runtime.embedded import model_file
@@ -180,8 +180,8 @@ def _served_onnx(path: Path) -> _ServedModel:
     with about(path):
         info = ModelInfo.from_metadata({prop.key: prop.value for prop in model.metadata_props})
     if info is None:
-        name, _ = registry.choose("auto", "cpu")
-        with closing(registry.open_backend(name, path, device="cpu", precision="fp32")) as engine:
+        name, _ = choose("auto", "cpu")
+        with closing(open_backend(name, path, device="cpu", precision="fp32")) as engine:
             info = engine.info
     weights = {tensor.name for tensor in graph.initializer}  # which old files list as inputs too
     inputs = [value for value in graph.input if value.name not in weights]

@@ -10,7 +10,8 @@ from typing import Any, get_args
 import PIL.Image
 
 import sr_runtime
-from sr_runtime.backends.registry import is_engine, names
+from sr_runtime.backends.choice import is_engine
+from sr_runtime.backends.registry import names
 from sr_runtime.backends.tensorrt.engine_file import read_facts
 from sr_runtime.cli.batch import run_jobs
 from sr_runtime.cli.console import run_cli

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sr_runtime.atomic import check_target
-from sr_runtime.backends import registry
 from sr_runtime.backends.base import Backend
+from sr_runtime.backends.choice import choose, open_backend
 from sr_runtime.embedded import DEFAULT, model_file
 from sr_runtime.errors import ArgumentError
 from sr_runtime.frame import color_planes, count_layers, frame_from_array, upscale_frame
@@ -76,8 +76,8 @@ def load(
         ArgumentError: A value is not one of those above.
     """
     file = model_file(model)
-    name, device = registry.choose(backend, device, file)
-    engine = registry.open_backend(name, file, device=device, precision=precision)
+    name, device = choose(backend, device, file)
+    engine = open_backend(name, file, device=device, precision=precision)
     try:
         return Upscaler(engine, tile=tile, halo=halo, tta=tta)
     except BaseException:

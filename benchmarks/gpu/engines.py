@@ -11,6 +11,7 @@ import sr_runtime
 from benchmarks.gpu.run import Found, Run
 from sr_runtime import Upscaler
 from sr_runtime.backends import registry
+from sr_runtime.backends.choice import choose
 from sr_runtime.errors import SRError
 from sr_runtime.model_info import IO
 
@@ -66,7 +67,7 @@ def working_backends(run: Run) -> Iterator[tuple[str, str]]:
         kinds = [row.kind for row in registry.rows(name) if (row.kind == "cpu") == on_cpu]
         own = on_cpu or run.device.type in kinds or not kinds
         try:
-            yield registry.choose(name, str(run.device) if own else "auto")
+            yield choose(name, str(run.device) if own else "auto")
         except SRError as error:
             run.leave_out(name, str(error))
 

@@ -14,7 +14,7 @@ import torch
 
 from benchmarks.gpu.network import fixed_shape
 from benchmarks.gpu.run import Found, Run
-from sr_runtime.backends import registry
+from sr_runtime.backends.choice import choose
 
 __all__ = ["options"]
 
@@ -39,7 +39,7 @@ Step = Callable[[], object]
 
 def options(run: Run) -> Found:
     """Rates by option; by tile and batch; of a recorded graph; and the price of another shape."""
-    registry.choose("onnxruntime", str(run.device))  # BackendError where it does not work
+    choose("onnxruntime", str(run.device))  # BackendError where it does not work
     # The tile is large enough to fill a GPU.
     model, side = run.onnx_file("uint8"), run.sizes.tiles[1]
     on_cpu = run.device.type == "cpu"

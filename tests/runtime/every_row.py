@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sr_runtime.backends.registry import BACKENDS, BackendRow, choose, open_backend, rows
+from sr_runtime.backends.choice import choose, open_backend
+from sr_runtime.backends.registry import BACKENDS, BackendRow, rows
 from sr_runtime.errors import BackendError
 from tests.runtime.software_adapter import use_software_adapter
 

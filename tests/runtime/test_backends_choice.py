@@ -8,9 +8,10 @@ import pytest
 
 from sr_runtime import ArgumentError, BackendError
 from sr_runtime.__main__ import main
+from sr_runtime.backends.choice import choose
 from sr_runtime.backends.onnxruntime import providers as onnxruntime_providers
 from sr_runtime.backends.onnxruntime.session import check_one_build, open_session, ort
-from sr_runtime.backends.registry import BACKENDS, BackendRow, choose, rows
+from sr_runtime.backends.registry import BACKENDS, BackendRow, rows
 from tests.runtime.test_backends import doubling, foreign
 from tests.runtime.test_engine_choice import engine_of
 from tests.simulated_tensorrt import simulated

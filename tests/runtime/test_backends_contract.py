@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from sr_runtime import BackendError
 from sr_runtime.backends.base import Backend, infer
+from sr_runtime.backends.choice import open_backend
 from sr_runtime.backends.onnxruntime.cpu import OnnxRuntimeBackend
-from sr_runtime.backends.registry import BackendRow, open_backend
+from sr_runtime.backends.registry import BackendRow
 from tests.runtime.every_row import every_row, shaders_kept  # noqa: F401 - a fixture
 from tests.runtime.in_threads import in_threads
 
@@ -113,7 +114,7 @@ from pathlib import Path
 import numpy as np
 from sr_runtime import OutOfMemoryError
 from sr_runtime.backends.base import infer
-from sr_runtime.backends.registry import open_backend
+from sr_runtime.backends.choice import open_backend
 backend = open_backend(sys.argv[1], Path(sys.argv[2]), device="cpu", precision="fp32")
 small, large = np.zeros((1, 3, 16, 16), np.float32), np.zeros((1, 3, 2048, 2048), np.float32)
 infer(backend, small)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from sr_runtime import ModelError, OutOfMemoryError, Upscaler, image
 from sr_runtime.backends.base import Limits
-from sr_runtime.backends.registry import open_backend
+from sr_runtime.backends.choice import open_backend
 from sr_runtime.cli.batch import run_jobs
 from sr_runtime.cli.jobs import Job
 from sr_runtime.output_size import OutputSize

@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 
 from sr_runtime import ArgumentError, BackendError, ModelError
-from sr_runtime.backends.registry import choose
+from sr_runtime.backends.choice import choose
 from sr_runtime.backends.tensorrt.engine_file import EngineInfo, facts_path, write_engine
 from sr_runtime.backends.tensorrt.options import Kind
 from sr_runtime.model_info import ModelInfo

@@ -10,8 +10,8 @@ import pytest
 
 import sr_runtime
 from sr_runtime import ArgumentError, BackendError, ModelError
+from sr_runtime.backends.choice import choose
 from sr_runtime.backends.onnxruntime.plugin import plugin_devices
-from sr_runtime.backends.registry import choose
 from tests.runtime.software_adapter import use_software_adapter
 from tests.runtime.test_backends import doubling, foreign
 

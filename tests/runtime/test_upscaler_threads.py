@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from sr_runtime import BackendError, NonFiniteError, Upscaler
 from sr_runtime.backends.base import Backend, Limits, infer
+from sr_runtime.backends.choice import open_backend
 from sr_runtime.backends.multi_device import MultiDeviceBackend
-from sr_runtime.backends.registry import open_backend
 from sr_runtime.in_flight import InFlightLimiter
 from tests.runtime.in_threads import TOO_LONG, in_threads, photo
 from tests.runtime.known_network import KnownNetwork, Submitted

@@ -14,9 +14,10 @@ from onnx import TensorProto, helper, numpy_helper
 import sr_runtime
 from sr_runtime import BackendError, OutOfMemoryError
 from sr_runtime.backends.base import infer
+from sr_runtime.backends.choice import choose, open_backend
 from sr_runtime.backends.onnxruntime import plugin
 from sr_runtime.backends.onnxruntime.plugin import plugin_devices
-from sr_runtime.backends.registry import choose, open_backend, rows
+from sr_runtime.backends.registry import rows
 from tests.runtime.software_adapter import use_software_adapter
 from tests.runtime.test_backends import doubling, foreign
 from tests.tolerances import LARGEST_DIFFERENCE
@@ -46,7 +47,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 import numpy as np
 from sr_runtime.backends.base import infer
-from sr_runtime.backends.registry import open_backend
+from sr_runtime.backends.choice import open_backend
 models = [
     open_backend("webgpu", Path(sys.argv[1]), device="webgpu:0", precision="fp32") for _ in range(4)
 ]
