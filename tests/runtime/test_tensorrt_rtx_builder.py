@@ -14,8 +14,9 @@ from sr_runtime.backends.cuda import driver
 from sr_runtime.backends.tensorrt.build import build_engine
 from sr_runtime.backends.tensorrt.engine_file import EngineInfo
 from sr_runtime.backends.tensorrt.library import Log, TensorRT, builder_library
-from sr_runtime.backends.tensorrt.options import BuildOptions, Profile
+from sr_runtime.backends.tensorrt.options import DEFAULT_PROFILE, BuildOptions, Profile
 from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError
+from sr_train.models.rrdbnet import RRDBNet
 from tests.simulated_tensorrt import simulated
 from tests.small_generators import generator_id, small_generators
 
@@ -69,6 +70,16 @@ def test_every_architecture_can_be_built(generator: Any, io: Any, tmp_path: Path
         generator.scale_factor,
         generator.in_channels,
     )
+
+
+@pytest.mark.slow
+def test_the_network_of_the_paper_is_built_for_the_usual_tiles(tmp_path: Path) -> None:
+    generator, model = RRDBNet(), tmp_path / "rrdb23.onnx"
+    onnx.save(onnx_from_generator(generator, precision="fp16", io="uint8", halo=40), model)
+    plan, info = build(model, profile=DEFAULT_PROFILE)
+    weights = sum(weights.numel() for weights in generator.parameters())
+    assert 2 * weights < len(plan) < 4 * weights  # all of them, in FP16
+    assert (info.profile, info.model.io) == (DEFAULT_PROFILE, "uint8")
 
 
 @pytest.mark.slow
