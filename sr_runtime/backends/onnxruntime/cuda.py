@@ -18,6 +18,7 @@ from sr_runtime.backends.cuda.driver import device_names, open_device
 from sr_runtime.backends.cuda.pixels import PixelKernels
 from sr_runtime.backends.onnxruntime.providers import cuda_missing, cuda_providers, shrinking
 from sr_runtime.backends.onnxruntime.session import (
+    PRECISIONS,
     RecordingError,
     facts_of,
     open_session,
@@ -49,8 +50,6 @@ LARGEST_TILE = 1024
 ARENA_SHARE = 0.8
 # What an LR pixel of RRDBNet ×4 takes, mostly at the size of the output.
 BYTES_PER_PIXEL = {"fp16": 8192, "fp32": 16384}
-
-PRECISIONS = {"float16": "fp16", "float32": "fp32"}
 
 
 class OnnxRuntimeCudaBackend(DeviceBackend):

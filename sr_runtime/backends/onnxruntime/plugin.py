@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from sr_runtime.backends.base import DeviceBackend
 from sr_runtime.backends.onnxruntime.session import (
+    PRECISIONS,
     facts_of,
     first_line,
     ort,
@@ -33,7 +34,6 @@ __all__ = ["PluginBackend", "open_on", "plugin_backend", "plugin_devices", "turn
 # One batch is computed while the caller writes the other into its picture.
 DEPTH = 2
 
-PRECISIONS = {"float16": "fp16", "float32": "fp32"}
 # Two sessions of this provider that run at once end the process (microsoft/onnxruntime#32561).
 ONE_AT_A_TIME = {"WebGpuExecutionProvider": threading.RLock()}
 

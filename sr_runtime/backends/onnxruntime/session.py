@@ -38,6 +38,7 @@ check_one_build()
 import onnxruntime as ort  # noqa: E402 - a mixed installation is reported before it is loaded
 
 __all__ = [
+    "PRECISIONS",
     "Provider",
     "RecordingError",
     "Tensor",
@@ -54,6 +55,9 @@ __all__ = [
 ]
 
 Provider = tuple[str, Mapping[str, object]]
+
+PRECISIONS = {"float16": "fp16", "float32": "fp32"}
+"""What a GPU computes in, by the type of the file's weights; the fastest first."""
 
 DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(bool)": "bool"}
 

@@ -78,17 +78,24 @@ class StreamSlot:
 
     def _compute(self, batch: NDArray[Any]) -> NDArray[Any]:
         source, *targets = self._memory
+        pixels = self._pixels if batch.dtype.kind == "u" else None
         with self._gpu.current():
-            if self._pixels is not None and batch.dtype.kind == "u":
-                return self._compute_pixels(batch, self._pixels)
-            self._reserve(batch.shape)
-            source.array[...] = batch  # converts to float16 where the model takes that
-            source.upload(self._copies)
+            if pixels is None:
+                self._reserve(batch.shape)
+            else:
+                images, height, width, _ = batch.shape
+                self._reserve((images, self._info.in_channels, height, width), on_host=False)
+                pixels.reserve(batch.shape, batch.dtype)
+            sent = pixels or source
+            sent.array[...] = batch  # converts to float16 where the model takes that
+            sent.upload(self._copies)
             self._copies.wait()
             self._run()
-            for target in targets:
-                target.download(self._copies)
+            for fetched in [pixels] if pixels else targets:
+                fetched.download(self._copies)
             self._copies.wait()
+        if pixels is not None:
+            return check_outputs(pixels.outputs(), "uint8")
         return check_outputs([target.array for target in targets], self._info.io)
 
     def _free(self) -> None:
@@ -102,18 +109,6 @@ class StreamSlot:
         with self._gpu.current():
             self._reserve(shape, on_host=False)
             self._run()
-
-    def _compute_pixels(self, batch: NDArray[Any], pixels: PixelBuffers) -> NDArray[Any]:
-        images, height, width, _ = batch.shape
-        self._reserve((images, self._info.in_channels, height, width), on_host=False)
-        pixels.reserve(batch.shape, batch.dtype)
-        pixels.array[...] = batch
-        pixels.upload(self._copies)
-        self._copies.wait()
-        self._run()
-        pixels.download(self._copies)
-        self._copies.wait()
-        return check_outputs(pixels.outputs(), "uint8")
 
     def _reserve(self, shape: tuple[int, ...], *, on_host: bool = True) -> None:
         """Reserve memory for an input of `shape` and its outputs."""

@@ -15,6 +15,7 @@ import onnxruntime_ep_webgpu  # noqa: F401 - a missing package is reported by it
 from numpy.typing import NDArray
 
 from sr_runtime.backends.onnx_fp32 import FLOAT16, fp32_from_fp16
+from sr_runtime.backends.onnx_metadata import EXPORT_FP16
 from sr_runtime.backends.onnxruntime.plugin import (
     PluginBackend,
     open_on,
@@ -94,8 +95,7 @@ class WebGpuBackend(PluginBackend):
     ) -> tuple[Path | bytes, str, tuple[str, ...]]:
         if precision == "fp16" and weights != "float16":
             raise BackendError(
-                "precision fp16 is not available: the file is fp32: export one in fp16: python -m "
-                "sr_export onnx CHECKPOINT --precision fp16 -o MODEL.onnx"
+                f"precision fp16 is not available: the file is fp32: export one: {EXPORT_FP16}"
             )
         if precision != "fp32":
             return super()._as_computed(model, weights, precision)
