@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -10,13 +9,7 @@ from sr_runtime.backends.tensorrt.cache_folder import CACHE_VARIABLE
 from sr_runtime.backends.tensorrt.library import builder_library
 from sr_runtime.backends.tensorrt.options import Kind
 from sr_runtime.errors import BackendError
-from tests.simulated_tensorrt import VERSIONS, Machine, simulated
-
-SIMULATED: dict[str, dict[str, Any]] = {
-    f"simulated-{version}": {"version": version} for version in VERSIONS
-}
-# Its builder and its engines are real; the card is simulated.
-RTX: dict[str, dict[str, Any]] = {"rtx": {"version": None, "rtx": True}}
+from tests.simulated_tensorrt import RUNNERS, VERSIONS, Machine, simulated, simulated_runner
 
 
 @pytest.fixture(autouse=True)
@@ -33,32 +26,25 @@ def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
         yield machine
 
 
-@pytest.fixture(params=RTX | SIMULATED)
-def runner(request: pytest.FixtureRequest) -> Iterator[Machine]:
-    """A GPU with each library that runs engines, which a test can look into and make fail."""
-    with simulated(**(RTX | SIMULATED)[request.param]) as machine:
-        yield machine
-
-
 @pytest.fixture
 def card() -> Iterator[Machine]:
-    """A card with TensorRT for RTX, which a test can look into and make fail."""
-    with simulated(**RTX["rtx"]) as machine:
+    """A simulated card with TensorRT for RTX, whose builder and engines are real."""
+    with simulated(None, rtx=True) as machine:
         yield machine
 
 
-@pytest.fixture(params=SIMULATED)
-def tensorrt(request: pytest.FixtureRequest) -> Iterator[None]:
-    """TensorRT 10, then 11: what TensorRT for RTX has not."""
-    with simulated(**SIMULATED[request.param]):
-        yield
+@pytest.fixture(params=RUNNERS)
+def runner(request: pytest.FixtureRequest) -> Iterator[Machine]:
+    """`card`, then `machine`: every library that runs engines."""
+    with simulated_runner(request.param) as machine:
+        yield machine
 
 
-@pytest.fixture(params=[*SIMULATED, "tensorrt", "tensorrt-rtx"])
+@pytest.fixture(params=[*VERSIONS, "tensorrt", "tensorrt-rtx"])
 def builder(request: pytest.FixtureRequest) -> Iterator[Kind]:
-    """Every TensorRT there is to build engines with; TensorRT for RTX needs no GPU for it."""
-    if request.param in SIMULATED:
-        with simulated(**SIMULATED[request.param]):
+    """Every library that builds engines: simulated, then the real ones that are installed."""
+    if request.param in VERSIONS:
+        with simulated(request.param):
             yield "tensorrt"
         return
     try:

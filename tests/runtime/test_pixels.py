@@ -13,11 +13,10 @@ from onnx import TensorProto, numpy_helper
 
 import sr_runtime
 from sr_runtime import NonFiniteError, Upscaler
-from tests.runtime.conftest import RTX, SIMULATED
 from tests.runtime.simulated_onnxruntime import simulated_cuda_provider
 from tests.runtime.test_backends import doubling, foreign
 from tests.runtime.tiny_engine import engine_file, open_engine
-from tests.simulated_tensorrt import Machine, simulated
+from tests.simulated_tensorrt import RUNNERS, Machine, simulated_runner
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (50, 61, 3), np.uint8)
 WIDE = np.random.default_rng(1).integers(0, 65536, (50, 61, 3), np.uint16)
@@ -46,11 +45,10 @@ class Engines:
         return Upscaler(open_engine(engine_file(model, self._folder)), **options)
 
 
-@pytest.fixture(params=["onnxruntime", *RTX, *SIMULATED])
+@pytest.fixture(params=["onnxruntime", *RUNNERS])
 def engines(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engines]:
     ort = request.param == "onnxruntime"
-    options = (RTX | SIMULATED).get(request.param, {})
-    with simulated_cuda_provider() if ort else simulated(**options) as machine:
+    with simulated_cuda_provider() if ort else simulated_runner(request.param) as machine:
         yield Engines(request.param, machine, tmp_path)
     assert machine.gpu.is_clean
 

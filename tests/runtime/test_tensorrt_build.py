@@ -70,7 +70,7 @@ def test_every_io_and_profile_can_be_built(
     assert info.model.io == io
 
 
-def test_every_option_reaches_the_builder(tensorrt: None, tiny_onnx: Callable[..., Path]) -> None:
+def test_every_option_reaches_the_builder(machine: Machine, tiny_onnx: Callable[..., Path]) -> None:
     options = BuildOptions(
         profile=OPTIONS.profile,
         workspace=4 << 30,
@@ -137,7 +137,7 @@ def test_a_profile_that_exceeds_the_gpus_memory_is_refused_with_a_smaller_one(
 
 
 def test_timings_are_kept_and_merged_and_no_other_file_is_overwritten(
-    tensorrt: None, tiny_onnx: Callable[..., Path], tmp_path: Path
+    machine: Machine, tiny_onnx: Callable[..., Path], tmp_path: Path
 ) -> None:
     model, timings = tiny_onnx(precision="fp16"), tmp_path / "timings"
     build(model, timing_cache=timings)
@@ -159,7 +159,7 @@ def test_timings_are_kept_and_merged_and_no_other_file_is_overwritten(
 
 
 def test_measurements_that_cannot_be_written_in_the_end_cost_no_engine(
-    tensorrt: None, tiny_onnx: Callable[..., Path], tmp_path: Path
+    machine: Machine, tiny_onnx: Callable[..., Path], tmp_path: Path
 ) -> None:
     folder = tmp_path / "gone"
     folder.mkdir()
@@ -196,7 +196,7 @@ def test_a_profile_must_fit_the_models_multiple(tiny_onnx: Callable[..., Path]) 
 
 
 def test_a_profile_of_more_values_than_tensorrt_counts_is_refused_with_what_to_take(
-    tensorrt: None, tiny_onnx: Callable[..., Path]
+    machine: Machine, tiny_onnx: Callable[..., Path]
 ) -> None:
     profile = Profile.parse("1x64x64", "1x64x64", "8x9999x9999")
     with pytest.raises(BackendError, match=r"exceeds .*: take a smaller --max than 8x9999x9999"):

@@ -8,6 +8,7 @@ computed by onnxruntime, so that outputs can be compared to the last bit.
 import contextlib
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
@@ -18,13 +19,25 @@ from tests.simulated_tensorrt.machine import Gpu, Machine, ProcessWouldEnd
 from tests.simulated_tensorrt.pycuda_driver import pycuda_module
 from tests.simulated_tensorrt.rtx import rtx_module
 
-__all__ = ["VERSIONS", "Gpu", "Machine", "ProcessWouldEnd", "simulated", "simulated_kind"]
+__all__ = [
+    "RUNNERS",
+    "VERSIONS",
+    "Gpu",
+    "Machine",
+    "ProcessWouldEnd",
+    "simulated",
+    "simulated_kind",
+    "simulated_runner",
+]
 
 VERSIONS = ("10.16.1.11", "11.4.0.106")
 
+RUNNERS = ("rtx", *VERSIONS)
+"""Every library that runs engines: TensorRT for RTX, and the versions of TensorRT."""
+
 machines: list[Machine] = []
 
-# Our module that keeps what it imports of PyCUDA.
+# This module of ours keeps PyCUDA, so it is imported anew for each machine.
 OURS = ("sr_runtime.backends.cuda.pycuda",)
 
 
@@ -76,7 +89,7 @@ def simulated(
         modules["pycuda"] = package = ModuleType("pycuda")
         modules["pycuda.driver"] = package.driver = pycuda_module(machine, api)
     for name, module in modules.items():
-        if module is not None:  # who looks whether a package is there, as torch does, needs one
+        if module is not None:  # torch looks packages up by their specs
             module.__spec__ = ModuleSpec(name, None)
     before = _take_out(tuple(modules))
     sys.modules.update(modules)
@@ -87,6 +100,11 @@ def simulated(
         machines.pop()
         _take_out(tuple(modules))
         sys.modules.update(before)
+
+
+def simulated_runner(name: str) -> AbstractContextManager[Machine]:
+    """In the block: a machine with this one of `RUNNERS`."""
+    return simulated(None, rtx=True) if name == "rtx" else simulated(name)
 
 
 def simulated_kind() -> Kind:

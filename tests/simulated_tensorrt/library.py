@@ -38,7 +38,7 @@ def tensorrt_module(machine: Machine, version: str, *, lean: bool = False) -> Mo
         for name in (*ENUMERATIONS, *(() if lean else OF_THE_BUILDER))
     }
     library = Library(machine, version, lean, kinds)
-    machine.library, machine.kind = library, "tensorrt"
+    machine.library = library
 
     class Runtime(runtime.Runtime):
         def __init__(self, logger: Any) -> None:

@@ -157,12 +157,15 @@ class Machine:
     initialised: bool = False
     library: Any = None
     """The simulated TensorRT of this machine; where it has none, TensorRT for RTX."""
-    kind: Kind = "tensorrt"
-    """Which of the two that is."""
     rtx: Any = None
     """The simulated TensorRT for RTX."""
     handles: Any = field(default_factory=lambda: itertools.count(0x1000))
     _stacks: Any = field(default_factory=threading.local)
+
+    @property
+    def kind(self) -> Kind:
+        """What `library` is."""
+        return "tensorrt-rtx" if self.library is self.rtx else "tensorrt"
 
     @property
     def stack(self) -> list[Gpu]:

@@ -106,7 +106,6 @@ def rtx_module(machine: Machine, version: str | None) -> ModuleType:
     }
     library = RtxLibrary(machine, module.__version__, False, enumerations)
     machine.library = machine.rtx = library
-    machine.kind = "tensorrt-rtx"
     parsed: dict[int, bytes] = {}  # the ONNX file of each network that is alive
 
     class OnnxParser(real.OnnxParser):
