@@ -18,10 +18,8 @@ from benchmarks.gpu.network import chosen_generator, write_onnx
 from benchmarks.machine import processor
 from sr_runtime.backends.tensorrt.build import build_engine
 from sr_runtime.backends.tensorrt.library import builder_library
-from sr_runtime.backends.tensorrt.options import BuildOptions, Kind
+from sr_runtime.backends.tensorrt.options import LIBRARIES, BuildOptions, Kind
 from sr_runtime.cli.console import run_cli
-
-KINDS: dict[str, Kind] = {"rtx": "tensorrt-rtx", "tensorrt": "tensorrt"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,10 +28,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m benchmarks.engine_build", description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    parser.add_argument("--for", dest="library", choices=KINDS, default="rtx", help="(%(default)s)")
+    parser.add_argument(
+        "--for", dest="library", choices=LIBRARIES, default="rtx", help="(%(default)s)"
+    )
     parser.add_argument("--model", type=Path, help="an FP16 ONNX file (default: RRDB-23 ×4)")
     arguments = parser.parse_args(argv)
-    return run_cli(lambda: _run(arguments.model, KINDS[arguments.library]))
+    return run_cli(lambda: _run(arguments.model, LIBRARIES[arguments.library]))
 
 
 def _run(model: Path | None, kind: Kind) -> int:

@@ -19,9 +19,9 @@ from sr_runtime.backends.tensorrt.options import (
     CARDS,
     DEFAULT_LEVEL,
     DEFAULT_PROFILE,
+    LIBRARIES,
     NAMES,
     HardwareCompatible,
-    Kind,
     Profile,
     cards_text,
     parse_sm,
@@ -30,9 +30,6 @@ from sr_runtime.backends.tensorrt.options import (
 from sr_runtime.cli.console import run_cli
 from sr_runtime.errors import ArgumentError
 from sr_runtime.model_info import IO
-
-# What --for takes.
-LIBRARIES: dict[str, Kind] = {"tensorrt": "tensorrt", "rtx": "tensorrt-rtx"}
 
 EXAMPLES = """\
 examples:

@@ -15,8 +15,7 @@ from sr_runtime.backends.registry import names
 from sr_runtime.backends.tensorrt.engine_file import read_facts
 from sr_runtime.cli.batch import run_jobs
 from sr_runtime.cli.console import run_cli
-from sr_runtime.cli.engine_info import engine_text
-from sr_runtime.cli.info import backends_text, facts_text, running_text
+from sr_runtime.cli.info import backends_text, engine_text, facts_text, running_text
 from sr_runtime.cli.jobs import plan_jobs
 from sr_runtime.embedded import DEFAULT, EMBEDDED, model_file
 from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError

@@ -1,4 +1,4 @@
-"""What the command `info` prints: what works on this machine, and the facts of a model."""
+"""What the command `info` prints: what works on this machine, and facts of models and engines."""
 
 import platform
 import sys
@@ -11,13 +11,15 @@ import numpy as np
 from sr_runtime.backends import registry
 from sr_runtime.backends.base import Backend
 from sr_runtime.backends.cuda.driver import open_device
+from sr_runtime.backends.tensorrt.engine_file import EngineInfo
+from sr_runtime.backends.tensorrt.options import CARDS, NAMES
 from sr_runtime.embedded import DEFAULT, EMBEDDED
 from sr_runtime.errors import BackendError
 from sr_runtime.model_info import ModelInfo
 from sr_runtime.tensor import tensor_from_tiles
 from sr_runtime.upscaler import Upscaler
 
-__all__ = ["backends_text", "facts_text", "running_text"]
+__all__ = ["backends_text", "engine_text", "facts_text", "running_text"]
 
 
 def backends_text() -> str:
@@ -56,6 +58,35 @@ def facts_text(model: Path, info: ModelInfo) -> str:
         note = "  (not stated in the file: measured or assumed)" if name in assumed else ""
         lines.append(f"{name:<18}{'not known' if value is None else value}{note}")
     return "\n".join(lines)
+
+
+def engine_text(info: EngineInfo) -> str:
+    """The GPUs that an engine is good for, the library that built it, and the shapes it takes."""
+    version = "or another version of it" if info.version_compatible else "and no other version"
+    first, *others = _gpus_of(info)
+    least, best, most = info.profile.min, info.profile.opt, info.profile.max
+    lines = [
+        f"{'built by':<18}{NAMES[info.kind]} {info.tensorrt}; it needs that {version}",
+        f"{'for GPUs':<18}{first}",
+        *(f"{'':<18}{other}" for other in others),
+        f"{'batches':<18}{least} to {most} (batch, height, width), tuned for {best}",
+    ]
+    return "\n".join(lines)
+
+
+def _gpus_of(info: EngineInfo) -> list[str]:
+    if info.kind == "tensorrt-rtx":
+        return [
+            f"of compute capability {one} ({CARDS[one]})"
+            if one in CARDS
+            else f"of compute capability {one}"
+            for one in info.compute_capabilities
+        ]
+    return {
+        "none": [f"{info.gpu} alone"],
+        "same": [f"of compute capability {info.compute_capability}"],
+        "ampere+": ["of compute capability 8.0 and above"],
+    }[info.hardware_compatible]
 
 
 def running_text(upscaler: Upscaler) -> str:

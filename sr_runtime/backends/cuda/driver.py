@@ -6,8 +6,14 @@ from types import ModuleType
 from sr_runtime.backends.cuda.memory import Device
 from sr_runtime.errors import BackendError
 
-__all__ = ["cuda_version", "device_facts", "device_names", "missing", "open_device"]
-
+__all__ = [
+    "FIRST_DRIVERS",
+    "cuda_version",
+    "device_facts",
+    "device_names",
+    "missing",
+    "open_device",
+]
 
 # The first driver of each major version of CUDA. It runs what was built for any minor version.
 FIRST_DRIVERS = {11: 450, 12: 525, 13: 580}

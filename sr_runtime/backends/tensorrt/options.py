@@ -12,6 +12,7 @@ __all__ = [
     "CARDS",
     "DEFAULT_LEVEL",
     "DEFAULT_PROFILE",
+    "LIBRARIES",
     "NAMES",
     "BuildOptions",
     "HardwareCompatible",
@@ -28,6 +29,9 @@ Kind = Literal["tensorrt", "tensorrt-rtx"]
 """A library, by the name of its backend; engines of one kind do not load in the other."""
 
 NAMES: dict[Kind, str] = {"tensorrt": "TensorRT", "tensorrt-rtx": "TensorRT for RTX"}
+
+LIBRARIES: dict[str, Kind] = {"tensorrt": "tensorrt", "rtx": "tensorrt-rtx"}
+"""The libraries by the words of `--for`."""
 
 # https://developer.nvidia.com/cuda-gpus
 CARDS = {

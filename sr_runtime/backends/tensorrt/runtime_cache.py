@@ -16,7 +16,7 @@ from sr_runtime.backends.tensorrt.cache_folder import CACHE_VARIABLE
 from sr_runtime.backends.tensorrt.engine_file import sha256
 from sr_runtime.errors import StorageError
 
-__all__ = ["RuntimeCache"]
+__all__ = ["SUFFIX", "RuntimeCache"]
 
 SUFFIX = ".kernels"
 # Limit of all such files together; the least recently used ones are deleted.
