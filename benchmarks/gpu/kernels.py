@@ -1,7 +1,6 @@
 """Speed of the bare engines by tile and batch: pixels per second, and latency of a batch."""
 
 import itertools
-import math
 import statistics
 import time
 from collections.abc import Callable
@@ -22,7 +21,6 @@ from sr_runtime.tensor import tensor_from_tiles
 __all__ = ["kernels"]
 
 ON_DEVICE = f"{TORCH}, on the device"
-MOST = 200  # batches in one measurement
 
 Kernel = Callable[[int, int], tuple[float, list[float]]]
 """Takes tile and batch; returns LR pixels per second and the seconds of single batches."""
@@ -79,7 +77,7 @@ def _engine_kernel(run: Run, engine: Engine) -> Kernel:
         try:
             # Every slot prepares itself for a new shape, and in its second run records a graph.
             stream(backend, [tensor] * 2 * depth)
-            count = depth + _count(run, stream(backend, [tensor]))
+            count = depth + run.repeats(stream(backend, [tensor]))
             rate = count * batch * tile**2 / stream(backend, [tensor] * count)
             return rate, latencies(backend, tensor, max(3, count // 2))
         except OutOfMemoryError:
@@ -108,18 +106,13 @@ def _torch_kernel(run: Run) -> Kernel:
 
         try:
             seconds_of(2)
-            count = _count(run, seconds_of(1))
+            count = run.repeats(seconds_of(1))
             rate = count * batch * tile**2 / seconds_of(count)
             return rate, [seconds_of(1) for _ in range(max(3, count // 2))]
         finally:
             torch.cuda.empty_cache()  # for the other contenders; a no-op without a GPU
 
     return measure
-
-
-def _count(run: Run, seconds: float) -> int:
-    """How many batches fill the time of one measurement."""
-    return max(1, min(MOST, math.ceil(run.sizes.seconds / seconds)))
 
 
 def _percentile(seconds: list[float], percent: int) -> float:

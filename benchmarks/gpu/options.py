@@ -3,7 +3,6 @@
 The session is bare, and its input and output stay on the device: what is measured is kernels.
 """
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -31,7 +30,6 @@ OPTIONS: Mapping[str, Mapping[str, object]] = {
 BATCHES = (1, 2, 4)
 LARGEST = 1 << 20  # LR pixels: with twice as many, tensors have 2³¹ values
 MEMORY_SHARE = 0.8  # of the free memory, as the backend has it
-MOST = 100  # runs in one measurement
 ALTERNATIONS = 6
 
 Step = Callable[[], object]
@@ -57,9 +55,7 @@ def options(run: Run) -> Found:
         for batch in BATCHES:
             if batch * tile**2 <= LARGEST:
                 name = f"shape: {batch}×{tile}×{tile}"
-                yield from _measured(
-                    run, name, lambda run, t=tile, b=batch: _rate(run, session, t, b)
-                )
+                yield from _measured(run, name, _rate, session, tile, batch)
     yield from _measured(run, "another shape", _another_shape, session, side)
 
 
@@ -105,7 +101,7 @@ def _seconds(run: Run, step: Step) -> float:
         step()
     start = time.perf_counter()
     step()
-    count = max(1, min(MOST, math.ceil(run.sizes.seconds / (time.perf_counter() - start))))
+    count = run.repeats(time.perf_counter() - start)
     start = time.perf_counter()
     for _ in range(count):
         step()

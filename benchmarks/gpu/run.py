@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import math
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -28,6 +29,8 @@ Found = Iterator[tuple[str, Any]]
 """What a part yields: a key and what was measured, as JSON takes it. Each is saved at once."""
 LeaveOut = Callable[[str, str], None]
 """Takes what is not measured, and the reason in one sentence."""
+
+MOST_REPEATS = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,6 +152,10 @@ class Run:
     def left(self) -> float:
         """Seconds that the part may still take."""
         return self.deadline - time.monotonic()
+
+    def repeats(self, seconds: float) -> int:
+        """How many runs of that many seconds make one measurement."""
+        return max(1, min(MOST_REPEATS, math.ceil(self.sizes.seconds / seconds)))
 
     def leave_out(self, what: str, reason: str) -> None:
         """Record that something is not measured, and why, in one sentence."""
