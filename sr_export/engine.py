@@ -105,21 +105,7 @@ def build_engine(
         version_compatible=version_compatible,
         hardware_compatible=hardware_compatible,
     )
-    if output.suffix.lower() not in (".engine", ".plan"):
-        raise ArgumentError("the name of an engine ends in .engine or .plan", path=output)
-    check_target(output, inputs=[source])
-    check_target(facts_path(output))
-    if timings is not None:
-        if kind == "tensorrt-rtx":
-            raise ArgumentError(
-                "TensorRT for RTX measures no kernels while it builds: leave --timing-cache out"
-            )
-        check_target(timings, inputs=[source])
-        if timings.resolve() in (output.resolve(), facts_path(output).resolve()):
-            raise ArgumentError(
-                "the timing cache would overwrite the engine: give --timing-cache another file",
-                path=timings,
-            )
+    _check_files(source, output, timings, kind)
     from_onnx = source.suffix.lower() == ".onnx"
     if from_onnx and (io, scale) != (None, None):
         raise ArgumentError(
@@ -150,7 +136,10 @@ def build_engine(
             # Before minutes of work: BackendError if the library or the GPU is missing.
             options = options_for(builder_library(kind), options)
             gpu, not_run = _gpu_for(options, "cuda:0" if device == "cuda" else device)
-        if not from_onnx:
+        if from_onnx:
+            with stages.stage("computing in half"):
+                checks = require(half_graph_checks(source, info), path=source)
+        else:
             file = Path(folder) / f"{source.stem}.onnx"
             exported = export_onnx(
                 source, file, precision="fp16", io=io or "float32", scale=scale, progress=progress
@@ -159,9 +148,6 @@ def build_engine(
             stages.seconds |= exported.seconds
             info = read_fp16_onnx(file)[1]
             profile.check_fits(multiple_of=info.multiple_of, halo=info.halo)
-        else:
-            with stages.stage("computing in half"):
-                checks = require(half_graph_checks(source, info), path=source)
         if gpu is not None:
             pixels = profile_crops(profile, info)
             with stages.stage("computing in fp32"):
@@ -187,6 +173,26 @@ def build_engine(
         not_run=not_run,
         seconds=stages.seconds,
     )
+
+
+def _check_files(source: Path, output: Path, timings: Path | None, kind: Kind) -> None:
+    """Raise ArgumentError if a file has the wrong name, or cannot be written where it should be."""
+    if output.suffix.lower() not in (".engine", ".plan"):
+        raise ArgumentError("the name of an engine ends in .engine or .plan", path=output)
+    check_target(output, inputs=[source])
+    check_target(facts_path(output))
+    if timings is None:
+        return
+    if kind == "tensorrt-rtx":
+        raise ArgumentError(
+            "TensorRT for RTX measures no kernels while it builds: leave --timing-cache out"
+        )
+    check_target(timings, inputs=[source])
+    if timings.resolve() in (output.resolve(), facts_path(output).resolve()):
+        raise ArgumentError(
+            "the timing cache would overwrite the engine: give --timing-cache another file",
+            path=timings,
+        )
 
 
 def _gpu_for(options: BuildOptions, device: str | None) -> tuple[str | None, str | None]:

@@ -45,6 +45,9 @@ def cached_engine(
     key = sha256("\n".join(facts).encode())[:16]
     engine = cache_folder() / f"{model.stem}-{key}.engine"
     timings = f"timings-{library.version}-{re.sub('[^A-Za-z0-9]+', '_', name)}.cache"
+    options = BuildOptions(
+        kind=kind, profile=profile, compute_capabilities=(capability,) if rtx else ()
+    )
     with contextlib.ExitStack() as held:
         unlocked: StorageError | None = None
         try:
@@ -65,13 +68,9 @@ def cached_engine(
         try:
             plan, info = build_engine(
                 model,
-                BuildOptions(
-                    kind=kind,
-                    profile=profile,
-                    compute_capabilities=(capability,) if rtx else (),
-                ),
+                options,
                 device=device,
-                timing_cache=None if rtx else engine.parent / timings,
+                timing_cache=None if rtx else engine.with_name(timings),
             )
         except OutOfMemoryError as error:
             raise OutOfMemoryError(
