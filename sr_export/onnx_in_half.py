@@ -31,8 +31,8 @@ def run_in_half(
     peaks: list[Peak] = []
 
     class Conv(OpRun):
-        """Takes and gives half, and sums in fp32, as tensor cores do. Its padding is alike on
-        both sides in our networks."""
+        """Takes and returns half, and sums in fp32, as tensor cores do. Our networks pad opposite
+        sides alike."""
 
         def _run(self, x: Any, w: Any, b: Any = None, **attributes: Any) -> tuple[Any]:
             image = torch.from_numpy(x).float()

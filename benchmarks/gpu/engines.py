@@ -60,7 +60,7 @@ def open_engines(run: Run) -> list[Engine]:
 
 
 def working_backends(run: Run) -> Iterator[tuple[str, str]]:
-    """The name and the device of every backend that works here, GPUs or the CPU as was asked."""
+    """The name and the device of every backend that works here, on GPUs or the CPU as asked."""
     on_cpu = run.device.type == "cpu"
     # Those that open ONNX files at once come before those that first build an engine for minutes.
     for name in sorted(registry.names(), key=_builds_engines):

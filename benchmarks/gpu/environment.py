@@ -84,7 +84,7 @@ def utilization(run: Run) -> Iterator[list[int]]:
 
 
 def _card(device: torch.device) -> list[str]:
-    """nvidia-smi's options for this card, by UUID: it numbers cards otherwise than CUDA does.
+    """nvidia-smi's options for this card, by UUID: its numbers of cards are not CUDA's.
 
     Raises ValueError for a CPU.
     """

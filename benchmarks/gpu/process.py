@@ -35,7 +35,7 @@ FAREWELL = 10.0
 
 
 class Event(NamedTuple):
-    """What the process of a part tells."""
+    """A message from the process of a part."""
 
     kind: str
     """"found", "left out" or "ended"."""
@@ -46,7 +46,7 @@ class Event(NamedTuple):
 
 
 def in_a_process(measure: Measure, settings: Settings, limit: float) -> Iterator[Event]:
-    """Yield what a part finds and leaves out, and last that it has ended.
+    """Yield what a part finds and leaves out, and finally that it has ended.
 
     The process is killed after `limit` seconds, or when the caller takes no more.
     """

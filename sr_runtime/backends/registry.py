@@ -39,10 +39,10 @@ class BackendRow:
     hardware: str
     """What it is for, in the words of someone who buys hardware."""
     tested: str
-    """Where it was tested, as "tested …" goes on."""
+    """Where it was tested: what follows "tested" in a sentence."""
     auto: tuple[FileType, ...] = ()
-    """The files for which "auto" takes it. Each backend runs every ONNX file that suits it when it
-    is named, and no engines but these."""
+    """The files for which "auto" takes it. When it is named, it runs these engines too, and every
+    ONNX file that suits it."""
 
     def load(self) -> type[DeviceBackend]:
         """Import its class; BackendError names what to install if that fails."""

@@ -148,7 +148,7 @@ class TensorMemory:
     """Host and device memory of one input or output of a model, as large as its largest shape."""
 
     dtype: np.dtype[Any]
-    """Another one counts from the next `reserve` on."""
+    """May be changed; the next `reserve` uses it."""
     shape: tuple[int, ...]
     """What was reserved last."""
     array: NDArray[Any]

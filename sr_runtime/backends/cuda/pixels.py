@@ -15,7 +15,7 @@ from sr_runtime.backends.cuda.memory import Device, Stream, TensorMemory
 __all__ = ["PTX", "PixelBuffers", "PixelKernels"]
 
 PTX = Path(__file__).with_name("pixels.ptx")
-"""pixels.cu compiled, for the driver to translate it for its card."""
+"""pixels.cu, compiled to code that the driver translates for its card."""
 
 THREADS = 256  # of a block
 

@@ -44,9 +44,9 @@ class StreamSlot:
         Args:
             turn: Shared by the slots of a session; only the slot that holds it computes.
             tensors: The model's input and its picture; for a uint8 model also `finite`.
-            kernels: For batches of integer pixels; None: the model takes none beside its own.
-            number: Under which a session that records keeps the kernels of this slot; None: they
-                are launched one by one.
+            kernels: They convert batches of integer pixels; None: the model does it itself.
+            number: Identifies this slot's recorded kernels, in a session that records; None: its
+                kernels are launched one by one.
         """
         self._session, self._turn, self._gpu, self._info = session, turn, gpu, info
         self._ordinal = ordinal

@@ -62,7 +62,7 @@ def vulkan_adapters() -> list[Adapter]:
     instance = ctypes.c_void_p()
     info = _CreateInfo(type=INSTANCE_CREATE_INFO)
     if vulkan.vkCreateInstance(ctypes.byref(info), None, ctypes.byref(instance)) != 0:
-        raise BackendError("there is no Vulkan driver: install the GPU's")
+        raise BackendError("no Vulkan driver is installed: install the GPU's")
     try:
         count = ctypes.c_uint32()
         vulkan.vkEnumeratePhysicalDevices(instance, ctypes.byref(count), None)

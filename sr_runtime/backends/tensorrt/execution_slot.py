@@ -38,7 +38,7 @@ class ExecutionSlot:
         """Args:
         context: It has no memory of its own: a slot's is sized for the shapes in use, and
             TensorRT's own for the largest.
-        kernels: For batches of integer pixels; None: the model takes none but its own.
+        kernels: They convert batches of integer pixels; None: the model does it itself.
         captures: Whether to capture CUDA graphs; False if the library does it.
         """
         api = library.trt

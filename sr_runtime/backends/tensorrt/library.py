@@ -36,7 +36,10 @@ EXTRAS: dict[Kind, str] = {"tensorrt": "tensorrt", "tensorrt-rtx": "rtx"}
 
 
 class TensorRT:
-    """What is used of the module `tensorrt`; `tensorrt_rtx` has the same, and what is below."""
+    """The type of a library's module for mypy: the names of `tensorrt` that are used here.
+
+    `tensorrt_rtx` has the same names. It has no stubs, so NVIDIA's stubs of `tensorrt` serve both.
+    """
 
     Builder: "type[trt.Builder]"
     BuilderFlag: "type[trt.BuilderFlag]"
@@ -54,7 +57,7 @@ class TensorRT:
     Runtime: "type[trt.Runtime]"
     TensorIOMode: "type[trt.TensorIOMode]"
     nptype: Any
-    # In TensorRT for RTX alone, which has no stubs.
+    # Only `tensorrt_rtx` has these.
     ComputeCapability: Any
     CudaGraphStrategy: Any
     DynamicShapesKernelSpecializationStrategy: Any
@@ -120,7 +123,7 @@ def builder_library(kind: Kind) -> Library:
 
 
 def built_for(package: str) -> int | None:
-    """The CUDA version that an installed library needs, which its parts have in their names."""
+    """The CUDA version in the name of an installed library's wheel; None: there is no wheel."""
     for cuda in driver.FIRST_DRIVERS:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             importlib.metadata.distribution(f"{package}_cu{cuda}_libs")
