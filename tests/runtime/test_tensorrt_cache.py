@@ -24,7 +24,7 @@ OTHER_PROFILE = Profile.parse("1x16x16", "2x32x32", "2x48x48")
 
 def builds(machine: Machine, model: Path, profile: Profile = PROFILE) -> int:
     """How many engines are built when this one is asked for."""
-    from sr_runtime.backends.tensorrt.cache import cached_engine
+    from sr_runtime.backends.tensorrt.engine_cache import cached_engine
 
     before = machine.library.builds
     with warnings.catch_warnings(record=True) as said:
@@ -116,7 +116,7 @@ def test_an_engine_that_cannot_be_kept_is_used_and_a_warning_says_so(
     runner: Machine, tiny_onnx: Callable[..., Path], cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The disk is full once the engine is built."""
-    from sr_runtime.backends.tensorrt import cache as engine_cache
+    from sr_runtime.backends.tensorrt import engine_cache
 
     def full(path: Path, plan: bytes, info: EngineInfo) -> None:
         with atomic_path(path):
@@ -179,7 +179,7 @@ def build_in_a_process(model: Path, machine: dict[str, Any]) -> int:
         # Long enough for the other one to come.
         here.library.step_seconds = 0.5
         here.library.at_build = functools.partial(time.sleep, 1)
-        from sr_runtime.backends.tensorrt.cache import cached_engine
+        from sr_runtime.backends.tensorrt.engine_cache import cached_engine
 
         cached_engine(model, kind=here.kind, device="cuda:0", profile=PROFILE)
         return int(here.library.builds)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sr_runtime.backends.base import DeviceBackend, Limits
 from sr_runtime.backends.cuda.driver import device_names, open_device
 from sr_runtime.backends.cuda.pixels import PixelKernels
+from sr_runtime.backends.tensorrt.engine_cache import cached_engine
 from sr_runtime.backends.tensorrt.engine_file import EngineInfo, read_engine, rebuild_command
 from sr_runtime.backends.tensorrt.execution_slot import ExecutionSlot
 from sr_runtime.backends.tensorrt.library import Log, open_library
@@ -60,8 +61,6 @@ class TensorRTBackend(DeviceBackend):
         self.device = device
         self.compute_dtype = precision
         if model.suffix.lower() == ".onnx":
-            from sr_runtime.backends.tensorrt.cache import cached_engine
-
             plan, engine_info = cached_engine(model, kind=self.name, device=device)
         else:
             plan, engine_info = read_engine(model)

@@ -58,13 +58,6 @@ class TensorRTForRTXBackend(TensorRTBackend):
         return tuple(runs)
 
     def __init__(self, model: Path, *, device: str, precision: str) -> None:
-        """Open a `.engine` file, or an ONNX file through the cache of engines.
-
-        Raises:
-            ModelError: The file is neither, or an engine for other GPUs or another version; the
-                message says what differs and has the command that builds it again.
-            OutOfMemoryError: It does not fit into the GPU's memory.
-        """
         self._runtime_cache: RuntimeCache | None = None
         self._configs: list[Any] = []  # as long as the contexts that were made with them
         super().__init__(model, device=device, precision=precision)
