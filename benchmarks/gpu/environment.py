@@ -16,7 +16,8 @@ __all__ = ["environment", "gpu_state", "utilization"]
 
 PACKAGES = (
     *("torch", "triton", "numpy", "onnx", "onnxruntime", "onnxruntime-gpu", "openvino"),
-    *("tensorrt", "tensorrt-lean", "cuda-bindings", "pycuda"),
+    *("onnxruntime-ep-webgpu", "tensorrt", "tensorrt-lean", "tensorrt-rtx-cu13"),
+    *("tensorrt-rtx-cu12", "cuda-bindings", "pycuda"),
 )
 STATE = (
     *("driver_version", "clocks.sm", "clocks.max.sm", "clocks.mem", "power.draw", "power.limit"),

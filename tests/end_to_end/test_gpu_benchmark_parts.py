@@ -1,9 +1,11 @@
 """Single parts of the GPU benchmark, on a simulated GPU where they need one, and its report."""
 
+import contextlib
 import os
 import time
 from contextlib import ExitStack
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +16,7 @@ import torch
 from benchmarks.gpu.driver import driver
 from benchmarks.gpu.end_to_end import folder, several_gpus, whole_photo
 from benchmarks.gpu.engines import engines
-from benchmarks.gpu.environment import utilization
+from benchmarks.gpu.environment import environment, utilization
 from benchmarks.gpu.kernels import kernels
 from benchmarks.gpu.parity import parity
 from benchmarks.gpu.report import report
@@ -40,6 +42,15 @@ def test_the_driver_is_tried_in_every_binding(tmp_path, pycuda) -> None:
     else:
         assert "pycuda" in left_out["the driver through pycuda"]
     assert all(gpu.is_empty for gpu in machine.gpus)  # PyCUDA keeps the context
+
+
+def test_the_versions_of_the_engines_libraries_are_noted(tmp_path) -> None:
+    with ExitStack() as held:
+        run = Run(settings_of(tmp_path), held, lambda what, reason: None)
+        packages = dict(environment(run))["packages"]
+    for name in ("onnxruntime", "onnxruntime-ep-webgpu", "openvino", "tensorrt-rtx-cu13"):
+        with contextlib.suppress(PackageNotFoundError):
+            assert packages.get(name) == version(name), name
 
 
 def test_contenders_take_turns_at_least_once_and_then_while_there_is_time(tmp_path) -> None:
