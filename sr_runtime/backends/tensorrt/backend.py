@@ -231,7 +231,7 @@ def _limits(info: EngineInfo, slot: ExecutionSlot, free: int, shape_cost: int) -
     least, best, most = info.profile.min, info.profile.opt, info.profile.max
 
     def fits(batch: int, height: int, width: int) -> bool:
-        needed = slot.memory_needed(Shape(batch, height, width), info.model)
+        needed = slot.memory_needed(Shape(batch, height, width))
         return DEPTH * needed <= MEMORY_SHARE * free
 
     height, width = most.height, most.width

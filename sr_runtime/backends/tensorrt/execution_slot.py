@@ -73,9 +73,9 @@ class ExecutionSlot:
         self._enqueued = False  # whether the current shape has run without a graph
         self._graphs = captures  # whether the engine can be captured, and nobody else does it
 
-    def memory_needed(self, shape: Shape, info: ModelInfo) -> int:
+    def memory_needed(self, shape: Shape) -> int:
         """Bytes of GPU memory that a batch of this shape takes."""
-        scratch = self._set_shape(tensor_shape(shape, info))
+        scratch = self._set_shape(tensor_shape(shape, self._info))
         self._shape = ()  # the context has this shape now, but the buffers do not
         pixel = 0 if self._pixels is None else np.dtype(np.uint16).itemsize
         return scratch + sum(
