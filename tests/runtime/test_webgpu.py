@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import sr_runtime
-from sr_runtime import BackendError, OutOfMemoryError
+from sr_runtime import BackendError, ModelError, OutOfMemoryError
 from sr_runtime.backends.base import infer
 from sr_runtime.backends.choice import choose, open_backend
 from sr_runtime.backends.onnxruntime import plugin
@@ -214,6 +214,20 @@ def test_tiles_too_large_for_the_adapter_lead_to_smaller_ones(tmp_path) -> None:
             result = upscaler.upscale(image)
         assert upscaler.max_tile < (140, 140)
     np.testing.assert_array_equal(result, image.repeat(2, 0).repeat(2, 1))
+
+
+def test_a_model_that_is_refused_leaves_no_session(blurring, monkeypatch) -> None:
+    """It would be dropped while another one runs, which ends the process."""
+    opened = []
+
+    def refuse(run, *_: object) -> None:
+        opened.append(run.__self__)
+        raise ModelError("not a super-resolution model")
+
+    monkeypatch.setattr(plugin, "probe_info", refuse)
+    with pytest.raises(ModelError):
+        sr_runtime.load(blurring, backend="webgpu")
+    assert opened[0]._session is None
 
 
 @pytest.mark.slow

@@ -176,7 +176,11 @@ class PluginBackend(DeviceBackend):
         with self._turn:
             self._session, note = open_on(self._device, self._model, self.options)
         self.notes = (*notes, note)
-        self.info = stated or probe_info(self._run, self._input.shape, self._input.dtype)
+        try:
+            self.info = stated or probe_info(self._run, self._input.shape, self._input.dtype)
+        except BaseException:
+            self.shrink()  # in the turn, and not whenever the exception is forgotten
+            raise
         self.limits = declared_limits(self._input.shape, self._io, depth=DEPTH)
         self._thread = ThreadPoolExecutor(1)
 

@@ -117,7 +117,7 @@ def _has_f16() -> bool:
     """Whether the adapter computes in FP16; BackendError if no adapter opens."""
     (device,) = WebGpuBackend.found().values()
     with turn_of(device):
-        return _computes_fp16(device)  # drops its session in the turn
+        return _computes_fp16(device)  # a function, so that its session is dropped in the turn
 
 
 def _computes_fp16(device: Any) -> bool:
