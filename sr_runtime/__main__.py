@@ -12,7 +12,7 @@ import PIL.Image
 import sr_runtime
 from sr_runtime.backends.choice import is_engine
 from sr_runtime.backends.registry import names
-from sr_runtime.backends.tensorrt.engine_file import read_facts
+from sr_runtime.backends.tensorrt.engine_file import read_engine
 from sr_runtime.cli.batch import run_jobs
 from sr_runtime.cli.console import run_cli
 from sr_runtime.cli.info import backends_text, engine_text, facts_text, running_text
@@ -84,7 +84,7 @@ def _info(arguments: argparse.Namespace) -> int:
 
 def _engine_info(arguments: argparse.Namespace, file: Path) -> None:
     """The facts of an engine, on a machine that does not run it too."""
-    engine = read_facts(file)
+    _, engine = read_engine(file)
     print(facts_text(file, engine.model))
     print(engine_text(engine))
     try:

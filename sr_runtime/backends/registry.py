@@ -126,7 +126,7 @@ def names(kind: str | None = None) -> tuple[str, ...]:
 
 def rows(name: str) -> tuple[BackendRow, ...]:
     """The rows of a backend, one for each kind of device; a plug-in is not in the table."""
-    if name.startswith(PLUGIN):
+    if name.startswith(PLUGIN) and name != PLUGIN:
         return tuple(
             BackendRow(
                 name=name,

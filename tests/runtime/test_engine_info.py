@@ -95,3 +95,31 @@ def test_an_engine_without_its_facts_is_an_error(
     facts_path(engine).unlink()
     assert main(["info", str(engine)]) == 2
     assert "tiny.engine.json, are not beside it" in capsys.readouterr().err
+
+
+def test_a_plan_that_is_not_the_one_of_its_facts_is_an_error(
+    engine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine.write_bytes(engine.read_bytes()[:-1])
+    assert main(["info", str(engine)]) == 2
+    assert "the plan is damaged, or not the one that tiny.engine.json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("fact", "damaged"),
+    [
+        ('"level": 3', '"level": 1e400'),
+        ('"level": 3', f'"level": {"[" * 100_000}'),
+        ('"compute_capabilities": [', '"compute_capabilities": [8.0,'),
+        ('"kind": "tensorrt-rtx"', '"kind": "rtx"'),
+    ],
+)
+def test_damaged_facts_are_one_sentence(
+    fact: str, damaged: str, engine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    facts = facts_path(engine)
+    text = facts.read_text()
+    assert fact in text
+    facts.write_text(text.replace(fact, damaged))
+    assert main(["info", str(engine)]) == 2
+    assert "tiny.engine.json: damaged, or not the facts of an engine" in capsys.readouterr().err

@@ -70,6 +70,10 @@ def test_a_plugin_that_finds_no_device_says_so() -> None:
 def test_an_unknown_plugin_is_named_with_its_package() -> None:
     with pytest.raises(BackendError, match=r"ep_qn_x is.*pip install onnxruntime-ep-qn-x"):
         choose("plugin:qn-x", "auto")
+    with pytest.raises(BackendError, match="ep_qn_x is not installed"):  # pip knows no case
+        choose("plugin:QN-X", "auto")
+    with pytest.raises(ArgumentError, match=r"'plugin:' is none of .*, plugin:NAME"):
+        choose("plugin:", "auto")
 
 
 def test_an_onnxruntime_that_is_too_old_for_plugins_is_named(monkeypatch) -> None:

@@ -231,10 +231,22 @@ def test_a_profile_out_of_order_is_refused(shapes: tuple[str, str, str]) -> None
         Profile.parse(*shapes)
 
 
-@pytest.mark.parametrize("options", [{"level": 6}, {"level": -1}, {"workspace": 4}])
-def test_an_option_outside_its_range_is_refused(options: dict[str, int]) -> None:
-    with pytest.raises(ArgumentError):
-        BuildOptions(**options)
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"level": 6}, "level 6 is outside"),
+        ({"level": -1}, "level -1 is outside"),
+        ({"workspace": 4}, "workspace of 4 bytes is outside"),
+        ({"kind": "rtx"}, "kind 'rtx' is none of tensorrt, tensorrt-rtx"),
+        ({"hardware_compatible": "all"}, r"'all' is none of none, ampere\+, same"),
+        ({"compute_capabilities": "8.6"}, r"'8\.6' are not like \(\"8\.6\", \"8\.9\"\)"),
+        ({"compute_capabilities": ("86",)}, r"\('86',\) are not like"),
+        ({"compute_capabilities": (8.6,)}, r"\(8\.6,\) are not like"),
+    ],
+)
+def test_an_option_outside_its_range_is_refused(options: dict[str, Any], says: str) -> None:
+    with pytest.raises(ArgumentError, match=says):
+        BuildOptions(**{"kind": "tensorrt-rtx"} | options)
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -81,7 +81,7 @@ def _library(plugin: str) -> Path:
         if not path.is_file():
             raise BackendError("there is no such plug-in library", path=path)
         return path
-    module = f"onnxruntime_ep_{plugin.replace('-', '_')}"
+    module = f"onnxruntime_ep_{plugin.lower().replace('-', '_')}"  # pip ignores case too
     try:
         return Path(importlib.import_module(module).get_library_path())
     except ModuleNotFoundError as error:

@@ -7,14 +7,12 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from sr_runtime.atomic import atomic_path
 from sr_runtime.backends.tensorrt.options import (
     DEFAULT_LEVEL,
     BuildOptions,
-    HardwareCompatible,
-    Kind,
     Profile,
     Shape,
     sm_text,
@@ -66,14 +64,11 @@ class EngineInfo(BuildOptions):
             facts: dict[str, Any] = json.loads(text)
             stated = {PREFIX + k: str(v) for k, v in facts.items() if v is not None}
             model = ModelInfo.from_metadata(stated)
-            if model is None or facts["hardware_compatible"] not in get_args(HardwareCompatible):
+            if model is None:
                 raise ValueError("not the facts of an engine")
             texts = ("tensorrt", "onnx_sha256", "plan_sha256")
-            kind = facts.get("kind", "tensorrt")  # before 0.2 there was only one
-            if kind not in get_args(Kind):
-                raise ValueError("an engine of another library")
             return cls(
-                kind=kind,
+                kind=facts.get("kind", "tensorrt"),  # before 0.2 there was only one
                 model=model,
                 profile=Profile(*(Shape(*map(int, facts[k])) for k in ("min", "opt", "max"))),
                 workspace=None if facts["workspace"] is None else int(facts["workspace"]),
@@ -85,7 +80,9 @@ class EngineInfo(BuildOptions):
                 compute_capabilities=tuple(facts.get("compute_capabilities", ())),
                 **{name: str(facts[name]) for name in texts},
             )
-        except (SRError, AttributeError, KeyError, TypeError, ValueError) as error:
+        except (
+            SRError, AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError,
+        ) as error:  # fmt: skip
             raise ModelError(
                 f"damaged, or not the facts of an engine: build the engine again: {BUILD}"
             ) from error

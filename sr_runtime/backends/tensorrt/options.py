@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Self
+from typing import Literal, NamedTuple, Self, get_args
 
 from sr_runtime.errors import ArgumentError
 from sr_runtime.model_info import ModelInfo
@@ -147,6 +147,17 @@ class BuildOptions:
     above; "same": the same compute capability. TensorRT alone."""
 
     def __post_init__(self) -> None:
+        for name, known in (("kind", Kind), ("hardware_compatible", HardwareCompatible)):
+            if (value := getattr(self, name)) not in get_args(known):
+                raise ArgumentError(f"{name} {value!r} is none of {', '.join(get_args(known))}")
+        capabilities = self.compute_capabilities
+        # By repr, because 8.6 without quotes is a mistake that callers make.
+        named = [re.fullmatch(r"'\d+\.\d'", repr(one)) for one in capabilities]
+        if capabilities != ("all",) and not all(named):
+            raise ArgumentError(
+                f"compute_capabilities {capabilities!r} are not like "
+                '("8.6", "8.9"), and not ("all",)'
+            )
         if not 0 <= self.level <= 5:
             raise ArgumentError(f"level {self.level} is outside 0 to 5")
         if self.workspace is not None and not 1 << 20 <= self.workspace <= 1 << 40:
