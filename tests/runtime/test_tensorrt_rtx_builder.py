@@ -171,16 +171,15 @@ def test_without_a_driver_an_engine_is_refused_and_the_process_goes_on(
     plan, _ = build(tiny_onnx(precision="fp16"), "8.9")
     log = Log(builder_library("tensorrt-rtx"))
     runtime = trt.Runtime(log.logger)
-    header = plan[: runtime.engine_header_size]
-    assert runtime.get_engine_validity(header)[0] == trt.EngineValidity.INVALID
+    assert runtime.engine_header_size == 64  # as in the simulation
+    header = plan[:64]
+    assert runtime.get_engine_validity(header) == (trt.EngineValidity.INVALID, 0)
+    assert "cudaError 35" in log.last_error
     assert runtime.deserialize_cuda_engine(plan) is None
     assert "cudaError 35" in log.last_error
     malformed = int(trt.EngineInvalidityDiagnostics.MALFORMED_ENGINE)
     other = b"no plan" * 100
-    assert runtime.get_engine_validity(other[: len(header)]) == (
-        trt.EngineValidity.INVALID,
-        malformed,
-    )
+    assert runtime.get_engine_validity(other[:64]) == (trt.EngineValidity.INVALID, malformed)
     for damaged in (other, plan[:10], plan[:1000]):
         log.clear()
         assert runtime.deserialize_cuda_engine(damaged) is None
