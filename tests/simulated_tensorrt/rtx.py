@@ -17,7 +17,7 @@ import pytest
 
 from tests.simulated_tensorrt import runtime
 from tests.simulated_tensorrt.library_state import Library
-from tests.simulated_tensorrt.machine import CudaError, Machine, ProcessWouldEnd, Stream
+from tests.simulated_tensorrt.machine import Machine, ProcessWouldEnd, Stream
 
 __all__ = ["rtx_module"]
 
@@ -250,15 +250,8 @@ class RtxEngine(runtime.ICudaEngine):
         cache = config.get_runtime_cache()
         assert cache is not None
         cache.compile(())
-        allocation = config.get_execution_context_allocation_strategy()
-        own = 0
-        if allocation is not self.library.ExecutionContextAllocationStrategy.USER_MANAGED:
-            try:
-                own = self.gpu.allocate(self.device_memory_size_v2)
-            except CudaError:
-                self.logger.log("ERROR", "[context] Error Code 2: OutOfMemory")
-                return None
-        return RtxContext(self, own, config)
+        own = self._own_memory(config.get_execution_context_allocation_strategy())
+        return None if own is None else RtxContext(self, own, config)
 
 
 class RtxContext(runtime.IExecutionContext):

@@ -96,20 +96,23 @@ class ICudaEngine:
         return list(self.plan.profile)
 
     def create_execution_context(self, strategy: Any = None) -> "IExecutionContext | None":
-        strategies = self.library.ExecutionContextAllocationStrategy
         if self.library.gpu is not self.gpu:
             self.logger.log(
                 "ERROR", "[engine] the engine is of another device than the current one"
             )
             return None
-        own = 0
-        if strategy is not strategies.USER_MANAGED:
-            try:
-                own = self.gpu.allocate(self.device_memory_size_v2)
-            except CudaError:
-                self.logger.log("ERROR", "[context] Error Code 2: OutOfMemory")
-                return None
-        return IExecutionContext(self, own)
+        own = self._own_memory(strategy)
+        return None if own is None else IExecutionContext(self, own)
+
+    def _own_memory(self, strategy: Any) -> int | None:
+        """Where a context's own memory is; 0: it has none; None: there is not enough."""
+        if strategy is self.library.ExecutionContextAllocationStrategy.USER_MANAGED:
+            return 0
+        try:
+            return self.gpu.allocate(self.device_memory_size_v2)
+        except CudaError:
+            self.logger.log("ERROR", "[context] Error Code 2: OutOfMemory")
+            return None
 
 
 @dataclass(frozen=True)
