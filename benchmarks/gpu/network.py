@@ -63,7 +63,7 @@ def chosen_generator(checkpoint: Path | None, blocks: int | None) -> Generator:
 
 
 def sources(*packages: str) -> str:
-    """A digest of these packages' code, which tells when something was changed."""
+    """A digest of these packages' code, which changes when the code does."""
     digest = hashlib.sha256()
     for package in packages:
         for file in sorted((ROOT / package).rglob("*.py")):
@@ -83,7 +83,7 @@ def write_onnx(
 
 
 def fixed_shape(source: Path, target: Path, side: int) -> Path:
-    """Write a copy of an ONNX file that takes one square tile of this side alone."""
+    """Write a copy of an ONNX file that takes only square tiles of this side, one at a time."""
     with require_extra("export"):
         import onnx
     model = onnx.load(source)

@@ -17,7 +17,7 @@ from sr_runtime.backends.choice import choose
 
 __all__ = ["options"]
 
-# What is changed of the provider's options, one at a time; nothing: as the backend sets them.
+# Changes to the options that the backend gives the provider, one at a time.
 OWN = "as the backend sets them"
 OPTIONS: Mapping[str, Mapping[str, object]] = {
     OWN: {},

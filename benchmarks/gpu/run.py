@@ -95,7 +95,7 @@ SMALL = Sizes(
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What the process of a part is told."""
+    """What the process of a part is given."""
 
     device: str
     checkpoint: Path | None

@@ -10,7 +10,7 @@ VARINT, LENGTH = 0, 2
 
 
 class Field(NamedTuple):
-    """One field. Its value is a number with wire type 0, and else bytes."""
+    """One field. Its value is a number with wire type 0, and bytes with the others."""
 
     number: int
     wire: int

@@ -19,7 +19,7 @@ def said_of(engine: Path, capsys: pytest.CaptureFixture[str]) -> str:
 
 @pytest.fixture
 def engine(tiny_onnx: Callable[..., Path], tmp_path: Path) -> Path:
-    """For RTX cards, from one with RTX to one with another capability."""
+    """Built for cards of compute capability 8.6 and 8.9."""
     with simulated(None, rtx=True):
         return engine_file(
             tiny_onnx(precision="fp16"), tmp_path, compute_capabilities=("8.6", "8.9")

@@ -156,7 +156,7 @@ def test_a_profile_without_enough_memory_is_told_to_be_smaller(
 
 @pytest.mark.filterwarnings("ignore:.*no-ops:DeprecationWarning")
 def test_a_timing_cache_would_be_empty_whatever_is_in_the_file() -> None:
-    """So a file that is none must be noticed by that."""
+    """`load_timings` knows by that what is not a timing cache."""
     log = Log(builder_library("tensorrt-rtx"))
     config = trt.Builder(log.logger).create_builder_config()
     caches = [config.create_timing_cache(content) for content in (b"", b"a letter")]

@@ -14,7 +14,7 @@ from sr_runtime.errors import BackendError, OutOfMemoryError
 
 __all__ = ["CudaDevice", "cuda_version", "device_count", "device_facts"]
 
-# By the driver's words, which are all that PyCUDA tells.
+# By the driver's words, because PyCUDA passes no codes on.
 REASONS = {
     "no CUDA-capable device": NO_GPU,
     "unsupported display driver": OTHER_DRIVER,

@@ -44,7 +44,7 @@ SHAPE_COST = 1 << 21
 TILE_STEP = 64
 # Tiles are as large as memory allows, because a tile's halo is computed and thrown away: a halo of
 # 24 adds a fifth at 512, a tenth at 1024. At ×4 a tensor of such a tile has 2³⁰ values, and 2³¹ are
-# too many. It fills the GPU alone, so batches would gain nothing.
+# too many. One such tile fills the GPU, so batches would gain nothing.
 LARGEST_TILE = 1024
 # The share of the free memory for weights and activations.
 ARENA_SHARE = 0.8
@@ -161,9 +161,9 @@ class OnnxRuntimeCudaBackend(DeviceBackend):
     def _small_batch(self) -> NDArray[Any]:
         """Black in the model's fixed shape, or a small one if that is dynamic."""
         side = TILE_STEP * self.info.multiple_of
-        colors = 3 if self._io == "uint8" else 1  # the axis
+        color_axis = 3 if self._io == "uint8" else 1
         usual = [1, side, side, side]
-        usual[colors] = self.info.in_channels
+        usual[color_axis] = self.info.in_channels
         shape = [
             own if fixed is None else fixed
             for fixed, own in zip(self._input.shape, usual, strict=True)

@@ -53,8 +53,8 @@ def cuda_providers(ordinal: int, *, fp32: bool, memory: int, graph: bool) -> lis
         # no gain (PaddlePaddle/PaddleX#5057).
         "cudnn_conv_algo_search": "HEURISTIC",
         "cudnn_conv_use_max_workspace": 1,
-        # NHWC is the layout of tensor cores. For an fp32 model cuDNN may have kernels in it that
-        # use TF32 alone, and ONNX Runtime takes those even where `use_tf32` is 0.
+        # NHWC is the layout of tensor cores. For an fp32 model cuDNN may have only kernels that use
+        # TF32 in it, and ONNX Runtime takes those even where `use_tf32` is 0.
         "prefer_nhwc": int(not fp32),
         # TF32 rounds to the 10 bits of fp16, so an fp32 model must not use it. For an fp16 model
         # the same switch would turn the tensor cores off.

@@ -28,8 +28,9 @@ from sr_runtime.errors import BackendError, StorageError
 
 __all__ = ["WebGpuBackend"]
 
-# It tells nothing of its memory. RRDBNet ×4 has tensors of 134 MB in FP16 at this size, which old
-# and small GPUs hold; and a GPU that works on one kernel for two seconds is taken for hung.
+# WebGPU does not say how much memory there is. RRDBNet ×4 has tensors of 134 MB in FP16 at this
+# size, which old and small GPUs hold; and a GPU that works on one kernel for two seconds is taken
+# for hung.
 TILE = 256
 
 # The first is the default, named because info prints the adapter that it leads to. With less
@@ -53,8 +54,8 @@ class WebGpuBackend(PluginBackend):
             raise BackendError(
                 f"the system lists no GPU (for an adapter in software set {SOFTWARE})"
             )
-        # It lists every GPU of the machine, and runs on the adapter that it prefers whichever is
-        # named (its README).
+        # The plug-in lists every GPU of the machine, but runs on the adapter that it prefers,
+        # whichever is named (its README).
         return {"webgpu:0": devices[0]}
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Where engines that are built on first use are kept, and what belongs to them."""
+"""The folder of engines that are built on first use, and of their kernels and timings."""
 
 import os
 import sys

@@ -71,7 +71,7 @@ class ExecutionSlot:
         self._scratch: DeviceMemory | None = None
         self._graph: Graph | None = None
         self._enqueued = False  # whether the current shape has run without a graph
-        self._graphs = captures  # whether the engine can be captured, and nobody else does it
+        self._graphs = captures  # until a capture fails
 
     def memory_needed(self, shape: Shape) -> int:
         """Bytes of GPU memory that a batch of this shape takes."""

@@ -132,19 +132,19 @@ class BuildOptions:
     profile: Profile = DEFAULT_PROFILE
     """The shapes that the engine takes."""
     compute_capabilities: tuple[str, ...] = ()
-    """The GPUs that it runs on, "8.9" for instance, or only "all"; TensorRT for RTX alone. Empty:
-    8.0 and newer. An engine is one program for all of its GPUs, so with 7.5 among them, the newer
-    ones run what was made for 7.5. TensorRT builds for the GPU that it builds on."""
+    """Only for TensorRT for RTX: the GPUs that it runs on, "8.9" for instance, or just "all".
+    Empty: 8.0 and newer. An engine is one program for all of its GPUs, so with 7.5 among them, the
+    newer ones run what was made for 7.5. TensorRT builds for the GPU that it builds on."""
     workspace: int | None = None
     """Limit in bytes of GPU memory for a layer's scratch space; None: all of the GPU's."""
     level: int = DEFAULT_LEVEL
-    """0 to 5: how long the builder searches; TensorRT alone."""
+    """Only for TensorRT: how long the builder searches, 0 to 5."""
     version_compatible: bool = False
-    """Whether the plan also runs in other TensorRT versions and the lean runtime; a bit slower.
-    TensorRT alone."""
+    """Only for TensorRT: whether the plan also runs in its other versions and its lean runtime; a
+    bit slower."""
     hardware_compatible: HardwareCompatible = "none"
-    """The GPUs that the plan runs on: "none": the same model; "ampere+": compute capability 8.0 and
-    above; "same": the same compute capability. TensorRT alone."""
+    """Only for TensorRT: the GPUs that the plan runs on. "none": the same model; "ampere+": compute
+    capability 8.0 and above; "same": the same compute capability."""
 
     def __post_init__(self) -> None:
         for name, known in (("kind", Kind), ("hardware_compatible", HardwareCompatible)):

@@ -26,7 +26,7 @@ def load_timings(library: Library, config: "trt.IBuilderConfig", path: Path) -> 
     empty = _serialized(config.create_timing_cache(b""))
     if (
         cache is None
-        # TensorRT makes an empty cache of a file that is none, and would then overwrite the file.
+        # TensorRT takes any other file for an empty cache, and saving would overwrite that file.
         or (content not in (b"", empty) and _serialized(cache) == empty)
         or not config.set_timing_cache(cache, ignore_mismatch=False)
     ):
