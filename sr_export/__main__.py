@@ -30,6 +30,7 @@ from sr_runtime.backends.tensorrt.options import (
 from sr_runtime.cli.console import run_cli
 from sr_runtime.errors import ArgumentError
 from sr_runtime.model_info import IO
+from sr_runtime.sigterm import sigterm_as_interrupt
 
 EXAMPLES = """\
 examples:
@@ -52,7 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(command: Callable[..., None], **options: Any) -> int:
     try:
-        command(**options)
+        with sigterm_as_interrupt():
+            command(**options)
     except sr_export.VerificationError as error:
         print(table(error.checks))
         raise

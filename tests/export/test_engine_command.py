@@ -194,12 +194,14 @@ sys.exit(code)
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_the_build_and_leaves_nothing(tiny_onnx, tmp_path) -> None:
-    model, target = tiny_onnx(precision="fp16"), tmp_path / "m.engine"
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_build_and_leaves_nothing(number, tiny_onnx, tmp_path) -> None:
+    model, target = tiny_onnx(precision="fp16"), tmp_path / "engines" / "m.engine"
+    target.parent.mkdir()
     with subprocess.Popen(
         [sys.executable, "-c", LONG_BUILD, "engine", str(model), "-o", str(target), *SHAPES],
         cwd=Path(__file__).parents[2],
-        env=os.environ | {"PYTHONFAULTHANDLER": "1"},
+        env=os.environ | {"PYTHONFAULTHANDLER": "1", "TMPDIR": str(tmp_path)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -208,11 +210,12 @@ def test_ctrl_c_ends_the_build_and_leaves_nothing(tiny_onnx, tmp_path) -> None:
         for line in process.stdout:  # also split at the carriage returns
             before.append(line)
             if "building the engine … 1%" in line:
-                process.send_signal(signal.SIGINT)
+                process.send_signal(number)
                 break
         _, after = process.communicate()
     assert (process.returncode, after.splitlines()[-1:]) == (130, ["interrupted"]), (before, after)
-    assert list(tmp_path.iterdir()) == []
+    assert list(target.parent.iterdir()) == []
+    assert list(tmp_path.glob("tmp*")) == []
 
 
 @pytest.mark.parametrize("here", [{"driver": False}, {"lean": True}, {"gpus": 0}])

@@ -1,8 +1,6 @@
 """Preparing data sets for training and evaluation: known ones, and folders of the user's images."""
 
 import os
-import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -10,6 +8,7 @@ from pathlib import Path
 from sr_runtime.errors import ArgumentError, DataError
 from sr_runtime.evaluation.pairs import Pair, find_pairs
 from sr_runtime.image import IMAGE_SUFFIXES
+from sr_runtime.sigterm import sigterm_as_interrupt
 from sr_train.data.build.archives import unpacked
 from sr_train.data.build.split import Wanted, fingerprint, prepare_split
 from sr_train.data.catalogue import DATASETS, Split
@@ -82,7 +81,7 @@ def prepare(
 @contextmanager
 def _alone_in(folder: Path, made: list[Path], report: Callable[[str], None]) -> Iterator[None]:
     """Hold the lock of `folder`; afterwards, even after SIGTERM, remove folders left empty."""
-    with _sigterm_as_interrupt(), only_process_in(folder, report):
+    with sigterm_as_interrupt(), only_process_in(folder, report):
         absent = [path for path in made if not path.exists()]
         try:
             yield
@@ -90,23 +89,6 @@ def _alone_in(folder: Path, made: list[Path], report: Callable[[str], None]) -> 
             for path in absent:
                 with suppress(OSError):  # it does not exist, or is not empty
                     path.rmdir()
-
-
-@contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    """Make SIGTERM a KeyboardInterrupt.
-
-    Not if the program handles it, or this is not the main thread.
-    """
-    ours = threading.current_thread() is threading.main_thread()
-    if not ours or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _official(name: str, root: Path, scale: int, report: Callable[[str], None]) -> list[Wanted]:
