@@ -13,7 +13,13 @@ from sr_runtime.backends.tensorrt.build import build_engine
 from sr_runtime.backends.tensorrt.cache_folder import CACHE_VARIABLE, cache_folder
 from sr_runtime.backends.tensorrt.engine_file import EngineInfo, read_engine, sha256, write_engine
 from sr_runtime.backends.tensorrt.library import builder_library
-from sr_runtime.backends.tensorrt.options import DEFAULT_PROFILE, BuildOptions, Kind, Profile
+from sr_runtime.backends.tensorrt.options import (
+    DEFAULT_PROFILE,
+    BuildOptions,
+    Kind,
+    Profile,
+    sm_text,
+)
 from sr_runtime.errors import ModelError, OutOfMemoryError, StorageError
 from sr_runtime.lock import wait_for_lock
 
@@ -73,11 +79,12 @@ def cached_engine(
                 timing_cache=None if rtx else engine.with_name(timings),
             )
         except OutOfMemoryError as error:
+            cards = f" --for rtx --sm {sm_text([capability])}" if rtx else ""
             raise OutOfMemoryError(
-                f"{device} has too little memory to build an engine with --max {profile.max}: "
-                "build a smaller one, and load that: python -m sr_export engine "
-                f"{shlex.quote(str(model))} -o {shlex.quote(model.stem)}.engine "
-                "--opt 1x256x256 --max 1x256x256",
+                f"{'the machine' if rtx else device} has too little memory to build an engine with "
+                f"--max {profile.max}: build a smaller one, and load that: python -m sr_export "
+                f"engine {shlex.quote(str(model))} -o {shlex.quote(model.stem)}.engine "
+                f"--opt 1x256x256 --max 1x256x256{cards}",
                 path=model,
             ) from error
         try:
