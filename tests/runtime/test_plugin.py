@@ -1,6 +1,8 @@
 """Plug-ins of ONNX Runtime, by a wheel's name or a library's path."""
 
 import importlib.util
+import subprocess
+import sys
 import sysconfig
 from pathlib import Path
 
@@ -30,6 +32,19 @@ def library_of(plugin: str) -> str:
     return str(importlib.import_module(module).get_library_path())
 
 
+# Python's own pools of threads end with the main thread, and the program's threads do not.
+AFTER_MAIN = """
+import sys, threading
+import numpy as np
+import sr_runtime
+upscaler = sr_runtime.load(sys.argv[1], backend="plugin:webgpu")
+def work():
+    threading.main_thread().join()
+    print(upscaler.upscale(np.zeros((8, 9, 3), np.uint8)).shape)
+threading.Thread(target=work).start()
+"""
+
+
 @pytest.fixture
 def twice(tmp_path: Path) -> Path:
     """A network that repeats every pixel 2×2."""
@@ -48,6 +63,15 @@ def test_a_plugin_runs_a_model_on_the_device_that_it_finds(plugin: str, twice: P
             assert " nodes run in " in upscaler.backend.notes[-1]
             result = upscaler.upscale(PHOTO)
         assert np.abs(result - PHOTO.repeat(2, 0).repeat(2, 1).astype(int)).max() <= 1
+
+
+@pytest.mark.slow
+def test_a_thread_that_outlives_the_main_one_goes_on(twice: Path) -> None:
+    library_of("webgpu")
+    done = subprocess.run(
+        [sys.executable, "-c", AFTER_MAIN, str(twice)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "(16, 18, 3)\n"), done.stderr
 
 
 def test_a_device_that_a_plugin_has_not_is_refused_with_those_it_has() -> None:

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from numpy.typing import NDArray
 
-from sr_runtime.backends.base import DeviceBackend
+from sr_runtime.backends.base import DeviceBackend, DoneBatch
 from sr_runtime.backends.onnxruntime.session import (
     PRECISIONS,
     facts_of,
@@ -184,8 +184,14 @@ class PluginBackend(DeviceBackend):
         self.limits = declared_limits(self._input.shape, self._io, depth=DEPTH)
         self._thread = ThreadPoolExecutor(1)
 
-    def submit(self, batch: NDArray[Any]) -> "_PendingBatch":
-        return _PendingBatch(self._thread.submit(self._run, batch))
+    def submit(self, batch: NDArray[Any]) -> "_PendingBatch | DoneBatch":
+        try:
+            return _PendingBatch(self._thread.submit(self._run, batch))
+        except RuntimeError:  # Python ends such threads with the main one, before all others
+            try:
+                return DoneBatch(self._run(batch))
+            except SRError as error:
+                return DoneBatch(error)
 
     def shrink(self) -> None:
         with self._turn:
