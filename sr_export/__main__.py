@@ -237,7 +237,7 @@ def _add_triton(commands: Any) -> None:
         "that is there already gets one more version; none is replaced."
     )
     add = _add_command(commands, "triton", _triton, description).add_argument
-    add("model", type=Path, metavar="MODEL", help=".onnx, .engine or .plan")
+    add("model", type=Path, metavar="MODEL", help=".onnx, or TensorRT's .engine or .plan (not RTX)")
     add("-o", "--output", dest="repository", type=Path, required=True, metavar="REPOSITORY")
     add("--name", required=True, help="what clients call the model")
     add(
