@@ -2,9 +2,10 @@
 
     python -m benchmarks.gpu -o gpu.json [--minutes 8] [--parts driver,correct]
 
-Runs the parts for which there is time, each in a process of its own, says what it left out and why,
-and prints tables. Whatever was measured is written at once; the same command again goes on after
-the last finished part. Models and engines are kept beside the results and made only once.
+Every part runs in a process of its own, if there is time for it. Each measurement is written to the
+results at once. The same command again goes on after the last finished part. At the end, all
+results are printed as tables, with what was not measured and why. Models and engines are kept in
+the folder gpu.json.cache beside the results, and made only once.
 """
 
 import argparse
@@ -19,12 +20,12 @@ from pathlib import Path
 import torch
 
 from benchmarks.gpu.environment import environment
-from benchmarks.gpu.network import chosen_generator, default_checkpoint, network_of
+from benchmarks.gpu.network import WEIGHTS, chosen_generator, network_of
 from benchmarks.gpu.parts import PARTS, Part
 from benchmarks.gpu.process import in_a_process
 from benchmarks.gpu.report import report
 from benchmarks.gpu.results import Results
-from benchmarks.gpu.run import Settings
+from benchmarks.gpu.run import Run
 from sr_runtime.atomic import check_target
 from sr_runtime.cli.console import run_cli
 from sr_runtime.errors import ArgumentError, BackendError
@@ -40,23 +41,26 @@ def main(argv: Sequence[str] | None = None, *, parts: Sequence[Part] = PARTS) ->
     """Measure, write and print; return 0, or 2 where the device does not exist."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.gpu", description=__doc__,
-        epilog="parts, in this order, with their seconds on a data-centre GPU:\n"
+        epilog="parts, in the order in which they run, with their seconds on a data-centre GPU:\n"
         + "\n".join(f"  {part.name:13} {part.seconds:3g}  {part.about}" for part in parts),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     parser.add_argument("-o", "--output", type=Path, required=True, help="the results, as JSON")
     parser.add_argument(
-        "--minutes", type=float, default=DEFAULT_MINUTES, help="at most (%(default)g)"
+        "--minutes", type=float, default=DEFAULT_MINUTES, help="time limit (default: %(default)g)"
     )
-    parser.add_argument("--parts", metavar="NAME[,NAME]", help="these, and what they need")
-    parser.add_argument("--checkpoint", type=Path, help="the network (default: RRDB-23 ×4)")
     parser.add_argument(
-        "--device", default="cuda:0", help="cpu tries the benchmark itself out (%(default)s)"
+        "--parts", metavar="NAME[,NAME]", help="only these, and those they need (default: all)"
     )
-    parser.add_argument("--blocks", type=int, metavar="N", help="of a smaller, fresh network")
+    parser.add_argument("--checkpoint", type=Path, help="the network to measure (default: RRDB-23)")
     parser.add_argument(
-        "--cache", type=Path, help="folder of models and engines (default: OUTPUT.cache)"
-    )
+        "--blocks", type=int, metavar="N",
+        help="measure a small network of N blocks, to try the benchmark itself out",
+    )  # fmt: skip
+    parser.add_argument(
+        "--device", default="cuda:0",
+        help="cuda:N, or cpu for a trial with small images (default: %(default)s)",
+    )  # fmt: skip
     arguments = parser.parse_args(argv)
     return run_cli(lambda: _run(arguments, parts))
 
@@ -67,38 +71,30 @@ def _run(arguments: argparse.Namespace, parts: Sequence[Part]) -> int:
     device = _device(arguments.device)
     check_target(output)
     if not 0 < arguments.minutes < math.inf:
-        raise ArgumentError(f"minutes {arguments.minutes} is no time: give 8 for instance")
+        raise ArgumentError(f"minutes must be more than 0, not {arguments.minutes}: give 8")
     if checkpoint is not None and blocks is not None:
         raise ArgumentError("--checkpoint and --blocks exclude each other: give one of them")
     chosen = _chosen(parts, arguments.parts)
-    if blocks is None and checkpoint is None:
-        checkpoint = default_checkpoint()
+    if blocks is None and checkpoint is None and WEIGHTS.exists():
+        checkpoint = WEIGHTS
     chosen_generator(checkpoint, blocks)  # an unusable one is refused at once
-    settings = Settings(
-        device=str(device),
-        checkpoint=checkpoint,
-        blocks=blocks,
-        network=network_of(checkpoint, blocks),
-        cache=(arguments.cache or output.with_name(f"{output.name}.cache")).resolve(),
-    )
-    results = Results(output, settings)
-    _measure(chosen, settings, results, start, arguments.minutes)
-    print(report(results.content))
-    print(f"\n{output}: all of it")
+    results = Results(output, network_of(checkpoint, blocks), str(device))
+    cache = output.with_name(f"{output.name}.cache").resolve()
+    run = Run(device=device, checkpoint=checkpoint, blocks=blocks, cache=cache)
+    _measure(chosen, run, results, start, arguments.minutes)
+    print(f"\n{report(results.content)}\n\nEverything measured is in {output}")
     return 0
 
 
 def _measure(
-    parts: Sequence[Part], settings: Settings, results: Results, start: float, minutes: float
+    parts: Sequence[Part], run: Run, results: Results, start: float, minutes: float
 ) -> None:
     """Run the parts that are not finished and for which there is time."""
     end = start + 60 * minutes
     # Slow machines get more time for a part from more minutes.
     stretch = max(1.0, minutes / DEFAULT_MINUTES)
-    events = in_a_process(environment, settings, min(LIMIT, 60 * minutes))
-    facts = {event.what: event.value for event in events if event.kind == "found"}
-    for difference in results.add_environment(facts):
-        print(f"unlike the run before: {difference}", flush=True)
+    machine = in_a_process(environment, run, min(LIMIT, 60 * minutes))
+    results.begin_run({event.what: event.value for event in machine if event.kind == "found"})
     for part in parts:
         begin = time.monotonic()
         seconds, left = stretch * part.seconds, end - begin
@@ -113,9 +109,9 @@ def _measure(
             continue
         print(f"{said}: about {seconds:.0f} s", flush=True)
         results.begin(part.name)
-        told = replace(settings, results=results.found(), seconds=seconds)
+        run = replace(run, results=results.found(), deadline=begin + seconds)
         reason: object = None
-        for event in in_a_process(part.measure, told, min(left, OVERRUN * seconds)):
+        for event in in_a_process(part.measure, run, min(left, OVERRUN * seconds)):
             if event.kind == "ended":
                 reason = event.value
             else:
@@ -129,18 +125,13 @@ def _measure(
 
 def _chosen(parts: Sequence[Part], names: str | None) -> list[Part]:
     """The parts of these names, and those they need; all, if none are named."""
-    if names is None:
-        return list(parts)
     by_name = {part.name: part for part in parts}
-    chosen: set[str] = set()
-    wanted = [name.strip() for name in names.split(",")]
-    while wanted:
-        name = wanted.pop()
+    wanted = list(by_name) if names is None else [name.strip() for name in names.split(",")]
+    for name in wanted:  # which grows by what is needed
         if name not in by_name:
             raise ArgumentError(f"part {name!r} is none of {', '.join(by_name)}")
-        chosen.add(name)
         wanted += by_name[name].needs
-    return [part for part in parts if part.name in chosen]
+    return [part for part in parts if part.name in wanted]
 
 
 def _device(name: str) -> torch.device:

@@ -17,12 +17,10 @@ BLOCKS = 69  # dense blocks of RRDB-23
 
 @torch.inference_mode()
 def convolutions(run: Run) -> Found:
-    """FLOP/s of each, channels-last in the network's dtype, with the kernel that is found fastest.
+    """TFLOP/s of each, channels-last in the network's dtype, with the kernel found fastest.
 
-    Without bias, which PyTorch would add in a kernel of its own.
-
-    `block_lr_mp_per_second` is what RRDB-23 could reach if it had nothing but these convolutions,
-    each at this rate.
+    Without bias, which PyTorch would add in a kernel of its own. `lr_mp_per_second` is what RRDB-23
+    could reach if it had nothing but these convolutions, each at this rate.
     """
     torch.backends.cudnn.benchmark = True
     for side in run.sizes.convolution:
@@ -34,16 +32,15 @@ def convolutions(run: Run) -> Found:
                 )
                 for shape in ((1, inputs, side, side), (outputs, inputs, 3, 3))
             )
-            flops.append(2 * 9 * inputs * outputs * side**2)
+            flops.append(2 * 9 * inputs * outputs * side**2 / 1e12)
             seconds.append(best(run, partial(F.conv2d, image, weight, padding=1)))
+        rates = [count / time for count, time in zip(flops, seconds, strict=True)]
+        names = [f"{inputs} to {outputs}" for inputs, outputs in CHANNELS]
         yield (
             f"1×{side}×{side}",
             {
-                "flops": {
-                    f"{inputs} to {outputs}": count / time
-                    for (inputs, outputs), count, time in zip(CHANNELS, flops, seconds, strict=True)
-                },
-                "block_flops": sum(flops) / sum(seconds),
-                "block_lr_mp_per_second": side**2 / (BLOCKS * sum(seconds)) / 1e6,
+                **dict(zip(names, rates, strict=True)),
+                "together": sum(flops) / sum(seconds),
+                "lr_mp_per_second": side**2 / (BLOCKS * sum(seconds)) / 1e6,
             },
         )

@@ -28,6 +28,8 @@ __all__ = ["correct"]
 # The PSNR against the CPU's 8-bit picture: rounding to half precision stays above the first.
 # Rounding to TF32's 10 bits, which no fp32 model may do, stays below the second.
 MIN_PSNR = {"fp16": 45.0, "bf16": 45.0, "fp32": 70.0}
+# A single step of one pixel stays below this.
+IDENTICAL = 140.0
 FP32, FIXED = "an fp32 file", "a file of fixed shape"
 THREADS = 2
 # Tiles of the file of fixed shape.
@@ -37,6 +39,8 @@ SPARE = 512 << 20
 
 Photo = NDArray[np.uint8]
 Load = Callable[[], Upscaler]
+Measure = Callable[[Upscaler], dict[str, Any]]
+"""Returns the arguments of `against`, and more columns of the row."""
 
 
 def correct(run: Run) -> Found:
@@ -49,17 +53,17 @@ def correct(run: Run) -> Found:
     for name, model in models.items():
         with sr_runtime.load(model, backend="onnxruntime", device="cpu", precision="fp32") as cpu:
             wanted[name] = cpu.upscale(photo)
+    on_gpu = run.device.type == "cuda"
     for backend, device in working_backends(run):
         for name, model in models.items():
-            if name == FP32 and not _computes_fp32(backend, device):
-                continue
-            load = partial(sr_runtime.load, model, backend=backend, device=device)
-            yield f"{backend}: {name}", _row(load, partial(_picture, photo, wanted[name]))
+            if name != FP32 or _computes_fp32(backend, device):
+                load = partial(sr_runtime.load, model, backend=backend, device=device)
+                yield f"{backend}: {name}", _row(load, partial(_picture, photo, wanted[name]))
         load = partial(sr_runtime.load, "esrgan", backend=backend, device=device)
         yield f"{backend}: {THREADS} threads", _row(load, partial(_threads, photo))
-        if run.device.type == "cuda":
+        if on_gpu:
             yield f"{backend}: little memory", _row(load, partial(_little_memory, run, load))
-    if run.device.type == "cpu":
+    if not on_gpu:
         run.leave_out("little memory", "the memory of a CPU cannot be taken away from a model")
 
 
@@ -69,31 +73,32 @@ def _computes_fp32(backend: str, device: str) -> bool:
 
 
 def _fp32_file(run: Run) -> Path:
-    file = run.settings.cache / "embedded-fp32.onnx"
+    file = run.cache / "embedded-fp32.onnx"
     weights = Path(str(files("sr_runtime") / "models" / "training" / "esrgan.safetensors"))
     write_onnx(load_generator(weights), file, io="float32", precision="fp32")
     return file
 
 
 def _fixed_file(run: Run) -> Path:
-    return fixed_shape(model_file("esrgan"), run.settings.cache / "embedded-fixed.onnx", SIDE)
+    return fixed_shape(model_file("esrgan"), run.cache / "embedded-fixed.onnx", SIDE)
 
 
-def _row(load: Load, measure: Callable[[Upscaler], dict[str, Any]]) -> dict[str, Any]:
+def _row(load: Load, measure: Measure) -> dict[str, Any]:
     """The measurement, its time, and whether it is right; a failure does not end the part."""
     start = time.monotonic()
     try:
         with load() as upscaler:
-            row = {"precision": upscaler.backend.compute_dtype, **measure(upscaler)}
+            precision = upscaler.backend.compute_dtype
+            found = measure(upscaler)
     except Exception as error:
         return {"right": False, "failed": reason_of(error)}
-    least = MIN_PSNR[row["precision"]]
-    right = row.get("psnr_db", 0.0) >= least and row.get("same", True)
-    return row | {"right": right, "least_db": least, "seconds": time.monotonic() - start}
+    got, wanted = (found.pop(key) / np.float32(255) for key in ("got", "wanted"))
+    row = against(got, wanted, least=found.pop("least", MIN_PSNR[precision]))
+    return {**row, "precision": precision, **found, "seconds": time.monotonic() - start}
 
 
 def _picture(photo: Photo, wanted: Photo, upscaler: Upscaler) -> dict[str, Any]:
-    return _compared(upscaler.upscale(photo), wanted)
+    return {"got": upscaler.upscale(photo), "wanted": wanted}
 
 
 def _threads(photo: Photo, upscaler: Upscaler) -> dict[str, Any]:
@@ -102,8 +107,7 @@ def _threads(photo: Photo, upscaler: Upscaler) -> dict[str, Any]:
     alone = [upscaler.upscale(photo) for photo in photos]
     with ThreadPoolExecutor(THREADS) as threads:
         together = list(threads.map(upscaler.upscale, photos))
-    same = all(map(np.array_equal, together, alone))
-    return {**_compared(np.stack(together), np.stack(alone)), "same": same}
+    return {"got": np.stack(together), "wanted": np.stack(alone), "least": IDENTICAL}
 
 
 def _little_memory(run: Run, load: Load, upscaler: Upscaler) -> dict[str, Any]:
@@ -116,13 +120,9 @@ def _little_memory(run: Run, load: Load, upscaler: Upscaler) -> dict[str, Any]:
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         small = upscaler.upscale(photo)
-    after = upscaler.max_tile
+    tiles = [f"{height}×{width}" for height, width in (before, upscaler.max_tile)]
     del taken
     torch.cuda.empty_cache()
     with load() as afresh:
-        row = _compared(small, afresh.upscale(photo))
-    return {**row, "tile_before": before, "tile_after": after, "warnings": len(told)}
-
-
-def _compared(got: Photo, wanted: Photo) -> dict[str, Any]:
-    return against(got / np.float32(255), wanted / np.float32(255))
+        found = {"got": small, "wanted": afresh.upscale(photo)}
+    return {**found, "tile_before": tiles[0], "tile_after": tiles[1], "warnings": len(told)}

@@ -20,10 +20,9 @@ __all__ = ["Engine", "engines", "models", "open_engines", "working_backends"]
 
 @dataclass(frozen=True)
 class Engine:
-    """An opened model and its name in the results, "onnxruntime, io uint8" for instance."""
+    """An opened backend and its name in the results, "onnxruntime, io uint8" for instance."""
 
     name: str
-    model: Path
     upscaler: Upscaler
 
 
@@ -31,8 +30,8 @@ def models(run: Run) -> Found:
     """Export the network for both kinds of input and output; later parts take the files."""
     for io in get_args(IO):
         start = time.monotonic()
-        file = run.onnx_file(io)
-        yield io, {"seconds": time.monotonic() - start, "bytes": file.stat().st_size}
+        size = run.onnx_file(io).stat().st_size
+        yield f"io {io}", {"seconds": time.monotonic() - start, "MB": size / 1e6}
 
 
 def engines(run: Run) -> Found:
@@ -42,21 +41,17 @@ def engines(run: Run) -> Found:
             name = f"{backend}, io {io}"
             if run.left() < 0:
                 run.leave_out(name, "no time was left to open it: give more --minutes")
-                continue
-            facts: dict[str, Any] = {}
-            if run.attempt(name, partial(_open_once, run.onnx_file(io), backend, device, facts)):
-                yield name, {"io": io, **facts}
+            elif row := run.attempt(name, partial(_open_once, run.onnx_file(io), backend, device)):
+                yield name, {"backend": backend, "device": device, "io": io, **row}
 
 
-def open_engines(run: Run) -> list[Engine]:
+def open_engines(run: Run) -> Iterator[Engine]:
     """Open what the part `engines` could open, until this part ends."""
-    opened = []
-    for name, facts in run.results.get("engines", {}).items():
-        model = run.onnx_file(facts["io"])
-        upscaler = sr_runtime.load(model, backend=facts["backend"], device=facts["device"])
+    for name, row in run.results.get("engines", {}).items():
+        model = run.onnx_file(row["io"])
+        upscaler = sr_runtime.load(model, backend=row["backend"], device=row["device"])
         run.held.callback(upscaler.close)
-        opened.append(Engine(name, model, upscaler))
-    return opened
+        yield Engine(name, upscaler)
 
 
 def working_backends(run: Run) -> Iterator[tuple[str, str]]:
@@ -76,15 +71,13 @@ def _builds_engines(backend: str) -> bool:
     return all("fp16 onnx" not in row.auto for row in registry.rows(backend))
 
 
-def _open_once(model: Path, backend: str, device: str, facts: dict[str, Any]) -> None:
+def _open_once(model: Path, backend: str, device: str) -> dict[str, Any]:
     start = time.monotonic()
     with sr_runtime.load(model, backend=backend, device=device) as upscaler:
-        facts |= {
-            "backend": backend,
-            "device": device,
-            "seconds": time.monotonic() - start,
+        limits = upscaler.backend.limits
+        return {
             "precision": upscaler.backend.compute_dtype,
-            "tile": list(upscaler.max_tile),
-            "batch": upscaler.backend.limits.batch,
-            "batches_in_flight": upscaler.backend.limits.depth,
+            "largest_batch": "×".join(map(str, (limits.batch, *upscaler.max_tile))),
+            "batches_in_flight": limits.depth,
+            "seconds_to_open": time.monotonic() - start,
         }

@@ -12,13 +12,12 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from multiprocessing.connection import Connection
 from typing import NamedTuple
 
 import torch
 
-from benchmarks.gpu.run import Found, Run, Settings, reason_of
+from benchmarks.gpu.run import Found, Run, reason_of
 from sr_runtime.backends.tensorrt.cache_folder import CACHE_VARIABLE
 from sr_runtime.errors import SRError
 
@@ -30,8 +29,8 @@ if sys.platform == "win32":
     Process = multiprocessing.get_context("spawn").Process
 else:
     Process = multiprocessing.get_context("forkserver").Process
+# Seconds that a process has to end after its part.
 FAREWELL = 10.0
-"""Seconds that a process has to end after its part."""
 
 
 class Event(NamedTuple):
@@ -40,12 +39,12 @@ class Event(NamedTuple):
     kind: str
     """"found", "left out" or "ended"."""
     what: str
-    """The key of what was found, or what was left out."""
+    """The name of what was found or left out."""
     value: object
     """What was found; the reason; None or why the part ended early."""
 
 
-def in_a_process(measure: Measure, settings: Settings, limit: float) -> Iterator[Event]:
+def in_a_process(measure: Measure, run: Run, limit: float) -> Iterator[Event]:
     """Yield what a part finds and leaves out, and finally that it has ended.
 
     The process is killed after `limit` seconds, or when the caller takes no more.
@@ -53,7 +52,7 @@ def in_a_process(measure: Measure, settings: Settings, limit: float) -> Iterator
     # Forked from a server that has imported torch once, but never used a GPU.
     multiprocessing.set_forkserver_preload(["benchmarks.gpu.parts"])
     ours, theirs = multiprocessing.Pipe(duplex=False)
-    process = Process(target=_work, args=(measure, settings, theirs))
+    process = Process(target=_work, args=(measure, run, theirs))
     end = time.monotonic() + limit
     process.start()
     theirs.close()
@@ -76,25 +75,21 @@ def in_a_process(measure: Measure, settings: Settings, limit: float) -> Iterator
     yield event
 
 
-def _work(measure: Measure, settings: Settings, pipe: Connection) -> None:
+def _work(measure: Measure, run: Run, pipe: Connection) -> None:
     """Run the part and tell what it finds."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C: the parent ends this process
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    settings.cache.mkdir(parents=True, exist_ok=True)
-    os.environ[CACHE_VARIABLE] = str(settings.cache)
-    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(settings.cache / "inductor")
+    run.cache.mkdir(parents=True, exist_ok=True)
+    os.environ[CACHE_VARIABLE] = str(run.cache)
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(run.cache / "inductor")
+    run.leave_out = lambda what, reason: pipe.send(Event("left out", what, reason))
     reason = None
-
-    def leave_out(what: str, reason: str) -> None:
-        pipe.send(Event("left out", what, reason))
-
     try:
-        with ExitStack() as held:
-            run = Run(settings, held, leave_out)
+        with run.held:
             if run.device.type == "cuda":
                 torch.cuda.set_device(run.device)
-            for key, value in measure(run):
-                pipe.send(Event("found", key, value))
+            for what, value in measure(run):
+                pipe.send(Event("found", what, value))
     # One failed part must not lose the others.
     except Exception as error:
         reason = reason_of(error)

@@ -5,63 +5,46 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from benchmarks.gpu.network import ROOT, sources
 from benchmarks.gpu.process import Event
-from benchmarks.gpu.run import Settings
 from sr_runtime.atomic import atomic_path
 from sr_runtime.errors import ArgumentError
 
 __all__ = ["Results"]
 
-PACKAGES = ("benchmarks", "sr_export", "sr_runtime", "sr_train")
-# What a later run should have in common with the runs before it.
-MACHINE = ("gpu", "processor", "cores", "python", "sources")
-
 
 class Results:
     """`content` is what the file holds:
 
-    runs: The environment of each run of the command, and the digest of the code it ran.
+    runs: The commit and the machine of each run of the command.
     parts: By name, what a part `found` and `left_out`, in which of the `runs`, in how many
         `seconds`, and the reason why it `ended` early, null if it did not.
     """
 
-    def __init__(self, output: Path, settings: Settings) -> None:
-        """Read former results. Raises ArgumentError if they are of another network or device."""
+    def __init__(self, output: Path, network: str, device: str) -> None:
+        """Read earlier results. Raises ArgumentError if they are of another network or device."""
         self._output = output
         self.content: dict[str, Any] = {
-            "network": settings.network, "device": settings.device, "runs": [], "parts": {}
+            "network": network, "device": device, "runs": [], "parts": {}
         }  # fmt: skip
         if output.exists():
             try:
-                former = json.loads(output.read_text(encoding="utf-8"))
-                same = [former[key] == self.content[key] for key in ("network", "device")]
+                earlier = json.loads(output.read_text(encoding="utf-8"))
+                same = (earlier["network"], earlier["device"]) == (network, device)
             except (ValueError, KeyError, TypeError) as error:
                 raise ArgumentError(
                     "this file holds no results of this benchmark: name another", path=output
                 ) from error
-            if not all(same):
+            if not same:
                 raise ArgumentError(
-                    f"this file holds results of {former['network']} on {former['device']}: name "
-                    f"another for {settings.network} on {settings.device}",
+                    f"this file holds results of {earlier['network']} on {earlier['device']}: name "
+                    f"another for {network} on {device}",
                     path=output,
                 )
-            self.content = former
-        self.content["runs"].append({"commit": _commit(), "sources": sources(*PACKAGES)})
+            self.content = earlier
 
-    def add_environment(self, facts: dict[str, Any]) -> list[str]:
-        """Note the machine of this run; return what is not as in the run before it."""
-        self.content["runs"][-1] |= facts
+    def begin_run(self, machine: dict[str, Any]) -> None:
+        self.content["runs"].append({"commit": _commit(), **machine})
         self._save()
-        before, now = (
-            {key: run.get(key) for key in MACHINE} | run.get("packages", {})
-            for run in ([{}] + self.content["runs"])[-2:]
-        )
-        return [
-            f"{key} was {before[key]} and is {now.get(key)}"
-            for key in before
-            if before[key] not in (None, now.get(key))
-        ]
 
     def found(self) -> dict[str, dict[str, Any]]:
         """What each part has found, by name."""
@@ -73,7 +56,7 @@ class Results:
 
     def begin(self, part: str) -> None:
         run = len(self.content["runs"]) - 1
-        ended = "the benchmark was ended meanwhile"
+        ended = "the benchmark was stopped during this part"
         self.content["parts"][part] = {"run": run, "found": {}, "left_out": {}, "ended": ended}
         self._save()
 
@@ -99,7 +82,7 @@ class Results:
 
 
 def _commit() -> str | None:
-    command = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):

@@ -1,8 +1,6 @@
-"""What the parts of the GPU benchmark share: device, sizes, deadline, files and former results."""
+"""What the parts of the GPU benchmark share: device, sizes, deadline, network, earlier results."""
 
 import copy
-import hashlib
-import math
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,49 +15,34 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.data import photo
-from benchmarks.gpu.network import chosen_generator, sources, write_onnx
+from benchmarks.gpu.network import chosen_generator, write_onnx
 from sr_runtime.errors import SRError
 from sr_runtime.model_info import IO
 from sr_train.models.generator import Generator
 
-__all__ = ["GPU", "SMALL", "Found", "LeaveOut", "Run", "Settings", "Sizes", "reason_of"]
+__all__ = ["SMALL", "Found", "Run", "Sizes", "reason_of"]
 
 Photo = NDArray[np.uint8]
 Found = Iterator[tuple[str, Any]]
-"""What a part yields: a key and what was measured, as JSON takes it. Each is saved at once."""
-LeaveOut = Callable[[str, str], None]
-"""Takes what is not measured, and the reason in one sentence."""
-
-MOST_REPEATS = 200
+"""What a part yields: a name, and a value or a row of values by column. Each is saved at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
     """How much is measured; lengths in LR pixels."""
 
-    matmul: int
-    """Side of the square matrices."""
-    copied: int
-    """Bytes of the array to copy, many times the size of any cache."""
-    shapes: tuple[tuple[int, int], ...]
-    """(tile, batch) of the bare engines, the most telling first: time may run out."""
-    tiles: tuple[int, ...]
-    """Tiles of the bare session."""
-    convolution: tuple[int, ...]
-    """Sides of the images of single convolutions."""
-    checked: tuple[int, int]
-    """Height and width of the photo whose result is compared with the CPU's."""
+    matmul: int  # side of the square matrices
+    copied: int  # bytes of the array to copy, many times the size of any cache
+    shapes: tuple[tuple[int, int], ...]  # (tile, batch), the most telling first: time may run out
+    tiles: tuple[int, ...]  # for ONNX Runtime's options
+    convolution: tuple[int, ...]  # sides of the images of single convolutions
+    checked: tuple[int, int]  # height and width of the photo compared with the CPU's result
     parity_tile: int
-    photo: tuple[int, int]
-    """Height and width of the photo that is upscaled array to array."""
-    loop_tile: int
-    """Tile of the plain PyTorch loop; Real-ESRGAN recommends 400."""
-    files: tuple[tuple[int, int], ...]
-    """Heights and widths of the folder's JPEGs."""
-    seconds: float
-    """How long one measurement lasts, so that one hiccup does not dominate it."""
-    rounds: int
-    """How often the contenders take turns, if there is time."""
+    photo: tuple[int, int]  # height and width of the photo that is upscaled array to array
+    loop_tile: int  # of the plain PyTorch loop; Real-ESRGAN recommends 400
+    files: tuple[tuple[int, int], ...]  # heights and widths of the folder's JPEGs
+    seconds: float  # of one measurement, so that one hiccup does not dominate it
+    rounds: int  # how often the contenders take turns, if there is time
 
 
 GPU = Sizes(
@@ -78,56 +61,52 @@ GPU = Sizes(
     rounds=5,
 )
 SMALL = Sizes(
-    matmul=256,
-    copied=8 << 20,
+    matmul=128,
+    copied=1 << 20,
     shapes=((16, 1), (16, 2)),
-    tiles=(16, 32),
+    tiles=(8, 16),
     convolution=(16,),
-    checked=(40, 48),
+    checked=(24, 32),
     parity_tile=16,
-    photo=(40, 48),
-    loop_tile=32,
-    files=((48, 64), (64, 48)),
+    photo=(24, 32),
+    loop_tile=16,
+    files=((24, 32), (32, 24)),
     seconds=0.01,
     rounds=1,
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What the process of a part is given."""
+@dataclass(kw_only=True)
+class Run:
+    """One part's view of the benchmark; it travels to the part's process."""
 
-    device: str
+    device: torch.device
     checkpoint: Path | None
     blocks: int | None
-    network: str
-    """As `network_of` returns it."""
     cache: Path
     """Folder of models and engines, which later parts and runs use again."""
     results: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """What the other parts have found, by their names."""
-    seconds: float = float("inf")
-    """How long the part should take."""
+    deadline: float = float("inf")
+    """`time.monotonic` at which the part should end."""
+    leave_out: Callable[[str, str], None] = print
+    """Takes what is not measured, and the reason in one sentence."""
+    held: ExitStack = field(default_factory=ExitStack)
+    """Closes what the part opens."""
 
+    @cached_property
+    def sizes(self) -> Sizes:
+        return GPU if self.device.type == "cuda" else SMALL
 
-class Run:
-    """One part's view of the benchmark."""
-
-    def __init__(self, settings: Settings, held: ExitStack, leave_out: LeaveOut) -> None:
-        """`held` closes what the part opens."""
-        self.settings, self.held = settings, held
-        self.device = torch.device(settings.device)
-        on_gpu = self.device.type == "cuda"
-        self.dtype = torch.float16 if on_gpu else torch.float32  # float16 is slow on a CPU
-        self.sizes = GPU if on_gpu else SMALL
-        self.results = settings.results
-        self.deadline = time.monotonic() + settings.seconds
-        self._leave_out = leave_out
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the network on the device: float16 is slow on a CPU."""
+        return torch.float16 if self.device.type == "cuda" else torch.float32
 
     @cached_property
     def generator(self) -> Generator:
         """The network in fp32, on the CPU."""
-        return chosen_generator(self.settings.checkpoint, self.settings.blocks)
+        return chosen_generator(self.checkpoint, self.blocks)
 
     @cached_property
     def folder(self) -> Path:
@@ -141,10 +120,8 @@ class Run:
         )
 
     def onnx_file(self, io: IO) -> Path:
-        """The network as an FP16 ONNX file, exported unless the code has exported it before."""
-        made_by = f"{self.settings.network} {sources('sr_export', 'sr_train')}"
-        key = hashlib.sha256(made_by.encode()).hexdigest()[:12]
-        file = self.settings.cache / f"{key}-{io}.onnx"
+        """The network as an FP16 ONNX file, exported once."""
+        file = self.cache / f"{io}.onnx"
         if not file.exists():
             write_onnx(self.generator, file, io=io, precision="fp16")
         return file
@@ -152,14 +129,6 @@ class Run:
     def left(self) -> float:
         """Seconds that the part may still take."""
         return self.deadline - time.monotonic()
-
-    def repeats(self, seconds: float) -> int:
-        """How many runs of that many seconds make one measurement."""
-        return max(1, min(MOST_REPEATS, math.ceil(self.sizes.seconds / seconds)))
-
-    def leave_out(self, what: str, reason: str) -> None:
-        """Record that something is not measured, and why, in one sentence."""
-        self._leave_out(what, reason)
 
     def rounds(self, what: str) -> Iterator[int]:
         """Yield round numbers from 0: at least one, then as many as the part has time for."""
@@ -171,15 +140,14 @@ class Run:
                 return
             yield number
 
-    def attempt(self, what: str, measurement: Callable[[], Any]) -> bool:
-        """Run a measurement; if it fails, record it as left out and return False."""
+    def attempt(self, what: str, measurement: Callable[[], Any]) -> Any:
+        """The result of a measurement; if it fails, record it as left out and return None."""
         try:
-            measurement()
+            return measurement()
         # One failed measurement must not lose the others.
         except Exception as error:
             self.leave_out(what, reason_of(error))
-            return False
-        return True
+            return None
 
     def photo_of(self, height: int, width: int) -> Photo:
         """A real photo of that size, mirrored at its sides as often as needed."""

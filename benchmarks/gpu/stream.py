@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sr_runtime.backends.base import Backend, PendingBatch
 from sr_runtime.errors import SRError
 
-__all__ = ["latencies", "stream"]
+__all__ = ["stream"]
 
 Batch = NDArray[Any]
 
@@ -47,8 +47,3 @@ def stream(
             with contextlib.suppress(SRError):
                 finish_one()
     return time.perf_counter() - start
-
-
-def latencies(backend: Backend, batch: Batch, count: int) -> list[float]:
-    """Seconds of each of `count` batches, with nothing else in flight."""
-    return [stream(backend, [batch]) for _ in range(count)]

@@ -42,7 +42,7 @@ def interrupts(run: Run) -> Found:
     parent = multiprocessing.parent_process()
     assert parent is not None
     yield "process", os.getpid()
-    while '"process"' not in run.settings.cache.with_suffix("").read_text():
+    while '"process"' not in run.cache.with_suffix("").read_text():
         time.sleep(0.01)  # until the results are written
     os.kill(parent.pid, signal.SIGINT)
     time.sleep(3600)
@@ -94,7 +94,7 @@ def test_an_interrupt_keeps_what_there_is_and_ends_the_part(tmp_path) -> None:
     assert gpu.main([*ON_CPU, "-o", str(target)], parts=parts) == 130
     rows = json.loads(target.read_text())["parts"]
     assert rows["works"]["ended"] is None
-    assert "ended" in rows["ends"]["ended"]
+    assert "stopped" in rows["ends"]["ended"]
     assert not is_running(rows["ends"]["found"]["process"])
 
 
