@@ -96,7 +96,7 @@ def test_tensorrt_engines_are_built_checked_and_timed(cache) -> None:
         def measure(part: Any, *, device: str = "cpu") -> None:
             """Torch sees nothing of the simulated GPU, so most parts take the CPU for torch."""
             run = run_in(cache, left_out)
-            run.sizes = replace(SMALL, shapes=((64, 1), (64, 2), (32, 1)), parity_tile=64)
+            run.sizes = replace(SMALL, shapes=((64, 2), (32, 1)), parity_tile=64)
             run.generator, run.results = tiny_generator(), found
             run.device = torch.device(device)
             with run.held:
@@ -113,7 +113,7 @@ def test_tensorrt_engines_are_built_checked_and_timed(cache) -> None:
     for name in names:
         assert found["parity"][name]["same_in_flight"]
         assert found["parity"][name]["psnr_db"] > MIN_PSNR
-    assert {f"{name}, {n}×64×64" for name in names for n in (1, 2)} <= set(found["kernels"])
+    assert {f"{name}, 2×64×64" for name in names} <= set(found["kernels"])
     assert "1×3×32×32" in left_out["tensorrt, io float32, 1×32×32"]  # outside its profile
     assert found["folder"]["engine"] in names
     said = report(content_of(found))
