@@ -62,9 +62,14 @@ def working_backends(run: Run) -> Iterator[tuple[str, str]]:
         kinds = [row.kind for row in registry.rows(name) if (row.kind == "cpu") == on_cpu]
         own = on_cpu or run.device.type in kinds or not kinds
         try:
-            yield choose(name, str(run.device) if own else "auto")
+            chosen = choose(name, str(run.device) if own else "auto")
+            for row in registry.rows(name):
+                if chosen[1].startswith(row.kind):
+                    row.load().check_auto()  # a GPU in software would take hours
         except SRError as error:
             run.leave_out(name, str(error))
+        else:
+            yield chosen
 
 
 def _builds_engines(backend: str) -> bool:

@@ -23,10 +23,14 @@ from benchmarks.gpu.run import SMALL, Run
 from benchmarks.gpu.training import _rows
 from benchmarks.training import PLAIN
 from tests.conftest import tiny_generator
+from tests.runtime.software_adapter import use_software_adapter
 from tests.simulated_tensorrt import simulated
 from tests.tolerances import MIN_PSNR
 
 pytestmark = pytest.mark.slow
+
+# WebGPU works with it, and is to be left out all the same: it would take hours.
+use_software_adapter()
 
 
 @pytest.mark.parametrize("pycuda", [False, True])
@@ -166,3 +170,4 @@ def test_tensorrt_for_rtx_is_measured_where_the_card_has_it_and_else_said(cache)
         assert opened() == []
         assert card.gpu.is_clean
     assert "9.0" in left_out["tensorrt-rtx"]
+    assert "webgpu" in left_out
