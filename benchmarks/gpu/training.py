@@ -34,7 +34,7 @@ def training_steps(run: Run, stage: Stage) -> Found:
     found = steps(compiled=False, memory=not on_cpu, deadline=half)
     yield from _rows(found["seconds"][stage])
     for gigabytes in found.get("peak_memory_gb", {}).values():
-        yield "peak_memory_GB", gigabytes
+        yield "peak_memory_in_GB", gigabytes
     if compiled:  # last, because it may take more time than there is
         found = steps(compiled=True, memory=False, deadline=run.deadline)
         yield from _rows(found["seconds"][stage])

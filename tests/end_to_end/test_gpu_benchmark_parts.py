@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import torch
 from benchmarks.gpu.driver import driver
 from benchmarks.gpu.end_to_end import folder, whole_photo
 from benchmarks.gpu.engines import engines
-from benchmarks.gpu.environment import environment
+from benchmarks.gpu.environment import environment, gpu_state
 from benchmarks.gpu.kernels import kernels
 from benchmarks.gpu.parity import against, parity
 from benchmarks.gpu.report import report
@@ -151,6 +152,17 @@ def test_the_report_says_what_is_wrong() -> None:
     assert "| a: little memory | yes | 51.3 | 256×512 |  |" in said
     assert "| a: 2 threads | NO |  |  | a deadlock |" in said
     assert "| bindings | a screw is loose |" in said
+
+
+def test_the_cards_state_is_what_nvidia_smi_says_of_that_card(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    card = SimpleNamespace(uuid="8932f937-d72c")
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: card)
+    assert "nvidia-smi cannot be run" in gpu_state(torch.device("cuda:0"))
+    program = tmp_path / "nvidia-smi"
+    program.write_text('#!/bin/sh\n[ "$2" = GPU-8932f937-d72c ] && echo 580.65, 1980 MHz\n')
+    program.chmod(0o755)
+    assert gpu_state(torch.device("cuda:0")) == "driver_version 580.65, clocks.sm 1980 MHz"
 
 
 @pytest.mark.filterwarnings("ignore:building an engine")
