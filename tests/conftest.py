@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,10 +22,15 @@ from sr_train.models.rrdbnet import RRDBNet
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that need real images and weights."""
+    """Mark the tests that need real images and weights; files of many slow tests come early.
+
+    Where processes share the files, none then works alone on a long one in the end.
+    """
     for item in items:
         if "data" in getattr(item, "fixturenames", ()):
             item.add_marker("data")
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: ("end_to_end" not in item.path.parts, -slow[item.path]))
 
 
 @pytest.fixture(scope="session")

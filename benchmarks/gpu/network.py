@@ -41,7 +41,9 @@ def chosen_generator(checkpoint: Path | None, blocks: int | None) -> Generator:
         ArgumentError: The network does not take RGB, which the photos are.
     """
     if checkpoint is None:
-        return _with_weights(RRDBNet(num_basic_blocks=blocks, **SMALL) if blocks else RRDBNet())
+        if blocks is None:
+            return _with_weights(RRDBNet(num_basic_blocks=23))
+        return _with_weights(RRDBNet(num_basic_blocks=blocks, **SMALL))
     generator = load_generator(checkpoint)
     if generator.in_channels != 3:
         raise ArgumentError(

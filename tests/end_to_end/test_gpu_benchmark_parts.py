@@ -18,6 +18,7 @@ from benchmarks.gpu.end_to_end import folder, whole_photo
 from benchmarks.gpu.engines import engines
 from benchmarks.gpu.environment import environment, gpu_state
 from benchmarks.gpu.kernels import kernels
+from benchmarks.gpu.network import chosen_generator
 from benchmarks.gpu.parity import against, parity
 from benchmarks.gpu.report import report
 from benchmarks.gpu.run import SMALL, Run
@@ -53,6 +54,11 @@ def test_the_versions_of_the_engines_libraries_are_noted(tmp_path) -> None:
     for name in ("onnxruntime", "onnxruntime-ep-webgpu", "openvino", "tensorrt-rtx-cu13"):
         with contextlib.suppress(PackageNotFoundError):
             assert packages.get(name) == version(name), name
+
+
+def test_the_network_is_that_of_the_paper_unless_a_small_one_is_asked_for() -> None:
+    assert len(chosen_generator(None, None).body) == 23
+    assert len(chosen_generator(None, 2).body) == 2
 
 
 def test_contenders_take_turns_at_least_once_and_then_while_there_is_time(tmp_path) -> None:
