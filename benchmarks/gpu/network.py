@@ -42,7 +42,7 @@ def chosen_generator(checkpoint: Path | None, blocks: int | None) -> Generator:
     """
     if checkpoint is None:
         if blocks is None:
-            return _with_weights(RRDBNet(num_basic_blocks=23))
+            return _with_weights(RRDBNet(num_basic_blocks=BLOCKS))
         return _with_weights(RRDBNet(num_basic_blocks=blocks, **SMALL))
     generator = load_generator(checkpoint)
     if generator.in_channels != 3:
