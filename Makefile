@@ -37,7 +37,7 @@ $(DEMO)/complete: setup.cfg pyproject.toml constraints.txt \
 	$(DEMO)/bin/python $(PIP_INSTALL) '.[cpu]'
 	touch $@
 
-# What to run while working: under a minute.
+# What to run while working: under two minutes.
 quick: install
 	SR_DATA=$(SR_DATA) $(RUN) -m pytest -q $(IN_PARALLEL) -m 'not slow'
 
