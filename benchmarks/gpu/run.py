@@ -100,7 +100,7 @@ class Run:
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the network on the device: float16 is slow on a CPU."""
+        """What the network computes in; float16 is slow on a CPU."""
         return torch.float16 if self.device.type == "cuda" else torch.float32
 
     @cached_property

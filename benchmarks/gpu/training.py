@@ -45,7 +45,7 @@ def training_steps(run: Run, stage: Stage) -> Found:
 
 def _rows(seconds: dict[str, list[float]]) -> Found:
     for name, times in seconds.items():
-        # Of the rounds: a machine's speed drifts, and a ratio within one round does not.
+        # Contenders are compared within a round, because a machine's speed drifts between rounds.
         ratios = [plain / ours for plain, ours in zip(seconds[PLAIN], times, strict=True)]
         row: dict[str, Any] = {"steps_per_second": 1 / statistics.median(times), "seconds": times}
         yield name, {**row, "times_eager_fp32": statistics.median(ratios)}

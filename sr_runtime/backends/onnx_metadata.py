@@ -26,7 +26,7 @@ NOT_ONNX = (
     "not a readable ONNX model: it is another kind of file, or damaged: copy or export it again"
 )
 
-# Of ModelProto, GraphProto, TensorProto and StringStringEntryProto.
+# Field numbers in ModelProto, GraphProto, TensorProto and StringStringEntryProto, in this order.
 GRAPH, METADATA_PROPS = 7, 14
 INITIALIZER = 5
 EXTERNAL_DATA = 13

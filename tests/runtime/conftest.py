@@ -1,6 +1,6 @@
 """The machines that the tests of TensorRT run on."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +9,7 @@ from sr_runtime.backends.tensorrt.cache_folder import CACHE_VARIABLE
 from sr_runtime.backends.tensorrt.library import builder_library
 from sr_runtime.backends.tensorrt.options import Kind
 from sr_runtime.errors import BackendError
+from tests.runtime.tiny_engine import engine_file
 from tests.simulated_tensorrt import RUNNERS, VERSIONS, Machine, simulated, simulated_runner
 
 
@@ -31,6 +32,18 @@ def card() -> Iterator[Machine]:
     """A simulated card with TensorRT for RTX, whose builder and engines are real."""
     with simulated(None, rtx=True) as machine:
         yield machine
+
+
+@pytest.fixture
+def model(tiny_onnx: Callable[..., Path]) -> Path:
+    """A tiny FP16 file."""
+    return tiny_onnx(precision="fp16")
+
+
+@pytest.fixture
+def engine(card: Machine, model: Path, tmp_path: Path) -> Path:
+    """The engine of `model` for `card`."""
+    return engine_file(model, tmp_path)
 
 
 @pytest.fixture(params=RUNNERS)

@@ -19,7 +19,7 @@ CHANNELS: list[Channel] = ["y", "rgb"]
 
 
 def plain_planes(image: NDArray[np.generic], channel: Channel) -> list[NDArray[np.float64]]:
-    """Of gray or RGB, on a scale of 255."""
+    """The planes of a gray or RGB image, on a scale of 255."""
     values = image.astype(np.float64) / np.iinfo(image.dtype).max
     red, green, blue = (values[:, :, min(k, image.shape[2] - 1)] for k in range(3))
     if channel == "rgb":

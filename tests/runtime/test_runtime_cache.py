@@ -5,7 +5,6 @@ Engines are built for real; the card is simulated, and so is what is compiled on
 
 import time
 import warnings
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,16 +19,6 @@ from tests.simulated_tensorrt import Machine
 
 SMALL = (1, 16, 16)
 LARGE = (1, 32, 48)
-
-
-@pytest.fixture
-def model(tiny_onnx: Callable[..., Path]) -> Path:
-    return tiny_onnx(precision="fp16")
-
-
-@pytest.fixture
-def engine(card: Machine, model: Path, tmp_path: Path) -> Path:
-    return engine_file(model, tmp_path)
 
 
 def run(engine: Path, *shapes: tuple[int, int, int]) -> None:

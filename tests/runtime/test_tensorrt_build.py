@@ -251,7 +251,7 @@ def test_an_option_outside_its_range_is_refused(options: dict[str, Any], says: s
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_simulation_offers_nothing_that_this_version_lacks(version: str) -> None:
-    # Of the simulation's own parts.
+    # These belong to the simulation and not to TensorRT.
     own = {"take", "profile_shapes", "measure", "set_features", "set_flags"}
     with simulated(version):
         import tensorrt

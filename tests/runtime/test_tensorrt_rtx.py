@@ -20,16 +20,6 @@ from tests.runtime.tiny_engine import batches, engine_file, open_engine, same_in
 from tests.simulated_tensorrt import Machine, simulated
 
 
-@pytest.fixture
-def model(tiny_onnx: Callable[..., Path]) -> Path:
-    return tiny_onnx(precision="fp16")
-
-
-@pytest.fixture
-def engine(card: Machine, model: Path, tmp_path: Path) -> Path:
-    return engine_file(model, tmp_path)
-
-
 def test_graphs_are_captured_by_the_library_alone(card: Machine, engine: Path, model: Path) -> None:
     backend = open_engine(engine)
     assert same_in_flight(backend, batches("float32", *[(2, 16, 24)] * 8), model)

@@ -33,7 +33,7 @@ class Library:
     builds: int = 0
     """Engines built so far."""
     steps: int = 4
-    """Of each phase of a build."""
+    """How many each phase of a build has."""
     step_seconds: float = 0.0
 
     def __getattr__(self, name: str) -> Any:

@@ -170,7 +170,7 @@ def run_error(error: Exception) -> SRError:
 
 def _advice(error: Exception) -> str:
     """What to do about an error of CUDA, where that is known."""
-    # Of CUDA's runtime; of kernels that the driver has to translate for the GPU.
+    # CUDA's runtime says the first; the second comes from kernels that the driver cannot translate.
     old = any(
         words in str(error) for words in ("driver version is insuff", "unsupported toolchain")
     )
