@@ -1,7 +1,10 @@
 """Reports the builder's progress, and cancels it by Ctrl-C or on request."""
 
+import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from typing import Any
 
 from sr_runtime.backends.tensorrt.library import Library
@@ -75,32 +78,35 @@ def in_thread(build: Callable[[], bytes], monitor: Monitor) -> bytes:
 
     `build` has ended when this returns or raises.
     """
-    plan: list[bytes] = []
-    errors: list[BaseException] = []
-    ended = threading.Lock()
-    ended.acquire()
+    with _signals_held_back(monitor.stop.set), ThreadPoolExecutor(1, "TensorRT builder") as thread:
+        plan = thread.submit(build)
+        while wait([plan], timeout=0.1).not_done:
+            pass  # again and again: on Windows, Ctrl-C does not interrupt a wait
+    return plan.result()
 
-    def run() -> None:
-        try:
-            plan.append(build())
-        except BaseException as error:
-            errors.append(error)
-        ended.release()
 
-    threading.Thread(target=run, name="TensorRT builder").start()
-    interrupted = False
-    while True:
-        try:
-            # Not by join(): before Python 3.13 an interrupted join() marks a running thread as dead
-            # (https://github.com/python/cpython/issues/90882).
-            while not (plan or errors):
-                ended.acquire(timeout=0.1)
-            break
-        except KeyboardInterrupt:  # each time: the build must end first
-            interrupted = True
-            monitor.stop.set()
-    if interrupted:
-        raise KeyboardInterrupt
-    if errors:
-        raise errors[0]
-    return plan[0]
+@contextmanager
+def _signals_held_back(on_signal: Callable[[], None]) -> Iterator[None]:
+    """Call `on_signal` for each SIGINT and SIGTERM in the block, and raise them again after it.
+
+    A KeyboardInterrupt could leave the block at any place, and a second one any `except`.
+    """
+    heard: set[int] = set()
+
+    def hear(number: int, frame: object) -> None:
+        heard.add(number)
+        on_signal()
+
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: handler for number, handler in handlers.items() if callable(handler)}
+    try:
+        for number in before:
+            signal.signal(number, hear)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for late in heard:
+            signal.raise_signal(late)
