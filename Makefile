@@ -9,7 +9,7 @@ DEMO := demo/venv
 IN_PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: install quick test lint demo bench constraints clean
+.PHONY: install quick test fuzz lint demo bench constraints clean
 
 install: $(VENV)/complete
 
@@ -44,6 +44,11 @@ quick: install
 test: install
 	SR_DATA=$(SR_DATA) $(RUN) -m pytest -q $(IN_PARALLEL)
 
+# Damaged files for every reader; a longer run learns more, and the next one goes on from there.
+MINUTES ?= 1
+fuzz: install
+	$(RUN) -m tests.fuzz --minutes $(MINUTES)
+
 # The second mypy sees the signatures of TensorRT 10, the first those of 11 (setup.cfg).
 lint: install
 	$(RUN) -m ruff check .
@@ -68,4 +73,4 @@ constraints: install
 	$(RUN) -m pip freeze --exclude-editable | sed 's/+cpu$$//' > constraints.txt
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info demo .benchmarks
+	rm -rf $(VENV) .fuzz build dist *.egg-info demo .benchmarks
