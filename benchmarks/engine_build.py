@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--model", type=Path, help="an FP16 ONNX file (default: RRDB-23 ×4)")
     arguments = parser.parse_args(argv)
-    return run_cli(lambda: _run(arguments.model, LIBRARIES[arguments.library]))
+    return run_cli(lambda _: _run(arguments.model, LIBRARIES[arguments.library]))
 
 
 def _run(model: Path | None, kind: Kind) -> int:

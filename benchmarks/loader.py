@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.loader", description=__doc__)
     parser.add_argument("-o", "--output", type=Path, help="also write the results here")
     arguments = parser.parse_args(argv)
-    return run_cli(lambda: _run(arguments.output))
+    return run_cli(lambda _: _run(arguments.output))
 
 
 def _run(output: Path | None) -> int:

@@ -33,7 +33,7 @@ __all__ = ["TILE", "main", "upscale_whole"]
 def main(argv: Sequence[str] | None = None) -> int:
     """Print one table for every model and data set; return 0, or 2 after an error."""
     arguments = _parser().parse_args(argv)
-    return run_cli(lambda: _run(arguments))
+    return run_cli(lambda _: _run(arguments))
 
 
 def _parser() -> argparse.ArgumentParser:

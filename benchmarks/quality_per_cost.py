@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )  # fmt: skip
     parser.add_argument("--rounds", type=int, default=5, help="after one to warm up (%(default)s)")
     arguments = parser.parse_args(argv)
-    return run_cli(lambda: _run(arguments.models, arguments.output, arguments.rounds))
+    return run_cli(lambda _: _run(arguments.models, arguments.output, arguments.rounds))
 
 
 def _run(models: Sequence[str], output: str, rounds: int) -> int:

@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("-o", "--output", type=Path, help="also write the results here")
     parser.add_argument("--rounds", type=int, default=3, help="after one to warm up (%(default)s)")
     arguments = parser.parse_args(argv)
-    return run_cli(lambda: _run(arguments.rounds, arguments.output))
+    return run_cli(lambda _: _run(arguments.rounds, arguments.output))
 
 
 def _run(rounds: int, output: Path | None) -> int:

@@ -7,7 +7,6 @@ import argparse
 import re
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, get_args
 
 import sr_export
@@ -27,7 +26,8 @@ from sr_runtime.backends.tensorrt.options import (
     parse_sm,
     sm_text,
 )
-from sr_runtime.cli.console import run_cli
+from sr_runtime.cli.console import run_cli, say, say_text
+from sr_runtime.cli.parser import Parser, nonempty, path, program_name, whole_number
 from sr_runtime.errors import ArgumentError
 from sr_runtime.model_info import IO
 from sr_runtime.sigterm import sigterm_as_interrupt
@@ -47,16 +47,17 @@ sr-export COMMAND --help explains every option. From Python: import sr_export; h
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code."""
-    options = vars(_parser().parse_args(argv))
-    return run_cli(lambda: _run(**options))
+    return run_cli(_run, argv)
 
 
-def _run(command: Callable[..., None], **options: Any) -> int:
+def _run(words: Sequence[str]) -> int:
+    options = vars(_parser().parse_args(words))
+    command: Callable[..., None] = options.pop("command")
     try:
         with sigterm_as_interrupt():
             command(**options)
     except sr_export.VerificationError as error:
-        print(table(error.checks))
+        say_text(table(error.checks))
         raise
     return 0
 
@@ -64,8 +65,8 @@ def _run(command: Callable[..., None], **options: Any) -> int:
 def _onnx(**options: Any) -> None:
     with StageLines() as progress:
         report = sr_export.export_onnx(**options, progress=progress)
-    print(table(report.checks))
-    print(
+    say_text(table(report.checks))
+    say(
         f"{report.output}: {report.arch} ×{report.scale}, {report.parameters / 1e6:.2f} M "
         f"parameters, halo {report.halo} (exact {report.receptive_radius or 'not known'}), "
         f"{report.bytes / 1e6:.1f} MB, verified"
@@ -83,10 +84,10 @@ def _engine(
     with StageLines() as progress:
         report = sr_export.build_engine(**options, progress=progress)
     info = report.info
-    print(table(report.checks))
+    say_text(table(report.checks))
     if report.not_run is not None:
-        print(f"not run: the engine itself, only its graph was verified: {report.not_run}")
-    print(
+        say(f"not run: the engine itself, only its graph was verified: {report.not_run}")
+    say(
         f"{report.output}: {report.bytes / 1e6:.1f} MB, "
         f"{'verified' if report.not_run is None else 'its graph is verified'}; for {NAMES[kind]} "
         f"{info.tensorrt} on {info.gpu or cards_text(info.compute_capabilities)}"
@@ -95,11 +96,11 @@ def _engine(
 
 def _triton(**options: Any) -> None:
     version = sr_export.triton_repository(**options)
-    print(f"{version.folder}: ready for {version.server_command}")
+    say(f"{version.folder}: ready for {version.server_command}")
 
 
 def _verify(**options: Any) -> None:
-    print(table(sr_export.verify(**options)))
+    say_text(table(sr_export.verify(**options)))
 
 
 def _bytes(text: str) -> int:
@@ -111,10 +112,11 @@ def _bytes(text: str) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="sr-export",
+    program = program_name("sr-export", "sr_export")
+    parser = Parser(
+        prog=program,
         description="Turn any ESRGAN checkpoint into a verified ONNX model or TensorRT engine.",
-        epilog=EXAMPLES,
+        epilog=EXAMPLES.replace("sr-export", program),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=sr_runtime.__version__)
@@ -139,9 +141,9 @@ def _add_command(
 
 def _add_checkpoint(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("checkpoint", type=Path, metavar="CHECKPOINT", help="any trainer's .pth or .safetensors")
+    add("checkpoint", type=path, metavar="CHECKPOINT", help="any trainer's .pth or .safetensors")
     add(
-        "--scale", type=int, metavar="S",
+        "--scale", type=whole_number, metavar="S",
         help="scale of the network; needed only for x3, whose weights look like those of x2",
     )  # fmt: skip
 
@@ -151,7 +153,7 @@ def _add_onnx(commands: Any) -> None:
     parser = _add_command(commands, "onnx", _onnx, description)
     _add_checkpoint(parser)
     add = parser.add_argument
-    add("-o", "--output", type=Path, required=True, metavar="MODEL.onnx")
+    add("-o", "--output", type=path, required=True, metavar="MODEL.onnx")
     add(
         "--precision", choices=get_args(Precision), default="fp32",
         help="how weights are stored; fp16 is for GPUs (default: %(default)s)",
@@ -161,11 +163,11 @@ def _add_onnx(commands: Any) -> None:
         "NxHxWxC, rounded by the model (default: %(default)s)",
     )  # fmt: skip
     add(
-        "--opset", type=int, default=DEFAULT_OPSET, metavar="N",
+        "--opset", type=whole_number, default=DEFAULT_OPSET, metavar="N",
         help="version of the ONNX operator set, 18 to 25 (default: %(default)s)",
     )  # fmt: skip
     add(
-        "--calibrate", dest="calibration", type=Path, metavar="DIR", help="images on which the "
+        "--calibrate", dest="calibration", type=path, metavar="DIR", help="images on which the "
         "halo is measured, 256x256 or larger (default: three photos that are shipped)",
     )  # fmt: skip
 
@@ -179,24 +181,25 @@ def _add_engine(commands: Any) -> None:
     parser = _add_command(commands, "engine", _engine, description)
     add = parser.add_argument
     add(
-        "model", type=Path, metavar="MODEL",
+        "model", type=path, metavar="MODEL",
         help="ONNX file exported with --precision fp16, or any trainer's .pth or .safetensors",
     )  # fmt: skip
-    add("-o", "--output", type=Path, required=True, metavar="MODEL.engine")
+    add("-o", "--output", type=path, required=True, metavar="MODEL.engine")
     add(
         "--for", dest="library", choices=LIBRARIES, default="tensorrt",
         help="the library that runs it (default: %(default)s)",
     )  # fmt: skip
     add(
-        "--device", metavar="cuda:N", help="the GPU (default: cuda:0; with --for rtx it only "
-        "verifies the engine, by default the first that can run it, if there is one)",
+        "--device", type=nonempty, metavar="cuda:N",
+        help="the GPU (default: cuda:0; with --for rtx it only verifies the engine, by default the "
+        "first that can run it, if there is one)",
     )  # fmt: skip
     add(
         "--workspace", metavar="SIZE",
         help="most GPU memory for a layer's scratch space, 4G for instance (default: no limit)",
     )  # fmt: skip
     add("--io", choices=get_args(IO), help="as for onnx; only for a checkpoint (default: float32)")
-    add("--scale", type=int, metavar="S", help="as for onnx; only for a checkpoint")
+    add("--scale", type=whole_number, metavar="S", help="as for onnx; only for a checkpoint")
     add = parser.add_argument_group(
         "tiles, as BATCHxHEIGHTxWIDTH with the halo included"
     ).add_argument
@@ -213,11 +216,11 @@ def _add_engine(commands: Any) -> None:
     )  # fmt: skip
     add = parser.add_argument_group("with --for tensorrt").add_argument
     add(
-        "--timing-cache", type=Path, metavar="FILE",
+        "--timing-cache", type=path, metavar="FILE",
         help="measurements of earlier builds, read and added to: the next build is faster",
     )  # fmt: skip
     add(
-        "--level", type=int, default=DEFAULT_LEVEL, metavar="N",
+        "--level", type=whole_number, default=DEFAULT_LEVEL, metavar="N",
         help="how long TensorRT searches for fast kernels, 0 to 5 (default: %(default)s)",
     )  # fmt: skip
     add(
@@ -237,16 +240,17 @@ def _add_triton(commands: Any) -> None:
         "that is there already gets one more version; none is replaced."
     )
     add = _add_command(commands, "triton", _triton, description).add_argument
-    add("model", type=Path, metavar="MODEL", help=".onnx, or TensorRT's .engine or .plan (not RTX)")
-    add("-o", "--output", dest="repository", type=Path, required=True, metavar="REPOSITORY")
-    add("--name", required=True, help="what clients call the model")
+    add("model", type=path, metavar="MODEL", help=".onnx, or TensorRT's .engine or .plan (not RTX)")
+    add("-o", "--output", dest="repository", type=path, required=True, metavar="REPOSITORY")
+    add("--name", type=nonempty, required=True, help="what clients call the model")
     add(
-        "--instances", type=int, metavar="N",
+        "--instances", type=whole_number, metavar="N",
         help="copies that run at once on each GPU (default: 1); only for a new name",
     )  # fmt: skip
     add(
-        "--max-batch", type=int, metavar="N", help="most images in one batch (default: what the "
-        "engine takes, 4 for an ONNX file); only for a new name",
+        "--max-batch", type=whole_number, metavar="N",
+        help="most images in one batch (default: what the engine takes, 4 for an ONNX file); only "
+        "for a new name",
     )  # fmt: skip
 
 
@@ -254,7 +258,7 @@ def _add_verify(commands: Any) -> None:
     description = "Compare an ONNX file with its checkpoint, and print what was measured."
     parser = _add_command(commands, "verify", _verify, description)
     _add_checkpoint(parser)
-    parser.add_argument("model", metavar="MODEL.onnx")
+    parser.add_argument("model", type=nonempty, metavar="MODEL.onnx")
     parser.add_argument(
         "--backend", default="auto", metavar="NAME",
         help="inference engine that runs the model on the CPU: auto, "

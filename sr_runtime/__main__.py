@@ -14,9 +14,10 @@ from sr_runtime.backends.choice import is_engine
 from sr_runtime.backends.registry import names
 from sr_runtime.backends.tensorrt.engine_file import read_engine
 from sr_runtime.cli.batch import run_jobs
-from sr_runtime.cli.console import run_cli
+from sr_runtime.cli.console import run_cli, say, say_text
 from sr_runtime.cli.info import backends_text, engine_text, facts_text, running_text
 from sr_runtime.cli.jobs import plan_jobs
+from sr_runtime.cli.parser import Parser, nonempty, number, path, program_name, whole_number
 from sr_runtime.embedded import DEFAULT, EMBEDDED, model_file
 from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError
 from sr_runtime.image import DEFAULT_MAX_PIXELS, Format
@@ -27,8 +28,13 @@ MODEL = f"{' or '.join(EMBEDDED)}, which come with the package, an ONNX file or 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code."""
-    arguments = _parser().parse_args(argv)
-    return run_cli(lambda: arguments.command(arguments))
+    return run_cli(_run, argv)
+
+
+def _run(words: Sequence[str]) -> int:
+    arguments = _parser().parse_args(words)
+    code: int = arguments.command(arguments)
+    return code
 
 
 def _upscale(arguments: argparse.Namespace) -> int:
@@ -59,39 +65,37 @@ def _upscale(arguments: argparse.Namespace) -> int:
     done = len(jobs) - len(failures)
     if not arguments.quiet:
         written = jobs[0].target if len(jobs) == done == 1 else f"{done} of {len(jobs)} images"
-        print(f"wrote {written} in {time.perf_counter() - started:.1f} s")
+        say(f"wrote {written} in {time.perf_counter() - started:.1f} s")
     if failures:
-        print(f"{len(failures)} failed:", file=sys.stderr)
-        for failure in failures:
-            print(f"  {failure}", file=sys.stderr)
+        say(f"{len(failures)} failed:", *(f"  {each}" for each in failures), file=sys.stderr)
     return 1 if failures else 0
 
 
 def _info(arguments: argparse.Namespace) -> int:
-    print(f"{'sr-toolkit':<18}{sr_runtime.__version__}")
-    print(backends_text())
+    say(f"{'sr-toolkit':<18}{sr_runtime.__version__}")
+    say_text(backends_text())
     if arguments.model is not None:
-        print()
+        say("")
         file = model_file(arguments.model)
         if is_engine(file):
             _engine_info(arguments, file)
         else:
             with _load(arguments) as upscaler:
-                print(facts_text(file, upscaler.info))
-                print(running_text(upscaler))
+                say_text(facts_text(file, upscaler.info))
+                say_text(running_text(upscaler))
     return 0
 
 
 def _engine_info(arguments: argparse.Namespace, file: Path) -> None:
     """The facts of an engine, on a machine that does not run it too."""
     _, engine = read_engine(file)
-    print(facts_text(file, engine.model))
-    print(engine_text(engine))
+    say_text(facts_text(file, engine.model))
+    say_text(engine_text(engine))
     try:
         with _load(arguments) as upscaler:
-            print(running_text(upscaler))
+            say_text(running_text(upscaler))
     except (BackendError, ModelError, OutOfMemoryError) as error:
-        print(f"{'runs here':<18}no: {error.args[0]}")
+        say(f"{'runs here':<18}no: {error.args[0]}")
 
 
 def _load(arguments: argparse.Namespace) -> sr_runtime.Upscaler:
@@ -115,9 +119,8 @@ def _label(arguments: argparse.Namespace, scale: int) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    # As the user typed it: argparse would say __main__.py.
-    program = "sr-upscale" if Path(sys.argv[0]).stem == "sr-upscale" else "python -m sr_runtime"
-    parser = argparse.ArgumentParser(
+    program = program_name("sr-upscale", "sr_runtime")
+    parser = Parser(
         prog=program,
         description="Upscale images with an ESRGAN model.",
         epilog=f"{program} COMMAND --help shows a command's options and examples.",
@@ -146,28 +149,34 @@ examples:
     )
     upscale.set_defaults(command=_upscale)
     upscale.add_argument(
-        "inputs", nargs="+", type=Path, metavar="INPUT", help="an image, or a folder of images"
+        "inputs", nargs="+", type=path, metavar="INPUT", help="an image, or a folder of images"
     )
     upscale.add_argument(
-        "-o", "--output", metavar="OUT",
+        "-o", "--output", type=nonempty, metavar="OUT",
         help="the file to write, in the format of its suffix; or the folder to write into, if it "
         "exists, if OUT ends in a slash, or for several images (default: photo_x4.png beside "
         "photo.jpg, holiday_x4/ beside holiday/)",
     )  # fmt: skip
-    upscale.add_argument("-m", "--model", default=DEFAULT, help=f"{MODEL} (default: %(default)s)")
+    upscale.add_argument(
+        "-m", "--model", type=nonempty, default=DEFAULT, help=f"{MODEL} (default: %(default)s)"
+    )
     size = upscale.add_mutually_exclusive_group()
     size.add_argument(
-        "--scale", type=float, metavar="S", help="size of the result over the input's (default: "
+        "--scale", type=number, metavar="S", help="size of the result over the input's (default: "
         "the model's scale)",
     )  # fmt: skip
-    size.add_argument("--width", type=int, metavar="W", help="width of the result in pixels")
-    size.add_argument("--height", type=int, metavar="H", help="height of the result in pixels")
+    size.add_argument(
+        "--width", type=whole_number, metavar="W", help="width of the result in pixels"
+    )
+    size.add_argument(
+        "--height", type=whole_number, metavar="H", help="height of the result in pixels"
+    )
     upscale.add_argument(
         "--format", choices=get_args(Format),
         help="format of results that -o does not name (default: png; animations keep theirs)",
     )  # fmt: skip
     upscale.add_argument(
-        "--quality", type=int, metavar="Q", help="1 to 100, for jpg and webp (default: 95)"
+        "--quality", type=whole_number, metavar="Q", help="1 to 100, for jpg and webp (default: 95)"
     )
     upscale.add_argument(
         "--tta", action="store_true",
@@ -178,7 +187,7 @@ examples:
         help="skip images whose result exists: this continues a run that was interrupted",
     )  # fmt: skip
     upscale.add_argument(
-        "--max-pixels", type=int, default=DEFAULT_MAX_PIXELS, metavar="N",
+        "--max-pixels", type=whole_number, default=DEFAULT_MAX_PIXELS, metavar="N",
         help="refuse images of more pixels, all frames counted (default: %(default)s)",
     )  # fmt: skip
     upscale.add_argument(
@@ -199,7 +208,9 @@ examples:
   {program} info rrdb.onnx --device cuda:0""",
     )
     info.set_defaults(command=_info, tta=False)
-    info.add_argument("model", nargs="?", metavar="MODEL", help=f"{MODEL} (default: no model)")
+    info.add_argument(
+        "model", nargs="?", type=nonempty, metavar="MODEL", help=f"{MODEL} (default: no model)"
+    )
     _add_engine_options(info)
 
 
@@ -247,7 +258,7 @@ def _add_engine_options(parser: argparse.ArgumentParser) -> None:
 
 def _number_or_word(text: str) -> int | str:
     """An int if it is a number, else the word; `load` checks the word."""
-    return int(text) if text.isdecimal() else text
+    return whole_number(text) if text.isdecimal() else text
 
 
 if __name__ == "__main__":

@@ -6,12 +6,14 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, TypeAlias
 
+import sr_runtime
 from sr_runtime.atomic import check_target
-from sr_runtime.cli.console import run_cli
+from sr_runtime.cli.console import run_cli, say
+from sr_runtime.cli.parser import Parser, nonempty, number, path, program_name, whole_number
 from sr_runtime.embedded import EMBEDDED
-from sr_runtime.errors import ArgumentError, require_extra
+from sr_runtime.errors import require_extra
 from sr_train import fit, load_generator
 
 __all__ = ["main"]
@@ -27,7 +29,7 @@ FILE = "a .pth or .safetensors file"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code, 2 for an error, 128 + N for signal N."""
-    return run_cli(lambda: _run(sys.argv[1:] if argv is None else argv))
+    return run_cli(_run, argv)
 
 
 def _run(words: Sequence[str]) -> int:
@@ -44,7 +46,7 @@ def _fit(words: Sequence[str]) -> int:
 
         arguments = fit_arguments(words)
         if arguments.print_config:
-            print(config_text(arguments.config), end="")
+            print(config_text(arguments.config), end="")  # a file, in which YAML escapes names
             return 0
     resume = arguments.resume is not None
     result = fit(arguments.config, arguments.resume or arguments.run or "", resume=resume)
@@ -66,9 +68,9 @@ def _prepare(items: Sequence[str], scale: int, jobs: int, **folders: Any) -> Non
 
     for item in items:
         if item in WEIGHTS:
-            print(f"{item}: {prepare_weights(item, **folders)}")
+            say(f"{item}: {prepare_weights(item, **folders)}")
         else:
-            prepare(item, **folders, scale=scale, jobs=jobs, report=print)
+            prepare(item, **folders, scale=scale, jobs=jobs, report=say)
 
 
 def _evaluate(**options: Any) -> None:
@@ -100,7 +102,7 @@ def _interpolate(psnr: Path, gan: Path, alpha: float, output: Path) -> None:
     from sr_train.interpolate import interpolate
 
     save_generator(interpolate(*generators, alpha), output)
-    print(f"{output}: {1 - alpha:g} · {psnr} + {alpha:g} · {gan}")
+    say(f"{output}: {1 - alpha:g} · {psnr} + {alpha:g} · {gan}")
 
 
 def _average(checkpoints: Sequence[Path], output: Path) -> None:
@@ -115,7 +117,7 @@ def _average(checkpoints: Sequence[Path], output: Path) -> None:
     from sr_train.interpolate import average
 
     save_generator(average(generators), output)
-    print(f"{output}: average of {len(generators)} checkpoints")
+    say(f"{output}: average of {len(generators)} checkpoints")
 
 
 def _convert(checkpoint: Path, output: Path, scale: int | None) -> None:
@@ -134,26 +136,20 @@ def _convert(checkpoint: Path, output: Path, scale: int | None) -> None:
 
     save_generator(generator, output)
     parameters = sum(parameter.numel() for parameter in generator.parameters())
-    print(
+    say(
         f"{output}: {generator.arch} x{generator.scale_factor} of {checkpoint}, {parameters:,} "
         f"parameters, SHA-256 of the weights {weights_sha256(generator)[:16]}"
     )
 
 
-class Parser(argparse.ArgumentParser):
-    """Raises ArgumentError where argparse would print the usage and exit."""
-
-    def error(self, message: str) -> NoReturn:
-        said = " ".join(message.removeprefix("argument ").split())
-        raise ArgumentError(f"{said}; `{self.prog} --help` lists the arguments")
-
-
 def _parser() -> argparse.ArgumentParser:
+    program = program_name("sr-train", "sr_train")
     parser = Parser(
-        prog="sr-train",
+        prog=program,
         description="Train ESRGAN generators, measure them, and convert any trainer's checkpoints.",
-        epilog="sr-train COMMAND --help shows a command's options and examples.",
+        epilog=f"{program} COMMAND --help shows a command's options and examples.",
     )
+    parser.add_argument("--version", action="version", version=sr_runtime.__version__)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_prepare(commands)
     commands.add_parser("fit", help="train in two stages; fit --help lists every option")
@@ -165,21 +161,21 @@ def _parser() -> argparse.ArgumentParser:
 def _add_prepare(commands: Commands) -> None:
     prepare = _add_command(commands, _prepare)
     prepare.add_argument(
-        "items", nargs="+", metavar="ITEM",
+        "items", nargs="+", type=nonempty, metavar="ITEM",
         help="a data set (div2k, flickr2k, bsds500, set5, set14), a folder of your own images, or "
         "weights (vgg11, vgg13, vgg16, vgg19, squeezenet1_1, lpips_squeeze)",
     )  # fmt: skip
     _add_root(prepare)
     prepare.add_argument(
-        "--from", dest="source", type=Path, metavar="FOLDER",
+        "--from", dest="source", type=path, metavar="FOLDER",
         help="folder with the data set or the weights (default: download them)",
     )  # fmt: skip
     prepare.add_argument(
-        "--scale", type=int, default=4, metavar="S",
+        "--scale", type=whole_number, default=4, metavar="S",
         help="how much smaller LR images are than HR images (default: %(default)s)",
     )  # fmt: skip
     prepare.add_argument(
-        "--jobs", type=int, default=os.cpu_count() or 1, metavar="N",
+        "--jobs", type=whole_number, default=os.cpu_count() or 1, metavar="N",
         help="processes that decode images (default: %(default)s, one per processor)",
     )  # fmt: skip
 
@@ -187,18 +183,20 @@ def _add_prepare(commands: Commands) -> None:
 def _add_evaluate(commands: Commands) -> None:
     evaluate = _add_command(commands, _evaluate)
     evaluate.add_argument(
-        "models", nargs="+", metavar="MODEL",
+        "models", nargs="+", type=nonempty, metavar="MODEL",
         help=f"a .safetensors, .pth or .onnx file, or one of the package: {', '.join(EMBEDDED)}",
     )  # fmt: skip
     evaluate.add_argument(
-        "--data", nargs="+", required=True, metavar="DATA",
+        "--data", nargs="+", type=nonempty, required=True, metavar="DATA",
         help="prepared data sets, such as set5 or bsds500:val, or folders of images",
     )  # fmt: skip
     _add_root(evaluate)
     evaluate.add_argument("--images", action="store_true", help="also show every single image")
-    evaluate.add_argument("--json", type=Path, metavar="OUT", help="also write the numbers here")
+    evaluate.add_argument("--json", type=path, metavar="OUT", help="also write the numbers here")
     evaluate.add_argument("--no-lpips", dest="lpips", action="store_false", help="leave out LPIPS")
-    evaluate.add_argument("--device", default="auto", help="cpu, cuda or cuda:N (default: auto)")
+    evaluate.add_argument(
+        "--device", type=nonempty, default="auto", help="cpu, cuda or cuda:N (default: auto)"
+    )
     evaluate.add_argument(
         "--precision", default="fp32", choices=("fp32", "bf16", "fp16"),
         help="precision in which the networks compute (default: %(default)s)",
@@ -208,20 +206,20 @@ def _add_evaluate(commands: Commands) -> None:
 
 def _add_conversions(commands: Commands) -> None:
     interpolate = _add_command(commands, _interpolate)
-    interpolate.add_argument("psnr", type=Path, metavar="PSNR", help="result of the PSNR stage")
-    interpolate.add_argument("gan", type=Path, metavar="GAN", help="result of the GAN stage")
+    interpolate.add_argument("psnr", type=path, metavar="PSNR", help="result of the PSNR stage")
+    interpolate.add_argument("gan", type=path, metavar="GAN", help="result of the GAN stage")
     interpolate.add_argument(
-        "--alpha", type=float, default=0.8,
+        "--alpha", type=number, default=0.8,
         help="share of GAN, 0 to 1; more means more texture and more noise (default: %(default)s)",
     )  # fmt: skip
     _add_output(interpolate)
 
     average = _add_command(commands, _average)
-    average.add_argument("checkpoints", nargs="+", type=Path, metavar="CHECKPOINT", help=FILE)
+    average.add_argument("checkpoints", nargs="+", type=path, metavar="CHECKPOINT", help=FILE)
     _add_output(average)
 
     convert = _add_command(commands, _convert)
-    convert.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help=FILE)
+    convert.add_argument("checkpoint", type=path, metavar="CHECKPOINT", help=FILE)
     _add_output(convert)
     _add_scale(convert)
 
@@ -233,7 +231,7 @@ def _add_command(commands: Commands, run: Command) -> argparse.ArgumentParser:
         run.__name__.removeprefix("_"),
         help=first[:1].lower() + first[1:],
         description=description,
-        epilog=examples,
+        epilog=examples.replace("sr-train", program_name("sr-train", "sr_train")),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(command=run)
@@ -242,7 +240,7 @@ def _add_command(commands: Commands, run: Command) -> argparse.ArgumentParser:
 
 def _add_root(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--root", type=Path, default=Path("data"), metavar="DIR",
+        "--root", type=path, default=Path("data"), metavar="DIR",
         help="folder of prepared data sets and weights, which fit calls --data_root (default: "
         "%(default)s)",
     )  # fmt: skip
@@ -250,7 +248,7 @@ def _add_root(command: argparse.ArgumentParser) -> None:
 
 def _add_output(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="OUT",
+        "-o", "--output", type=path, required=True, metavar="OUT",
         help="the file to write: .safetensors, with the architecture as metadata, or .pth, as "
         "BasicSR writes it",
     )  # fmt: skip
@@ -258,7 +256,7 @@ def _add_output(command: argparse.ArgumentParser) -> None:
 
 def _add_scale(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--scale", type=int, metavar="S",
+        "--scale", type=whole_number, metavar="S",
         help="scale of the network; only a x3 checkpoint needs it, since its tensors look like "
         "those of x2 (default: read from the checkpoint)",
     )  # fmt: skip

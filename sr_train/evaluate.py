@@ -13,11 +13,13 @@ from tqdm import tqdm
 
 import sr_runtime
 from sr_runtime.atomic import atomic_path, check_target
+from sr_runtime.cli.console import say, say_text
 from sr_runtime.embedded import model_file
 from sr_runtime.errors import ArgumentError, about
 from sr_runtime.evaluation import scoring
 from sr_runtime.evaluation.pairs import find_pairs
 from sr_runtime.evaluation.scoring import TILE, ImagePair, bicubic, upscale_whole
+from sr_runtime.printable import printable
 from sr_train.checkpoint import load_generator
 from sr_train.config.schema import Validation
 from sr_train.data.catalogue import DATASETS
@@ -105,7 +107,7 @@ def evaluate(
                     _score(model, pair, item, distance)
                     for pair in tqdm(
                         pairs,
-                        desc=f"{model.name} on {item}",
+                        desc=printable(f"{model.name} on {item}"),
                         unit="image",
                         leave=False,
                         disable=None,  # no bar without a terminal
@@ -113,12 +115,13 @@ def evaluate(
                 ]
                 for model in opened
             }
-            print(f"\n{item}, ×{factor}, computed in {precision}")
+            say("", f"{item}, ×{factor}, computed in {precision}")
             if images:
                 for name, rows in scores.items():
-                    print(f"\n{name}: {scoring.table(rows, crop=factor)}")
+                    say("")
+                    say_text(f"{printable(name)}: {scoring.table(rows, crop=factor)}")
             means = [scoring.mean(rows, name) for name, rows in scores.items()]
-            print(scoring.models_table(means, images=len(pairs), crop=factor), flush=True)
+            say_text(scoring.models_table(means, images=len(pairs), crop=factor))
             facts = {
                 name: {"mean": asdict(scoring.mean(rows)), "images": [*map(asdict, rows)]}
                 for name, rows in scores.items()

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from sr_runtime.atomic import atomic_path
+from sr_runtime.cli.console import say
 from sr_runtime.errors import ArgumentError, BackendError, require_extra
 from sr_train.config.schema import Config, Stage, Wandb
 from sr_train.metrics_file import append_metrics, cut_metrics
@@ -135,7 +136,7 @@ class Tracker:
     def say(self, sentence: str) -> None:
         """Print without breaking the progress bar."""
         with self._bar.external_write_mode():
-            print(sentence, flush=True)
+            say(sentence)
 
     def _send(self, values: Mapping[str, object]) -> None:
         if self._wandb is not None:

@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None, *, parts: Sequence[Part] = PARTS) ->
         help="cuda:N, or cpu for a trial with small images (default: %(default)s)",
     )  # fmt: skip
     arguments = parser.parse_args(argv)
-    return run_cli(lambda: _run(arguments, parts))
+    return run_cli(lambda _: _run(arguments, parts))
 
 
 def _run(arguments: argparse.Namespace, parts: Sequence[Part]) -> int:

@@ -3,29 +3,49 @@
 import io
 import os
 import sys
+import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TextIO
 
 from sr_runtime.errors import SRError
+from sr_runtime.printable import printable
 
-__all__ = ["run_cli"]
+__all__ = ["BUG", "DEBUG", "run_cli", "say", "say_text"]
+
+DEBUG = "--debug"
+
+BUG = 70
+"""The exit code of a bug in this project, EX_SOFTWARE of sysexits.h."""
 
 
-def run_cli(command: Callable[[], int]) -> int:
-    """Run `command` and return its exit code.
+def run_cli(command: Callable[[Sequence[str]], int], argv: Sequence[str] | None = None) -> int:
+    """Call `command` with the words of the command line; return its exit code.
 
-    An error that the user can do something about becomes one sentence on stderr and code 2, Ctrl-C
-    becomes code 130, and each warning becomes one line.
+    An error that the user can do something about becomes one sentence on stderr and code 2, a bug
+    one sentence and code 70, Ctrl-C code 130, and each warning one line. `--debug` among the words,
+    or SR_DEBUG=1 in the environment, shows the traceback too.
+
+    Args:
+        argv: The words without the program; None: those that the program was started with.
     """
+    words = list(sys.argv[1:] if argv is None else argv)
+    options = words[: words.index("--")] if "--" in words else words
+    debug = DEBUG in options or os.environ.get("SR_DEBUG", "0") not in ("", "0")
+    words = [word for word in options if word != DEBUG] + words[len(options) :]
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # an old console cannot show every file name
             stream.reconfigure(errors="backslashreplace")
     with warnings.catch_warnings():
         # They warn of odd metadata, which are dropped, and large images, which we limit ourselves.
         warnings.filterwarnings("ignore", module=r"PIL\.")
-        warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+        warnings.showwarning = lambda message, *_: say(f"warning: {message}", file=sys.stderr)
         try:
-            code = command()
+            try:
+                code = command(words)
+            except SystemExit as end:  # of argparse, after --help and --version
+                code = end.code if isinstance(end.code, int) else 0
             if sys.stdout is not None:
                 sys.stdout.flush()
             return code
@@ -34,19 +54,53 @@ def run_cli(command: Callable[[], int]) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
         except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
+            say("interrupted", file=sys.stderr)
             return 130
-        except (SRError, MemoryError, OSError) as error:
-            print(f"error: {_sentence(error)}", file=sys.stderr)
-            return 2
+        except Exception as error:
+            if debug:
+                say(*"".join(traceback.format_exception(error)).split("\n"), file=sys.stderr)
+            sentence, code = _ending(error)
+            say(f"error: {sentence}", file=sys.stderr)
+            return code
 
 
-def _sentence(error: SRError | MemoryError | OSError) -> str:
-    if isinstance(error, SRError):
-        return str(error)
-    if isinstance(error, OSError):
-        where = f"{error.filename}: " if error.filename else ""
-        return where + " ".join((error.strerror or str(error)).split())
-    # A command that can advise better raises OutOfMemoryError.
-    detail = f" ({error})" if str(error) else ""
-    return f"not enough memory{detail}: close other programs or use a machine with more"
+def say(*lines: str, file: TextIO | None = None) -> None:
+    """Print lines, each fit for a terminal whatever names are in it.
+
+    Everything that this project prints goes through here, or through `printable`.
+    """
+    for line in lines:
+        print(printable(line), file=file, flush=True)
+
+
+def say_text(text: str) -> None:
+    """Print a text of several lines, whose names have been through `printable` alone."""
+    say(*text.split("\n"))
+
+
+def _ending(error: Exception) -> tuple[str, int]:
+    """The sentence for an error, and the exit code."""
+    text = " ".join(str(error).split())
+    match error:
+        case SRError():
+            about = "" if error.path is None else f"{error.path}: "
+            return about + " ".join(error.args[0].split()), 2
+        case MemoryError():  # a command that can advise better raises OutOfMemoryError
+            detail = f" ({text})" if text else ""
+            return f"not enough memory{detail}: close other programs or use a machine with more", 2
+        case OSError():
+            where = f"{error.filename}: " if error.filename else ""
+            return where + (error.strerror or text), 2
+        case UnicodeEncodeError():
+            return (
+                f"{error.object!r} cannot be written in {error.encoding}, which a name or a text "
+                "file needs here: rename what it names",
+                2,
+            )
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{Path(frame.filename).name}:{frame.lineno}"
+    return (
+        f"{type(error).__name__} at {place}{text and f': {text}'}; this is a bug in sr-toolkit: "
+        f"please report it with the command and this line ({DEBUG} shows the traceback)",
+        BUG,
+    )

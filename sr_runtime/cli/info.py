@@ -16,6 +16,7 @@ from sr_runtime.backends.tensorrt.options import CARDS, NAMES
 from sr_runtime.embedded import DEFAULT, EMBEDDED
 from sr_runtime.errors import BackendError
 from sr_runtime.model_info import ModelInfo
+from sr_runtime.printable import printable
 from sr_runtime.tensor import tensor_from_tiles
 from sr_runtime.upscaler import Upscaler
 
@@ -53,10 +54,10 @@ def facts_text(model: Path, info: ModelInfo) -> str:
     """The facts of a model file."""
     facts = {field.name: getattr(info, field.name) for field in fields(ModelInfo)}
     assumed = facts.pop("assumed")
-    lines = [f"{'file':<18}{model} ({model.stat().st_size / 1e6:.1f} MB)"]
+    lines = [f"{'file':<18}{printable(model)} ({model.stat().st_size / 1e6:.1f} MB)"]
     for name, value in facts.items():
         note = "  (not stated in the file: measured or assumed)" if name in assumed else ""
-        lines.append(f"{name:<18}{'not known' if value is None else value}{note}")
+        lines.append(f"{name:<18}{'not known' if value is None else printable(value)}{note}")
     return "\n".join(lines)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from tqdm import tqdm
 
 from sr_runtime.cli.jobs import Job, header_of
+from sr_runtime.printable import printable
 
 __all__ = ["ProgressBar"]
 
@@ -62,7 +63,7 @@ class ProgressBar:
             latest, *others = reversed(self._shares)
             place = f"{self._places[latest]}/{len(self._jobs)} " if len(self._jobs) > 1 else ""
             state = f"and {len(others)} more" if others else state
-            name = self._jobs[latest].source.name
+            name = printable(self._jobs[latest].source.name)
             self._bar.set_description_str(f"{place}{name} {state}", refresh=False)
         begun = sum(share * self._pixels[number] for number, share in self._shares.items())
         if not self._bar.update((self._finished + begun) / 1e6 - self._bar.n):

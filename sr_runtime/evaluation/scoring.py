@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from sr_runtime.errors import ArgumentError, about
 from sr_runtime.evaluation.metrics import Channel, cropped, psnr, ssim
+from sr_runtime.printable import printable
 from sr_runtime.resize import resize
 from sr_runtime.upscaler import Upscaler
 
@@ -117,7 +118,7 @@ def _markdown(label: str, rows: Sequence[Score], *, images: int, crop: int) -> s
         "dB, SSIM with an 11×11 Gaussian window; Y: luma in BT.601 studio range"
     )
     columns = {
-        label: [row.name for row in rows],
+        label: [printable(row.name) for row in rows],
         "PSNR Y": [f"{row.psnr_y:.3f}" for row in rows],
         "SSIM Y": [f"{row.ssim_y:.4f}" for row in rows],
         "PSNR RGB": [f"{row.psnr_rgb:.3f}" for row in rows],

@@ -23,7 +23,7 @@ from PIL.Image import Resampling
 
 import sr_runtime
 from sr_runtime.atomic import atomic_path, check_target
-from sr_runtime.cli.console import run_cli
+from sr_runtime.cli.console import run_cli, say
 from sr_runtime.embedded import DEFAULT
 from sr_runtime.image import Picture, read, read_header, to_pil, write
 
@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     # Pillow's own limit is far above MAX_PIXELS, and its error would hide the size.
     PIL.Image.MAX_IMAGE_PIXELS = None
-    return run_cli(lambda: run(arguments))
+    return run_cli(lambda _: run(arguments))
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -84,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
         box = central_box(photo) if given_box is None else parsed_box(given_box, photo)
         large, panels, page = targets = targets_in(arguments.output, path, scale)
 
-        print(f"upscaling {path.name}, {photo.width}×{photo.height}, with {arguments.model}")
+        say(f"upscaling {path.name}, {photo.width}×{photo.height}, with {arguments.model}")
         result = upscaler.upscale_picture(
             picture, progress=lambda done, total: print(f"tile {done} of {total}")
         )
@@ -111,7 +111,7 @@ def run(arguments: argparse.Namespace) -> int:
         # A file name may hold bytes that are not text.
         text = filled_page(facts, before, after)
         temporary.write_text(text, encoding="utf-8", errors="replace")
-    print(*targets, sep="\n")
+    say(*map(str, targets))
     return 0
 
 

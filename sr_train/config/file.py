@@ -19,6 +19,7 @@ import yaml
 from docstring_parser import parse_from_object
 
 from sr_runtime.atomic import atomic_path
+from sr_runtime.cli.parser import add_debug, program_name
 from sr_runtime.errors import ArgumentError, StorageError, about
 from sr_train.config import limits
 from sr_train.config.limits import Positive, as_text, field_types
@@ -235,10 +236,11 @@ def _command_line(arguments: Sequence[str]) -> tuple[dict[str, Any], dict[str, A
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    fit = f"{program_name('sr-train', 'sr_train')} fit"
     parser = argparse.ArgumentParser(
-        prog="sr-train fit",
-        usage="sr-train fit --run NAME [--preset NAME] [--config FILE] [--FIELD VALUE …]\n"
-        "       sr-train fit --resume RUN [--FIELD VALUE …]",
+        prog=fit,
+        usage=f"{fit} --run NAME [--preset NAME] [--config FILE] [--FIELD VALUE …]\n"
+        f"       {fit} --resume RUN [--FIELD VALUE …]",
         description="Train an ESRGAN in two stages: the generator alone minimises the content "
         "loss, then it is trained against a discriminator. Values come from the preset, then the "
         "configuration file, then the command line.",
@@ -250,6 +252,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     for name, (metavar, about_it) in OPTIONS.items():
         run.add_argument(f"--{name}", metavar=metavar, action="append", help=about_it)
     run.add_argument("--print_config", action="store_true", help="print the configuration and stop")
+    add_debug(run)
     for section, schema in {"": Config, **SECTIONS}.items():
         group = parser.add_argument_group((schema.__doc__ or "").rstrip("."))
         helps = {p.arg_name: p.description for p in parse_from_object(schema).params}

@@ -1,10 +1,8 @@
 """`python -m sr_runtime` as a user meets it: files out, exit codes, one sentence per mistake."""
 
-import errno
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +11,6 @@ import pytest
 
 from sr_runtime import OutOfMemoryError, Upscaler
 from sr_runtime.__main__ import main
-from sr_runtime.cli.console import run_cli
 from sr_runtime.cli.info import running_text
 from tests.runtime.known_network import KnownNetwork
 from tests.simulated_tensorrt import simulated
@@ -164,32 +161,6 @@ def test_a_folder_without_permission_is_named(photo, model, capsys) -> None:
     assert "locked" in capsys.readouterr().err
 
 
-def raising(error: Exception) -> Callable[[], int]:
-    def command() -> int:
-        raise error
-
-    return command
-
-
-@pytest.mark.parametrize(
-    ("error", "says"),
-    [
-        (MemoryError("Unable to allocate 3 GiB"), "not enough memory (Unable to allocate 3 GiB)"),
-        (MemoryError(), "not enough memory: close other programs"),
-        (OutOfMemoryError("not enough memory for 8 crops: use 4"), "for 8 crops: use 4"),
-        (OSError(errno.ENOSPC, "No space left", "out.bin"), "out.bin: No space left"),
-        (OSError("two\nlines"), "two lines"),
-    ],
-)
-def test_what_ends_any_command_is_one_sentence_with_its_own_advice(error, says, capsys) -> None:
-    assert run_cli(raising(error)) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("error: ")
-    assert says in said
-    assert "image" not in said  # training and export run without one
-    assert said.count("\n") == 1
-
-
 @pytest.mark.parametrize("command", ["upscale", "info"])
 @pytest.mark.parametrize(
     ("typed", "program"),
@@ -199,8 +170,7 @@ def test_help_shows_examples_as_the_user_types_them(
     command, typed, program, monkeypatch, capsys
 ) -> None:
     monkeypatch.setattr(sys, "argv", [typed])
-    with pytest.raises(SystemExit, match="0"):
-        main([command, "--help"])
+    assert main([command, "--help"]) == 0
     said = capsys.readouterr().out
     assert f"usage: {program} {command}" in said
     assert f"examples:\n  {program} {command} " in said

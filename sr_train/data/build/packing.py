@@ -24,6 +24,7 @@ from sr_runtime.atomic import atomic_path
 from sr_runtime.errors import ImageError, OutOfMemoryError, StorageError
 from sr_runtime.evaluation.pairs import Pair
 from sr_runtime.image import read
+from sr_runtime.printable import printable
 from sr_runtime.resize import downscale
 from sr_train.data.packed_dataset import Index, PackedFile, PackedImages, index_path, indexes
 
@@ -127,7 +128,7 @@ def _packed(
         temporary = [stack.enter_context(atomic_path(folder / name)) for name in scales]
         files = [stack.enter_context(path.open("wb")) for path in temporary]
         digests = [hashlib.sha256() for _ in files]
-        title = f"{index.name}:{index.split}"
+        title = printable(f"{index.name}:{index.split}")
         for row in tqdm(images, title, len(index.names), unit="image", disable=None):
             for file, digest, image in zip(files, digests, row, strict=True):
                 content = np.ascontiguousarray(image).data

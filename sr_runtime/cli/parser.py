@@ -1,0 +1,97 @@
+"""The parser of all three programs, and the values that their options take."""
+
+import argparse
+import math
+import re
+import sys
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, NoReturn
+
+from sr_runtime.cli.console import DEBUG
+from sr_runtime.errors import ArgumentError
+
+__all__ = ["Parser", "add_debug", "nonempty", "number", "path", "program_name", "whole_number"]
+
+
+def program_name(script: str, package: str) -> str:
+    """The program as the user typed it: argparse would say __main__.py."""
+    return script if Path(sys.argv[0]).stem == script else f"python -m {package}"
+
+
+def add_debug(parser: argparse._ActionsContainer) -> None:
+    """Show --debug in the help; `run_cli` takes it from the command line beforehand."""
+    parser.add_argument(
+        DEBUG, action="store_true", default=argparse.SUPPRESS,
+        help="show the traceback of an error (or set SR_DEBUG=1)",
+    )  # fmt: skip
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises ArgumentError, one sentence, where argparse would print the usage and exit."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        add_debug(self)
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Any = None, namespace: Any = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Refuse unknown arguments here, where the options of the command are known."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            word = unknown[0].partition("=")[0]
+            near = _near(word, self._option_string_actions) if word.startswith("-") else ""
+            self.error(f"{_short(unknown[0])} is not known{near}")
+        return found, unknown
+
+    def error(self, message: str) -> NoReturn:
+        """Raise `message`, with the nearest choice if there is one."""
+        said = " ".join(message.removeprefix("argument ").split())
+        if choice := re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", said):
+            given, choices = choice.groups()
+            said = (
+                f"{said[: choice.start()]}{_short(given)} is none of {choices.replace(chr(39), '')}"
+                f"{_near(given, re.findall(r'[^ ,]+', choices.replace(chr(39), '')))}"
+            )
+        raise ArgumentError(f"{said}; `{self.prog} --help` lists the arguments")
+
+
+def _near(word: str, known: Any) -> str:
+    match = get_close_matches(word, known, 1)
+    return f": did you mean {match[0]}?" if match else ""
+
+
+def _short(text: str) -> str:
+    """A word of the command line for a message."""
+    return repr(text if len(text) <= 60 else f"{text[:40]}…")
+
+
+def nonempty(text: str) -> str:
+    """A name or a path; an empty one, from an unset variable, would mean the current folder."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("is empty: give a name")
+    return text
+
+
+def path(text: str) -> Path:
+    """A path."""
+    return Path(nonempty(text))
+
+
+def whole_number(text: str) -> int:
+    """An int that fits 64 bits."""
+    if not re.fullmatch(r"[+-]?\d{1,18}", text):
+        raise argparse.ArgumentTypeError(f"{_short(text)} is not a whole number below 10^18")
+    return int(text)
+
+
+def number(text: str) -> float:
+    """A finite float."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{_short(text)} is not a number")
+    return value

@@ -1,0 +1,35 @@
+"""Text from files and file names, made fit for a terminal."""
+
+import unicodedata
+
+__all__ = ["printable"]
+
+# Control characters, formatting characters such as those that reverse the direction of text,
+# surrogates, and the separators of lines and paragraphs.
+HARMFUL = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+# They join and part letters and emoji, and nothing else.
+JOINERS = "\u200c\u200d"
+
+LONGEST = 2000
+
+
+def printable(text: object) -> str:
+    """`text` as one line: what could move the cursor, forge a line or hide a name is escaped.
+
+    A byte of a file name that is no text in the system's encoding is shown as `\\xff`. The middle
+    of an endless text is left out.
+    """
+    line = str(text)
+    if len(line) > LONGEST:
+        line = f"{line[: LONGEST // 2]} … {line[-LONGEST // 2 :]}"
+    return "".join(char if _is_harmless(char) else _escaped(char) for char in line)
+
+
+def _is_harmless(char: str) -> bool:
+    return char in JOINERS or unicodedata.category(char) not in HARMFUL
+
+
+def _escaped(char: str) -> str:
+    if "\udc80" <= char <= "\udcff":  # how Python keeps an undecodable byte (PEP 383)
+        return f"\\x{ord(char) - 0xDC00:02x}"
+    return char.encode("unicode_escape").decode("ascii")
