@@ -138,7 +138,7 @@ def arguments() -> list[bytes]:
         ["upscale", photo, "-m", "psnr", "--scale", "2.5", "--quality", "90", "--halo", "exact"],
         ["fit", "--preset", "tiny", "--pretraining.lr", "1e-4", "--print_config"],
         ["fit", "--preset", "paper", "--batch_size", "4", "--training.betas", "[0.9, 0.99]"],
-        ["engine", "a.onnx", "-o", "a.engine", "--for", "rtx", "--sm", "75,89", "--max", "4x64x64"],
+        ["engine", "a.onnx", "-o", "a.engine", "--for", "rtx", "--sm", "75", "--max", "8x512x512"],
     ]
     return ["\0".join(line).encode() for line in lines]
 
