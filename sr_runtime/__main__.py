@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -13,11 +12,10 @@ import sr_runtime
 from sr_runtime.backends.choice import is_engine
 from sr_runtime.backends.registry import names
 from sr_runtime.backends.tensorrt.engine_file import read_engine
-from sr_runtime.cli.batch import run_jobs
 from sr_runtime.cli.console import run_cli, say, say_text
 from sr_runtime.cli.info import backends_text, engine_text, facts_text, running_text
-from sr_runtime.cli.jobs import plan_jobs
-from sr_runtime.cli.parser import Parser, nonempty, number, path, program_name, whole_number
+from sr_runtime.cli.parser import Parser, nonempty, number, program_name, whole_number
+from sr_runtime.cli.upscale import upscale_inputs
 from sr_runtime.embedded import DEFAULT, EMBEDDED, model_file
 from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError
 from sr_runtime.image import DEFAULT_MAX_PIXELS, Format
@@ -42,33 +40,7 @@ def _upscale(arguments: argparse.Namespace) -> int:
     PIL.Image.MAX_IMAGE_PIXELS = arguments.max_pixels
     size = OutputSize(scale=arguments.scale, width=arguments.width, height=arguments.height)
     with _load(arguments) as upscaler:
-        jobs = plan_jobs(
-            arguments.inputs,
-            arguments.output,
-            label=_label(arguments, upscaler.info.scale),
-            format=arguments.format,
-        )
-        if arguments.skip_existing:
-            jobs = [job for job in jobs if not job.target.exists()]
-        started = time.perf_counter()
-        failures = run_jobs(
-            upscaler,
-            jobs,
-            size=size,
-            quality=arguments.quality,
-            max_pixels=arguments.max_pixels,
-            show_progress=not arguments.quiet,
-        )
-    one_file = len(arguments.inputs) == 1 and not arguments.inputs[0].is_dir()
-    if failures and one_file:
-        raise failures[0].error
-    done = len(jobs) - len(failures)
-    if not arguments.quiet:
-        written = jobs[0].target if len(jobs) == done == 1 else f"{done} of {len(jobs)} images"
-        say(f"wrote {written} in {time.perf_counter() - started:.1f} s")
-    if failures:
-        say(f"{len(failures)} failed:", *(f"  {each}" for each in failures), file=sys.stderr)
-    return 1 if failures else 0
+        return upscale_inputs(upscaler, arguments, size)
 
 
 def _info(arguments: argparse.Namespace) -> int:
@@ -110,14 +82,6 @@ def _load(arguments: argparse.Namespace) -> sr_runtime.Upscaler:
     )
 
 
-def _label(arguments: argparse.Namespace, scale: int) -> str:
-    if arguments.width is not None:
-        return f"w{arguments.width}"
-    if arguments.height is not None:
-        return f"h{arguments.height}"
-    return f"x{scale if arguments.scale is None else arguments.scale:g}"
-
-
 def _parser() -> argparse.ArgumentParser:
     program = program_name("sr-upscale", "sr_runtime")
     parser = Parser(
@@ -144,18 +108,21 @@ examples:
   {program} upscale photo.jpg                      writes photo_x4.png beside it
   {program} upscale photo.jpg -o large.webp        into another format
   {program} upscale holiday/ -o large/             a folder and the folders below it
+  {program} upscale holiday/ --keep-format         JPEG in, JPEG out
   {program} upscale photo.jpg --width 3840         to a width in pixels
   {program} upscale photo.jpg -m rrdb.onnx --device cuda:0""",
     )
     upscale.set_defaults(command=_upscale)
     upscale.add_argument(
-        "inputs", nargs="+", type=path, metavar="INPUT", help="an image, or a folder of images"
-    )
+        "inputs", nargs="+", type=nonempty, metavar="INPUT",
+        help="an image, a folder of images, a pattern such as '*.jpg', or - for standard input",
+    )  # fmt: skip
     upscale.add_argument(
         "-o", "--output", type=nonempty, metavar="OUT",
         help="the file to write, in the format of its suffix; or the folder to write into, if it "
-        "exists, if OUT ends in a slash, or for several images (default: photo_x4.png beside "
-        "photo.jpg, holiday_x4/ beside holiday/)",
+        "exists, if OUT has no suffix or ends in a slash, or for several images; or - for standard "
+        "output (default: photo_x4.png beside photo.jpg, holiday_x4/ beside holiday/, and with "
+        "another model its name too: photo_psnr_x4.png)",
     )  # fmt: skip
     upscale.add_argument(
         "-m", "--model", type=nonempty, default=DEFAULT, help=f"{MODEL} (default: %(default)s)"
@@ -172,6 +139,16 @@ examples:
         "--height", type=whole_number, metavar="H", help="height of the result in pixels"
     )
     upscale.add_argument(
+        "--name", metavar="TEMPLATE",
+        help="name of results that -o does not name, with {stem}, {model}, {scale}, {width}, "
+        "{height} and {format}, as in '{stem}_{model}_x{scale}'",
+    )  # fmt: skip
+    formats = upscale.add_mutually_exclusive_group()
+    formats.add_argument(
+        "--keep-format", action="store_true",
+        help="give each result the format of its input where it can be written, else png",
+    )  # fmt: skip
+    formats.add_argument(
         "--format", choices=get_args(Format),
         help="format of results that -o does not name (default: png; animations keep theirs)",
     )  # fmt: skip

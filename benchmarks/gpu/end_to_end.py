@@ -19,6 +19,9 @@ from benchmarks.peers import torch_tile_loop
 from sr_runtime import Upscaler
 from sr_runtime.cli.batch import run_jobs
 from sr_runtime.cli.jobs import plan_jobs
+from sr_runtime.cli.names import Naming
+from sr_runtime.cli.pipes import Pipes
+from sr_runtime.embedded import DEFAULT
 from sr_runtime.errors import BackendError
 from sr_runtime.output_size import OutputSize
 from sr_runtime.tensor import tensor_from_tiles
@@ -105,8 +108,9 @@ def _in_turn(
 
 
 def _upscale_folder(upscaler: Upscaler, source: Path, target: Path) -> None:
-    jobs = plan_jobs([source], target, label="x4", format="jpg")
-    if failures := run_jobs(upscaler, jobs, size=OutputSize(), show_progress=False):
+    naming = Naming(model=DEFAULT, scale=upscaler.info.scale, size=OutputSize(), format="jpg")
+    plan = plan_jobs([str(source)], str(target), naming, Pipes())
+    if failures := run_jobs(upscaler, plan.jobs, size=OutputSize(), show_progress=False):
         raise failures[0].error
 
 

@@ -6,36 +6,33 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 
 from sr_runtime import image
 from sr_runtime.atomic import check_target
-from sr_runtime.cli.jobs import Job, header_of
+from sr_runtime.cli.inputs import Failure
+from sr_runtime.cli.jobs import Job
+from sr_runtime.cli.names import header_of
 from sr_runtime.cli.progress_bar import ProgressBar
-from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError, SRError, StorageError
+from sr_runtime.errors import (
+    ArgumentError,
+    BackendError,
+    ModelError,
+    OutOfMemoryError,
+    SRError,
+    StorageError,
+)
 from sr_runtime.image import Picture
 from sr_runtime.output_size import OutputSize
 from sr_runtime.upscaler import Upscaler
 
-__all__ = ["Failure", "run_jobs"]
+__all__ = ["run_jobs"]
 
 # A GPU, which works on two images at once, makes 80 to 180 MP/s at ×4; a thread writes 18 of PNG.
 WRITERS_PER_IMAGE = 6
 # Limit on the results that are being written; a larger one is written alone.
 WRITTEN_BYTES = 4 << 30
-
-
-@dataclass(frozen=True)
-class Failure:
-    """An image that could not be upscaled, and why."""
-
-    job: Job
-    error: SRError
-
-    def __str__(self) -> str:
-        source = self.job.source
-        return str(self.error) if self.error.path == source else f"{source}: {self.error}"
 
 
 def run_jobs(
@@ -80,8 +77,8 @@ class _Batch:
     ) -> None:
         self._upscaler, self._jobs = upscaler, jobs
         self._size, self._max_pixels = size, max_pixels
-        self._outputs = [image.Output(job.target, quality=quality) for job in jobs]
-        self._bar = ProgressBar(jobs, show_progress)
+        self._outputs = _outputs(jobs, quality)
+        self._bar = ProgressBar(jobs, show_progress and len(jobs) > 0)
         costly = upscaler.backend.limits.shape_cost > 0
         self._order = self._by_tile_shape() if costly else list(range(len(jobs)))
         self._failures: dict[int, Failure] = {}
@@ -153,14 +150,8 @@ class _Batch:
 
     def _upscale(self, number: int, picture: Picture, writers: ThreadPoolExecutor) -> None:
         output = self._outputs[number]
-        try:
-            output.path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageError(
-                f"its folder cannot be created ({error.strerror}): choose another with -o",
-                path=output.path,
-            ) from error
-        check_target(output.path)
+        if output.path.parent.is_dir():
+            check_target(output.path)
         self._upscaler.check_result(picture, output, size=self._size)
         progress = partial(self._on_tiles, number)
         result = self._upscaler.upscale_picture(picture, **asdict(self._size), progress=progress)
@@ -180,7 +171,9 @@ class _Batch:
     def _write(self, number: int, result: Picture) -> None:
         try:
             with self._ending_on_error(), self._noting_failure(number):
-                self._outputs[number].write(result)
+                output = self._outputs[number]
+                _create_folder(output)
+                output.write(result)
         finally:
             with self._changed:
                 del self._written[number]
@@ -210,8 +203,33 @@ class _Batch:
             raise
         except SRError as error:
             error.path = error.path or job.source
-            self._failures[number] = Failure(job, error)
+            self._failures[number] = Failure(job.source, error)
         except MemoryError as error:
             detail = f" ({error})" if str(error) else ""
             reason = f"not enough memory to upscale it{detail}: use a smaller image or --scale"
-            self._failures[number] = Failure(job, OutOfMemoryError(reason, path=job.source))
+            self._failures[number] = Failure(job.source, OutOfMemoryError(reason, path=job.source))
+
+
+def _outputs(jobs: Sequence[Job], quality: int | None) -> list[image.Output]:
+    """What is written; formats without a quality leave it to those that have one."""
+    outputs, refusals = [], []
+    for job in jobs:
+        try:
+            outputs.append(image.Output(job.target, quality=quality))
+        except ArgumentError as error:
+            refusals.append(error)
+            outputs.append(image.Output(job.target))
+    if refusals and len(refusals) == len(jobs):
+        raise refusals[0]
+    return outputs
+
+
+def _create_folder(output: image.Output) -> None:
+    """Create the folder of a result once there is one, so that a failing model leaves none."""
+    try:
+        output.path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"its folder cannot be created ({error.strerror}): choose another with -o",
+            path=output.path,
+        ) from error

@@ -1,17 +1,21 @@
-"""Which files to read and where to write: the naming rules of the command line."""
+"""What is read and where each result goes, all of it known before the work begins."""
 
 import os
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sr_runtime.atomic import check_target
-from sr_runtime.errors import ArgumentError, ImageError, OutOfMemoryError, StorageError
-from sr_runtime.image import IMAGE_SUFFIXES, Header, Output, read_header
+from sr_runtime.cli.inputs import Failure, Found, Source, find_images
+from sr_runtime.cli.names import Naming
+from sr_runtime.cli.pipes import STANDARD, Pipes, is_pipe
+from sr_runtime.errors import ArgumentError, SRError, StorageError
+from sr_runtime.image import IMAGE_SUFFIXES, Output
 
-__all__ = ["Job", "header_of", "plan_jobs"]
+__all__ = ["Job", "Plan", "plan_jobs"]
 
 
 @dataclass(frozen=True)
@@ -21,149 +25,230 @@ class Job:
     source: Path
     target: Path
 
+    @property
+    def is_beside(self) -> bool:
+        """Whether the result stands beside its input."""
+        return os.path.realpath(self.source.parent) == os.path.realpath(self.target.parent)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The jobs of a command line, and what is known before the first one begins."""
+
+    jobs: list[Job]
+    failures: list[Failure]
+    """Inputs that cannot be done; they do not stop the others."""
+    existing: int
+    """Results that were there already, and are kept."""
+    left_out: str
+    """What was found in folders and is no image that can be read, in words."""
+
 
 def plan_jobs(
-    inputs: Sequence[Path], output: str | os.PathLike[str] | None, *, label: str, format: str | None
-) -> list[Job]:
+    inputs: Sequence[str],
+    output: str | None,
+    naming: Naming,
+    pipes: Pipes,
+    *,
+    skip_existing: bool = False,
+) -> Plan:
     """Find the images and name their results.
 
-    Without `output`, `photo.jpg` becomes `photo_{label}.png` beside it, and the images of a folder
-    go to `folder_{label}`. With several images, or if it ends in a slash, `output` is a folder that
-    keeps the folders below each input. Animations keep their format and all else becomes PNG,
-    unless `format` is given.
+    Without `output`, `photo.jpg` becomes `photo_x4.png` beside it, and the images of a folder go to
+    `folder_x4`; a result never stands beside its input without such a label. With several images,
+    if it ends in a slash or has no suffix, `output` is a folder that keeps the folders below each
+    input. Animations keep their format and all else becomes PNG, unless `naming` says otherwise.
 
     Raises:
-        ArgumentError: An input does not exist or has no images, a result would replace an input or
-            another result, or `output` is a file where a folder is needed, or the reverse.
-        StorageError: A folder cannot be read or written.
+        ArgumentError: A result would replace an input or another result, or `output` is a file
+            where a folder is needed, or the reverse.
+        StorageError: The folder of the results cannot be written.
     """
-    for path in inputs:
-        if not path.exists():
-            raise ArgumentError("there is no such file or folder", path=path)
-    folder = None if output is None else Path(output)
-    if output is not None and not _is_folder(output, inputs):
-        jobs = [Job(inputs[0], _file_target(Path(output), format))]
+    folder = None if output is None or not _is_folder(output, inputs) else Path(output)
+    found = find_images(inputs, pipes, folder)
+    existing = 0
+    if output is not None and folder is None:
+        jobs = _one_job(found, output, naming, pipes)
     else:
-        jobs = []
-        for path in inputs:
-            if path.is_dir():
-                whole = path.resolve()
-                root = folder or whole.with_name(f"{whole.name}_{label}")
-                jobs += [
-                    Job(source, _renamed(root / source.relative_to(path), "", format, source))
-                    for source in _images_below(path, leave_out=root)
-                ]
-            else:
-                place, ending = (folder / path.name, "") if folder else (path, f"_{label}")
-                jobs.append(Job(path, _renamed(place, ending, format, path)))
-        jobs = _with_distinct_names(jobs)
-        _check_folder(jobs[0].target.parent)
+        jobs = _jobs(found, folder, naming)
+        if skip_existing:
+            jobs = _without_results(jobs)
+        jobs = _with_distinct_names(jobs, naming)
+        if skip_existing:
+            jobs = _without_results(jobs)
+    jobs = _writable(jobs, found.failures)
     _refuse_overwriting_inputs(jobs)
+    if skip_existing:
+        new = [job for job in jobs if not job.target.exists()]
+        jobs, existing = new, len(jobs) - len(new)
+    return Plan(
+        jobs=jobs, failures=found.failures, existing=existing, left_out=found.left_out_text()
+    )
+
+
+def _is_folder(output: str, inputs: Sequence[str]) -> bool:
+    """Whether results go into `output`, and not to it."""
+    path = Path(output)
+    needed = len(inputs) > 1 or Path(inputs[0]).is_dir()
+    if output == STANDARD or is_pipe(path):
+        if needed:
+            raise ArgumentError("this takes one image: give a folder for several", path=path)
+        return False
+    if path.is_dir() or output.endswith(("/", os.sep)):
+        return True
+    if needed and (path.is_file() or path.suffix.lower() in IMAGE_SUFFIXES):
+        raise ArgumentError(
+            "this names one file, and several images need a folder: name one, or end it with / if "
+            "this is its name",
+            path=output,
+        )
+    return needed or not path.suffix
+
+
+def _one_job(found: Found, output: str, naming: Naming, pipes: Pipes) -> list[Job]:
+    """The job whose result is named by the user."""
+    if len(found.sources) > 1:
+        raise ArgumentError(
+            f"{len(found.sources)} images match, and several need a folder: end its name with /",
+            path=output,
+        )
+    if not found.sources:
+        return []
+    if naming.template is not None:
+        raise ArgumentError("-o names the result already: give a folder with -o, or no --name")
+    path, source = Path(output), found.sources[0].path
+    if output == STANDARD or is_pipe(path):
+        suffix = path.suffix if path.suffix and naming.format is None else ""
+        target = pipes.target(output, suffix or Path(naming.name(source, labelled=False)).suffix)
+    else:
+        target = path
+        check_target(target)
+    wanted = naming.format
+    if wanted is None and naming.keep_format:
+        wanted = Path(naming.name(source, labelled=False)).suffix.lower()[1:]
+    if wanted is not None and Output(target).format != Output(f"x.{wanted}").format:
+        option = f"--format {wanted}" if naming.format else "--keep-format"
+        raise ArgumentError(f"{option} contradicts the suffix of {output}: leave out {option}")
+    return [Job(source, target)]
+
+
+def _jobs(found: Found, folder: Path | None, naming: Naming) -> list[Job]:
+    """The jobs whose results are named by `naming`; what cannot be named is a failure."""
+    jobs = []
+    for source in found.sources:
+        place = _place(source, folder, naming)
+        job = Job(source.path, place / source.path.name)
+        try:
+            name = naming.name(source.path, labelled=job.is_beside)
+        except SRError as error:
+            found.failures.append(Failure(source.path, error))
+            continue
+        if not name.strip(". "):
+            raise ArgumentError(f"--name {naming.template} leaves no name for {source.path}")
+        jobs.append(replace(job, target=place / name))
     return jobs
 
 
-def _is_folder(output: str | os.PathLike[str], inputs: Sequence[Path]) -> bool:
-    needed = len(inputs) > 1 or inputs[0].is_dir()
-    if needed and Path(output).is_file():
-        raise ArgumentError("this is a file, and several images need a folder", path=output)
-    return needed or Path(output).is_dir() or os.fspath(output).endswith(("/", os.sep))
+def _place(source: Source, folder: Path | None, naming: Naming) -> Path:
+    """The folder of a result."""
+    if source.piped and folder is None:
+        raise ArgumentError("an image from a pipe has no place of its own: name its result with -o")
+    if source.folder is None:
+        return folder or source.path.parent
+    below = source.path.relative_to(source.folder).parent
+    if folder is not None:
+        return folder / below
+    whole = Path(os.path.realpath(source.folder))
+    return whole.with_name(f"{whole.name}_{naming.label}") / below
 
 
-def _file_target(output: Path, format: str | None) -> Path:
-    check_target(output)
-    if format is not None and Output(output).format != format:
-        raise ArgumentError(
-            f"--format {format} contradicts the suffix of {output}: leave out --format"
-        )
-    return output
+def _without_results(jobs: list[Job]) -> list[Job]:
+    """Leave out what an earlier run has written beside its input: it is no input itself."""
+    results = {_name(job.target) for job in jobs if job.is_beside}
+    return [job for job in jobs if _name(job.source) not in results]
 
 
-def _images_below(folder: Path, *, leave_out: Path) -> list[Path]:
-    """Images in a folder and its subfolders, without hidden files and earlier results."""
-    images = []
-    for parent, folders, names in os.walk(folder, onerror=_refuse_unreadable):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        images += [
-            Path(parent, name)
-            for name in names
-            if Path(name).suffix.lower() in IMAGE_SUFFIXES
-            and not name.startswith(".")
-            and not Path(parent, name).is_fifo()  # reading a pipe would wait for ever
-        ]
-    results = leave_out.resolve()
-    if folder.resolve() in results.parents:
-        images = [image for image in images if results not in image.resolve().parents]
-    if not images:
-        raise ArgumentError(
-            f"no images in this folder ({' '.join(sorted(IMAGE_SUFFIXES))})", path=folder
-        )
-    return sorted(images)
+def _name(path: Path) -> str:
+    """A path for comparison; many file systems do not distinguish A.png from a.png."""
+    return str(Path(os.path.realpath(path.parent), path.name)).casefold()
 
 
-def _refuse_unreadable(error: OSError) -> None:
-    raise StorageError(f"this folder cannot be read ({error.strerror})", path=error.filename)
-
-
-def _check_folder(folder: Path) -> None:
-    """Raise StorageError if a folder, which may not exist yet, cannot be written into."""
-    place = folder.resolve()
-    while not place.exists():
-        place = place.parent
-    try:
-        with tempfile.TemporaryFile(dir=place):
-            pass
-    except OSError as error:
-        raise StorageError(f"cannot be written into ({error.strerror})", path=folder) from error
-
-
-def _renamed(path: Path, label: str, format: str | None, source: Path) -> Path:
-    if format is None:
-        suffix = source.suffix.lower()
-        header = header_of(source) if suffix in (".gif", ".webp") else None
-        format = suffix[1:] if header is not None and header.frames > 1 else "png"
-    return path.with_name(f"{path.stem}{label}.{format}")
-
-
-def header_of(source: Path) -> Header | None:
-    """The header of an image; None if it cannot be read, since `run_jobs` will report that."""
-    try:
-        return read_header(source)
-    except (ImageError, OutOfMemoryError):
-        return None
-
-
-def _with_distinct_names(jobs: list[Job]) -> list[Job]:
+def _with_distinct_names(jobs: list[Job], naming: Naming) -> list[Job]:
     """If photo.jpg and photo.png would share a result: photo.jpg.png and photo.png.png."""
-
-    def name(target: Path) -> str:
-        return str(target).casefold()  # many file systems do not distinguish A.png from a.png
 
     def ending(job: Job) -> str:
         return job.target.name.removeprefix(job.source.stem)
 
-    uses = Counter(name(job.target) for job in jobs)
-    jobs = [
-        job
-        if uses[name(job.target)] == 1
-        else Job(job.source, job.target.with_name(job.source.name + ending(job)))
-        for job in jobs
-    ]
+    uses = Counter(_name(job.target) for job in jobs)
+    if naming.template is None:
+        jobs = [
+            job
+            if uses[_name(job.target)] == 1
+            else replace(job, target=job.target.with_name(job.source.name + ending(job)))
+            for job in jobs
+        ]
     first: dict[str, Path] = {}
     for job in jobs:
-        if name(job.target) in first:
+        if _name(job.target) in first:
+            advice = "rename one of them" if naming.template is None else "use {stem} in --name"
             raise ArgumentError(
-                f"{first[name(job.target)]} and {job.source} would both be written to "
-                f"{job.target}: rename one of them"
+                f"{first[_name(job.target)]} and {job.source} would both be written to "
+                f"{job.target}: {advice}"
             )
-        first[name(job.target)] = job.source
+        first[_name(job.target)] = job.source
     return jobs
 
 
-def _refuse_overwriting_inputs(jobs: Iterable[Job]) -> None:
-    sources = {job.source.resolve() for job in jobs}
+def _writable(jobs: list[Job], failures: list[Failure]) -> list[Job]:
+    """The jobs whose results can be written, as far as that is known; the others are failures.
+
+    Raises StorageError if none of the folders can be written into.
+    """
+    folders = {job.target.parent: _folder_error(job.target.parent) for job in jobs}
+    if folders and all(folders.values()):
+        raise next(error for error in folders.values() if error)
+    good = []
     for job in jobs:
-        if job.target.resolve() in sources or (
-            job.target.exists() and job.target.samefile(job.source)
+        if error := folders[job.target.parent] or _name_error(job.target):
+            failures.append(Failure(job.source, error))
+        else:
+            good.append(job)
+    return good
+
+
+def _folder_error(folder: Path) -> StorageError | None:
+    """Why a folder, which may not exist yet, cannot be written into."""
+    try:
+        with tempfile.TemporaryFile(dir=_existing(folder)):
+            return None
+    except OSError as error:
+        return StorageError(f"cannot be written into ({error.strerror})", path=folder)
+
+
+def _name_error(target: Path) -> StorageError | None:
+    """Why there can be no file of this name; it may be too long."""
+    try:
+        with suppress(FileNotFoundError):
+            (_existing(target.parent) / target.name).lstat()
+    except OSError as error:
+        reason = f"cannot be written ({error.strerror}): choose another name with -o or --name"
+        return StorageError(reason, path=target)
+    return None
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that exists."""
+    place = Path(os.path.realpath(folder))
+    while not os.path.lexists(place):
+        place = place.parent
+    return place
+
+
+def _refuse_overwriting_inputs(jobs: Iterable[Job]) -> None:
+    sources = {os.path.realpath(job.source) for job in jobs}
+    for job in jobs:
+        if os.path.realpath(job.target) in sources or (
+            job.target.exists() and job.source.exists() and job.target.samefile(job.source)
         ):
             raise ArgumentError(
                 f"the result would overwrite the input {job.target}: choose another with -o"

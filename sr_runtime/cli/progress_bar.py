@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from tqdm import tqdm
 
-from sr_runtime.cli.jobs import Job, header_of
+from sr_runtime.cli.jobs import Job
+from sr_runtime.cli.names import header_of
 from sr_runtime.printable import printable
 
 __all__ = ["ProgressBar"]

@@ -14,7 +14,10 @@ from sr_runtime.backends.onnx_metadata import read_fp16_onnx
 from sr_runtime.backends.tensorrt.engine_file import facts_path, read_engine
 from sr_runtime.backends.tensorrt.options import Profile, parse_sm
 from sr_runtime.cli.jobs import plan_jobs
+from sr_runtime.cli.names import Naming
+from sr_runtime.cli.pipes import Pipes, is_pipe
 from sr_runtime.errors import SRError
+from sr_runtime.output_size import OutputSize
 from sr_train.checkpoint import load_generator
 from sr_train.config.file import fit_arguments, read_config
 from sr_train.data.build.archives import unpacked
@@ -120,7 +123,17 @@ def parse_arguments(folder: Path, data: bytes) -> None:
             fit_arguments(words)
         elif program == "upscale":
             options = runtime_command._parser().parse_args(["upscale", *words])
-            plan_jobs(options.inputs, options.output, label="x4", format=options.format)
+            naming = Naming(
+                model=options.model,
+                scale=4,
+                size=OutputSize(scale=options.scale, width=options.width, height=options.height),
+                format=options.format,
+                keep_format=options.keep_format,
+                template=options.name,
+            )
+            with Pipes() as pipes:  # without a standard input, and no device is waited for
+                inputs = [word for word in options.inputs if not is_pipe(Path(word))]
+                plan_jobs(inputs or ["."], options.output, naming, pipes)
         elif program == "engine":
             options = export_command._parser().parse_args(["engine", *words])
             Profile.parse(options.min, options.opt, options.max)

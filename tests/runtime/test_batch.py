@@ -15,7 +15,7 @@ import PIL.Image
 import pytest
 from numpy.typing import NDArray
 
-from sr_runtime import ModelError, OutOfMemoryError, Upscaler, image
+from sr_runtime import ArgumentError, ModelError, OutOfMemoryError, Upscaler, image
 from sr_runtime.backends.base import Limits
 from sr_runtime.backends.choice import open_backend
 from sr_runtime.cli.batch import run_jobs
@@ -81,7 +81,7 @@ def test_images_of_one_tile_shape_are_taken_together_where_a_new_shape_costs(
             PIL.Image.fromarray(photo(0)).save(job.source)
     network = KnownNetwork(radius=1, limits=Limits(depth=2, shape_cost=1))
     failures = run(Upscaler(network), jobs)
-    assert [failure.job.source for failure in failures] == [jobs[4].source]
+    assert [failure.source for failure in failures] == [jobs[4].source]
     assert [shape[3] - 20 for shape in network.batches] == [0] * 6 + [2, 5]
 
 
@@ -152,7 +152,7 @@ def test_failures_are_returned_in_the_order_of_the_jobs(tmp_path: Path) -> None:
     jobs[4] = Job(tmp_path / "missing.png", jobs[4].target)
     network = Damaged(radius=1, limits=Limits(depth=2, images=2))
     failures = run(Upscaler(network), jobs)
-    assert [failure.job for failure in failures] == [jobs[i] for i in (0, 1, 3, 4, 5)]
+    assert [failure.source for failure in failures] == [jobs[i].source for i in (0, 1, 3, 4, 5)]
     for number in (2, 6):
         np.testing.assert_array_equal(result_of(jobs[number]), network.whole(photo(number)))
     assert network.in_flight == 0
@@ -194,7 +194,7 @@ def test_an_image_that_needs_too_much_memory_fails_and_the_others_go_on(
     network = KnownNetwork(radius=1, limits=Limits(depth=2, images=images))
     (failure,) = run_jobs(Upscaler(network), jobs, size=OutputSize())
     monkeypatch.undo()
-    assert failure.job == jobs[2]
+    assert failure.source == jobs[2].source
     assert isinstance(failure.error, OutOfMemoryError)
     assert str(failure).startswith(f"{jobs[2].source}: ")
     assert "smaller image" in str(failure)
@@ -226,6 +226,26 @@ def test_a_model_that_does_not_work_ends_the_run(images: int, tmp_path: Path) ->
     assert threading.active_count() == threads
     assert_ended_early(jobs, network)
     assert len(run(upscaler, jobs[6:])) == 0  # and nobody holds anything of it
+
+
+def test_a_model_that_fails_leaves_no_empty_folder(tmp_path: Path) -> None:
+    class Wrong(KnownNetwork):
+        def answer(self, batch: NDArray[Any]) -> NDArray[np.float32]:
+            return super().answer(batch)[:, :, 1:]
+
+    jobs = [Job(job.source, tmp_path / "a/b" / job.target.name) for job in folder_of(3, tmp_path)]
+    with pytest.raises(ModelError, match="scale 2"):
+        run(Upscaler(Wrong(radius=1)), jobs)
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_quality_is_for_the_results_that_have_one(tmp_path: Path) -> None:
+    jobs = folder_of(2, tmp_path)
+    jobs[1] = Job(jobs[1].source, jobs[1].target.with_suffix(".jpg"))
+    assert run(Upscaler(KnownNetwork(radius=1)), jobs, quality=5) == []
+    assert jobs[1].target.stat().st_size < 3000
+    with pytest.raises(ArgumentError, match="quality"):
+        run(Upscaler(KnownNetwork(radius=1)), jobs[:1], quality=5)
 
 
 @pytest.mark.usefixtures("hears_ctrl_c")

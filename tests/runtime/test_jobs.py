@@ -1,13 +1,18 @@
 """What is read, where results go, and that no result replaces an input or another result."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import PIL.Image
 import pytest
 
-from sr_runtime.cli.jobs import plan_jobs
+from sr_runtime.cli.jobs import Plan, plan_jobs
+from sr_runtime.cli.names import Naming
+from sr_runtime.cli.pipes import Pipes
+from sr_runtime.embedded import DEFAULT
 from sr_runtime.errors import ArgumentError
+from sr_runtime.output_size import OutputSize
 
 
 def picture(path: Path, frames: int = 1) -> Path:
@@ -17,16 +22,29 @@ def picture(path: Path, frames: int = 1) -> Path:
     return path
 
 
-def targets(inputs: list[Path], output: Path | None, format: str | None = None) -> dict[str, str]:
-    jobs = plan_jobs(inputs, output, label="x4", format=format)
-    root = inputs[0].parent
+def plan(inputs: Sequence[Path | str], output: Path | str | None = None, **options: object) -> Plan:
+    """The plan for a ×4 model, the default one unless `options` say otherwise."""
+    skip = bool(options.pop("skip_existing", False))
+    naming = Naming(**{"model": DEFAULT, "scale": 4, "size": OutputSize()} | options)
+    words = [str(path) for path in inputs]
+    output = None if output is None else str(output)
+    with Pipes() as pipes:
+        return plan_jobs(words, output, naming, pipes, skip_existing=skip)
+
+
+def targets(
+    inputs: Sequence[Path | str], output: Path | str | None = None, **options: object
+) -> dict[str, str]:
+    """The target of each source, below the folder of the first input."""
+    root = Path(inputs[0]).parent
+    jobs = plan(inputs, output, **options).jobs
     return {str(job.source.relative_to(root)): str(job.target.relative_to(root)) for job in jobs}
 
 
 def test_without_an_output_the_result_stands_beside_the_input(tmp_path: Path) -> None:
     photo = picture(tmp_path / "photo.jpg")
-    assert targets([photo], None) == {"photo.jpg": "photo_x4.png"}
-    assert targets([photo], None, "webp") == {"photo.jpg": "photo_x4.webp"}
+    assert targets([photo]) == {"photo.jpg": "photo_x4.png"}
+    assert targets([photo], format="webp") == {"photo.jpg": "photo_x4.webp"}
 
 
 def test_animations_keep_their_format_and_stills_become_png(tmp_path: Path) -> None:
@@ -50,7 +68,7 @@ def test_a_folder_keeps_its_tree_and_hidden_and_other_files_are_left_out(tmp_pat
         "in/a.jpg": "out/a.png",
         "in/später/b.PNG": "out/später/b.png",
     }
-    assert targets([tmp_path / "in"], None)["in/a.jpg"] == "in_x4/a.png"
+    assert targets([tmp_path / "in"])["in/a.jpg"] == "in_x4/a.png"
 
 
 def test_earlier_results_inside_the_input_folder_are_not_read_again(tmp_path: Path) -> None:
@@ -71,35 +89,35 @@ def test_results_of_equal_names_get_distinct_names(tmp_path: Path) -> None:
 def test_two_folders_with_the_same_file_are_refused(tmp_path: Path) -> None:
     folders = [picture(tmp_path / f"{name}/a.jpg").parent for name in "xy"]
     with pytest.raises(ArgumentError, match=r"x/a\.jpg and .*y/a\.jpg would both"):
-        plan_jobs(folders, tmp_path / "out", label="x4", format=None)
+        plan(folders, tmp_path / "out")
 
 
 def test_an_input_is_never_a_target(tmp_path: Path) -> None:
     photo = picture(tmp_path / "photo.png")
-    for output in (photo, tmp_path, tmp_path / "sub/.." / "photo.png"):
-        (tmp_path / "sub").mkdir(exist_ok=True)
+    (tmp_path / "sub").mkdir()
+    for output in (photo, tmp_path / "sub/.." / "photo.png"):
         with pytest.raises(ArgumentError, match="would overwrite the input"):
-            plan_jobs([photo], output, label="x4", format=None)
+            plan([photo], output)
     link = tmp_path / "link.png"
     link.symlink_to(photo)
     with pytest.raises(ArgumentError, match="would overwrite the input"):
-        plan_jobs([photo], link, label="x4", format=None)
+        plan([photo], link)
     hard = tmp_path / "hard.png"
     hard.hardlink_to(photo)
     with pytest.raises(ArgumentError, match="would overwrite the input"):
-        plan_jobs([photo], hard, label="x4", format=None)
+        plan([photo], hard)
 
 
 def test_the_current_folder_can_be_an_input(tmp_path: Path, monkeypatch) -> None:
     picture(tmp_path / "in/a.jpg")
     monkeypatch.chdir(tmp_path / "in")
-    (job,) = plan_jobs([Path()], None, label="x4", format=None)
+    (job,) = plan(["."]).jobs
     assert job.target == tmp_path / "in_x4" / "a.png"
 
 
 def test_results_whose_names_differ_only_in_case_get_distinct_names(tmp_path: Path) -> None:
     photos = [picture(tmp_path / "p/Photo.jpg"), picture(tmp_path / "q/photo.png")]
-    jobs = plan_jobs(photos, tmp_path / "out", label="x4", format=None)
+    jobs = plan(photos, tmp_path / "out").jobs
     assert [job.target.name for job in jobs] == ["Photo.jpg.png", "photo.png.png"]
 
 
@@ -110,7 +128,7 @@ def test_results_may_go_into_the_folder_above(tmp_path: Path) -> None:
 
 def test_results_of_equal_names_beside_their_inputs_keep_their_label(tmp_path: Path) -> None:
     photos = [picture(tmp_path / name) for name in ("a.jpg", "a.png")]
-    assert targets(photos, None) == {"a.jpg": "a.jpg_x4.png", "a.png": "a.png_x4.png"}
+    assert targets(photos) == {"a.jpg": "a.jpg_x4.png", "a.png": "a.png_x4.png"}
 
 
 def test_a_pipe_in_a_folder_is_not_waited_for(tmp_path: Path) -> None:
@@ -119,22 +137,132 @@ def test_a_pipe_in_a_folder_is_not_waited_for(tmp_path: Path) -> None:
     assert targets([tmp_path / "in"], tmp_path / "out") == {"in/a.jpg": "out/a.png"}
 
 
-def test_a_slash_at_the_end_means_a_folder(tmp_path: Path) -> None:
+def test_a_slash_at_the_end_or_no_suffix_means_a_folder(tmp_path: Path) -> None:
     photo = picture(tmp_path / "photo.jpg")
-    (job,) = plan_jobs([photo], f"{tmp_path}/new/", label="x4", format=None)
-    assert job.target == tmp_path / "new" / "photo.png"
+    assert targets([photo], tmp_path / "new") == {"photo.jpg": "new/photo.png"}
+    assert targets([photo], f"{tmp_path}/new/") == {"photo.jpg": "new/photo.png"}
+    assert targets([photo], f"{tmp_path}/holiday.png/") == {"photo.jpg": "holiday.png/photo.png"}
 
 
-def test_impossible_inputs_and_outputs_are_refused_in_one_sentence(tmp_path: Path) -> None:
-    photo, other = picture(tmp_path / "a.png"), picture(tmp_path / "b.png")
-    (tmp_path / "empty").mkdir()
-    cases = [
-        ([tmp_path / "none.png"], None, None, "no such file or folder"),
-        ([tmp_path / "empty"], None, None, "no images"),
-        ([photo], tmp_path / "no/where.png", None, "does not exist"),
-        ([photo], tmp_path / "c.jpg", "png", "contradicts"),
-        ([photo, other], other, None, "is a file"),
-    ]
-    for inputs, output, format, says in cases:
+def test_impossible_outputs_are_refused_in_one_sentence(tmp_path: Path) -> None:
+    photo, other = picture(tmp_path / "in/a.png"), picture(tmp_path / "in/b.png")
+    for inputs, output, options, says in [
+        ([photo], tmp_path / "no/where.png", {}, "does not exist"),
+        ([photo], tmp_path / "c.jpg", {"format": "png"}, "--format png contradicts"),
+        ([photo], tmp_path / "c.jpg", {"keep_format": True}, "--keep-format contradicts"),
+        ([photo], tmp_path / "c.jpg", {"template": "{stem}"}, "-o names the result already"),
+        ([photo, other], other, {}, "names one file"),
+        ([tmp_path / "in"], tmp_path / "onefile.png", {}, "names one file"),
+        ([photo, other], tmp_path / "onefile.webp", {}, "names one file"),
+        ([tmp_path / "in/*.png"], tmp_path / "onefile.png", {}, "2 images match"),
+        ([photo, other], "-", {}, "takes one image"),
+    ]:
         with pytest.raises(ArgumentError, match=says):
-            plan_jobs(inputs, output, label="x4", format=format)
+            plan(inputs, output, **options)
+
+
+def test_an_image_that_is_named_twice_is_done_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = picture(tmp_path / "a.png")
+    picture(tmp_path / "other/a.png")
+    (tmp_path / "again").symlink_to(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    words = ["a.png", "a.png", "./a.png", "other/../a.png", "again/a.png", photo, "a*.png"]
+    assert [job.source for job in plan(words).jobs] == [Path("a.png")]
+    # Another name is another result, even if it leads to the same pixels.
+    (tmp_path / "link.png").symlink_to(photo)
+    assert targets(["a.png", "link.png", "other/a.png"]) == {
+        "a.png": "a_x4.png",
+        "link.png": "link_x4.png",
+        "other/a.png": "other/a_x4.png",
+    }
+
+
+def test_an_input_that_cannot_be_done_does_not_stop_the_others(tmp_path: Path) -> None:
+    good = picture(tmp_path / "in/good.png")
+    long = picture(tmp_path / f"in/{'n' * 251}.jpg")
+    loop = tmp_path / "in/loop.png"
+    loop.symlink_to(loop)
+    (tmp_path / "empty").mkdir()
+    words = [good, long, tmp_path / "in" / ("n" * 300), tmp_path / "missing.png", loop]
+    made = plan([*words, tmp_path / "empty", tmp_path / "*.none"])
+    assert [job.source for job in made.jobs] == [good, loop]  # `loop` fails when it is read
+    said = {failure.source.name[:20]: str(failure) for failure in made.failures}
+    assert "File name too long" in said["n" * 20]
+    assert "no such file or folder" in said["missing.png"]
+    assert "no images in this folder" in said["empty"]
+    assert "matches this pattern" in said["*.none"]
+    assert len(made.failures) == 5
+    in_a_folder = plan([tmp_path / "in"], tmp_path / "out", format="webp")
+    assert {job.source for job in in_a_folder.jobs} == {good, loop}
+    assert [failure.source for failure in in_a_folder.failures] == [long]
+
+
+def test_a_name_that_is_no_text_is_an_image_like_any_other(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.png")
+    picture(tmp_path / "a.png").rename(tmp_path / name)
+    assert targets([tmp_path / name]) == {name: os.fsdecode(b"caf\xe9_x4.png")}
+
+
+def test_a_pattern_is_expanded_unless_a_file_has_that_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a1.png", "a2.png", "b.png", "c[1].png", "c1.png"):
+        picture(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    assert list(targets(["a*.png"])) == ["a1.png", "a2.png"]
+    assert list(targets(["[!a]?.png"])) == ["c1.png"]
+    assert list(targets(["c[1].png"])) == ["c[1].png"]
+
+
+def test_results_beside_their_inputs_are_not_upscaled_again(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    for name in ("a.jpg", "b.png", "c.jpg", "c.png", "sub/d.png"):
+        picture(folder / name)
+    first = plan([folder], folder, skip_existing=True)
+    assert {job.target.name for job in first.jobs} == {
+        "a_x4.png", "b_x4.png", "c.jpg_x4.png", "c.png_x4.png", "d_x4.png"
+    }  # fmt: skip
+    for job in first.jobs:
+        picture(job.target)
+    for inputs, output in (([folder], folder), ([folder / "*.*", folder / "sub/*.*"], None)):
+        again = plan(inputs, output, skip_existing=True)
+        assert (again.jobs, again.existing) == ([], 5)
+    # Whether these are results or photos of the user's is not known without --skip-existing.
+    with pytest.raises(ArgumentError, match="would overwrite the input"):
+        plan([folder], folder)
+
+
+def test_an_image_of_another_folder_is_not_taken_for_a_result(tmp_path: Path) -> None:
+    folders = [picture(tmp_path / name).parent for name in ("x/a.jpg", "y/a.png")]
+    with pytest.raises(ArgumentError, match="would overwrite the input"):
+        plan([folders[0], folders[1] / "a.png"], folders[1], skip_existing=True)
+
+
+def test_what_a_folder_leaves_out_is_told_with_advice(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    picture(folder / "a.png")
+    for name in ("1.HEIC", "2.heic", "3.dng", "README", ".hidden.heic", "out/4.heic", ".git/x"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"")
+    os.mkfifo(folder / "pipe.png")
+    (folder / "link").symlink_to(tmp_path)
+    said = plan([folder], folder / "out").left_out
+    for part in ("2 .heic", "1 .dng", "1 without a suffix", "1 pipes", "1 linked folders"):
+        assert part in said
+    assert 'sr-toolkit[formats]"' in said
+    assert "hidden" not in said
+    assert plan([folder / "a.png"]).left_out == ""
+    (folder / "a.png").unlink()
+    with pytest.raises(ArgumentError, match=r"no images.*left out: .*2 \.heic"):
+        raise plan([folder], folder / "out").failures[0].error
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_that_cannot_be_read_does_not_stop_the_others(tmp_path: Path) -> None:
+    picture(tmp_path / "in/a.png")
+    (tmp_path / "in/locked").mkdir(mode=0)
+    made = plan([tmp_path / "in"], tmp_path / "out")
+    assert [job.source.name for job in made.jobs] == ["a.png"]
+    assert "locked: this folder cannot be read" in str(made.failures[0])

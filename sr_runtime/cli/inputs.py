@@ -1,0 +1,153 @@
+"""Which images the words of a command line mean: files, folders, patterns, and what is left out."""
+
+import glob
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sr_runtime.cli.pipes import STANDARD, Pipes, is_pipe
+from sr_runtime.errors import ArgumentError, SRError, StorageError
+from sr_runtime.image import IMAGE_SUFFIXES
+
+__all__ = ["Failure", "Found", "Source", "find_images"]
+
+INSTALL = 'pip install "sr-toolkit[formats]"'
+DEVELOP = "develop them to TIFF first"
+ADVICE = {
+    **dict.fromkeys((".heic", ".heif", ".hif", ".jxl"), INSTALL),
+    **dict.fromkeys((".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".rw2"), DEVELOP),
+}
+KINDS = 8
+"""So many kinds of left-out files are named."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An input that could not be upscaled, and why."""
+
+    source: Path
+    error: SRError
+
+    def __str__(self) -> str:
+        return str(self.error) if self.error.path == self.source else f"{self.source}: {self.error}"
+
+
+@dataclass(frozen=True)
+class Source:
+    """One image to upscale."""
+
+    path: Path
+    folder: Path | None = None
+    """The input folder in which it was found; None: it was named itself."""
+    piped: bool = False
+    """`path` is a copy of what came from a pipe."""
+
+
+@dataclass
+class Found:
+    """The images of a command line."""
+
+    sources: list[Source] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+    """How many files of each kind were found in folders, and are no images that can be read."""
+
+    def left_out_text(self) -> str:
+        """`2 .heic, 1 .dng (.heic: …)`, or nothing."""
+        named = self.left_out.most_common(KINDS)
+        text = ", ".join(f"{count} {kind}" for kind, count in named)
+        if rest := self.left_out.total() - sum(count for _, count in named):
+            text += f", {rest} others"
+        advice: dict[str, list[str]] = {}
+        for kind, _ in named:
+            if kind in ADVICE:
+                advice.setdefault(ADVICE[kind], []).append(kind)
+        hints = "; ".join(f"{' '.join(kinds)}: {hint}" for hint, kinds in advice.items())
+        return f"{text} ({hints})" if hints else text
+
+
+def find_images(words: Sequence[str], pipes: Pipes, leave_out: Path | None) -> Found:
+    """The images that `words` name, each once; an input that fails does not stop the others.
+
+    Args:
+        leave_out: The folder of results, which are no inputs where it lies in an input folder.
+    """
+    found, known = Found(), set[tuple[str, str]]()
+    for word in words:
+        try:
+            for path in _paths(word):
+                # A link of another name is an image of its own, with its own result.
+                for source in _images(path, pipes, found, leave_out):
+                    key = os.path.realpath(source.path.parent), source.path.name
+                    if key not in known:
+                        known.add(key)
+                        found.sources.append(source)
+        except SRError as error:
+            found.failures.append(Failure(Path(word), error))
+        except OSError as error:
+            failure = StorageError(f"cannot be read ({error.strerror})", path=word)
+            found.failures.append(Failure(Path(word), failure))
+    return found
+
+
+def _paths(word: str) -> list[Path]:
+    """The path, or those that match a pattern: the shell of Windows leaves them to programs."""
+    if word == STANDARD or os.path.lexists(word) or not glob.has_magic(word):
+        return [Path(word)]
+    if not (matches := sorted(glob.glob(word))):  # noqa: PTH207 (it takes absolute patterns too)
+        raise ArgumentError("no file or folder matches this pattern", path=word)
+    return [Path(match) for match in matches]
+
+
+def _images(path: Path, pipes: Pipes, found: Found, leave_out: Path | None) -> Iterator[Source]:
+    if str(path) == STANDARD or is_pipe(path):
+        yield Source(pipes.received(path), piped=True)
+    elif path.is_dir():
+        before = found.left_out.total()
+        images = _images_below(path, found, leave_out)
+        if not images and not any(failure.source == path for failure in found.failures):
+            text = found.left_out_text() if found.left_out.total() > before else ""
+            raise ArgumentError(
+                f"no images in this folder ({' '.join(sorted(IMAGE_SUFFIXES))})"
+                + (f"; left out: {text}" if text else ""),
+                path=path,
+            )
+        for image in images:
+            yield Source(image, folder=path)
+    elif os.path.lexists(path):
+        yield Source(path)
+    else:
+        raise ArgumentError("there is no such file or folder", path=path)
+
+
+def _images_below(folder: Path, found: Found, leave_out: Path | None) -> list[Path]:
+    """Images in a folder and its subfolders, without hidden files and earlier results."""
+    images = []
+    results = None if leave_out is None else os.path.realpath(leave_out)
+
+    def note(error: OSError) -> None:
+        place = Path(error.filename)
+        reason = StorageError(f"this folder cannot be read ({error.strerror})", path=place)
+        found.failures.append(Failure(place, reason))
+
+    for parent, folders, names in os.walk(folder, onerror=note):
+        folders[:] = [
+            name
+            for name in folders
+            if not name.startswith(".") and os.path.realpath(Path(parent, name)) != results
+        ]
+        found.left_out["linked folders"] += sum(Path(parent, name).is_symlink() for name in folders)
+        for name in names:
+            path = Path(parent, name)
+            if name.startswith("."):
+                continue
+            if path.suffix.lower() not in IMAGE_SUFFIXES:
+                found.left_out[path.suffix.lower() or "without a suffix"] += 1
+            elif is_pipe(path):  # reading it would wait for ever
+                found.left_out["pipes or devices"] += 1
+            else:
+                images.append(path)
+    found.left_out = +found.left_out
+    return sorted(images)

@@ -1,0 +1,122 @@
+"""How results are called: photo_x4.png, photo_psnr_x4.png, or by a template."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from string import Formatter
+
+from sr_runtime.embedded import DEFAULT
+from sr_runtime.errors import ArgumentError, ImageError, OutOfMemoryError
+from sr_runtime.image import Header, read_header
+from sr_runtime.image.writer import SUFFIXES
+from sr_runtime.output_size import OutputSize
+
+__all__ = ["Naming", "header_of"]
+
+FIELDS = ("stem", "model", "scale", "width", "height", "format")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Naming:
+    """What the names of results are made of.
+
+    Raises:
+        ArgumentError: The template has an unknown field, or names no file.
+    """
+
+    model: str
+    """As the user names it: an embedded model, or a file."""
+    scale: int
+    """The model's."""
+    size: OutputSize
+    format: str | None = None
+    """Of all results; None: PNG, and animations keep theirs."""
+    keep_format: bool = False
+    """Each result has the format of its input, where it can be written."""
+    template: str | None = None
+    """A name with `FIELDS` in braces."""
+
+    def __post_init__(self) -> None:
+        if self.template is None:
+            return
+        try:
+            parts = list(Formatter().parse(self.template))
+        except ValueError as error:
+            raise ArgumentError(f"--name {self.template}: {error}") from error
+        for _, field, spec, conversion in parts:
+            if field is not None and (field not in FIELDS or spec or conversion):
+                raise ArgumentError(
+                    f"--name {self.template} has the field {{{field}}}: there are "
+                    f"{', '.join(f'{{{known}}}' for known in FIELDS)}, as they are"
+                )
+        if {"/", "\\", "\0"} & set(self.template):
+            raise ArgumentError(
+                f"--name {self.template} is a path, and results are named in their folder: "
+                "choose that with -o"
+            )
+
+    @property
+    def label(self) -> str:
+        """What tells a result from its input: x4, or psnr_x4 for a model that is not the default.
+
+        Without the model, the results of two models would replace each other.
+        """
+        if self.size.width is not None:
+            size = f"w{self.size.width}"
+        elif self.size.height is not None:
+            size = f"h{self.size.height}"
+        else:
+            size = f"x{self.size.scale or self.scale:g}"
+        return size if self.model == DEFAULT else f"{Path(self.model).stem}_{size}"
+
+    def name(self, source: Path, *, labelled: bool) -> str:
+        """The name of the result of `source`.
+
+        Raises ImageError, OutOfMemoryError or ArgumentError if the template needs the size of an
+        image that cannot be read or enlarged so far.
+        """
+        suffix = self._suffix(source)
+        if self.template is None:
+            return f"{source.stem}_{self.label}{suffix}" if labelled else source.stem + suffix
+        name = self.template.format(**self._values(source, suffix))
+        if Path(name).suffix.lower() in SUFFIXES:
+            if Path(name).suffix.lower() != suffix.lower():
+                raise ArgumentError(
+                    f"--name {self.template} ends in {Path(name).suffix}, and the format is "
+                    f"{suffix[1:]}: leave the ending out, or choose it with --format"
+                )
+            return name
+        return name + suffix
+
+    def _suffix(self, source: Path) -> str:
+        if self.format is not None:
+            return f".{self.format}"
+        suffix = source.suffix.lower()
+        if self.keep_format and suffix in SUFFIXES:
+            return source.suffix
+        header = header_of(source) if suffix in (".gif", ".webp") else None
+        return suffix if header is not None and header.frames > 1 else ".png"
+
+    def _values(self, source: Path, suffix: str) -> dict[str, object]:
+        values: dict[str, object] = {
+            "stem": source.stem,
+            "model": Path(self.model).stem,
+            "format": suffix[1:].lower(),
+            "scale": f"{self.size.scale or self.scale:g}",
+        }
+        given = self.size.width is not None or self.size.height is not None
+        asked = {field for _, field, _, _ in Formatter().parse(self.template or "")}
+        if asked & {"width", "height"} or (given and "scale" in asked):
+            header = read_header(source)
+            height, width = self.size.target(header.height, header.width, self.scale)
+            values |= {"height": height, "width": width}
+            if given:
+                values["scale"] = f"{height / header.height:.3g}"
+        return values
+
+
+def header_of(source: Path) -> Header | None:
+    """The header of an image; None if it cannot be read, since `run_jobs` will report that."""
+    try:
+        return read_header(source)
+    except (ImageError, OutOfMemoryError):
+        return None

@@ -1,0 +1,89 @@
+"""The command `upscale`: plan, run, and tell what became of everything that was named."""
+
+import argparse
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from sr_runtime.cli.batch import run_jobs
+from sr_runtime.cli.console import say
+from sr_runtime.cli.inputs import Failure
+from sr_runtime.cli.jobs import Plan, plan_jobs
+from sr_runtime.cli.names import Naming
+from sr_runtime.cli.pipes import Pipes
+from sr_runtime.output_size import OutputSize
+from sr_runtime.upscaler import Upscaler
+
+__all__ = ["upscale_inputs"]
+
+
+def upscale_inputs(upscaler: Upscaler, arguments: argparse.Namespace, size: OutputSize) -> int:
+    """Upscale what the command line names; return the exit code, 1 if something failed.
+
+    Raises the error of the only input, if that one failed.
+    """
+    naming = Naming(
+        model=arguments.model,
+        scale=upscaler.info.scale,
+        size=size,
+        format=arguments.format,
+        keep_format=arguments.keep_format,
+        template=arguments.name,
+    )
+    with Pipes() as pipes:
+        plan = plan_jobs(
+            arguments.inputs,
+            arguments.output,
+            naming,
+            pipes,
+            skip_existing=arguments.skip_existing,
+        )
+        started = time.perf_counter()
+        failed = run_jobs(
+            upscaler,
+            plan.jobs,
+            size=size,
+            quality=arguments.quality,
+            max_pixels=arguments.max_pixels,
+            show_progress=not arguments.quiet,
+        )
+        seconds = time.perf_counter() - started
+        pipes.send()
+    failures = [_as_named(failure, pipes) for failure in (*plan.failures, *failed)]
+    only = Path(arguments.inputs[0]) if len(arguments.inputs) == 1 else None
+    if [failure.source for failure in failures] == [only]:
+        raise failures[0].error
+    if not arguments.quiet:
+        # The picture itself may go to standard output.
+        stream = sys.stdout if pipes.sent is None else sys.stderr
+        say(*_summary(plan, len(failed), seconds, pipes), file=stream)
+    if failures:
+        say(f"{len(failures)} failed:", *(f"  {each}" for each in failures), file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _as_named(failure: Failure, pipes: Pipes) -> Failure:
+    """`failure` about what the user named, where a temporary file stands for a pipe."""
+    error = failure.error
+    if error.path is not None:
+        error.path = pipes.names.get(error.path, error.path)
+    return replace(failure, source=pipes.names.get(failure.source, failure.source))
+
+
+def _summary(plan: Plan, failed: int, seconds: float, pipes: Pipes) -> list[str]:
+    """What was written, kept and left out."""
+    done, jobs = len(plan.jobs) - failed, plan.jobs
+    kept = {0: "", 1: "1 result exists already"}.get(
+        plan.existing, f"{plan.existing} results exist already"
+    )
+    lines = []
+    if jobs:
+        target = pipes.names.get(jobs[0].target, jobs[0].target)
+        written = target if len(jobs) == done == 1 else f"{done} of {len(jobs)} images"
+        lines.append(f"wrote {written} in {seconds:.1f} s" + (kept and f"; {kept}"))
+    elif kept:
+        lines.append(f"nothing to do: {kept}")
+    if plan.left_out:
+        lines.append(f"left out: {plan.left_out}")
+    return lines

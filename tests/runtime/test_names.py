@@ -1,0 +1,92 @@
+"""How results are called: by size and model, by a template, and in which format."""
+
+from pathlib import Path
+
+import PIL.Image
+import pytest
+
+from sr_runtime.cli.names import Naming
+from sr_runtime.errors import ArgumentError, ImageError
+from sr_runtime.output_size import OutputSize
+
+
+def naming(**options: object) -> Naming:
+    return Naming(**{"model": "esrgan", "scale": 4, "size": OutputSize()} | options)
+
+
+def picture(path: Path, frames: int = 1) -> Path:
+    images = [PIL.Image.new("RGB", (40, 30), (80 * i, 0, 0)) for i in range(frames)]
+    images[0].save(path, save_all=frames > 1, append_images=images[1:])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("model", "size", "label"),
+    [
+        ("esrgan", {}, "x4"),
+        ("psnr", {}, "psnr_x4"),
+        ("models/RealESRGAN_x4plus.onnx", {}, "RealESRGAN_x4plus_x4"),
+        ("./esrgan", {"scale": 1.5}, "esrgan_x1.5"),
+        ("esrgan", {"scale": 2.0}, "x2"),
+        ("esrgan", {"width": 3840}, "w3840"),
+        ("psnr", {"height": 2160}, "psnr_h2160"),
+    ],
+)
+def test_the_label_tells_the_size_and_a_model_that_is_not_the_default(model, size, label) -> None:
+    named = naming(model=model, size=OutputSize(**size))
+    assert named.label == label
+    assert named.name(Path("a/photo.jpg"), labelled=True) == f"photo_{label}.png"
+    assert named.name(Path("a/photo.jpg"), labelled=False) == "photo.png"
+
+
+@pytest.mark.parametrize(
+    ("template", "options", "name"),
+    [
+        ("{stem}_{model}_x{scale}", {}, "photo_esrgan_x4.png"),
+        ("{model}-{stem}", {"model": "a/b.onnx", "format": "webp"}, "b-photo.webp"),
+        ("{stem}_{width}x{height}.{format}", {"format": "jpg"}, "photo_160x120.jpg"),
+        ("{stem}_{scale}", {"size": OutputSize(width=100)}, "photo_2.5.png"),
+        ("{stem}_{width}", {"size": OutputSize(height=60)}, "photo_80.png"),
+        ("{{{stem}}}.png", {}, "{photo}.png"),
+        ("{stem}", {"keep_format": True}, "photo.JPEG"),
+        ("{stem}.v2", {}, "photo.v2.png"),
+    ],
+)
+def test_a_template_names_results(template, options, name, tmp_path: Path) -> None:
+    photo = picture(tmp_path / "photo.JPEG")
+    assert naming(template=template, **options).name(photo, labelled=True) == name
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["{steam}", "{}", "{0}", "{stem.__class__}", "{stem[0]}", "{stem!r}", "{scale:099999999}",
+     "{stem", "stem}", "a/{stem}", "..\\{stem}", "/tmp/{stem}", "a\0b"],
+)  # fmt: skip
+def test_a_template_that_names_nothing_is_refused(template: str) -> None:
+    with pytest.raises(ArgumentError, match="--name "):
+        naming(template=template)
+
+
+def test_a_template_and_the_format_cannot_contradict_each_other() -> None:
+    with pytest.raises(ArgumentError, match=r"ends in \.jpg, and the format is png"):
+        naming(template="{stem}.jpg").name(Path("a.jpg"), labelled=False)
+
+
+def test_a_template_with_the_size_of_a_damaged_image_fails_for_that_image(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"no image")
+    with pytest.raises(ImageError, match=r"a\.png"):
+        naming(template="{stem}_{width}").name(tmp_path / "a.png", labelled=False)
+
+
+def test_formats_are_kept_where_they_can_be_written(tmp_path: Path) -> None:
+    kept = naming(keep_format=True)
+    for name, result in [
+        ("a.jpg", "a.jpg"),
+        ("a.TIF", "a.TIF"),
+        ("a.bmp", "a.png"),
+        ("a", "a.png"),
+    ]:
+        assert kept.name(Path(name), labelled=False) == result
+    moving = picture(tmp_path / "moving.gif", frames=3)
+    assert naming().name(moving, labelled=False) == "moving.gif"
+    assert naming().name(picture(tmp_path / "still.gif"), labelled=False) == "still.png"
