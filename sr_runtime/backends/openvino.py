@@ -23,6 +23,11 @@ __all__ = ["OpenVINOBackend"]
 DEPTH = 2
 # A new input shape takes about 0.04 s: measured, the time of a small network for as many pixels.
 SHAPE_COST = 4096
+# OpenVINO keeps compiled kernels, by default 5000 of them, which is a megabyte for each size of
+# image that it has ever seen. A network has up to 15 different layers, so that this many serve the
+# last few sizes. With 512 or with 16, an RRDBNet whose sizes alternate takes the same time within
+# 5 %; with none it takes 30 % more.
+KERNELS = 64
 
 HINTS = {"fp32": ov.Type.f32, "bf16": ov.Type.bf16}
 
@@ -151,7 +156,11 @@ def _core() -> ov.Core:
 
 
 def _compile(network: ov.Model, precision: str) -> ov.CompiledModel:
-    config = {"INFERENCE_PRECISION_HINT": HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
+    config = {
+        "INFERENCE_PRECISION_HINT": HINTS[precision],
+        "PERFORMANCE_HINT": "LATENCY",
+        "CPU_RUNTIME_CACHE_CAPACITY": str(KERNELS),
+    }
     try:
         return _core().compile_model(network, "CPU", config)
     except Exception as error:
