@@ -10,21 +10,20 @@ repository/sr_x4/2/model.onnx     one more version; by default Triton serves the
 import json
 import os
 import re
-import secrets
 import shlex
 import shutil
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from sr_export.report import TritonVersion
+from sr_runtime.atomic import atomic_folder, create_folder
 from sr_runtime.backends.choice import choose, open_backend
 from sr_runtime.backends.tensorrt.engine_file import EngineInfo, read_engine, write_engine
 from sr_runtime.backends.tensorrt.options import NAMES
 from sr_runtime.embedded import model_file
-from sr_runtime.errors import ArgumentError, ModelError, StorageError, about, require_extra
+from sr_runtime.errors import ArgumentError, ModelError, about, require_extra
 from sr_runtime.model_info import PREFIX, ModelInfo
 
 __all__ = ["triton_repository"]
@@ -127,7 +126,11 @@ def triton_repository(
     else:
         config = _config(served, _checked_batch(served, max_batch), name, instances or 1)
     version = folder / str(newest + 1)
-    with _complete_folder(version if folder.exists() else folder) as temporary:
+    create_folder(repository)
+    # Triton scans hidden folders too. Inside a model's folder it ignores the temporary one, because
+    # its name is not a number; inside the repository it tries to load it as a model. It must be
+    # there all the same: the repository's parent may be read-only or on another disk.
+    with atomic_folder(version if folder.exists() else folder) as temporary:
         if not folder.exists():
             # A server that scans now rejects the folder, because its name does not match.
             (temporary / "config.pbtxt").write_text(config, encoding="utf-8")
@@ -269,22 +272,3 @@ def _config(model: _ServedModel, max_batch: int, name: str = "", instances: int 
 def _quoted(text: str) -> str:
     """A string as the text format has it, whose escapes are JSON's."""
     return json.dumps(text, ensure_ascii=False)
-
-
-@contextmanager
-def _complete_folder(target: Path) -> Iterator[Path]:
-    """A temporary folder beside `target`, renamed to `target` when the block succeeds.
-
-    Triton scans hidden folders too. Inside a model's folder it ignores this one, because its name
-    is not a number; inside the repository it tries to load it as a model. It must be there all the
-    same, because the repository's parent may be read-only or on another disk.
-    """
-    temporary = target.with_name(f".{secrets.token_hex(6)}")
-    try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        temporary.rename(target)
-    except OSError as error:
-        raise StorageError(f"cannot be written ({error.strerror})", path=target) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

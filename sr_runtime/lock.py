@@ -1,17 +1,39 @@
 """A lock that one process holds at a time; the system frees it when the process ends, even by a
 crash."""
 
+import os
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import BinaryIO
+
+from sr_runtime.errors import StorageError
 
 if sys.platform == "win32":
     import msvcrt
 else:
     import fcntl
 
-__all__ = ["try_lock", "wait_for_lock"]
+__all__ = ["open_lock", "try_lock", "wait_for_lock"]
+
+
+def open_lock(path: Path) -> BinaryIO:
+    """Open a file to be locked; it is created if need be, and its content stays as it is.
+
+    Raises:
+        StorageError: It is a link, which could lead to any file.
+        OSError: It cannot be opened or created.
+    """
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    try:
+        return os.fdopen(os.open(path, flags, 0o666), "r+b", buffering=0)
+    except OSError as error:
+        if path.is_symlink():
+            raise StorageError(
+                "is a link, and a lock must be a file of its own: delete the link", path=path
+            ) from error
+        raise
 
 
 def wait_for_lock(file: BinaryIO, on_wait: Callable[[], None]) -> None:
@@ -23,19 +45,23 @@ def wait_for_lock(file: BinaryIO, on_wait: Callable[[], None]) -> None:
     Raises:
         OSError: The file system has no locks, like some network drives.
     """
-    if not try_lock(file):
+    if not try_lock(file.fileno()):
         on_wait()
-        while not try_lock(file):
+        while not try_lock(file.fileno()):
             time.sleep(0.2)
 
 
-def try_lock(file: BinaryIO) -> bool:
-    """Lock an open file until it is closed; False if another process has it."""
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file until it is closed; False if it is locked already.
+
+    Raises:
+        OSError: The file system has no locks, like some network drives.
+    """
     try:
         if sys.platform == "win32":
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         else:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return True
     except (BlockingIOError, PermissionError):  # the second on Windows
         return False

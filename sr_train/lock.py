@@ -1,21 +1,18 @@
 """Folders that one process at a time works in: data being prepared, runs being trained."""
 
 import contextlib
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from sr_runtime.errors import ArgumentError, StorageError
-from sr_runtime.lock import try_lock, wait_for_lock
+from sr_runtime.lock import open_lock, try_lock, wait_for_lock
+from sr_runtime.temporary import remove_leftovers
 
 __all__ = ["LOCK", "only_process_in", "only_training_in"]
 
 LOCK = ".lock"
 """The locked file in the folder; it stays there."""
-
-# What `atomic_path` leaves behind when its process is killed.
-TEMPORARY = re.compile(r"\.[0-9a-f]{12}\.\w+")
 
 
 @contextlib.contextmanager
@@ -55,23 +52,22 @@ def only_training_in(folder: Path) -> Iterator[None]:
     with _lock_file(folder, "another folder with --run", subfolder="weights") as file:
         alone = True
         with contextlib.suppress(OSError):  # some network drives support no locks
-            alone = try_lock(file)
+            alone = try_lock(file.fileno())
         if not alone:
             raise ArgumentError(
                 "another process is training this run: stop it first, or choose another name "
                 "with --run",
                 path=folder,
             )
-        for path in folder.rglob(".*"):
-            if TEMPORARY.fullmatch(path.name):
-                path.unlink()
+        for each in (folder, folder / "weights", folder / "samples"):
+            remove_leftovers(each)
         yield
 
 
 def _lock_file(folder: Path, instead: str, *, subfolder: str = "") -> BinaryIO:
     try:
         (folder / subfolder).mkdir(parents=True, exist_ok=True)
-        return (folder / LOCK).open("wb")
+        return open_lock(folder / LOCK)
     except OSError as error:
         raise StorageError(
             f"cannot be written ({error.strerror or error}): choose {instead}", path=folder

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from sr_runtime.atomic import atomic_path
+from sr_runtime.atomic import atomic_path, create_folder
 from sr_runtime.errors import ArgumentError, DataError, ModelError
 from sr_train.config.schema import PerceptualLoss
 from sr_train.download import checked_sha256, download
@@ -105,8 +105,8 @@ def prepare_weights(name: str, *, root: Path, source: Path | None) -> Path:
         )
     checked_sha256(found, official.url, f"sha256:{official.digests[found.name]}")
     target = root / "weights" / found.name
+    create_folder(target.parent)
     with atomic_path(target) as temporary:
-        target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(found, temporary)
     return target
 

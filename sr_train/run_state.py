@@ -1,6 +1,5 @@
 """`state.pt`: saving, loading and checking a run's state, and building its stage."""
 
-import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -77,8 +76,6 @@ def save_state(state: dict[str, Any], path: Path) -> None:
         try:
             with temporary.open("wb") as file:
                 torch.save(marked, file)
-                file.flush()
-                os.fsync(file.fileno())
         except (OSError, RuntimeError) as error:
             # PyTorch's writer raises a RuntimeError on top of the disk's error.
             reason = error if isinstance(error, OSError) else error.__context__

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from sr_runtime.atomic import atomic_path
+from sr_runtime.atomic import atomic_path, create_folder
 from sr_runtime.cli.console import say
 from sr_runtime.errors import ArgumentError, BackendError, require_extra
 from sr_train.config.schema import Config, Stage, Wandb
@@ -113,8 +113,8 @@ class Tracker:
         """Record a picture (H, W, 3), also as samples/NAME_STEP.png."""
         name = name.replace("/", "_")
         target = self.folder / "samples" / f"{name}_{step:07}.png"
+        create_folder(target.parent)
         with atomic_path(target) as temporary:
-            target.parent.mkdir(exist_ok=True)
             PIL.Image.fromarray(image).save(temporary)
         self._board.add_image(f"samples/{name}", image, step, dataformats="HWC")
         if self._wandb is not None:

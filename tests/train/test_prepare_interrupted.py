@@ -152,11 +152,10 @@ def test_after_sigkill_no_process_is_left_and_the_next_call_starts_from_the_begi
     assert names == ["hr.bin", "lr_x4.bin", "x4.json"]
 
 
-def test_the_files_of_a_killed_process_are_removed_by_the_next_call(tmp_path: Path) -> None:
+def test_files_that_no_index_names_are_removed_by_the_next_call(tmp_path: Path) -> None:
     save_folder(tmp_path / "mine", SIZE)
     folder = tmp_path / "data/mine/all"
     folder.mkdir(parents=True)
-    (folder / ".0123456789ab.bin").write_bytes(b"half")
     (folder / "hr.bin").write_bytes(b"complete, but of no index")
     (folder / "lr_x4.npy").write_bytes(b"of an earlier version")
     own = prepare_own(tmp_path / "mine", tmp_path / "data")

@@ -21,7 +21,7 @@ from sr_runtime.backends.tensorrt.options import (
     sm_text,
 )
 from sr_runtime.errors import ModelError, OutOfMemoryError, StorageError
-from sr_runtime.lock import wait_for_lock
+from sr_runtime.lock import open_lock, wait_for_lock
 
 __all__ = ["cached_engine"]
 
@@ -104,7 +104,7 @@ def _only_process_at(engine: Path) -> Iterator[None]:
     """Hold the engine's lock: wait until no other process reads or builds it."""
     try:
         engine.parent.mkdir(parents=True, exist_ok=True)
-        file = engine.with_suffix(".lock").open("wb")
+        file = open_lock(engine.with_suffix(".lock"))
     except OSError as error:
         raise StorageError(
             f"engines cannot be stored here ({error.strerror or error}): set {CACHE_VARIABLE} to a "

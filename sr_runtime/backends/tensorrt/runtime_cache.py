@@ -105,7 +105,7 @@ class RuntimeCache:
 def _delete_oldest(folder: Path) -> None:
     """Keep the files that were used last, up to the limit."""
     found = []
-    for path in folder.glob(f"*{SUFFIX}"):  # those that a killed process left unfinished too
+    for path in folder.glob(f"[!.]*{SUFFIX}"):  # without those that are being written
         with contextlib.suppress(FileNotFoundError):  # another process deletes too
             status = path.stat()
             found.append((status.st_mtime, status.st_size, path))

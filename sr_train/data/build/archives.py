@@ -5,7 +5,6 @@ import gzip
 import re
 import shutil
 import tarfile
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from sr_runtime.atomic import atomic_path
 from sr_runtime.errors import DataError, ImageError, StorageError
 from sr_runtime.image import IMAGE_SUFFIXES
+from sr_runtime.temporary import temporary_folder
 from sr_train.data.catalogue import Archive
 from sr_train.download import download
 
@@ -49,13 +49,11 @@ def unpacked(
             f"it is damaged, or {archive.url} has changed: {AGAIN}",
             path=path,
         )
-    prefix = f".{archive.name}-"
-    for abandoned in path.parent.glob(f"{prefix}*"):  # by a process that was killed
-        shutil.rmtree(abandoned)
-    with tempfile.TemporaryDirectory(prefix=prefix, dir=path.parent) as temporary:
-        _unpack(path, folders, Path(temporary))
+    with temporary_folder(path.parent) as folder:
+        temporary = folder.path
+        _unpack(path, folders, temporary)
         try:
-            yield Path(temporary)
+            yield temporary
         except (DataError, ImageError) as error:
             if error.path is None or not error.path.is_relative_to(temporary):
                 raise

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from sr_runtime.atomic import atomic_path
+from sr_runtime.atomic import atomic_path, create_folder
 from sr_runtime.errors import ImageError, OutOfMemoryError, StorageError
 from sr_runtime.evaluation.pairs import Pair
 from sr_runtime.image import read
@@ -109,12 +109,7 @@ def _packed(
 
     `scales` has the files' names, and how many times smaller their images are than `index.sizes`.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for abandoned in folder.glob(".*.bin"):  # by a process that was killed
-            abandoned.unlink()
-    except OSError as error:
-        raise StorageError(f"cannot be written ({error.strerror})", path=folder) from error
+    create_folder(folder)
     pixels = sum((h // scale) * (w // scale) for h, w in index.sizes for scale in scales.values())
     needed = pixels * index.channels
     if (free := shutil.disk_usage(folder).free) < needed:
