@@ -2,6 +2,7 @@
 
 import hashlib
 import http.client
+import re
 import shutil
 import urllib.error
 import urllib.request
@@ -45,12 +46,15 @@ def download(
         The file's SHA-256.
 
     Raises:
-        DataError: The file has another digest; it is kept for inspection.
+        DataError: The file has another digest, and is kept for inspection; or it is no file.
         StorageError: The server cannot be reached or refuses, or the folder cannot be written.
     """
+    part = target.with_name(target.name + ".part")
+    for path in (target, part):
+        if path.exists() and not path.is_file():  # a FIFO would never end
+            raise DataError("is not a regular file: remove it", path=path)
     if target.exists():
         return checked_sha256(target, url, digest)
-    part = target.with_name(target.name + ".part")
     with about(target):
         try:
             _fetch_all(url, part, alternative)
@@ -103,10 +107,18 @@ def _fetch(url: str, part: Path, alternative: str) -> None:
             f"{url} cannot be reached ({reason}): check the connection, or {alternative}"
         ) from error
     with response:
+        if response.headers.get_content_type() == "text/html":
+            raise StorageError(
+                f"{url} answers with a web page instead of the file: try later, or {alternative}"
+            )
         if response.status != PARTIAL:
             start = 0
-        length = response.headers.get("Content-Length")
-        total = None if length is None else start + int(length)
+        elif not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
+            raise StorageError(
+                f"{url} does not continue after {start:,} bytes: delete {part}, or {alternative}"
+            )
+        length = response.headers.get("Content-Length", "")
+        total = start + int(length) if re.fullmatch(r"\d{1,18}", length) else None
         part.parent.mkdir(parents=True, exist_ok=True)
         if total is not None and (free := shutil.disk_usage(part.parent).free) < total - start:
             raise StorageError(
@@ -141,12 +153,20 @@ def _size(path: Path) -> int:
 
 
 def checked_sha256(path: Path, url: str, digest: str | None) -> str:
-    """The SHA-256 of a file from `url`; DataError if it has another `digest`, as for `download`."""
+    """The SHA-256 of a file from `url`, which must have this `digest`, as for `download`.
+
+    Raises:
+        DataError: It has another digest.
+        StorageError: It cannot be read.
+    """
     kind, _, wanted = (digest or "sha256:").partition(":")
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        file.seek(0)
-        found = sha256 if kind == "sha256" else hashlib.file_digest(file, kind).hexdigest()
+    try:
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            file.seek(0)
+            found = sha256 if kind == "sha256" else hashlib.file_digest(file, kind).hexdigest()
+    except OSError as error:
+        raise StorageError(f"cannot be read ({error.strerror or error})", path=path) from error
     if not found.startswith(wanted):
         raise DataError(
             f"{kind} is {found[: len(wanted)]}, expected {wanted}: it is damaged, or {url} has "

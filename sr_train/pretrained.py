@@ -8,9 +8,11 @@ from pathlib import Path
 from torch import Tensor
 
 from sr_runtime.atomic import atomic_path, create_folder
+from sr_runtime.cli.console import say
 from sr_runtime.errors import ArgumentError, DataError, ModelError
 from sr_train.config.schema import PerceptualLoss
 from sr_train.download import checked_sha256, download
+from sr_train.lock import only_process_in
 from sr_train.models.features import FeatureNetwork, build_features
 from sr_train.tensor_file import read_tensor_file
 
@@ -79,14 +81,19 @@ def weights_file(name: str, *, given: str | None, root: Path) -> Path:
             raise ArgumentError(f"there is no such file of {name} weights", path=given)
         return Path(given)
     official = WEIGHTS[name]
-    target = _found(name, root / "weights") or root / "weights" / official.name
-    download(  # or only check it
-        official.url,
-        target,
-        digest=f"sha256:{official.digests[target.name]}",
-        alternative="put a copy from elsewhere there, or into any FOLDER for "
-        f"`python -m sr_train prepare {name} --from FOLDER --root {root}`",
-    )
+    folder = root / "weights"
+    if found := _found(name, folder):
+        checked_sha256(found, official.url, f"sha256:{official.digests[found.name]}")
+        return found
+    target = folder / official.name
+    with only_process_in(folder, say):
+        download(  # or only check what another process has downloaded meanwhile
+            official.url,
+            target,
+            digest=f"sha256:{official.digests[target.name]}",
+            alternative="put a copy from elsewhere there, or into any FOLDER for "
+            f"`python -m sr_train prepare {name} --from FOLDER --root {root}`",
+        )
     return target
 
 

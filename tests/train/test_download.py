@@ -30,6 +30,11 @@ class Server:
     cuts: int = 0
     """The number of answers that end after a third of what was requested."""
     status: int = 200
+    kind: str = "application/octet-stream"
+    length: str | None = None
+    """The Content-Length of its answers; None: the right one."""
+    shift: int = 0
+    """How many bytes later than requested its answers start."""
     requests: list[str | None] = field(default_factory=list)
 
 
@@ -52,7 +57,11 @@ def server() -> Iterator[Server]:
                 return
             body = CONTENT[start:]
             self.send_response(206 if start else 200)
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Type", behaviour.kind)
+            self.send_header("Content-Length", behaviour.length or str(len(body)))
+            if start:
+                first = start + behaviour.shift
+                self.send_header("Content-Range", f"bytes {first}-/{len(CONTENT)}")
             self.end_headers()
             if behaviour.cuts:
                 behaviour.cuts -= 1
@@ -177,3 +186,25 @@ def test_a_folder_that_cannot_be_made_is_a_storage_error(server: Server, tmp_pat
     (tmp_path / "folder").write_text("a file")
     with pytest.raises(StorageError, match=r"cannot be written .*--root"):
         download(server.url, tmp_path / "folder" / "file.bin", digest=None)
+
+
+def test_a_web_page_in_place_of_the_file_is_refused(server: Server, tmp_path: Path) -> None:
+    server.kind = "text/html; charset=utf-8"
+    with pytest.raises(StorageError, match=rf"{server.url} .*web page.* put .* there$"):
+        download(server.url, tmp_path / "file.bin", digest=None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_answer_that_continues_elsewhere_is_refused(server: Server, tmp_path: Path) -> None:
+    server.shift = 1
+    (tmp_path / "file.bin.part").write_bytes(CONTENT[:1000])
+    with pytest.raises(StorageError, match=r"1,000 bytes.* delete .*file\.bin\.part"):
+        download(server.url, tmp_path / "file.bin", digest=f"md5:{MD5}")
+    assert (tmp_path / "file.bin.part").read_bytes() == CONTENT[:1000]
+
+
+@pytest.mark.parametrize("length", ["many", "-1", "9" * 5000])
+def test_a_length_that_is_no_number_is_ignored(server: Server, tmp_path: Path, length: str) -> None:
+    server.length = length
+    download(server.url, tmp_path / "file.bin", digest=f"md5:{MD5}")
+    assert (tmp_path / "file.bin").read_bytes() == CONTENT

@@ -23,6 +23,9 @@ from sr_train.data.catalogue import DATASETS, Archive
 from sr_train.data.prepared import prepared
 from tests.train.made_images import SIZE, made_image, save, save_folder, tree
 
+# As few as the archives of these tests have; one where nothing is said.
+IMAGES = {"flickr2k": 3, "set5": 5}
+
 
 @pytest.fixture
 def site(
@@ -51,7 +54,9 @@ def site(
             name: replace(
                 dataset,
                 splits={
-                    split: replace(published, archive=moved(published.archive))
+                    split: replace(
+                        published, archive=moved(published.archive), images=IMAGES.get(name, 1)
+                    )
                     for split, published in dataset.splits.items()
                 },
             )
@@ -113,6 +118,15 @@ def test_an_archive_without_a_published_checksum_is_recorded_and_checked_afterwa
         prepare("flickr2k", root=root)
 
 
+def test_an_archive_of_too_few_images_is_refused_and_its_checksum_not_trusted(
+    site: Path, tmp_path: Path
+) -> None:
+    write_tar(site / "Flickr2K.tar", {"Flickr2K/Flickr2K_HR/0.png": png(0)})
+    with pytest.raises(DataError, match=r"Flickr2K\.tar: 1 images .*Flickr2K_HR.* has 3: .*delete"):
+        prepare("flickr2k", root=tmp_path / "data")
+    assert list(tree(tmp_path / "data")) == ["downloads/Flickr2K.tar"]
+
+
 def test_zip_and_compressed_tar_are_unpacked_in_their_official_layout(
     site: Path, tmp_path: Path
 ) -> None:
@@ -134,8 +148,9 @@ def test_zip_and_compressed_tar_are_unpacked_in_their_official_layout(
     write_zip(
         site / "Set5.zip",
         {
-            f"Set5/image_SRF_{scale}/img_001_SRF_{scale}_{kind}.png": content
+            f"Set5/image_SRF_{scale}/img_00{i}_SRF_{scale}_{kind}.png": content
             for scale in (2, 4)
+            for i in range(5)
             for kind, content in (
                 ("HR", (tmp_path / "hr.png").read_bytes()),
                 ("LR", (tmp_path / "lr.png").read_bytes()),
@@ -149,7 +164,7 @@ def test_zip_and_compressed_tar_are_unpacked_in_their_official_layout(
         splits = prepared(specification, root=root, scale=4, purpose="train")
         assert [len(split) for split in splits] == [1] * len(splits)
     (set5,) = prepared("set5", root=root, scale=4, purpose="val")
-    assert set5.names == ("img_001_SRF_4",)
+    assert set5.names == tuple(f"img_00{i}_SRF_4" for i in range(5))
     assert (set5.lr(0) == official_lr).all()
 
 
@@ -163,7 +178,8 @@ def test_a_damaged_archive_is_named(
 ) -> None:
     write = write_zip if archive.endswith("zip") else write_tar
     folder = {"flickr2k": "Flickr2K_HR", "bsds500": "train", "set5": "image_SRF_4"}[dataset]
-    write(site / archive, {f"{folder}/0.png": png(0)})
+    members = {f"{folder}/{i}.png": png(i) for i in range(IMAGES.get(dataset, 1))}
+    write(site / archive, members)
     content = bytearray((site / archive).read_bytes())
     content[1000] ^= 1
     damaged = {"cut": content[:800], "changed": content, "a web page": b"<html>"}[damage]
@@ -178,7 +194,7 @@ def test_a_damaged_archive_is_named(
     # The right one is accepted then.
     (tmp_path / "data/downloads" / archive).unlink()
     (site / archive).unlink()
-    write(site / archive, {f"{folder}/{split}.png": png(0) for split in range(2)})
+    write(site / archive, members)
     with contextlib.suppress(DataError):  # BSDS500's other splits are missing
         prepare(dataset, root=tmp_path / "data")
     assert len(list((tmp_path / "data").rglob("x4.json"))) == 1

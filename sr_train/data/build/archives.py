@@ -1,27 +1,20 @@
 """Official archives: downloaded once, checked by checksum, unpacked temporarily."""
 
 import contextlib
-import gzip
 import re
-import shutil
-import tarfile
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from sr_runtime.atomic import atomic_path
-from sr_runtime.errors import DataError, ImageError, StorageError
+from sr_runtime.errors import DataError, ImageError
 from sr_runtime.image import IMAGE_SUFFIXES
 from sr_runtime.temporary import temporary_folder
+from sr_train.data.build.unpack import AGAIN, unpack
 from sr_train.data.catalogue import Archive
 from sr_train.download import download
 
 __all__ = ["unpacked"]
-
-DAMAGE = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError)
-
-AGAIN = "delete it and prepare the data set again"
 
 
 @contextlib.contextmanager
@@ -36,8 +29,8 @@ def unpacked(
 
     Raises:
         StorageError: The archive cannot be downloaded or unpacked.
-        DataError: It is damaged, has another checksum, or would write outside the folder; or the
-            block raised an ImageError or DataError about one of its files.
+        DataError: It has another checksum or cannot be unpacked safely; or the block raised an
+            ImageError or DataError about one of its files.
     """
     path = root / "downloads" / archive.name
     record = path.with_name(f"{archive.name}.sha256")
@@ -51,16 +44,17 @@ def unpacked(
         )
     with temporary_folder(path.parent) as folder:
         temporary = folder.path
-        _unpack(path, folders, temporary)
+        unpack(path, partial(_is_wanted, folders), temporary)
         try:
             yield temporary
         except (DataError, ImageError) as error:
             if error.path is None or not error.path.is_relative_to(temporary):
                 raise
-            # The temporary folder will be gone when the message is read.
+            # The temporary folder will be gone when the message is read, and what helps with an
+            # image of the user's own does not help here.
             member = error.path.relative_to(temporary)
             raise DataError(
-                f"{member} in it cannot be prepared ({error.args[0]}): {AGAIN}", path=path
+                f"its image {member} is damaged, or not one to train on: {AGAIN}", path=path
             ) from error
     if archive.digest is None and recorded is None:
         with atomic_path(record) as replacement:
@@ -81,39 +75,7 @@ def _recorded(record: Path) -> str | None:
     return found[0]
 
 
-def _unpack(archive: Path, folders: tuple[str, ...], target: Path) -> None:
-    try:
-        if archive.suffix == ".zip":
-            _unpack_zip(archive, folders, target)
-        else:
-            with tarfile.open(archive) as content:
-                for member in content:
-                    if member.isfile() and _wanted(member.name, folders):
-                        content.extract(member, target, filter="data")
-    except DAMAGE as error:
-        reason = str(error).partition("\n")[0].rstrip(":")
-        raise DataError(f"the archive is damaged ({reason}): {AGAIN}", path=archive) from error
-    except OSError as error:
-        raise StorageError(
-            f"cannot be unpacked ({error.strerror or error}): choose another --root", path=archive
-        ) from error
-
-
-def _unpack_zip(archive: Path, folders: tuple[str, ...], target: Path) -> None:
-    with zipfile.ZipFile(archive) as content:
-        members = [info for info in content.infolist() if _wanted(info.filename, folders)]
-        needed = sum(info.file_size for info in members)
-        if (free := shutil.disk_usage(target).free) < needed:
-            raise StorageError(
-                f"it unpacks to {needed:,} bytes and {free:,} are free: make room, or choose "
-                "another --root",
-                path=archive,
-            )
-        content.extractall(target, members)
-
-
-def _wanted(name: str, folders: tuple[str, ...]) -> bool:
-    path = PurePosixPath(name)
+def _is_wanted(folders: tuple[str, ...], path: PurePosixPath) -> bool:
     return (
         path.parent.name in folders
         and path.suffix.lower() in IMAGE_SUFFIXES

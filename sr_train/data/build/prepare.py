@@ -11,6 +11,7 @@ from sr_runtime.image import IMAGE_SUFFIXES
 from sr_runtime.sigterm import sigterm_as_interrupt
 from sr_train.data.build.archives import unpacked
 from sr_train.data.build.split import Wanted, fingerprint, prepare_split
+from sr_train.data.build.unpack import AGAIN
 from sr_train.data.catalogue import DATASETS, Split
 from sr_train.data.prepared import OWN_SPLIT, known_names
 from sr_train.lock import only_process_in
@@ -112,13 +113,15 @@ def _pairs_of_archive(
 ) -> Iterator[list[Pair]]:
     folders = published.named(scale)
     with unpacked(published.archive, root, folders, report) as content:
-        if not (found := _folders_below(content, folders)):
+        found = _folders_below(content, folders)
+        pairs = find_pairs(found[0]) if found else []
+        if len(pairs) != published.images:
             raise DataError(
-                f"no images in a folder {' or '.join(folders)}: choose another scale, or "
-                "delete it and prepare the data set again",
+                f"{len(pairs)} images in a folder {' or '.join(folders)}, where the official "
+                f"archive has {published.images}: choose another scale, or {AGAIN}",
                 path=root / "downloads" / published.archive.name,
             )
-        yield find_pairs(found[0])
+        yield pairs
 
 
 def _given(
