@@ -5,7 +5,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from sr_runtime.errors import ModelError
+from sr_runtime.errors import ArgumentError, ModelError
 
 __all__ = ["DEFAULT", "EMBEDDED", "model_file"]
 
@@ -22,8 +22,13 @@ DEFAULT = "esrgan"
 def model_file(model: str | os.PathLike[str]) -> Path:
     """The file of `model`: a name in `EMBEDDED`, or a path. A `Path` is always a path.
 
-    Raises ModelError if the file does not exist, or an embedded one is not the published one.
+    Raises ModelError if the file does not exist, or an embedded one is not the published one;
+    ArgumentError if `model` is neither a name nor a path.
     """
+    if model == "" or not isinstance(model, str | os.PathLike):
+        raise ArgumentError(
+            f"the model is {model!r}: give {' or '.join(EMBEDDED)}, or a path to a file"
+        )
     if not isinstance(model, str) or model not in EMBEDDED:
         return _users_file(model)
     file = FOLDER / f"{model}.onnx"

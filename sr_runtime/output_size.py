@@ -9,6 +9,7 @@ from sr_runtime.errors import ArgumentError
 __all__ = ["OutputSize"]
 
 MAX_SCALE = 64
+MAX_SIDE = 1 << 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,15 +31,16 @@ class OutputSize:
         given = [name for name in ("scale", "width", "height") if getattr(self, name) is not None]
         if len(given) > 1:
             raise ArgumentError(f"{' and '.join(given)} exclude each other: give one of them")
-        scale = self.scale
-        if scale is not None and not (isinstance(scale, Real) and 0 < scale <= MAX_SCALE):
+        if self.scale is not None and not _is_number(self.scale, Real, MAX_SCALE):
             raise ArgumentError(
-                f"scale {scale!r} is out of range: give a number above 0 and up to {MAX_SCALE}"
+                f"scale {self.scale!r} is out of range: give a number above 0 and up to {MAX_SCALE}"
             )
         for name in ("width", "height"):
             value = getattr(self, name)
-            if value is not None and not (isinstance(value, Integral) and int(value) >= 1):
-                raise ArgumentError(f"{name} {value!r} is out of range: give 1 pixel or more")
+            if value is not None and not _is_number(value, Integral, MAX_SIDE):
+                raise ArgumentError(
+                    f"{name} {value!r} is out of range: give 1 to {MAX_SIDE} pixels"
+                )
 
     def target(self, height: int, width: int, model_scale: int) -> tuple[int, int]:
         """(height, width) of the result for an image of `height` × `width`.
@@ -72,3 +74,8 @@ class OutputSize:
             )
         # Rounding the target to whole pixels must not cost another pass.
         return max(1, math.ceil(round(math.log(factor, model_scale), 3))) if factor > 1 else 1
+
+
+def _is_number(value: object, kind: type, most: int) -> bool:
+    """Whether `value` is a number of that kind, above 0 and up to `most`."""
+    return isinstance(value, kind) and not isinstance(value, bool) and 0 < value <= most  # type: ignore[operator]

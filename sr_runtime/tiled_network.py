@@ -224,7 +224,7 @@ def _halo_pixels(info: ModelInfo, halo: object) -> int:
                 "export it with `python -m sr_export onnx`, or give the halo as a number"
             )
         return info.receptive_radius
-    if isinstance(halo, int) and halo >= 0:
+    if isinstance(halo, int) and not isinstance(halo, bool) and halo >= 0:
         return halo
     raise ArgumentError(f"halo {halo!r} is not valid: give auto, exact, or a number from 0 up")
 
@@ -236,7 +236,7 @@ def _largest_tile(backend: Backend, tile: object, halo: int) -> tuple[int, int]:
     if tile == "auto":
         usual = limits.tile or AUTO_TILE[backend.compute_dtype]
         side = max(usual, 2 * halo + usual // 2, least)
-    elif isinstance(tile, int) and least <= tile <= LARGEST_TILE:
+    elif isinstance(tile, int) and not isinstance(tile, bool) and least <= tile <= LARGEST_TILE:
         side = tile
     else:
         raise ArgumentError(

@@ -14,12 +14,13 @@ from PIL import Image
 
 from sr_runtime.atomic import check_target
 from sr_runtime.backends.base import Backend
-from sr_runtime.backends.choice import choose, open_backend
+from sr_runtime.backends.choice import choose, is_engine, open_backend
 from sr_runtime.embedded import DEFAULT, model_file
 from sr_runtime.errors import ArgumentError
 from sr_runtime.frame import color_planes, count_layers, frame_from_array, upscale_frame
 from sr_runtime.image import DEFAULT_MAX_PIXELS, Output, Picture, from_pil, read, to_pil
 from sr_runtime.model_info import ModelInfo
+from sr_runtime.other_formats import refuse_other_formats
 from sr_runtime.output_size import OutputSize
 from sr_runtime.passes import Passes, Progress
 from sr_runtime.tensor import check_image
@@ -75,7 +76,14 @@ def load(
         BackendError: The backend, device or precision is not available here.
         ArgumentError: A value is not one of those above.
     """
+    for argument, word in {"backend": backend, "device": device, "precision": precision}.items():
+        if not isinstance(word, str):
+            raise ArgumentError(f'{argument} is {word!r}: give a name such as "auto"')
+    if not isinstance(tta, bool):
+        raise ArgumentError(f"tta is {tta!r}: give True or False")
     file = model_file(model)
+    if not is_engine(file):
+        refuse_other_formats(file)
     name, device = choose(backend, device, file)
     engine = open_backend(name, file, device=device, precision=precision)
     try:

@@ -138,8 +138,8 @@ def test_other_sizes_apply_the_network_until_it_is_large_enough_then_shrink(
     [
         ({"scale": 0}, "scale 0.*64"),
         ({"scale": 65}, "scale 65.*64"),
-        ({"width": 0}, "width 0.*1 pixel"),
-        ({"height": -2}, "height -2.*1 pixel"),
+        ({"width": 0}, "width 0.*give 1 to"),
+        ({"height": -2}, "height -2.*give 1 to"),
         ({"width": 90, "height": 60}, "width and height"),
         ({"width": 3000}, "100 times.*30×20.*64"),
     ],

@@ -1,0 +1,112 @@
+"""Files given as a model that are none, whatever they are called; and arguments of other types."""
+
+import io
+import struct
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+from safetensors.torch import save
+
+import sr_runtime
+from sr_runtime import ArgumentError, ModelError
+
+
+def checkpoint(**options: bool) -> bytes:
+    file = io.BytesIO()
+    torch.save({"weight": torch.zeros(2)}, file, **options)
+    return file.getvalue()
+
+
+def archive() -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as opened:
+        opened.writestr("model.onnx", b"")
+    return file.getvalue()
+
+
+def picture(format: str) -> bytes:
+    file = io.BytesIO()
+    PIL.Image.new("RGB", (4, 4)).save(file, format)
+    return file.getvalue()
+
+
+CONTENTS: dict[str, tuple[Callable[[], bytes], str]] = {
+    "a zipped checkpoint": (checkpoint, "PyTorch checkpoint: export it first"),
+    "a pickled checkpoint": (
+        lambda: checkpoint(_use_new_zipfile_serialization=False),
+        "PyTorch checkpoint: export it first",
+    ),
+    "safetensors": (lambda: save({"weight": torch.zeros(2)}), "safetensors checkpoint: export"),
+    "ncnn": (lambda: b"7767517\n133 153\nInput data 0 1 data\n", "ncnn"),
+    "an engine": (lambda: b"ftrt" + bytes(60), "NAME.engine.json"),
+    "a page": (lambda: b"\n<!DOCTYPE html><html>Not found</html>", "web page"),
+    "a pointer": (lambda: b"version https://git-lfs.github.com/spec/v1\noid", "git lfs pull"),
+    "IR": (lambda: b'<?xml version="1.0"?>\n<net name="m" version="11">', "OpenVINO"),
+    "PNG": (lambda: picture("PNG"), "a picture"),
+    "JPEG": (lambda: picture("JPEG"), "a picture"),
+    "WebP": (lambda: picture("WEBP"), "a picture"),
+    "a zip": (archive, "unpack it"),
+    "Lite": (lambda: struct.pack("<I4s", 28, b"TFL3") + bytes(40), "TensorFlow Lite"),
+    "nothing": (lambda: b"", "is empty"),
+}
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model.pth", "model"])
+@pytest.mark.parametrize("content", CONTENTS)
+def test_a_file_is_known_by_its_content_whatever_its_name(content, name, tmp_path: Path) -> None:
+    write, says = CONTENTS[content]
+    (tmp_path / name).write_bytes(write())
+    with pytest.raises(ModelError) as caught:
+        sr_runtime.load(tmp_path / name)
+    assert says in str(caught.value)
+    assert caught.value.path == tmp_path / name
+    assert f"-o {name}" not in str(caught.value).split()  # which would replace the checkpoint
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [("m.bin", "ncnn"), ("m.param", "ncnn"), ("m.engine.json", "facts")]
+)
+def test_a_file_without_a_mark_is_known_by_its_name(name, says, tmp_path, tiny_onnx) -> None:
+    (tmp_path / name).write_bytes(b"{ \x00\x01")
+    with pytest.raises(ModelError, match=says):
+        sr_runtime.load(tmp_path / name)
+    (tmp_path / name).write_bytes(tiny_onnx().read_bytes())  # an ONNX file may have any name
+    sr_runtime.load(tmp_path / name).close()
+
+
+@pytest.mark.parametrize("model", [None, 0, b"psnr", "", True, ["psnr"]])
+def test_a_model_is_a_name_or_a_path(model) -> None:
+    with pytest.raises(ArgumentError, match="esrgan or psnr, or a path"):
+        sr_runtime.load(model)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"backend": None}, {"backend": 1}, {"device": 0}, {"device": None}, {"device": ""},
+        {"precision": 16}, {"precision": None}, {"tile": True}, {"tile": None}, {"tile": "512"},
+        {"tile": 64.0}, {"halo": True}, {"halo": None}, {"halo": "4"}, {"halo": -1},
+        {"tta": "yes"}, {"tta": None},
+    ],
+)  # fmt: skip
+def test_options_of_another_type_are_refused(options, tiny_onnx) -> None:
+    with pytest.raises((ArgumentError, sr_runtime.BackendError), match=next(iter(options))):
+        sr_runtime.load(tiny_onnx(), **options)
+
+
+@pytest.mark.parametrize(
+    "size",
+    [
+        {"scale": True}, {"scale": "2"}, {"scale": float("nan")}, {"scale": float("inf")},
+        {"scale": 2j}, {"width": True}, {"width": 3.5}, {"width": 10**18},
+        {"height": "9"}, {"height": np.nan}, {"height": [9]},
+    ],
+)  # fmt: skip
+def test_sizes_of_another_type_are_refused(size, tiny_onnx) -> None:
+    with sr_runtime.load(tiny_onnx()) as upscaler, pytest.raises(ArgumentError, match="range"):
+        upscaler.upscale(np.zeros((4, 4, 3), np.uint8), **size)
