@@ -89,13 +89,11 @@ def about(path: str | os.PathLike[str], *, instead_of: Path | None = None) -> It
 
 
 @contextmanager
-def require_extra(name: str) -> Iterator[None]:
-    """Raise BackendError, naming the extra to install, if an import in the block fails."""
+def require_extra(name: str, *, raising: type[SRError] = BackendError) -> Iterator[None]:
+    """Raise an error that names the extra to install, if an import in the block fails."""
     try:
         yield
     except ModuleNotFoundError as error:
-        raise BackendError(
-            f'{error.name} is not installed: pip install "sr-toolkit[{name}]"'
-        ) from error
+        raise raising(f'{error.name} is not installed: pip install "sr-toolkit[{name}]"') from error
     except ImportError as error:
-        raise BackendError(str(error)) from error
+        raise raising(str(error)) from error

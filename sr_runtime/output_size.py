@@ -42,16 +42,20 @@ class OutputSize:
                     f"{name} {value!r} is out of range: give 1 to {MAX_SIDE} pixels"
                 )
 
+    def factor(self, height: int, width: int, model_scale: int) -> float:
+        """Result over image, for an image of `height` × `width`."""
+        if self.width is not None:
+            return self.width / width
+        if self.height is not None:
+            return self.height / height
+        return model_scale if self.scale is None else self.scale
+
     def target(self, height: int, width: int, model_scale: int) -> tuple[int, int]:
         """(height, width) of the result for an image of `height` × `width`.
 
         Raises ArgumentError if it is more than 64 times the image.
         """
-        factor: float = model_scale if self.scale is None else self.scale
-        if self.width is not None:
-            factor = self.width / width
-        if self.height is not None:
-            factor = self.height / height
+        factor = self.factor(height, width, model_scale)
         if factor > MAX_SCALE:
             raise ArgumentError(
                 f"the result would be {factor:.0f} times the image of {width}×{height}, and "

@@ -1,13 +1,15 @@
 """The passes of the network that one picture takes, and the progress over all their tiles."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import NDArray
 
 from sr_runtime.tiled_network import TiledNetwork
 
-__all__ = ["Passes", "Progress"]
+__all__ = ["Layers", "Passes", "Progress"]
 
 Progress = Callable[[int, int], None]
 """Called with (tiles done, tiles in total) after every batch.
@@ -17,35 +19,47 @@ comes out of the call unchanged. It must not use the upscaler.
 """
 
 
+@dataclass(frozen=True)
+class Layers:
+    """Layers of one size that take equally many passes."""
+
+    height: int
+    width: int
+    passes: int
+    count: int
+
+
 class Passes:
     """Applies the network as often as the result's size needs, to each layer of a picture."""
 
     def __init__(
-        self,
-        network: TiledNetwork,
-        height: int,
-        width: int,
-        *,
-        passes: int,
-        layers: int,
-        progress: Progress | None,
+        self, network: TiledNetwork, layers: Iterable[Layers], *, progress: Progress | None
     ) -> None:
-        """`layers` of `height` × `width` will be enlarged, each in `passes` passes."""
+        """`layers` are all that will be enlarged, of all frames and pages."""
         self._network, self._progress = network, progress
-        scale = network.info.scale
-        self._shapes = [(height * scale**i, width * scale**i) for i in range(passes)]
-        self._runs_left = dict.fromkeys(self._shapes, layers)
+        self._passes: dict[tuple[int, int], int] = {}
+        self._runs_left: Counter[tuple[int, int]] = Counter()
+        for one in layers:
+            self._passes[one.height, one.width] = one.passes
+            for shape in self._shapes(one.height, one.width):
+                self._runs_left[shape] += one.count
         # Tiles of the finished runs, of the current one, and of those that follow.
         self._finished = self._current = self._later = 0
 
     def enlarge(self, layer: NDArray[Any]) -> NDArray[Any]:
         """Enlarge the `(height, width, C)` colour planes of one layer by all passes."""
-        for shape in self._shapes:
+        for shape in self._shapes(layer.shape[0], layer.shape[1]):
             self._runs_left[shape] -= 1
             self._finished += self._current
             self._current = 0
             layer = self._network.run(layer, self._report)
         return layer
+
+    def _shapes(self, height: int, width: int) -> list[tuple[int, int]]:
+        """(height, width) before each pass."""
+        scale = self._network.info.scale
+        passes = self._passes[height, width]
+        return [(height * scale**i, width * scale**i) for i in range(passes)]
 
     def _report(self, done: int, tiles: int) -> None:
         if self._progress is None:

@@ -18,11 +18,11 @@ from sr_runtime.backends.choice import choose, is_engine, open_backend
 from sr_runtime.embedded import DEFAULT, model_file
 from sr_runtime.errors import ArgumentError
 from sr_runtime.frame import color_planes, count_layers, frame_from_array, upscale_frame
-from sr_runtime.image import DEFAULT_MAX_PIXELS, Output, Picture, from_pil, read, to_pil
+from sr_runtime.image import DEFAULT_MAX_PIXELS, Output, Picture, Quality, from_pil, read, to_pil
 from sr_runtime.model_info import ModelInfo
 from sr_runtime.other_formats import refuse_other_formats
 from sr_runtime.output_size import OutputSize
-from sr_runtime.passes import Passes, Progress
+from sr_runtime.passes import Layers, Passes, Progress
 from sr_runtime.tensor import check_image
 from sr_runtime.tiled_network import TiledNetwork
 from sr_runtime.tiling import TilePlan
@@ -208,16 +208,17 @@ class Upscaler:
         scale: float | None = None,
         width: int | None = None,
         height: int | None = None,
-        quality: int | None = None,
+        quality: Quality = None,
         max_pixels: int = DEFAULT_MAX_PIXELS,
         progress: Progress | None = None,
     ) -> None:
-        """Upscale an image file, animations too, into the format of `target`'s suffix.
+        """Upscale an image file, animations and pages too, into the format of `target`'s suffix.
 
         The result's size and `progress` are as in `upscale`.
 
         Args:
-            quality: 1 to 100, for JPEG and WebP. Default: 95.
+            quality: 1 to 100 for JPEG, WebP, AVIF and JPEG XL, default 95; or "lossless" for WebP
+                and JPEG XL.
             max_pixels: Refuse a source of more pixels.
 
         Raises:
@@ -250,24 +251,43 @@ class Upscaler:
         height: int | None = None,
         progress: Progress | None = None,
     ) -> Picture:
-        """Upscale every frame of what `sr_runtime.image.read` returns; otherwise as `upscale`."""
+        """Upscale every frame and page of what `sr_runtime.image.read` returns; as `upscale` else.
+
+        Further pages of a TIFF are enlarged as many times as the first.
+        """
         self._check_no_callback()
         size = OutputSize(scale=scale, width=width, height=height)
-        for frame in picture.frames:
-            check_image(color_planes(frame), self.info)
-        rows, columns, _ = picture.frames[0].shape
-        target = size.target(rows, columns, self.info.scale)
+        pages = (picture, *picture.pages)
+        for page in pages:
+            for frame in page.frames:
+                check_image(color_planes(frame), self.info)
+        rows, columns = picture.frames[0].shape[:2]
+        targets = [size.target(rows, columns, self.info.scale)]
+        sizes = [size]
+        for page in picture.pages:
+            # Enlarged as many times as the first, whatever states its size.
+            sizes.append(OutputSize(scale=size.factor(rows, columns, self.info.scale)))
+            height, width = page.frames[0].shape[:2]
+            targets.append(sizes[-1].target(height, width, self.info.scale))
         with self._kept_open():
             passes = Passes(
                 self._network,
-                rows,
-                columns,
-                passes=size.passes(rows, columns, self.info.scale),
-                layers=sum(map(count_layers, picture.frames)),
+                map(self._layers, pages, sizes),
                 progress=None if progress is None else partial(self._report, progress),
             )
-            frames = tuple(upscale_frame(f, passes.enlarge, *target) for f in picture.frames)
-        return replace(picture, frames=frames)
+            first, *others = (
+                replace(
+                    page,
+                    frames=tuple(upscale_frame(f, passes.enlarge, *target) for f in page.frames),
+                )
+                for page, target in zip(pages, targets, strict=True)
+            )
+        return replace(first, pages=tuple(others))
+
+    def _layers(self, page: Picture, size: OutputSize) -> Layers:
+        height, width = page.frames[0].shape[:2]
+        passes = size.passes(height, width, self.info.scale)
+        return Layers(height, width, passes, sum(map(count_layers, page.frames)))
 
     def _report(self, progress: Progress, done: int, total: int) -> None:
         self._thread.in_callback = True

@@ -23,7 +23,7 @@ from sr_runtime.errors import (
     SRError,
     StorageError,
 )
-from sr_runtime.image import Picture
+from sr_runtime.image import Picture, Quality
 from sr_runtime.output_size import OutputSize
 from sr_runtime.upscaler import Upscaler
 
@@ -40,7 +40,7 @@ def run_jobs(
     jobs: Sequence[Job],
     *,
     size: OutputSize,
-    quality: int | None = None,
+    quality: Quality = None,
     max_pixels: int = image.DEFAULT_MAX_PIXELS,
     show_progress: bool = True,
 ) -> list[Failure]:
@@ -71,7 +71,7 @@ class _Batch:
         upscaler: Upscaler,
         jobs: Sequence[Job],
         size: OutputSize,
-        quality: int | None,
+        quality: Quality,
         max_pixels: int,
         show_progress: bool,
     ) -> None:
@@ -210,7 +210,7 @@ class _Batch:
             self._failures[number] = Failure(job.source, OutOfMemoryError(reason, path=job.source))
 
 
-def _outputs(jobs: Sequence[Job], quality: int | None) -> list[image.Output]:
+def _outputs(jobs: Sequence[Job], quality: Quality) -> list[image.Output]:
     """What is written; formats without a quality leave it to those that have one."""
     outputs, refusals = [], []
     for job in jobs:

@@ -9,16 +9,10 @@ from pathlib import Path
 
 from sr_runtime.cli.pipes import STANDARD, Pipes, is_pipe
 from sr_runtime.errors import ArgumentError, SRError, StorageError
-from sr_runtime.image import IMAGE_SUFFIXES
+from sr_runtime.image import IMAGE_SUFFIXES, LEFT_OUT
 
 __all__ = ["Failure", "Found", "Source", "find_images"]
 
-INSTALL = 'pip install "sr-toolkit[formats]"'
-DEVELOP = "develop them to TIFF first"
-ADVICE = {
-    **dict.fromkeys((".heic", ".heif", ".hif", ".jxl"), INSTALL),
-    **dict.fromkeys((".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".rw2"), DEVELOP),
-}
 KINDS = 8
 """So many kinds of left-out files are named."""
 
@@ -62,8 +56,8 @@ class Found:
             text += f", {rest} others"
         advice: dict[str, list[str]] = {}
         for kind, _ in named:
-            if kind in ADVICE:
-                advice.setdefault(ADVICE[kind], []).append(kind)
+            if kind in LEFT_OUT:
+                advice.setdefault(LEFT_OUT[kind], []).append(kind)
         hints = "; ".join(f"{' '.join(kinds)}: {hint}" for hint, kinds in advice.items())
         return f"{text} ({hints})" if hints else text
 

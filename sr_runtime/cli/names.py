@@ -6,8 +6,7 @@ from string import Formatter
 
 from sr_runtime.embedded import DEFAULT
 from sr_runtime.errors import ArgumentError, ImageError, OutOfMemoryError
-from sr_runtime.image import Header, read_header
-from sr_runtime.image.writer import SUFFIXES
+from sr_runtime.image import SUFFIXES, Header, read_header
 from sr_runtime.output_size import OutputSize
 
 __all__ = ["Naming", "header_of"]
@@ -29,7 +28,7 @@ class Naming:
     """The model's."""
     size: OutputSize
     format: str | None = None
-    """Of all results; None: PNG, and animations keep theirs."""
+    """Of all results; None: PNG, and animations and TIFFs of several pages keep theirs."""
     keep_format: bool = False
     """Each result has the format of its input, where it can be written."""
     template: str | None = None
@@ -93,7 +92,7 @@ class Naming:
         suffix = source.suffix.lower()
         if self.keep_format and suffix in SUFFIXES:
             return source.suffix
-        header = header_of(source) if suffix in (".gif", ".webp") else None
+        header = header_of(source) if suffix in (".gif", ".webp", ".tif", ".tiff") else None
         return suffix if header is not None and header.frames > 1 else ".png"
 
     def _values(self, source: Path, suffix: str) -> dict[str, object]:

@@ -5,7 +5,7 @@ import struct
 
 from PIL import Image
 
-__all__ = ["bits_per_channel"]
+__all__ = ["bits_per_channel", "file_bytes"]
 
 BITS_PER_SAMPLE = 258  # TIFF tag
 
@@ -27,9 +27,11 @@ def bits_per_channel(image: Image.Image) -> int:
             largest = [args[-1] for args in _decoder_arguments(image) if isinstance(args, tuple)]
             return max(largest, default=255).bit_length()
         case "JPEG2000":
-            return _jpeg2000_bits(_file_bytes(image))
+            return _jpeg2000_bits(file_bytes(image))
+        case "HEIF":
+            return int(image.info["bit_depth"])
         case "AVIF":
-            return _avif_bits(_file_bytes(image))
+            return _avif_bits(file_bytes(image))
         case _:
             return 8
 
@@ -38,7 +40,8 @@ def _decoder_arguments(image: Image.Image) -> list[object]:
     return [tile.args for tile in getattr(image, "tile", ())]
 
 
-def _file_bytes(image: Image.Image) -> bytes:
+def file_bytes(image: Image.Image) -> bytes:
+    """All bytes of the file behind an image that was not loaded; empty without a file."""
     file = getattr(image, "fp", None)
     if file is None:
         return b""

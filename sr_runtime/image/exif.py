@@ -28,8 +28,10 @@ def descriptive_exif(image: Image.Image) -> Image.Exif:
         exif = image.getexif()
         for tag in DESCRIPTIVE & set(exif):
             kept[tag] = unchanged(exif[tag])
+        if image.format == "JXL" and not image.jpeg:  # type: ignore[attr-defined]
+            kept.pop(ORIENTATION, None)  # the codestream states it, and its decoder applies it
         for directory in (IFD.Exif, IFD.GPSInfo):
-            # Interop is an offset into the old file, and nothing reads what is there.
+            # Interop is an offset into the old file; color.py has read what is there.
             tags = {t: v for t, v in exif.get_ifd(directory).items() if t != IFD.Interop}
             if tags:
                 kept[directory] = tags

@@ -1,8 +1,7 @@
 """Writing GIF: 256 colours per frame; pixels of alpha below one half become transparent."""
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,7 @@ CENTISECOND = 10  # ms, the time step of the format
 
 
 def write_gif(
-    frames: Sequence[NDArray[Any]], path: Path, *, durations: Sequence[int], loop: int | None
+    frames: Sequence[NDArray[Any]], file: BinaryIO, *, durations: Sequence[int], loop: int | None
 ) -> None:
     """Write `(H, W, C)` uint8 frames; `durations` in ms and `loop` as in Picture."""
     first, *others = (_indexed(frame) for frame in frames)
@@ -33,7 +32,7 @@ def write_gif(
     if loop == 0 or (loop is not None and loop > 1):
         # GIF states how often to repeat after the first time; to play once is its default.
         animation["loop"] = max(0, loop - 1)
-    first.save(path, format="GIF", optimize=False, **animation)
+    first.save(file, format="GIF", optimize=False, **animation)
 
 
 def _indexed(frame: NDArray[Any]) -> Image.Image:

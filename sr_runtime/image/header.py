@@ -1,36 +1,37 @@
 """Opening image files: the formats, what goes wrong, and what their headers state."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
 
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from sr_runtime.errors import ImageError, OutOfMemoryError, SRError, about
 from sr_runtime.image.bit_depth import bits_per_channel
+from sr_runtime.image.color import state_colors
 from sr_runtime.image.exif import descriptive_exif
+from sr_runtime.image.formats import FORMATS, formats_for
+from sr_runtime.image.jxl import check_jxl
+from sr_runtime.image.png import SIGNATURE, open_png
+from sr_runtime.image.raw import refuse_raw
 
 __all__ = [
-    "FORMATS",
-    "IMAGE_SUFFIXES",
+    "DEFAULT_MAX_PIXELS",
     "SIDEWAYS",
     "Header",
     "frame_indices",
+    "opened",
     "read_header",
     "reading",
 ]
 
-# Pillow knows more formats; EPS would run Ghostscript on the file, others are cut to 8 bits.
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "JPEG2000", "PPM", "QOI", "TGA")
+SUBFILE_TYPE, REDUCED, MASK = 254, 1, 4  # TIFF tag and its bits
 
-# The images of a folder; a file named explicitly may have any suffix.
-# fmt: off
-IMAGE_SUFFIXES = frozenset((
-    ".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm",
-    ".qoi", ".tga", ".tif", ".tiff", ".webp",
-))
-# fmt: on
+DEFAULT_MAX_PIXELS = 2**27
+"""About 134 megapixels: the limit on all frames of a file together."""
 
 SIDEWAYS = (5, 6, 7, 8)
 """EXIF orientations that exchange height and width."""
@@ -44,6 +45,7 @@ class Header:
     width: int
     """Both upright, as `read` returns the image."""
     frames: int
+    """Of an animation, or pages of a TIFF."""
     bits: int
     """The most bits of any channel."""
     gray: bool
@@ -52,9 +54,14 @@ class Header:
 
 def read_header(path: str | os.PathLike[str]) -> Header:
     """Read the facts of an image without its pixels; raises ImageError and OutOfMemoryError."""
-    with reading(path), Image.open(path, formats=FORMATS) as image:
+    with (
+        reading(path),
+        Path(path).open("rb") as file,
+        opened(file, DEFAULT_MAX_PIXELS, pixels=False) as image,
+    ):
         height, width = image.height, image.width
-        if _orientation(image) in SIDEWAYS:
+        # Pillow has turned the size of a TIFF already.
+        if image.format != "TIFF" and _orientation(image) in SIDEWAYS:
             height, width = width, height
         return Header(
             height=height,
@@ -64,6 +71,27 @@ def read_header(path: str | os.PathLike[str]) -> Header:
             gray=image.mode in ("1", "L", "LA"),
             alpha=image.has_transparency_data,
         )
+
+
+def opened(file: BinaryIO, max_pixels: int, *, pixels: bool) -> Image.Image:
+    """Pillow's image of a file. Nothing is decoded, except for a JPEG XL.
+
+    Args:
+        max_pixels: Limit on a JPEG XL.
+        pixels: Whether they will be loaded.
+    """
+    start = file.read(64)
+    refuse_raw(file)
+    if start.startswith(SIGNATURE):
+        image = open_png(file, pixels=pixels)
+    else:
+        formats = formats_for(start)
+        if formats == ("JXL",):
+            check_jxl(file, max_pixels)
+        file.seek(0)
+        image = Image.open(file, formats=formats)
+    state_colors(image)
+    return image
 
 
 @contextmanager
@@ -95,17 +123,41 @@ def reading(path: str | os.PathLike[str]) -> Iterator[None]:
             ) from error
 
 
-def frame_indices(image: Image.Image) -> range:
-    """The frames that a viewer shows."""
+def frame_indices(image: Image.Image) -> Sequence[int]:
+    """The frames, or pages, that a viewer shows."""
     if image.format == "MPO":
         return range(1)
+    if image.format == "HEIF":  # its other pictures are a burst or a collection
+        return range(image.tell(), image.tell() + 1)
+    if image.format == "TIFF":
+        return _pages(image)
     # An APNG may begin with a still for viewers that show no animation.
     first = 1 if getattr(image, "default_image", False) else 0
     return range(first, getattr(image, "n_frames", 1))
 
 
+def _pages(image: Image.Image) -> Sequence[int]:
+    """A TIFF's pages that are neither a reduced copy of another nor a mask (TIFF 6.0, 254).
+
+    Raises ImageError if there are only reduced copies, as in a camera's raw file.
+    """
+    tags: Any = image.tag_v2  # type: ignore[attr-defined]
+    pages = []
+    for index in range(image.n_frames):  # type: ignore[attr-defined]
+        image.seek(index)
+        if not int(tags.get(SUBFILE_TYPE, 0)) & (REDUCED | MASK):
+            pages.append(index)
+    if not pages:
+        raise ImageError(
+            f"it holds only a preview, of {image.width}×{image.height} pixels: if it is a camera's "
+            "raw file, develop it first"
+        )
+    image.seek(pages[0])
+    return pages
+
+
 def _orientation(image: Image.Image) -> int | None:
-    # If a PNG has no EXIF before its pixels, Pillow decodes them all to look for it behind them.
-    if image.format == "PNG" and not {"exif", "Raw profile type exif"} & image.info.keys():
+    # Pillow would decode a PNG without EXIF to look for it behind the pixels.
+    if image.format == "PNG" and "exif" not in image.info:
         return None
     return descriptive_exif(image).get(ExifTags.Base.Orientation)

@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from sr_runtime.errors import ImageError
+from sr_runtime.errors import ImageError, SRError
 from sr_runtime.image.bit_depth import bits_per_channel
+from sr_runtime.image.color import color_profile
 from sr_runtime.image.exif import descriptive_exif
 from sr_runtime.image.memory import memory_for
+from sr_runtime.image.xmp import descriptive_xmp
 
 __all__ = [
     "Picture",
@@ -21,7 +23,6 @@ __all__ = [
     "from_pil",
     "pixels_of",
     "pixels_text",
-    "profile_for",
     "rounded_durations",
     "to_pil",
 ]
@@ -48,6 +49,14 @@ class Picture:
     """Descriptive tags; `read` has applied the orientation and removed it."""
     dpi: tuple[float, float] | None = None
     """Dots per inch, horizontally and vertically."""
+    xmp: bytes | None = None
+    """An XMP packet, without what describes the old file."""
+    iptc: bytes | None = None
+    """IPTC-IIM, as a newspaper's TIFF or JPEG holds it."""
+    png_text: tuple[tuple[bytes, bytes], ...] = ()
+    """Text chunks of a PNG as they lie in the file: a name (tEXt, zTXt, iTXt) and the content."""
+    pages: "tuple[Picture, ...]" = ()
+    """The second and further pages of a TIFF, whose sizes and kinds may differ."""
 
 
 def from_pil(image: Image.Image) -> Picture:
@@ -63,8 +72,11 @@ def from_pil(image: Image.Image) -> Picture:
     try:
         with memory_for(f"read {size}", image.width * image.height * len(image.getbands())):
             image.load()
-    except (OSError, ValueError) as error:
-        raise ImageError(f"the image cannot be read ({error})") from error
+    except SRError:
+        raise
+    except Exception as error:  # damaged files make decoders raise nearly anything
+        reason = str(error) or type(error).__name__
+        raise ImageError(f"the image cannot be read ({reason})") from error
     frame, icc_profile = pixels_of(image)
     exif = descriptive_exif(image)
     return Picture(
@@ -72,11 +84,12 @@ def from_pil(image: Image.Image) -> Picture:
         icc_profile=icc_profile,
         exif=exif.tobytes() if exif else None,
         dpi=dpi_of(image),
+        xmp=descriptive_xmp(image.info.get("xmp")),
     )
 
 
 def to_pil(picture: Picture) -> Image.Image:
-    """A still as a Pillow image, with `icc_profile`, `exif` and `dpi` in its `info`.
+    """A still as a Pillow image, with `icc_profile`, `exif`, `dpi` and `xmp` in its `info`.
 
     Raises ImageError for animations and 16-bit colour, for which Pillow has no image.
     """
@@ -90,15 +103,15 @@ def to_pil(picture: Picture) -> Image.Image:
     if frame.dtype == np.uint16 and channels > 1:
         raise ImageError(f"Pillow cannot hold 16 bits in {channels} channels: use numpy arrays")
     image = Image.fromarray(frame[:, :, 0] if channels == 1 else frame)
-    metadata = {"icc_profile": picture.icc_profile, "exif": picture.exif, "dpi": picture.dpi}
+    metadata = {name: getattr(picture, name) for name in ("icc_profile", "exif", "dpi", "xmp")}
     image.info.update({name: value for name, value in metadata.items() if value is not None})
     return image
 
 
 def pixels_of(image: Image.Image) -> tuple[NDArray[Any], bytes | None]:
-    """`(H, W, C)` uint8 or uint16 of a Pillow image of any mode, and the ICC profile that fits it.
+    """`(H, W, C)` uint8 or uint16 of a Pillow image of any mode, and its colours' ICC profile.
 
-    Raises ImageError for floating-point pixels and integers beyond 16 bits.
+    Raises ImageError for floating-point pixels, integers beyond 16 bits, and HDR.
     """
     profile: bytes | None = image.info.get("icc_profile")
     alpha = "A" if image.has_transparency_data else ""
@@ -108,7 +121,7 @@ def pixels_of(image: Image.Image) -> tuple[NDArray[Any], bytes | None]:
         case "1" | "L" | "LA" | "La":
             pixels = _converted(image, "L" + alpha)
         case "CMYK" | "LAB" | "YCbCr" if profile and profile[16:20] == SPACES[image.mode]:
-            pixels, profile = np.asarray(_to_srgb(image, profile)), None
+            pixels = np.asarray(_to_srgb(image, profile))
         case "P" | "PA" | "RGB" | "RGBA" | "RGBa" | "RGBX" | "CMYK" | "LAB" | "YCbCr" | "HSV":
             pixels = _converted(image, "RGB" + alpha)
         case _:
@@ -117,13 +130,7 @@ def pixels_of(image: Image.Image) -> tuple[NDArray[Any], bytes | None]:
                 "8 or 16 bits first"
             )
     pixels = pixels.reshape(image.height, image.width, -1)
-    return pixels, profile_for(pixels.shape[2], profile)
-
-
-def profile_for(channels: int, profile: bytes | None) -> bytes | None:
-    """`profile` if its colour space has that many channels (ICC.1, 7.2.6), else None."""
-    space = b"GRAY" if channels < 3 else b"RGB "
-    return profile if profile and profile[16:20] == space else None
+    return pixels, color_profile(image, pixels.shape[2])
 
 
 def dpi_of(image: Image.Image) -> tuple[float, float] | None:

@@ -1,7 +1,9 @@
 """Reading image files: limits first, then the pixels as a viewer would show them."""
 
+import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -11,23 +13,23 @@ from PIL import ExifTags, Image
 
 from sr_runtime.errors import ArgumentError, ImageError
 from sr_runtime.image import sixteen_bit
-from sr_runtime.image.bit_depth import bits_per_channel
+from sr_runtime.image.bit_depth import bits_per_channel, file_bytes
+from sr_runtime.image.color import color_profile
 from sr_runtime.image.exif import descriptive_exif
-from sr_runtime.image.header import FORMATS, SIDEWAYS, frame_indices, reading
+from sr_runtime.image.header import DEFAULT_MAX_PIXELS, SIDEWAYS, frame_indices, opened, reading
+from sr_runtime.image.heif import decode_heif
+from sr_runtime.image.iptc import iptc_of
 from sr_runtime.image.memory import memory_for
 from sr_runtime.image.picture import (
     Picture,
     dpi_of,
     pixels_of,
     pixels_text,
-    profile_for,
     rounded_durations,
 )
+from sr_runtime.image.xmp import descriptive_xmp
 
-__all__ = ["DEFAULT_MAX_PIXELS", "read"]
-
-DEFAULT_MAX_PIXELS = 2**27
-"""About 134 megapixels: the limit on all frames of a file together."""
+__all__ = ["read"]
 
 PHOTOMETRIC, SAMPLE_FORMAT = 262, 339  # TIFF tags
 WHITE_IS_ZERO, UNSIGNED = 0, 1
@@ -48,41 +50,76 @@ TURNS: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
 def read(path: str | os.PathLike[str], *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:
     """Read an image file: the pixels upright, an animation as the frames that a viewer shows.
 
-    A JPEG of several pictures (MPO) is read as the first of them. Damaged EXIF is dropped.
+    A TIFF's reduced copies and masks are left out; its second and further pages are in `pages`. A
+    JPEG (MPO) or HEIF of several pictures is read as the main one. Damaged EXIF and XMP are
+    dropped. The file may be a pipe: it is opened once.
 
     Args:
         max_pixels: Limit on width × height × frames, checked before anything is decoded.
 
     Raises:
-        ImageError: The file is missing, damaged, not an image, larger than `max_pixels`, or could
-            only be read with a loss.
+        ImageError: The file is missing, damaged, not an image, larger than `max_pixels`, a camera's
+            raw file, HDR, or could only be read with a loss.
         OutOfMemoryError: Its pixels do not fit into memory.
         ArgumentError: `max_pixels` is not a whole number, at least 1.
     """
     if type(max_pixels) is not int or max_pixels < 1:
         raise ArgumentError(f"max_pixels is {max_pixels!r}: give a whole number, at least 1")
-    with reading(path), Path(path).open("rb") as file:
-        image = Image.open(file, formats=FORMATS)
+    with reading(path), Path(path).open("rb") as stream:
+        file: BinaryIO = stream if stream.seekable() else io.BytesIO(stream.read())
+        image = opened(file, max_pixels, pixels=True)
         indices = frame_indices(image)
+        if image.format == "TIFF":
+            first, *pages = _read_pages(image, indices, max_pixels)
+            return replace(first, pages=tuple(pages))
         _check_size(image, len(indices), max_pixels)
-        bits = bits_per_channel(image)
-        _check_kind(image, len(indices), bits)
-        size = pixels_text(image.height, image.width, len(indices))
-        pixels = image.width * image.height * len(indices)
-        with memory_for(f"read {size}", pixels * len(image.getbands()) * (2 if bits > 8 else 1)):
-            return _picture(image, indices, bits, file, max_pixels)
+        return _picture(image, indices, max_pixels)
 
 
-def _picture(
-    image: Image.Image, indices: range, bits: int, file: BinaryIO, max_pixels: int
-) -> Picture:
+def _read_pages(image: Image.Image, indices: Sequence[int], max_pixels: int) -> list[Picture]:
+    total = 0
+    for index in indices:
+        _go_to_page(image, index)
+        total += image.width * image.height
+    if total > max_pixels:
+        raise ImageError(
+            f"{len(indices)} pages of {total} pixels are more than the limit of {max_pixels}: "
+            "raise it with --max-pixels"
+            if len(indices) > 1
+            else _too_large(image, 1, max_pixels)
+        )
+    pages = []
+    for index in indices:
+        _go_to_page(image, index)
+        pages.append(_picture(image, [index], max_pixels))
+    return pages
+
+
+def _go_to_page(image: Image.Image, index: int) -> None:
+    if index != image.tell():
+        for name in ("icc_profile", "dpi"):  # which Pillow would carry over
+            image.info.pop(name, None)
+        image.seek(index)
+
+
+def _picture(image: Image.Image, indices: Sequence[int], max_pixels: int) -> Picture:
+    bits = bits_per_channel(image)
+    _check_kind(image, len(indices), bits)
+    size = pixels_text(image.height, image.width, len(indices))
+    pixels = image.width * image.height * len(indices)
+    task = f"read {size}"
+    with memory_for(task, pixels * len(image.getbands()) * (2 if bits > 8 else 1)):
+        return _decoded(image, indices, bits, max_pixels)
+
+
+def _decoded(image: Image.Image, indices: Sequence[int], bits: int, max_pixels: int) -> Picture:
     durations: tuple[int, ...] = ()
     if len(indices) > 1:
         frames, durations = _read_animation(image, indices, max_pixels)
-        profile = profile_for(3, image.info.get("icc_profile"))
-    elif bits > 8 and image.mode in ("RGB", "RGBA"):
-        frames = [_read_sixteen_bit_color(image, file)]
-        profile = profile_for(frames[0].shape[2], image.info.get("icc_profile"))
+        profile = color_profile(image, 3)
+    elif bits > 8 and image.mode in ("RGB", "RGBA", "L", "LA"):
+        frames = [_read_deep_color(image, indices[0], bits)]
+        profile = color_profile(image, frames[0].shape[2])
     else:
         frame, profile = _read_still(image)
         frames = [frame]
@@ -100,22 +137,27 @@ def _picture(
         icc_profile=profile,
         exif=exif.tobytes() if exif else None,
         dpi=dpi,
+        xmp=descriptive_xmp(image.info.get("xmp")),
+        iptc=iptc_of(image),
+        png_text=image.info.get("png_text", ()),
     )
 
 
 def _check_size(image: Image.Image, frames: int, max_pixels: int) -> None:
     if image.width * image.height * frames > max_pixels:
-        raise ImageError(
-            f"{pixels_text(image.height, image.width, frames)} are more than the limit of "
-            f"{max_pixels}: raise it with --max-pixels"
-        )
+        raise ImageError(_too_large(image, frames, max_pixels))
+
+
+def _too_large(image: Image.Image, frames: int, max_pixels: int) -> str:
+    return (
+        f"{pixels_text(image.height, image.width, frames)} are more than the limit of "
+        f"{max_pixels}: raise it with --max-pixels"
+    )
 
 
 def _check_kind(image: Image.Image, frames: int, bits: int) -> None:
-    """Raise ImageError for a file that would lose bits or pages, or whose range is not known."""
+    """Raise ImageError for a file that would lose bits, or whose range is not known."""
     if image.format == "TIFF":
-        if frames > 1:
-            raise ImageError(f"it has {frames} pages, and only one can be read: split it first")
         unsigned = set(_tiff_tag(image, SAMPLE_FORMAT) or (UNSIGNED,)) == {UNSIGNED}
         if bits not in (1, 2, 4, 8, 16) or not unsigned:
             kind = "unsigned" if unsigned else "signed or floating-point"
@@ -124,7 +166,12 @@ def _check_kind(image: Image.Image, frames: int, bits: int) -> None:
                 "bits first"
             )
     if bits > 8:
-        readable = {"PNG": "I;16 RGB RGBA", "TIFF": "I;16 I;16B RGB RGBA", "PPM": "I"}
+        readable = {
+            "PNG": "I;16 RGB RGBA",
+            "TIFF": "I;16 I;16B RGB RGBA",
+            "PPM": "I",
+            "HEIF": "RGB RGBA L LA",
+        }
         if frames > 1 or image.mode not in readable.get(image.format or "", "").split():
             raise ImageError(
                 f"its {bits} bits per channel would be cut to 8: convert it to 8 bits, or to a "
@@ -149,16 +196,18 @@ def _scale_color_key(image: Image.Image) -> None:
         image.info["transparency"] = min(255, key * factors[rawmode]) if rawmode in factors else key
 
 
-def _read_sixteen_bit_color(image: Image.Image, file: BinaryIO) -> NDArray[Any]:
-    file.seek(0)
+def _read_deep_color(image: Image.Image, page: int, bits: int) -> NDArray[Any]:
+    """`(H, W, C)` uint16 of what Pillow would cut to 8 bits."""
+    if image.format == "HEIF":
+        return decode_heif(file_bytes(image), bits)
     if image.format == "PNG":
-        return sixteen_bit.decode(file.read(), "PNG")
+        return sixteen_bit.decode(file_bytes(image), "PNG")
     # The fourth channel of a TIFF need not be alpha; Pillow's mode shows whether it is.
-    return sixteen_bit.decode(file.read(), "TIFF")[:, :, : len(image.getbands())]
+    return sixteen_bit.decode(file_bytes(image), "TIFF", page=page)[:, :, : len(image.getbands())]
 
 
 def _read_animation(
-    image: Image.Image, indices: range, max_pixels: int
+    image: Image.Image, indices: Sequence[int], max_pixels: int
 ) -> tuple[list[NDArray[Any]], tuple[int, ...]]:
     """Composited frames, RGBA if any pixel of any frame is transparent, and their durations."""
     if image.format == "WEBP":
@@ -169,8 +218,8 @@ def _read_animation(
     for index in indices:
         image.seek(index)
         _check_size(image, len(indices), max_pixels)  # a GIF's frame may be larger than its canvas
-        canvas = image.convert("RGBA")
-        if frames:
+        canvas = image if image.mode == "RGBA" else image.convert("RGBA")
+        if frames and canvas.size != frames[0].shape[1::-1]:
             canvas = canvas.crop((0, 0, frames[0].shape[1], frames[0].shape[0]))
         frames.append(np.asarray(canvas))
         durations.append(image.info.get("duration", 0))

@@ -3,7 +3,6 @@
 import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from sr_runtime.errors import ImageError
 
-__all__ = ["decode", "load_vips", "write_png"]
+__all__ = ["decode", "encode_png", "load_vips"]
 
 INCH = 25.4  # mm
 
@@ -26,29 +25,31 @@ def load_vips() -> Any:
         ) from error
 
 
-def decode(data: bytes, format: Literal["PNG", "TIFF"]) -> NDArray[Any]:
+def decode(data: bytes, format: Literal["PNG", "TIFF"], *, page: int = 0) -> NDArray[Any]:
     """`(H, W, C)` uint16 from a file's bytes, alpha not premultiplied.
 
     Raises ValueError, as Pillow does, if the file is damaged or memory runs out.
     """
     vips = load_vips()
-    load = vips.Image.pngload_buffer if format == "PNG" else vips.Image.tiffload_buffer
     with _errors_as_pillows(vips):
-        image = load(data, fail_on="error")
+        if format == "PNG":
+            # Its limit is on text, which the data do not have.
+            image = vips.Image.pngload_buffer(data, fail_on="error", unlimited=True)
+        else:
+            image = vips.Image.tiffload_buffer(data, fail_on="error", page=page)
         pixels: NDArray[Any] = np.frombuffer(image.write_to_memory(), np.uint16)
     return pixels.reshape(image.height, image.width, image.bands)
 
 
-def write_png(
+def encode_png(
     pixels: NDArray[Any],
-    path: Path,
     *,
     compression: int,
     icc_profile: bytes | None,
     exif: bytes | None,
     dpi: tuple[float, float] | None,
-) -> None:
-    """Write `(H, W, C)` uint16. Raises OSError or, if libvips refuses, ValueError."""
+) -> bytes:
+    """A PNG of `(H, W, C)` uint16. Raises ValueError if libvips refuses."""
     vips = load_vips()
     height, width, channels = pixels.shape
     image = vips.Image.new_from_memory(
@@ -63,7 +64,7 @@ def write_png(
     keep = "icc" if exif is None else "all"
     with _errors_as_pillows(vips):
         content: bytes = image.pngsave_buffer(compression=compression, keep=keep)
-    path.write_bytes(content if dpi is not None else _without_resolution(content))
+    return content if dpi is not None else _without_resolution(content)
 
 
 def _without_resolution(png: bytes) -> bytes:

@@ -1,20 +1,24 @@
-"""Writing TIFF: frames of any kind, 8 or 16 bits, with their metadata.
+"""Writing TIFF: pages of any kind, 8 or 16 bits, with their metadata.
 
 Pillow has no 16-bit colour and writes no EXIF into a compressed TIFF; libvips writes EXIF into no
 TIFF. Here Pillow writes the tags, and the rest of the format is simple.
 """
 
+import struct
 import zlib
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from sr_runtime.image.exif import unchanged
+from sr_runtime.image.color import profile_for
+from sr_runtime.image.exif import exif_with_size, unchanged
+from sr_runtime.image.iptc import IPTC
+from sr_runtime.image.picture import Picture
 
 __all__ = ["LARGEST_TIFF", "write_tiff"]
 
@@ -23,25 +27,39 @@ LARGEST_TIFF = 2**32 - 2**24
 
 STRIP_BYTES = 2**20
 
+XMP = 700  # TIFF tag
 
-def write_tiff(
-    pixels: NDArray[Any],
-    path: Path,
-    *,
-    icc_profile: bytes | None,
-    exif: bytes | None,
-    dpi: tuple[float, float] | None,
-) -> None:
-    """Write `(H, W, C)` uint8 or uint16 as TIFF 6.0: little-endian, deflate, predictor 2."""
+
+def write_tiff(pages: Iterable[Picture], file: BinaryIO) -> None:
+    """Write the first frame of each page, uint8 or uint16: little-endian, deflate, predictor 2."""
+    link = None
+    for page in pages:
+        tags, strips = _page(page)
+        file.write(bytes(-file.tell() % 2))  # directories begin at even places
+        start = max(8, file.tell())  # behind the header, which Pillow writes first
+        end = tags.save(file)
+        file.writelines(strips)
+        if link is not None:
+            _put(file, link, start)
+        link = start + 2 + 12 * len(tags)
+        assert link < end
+
+
+def _page(page: Picture) -> tuple[ImageFileDirectory_v2, list[bytes]]:
+    pixels = page.frames[0]
     height, width, channels = pixels.shape
     tags = ImageFileDirectory_v2(prefix=b"II")
-    if exif is not None:
-        _add_exif(tags, exif)
-    if dpi is not None:
-        tags[ExifTags.Base.XResolution], tags[ExifTags.Base.YResolution] = dpi
+    if page.exif is not None:
+        _add_exif(tags, exif_with_size(page.exif, width=width, height=height))
+    if page.dpi is not None:
+        tags[ExifTags.Base.XResolution], tags[ExifTags.Base.YResolution] = page.dpi
         tags[ExifTags.Base.ResolutionUnit] = 2  # inch
-    if icc_profile is not None:
-        tags[ExifTags.Base.InterColorProfile] = icc_profile
+    if (profile := profile_for(channels, page.icc_profile)) is not None:
+        tags[ExifTags.Base.InterColorProfile] = profile
+    if page.xmp is not None:
+        tags[XMP] = page.xmp
+    if page.iptc is not None:
+        tags[IPTC] = page.iptc
     tags[ExifTags.Base.ImageWidth] = width
     tags[ExifTags.Base.ImageLength] = height
     tags[ExifTags.Base.BitsPerSample] = (8 * pixels.itemsize,) * channels
@@ -60,9 +78,15 @@ def write_tiff(
     tags[ExifTags.Base.StripByteCounts] = tuple(len(strip) for strip in packed)
     # Relative to the first strip, whose offset Pillow adds.
     tags[ExifTags.Base.StripOffsets] = tuple(accumulate(map(len, packed[:-1]), initial=0))
-    with path.open("wb") as file:
-        tags.save(file)
-        file.writelines(packed)
+    return tags, packed
+
+
+def _put(file: BinaryIO, place: int, offset: int) -> None:
+    """Write an offset where the directory before has its link to the next one."""
+    end = file.tell()
+    file.seek(place)
+    file.write(struct.pack("<I", offset))
+    file.seek(end)
 
 
 def _add_exif(tags: ImageFileDirectory_v2, exif: bytes) -> None:

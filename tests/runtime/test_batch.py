@@ -20,6 +20,7 @@ from sr_runtime.backends.base import Limits
 from sr_runtime.backends.choice import open_backend
 from sr_runtime.cli.batch import run_jobs
 from sr_runtime.cli.jobs import Job
+from sr_runtime.image import header, reader
 from sr_runtime.output_size import OutputSize
 from tests.runtime.known_network import KnownNetwork
 from tests.runtime.tiny_engine import engine_file
@@ -177,10 +178,10 @@ def test_an_image_that_needs_too_much_memory_fails_and_the_others_go_on(
     width = photo(2).shape[1]
     if method == "read":
         opened = short_of_memory(
-            PIL.Image.open,
-            lambda file: Path(getattr(file, "name", file)).name == jobs[2].source.name,
+            header.opened, lambda file, _: Path(file.name).name == jobs[2].source.name
         )
-        monkeypatch.setattr(PIL.Image, "open", opened)
+        monkeypatch.setattr(header, "opened", opened)
+        monkeypatch.setattr(reader, "opened", opened)
     elif method == "upscale":
         upscaled = short_of_memory(
             Upscaler.upscale_picture, lambda _, picture: picture.frames[0].shape[1] == width

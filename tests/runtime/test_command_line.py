@@ -105,7 +105,7 @@ def test_a_folder_names_every_file_that_failed(photo, tiny_onnx, capsys) -> None
 def test_quality_for_a_format_without_it_is_refused_once(photo, model, capsys) -> None:
     command = ["upscale", str(photo.parent), "-m", model, "-o", str(photo.parent / "out")]
     assert main([*command, "--quality", "80"]) == 2
-    assert "quality is for jpg and webp" in capsys.readouterr().err
+    assert "quality is for jpg, webp" in capsys.readouterr().err
     assert not (photo.parent / "out").exists()
 
 

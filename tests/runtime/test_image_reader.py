@@ -191,14 +191,6 @@ def test_the_photo_is_read_from_a_phones_two_pictures(tmp_path: Path) -> None:
     assert picture.frames[0][4, 4, 0] > 250
 
 
-def test_pages_are_not_lost_silently(tmp_path: Path) -> None:
-    pages = [Image.new("L", (4, 4)), Image.new("L", (4, 4))]
-    path = saved(tmp_path / "fax.tif", pages[0], save_all=True, append_images=pages[1:])
-
-    with pytest.raises(ImageError, match="2 pages"):
-        read(path)
-
-
 @pytest.mark.parametrize("mode", ["F", "I"])
 def test_samples_without_a_stated_range_are_refused(tmp_path: Path, mode: str) -> None:
     path = saved(tmp_path / "data.tif", Image.new(mode, (4, 4), 70000))

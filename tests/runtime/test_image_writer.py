@@ -13,6 +13,7 @@ from PIL import Image, ImageCms
 from sr_runtime.atomic import check_target
 from sr_runtime.errors import ArgumentError, ImageError, OutOfMemoryError, SRError, StorageError
 from sr_runtime.image import Format, Output, Picture, from_pil, read, to_pil, write
+from sr_runtime.image.capacity import LONGEST_FRAME
 
 RNG = np.random.default_rng(0)
 Y, X = np.mgrid[:40, :60]
@@ -167,7 +168,7 @@ def test_an_unknown_suffix_is_refused_with_a_list(name: str) -> None:
         ("jpg", {"width": 65501}, "65500"),
         ("webp", {"height": 16384}, "16383"),
         ("gif", {"height": 65536}, "65535"),
-        ("tiff", {"height": 60000, "width": 30000}, "4 GiB"),
+        ("tiff", {"height": 60000, "width": 30000}, r"5\.4 GB.*4 GiB"),
         ("jpg", {"frames": 2}, "animation"),
         ("tiff", {"frames": 2}, "animation"),
         ("webp", {"dtype": np.uint16}, "8 bits"),
@@ -263,11 +264,40 @@ def test_an_encoder_that_runs_out_of_memory_says_how_much_the_pixels_take(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_metadata_that_a_format_cannot_hold_are_an_image_error(tmp_path: Path) -> None:
-    endless = Picture(frames=(pixels(3), pixels(3)), durations=(2**40, 2**40))
+@pytest.mark.parametrize(
+    ("suffix", "durations", "loop"),
+    [
+        ("gif", (655_351, 10), 0),
+        ("png", (10, 65_536), 0),
+        ("png", (40_000, 40_000), 0),  # equal frames are stored as one
+        ("webp", (2**24, 10), 0),
+        ("webp", (10, -1), 0),
+        ("gif", (10, 10), 65_536),
+        ("png", (10,), 0),
+    ],
+)
+def test_times_that_a_format_cannot_state_are_known_beforehand(
+    tmp_path: Path, suffix: str, durations: tuple[int, ...], loop: int
+) -> None:
+    frame = pixels(3)
+    moving = Picture(frames=(frame, frame), durations=durations, loop=loop)
+    with pytest.raises(ImageError) as caught:
+        Output(tmp_path / f"a.{suffix}").check(moving, height=28, width=36)
+    assert caught.value.path == tmp_path / f"a.{suffix}"
+
+
+@pytest.mark.parametrize("suffix", ["gif", "png", "webp"])
+def test_the_longest_frame_that_a_format_can_state_is_written(tmp_path: Path, suffix: str) -> None:
+    durations = (LONGEST_FRAME[suffix], 10)
+    write(Picture(frames=(pixels(3), pixels(3)), durations=durations), tmp_path / f"a.{suffix}")
+    assert read(tmp_path / f"a.{suffix}").durations == durations
+
+
+def test_metadata_that_a_format_cannot_hold_are_known_beforehand(tmp_path: Path) -> None:
+    dense = Picture(frames=(pixels(3),), dpi=(1e30, 1e30))
     with pytest.raises(ImageError, match="cannot be written") as caught:
-        write(endless, tmp_path / "a.gif")
-    assert caught.value.path == tmp_path / "a.gif"
+        Output(tmp_path / "a.jpg").check(dense, height=28, width=36)
+    assert caught.value.path == tmp_path / "a.jpg"
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "I;16"])

@@ -1,0 +1,115 @@
+"""What each format can hold: pixels, frames, transparency, bits and durations."""
+
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sr_runtime.errors import ImageError
+from sr_runtime.image import sixteen_bit
+from sr_runtime.image.formats import Format, load_plugin
+from sr_runtime.image.picture import Picture
+from sr_runtime.image.tiff import LARGEST_TIFF
+
+__all__ = ["check_capacity", "without_opaque_alpha"]
+
+LARGEST_SIDE = {"jpg": 65500, "webp": 16383, "gif": 65535, "avif": 32768}
+LARGEST_AVIF = 2**28
+"""Pixels: libavif, and so most programs, decode no more."""
+LONGEST_FRAME = {"png": 65535, "gif": 655350, "webp": 2**24 - 1}
+"""Milliseconds that the format can state."""
+MOST_PLAYS = 65535
+
+
+def without_opaque_alpha(picture: Picture, format: Format) -> Picture:
+    """`picture` without alpha that is opaque everywhere, for a format that cannot hold alpha."""
+
+    def holds(frame: NDArray[Any]) -> bool:
+        return format != "jpg" and not (
+            format == "tiff" and frame.shape[2] == 2 and frame.dtype == np.uint16
+        )
+
+    def is_opaque(frame: NDArray[Any]) -> bool:
+        return frame.shape[2] in (2, 4) and bool(
+            (frame[:, :, -1] == np.iinfo(frame.dtype).max).all()
+        )
+
+    pages = tuple(without_opaque_alpha(page, format) for page in picture.pages)
+    frames = picture.frames
+    if not all(map(holds, frames)) and all(map(is_opaque, frames)):
+        frames = tuple(frame[:, :, :-1] for frame in frames)
+    return replace(picture, frames=frames, pages=pages)
+
+
+def check_capacity(format: Format, picture: Picture, rows: float, columns: float) -> None:
+    """Raise ImageError if `format` cannot hold `picture`, enlarged `rows` × `columns` times."""
+    if picture.pages and format != "tiff":
+        raise ImageError(f"{format} cannot hold {len(picture.pages) + 1} pages: use tiff")
+    nbytes = 0
+    for page in (picture, *picture.pages):
+        frame = page.frames[0]
+        height, width = round(frame.shape[0] * rows), round(frame.shape[1] * columns)
+        nbytes += height * width * frame.shape[2] * frame.itemsize
+        _check_size(format, height, width)
+        _check_kind(format, frame, len(page.frames))
+    if format == "tiff" and nbytes > LARGEST_TIFF:
+        raise ImageError(
+            f"{nbytes / 1e9:.1f} GB of pixels are more than the 4 GiB of tiff: use png"
+        )
+    if len(picture.frames) > 1:
+        _check_times(format, picture)
+    if format == "jxl":
+        load_plugin("pillow_jxl")
+
+
+def _check_size(format: Format, height: int, width: int) -> None:
+    side = LARGEST_SIDE.get(format)
+    if side is not None and max(height, width) > side:
+        raise ImageError(
+            f"{width} × {height} exceeds {side} pixels per side, the limit of {format}: use png "
+            "or tiff"
+        )
+    if format == "avif" and height * width > LARGEST_AVIF:
+        raise ImageError(
+            f"{width} × {height} exceeds {LARGEST_AVIF} pixels, the limit of avif: use png or tiff"
+        )
+
+
+def _check_kind(format: Format, frame: NDArray[Any], frames: int) -> None:
+    """Raise ImageError for frames, transparency or bits that would be lost."""
+    channels = frame.shape[2]
+    if frames > 1 and format not in ("png", "webp", "gif"):
+        raise ImageError(f"an animation cannot be written as {format}: use gif, webp or png")
+    if channels in (2, 4) and format == "jpg":
+        raise ImageError("jpg cannot hold transparency: use png, webp or tiff")
+    if frame.dtype != np.uint16:
+        return
+    if format not in ("png", "tiff"):
+        raise ImageError(f"{format} is written with 8 bits and this image has 16: use png or tiff")
+    if frames > 1:
+        raise ImageError("an animation of 16 bits cannot be written: convert it to 8 bits first")
+    if format == "tiff" and channels == 2:
+        raise ImageError("few programs read 16-bit gray with alpha from tiff: use png")
+    if format == "png" and channels > 1:
+        sixteen_bit.load_vips()
+
+
+def _check_times(format: Format, picture: Picture) -> None:
+    durations = picture.durations
+    if len(durations) != len(picture.frames):
+        raise ImageError(f"{len(picture.frames)} frames have {len(durations)} durations")
+    # Encoders store equal frames once, with the sum of their durations.
+    longest = total = durations[0]
+    for duration, (before, frame) in zip(durations[1:], pairwise(picture.frames), strict=True):
+        total = duration + (total if np.array_equal(before, frame) else 0)
+        longest = max(longest, total)
+    limit = LONGEST_FRAME[format]
+    if min(durations) < 0 or longest > limit:
+        raise ImageError(
+            f"a frame is shown for {longest / 1000:g} s and {format} states 0 to {limit / 1000:g} "
+            f"s: {'use webp' if format != 'webp' else 'shorten it'}"
+        )
+    if picture.loop is not None and not 0 <= picture.loop <= MOST_PLAYS:
+        raise ImageError(f"it plays {picture.loop} times, and {MOST_PLAYS} is the most")

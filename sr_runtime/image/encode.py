@@ -1,0 +1,113 @@
+"""Encoding a picture into an open file, with the metadata that its format can hold."""
+
+from typing import Any, BinaryIO
+
+import numpy as np
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from sr_runtime.image import sixteen_bit
+from sr_runtime.image.color import in_srgb, profile_for
+from sr_runtime.image.exif import exif_with_size
+from sr_runtime.image.formats import Format
+from sr_runtime.image.gif import write_gif
+from sr_runtime.image.iptc import photoshop_segment
+from sr_runtime.image.picture import Picture
+from sr_runtime.image.png import png_texts, with_texts
+from sr_runtime.image.tiff import write_tiff
+
+__all__ = ["encode"]
+
+QUALITY = 95
+
+# Measured with an upscaled photo of 2400 × 1600: level 1 writes 17.8 MP/s and 4.05 MB, level 3
+# 11.4 MP/s and 3.80 MB, level 6 3.9 MP/s and 3.48 MB. On a GPU the encoder is the bottleneck.
+PNG_COMPRESSION = 1
+# 18 MP/s; Pillow's default, 4, writes 8 MP/s and files 3 % smaller.
+WEBP_METHOD = 2
+
+LARGEST_SEGMENT = 65533
+"""Bytes of one JPEG segment; XMP begins with 29 that name it."""
+
+
+def encode(picture: Picture, file: BinaryIO, format: Format, quality: int | str | None) -> None:
+    """Encode `picture`, which the format can hold; `quality` as in Output.
+
+    Raises what the encoders raise: OSError, ValueError, struct.error and others.
+    """
+    if format == "tiff":
+        write_tiff((picture, *picture.pages), file)
+        return
+    frames = picture.frames
+    # Neither holds a profile, and WebP none of gray.
+    if format in ("gif", "jxl") or (format == "webp" and frames[0].shape[2] < 3):
+        frames = tuple(in_srgb(frame, picture.icc_profile) for frame in frames)
+    if format == "gif":
+        write_gif(frames, file, durations=picture.durations, loop=picture.loop)
+        return
+    height, width, channels = frames[0].shape
+    options: dict[str, Any] = {
+        "icc_profile": profile_for(channels, picture.icc_profile),
+        "exif": _exif(picture, format, height, width),
+        "dpi": picture.dpi,
+    }
+    if format == "png" and frames[0].dtype == np.uint16 and channels > 1:
+        png = sixteen_bit.encode_png(frames[0], compression=PNG_COMPRESSION, **options)
+        file.write(with_texts(png, png_texts(picture.png_text, picture.xmp)))
+        return
+
+    first, *others = (Image.fromarray(f[:, :, 0] if f.shape[2] == 1 else f) for f in frames)
+    if others:
+        options |= {
+            "save_all": True,
+            "append_images": others,
+            "duration": list(picture.durations),
+            "loop": 1 if picture.loop is None else picture.loop,
+        }
+    options |= _options(picture, format, quality)
+    given = {name: value for name, value in options.items() if value is not None}
+    first.save(file, format={"jpg": "JPEG"}.get(format, format.upper()), **given)
+
+
+def _options(picture: Picture, format: Format, quality: int | str | None) -> dict[str, Any]:
+    """What Pillow's encoder of a format takes beyond `icc_profile`, `exif` and `dpi`."""
+    lossless = quality == "lossless"
+    number = QUALITY if quality is None or lossless else quality
+    match format:
+        case "png":
+            return {"compress_level": PNG_COMPRESSION, "pnginfo": _text(picture)}
+        case "jpg":
+            return _jpeg_options(picture) | {"quality": number, "subsampling": "4:4:4"}
+        case "webp":
+            # Lossless, `quality` is the effort; `exact` keeps the colours under transparency.
+            return {
+                "xmp": picture.xmp,
+                "method": WEBP_METHOD,
+                "quality": number if not lossless else 50,
+                "lossless": lossless,
+                "exact": lossless,
+            }
+        case "avif":
+            return {"xmp": picture.xmp, "quality": number, "subsampling": "4:4:4"}
+        case "jxl":
+            return {"xmp": picture.xmp, "quality": number, "lossless": lossless}
+    return {}
+
+
+def _exif(picture: Picture, format: Format, height: int, width: int) -> bytes | None:
+    """EXIF that states the size; None where there is none, or too much for a JPEG."""
+    exif = picture.exif and exif_with_size(picture.exif, width=width, height=height)
+    return exif if exif and (format != "jpg" or len(exif) <= LARGEST_SEGMENT) else None
+
+
+def _text(picture: Picture) -> PngInfo:
+    info = PngInfo()
+    for name, content in png_texts(picture.png_text, picture.xmp):
+        info.add(name, content)
+    return info
+
+
+def _jpeg_options(picture: Picture) -> dict[str, Any]:
+    """XMP and IPTC, each if it fits one segment."""
+    xmp = picture.xmp if len(picture.xmp or b"") <= LARGEST_SEGMENT - 29 else None
+    return {"xmp": xmp, "extra": photoshop_segment(picture.iptc) if picture.iptc else None}

@@ -1,0 +1,170 @@
+"""The chunks of a PNG (PNG, 3rd edition, 5): what makes the picture, its colours, and its text.
+
+Pillow refuses files with much text, and files with a damaged chunk that carries no pixels. So it is
+given the chunks that make the picture alone, and the others are read here.
+"""
+
+import io
+import re
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import Any, BinaryIO
+
+from PIL import Image
+
+from sr_runtime.errors import ImageError
+from sr_runtime.image.xmp import PNG_KEYWORD, descriptive_xmp
+
+__all__ = ["SIGNATURE", "open_png", "png_texts", "with_texts"]
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PICTURE = (b"IHDR", b"PLTE", b"tRNS", b"acTL", b"fcTL", b"IDAT", b"fdAT", b"IEND")
+COLORS = (b"sRGB", b"gAMA", b"cHRM", b"pHYs")
+"""Read by Pillow, like the resolution."""
+TEXT = (b"tEXt", b"zTXt", b"iTXt")
+
+MOST_TEXT = 2**27
+"""Bytes of text that are carried over; more is left out."""
+MOST_UNPACKED = 2**26
+"""Bytes of a compressed profile, XMP or EXIF; more is left out."""
+
+# What programs write about the old file: thumbnails by freedesktop, EXIF and hashes by ImageMagick.
+STALE = re.compile(rb"Thumb::|exif:|png:|signature\0|Raw profile type ", re.IGNORECASE)
+
+
+def open_png(file: BinaryIO, *, pixels: bool) -> Image.Image:
+    """Pillow's image of a PNG, with `icc_profile`, `cicp`, `exif`, `xmp` and `png_text` in `info`.
+
+    Args:
+        pixels: Whether they will be loaded; if not, they are not read.
+
+    Raises:
+        ImageError: Its values have a video's range.
+    """
+    parts: list[bytes] = []
+    ancillary: dict[bytes, bytes] = {}
+    text: list[tuple[bytes, bytes]] = []
+    for name, content in _chunks(file, pixels):
+        if name in PICTURE or not name:
+            parts.append(content)
+        elif name in TEXT:
+            text.append((name, content))
+        else:
+            ancillary.setdefault(name, content)
+    head = [_chunk(name, ancillary[name]) for name in COLORS if name in ancillary]
+    lean = b"".join((SIGNATURE, *parts[:1], *head, *parts[1:]))
+    image = Image.open(io.BytesIO(lean), formats=("PNG",))
+    image.info.update(_colors(ancillary) | _texts(text))
+    if b"eXIf" in ancillary:
+        image.info["exif"] = ancillary[b"eXIf"]
+    return image
+
+
+def png_texts(text: Sequence[tuple[bytes, bytes]], xmp: bytes | None) -> list[tuple[bytes, bytes]]:
+    """Names and contents of the chunks that hold the text and the XMP of a picture."""
+    chunks = [(name, content) for name, content in text if name in TEXT]
+    return chunks if xmp is None else [*chunks, (b"iTXt", PNG_KEYWORD + bytes(5) + xmp)]
+
+
+def with_texts(png: bytes, texts: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """A PNG with chunks of text behind its header."""
+    end = len(SIGNATURE) + 25
+    return b"".join((png[:end], *(_chunk(*text) for text in texts), png[end:]))
+
+
+def _chunks(file: BinaryIO, pixels: bool) -> Iterator[tuple[bytes, bytes]]:
+    """Names and contents; chunks of the picture are whole, and others are left out if damaged.
+
+    What is no chunk has no name: Pillow will say what is wrong with it.
+    """
+    file.seek(len(SIGNATURE))
+    room = MOST_TEXT
+    begun = False
+    while start := file.read(8):
+        size, name = int.from_bytes(start[:4]), start[4:]
+        if len(start) < 8 or not name.isalpha():
+            yield b"", start + file.read()
+            return
+        begun |= name == b"IDAT"
+        if begun and not pixels and name in PICTURE:
+            file.seek(size + 4, io.SEEK_CUR)
+            yield name, start
+        elif name in PICTURE or name[:1].isupper():
+            yield name if name in PICTURE else b"", start + file.read(size + 4)
+            if name == b"IEND":
+                return
+        elif size > room:
+            file.seek(size + 4, io.SEEK_CUR)
+        else:
+            content, checksum = file.read(size), file.read(4)
+            if checksum == struct.pack(">I", zlib.crc32(name + content)):
+                room -= size
+                yield name, content
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    checksum = struct.pack(">I", zlib.crc32(name + content))
+    return b"".join((struct.pack(">I", len(content)), name, content, checksum))
+
+
+def _colors(ancillary: dict[bytes, bytes]) -> dict[str, Any]:
+    info: dict[str, Any] = {}
+    if b"iCCP" in ancillary:
+        _, _, packed = ancillary[b"iCCP"].partition(b"\0")
+        if profile := _unpacked(packed[1:]):
+            info["icc_profile"] = profile
+    if len(cicp := ancillary.get(b"cICP", b"")) == 4:
+        primaries, transfer, _, full_range = cicp
+        if not full_range:
+            raise ImageError(
+                "its values have the range of video, 16 to 235: convert it to sRGB first"
+            )
+        info["cicp"] = primaries, transfer
+    return info
+
+
+def _texts(text: Sequence[tuple[bytes, bytes]]) -> dict[str, Any]:
+    """The text to keep, and the XMP and EXIF that lie among it."""
+    info: dict[str, Any] = {}
+    kept = []
+    for name, content in text:
+        if content.startswith(PNG_KEYWORD + b"\0"):
+            info["xmp"] = descriptive_xmp(_international(content))
+        elif content.startswith((b"Raw profile type exif\0", b"Raw profile type APP1\0")):
+            if exif := _raw_profile(name, content):
+                info.setdefault("exif", exif)
+        elif not STALE.match(content):
+            kept.append((name, content))
+    info["png_text"] = tuple(kept)
+    return info
+
+
+def _international(content: bytes) -> bytes | None:
+    """The text of an iTXt chunk."""
+    _, _, rest = content.partition(b"\0")
+    _, _, rest = rest[2:].partition(b"\0")
+    _, _, text = rest.partition(b"\0")
+    compressed = content[len(PNG_KEYWORD) + 1 :][:1] == b"\1"
+    return _unpacked(text) if compressed else text
+
+
+def _raw_profile(name: bytes, content: bytes) -> bytes | None:
+    """ImageMagick's way of storing EXIF: a name, a length and hexadecimal digits, in lines."""
+    _, _, text = content.partition(b"\0")
+    unpacked = _unpacked(text[1:]) if name == b"zTXt" else text
+    digits = b"".join((unpacked or b"").split(b"\n")[3:])
+    try:
+        return bytes.fromhex(digits.decode("ascii"))
+    except ValueError:
+        return None
+
+
+def _unpacked(data: bytes) -> bytes | None:
+    """Unpacked by zlib; None if it is damaged or too large."""
+    engine = zlib.decompressobj()
+    try:
+        unpacked = engine.decompress(data, MOST_UNPACKED)
+    except zlib.error:
+        return None
+    return None if engine.unconsumed_tail else unpacked
