@@ -15,6 +15,9 @@ PREFIX = "sr."
 # with it.
 DEFAULT_HALO = 32
 
+# No fact of a network that can run is larger, in pixels.
+LARGEST = 1 << 16
+
 IO = Literal["float32", "uint8"]
 
 
@@ -79,6 +82,17 @@ class ModelInfo:
             raise ModelError(
                 f"the model's sr.* metadata is damaged ({error}): export the model again"
             ) from error
-        if info.io not in get_args(IO) or min(info.scale, info.multiple_of, info.halo + 1) < 1:
+        if not info._is_possible():
             raise ModelError(f"the model's sr.* metadata is damaged ({info}): export it again")
         return info
+
+    def _is_possible(self) -> bool:
+        return (
+            self.io in get_args(IO)
+            and self.weights_dtype in ("float32", "float16")
+            and self.in_channels == self.out_channels in (1, 3)
+            and 1 <= self.scale <= LARGEST
+            and 1 <= self.multiple_of <= LARGEST
+            and 0 <= self.halo <= LARGEST
+            and 0 <= (self.receptive_radius or 0) <= LARGEST
+        )

@@ -62,7 +62,10 @@ def test_another_card_driver_or_engine_has_kernels_of_its_own(
     assert first.read_bytes() == before
 
 
-@pytest.mark.parametrize("content", [b"", b"no kernels", b'["another environment", []]'])
+FOREIGN = b'["another environment", []]'
+
+
+@pytest.mark.parametrize("content", [b"", b"no kernels", sha256(FOREIGN).encode() + FOREIGN])
 def test_kernels_that_are_corrupt_or_foreign_are_ignored_and_replaced(
     content: bytes, card: Machine, engine: Path, cache: Path
 ) -> None:
@@ -74,6 +77,22 @@ def test_kernels_that_are_corrupt_or_foreign_are_ignored_and_replaced(
         warnings.simplefilter("error")
         run(engine, SMALL)
     assert path.read_bytes() == good
+
+
+def test_kernels_whose_bytes_changed_never_reach_the_library(
+    card: Machine, engine: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are code."""
+    run(engine, SMALL)
+    (path,) = cache.glob("*.kernels")
+    changed = path.read_bytes().replace(b"16, 16", b"16, 17")
+    path.write_bytes(changed)
+    given: list[bytes] = []
+    caches = type(open_engine(engine)._runtime_cache._cache)
+    monkeypatch.setattr(caches, "deserialize", lambda _, kernels: given.append(kernels))
+    path.write_bytes(changed)
+    run(engine, SMALL)
+    assert given == []
 
 
 def test_a_process_that_is_killed_keeps_what_it_compiled(

@@ -1,10 +1,12 @@
 """The folder of engines that are built on first use, and of their kernels and timings."""
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["CACHE_VARIABLE", "cache_folder"]
+__all__ = ["CACHE_VARIABLE", "cache_folder", "least_recently_used", "mark_used"]
 
 CACHE_VARIABLE = "SR_CACHE"
 """The environment variable that sets another folder."""
@@ -20,3 +22,26 @@ def cache_folder() -> Path:
     # The XDG base directory specification says to ignore relative paths.
     base = Path(os.environ.get("XDG_CACHE_HOME", ""))
     return (base if base.is_absolute() else Path.home() / ".cache") / "sr-toolkit"
+
+
+def mark_used(file: Path) -> None:
+    """Note that a cached file is used now."""
+    with contextlib.suppress(OSError):  # a folder that can only be read
+        os.utime(file)
+
+
+def least_recently_used(folder: Path, suffix: str, *, limit: int) -> Iterator[Path]:
+    """The files of a suffix that go if those used last are kept, up to `limit` bytes together.
+
+    The last one used is always kept.
+    """
+    found = []
+    for path in folder.glob(f"[!.]*{suffix}"):  # without those that are being written
+        with contextlib.suppress(FileNotFoundError):  # another process deletes too
+            status = path.stat()
+            found.append((status.st_mtime, status.st_size, path))
+    total = 0
+    for number, (_, size, path) in enumerate(sorted(found, reverse=True)):
+        total += size
+        if number > 0 and total > limit:
+            yield path

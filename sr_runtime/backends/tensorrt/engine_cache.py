@@ -10,8 +10,19 @@ from pathlib import Path
 from sr_runtime.backends.cuda.driver import device_facts
 from sr_runtime.backends.onnx_metadata import read_fp16_onnx
 from sr_runtime.backends.tensorrt.build import build_engine
-from sr_runtime.backends.tensorrt.cache_folder import CACHE_VARIABLE, cache_folder
-from sr_runtime.backends.tensorrt.engine_file import EngineInfo, read_engine, sha256, write_engine
+from sr_runtime.backends.tensorrt.cache_folder import (
+    CACHE_VARIABLE,
+    cache_folder,
+    least_recently_used,
+    mark_used,
+)
+from sr_runtime.backends.tensorrt.engine_file import (
+    EngineInfo,
+    facts_path,
+    read_engine,
+    sha256,
+    write_engine,
+)
 from sr_runtime.backends.tensorrt.library import builder_library
 from sr_runtime.backends.tensorrt.options import (
     DEFAULT_PROFILE,
@@ -21,9 +32,13 @@ from sr_runtime.backends.tensorrt.options import (
     sm_text,
 )
 from sr_runtime.errors import ModelError, OutOfMemoryError, StorageError
-from sr_runtime.lock import open_lock, wait_for_lock
+from sr_runtime.lock import open_lock, try_lock, wait_for_lock
 
 __all__ = ["cached_engine"]
+
+# Limit of all engines together: about 100 of RRDBNet. Those of older drivers and libraries, and of
+# models that are not used any more, would stay for ever.
+MAX_BYTES = 4_000_000_000
 
 
 def cached_engine(
@@ -62,7 +77,9 @@ def cached_engine(
             unlocked = error
         # A damaged engine is built again, as if it were missing.
         with contextlib.suppress(ModelError, StorageError):
-            return read_engine(engine)
+            found = read_engine(engine)
+            mark_used(engine)
+            return found
         if unlocked is not None and not rtx:
             raise unlocked
         warnings.warn(
@@ -89,6 +106,7 @@ def cached_engine(
             ) from error
         try:
             write_engine(engine, plan, info)
+            _delete_unused(engine.parent)
         except StorageError as error:  # the engine itself is good
             warnings.warn(
                 f"the engine is not kept ({error}), so that the next start builds it again: set "
@@ -122,3 +140,13 @@ def _only_process_at(engine: Path) -> Iterator[None]:
                 ),
             )
         yield
+
+
+def _delete_unused(folder: Path) -> None:
+    """Delete the engines that were not used for longest, once all are larger than the limit."""
+    for engine in least_recently_used(folder, ".engine", limit=MAX_BYTES):
+        lock = engine.with_suffix(".lock")
+        with contextlib.suppress(OSError, StorageError), open_lock(lock) as file:
+            if try_lock(file.fileno()):  # else another process reads it or builds it
+                for path in (engine, facts_path(engine), lock):
+                    path.unlink(missing_ok=True)

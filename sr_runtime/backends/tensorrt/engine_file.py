@@ -3,9 +3,14 @@
 A plan is executable code: load only plans that you trust.
 """
 
+import contextlib
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+import os
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +23,7 @@ from sr_runtime.backends.tensorrt.options import (
     sm_text,
 )
 from sr_runtime.errors import ModelError, SRError, StorageError, about
+from sr_runtime.lock import try_lock
 from sr_runtime.model_info import PREFIX, ModelInfo
 
 __all__ = [
@@ -61,43 +67,95 @@ class EngineInfo(BuildOptions):
     def from_json(cls, text: str | bytes) -> "EngineInfo":
         """Read what `to_json` wrote; ModelError for anything else."""
         try:
-            facts: dict[str, Any] = json.loads(text)
-            stated = {PREFIX + k: str(v) for k, v in facts.items() if v is not None}
-            model = ModelInfo.from_metadata(stated)
-            if model is None:
-                raise ValueError("not the facts of an engine")
-            texts = ("tensorrt", "onnx_sha256", "plan_sha256")
+            facts = json.loads(text)
+            profile = (_numbers(facts, name, 3) for name in ("min", "opt", "max"))
+            capabilities = facts.get("compute_capabilities", [])
             return cls(
                 kind=facts.get("kind", "tensorrt"),  # before 0.2 there was only one
-                model=model,
-                profile=Profile(*(Shape(*map(int, facts[k])) for k in ("min", "opt", "max"))),
-                workspace=None if facts["workspace"] is None else int(facts["workspace"]),
-                level=int(facts["level"]),
-                version_compatible=bool(facts["version_compatible"]),
+                model=_model(facts),
+                profile=Profile(*(Shape(*numbers) for numbers in profile)),
+                workspace=_fact(facts, "workspace", int, type(None)),
+                level=_fact(facts, "level", int),
+                version_compatible=_fact(facts, "version_compatible", bool),
                 hardware_compatible=facts["hardware_compatible"],
-                gpu=facts["gpu"],
-                compute_capability=facts["compute_capability"],
-                compute_capabilities=tuple(facts.get("compute_capabilities", ())),
-                **{name: str(facts[name]) for name in texts},
+                gpu=_fact(facts, "gpu", str, type(None)),
+                compute_capability=_fact(facts, "compute_capability", str, type(None)),
+                compute_capabilities=tuple(capabilities),
+                tensorrt=_fact(facts, "tensorrt", str),
+                onnx_sha256=_fact(facts, "onnx_sha256", str),
+                plan_sha256=_fact(facts, "plan_sha256", str),
             )
-        except (
-            SRError, AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError,
-        ) as error:  # fmt: skip
+        except (SRError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as e:
             raise ModelError(
                 f"damaged, or not the facts of an engine: build the engine again: {BUILD}"
-            ) from error
+            ) from e
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for shape in (self.profile.min, self.profile.opt, self.profile.max):
+            Shape.parse(str(shape))
+        capability = self.compute_capability
+        if capability is not None and not re.fullmatch(r"\d{1,2}\.\d", capability, re.ASCII):
+            raise ValueError(f"compute capability {capability!r} is not like 8.9")
+
+
+def _fact(facts: dict[str, Any], name: str, *kinds: type) -> Any:
+    """A fact of one of these types, of which JSON has more than a sidecar."""
+    value = facts[name]
+    if type(value) not in kinds:
+        raise TypeError(f"{name} is {value!r}")
+    return value
+
+
+def _numbers(facts: dict[str, Any], name: str, count: int) -> list[int]:
+    numbers: list[int] = _fact(facts, name, list)
+    if len(numbers) != count or any(type(number) is not int for number in numbers):
+        raise TypeError(f"{name} is {numbers!r}")
+    return numbers
+
+
+def _model(facts: dict[str, Any]) -> ModelInfo:
+    """The facts of the model, which an ONNX file states as strings."""
+    stated = {}
+    for field in fields(ModelInfo):
+        value = facts.get(field.name)
+        if value is None and (field.default is None or field.name not in facts):
+            continue
+        stated[PREFIX + field.name] = str(_fact(facts, field.name, str, int, float))
+    model = ModelInfo.from_metadata(stated)
+    if model is None:
+        raise ValueError("not the facts of an engine")
+    return model
 
 
 def write_engine(path: Path, plan: bytes, info: EngineInfo) -> None:
     """Write the plan to `path` and its facts to `facts_path(path)`.
 
     Both are complete before either takes its name. If the process ends between the two renames,
-    the plan's hash shows that they do not belong together.
+    the plan's hash shows that they do not belong together. Of two processes that write one engine,
+    the last one wins.
     """
-    with atomic_path(facts_path(path)) as facts_file:
+    with _only_writer_in(path.parent), atomic_path(facts_path(path)) as facts_file:
         facts_file.write_text(info.to_json(), encoding="utf-8")
         with atomic_path(path) as plan_file:
             plan_file.write_bytes(plan)
+
+
+@contextlib.contextmanager
+def _only_writer_in(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder: no other process writes an engine there meanwhile."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:  # Windows opens no folder; a missing one is reported by the writing
+        yield
+        return
+    try:
+        with contextlib.suppress(OSError):  # a drive without locks
+            while not try_lock(descriptor):
+                time.sleep(0.05)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def read_engine(path: Path) -> tuple[bytes, EngineInfo]:

@@ -4,7 +4,6 @@ With it the next process starts at once; without it the kernels are compiled aga
 """
 
 import contextlib
-import os
 import time
 import warnings
 from collections.abc import Callable
@@ -12,7 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from sr_runtime.atomic import atomic_path
-from sr_runtime.backends.tensorrt.cache_folder import CACHE_VARIABLE
+from sr_runtime.backends.tensorrt.cache_folder import (
+    CACHE_VARIABLE,
+    least_recently_used,
+    mark_used,
+)
 from sr_runtime.backends.tensorrt.engine_file import sha256
 from sr_runtime.errors import StorageError
 
@@ -21,6 +24,7 @@ __all__ = ["SUFFIX", "RuntimeCache"]
 SUFFIX = ".kernels"
 # Limit of all such files together; the least recently used ones are deleted.
 MAX_BYTES = 512_000_000
+CHECKSUM = 64  # characters of a SHA-256
 # Kernels of a new shape are compiled in the background; after this time they are saved.
 SETTLED_SECONDS = 20.0
 
@@ -54,11 +58,12 @@ class RuntimeCache:
 
     def _load(self) -> None:
         with contextlib.suppress(OSError):
-            kernels = self._path.read_bytes()
-            # False for what is damaged, or of another library, GPU or driver: it is replaced.
-            if self._cache.deserialize(kernels):
-                self._saved = sha256(kernels)
-                os.utime(self._path)  # used now, see _delete_oldest
+            checksum, kernels = _split(self._path.read_bytes())
+            # False for what is of another library, GPU or driver. Like what is damaged, it is
+            # replaced.
+            if checksum == sha256(kernels) and self._cache.deserialize(kernels):
+                self._saved = checksum
+                mark_used(self._path)
 
     def before_batch(self, shape: tuple[int, ...]) -> None:
         """Save the kernels of new shapes once they are compiled, and not only at the end: a
@@ -84,9 +89,10 @@ class RuntimeCache:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_path(self._path) as temporary:
-                temporary.write_bytes(kernels)
+                temporary.write_bytes(sha256(kernels).encode() + kernels)
             self._saved = sha256(kernels)
-            _delete_oldest(self._path.parent)
+            for path in least_recently_used(self._path.parent, SUFFIX, limit=MAX_BYTES):
+                path.unlink(missing_ok=True)
         except (OSError, StorageError) as error:
             if not self._warned:
                 warnings.warn(
@@ -102,15 +108,6 @@ class RuntimeCache:
         self._cache = None
 
 
-def _delete_oldest(folder: Path) -> None:
-    """Keep the files that were used last, up to the limit."""
-    found = []
-    for path in folder.glob(f"[!.]*{SUFFIX}"):  # without those that are being written
-        with contextlib.suppress(FileNotFoundError):  # another process deletes too
-            status = path.stat()
-            found.append((status.st_mtime, status.st_size, path))
-    total = 0
-    for _, size, path in sorted(found, reverse=True):
-        total += size
-        if total > MAX_BYTES:
-            path.unlink(missing_ok=True)
+def _split(content: bytes) -> tuple[str, bytes]:
+    """The checksum at the beginning of a file, and the kernels behind it, which are code."""
+    return content[:CHECKSUM].decode("latin-1"), content[CHECKSUM:]

@@ -19,6 +19,7 @@ def load_timings(library: Library, config: "trt.IBuilderConfig", path: Path) -> 
 
     Raises:
         ArgumentError: It is something else, or of another GPU or version.
+        StorageError: It cannot be read.
     """
     content = _read(path)
     # The signatures do not say that this may be None.
@@ -40,10 +41,10 @@ def load_timings(library: Library, config: "trt.IBuilderConfig", path: Path) -> 
 def save_timings(config: "trt.IBuilderConfig", path: Path) -> None:
     """Write the measurements, and keep those that another build added meanwhile."""
     cache = config.get_timing_cache()
-    others: trt.ITimingCache | None = config.create_timing_cache(_read(path))
-    if others is not None:
-        cache.combine(others, ignore_mismatch=False)
     try:
+        others: trt.ITimingCache | None = config.create_timing_cache(_read(path))
+        if others is not None:
+            cache.combine(others, ignore_mismatch=False)
         with atomic_path(path) as temporary:
             temporary.write_bytes(_serialized(cache))
     except StorageError as error:  # the engine, which took minutes, is good
@@ -60,3 +61,5 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:
         return b""
+    except OSError as error:
+        raise StorageError(f"cannot be read ({error.strerror})", path=path) from error
