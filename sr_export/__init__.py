@@ -13,18 +13,40 @@ What is written was compared with the checkpoint in fp32 first; a model that dif
 and onnx are imported by the first call that needs them.
 """
 
-from sr_export.engine import build_engine
-from sr_export.export import export_onnx, verify
-from sr_export.report import (
-    Check,
-    EngineReport,
-    ExportReport,
-    TritonVersion,
-    VerificationError,
-)
-from sr_export.stages import Progress
-from sr_export.triton import triton_repository
-from sr_runtime.backends.tensorrt.options import Profile
+from typing import TYPE_CHECKING
+
+from sr_runtime.lazy import imported_at_first_use
+
+if TYPE_CHECKING:
+    from sr_export.engine import build_engine
+    from sr_export.export import export_onnx, verify
+    from sr_export.report import (
+        Check,
+        EngineReport,
+        ExportReport,
+        TritonVersion,
+        VerificationError,
+    )
+    from sr_export.stages import Progress
+    from sr_export.triton import triton_repository
+    from sr_runtime.backends.tensorrt.options import Profile
+else:
+    __getattr__ = imported_at_first_use(
+        __name__,
+        {
+            "Check": "sr_export.report",
+            "EngineReport": "sr_export.report",
+            "ExportReport": "sr_export.report",
+            "Profile": "sr_runtime.backends.tensorrt.options",
+            "Progress": "sr_export.stages",
+            "TritonVersion": "sr_export.report",
+            "VerificationError": "sr_export.report",
+            "build_engine": "sr_export.engine",
+            "export_onnx": "sr_export.export",
+            "triton_repository": "sr_export.triton",
+            "verify": "sr_export.export",
+        },
+    )
 
 __all__ = [
     "Check",

@@ -11,6 +11,8 @@ images. `help(sr_runtime.load)` and `help(sr_runtime.Upscaler)` have the details
 on purpose is an `SRError`, whose message is one sentence for the user.
 """
 
+from typing import TYPE_CHECKING
+
 from sr_runtime.errors import (
     ArgumentError,
     BackendError,
@@ -22,9 +24,22 @@ from sr_runtime.errors import (
     SRError,
     StorageError,
 )
-from sr_runtime.model_info import ModelInfo
-from sr_runtime.passes import Progress
-from sr_runtime.upscaler import Upscaler, load
+from sr_runtime.lazy import imported_at_first_use
+
+if TYPE_CHECKING:
+    from sr_runtime.model_info import ModelInfo
+    from sr_runtime.passes import Progress
+    from sr_runtime.upscaler import Upscaler, load
+else:
+    __getattr__ = imported_at_first_use(
+        __name__,
+        {
+            "ModelInfo": "sr_runtime.model_info",
+            "Progress": "sr_runtime.passes",
+            "Upscaler": "sr_runtime.upscaler",
+            "load": "sr_runtime.upscaler",
+        },
+    )
 
 __all__ = [
     "ArgumentError",

@@ -1,7 +1,8 @@
 """How every command of this project ends: an exit code, and one sentence instead of a traceback."""
 
-import io
+import errno
 import os
+import signal
 import sys
 import traceback
 import warnings
@@ -9,8 +10,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from sr_runtime.errors import SRError
+from sr_runtime.cli.streams import sturdy_streams
+from sr_runtime.errors import SRError, StorageError
 from sr_runtime.printable import printable
+from sr_runtime.signals import signals_as_interrupts
 
 __all__ = ["BUG", "DEBUG", "run_cli", "say", "say_text"]
 
@@ -24,8 +27,12 @@ def run_cli(command: Callable[[Sequence[str]], int], argv: Sequence[str] | None 
     """Call `command` with the words of the command line; return its exit code.
 
     An error that the user can do something about becomes one sentence on stderr and code 2, a bug
-    one sentence and code 70, Ctrl-C code 130, and each warning one line. `--debug` among the words,
-    or SR_DEBUG=1 in the environment, shows the traceback too.
+    one sentence and code 70, a signal N that ends it code 128 + N, and each warning one line.
+    `--debug` among the words, or SR_DEBUG=1 in the environment, shows the traceback too.
+
+    Where standard output or error cannot be written, the command goes on to its end. What is lost
+    on standard output makes its code 2, or 1 without a word if only the reader went away, as `head`
+    does.
 
     Args:
         argv: The words without the program; None: those that the program was started with.
@@ -34,10 +41,7 @@ def run_cli(command: Callable[[Sequence[str]], int], argv: Sequence[str] | None 
     options = words[: words.index("--")] if "--" in words else words
     debug = DEBUG in options or os.environ.get("SR_DEBUG", "0") not in ("", "0")
     words = [word for word in options if word != DEBUG] + words[len(options) :]
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # an old console cannot show every file name
-            stream.reconfigure(errors="backslashreplace")
-    with warnings.catch_warnings():
+    with signals_as_interrupts(), sturdy_streams() as lost, warnings.catch_warnings():
         # They warn of odd metadata, which are dropped, and large images, which we limit ourselves.
         warnings.filterwarnings("ignore", module=r"PIL\.")
         warnings.showwarning = lambda message, *_: say(f"warning: {message}", file=sys.stderr)
@@ -46,16 +50,14 @@ def run_cli(command: Callable[[Sequence[str]], int], argv: Sequence[str] | None 
                 code = command(words)
             except SystemExit as end:  # of argparse, after --help and --version
                 code = end.code if isinstance(end.code, int) else 0
-            if sys.stdout is not None:
-                sys.stdout.flush()
-            return code
-        except BrokenPipeError:
-            # The reader closed the pipe, as `head` does; Python must not flush the rest at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 1
-        except KeyboardInterrupt:
+            if (error := lost()) is None:
+                return code
+            if error.errno == errno.EPIPE:
+                return code or 1
+            raise StorageError(f"standard output cannot be written ({error.strerror})") from error
+        except KeyboardInterrupt as interrupt:
             say("interrupted", file=sys.stderr)
-            return 130
+            return 128 + (interrupt.args[0] if interrupt.args else signal.SIGINT)
         except Exception as error:
             if debug:
                 say(*"".join(traceback.format_exception(error)).split("\n"), file=sys.stderr)

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from sr_runtime.errors import ArgumentError
+from sr_runtime.signals import ENDING
 from sr_train.config.schema import Config, Stage
 from sr_train.data.augmentation import Augment
 from sr_train.data.packed_dataset import PackedImages, in_channels
@@ -137,7 +138,7 @@ def _ignore_signals(worker: int) -> None:
     Ctrl-C and job managers signal the whole group, and the training process still needs its
     workers to finish a step. They end when it shuts them down, or when they see that it is gone.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in ENDING:
         signal.signal(number, signal.SIG_IGN)
 
 

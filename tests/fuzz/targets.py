@@ -6,8 +6,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import sr_export.__main__ as export_command
-import sr_runtime.__main__ as runtime_command
+import sr_export.commands as export_command
+import sr_runtime.cli.commands as runtime_command
 from sr_runtime import image
 from sr_runtime.backends.onnx_fp32 import fp32_from_fp16
 from sr_runtime.backends.onnx_metadata import read_fp16_onnx

@@ -9,6 +9,7 @@ from typing import Any
 
 from sr_runtime.backends.tensorrt.library import Library
 from sr_runtime.errors import BackendError
+from sr_runtime.signals import ENDING
 
 __all__ = ["Monitor", "Progress", "in_thread"]
 
@@ -87,7 +88,7 @@ def in_thread(build: Callable[[], bytes], monitor: Monitor) -> bytes:
 
 @contextmanager
 def _signals_held_back(on_signal: Callable[[], None]) -> Iterator[None]:
-    """Call `on_signal` for each SIGINT and SIGTERM in the block, and raise them again after it.
+    """Call `on_signal` for each of ENDING in the block, and raise them again after it.
 
     A KeyboardInterrupt could leave the block at any place, and a second one any `except`.
     """
@@ -99,7 +100,7 @@ def _signals_held_back(on_signal: Callable[[], None]) -> Iterator[None]:
 
     before: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
-        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        handlers = {number: signal.getsignal(number) for number in ENDING}
         before = {number: handler for number, handler in handlers.items() if callable(handler)}
     try:
         for number in before:

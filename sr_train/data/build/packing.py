@@ -26,6 +26,7 @@ from sr_runtime.evaluation.pairs import Pair
 from sr_runtime.image import read
 from sr_runtime.printable import printable
 from sr_runtime.resize import downscale
+from sr_runtime.signals import ENDING
 from sr_train.data.packed_dataset import Index, PackedFile, PackedImages, index_path, indexes
 
 __all__ = ["pack_images", "pack_scale"]
@@ -190,8 +191,9 @@ def _in_order(
 
 
 def _end_with_parent() -> None:
-    """Leave Ctrl-C to the parent process, and end when it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Leave signals to the whole group, as Ctrl-C is, to the parent, and end when it ends."""
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from sr_runtime.errors import ArgumentError, DataError
 from sr_runtime.evaluation.pairs import Pair, find_pairs
 from sr_runtime.image import IMAGE_SUFFIXES
-from sr_runtime.sigterm import sigterm_as_interrupt
 from sr_train.data.build.archives import unpacked
 from sr_train.data.build.split import Wanted, fingerprint, prepare_split
 from sr_train.data.build.unpack import AGAIN
@@ -31,8 +30,8 @@ def prepare(
     """Prepare a data set: decode its images once, into files that training reads crops from.
 
     An undamaged split is left as it is, and another scale is added to it. Waits while another
-    process prepares the same data set. SIGTERM ends it as Ctrl-C does. If it ends early, ROOT
-    keeps what it had before and gets nothing incomplete. On a terminal there are progress bars.
+    process prepares the same data set. If it ends early, ROOT keeps what it had before and gets
+    nothing incomplete. On a terminal there are progress bars.
 
     Args:
         item: A known data set (`div2k`, `flickr2k`, `bsds500`, `set5`, `set14`), or a folder of
@@ -81,8 +80,8 @@ def prepare(
 
 @contextmanager
 def _alone_in(folder: Path, made: list[Path], report: Callable[[str], None]) -> Iterator[None]:
-    """Hold the lock of `folder`; afterwards, even after SIGTERM, remove folders left empty."""
-    with sigterm_as_interrupt(), only_process_in(folder, report):
+    """Hold the lock of `folder`; afterwards remove folders that were made and left empty."""
+    with only_process_in(folder, report):
         absent = [path for path in made if not path.exists()]
         try:
             yield
