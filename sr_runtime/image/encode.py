@@ -39,8 +39,8 @@ def encode(picture: Picture, file: BinaryIO, format: Format, quality: int | str 
         write_tiff((picture, *picture.pages), file)
         return
     frames = picture.frames
-    # Neither holds a profile, and WebP none of gray.
-    if format in ("gif", "jxl") or (format == "webp" and frames[0].shape[2] < 3):
+    # The first two hold no profile, and WebP holds none of gray; Pillow reads gray AVIF as RGB.
+    if format in ("gif", "jxl") or (format in ("webp", "avif") and frames[0].shape[2] < 3):
         frames = tuple(in_srgb(frame, picture.icc_profile) for frame in frames)
     if format == "gif":
         write_gif(frames, file, durations=picture.durations, loop=picture.loop)
