@@ -27,9 +27,10 @@ from sr_runtime.errors import (
 from sr_runtime.lazy import imported_at_first_use
 
 if TYPE_CHECKING:
+    from sr_runtime.loading import load
     from sr_runtime.model_info import ModelInfo
     from sr_runtime.passes import Progress
-    from sr_runtime.upscaler import Upscaler, load
+    from sr_runtime.upscaler import Upscaler
 else:
     __getattr__ = imported_at_first_use(
         __name__,
@@ -37,7 +38,7 @@ else:
             "ModelInfo": "sr_runtime.model_info",
             "Progress": "sr_runtime.passes",
             "Upscaler": "sr_runtime.upscaler",
-            "load": "sr_runtime.upscaler",
+            "load": "sr_runtime.loading",
         },
     )
 

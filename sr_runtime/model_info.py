@@ -1,8 +1,8 @@
 """The facts that a program needs to run a model; every model file of ours carries them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 from sr_runtime.errors import ModelError
 
@@ -19,6 +19,9 @@ DEFAULT_HALO = 32
 LARGEST = 1 << 16
 
 IO = Literal["float32", "uint8"]
+
+# How a field is read from its string, by the field's type; a string by default.
+PARSERS: Mapping[Any, Callable[[str], Any]] = {int: int, int | None: int, float | None: float}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +48,8 @@ class ModelInfo:
     """LR pixels beyond which the input cannot change an output pixel; None if not known."""
     weights_sha256: str | None = None
     """SHA-256 over the generator's tensors; None if not known."""
+    blend: float | None = None
+    """0 (psnr) to 1 (esrgan) for a blend of the embedded models; None for every other model."""
     schema: int = SCHEMA
     """Version of this record."""
     assumed: tuple[str, ...] = ()
@@ -73,11 +78,8 @@ class ModelInfo:
                     f"to {SCHEMA}: update sr-toolkit"
                 )
             known = {field.name: field.type for field in fields(cls) if field.name in facts}
-            values = {
-                name: int(facts[name]) if kind in (int, int | None) else facts[name]
-                for name, kind in known.items()
-            }
-            info = cls(**values)  # type: ignore[arg-type]
+            values = {name: PARSERS.get(kind, str)(facts[name]) for name, kind in known.items()}
+            info = cls(**values)
         except (KeyError, ValueError, TypeError) as error:
             raise ModelError(
                 f"the model's sr.* metadata is damaged ({error}): export the model again"

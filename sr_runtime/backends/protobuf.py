@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-__all__ = ["LENGTH", "VARINT", "Field", "encode", "fields"]
+__all__ = ["LENGTH", "VARINT", "Field", "encode", "fields", "message"]
 
 # Wire types.
 VARINT, LENGTH = 0, 2
@@ -52,6 +52,14 @@ def encode(field: Field) -> bytes:
         return tag + _encoded(field.value)
     length = _encoded(len(field.value)) if field.wire == LENGTH else b""
     return b"".join((tag, length, field.value))
+
+
+def message(*contents: tuple[int, int | bytes]) -> bytes:
+    """The bytes of a message of numbers and of bytes, each after its field's number."""
+    return b"".join(
+        encode(Field(number, VARINT if isinstance(value, int) else LENGTH, value))
+        for number, value in contents
+    )
 
 
 def _varint(view: memoryview, position: int) -> tuple[int, int]:

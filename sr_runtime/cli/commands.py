@@ -41,6 +41,8 @@ def _upscale(arguments: argparse.Namespace) -> int:
 def _info(arguments: argparse.Namespace) -> int:
     say(f"{'sr-toolkit':<18}{sr_runtime.__version__}")
     say_text(backends_text())
+    if arguments.blend is not None:
+        arguments.model = arguments.model or DEFAULT
     if arguments.model is not None:
         say("")
         file = model_file(arguments.model)
@@ -74,6 +76,7 @@ def _load(arguments: argparse.Namespace) -> sr_runtime.Upscaler:
         tile=arguments.tile,
         halo=arguments.halo,
         tta=arguments.tta,
+        blend=arguments.blend,
     )
 
 
@@ -200,6 +203,11 @@ def _add_command(
 
 
 def _add_engine_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--blend", type=number, metavar="B",
+        help="mix the results of the embedded models, from 0 (psnr) to 1 (esrgan); takes twice as "
+        "long",
+    )  # fmt: skip
     group = parser.add_argument_group("how the model runs")
     group.add_argument(
         "--backend", default="auto", metavar="NAME",

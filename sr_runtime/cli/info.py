@@ -51,10 +51,14 @@ def _state(row: registry.BackendRow) -> str:
 
 
 def facts_text(model: Path, info: ModelInfo) -> str:
-    """The facts of a model file."""
+    """The facts of a model file, or of a blend, which has none."""
     facts = {field.name: getattr(info, field.name) for field in fields(ModelInfo)}
     assumed = facts.pop("assumed")
-    lines = [f"{'file':<18}{printable(model)} ({model.stat().st_size / 1e6:.1f} MB)"]
+    if info.blend is None:
+        del facts["blend"]
+        lines = [f"{'file':<18}{printable(model)} ({model.stat().st_size / 1e6:.1f} MB)"]
+    else:
+        lines = [f"{'made of':<18}psnr and esrgan, which come with the package"]
     for name, value in facts.items():
         note = "  (not stated in the file: measured or assumed)" if name in assumed else ""
         lines.append(f"{name:<18}{'not known' if value is None else printable(value)}{note}")

@@ -24,6 +24,8 @@ class Naming:
 
     model: str
     """As the user names it: an embedded model, or a file."""
+    blend: float | None = None
+    """Of the embedded models; it takes the place of the model's name."""
     scale: int
     """The model's."""
     size: OutputSize
@@ -65,7 +67,12 @@ class Naming:
             size = f"h{self.size.height}"
         else:
             size = f"x{self.size.scale or self.scale:g}"
-        return size if self.model == DEFAULT else f"{Path(self.model).stem}_{size}"
+        usual = self.model == DEFAULT and self.blend is None
+        return size if usual else f"{self._model_name}_{size}"
+
+    @property
+    def _model_name(self) -> str:
+        return Path(self.model).stem if self.blend is None else f"blend{self.blend:g}"
 
     def name(self, source: Path, *, labelled: bool) -> str:
         """The name of the result of `source`.
@@ -98,7 +105,7 @@ class Naming:
     def _values(self, source: Path, suffix: str) -> dict[str, object]:
         values: dict[str, object] = {
             "stem": source.stem,
-            "model": Path(self.model).stem,
+            "model": self._model_name,
             "format": suffix[1:].lower(),
             "scale": f"{self.size.scale or self.scale:g}",
         }

@@ -25,6 +25,7 @@ def upscale_inputs(upscaler: Upscaler, arguments: argparse.Namespace, size: Outp
     """
     naming = Naming(
         model=arguments.model,
+        blend=arguments.blend,
         scale=upscaler.info.scale,
         size=size,
         format=arguments.format,

@@ -39,6 +39,13 @@ def test_the_label_tells_the_size_and_a_model_that_is_not_the_default(model, siz
     assert named.name(Path("a/photo.jpg"), labelled=False) == "photo.png"
 
 
+@pytest.mark.parametrize("model", ["esrgan", "psnr"])
+def test_a_blend_takes_the_place_of_the_model(model: str) -> None:
+    assert naming(model=model, blend=0.6).label == "blend0.6_x4"
+    templated = naming(model=model, blend=0.25, template="{stem}-{model}")
+    assert templated.name(Path("photo.jpg"), labelled=True) == "photo-blend0.25.png"
+
+
 @pytest.mark.parametrize(
     ("template", "options", "name"),
     [

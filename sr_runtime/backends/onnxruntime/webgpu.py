@@ -23,7 +23,7 @@ from sr_runtime.backends.onnxruntime.plugin import (
     turn_of,
 )
 from sr_runtime.backends.onnxruntime.vulkan import vulkan_adapters
-from sr_runtime.backends.protobuf import LENGTH, VARINT, Field, encode
+from sr_runtime.backends.protobuf import message
 from sr_runtime.errors import BackendError, StorageError
 
 __all__ = ["WebGpuBackend"]
@@ -142,20 +142,12 @@ def _computes_fp16(device: Any) -> bool:
 
 def _half_model() -> bytes:
     """y = -x in FP16 as an ONNX model; the numbers are those of onnx.proto."""
-    shape = _message((1, _message((1, 1))))  # one dimension of size 1
-    half = _message((1, _message((1, FLOAT16), (2, shape))))
-    node = _message((1, b"x"), (2, b"y"), (4, b"Neg"))
-    ends = [(11, _message((1, b"x"), (2, half))), (12, _message((1, b"y"), (2, half)))]
-    graph = _message((1, node), (2, b"half"), *ends)
-    return _message((1, 8), (7, graph), (8, _message((2, 13))))  # IR version 8, opset 13
-
-
-def _message(*contents: tuple[int, int | bytes]) -> bytes:
-    """A protobuf message of numbers and of bytes."""
-    return b"".join(
-        encode(Field(number, VARINT if isinstance(value, int) else LENGTH, value))
-        for number, value in contents
-    )
+    shape = message((1, message((1, 1))))  # one dimension of size 1
+    half = message((1, message((1, FLOAT16), (2, shape))))
+    node = message((1, b"x"), (2, b"y"), (4, b"Neg"))
+    ends = [(11, message((1, b"x"), (2, half))), (12, message((1, b"y"), (2, half)))]
+    graph = message((1, node), (2, b"half"), *ends)
+    return message((1, 8), (7, graph), (8, message((2, 13))))  # IR version 8, opset 13
 
 
 def _adapter_name(device: Any) -> str:
