@@ -1,112 +1,26 @@
-"""One split of a prepared data set: images decoded once, stored one after another, memory-mapped.
+"""One split of a prepared data set: images decoded once, memory-mapped, and read as views.
 
-    ROOT/NAME/SPLIT/x4.json     the index for a scale of 4
-    ROOT/NAME/SPLIT/hr.bin      every pixel of every HR image, uint8, shared by all scales
-    ROOT/NAME/SPLIT/lr_x4.bin   every pixel of every LR image for a scale of 4
-
-A crop reads its own rows and nothing else. Where the data set brings its own LR images, which are
-made for one scale, its HR images belong to that scale too (`hr_x4.bin`).
+A crop reads its own rows and nothing else. `packed_index` describes the files.
 """
 
 import hashlib
-import json
 import math
-from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cache, cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sr_runtime.atomic import atomic_path
-from sr_runtime.errors import ArgumentError, DataError, SRError, StorageError
+from sr_runtime.errors import ArgumentError, DataError, StorageError
 from sr_runtime.tensor import LUMA
+from sr_train.data.packed_index import Index, PackedFile, index_path
 
-__all__ = [
-    "Index",
-    "PackedFile",
-    "PackedImages",
-    "PackedPair",
-    "in_channels",
-    "index_path",
-    "indexes",
-]
-
-SCHEMA = 2
+__all__ = ["PackedImages", "PackedPair", "in_channels"]
 
 Pixels = NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class PackedFile:
-    """A file of the split; its length and checksum are known once it has been written."""
-
-    name: str
-    bytes: int = 0
-    sha256: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Index:
-    """What a split holds for one scale. It is written last: where it exists, the rest does."""
-
-    name: str
-    split: str
-    scale: int
-    channels: int
-    """1 (gray) or 3 (RGB), the same for all images."""
-    names: tuple[str, ...]
-    sizes: tuple[tuple[int, int], ...]
-    """Height and width of each HR image as stored, not cropped to a multiple of the scale."""
-    hr: PackedFile
-    lr: PackedFile
-    command: str
-    """The command that makes the split again."""
-    source: str | None
-    """The user's folder it was made from; None: the official archive."""
-    fingerprint: str | None
-    """`split.fingerprint` of that folder."""
-    schema: int = SCHEMA
-
-    def write(self, folder: Path) -> None:
-        """Write it into the folder of the split."""
-        with atomic_path(index_path(folder, self.scale)) as temporary:
-            temporary.write_text(json.dumps(asdict(self), indent=1), "utf-8")
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """Raises DataError if the file is damaged or has another schema."""
-        remedy = f"delete {path.parent} and prepare it again"
-        try:
-            facts = json.loads(path.read_text("utf-8"))
-            if facts["schema"] != SCHEMA:
-                raise DataError(
-                    f"schema {facts['schema']}, and this version reads {SCHEMA}: {remedy}",
-                    path=path,
-                )
-            facts["hr"], facts["lr"] = PackedFile(**facts["hr"]), PackedFile(**facts["lr"])
-            facts["names"] = tuple(facts["names"])
-            facts["sizes"] = tuple((height, width) for height, width in facts["sizes"])
-            return cls(**facts)
-        except OSError as error:
-            raise StorageError(f"cannot be read ({error.strerror})", path=path) from error
-        except (LookupError, TypeError, ValueError) as error:
-            raise DataError(f"the index is damaged ({error}): {remedy}", path=path) from error
-
-
-def index_path(folder: Path, scale: int) -> Path:
-    """The index of a split for a scale."""
-    return folder / f"x{scale}.json"
-
-
-def indexes(folder: Path) -> Iterator[Index]:
-    """The indexes of a split for all scales, without damaged ones."""
-    for path in sorted(folder.glob("x*.json")):
-        with suppress(SRError):
-            yield Index.read(path)
 
 
 class PackedImages:
@@ -118,7 +32,9 @@ class PackedImages:
     def __init__(self, folder: Path, scale: int) -> None:
         """Open a split. Files are checked for their length; `verify` checks every byte.
 
-        Raises DataError if the split is damaged.
+        Raises:
+            DataError: The split is damaged.
+            StorageError: It cannot be read.
         """
         self.folder = folder
         self.scale = scale
@@ -133,9 +49,11 @@ class PackedImages:
             path = folder / file.name
             if not path.is_file() or path.stat().st_size != file.bytes:
                 raise self._damaged(path, f"expected a file of {file.bytes:,} bytes")
-        heights, widths = np.array(self.index.sizes).T
-        self._hr_ends = np.cumsum(heights * widths * self.channels).tolist()
-        self._lr_ends = np.cumsum((heights // scale) * (widths // scale) * self.channels).tolist()
+        sizes = self.index.sizes
+        self._hr_ends = list(accumulate(h * w * self.channels for h, w in sizes))
+        self._lr_ends = list(
+            accumulate((h // scale) * (w // scale) * self.channels for h, w in sizes)
+        )
 
     def __reduce__(self) -> tuple[type[Self], tuple[Path, int]]:
         return type(self), (self.folder, self.scale)
@@ -162,12 +80,19 @@ class PackedImages:
         height, width = self.index.sizes[i]
         return self._view(self._lr, self._lr_ends, i, height // self.scale, width // self.scale)
 
-    def verify(self) -> None:
-        """Raise DataError if a byte of the files differs from what was written."""
+    def verify(self, *, trust_times: bool = False) -> None:
+        """Raise DataError if a byte of the files differs from what was written.
+
+        Args:
+            trust_times: Read only files whose time of change is not the one in the index, as that
+                of a copy is not. Each is read once per process.
+        """
         for file in (self.index.hr, self.index.lr):
             path = self.folder / file.name
-            with path.open("rb") as content:
-                found = hashlib.file_digest(content, "sha256").hexdigest()
+            time = path.stat().st_mtime_ns
+            if trust_times and time == file.mtime_ns:
+                continue
+            found = (_sha256_at if trust_times else _sha256_at.__wrapped__)(path, time)
             if found != file.sha256:
                 raise self._damaged(path, f"SHA-256 {found[:16]}…, expected {file.sha256[:16]}…")
 
@@ -223,3 +148,13 @@ def in_channels(image: Pixels, channels: int) -> Pixels:
         return image
     luma: Pixels = np.rint(image @ LUMA).astype(np.uint8)
     return luma[:, :, np.newaxis]
+
+
+@cache
+def _sha256_at(path: Path, time: int) -> str:
+    """The SHA-256 of a file, which was last changed at `time`."""
+    try:
+        with path.open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
+    except OSError as error:
+        raise StorageError(f"cannot be read ({error.strerror})", path=path) from error

@@ -7,7 +7,8 @@ from typing import Literal
 
 from sr_runtime.errors import ArgumentError
 from sr_train.data.catalogue import DATASETS
-from sr_train.data.packed_dataset import PackedImages, index_path, indexes
+from sr_train.data.packed_dataset import PackedImages
+from sr_train.data.packed_index import index_path, indexes
 
 __all__ = ["OWN_SPLIT", "known_names", "prepare_command", "prepared"]
 
@@ -35,7 +36,10 @@ def prepared(
             raise ArgumentError(f"{name} has no split {split!r}: choose {' or '.join(existing)}")
         if not index_path(root / name / split, scale).exists():
             raise _not_prepared(name, split, root, scale)
-    return [PackedImages(root / name / split, scale) for split in splits]
+    sets = [PackedImages(root / name / split, scale) for split in splits]
+    for images in sets:
+        images.verify(trust_times=True)
+    return sets
 
 
 def _default_split(name: str, purpose: Literal["train", "val"]) -> str:

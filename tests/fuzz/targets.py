@@ -22,7 +22,8 @@ from sr_train.checkpoint import load_generator
 from sr_train.config.file import fit_arguments, read_config
 from sr_train.data.build.archives import unpacked
 from sr_train.data.catalogue import Archive
-from sr_train.data.packed_dataset import PackedImages, index_path
+from sr_train.data.packed_dataset import PackedImages
+from sr_train.data.packed_index import index_path
 from sr_train.run_state import load_state
 from tests.fuzz.seeds import PLAN, packed
 

@@ -1,5 +1,6 @@
 """Small pictures as files, and data sets made of them."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +44,14 @@ def prepare_own(folder: Path, root: Path, **options: Any) -> PackedImages:
 
 
 def tree(root: Path) -> dict[str, bytes]:
-    """The content of every file below, except locks."""
+    """The content of every file below, except locks; of an index, what does not tell times."""
     return {
-        str(path.relative_to(root)): path.read_bytes()
+        str(path.relative_to(root)): timeless(path.read_bytes())
         for path in root.rglob("*")
         if path.is_file() and path.name != LOCK
     }
+
+
+def timeless(content: bytes) -> bytes:
+    """An index without the times of its files, and without its checksum, which counts them."""
+    return re.sub(rb'"(mtime_ns|checksum)": .*', b"", content)

@@ -1,5 +1,6 @@
 """Packed images equal the source images, and damage is noticed and named."""
 
+import os
 import pickle
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from sr_runtime.errors import DataError
 from sr_runtime.resize import downscale, mod_crop
 from sr_train.data.packed_dataset import PackedImages
+from sr_train.data.prepared import prepared
 from tests.train.made_images import Pixels, prepare_own, save_folder
 
 SIZES = [(32, 40), (33, 47), (64, 36)]
@@ -77,8 +79,38 @@ def test_a_truncated_or_absent_file_is_noticed_on_opening(packed: PackedImages, 
         PackedImages(packed.folder, 4)
 
 
-@pytest.mark.parametrize("content", ["", "{}", '{"schema": 2}', '{"schema": 1}', "[1]", "\x00"])
-def test_a_damaged_or_foreign_index_is_named(packed: PackedImages, content: str) -> None:
-    (packed.folder / "x4.json").write_text(content)
-    with pytest.raises(DataError, match=r"x4\.json: .*delete .*prepare it again"):
-        PackedImages(packed.folder, 4)
+def change_a_byte(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[0] ^= 1
+    path.write_bytes(content)
+
+
+def opened(images: PackedImages) -> list[PackedImages]:
+    """As a configuration that names the set opens it."""
+    return prepared("mine", root=images.folder.parents[1], scale=4, purpose="train")
+
+
+@pytest.mark.parametrize("name", ["hr.bin", "lr_x4.bin"])
+def test_a_file_written_since_it_was_packed_is_checked_before_it_is_trained_on(
+    packed: PackedImages, name: str
+) -> None:
+    opened(packed)
+    change_a_byte(packed.folder / name)
+    with pytest.raises(DataError, match=rf"{name}: damaged .*SHA.*train prepare .*mine"):
+        opened(packed)
+
+
+def test_a_copy_is_checked_until_it_is_prepared_once_more(
+    packed: PackedImages, tmp_path: Path
+) -> None:
+    path = packed.folder / "hr.bin"
+    os.utime(path, ns=(0, 0))
+    assert opened(packed)[0].index.hr.mtime_ns != 0
+    prepare_own(tmp_path / "mine", tmp_path / "data")
+    assert opened(packed)[0].index.hr.mtime_ns == 0
+    change_a_byte(path)
+    os.utime(path, ns=(0, 0))
+    opened(packed)  # at every start the lengths and times are compared, and not every byte
+    lines: list[str] = []
+    prepare_own(tmp_path / "mine", tmp_path / "data", report=lines.append)  # here every byte is
+    assert "making it again" in lines[0]

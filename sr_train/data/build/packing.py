@@ -27,7 +27,8 @@ from sr_runtime.image import read
 from sr_runtime.printable import printable
 from sr_runtime.resize import downscale
 from sr_runtime.signals import ENDING
-from sr_train.data.packed_dataset import Index, PackedFile, PackedImages, index_path, indexes
+from sr_train.data.packed_dataset import PackedImages
+from sr_train.data.packed_index import Index, PackedFile, index_path, indexes
 
 __all__ = ["pack_images", "pack_scale"]
 
@@ -133,7 +134,7 @@ def _packed(
         for file in files:
             file.flush()
         yield [
-            PackedFile(name, file.tell(), digest.hexdigest())
+            PackedFile(name, file.tell(), digest.hexdigest(), os.fstat(file.fileno()).st_mtime_ns)
             for name, file, digest in zip(scales, files, digests, strict=True)
         ]
 

@@ -14,7 +14,14 @@ from sr_runtime.errors import ArgumentError, DataError, ImageError, SRError
 from sr_runtime.evaluation.pairs import Pair
 from sr_runtime.image import Header, read_header
 from sr_train.data.build.packing import pack_images, pack_scale
-from sr_train.data.packed_dataset import Index, PackedFile, PackedImages, index_path, indexes
+from sr_train.data.packed_dataset import PackedImages
+from sr_train.data.packed_index import (
+    Index,
+    PackedFile,
+    index_path,
+    indexes,
+    remember_times,
+)
 from sr_train.data.prepared import OWN_SPLIT, prepare_command
 
 __all__ = ["Wanted", "fingerprint", "prepare_split"]
@@ -69,6 +76,7 @@ def prepare_split(wanted: Wanted, *, jobs: int, report: Callable[[str], None]) -
     if fault := _fault(wanted):
         report(f"{wanted}: making it again: {fault}")
     elif index_path(wanted.folder, wanted.scale).exists():
+        remember_times(wanted.folder, wanted.scale)
         report(f"{wanted}: already prepared, checksums verified")
         return
     if packed := _packed_for_another_scale(wanted):
