@@ -49,7 +49,7 @@ def tensor_from_crop(pixels: NDArray[np.uint8]) -> Tensor:
 
 
 def _middle(path: Path, channels: int) -> NDArray[Any]:
-    pixels = color_planes(image.read(path).frames[0])
+    pixels = color_planes(image.read_still(path))
     height, width = pixels.shape[:2]
     if min(height, width) < SIDE:
         raise ArgumentError(

@@ -8,7 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from sr_runtime.errors import ArgumentError, DataError
-from sr_runtime.image import IMAGE_SUFFIXES, read
+from sr_runtime.image import IMAGE_SUFFIXES, read_still
 from sr_runtime.resize import downscale, mod_crop
 
 __all__ = ["Pair", "find_pairs"]
@@ -26,10 +26,11 @@ class Pair:
     def read(self, scale: int) -> tuple[NDArray[Any], NDArray[Any]]:
         """LR `(h, w, C)`, and HR `(scale·h, scale·w, C)` cropped to a multiple of `scale`.
 
-        Raises DataError if HR is not exactly `scale` times as high and wide as LR.
+        Raises DataError if HR is not exactly `scale` times as high and wide as LR, and ImageError
+        for an animation.
         """
-        hr = mod_crop(read(self.hr).frames[0], scale)
-        lr = downscale(hr, scale) if self.lr is None else read(self.lr).frames[0]
+        hr = mod_crop(read_still(self.hr), scale)
+        lr = downscale(hr, scale) if self.lr is None else read_still(self.lr)
         if hr.shape[:2] != (scale * lr.shape[0], scale * lr.shape[1]):
             raise DataError(
                 f"its {hr.shape[0]}×{hr.shape[1]} pixels are not {scale} times the LR image's "

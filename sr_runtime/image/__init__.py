@@ -11,7 +11,7 @@ from sr_runtime.image.formats import (
 )
 from sr_runtime.image.header import DEFAULT_MAX_PIXELS, Header, read_header
 from sr_runtime.image.picture import Picture, from_pil, to_pil
-from sr_runtime.image.reader import read
+from sr_runtime.image.reader import read, read_still
 from sr_runtime.image.writer import Output, Quality, write
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "from_pil",
     "read",
     "read_header",
+    "read_still",
     "to_bgr",
     "to_pil",
     "write",

@@ -21,6 +21,8 @@ LARGEST_AVIF = 2**28
 LONGEST_FRAME = {"png": 65535, "gif": 655350, "webp": 2**24 - 1}
 """Milliseconds that the format can state."""
 MOST_PLAYS = 65535
+LARGEST_JPEG_PROFILE = 255 * 65519
+"""Bytes: 255 segments."""
 
 
 def without_opaque_alpha(picture: Picture, format: Format) -> Picture:
@@ -60,6 +62,11 @@ def check_capacity(format: Format, picture: Picture, rows: float, columns: float
         )
     if len(picture.frames) > 1:
         _check_times(format, picture)
+    if format == "jpg" and len(picture.icc_profile or b"") > LARGEST_JPEG_PROFILE:
+        raise ImageError(
+            f"its profile of {len(picture.icc_profile or b'') / 1e6:.0f} MB is more than the "
+            f"{LARGEST_JPEG_PROFILE / 1e6:.1f} MB of jpg: use png"
+        )
     if format == "jxl":
         load_plugin("pillow_jxl")
 

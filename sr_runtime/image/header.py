@@ -107,7 +107,10 @@ def reading(path: str | os.PathLike[str]) -> Iterator[None]:
                 "not enough memory to open it: close other programs or use a smaller image"
             ) from error
         except UnidentifiedImageError as error:
-            raise ImageError(f"not an image that can be read ({', '.join(FORMATS)})") from error
+            known = ", ".join(FORMATS)
+            raise ImageError(
+                f"not an image that can be read ({known}, HEIC and JPEG XL)"
+            ) from error
         except Image.DecompressionBombError as error:
             # Pillow checks its own limit first, unless the program has switched it off.
             raise ImageError(

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 from PIL import Image
 
 from sr_runtime.errors import ImageError
-from sr_runtime.image.xmp import PNG_KEYWORD, descriptive_xmp
+from sr_runtime.image.xmp import PNG_KEYWORD
 
 __all__ = ["SIGNATURE", "open_png", "png_texts", "with_texts"]
 
@@ -30,7 +30,7 @@ MOST_UNPACKED = 2**26
 """Bytes of a compressed profile, XMP or EXIF; more is left out."""
 
 # What programs write about the old file: thumbnails by freedesktop, EXIF and hashes by ImageMagick.
-STALE = re.compile(rb"Thumb::|exif:|png:|signature\0|Raw profile type ", re.IGNORECASE)
+STALE = re.compile(rb"Thumb::|exif:|png:|signature\0|Raw profile type (?!iptc)", re.IGNORECASE)
 
 
 def open_png(file: BinaryIO, *, pixels: bool) -> Image.Image:
@@ -130,10 +130,12 @@ def _texts(text: Sequence[tuple[bytes, bytes]]) -> dict[str, Any]:
     kept = []
     for name, content in text:
         if content.startswith(PNG_KEYWORD + b"\0"):
-            info["xmp"] = descriptive_xmp(_international(content))
+            info["xmp"] = _international(content)
         elif content.startswith((b"Raw profile type exif\0", b"Raw profile type APP1\0")):
             if exif := _raw_profile(name, content):
                 info.setdefault("exif", exif)
+        elif content.startswith(b"Raw profile type xmp\0"):
+            info.setdefault("xmp", _raw_profile(name, content))
         elif not STALE.match(content):
             kept.append((name, content))
     info["png_text"] = tuple(kept)
@@ -150,7 +152,7 @@ def _international(content: bytes) -> bytes | None:
 
 
 def _raw_profile(name: bytes, content: bytes) -> bytes | None:
-    """ImageMagick's way of storing EXIF: a name, a length and hexadecimal digits, in lines."""
+    """ImageMagick's way of storing EXIF and XMP: lines of a name, a length and digits."""
     _, _, text = content.partition(b"\0")
     unpacked = _unpacked(text[1:]) if name == b"zTXt" else text
     digits = b"".join((unpacked or b"").split(b"\n")[3:])

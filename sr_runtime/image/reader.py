@@ -29,7 +29,7 @@ from sr_runtime.image.picture import (
 )
 from sr_runtime.image.xmp import descriptive_xmp
 
-__all__ = ["read"]
+__all__ = ["read", "read_still"]
 
 PHOTOMETRIC, SAMPLE_FORMAT = 262, 339  # TIFF tags
 WHITE_IS_ZERO, UNSIGNED = 0, 1
@@ -74,6 +74,18 @@ def read(path: str | os.PathLike[str], *, max_pixels: int = DEFAULT_MAX_PIXELS) 
             return replace(first, pages=tuple(pages))
         _check_size(image, len(indices), max_pixels)
         return _picture(image, indices, max_pixels)
+
+
+def read_still(path: str | os.PathLike[str]) -> NDArray[Any]:
+    """The `(H, W, C)` pixels of a file with one frame on one page; raises as `read` for others."""
+    picture = read(path)
+    if len(picture.frames) > 1 or picture.pages:
+        raise ImageError(
+            f"it has {max(len(picture.frames), len(picture.pages) + 1)} frames or pages, and one "
+            "picture is needed: take one out first",
+            path=path,
+        )
+    return picture.frames[0]
 
 
 def _read_pages(image: Image.Image, indices: Sequence[int], max_pixels: int) -> list[Picture]:

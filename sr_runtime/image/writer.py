@@ -89,7 +89,11 @@ class Output:
             memory_for(task, nbytes),
             temporary.open("wb") as file,
         ):
-            encode(kept, file, self.format, self.quality)
+            # A pipe takes bytes in their order alone.
+            whole = file if file.seekable() else io.BytesIO()
+            encode(kept, whole, self.format, self.quality)
+            if isinstance(whole, io.BytesIO):
+                file.write(whole.getbuffer())
 
 
 def write(picture: Picture, path: str | os.PathLike[str], *, quality: Quality = None) -> None:

@@ -140,6 +140,16 @@ def test_high_dynamic_range_is_refused(tmp_path: Path, transfer: int, name: str)
         read(tmp_path / "hdr.avif")
 
 
+def test_a_profile_of_high_dynamic_range_is_refused(tmp_path: Path) -> None:
+    # A profile whose only tag of interest is the H.273 numbers, as libjxl writes it for PQ.
+    numbers = b"cicp" + bytes(4) + bytes([9, 16, 0, 1])
+    profile = bytearray(SRGB[:128] + struct.pack(">I4sII", 1, b"cicp", 144, 12) + numbers)
+    profile[:4] = len(profile).to_bytes(4)
+    Image.fromarray(RGB).save(tmp_path / "a.jpg", icc_profile=bytes(profile))
+    with pytest.raises(ImageError, match="PQ"):
+        read(tmp_path / "a.jpg")
+
+
 def test_the_range_of_video_and_logarithms_are_refused(tmp_path: Path) -> None:
     for chunk in (cicp(1, 13, full_range=0), cicp(1, 9)):
         (tmp_path / "a.png").write_bytes(png_of(RGB, chunk))

@@ -9,7 +9,7 @@ from PIL import Image, ImageCms
 from sr_runtime import Upscaler
 from sr_runtime.backends.base import Limits
 from sr_runtime.errors import ImageError
-from sr_runtime.image import Output, Picture, read, read_header, write
+from sr_runtime.image import Output, Picture, read, read_header, read_still, write
 from tests.runtime.known_network import KnownNetwork
 
 RNG = np.random.default_rng(0)
@@ -75,6 +75,18 @@ def test_pages_are_not_lost_silently(tmp_path: Path, suffix: str) -> None:
     picture = Picture(frames=(pixels(4, 4, 1),), pages=(Picture(frames=(pixels(4, 4, 1),)),))
     with pytest.raises(ImageError, match=f"{suffix} cannot hold 2 pages"):
         Output(tmp_path / f"a.{suffix}").check(picture, height=8, width=8)
+
+
+def test_one_picture_is_not_taken_from_several(tmp_path: Path) -> None:
+    write(
+        Picture(frames=(pixels(4, 4, 1),), pages=(Picture(frames=(pixels(4, 4, 1),)),)),
+        tmp_path / "a.tif",
+    )
+    write(Picture(frames=(pixels(4, 4, 1), pixels(4, 4, 1)), durations=(9, 9)), tmp_path / "a.gif")
+    for name in ("a.tif", "a.gif"):
+        with pytest.raises(ImageError, match="2 frames or pages") as caught:
+            read_still(tmp_path / name)
+        assert caught.value.path == tmp_path / name
 
 
 def test_every_page_is_upscaled_as_many_times_as_the_first(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ import errno
 import os
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +12,6 @@ from PIL import Image, ImageCms
 from sr_runtime.atomic import check_target
 from sr_runtime.errors import ArgumentError, ImageError, OutOfMemoryError, SRError, StorageError
 from sr_runtime.image import Format, Output, Picture, from_pil, read, to_pil, write
-from sr_runtime.image.capacity import LONGEST_FRAME
 
 RNG = np.random.default_rng(0)
 Y, X = np.mgrid[:40, :60]
@@ -161,42 +159,6 @@ def test_an_unknown_suffix_is_refused_with_a_list(name: str) -> None:
         Output(name)
 
 
-@pytest.mark.parametrize(
-    ("format", "changes", "message"),
-    [
-        ("jpg", {"channels": 4}, "transparency"),
-        ("jpg", {"width": 65501}, "65500"),
-        ("webp", {"height": 16384}, "16383"),
-        ("gif", {"height": 65536}, "65535"),
-        ("tiff", {"height": 60000, "width": 30000}, r"5\.4 GB.*4 GiB"),
-        ("jpg", {"frames": 2}, "animation"),
-        ("tiff", {"frames": 2}, "animation"),
-        ("webp", {"dtype": np.uint16}, "8 bits"),
-        ("png", {"dtype": np.uint16, "frames": 2}, "16 bits"),
-        ("tiff", {"dtype": np.uint16, "channels": 2}, "gray with alpha"),
-    ],
-)
-def test_what_a_format_cannot_hold_is_known_beforehand(
-    tmp_path: Path, format: Format, changes: dict[str, Any], message: str
-) -> None:
-    def check(height: int = 10, width: int = 10, frames: int = 1, **kind: Any) -> None:
-        picture = Picture(frames=(pixels(**({"channels": 3} | kind)),) * frames)
-        Output(tmp_path / f"image.{format}").check(picture, height=height, width=width)
-
-    check()
-    with pytest.raises(ImageError, match=message) as caught:
-        check(**changes)
-    assert caught.value.path == tmp_path / f"image.{format}"
-    assert "\n" not in str(caught.value)
-
-
-def test_a_picture_that_the_format_cannot_hold_is_never_written(tmp_path: Path) -> None:
-    moving = Picture(frames=(pixels(3), pixels(3)), durations=(10, 10))
-    with pytest.raises(ImageError, match="animation"):
-        write(moving, tmp_path / "a.jpg")
-    assert list(tmp_path.iterdir()) == []
-
-
 @pytest.mark.parametrize(("format", "quality"), [("png", 90), ("jpg", 0), ("webp", 101)])
 def test_a_quality_without_meaning_is_refused(tmp_path: Path, format: Format, quality: int) -> None:
     with pytest.raises(ArgumentError, match="quality"):
@@ -262,42 +224,6 @@ def test_an_encoder_that_runs_out_of_memory_says_how_much_the_pixels_take(
         write(picture, tmp_path / "a.webp")
     assert caught.value.path == tmp_path / "a.webp"
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("suffix", "durations", "loop"),
-    [
-        ("gif", (655_351, 10), 0),
-        ("png", (10, 65_536), 0),
-        ("png", (40_000, 40_000), 0),  # equal frames are stored as one
-        ("webp", (2**24, 10), 0),
-        ("webp", (10, -1), 0),
-        ("gif", (10, 10), 65_536),
-        ("png", (10,), 0),
-    ],
-)
-def test_times_that_a_format_cannot_state_are_known_beforehand(
-    tmp_path: Path, suffix: str, durations: tuple[int, ...], loop: int
-) -> None:
-    frame = pixels(3)
-    moving = Picture(frames=(frame, frame), durations=durations, loop=loop)
-    with pytest.raises(ImageError) as caught:
-        Output(tmp_path / f"a.{suffix}").check(moving, height=28, width=36)
-    assert caught.value.path == tmp_path / f"a.{suffix}"
-
-
-@pytest.mark.parametrize("suffix", ["gif", "png", "webp"])
-def test_the_longest_frame_that_a_format_can_state_is_written(tmp_path: Path, suffix: str) -> None:
-    durations = (LONGEST_FRAME[suffix], 10)
-    write(Picture(frames=(pixels(3), pixels(3)), durations=durations), tmp_path / f"a.{suffix}")
-    assert read(tmp_path / f"a.{suffix}").durations == durations
-
-
-def test_metadata_that_a_format_cannot_hold_are_known_beforehand(tmp_path: Path) -> None:
-    dense = Picture(frames=(pixels(3),), dpi=(1e30, 1e30))
-    with pytest.raises(ImageError, match="cannot be written") as caught:
-        Output(tmp_path / "a.jpg").check(dense, height=28, width=36)
-    assert caught.value.path == tmp_path / "a.jpg"
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "I;16"])
