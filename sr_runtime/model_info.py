@@ -1,12 +1,13 @@
 """The facts that a program needs to run a model; every model file of ours carries them."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self, get_args
 
 from sr_runtime.errors import ModelError
 
-__all__ = ["DEFAULT_HALO", "IO", "ModelInfo"]
+__all__ = ["DEFAULT_HALO", "IO", "LARGEST_HALO", "Layout", "ModelInfo", "ValueRange"]
 
 SCHEMA = 1
 PREFIX = "sr."
@@ -15,13 +16,50 @@ PREFIX = "sr."
 # with it.
 DEFAULT_HALO = 32
 
-# No fact of a network that can run is larger, in pixels.
-LARGEST = 1 << 16
+LARGEST_HALO = 2048
+"""The halo of a caller and the receptive radius; a network of 23 blocks behind a 4× unshuffle has
+a radius of 1,400. A tile of this halo has 17 megapixels, which few machines hold."""
 
 IO = Literal["float32", "uint8"]
+Layout = Literal["NCHW", "NHWC"]
+ValueRange = Literal["0..1", "0..255", "-1..1"]
+
+# The largest value of each fact. Beyond them a file is damaged or hostile, and would ask for
+# gigabytes or switch tiling off.
+LIMITS = {
+    "schema": SCHEMA,
+    "scale": 64,
+    "multiple_of": 1024,
+    "phase": 1024,
+    "halo": 256,
+    "receptive_radius": LARGEST_HALO,
+    "output": 64,
+    "tile_error": 255,
+}
+CHOICES = {
+    "in_channels": (1, 3),
+    "out_channels": (1, 3),
+    "weights_dtype": ("float32", "float16"),
+    "io": get_args(IO),
+    "layout": get_args(Layout),
+    "input_range": get_args(ValueRange),
+    "output_range": get_args(ValueRange),
+}
+FROM_0 = ("halo", "receptive_radius", "output", "tile_error")
+
+
+def _whole_number(text: str) -> int:
+    if not re.fullmatch(r"-?[0-9]{1,12}", text):
+        raise ValueError(f"{_short(text)} is not a whole number")
+    return int(text)
+
 
 # How a field is read from its string, by the field's type; a string by default.
-PARSERS: Mapping[Any, Callable[[str], Any]] = {int: int, int | None: int, float | None: float}
+PARSERS: Mapping[Any, Callable[[str], Any]] = {
+    int: _whole_number,
+    int | None: _whole_number,
+    float | None: float,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,64 +75,110 @@ class ModelInfo:
     out_channels: int
     """Equal to `in_channels`."""
     io: IO
-    """"float32": `(N, C, H, W)` in [0, 1], in and out. "uint8": `(N, H, W, C)`, in and out."""
+    """"float32": float tensors in and out, laid out as `layout` says. "uint8": `(N, H, W, C)`, in
+    and out."""
     weights_dtype: str
     """"float32" or "float16": how the file stores its weights."""
     multiple_of: int = 1
     """Input height and width must be multiples of this."""
+    phase: int = 1
+    """Tiles must start on multiples of this, and of `multiple_of`, because the network works in
+    windows that it counts from its input's corner."""
     halo: int = DEFAULT_HALO
     """LR pixels of context with which a tile matches the whole image within 1/255 (calibrated)."""
     receptive_radius: int | None = None
     """LR pixels beyond which the input cannot change an output pixel; None if not known."""
+    tile_error: int = 1
+    """Largest difference in 1/255 between tiles with this halo and the whole image. It is above 1
+    where every output pixel depends on the whole input, as with global attention or pooling."""
+    layout: Layout = "NCHW"
+    """The order of a float tensor's axes, in and out."""
+    input_range: ValueRange = "0..1"
+    """Black and white in a float input."""
+    output_range: ValueRange = "0..1"
+    """Black and white in a float output."""
+    output: int = 0
+    """Which of the model's outputs is the picture."""
     weights_sha256: str | None = None
     """SHA-256 over the generator's tensors; None if not known."""
     blend: float | None = None
     """0 (psnr) to 1 (esrgan) for a blend of the embedded models; None for every other model."""
     schema: int = SCHEMA
     """Version of this record."""
+    measured: tuple[str, ...] = ()
+    """Names of the facts that the file does not state and a probe measured; never stored."""
     assumed: tuple[str, ...] = ()
-    """Names of the facts that were probed or assumed because the file does not state them; never
-    stored."""
+    """Names of the facts that are neither stated nor measured; never stored."""
+
+    @property
+    def is_plain(self) -> bool:
+        """A float tensor `(N, C, H, W)` in [0, 1], in and out."""
+        return (self.io, self.layout, self.input_range, self.output_range) == (
+            "float32", "NCHW", "0..1", "0..1",
+        )  # fmt: skip
 
     def to_metadata(self) -> dict[str, str]:
         """The stored facts as the strings of an ONNX file's `metadata_props`."""
         facts = asdict(self)
-        del facts["assumed"]
+        del facts["measured"], facts["assumed"]
         return {PREFIX + name: str(value) for name, value in facts.items() if value is not None}
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> Self | None:
         """Read `metadata_props`; None if it has no facts of ours.
 
-        Raises ModelError if the facts have a newer schema, or are damaged.
+        Raises ModelError if the facts have a newer schema, are damaged or out of range.
         """
         facts = {k.removeprefix(PREFIX): v for k, v in metadata.items() if k.startswith(PREFIX)}
         if not facts:
             return None
         try:
-            if int(facts["schema"]) > SCHEMA:
+            if (schema := _whole_number(facts["schema"])) > SCHEMA:
                 raise ModelError(
-                    f"the model's facts have schema {facts['schema']} and this sr-toolkit reads up "
+                    f"the model's facts have schema {schema} and this sr-toolkit reads up "
                     f"to {SCHEMA}: update sr-toolkit"
                 )
             known = {field.name: field.type for field in fields(cls) if field.name in facts}
-            values = {name: PARSERS.get(kind, str)(facts[name]) for name, kind in known.items()}
+            values = {
+                name: PARSERS.get(kind, str)(facts[name])
+                for name, kind in known.items()
+                if name not in ("measured", "assumed")
+            }
             info = cls(**values)
         except (KeyError, ValueError, TypeError) as error:
             raise ModelError(
-                f"the model's sr.* metadata is damaged ({error}): export the model again"
+                f"the model's sr.* metadata is damaged ({_short(error)}): export the model again"
             ) from error
-        if not info._is_possible():
-            raise ModelError(f"the model's sr.* metadata is damaged ({info}): export it again")
+        info._check()
         return info
 
-    def _is_possible(self) -> bool:
-        return (
-            self.io in get_args(IO)
-            and self.weights_dtype in ("float32", "float16")
-            and self.in_channels == self.out_channels in (1, 3)
-            and 1 <= self.scale <= LARGEST
-            and 1 <= self.multiple_of <= LARGEST
-            and 0 <= self.halo <= LARGEST
-            and 0 <= (self.receptive_radius or 0) <= LARGEST
-        )
+    def _check(self) -> None:
+        """Raise ModelError for a fact that no model has."""
+        for name, most in LIMITS.items():
+            value, least = getattr(self, name), 0 if name in FROM_0 else 1
+            if value is not None and not least <= value <= most:
+                raise ModelError(
+                    f"the model's sr.* metadata says {name} {value}, and {least} to {most} are "
+                    "allowed: export the model again"
+                )
+        for name, choices in CHOICES.items():
+            if (value := getattr(self, name)) not in choices:
+                raise ModelError(
+                    f"the model's sr.* metadata says {name} {_short(value)}, which is none of "
+                    f"{', '.join(map(str, choices))}: export the model again"
+                )
+        if self.blend is not None and not 0 <= self.blend <= 1:
+            raise ModelError(
+                f"the model's sr.* metadata says blend {self.blend}, and 0 to 1 are allowed: "
+                "export the model again"
+            )
+        if self.in_channels != self.out_channels:
+            raise ModelError(
+                f"the model takes {self.in_channels} channel(s) and returns {self.out_channels}, "
+                "and only as many as it takes are supported"
+            )
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:40]}…"

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sr_runtime.backends.base import Backend, PendingBatch
 from sr_runtime.errors import ArgumentError, ModelError, OutOfMemoryError
 from sr_runtime.in_flight import InFlightLimiter
-from sr_runtime.model_info import ModelInfo
+from sr_runtime.model_info import LARGEST_HALO, ModelInfo
 from sr_runtime.tensor import (
     check_finite,
     float_planes,
@@ -75,6 +75,7 @@ class TiledNetwork:
             max_tile=max_tile or self.max_tile,
             halo=self.halo,
             multiple_of=self.info.multiple_of,
+            phase=self.info.phase,
             min_tile=limits.min_tile,
             tile_step=limits.tile_step,
             shape_cost=limits.shape_cost,
@@ -224,9 +225,11 @@ def _halo_pixels(info: ModelInfo, halo: object) -> int:
                 "export it with `python -m sr_export onnx`, or give the halo as a number"
             )
         return info.receptive_radius
-    if isinstance(halo, int) and not isinstance(halo, bool) and halo >= 0:
+    if isinstance(halo, int) and not isinstance(halo, bool) and 0 <= halo <= LARGEST_HALO:
         return halo
-    raise ArgumentError(f"halo {halo!r} is not valid: give auto, exact, or a number from 0 up")
+    raise ArgumentError(
+        f"halo {halo!r} is not valid: give auto, exact, or a number from 0 to {LARGEST_HALO}"
+    )
 
 
 def _largest_tile(backend: Backend, tile: object, halo: int) -> tuple[int, int]:

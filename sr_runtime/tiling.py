@@ -13,10 +13,14 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise, product
+from numbers import Integral
 
 from sr_runtime.errors import ArgumentError
 
 __all__ = ["Span", "Tile", "TilePlan", "plan_tiles"]
+
+# Beyond it the plan itself would take minutes.
+LONGEST = 1 << 24
 
 # An image seldom pays for its tile shape alone: the frames of a video and a camera's photos have
 # one size, and the command line upscales images of one shape after each other.
@@ -71,6 +75,7 @@ def plan_tiles(
     max_tile: tuple[int, int],
     halo: int,
     multiple_of: int = 1,
+    phase: int = 1,
     min_tile: tuple[int, int] = (1, 1),
     tile_step: int = 8,
     shape_cost: int = 0,
@@ -80,7 +85,10 @@ def plan_tiles(
     Args:
         max_tile: Largest tile (height, width) as the network sees it, halo included.
         halo: Least distance of a written pixel from any side where its tile was cut from the image.
-        multiple_of: Tile sides and origins are multiples of this.
+        multiple_of: Tile sides are multiples of this.
+        phase: Tile origins are multiples of this and of `multiple_of`, and so are the tiles'
+            distances from the image's right and bottom, so that a network that works in windows
+            sees the same ones in a tile, in a mirrored tile, and in the whole image.
         min_tile: Smallest tile; shorter images are padded up to it. Equal to `max_tile` for a
             model of fixed size.
         tile_step: Tiles of an image that needs several differ from `max_tile` by multiples of
@@ -89,71 +97,90 @@ def plan_tiles(
             prepared already; another shape is used where it saves an image's share of this.
 
     Raises:
-        ArgumentError: A tile cannot hold its halo. The message gives the smallest that can.
+        ArgumentError: A tile cannot hold its halo, and the message gives the smallest that can; or
+            there is no image of that size.
     """
-    heights = _tile_lengths(height, min_tile[0], max_tile[0], halo, multiple_of, tile_step)
-    widths = _tile_lengths(width, min_tile[1], max_tile[1], halo, multiple_of, tile_step)
-    padded = (
-        max(_round_up(height, multiple_of), heights[-1]),
-        max(_round_up(width, multiple_of), widths[-1]),
-    )
+    if not all(isinstance(side, Integral) and 0 < side <= LONGEST for side in (height, width)):
+        raise ArgumentError(
+            f"an image of {height!r}×{width!r} cannot be cut into tiles: its sides are whole "
+            f"numbers from 1 to {LONGEST}"
+        )
+    grid = math.lcm(multiple_of, phase)
+    rows = _Axis(height, min_tile[0], max_tile[0], halo, multiple_of, grid)
+    cols = _Axis(width, min_tile[1], max_tile[1], halo, multiple_of, grid)
+    heights, widths = rows.sides(tile_step), cols.sides(tile_step)
 
     def cost(shape: tuple[int, int]) -> int:
-        rows = _count(padded[0], shape[0], halo, multiple_of)
-        cols = _count(padded[1], shape[1], halo, multiple_of)
         extra = 0 if shape == (heights[0], widths[0]) else shape_cost // IMAGES_PER_SHAPE
-        return rows * shape[0] * cols * shape[1] + extra
+        return rows.count(shape[0]) * shape[0] * cols.count(shape[1]) * shape[1] + extra
 
     shape = min(product(heights, widths), key=cost)
     return TilePlan(
         shape=shape,
-        padded=padded,
-        rows=_spans(height, padded[0], shape[0], halo, multiple_of),
-        cols=_spans(width, padded[1], shape[1], halo, multiple_of),
+        padded=(rows.padded(shape[0]), cols.padded(shape[1])),
+        rows=rows.spans(shape[0]),
+        cols=cols.spans(shape[1]),
     )
 
 
-def _tile_lengths(
-    length: int, least: int, most: int, halo: int, multiple: int, step: int
-) -> list[int]:
-    """The sides that a tile may have along one axis, the largest first."""
-    length, least = _round_up(length, multiple), _round_up(least, multiple)
-    most = most // multiple * multiple
-    if least > most:
-        raise ArgumentError(
-            f"no tile of {least} to {most} pixels is a multiple of {multiple}: use a larger tile"
+@dataclass(frozen=True)
+class _Axis:
+    """One axis of an image, and the limits of the tiles along it; `plan_tiles` documents them."""
+
+    length: int
+    least: int
+    most: int
+    halo: int
+    multiple: int
+    grid: int
+
+    def sides(self, step: int) -> list[int]:
+        """The sides that a tile may have, the largest first."""
+        multiple, halo = self.multiple, self.halo
+        length, least = _round_up(self.length, multiple), _round_up(self.least, multiple)
+        most = self.most // multiple * multiple
+        if least > most:
+            raise ArgumentError(
+                f"no tile of {least} to {most} pixels is a multiple of {multiple}: use a larger "
+                "tile"
+            )
+        if length <= most:
+            return [max(length, least)]
+        smallest = _round_up(2 * halo + self.grid, multiple)
+        if most < smallest:
+            raise ArgumentError(
+                f"a tile of {most} pixels has no room for a halo of {halo} on both sides: "
+                f"use a tile of at least {smallest}, or a smaller halo"
+            )
+        # A side below half of the largest costs more in halo than it can save by fitting better.
+        shortest = max(least, smallest, most // 2)
+        # The image minus such a side is a multiple of the grid: nothing is padded for it.
+        largest = length - _round_up(length - most, self.grid)
+        fitting = list(range(largest, shortest - 1, -math.lcm(step, self.grid)))
+        return fitting or [most]
+
+    def padded(self, side: int) -> int:
+        """The length to which the image is padded."""
+        beyond = _round_up(self.length, self.multiple) - side
+        return side + max(0, _round_up(beyond, self.grid))
+
+    def count(self, side: int) -> int:
+        """How many tiles of `side` cover the image."""
+        stride = (side - 2 * self.halo) // self.grid * self.grid
+        return 1 + (-(-beyond // stride) if (beyond := self.padded(side) - side) else 0)
+
+    def spans(self, side: int) -> tuple[Span, ...]:
+        """Spread the tiles evenly. Of two that overlap, a pixel takes the one cut farther away."""
+        last = self.count(side) - 1
+        steps = (self.padded(side) - side) // self.grid
+        starts = [i * steps // last * self.grid for i in range(last + 1)] if last else [0]
+        borders = [(left + side + right) // 2 for left, right in pairwise(starts)]
+        return tuple(
+            Span(start, begin, min(end, self.length))
+            for start, begin, end in zip(
+                starts, [0, *borders], [*borders, self.length], strict=True
+            )
         )
-    if length <= most:
-        return [max(length, least)]
-    smallest = _round_up(2 * halo + multiple, multiple)
-    if most < smallest:
-        raise ArgumentError(
-            f"a tile of {most} pixels has no room for a halo of {halo} on both sides: "
-            f"use a tile of at least {smallest}, or a smaller halo"
-        )
-    # A side below half of the largest costs more in halo than it can save by fitting better.
-    shortest = max(least, smallest, most // 2)
-    return list(range(most, shortest - 1, -math.lcm(step, multiple)))
-
-
-def _count(length: int, side: int, halo: int, multiple: int) -> int:
-    """How many tiles of `side` cover `length`."""
-    if length <= side:
-        return 1
-    stride = (side - 2 * halo) // multiple * multiple
-    return 1 + -(-(length - side) // stride)
-
-
-def _spans(length: int, padded: int, side: int, halo: int, multiple: int) -> tuple[Span, ...]:
-    """Spread the tiles evenly. Of two that overlap, a pixel takes the one whose cut is farther."""
-    last = _count(padded, side, halo, multiple) - 1
-    steps = (padded - side) // multiple
-    starts = [i * steps // last * multiple for i in range(last + 1)] if last else [0]
-    borders = [(left + side + right) // 2 for left, right in pairwise(starts)]
-    return tuple(
-        Span(start, begin, min(end, length))
-        for start, begin, end in zip(starts, [0, *borders], [*borders, length], strict=True)
-    )
 
 
 def _round_up(value: int, multiple: int) -> int:

@@ -6,7 +6,8 @@ rewriting the types in the file's protobuf (onnx.proto).
 
 import numpy as np
 
-from sr_runtime.backends.protobuf import Field, encode, fields
+from sr_runtime.backends.onnx_schema import INSIDE
+from sr_runtime.backends.protobuf import MAX_DEPTH, Field, encode, fields
 from sr_runtime.errors import ModelError
 
 __all__ = ["FLOAT16", "fp32_from_fp16"]
@@ -14,17 +15,6 @@ __all__ = ["FLOAT16", "fp32_from_fp16"]
 # TensorProto.DataType
 FLOAT, FLOAT16 = 1, 10
 
-# By message, the fields that lead to a type: the message in each of them.
-INSIDE = {
-    "model": {7: "graph", 25: "function"},
-    "graph": {1: "node", 5: "tensor", 11: "value", 12: "value", 13: "value"},
-    "function": {7: "node"},
-    "node": {5: "attribute"},
-    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph"},
-    "value": {2: "type"},
-    "type": {1: "tensor type"},
-    "tensor type": {},
-}
 TENSOR_DATA_TYPE, TENSOR_RAW_DATA = 2, 9
 TYPE_ELEMENT = 1
 ATTRIBUTE_NAME, ATTRIBUTE_INT = 1, 3
@@ -36,15 +26,20 @@ def fp32_from_fp16(model: bytes) -> bytes:
     Raises ModelError if it is not an ONNX model, or its weights are not in the file itself.
     """
     try:
-        return _rewritten(model, "model")
+        return _rewritten(model, "model", MAX_DEPTH)
     # TypeError: a field has a number where onnx.proto has a message.
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError("not a readable ONNX model") from error
 
 
-def _rewritten(message: bytes | memoryview, kind: str) -> bytes:
+def _rewritten(message: bytes | memoryview, kind: str, depth: int) -> bytes:
+    """Args:
+    depth: How much deeper messages may be nested.
+    """
     if kind == "tensor":
         return _tensor(message)
+    if depth == 0:
+        raise ValueError(f"messages are nested more than {MAX_DEPTH} deep")
     contents = list(fields(message))
     casts_to = kind == "attribute" and any(
         field.number == ATTRIBUTE_NAME and field.value == b"to" for field in contents
@@ -52,7 +47,7 @@ def _rewritten(message: bytes | memoryview, kind: str) -> bytes:
     out = bytearray()
     for field in contents:
         if inner := INSIDE[kind].get(field.number):
-            field = field._replace(value=_rewritten(field.value, inner))
+            field = field._replace(value=_rewritten(field.value, inner, depth - 1))
         elif (kind == "tensor type" and field.number == TYPE_ELEMENT) or (
             casts_to and field.number == ATTRIBUTE_INT
         ):

@@ -4,10 +4,12 @@ The facts are in `metadata_props`. Weights may be in files beside the model, whi
 external data. The numbers of the fields are those of onnx.proto.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sr_runtime.backends.onnx_schema import tensors
 from sr_runtime.backends.protobuf import LENGTH, fields
 from sr_runtime.errors import ModelError, StorageError, about
 from sr_runtime.model_info import ModelInfo
@@ -26,9 +28,8 @@ NOT_ONNX = (
     "not a readable ONNX model: it is another kind of file, or damaged: copy or export it again"
 )
 
-# Field numbers in ModelProto, GraphProto, TensorProto and StringStringEntryProto, in this order.
-GRAPH, METADATA_PROPS = 7, 14
-INITIALIZER = 5
+# Field numbers in ModelProto, TensorProto and StringStringEntryProto, in this order.
+METADATA_PROPS = 14
 EXTERNAL_DATA = 13
 KEY, VALUE = 1, 2
 
@@ -74,7 +75,7 @@ def require_data_files(model: Path) -> None:
         needed = _data_files(_read(model))
     for name, length in needed.items():
         file = model.parent / name
-        if not file.is_file():
+        if not os.path.isfile(file):  # noqa: PTH113 - Path's fails for a name that no file has
             raise ModelError(
                 f"its weights are in {name}, which is not beside it: copy that file too, or export "
                 "the model as one file",
@@ -125,12 +126,11 @@ def _readable(model: Path) -> Iterator[None]:
 def _data_files(model: bytes) -> dict[str, int]:
     """The other files of a serialised ONNX model, and how many bytes of each it uses."""
     used: dict[str, int] = {}
-    for graph in _inside(model, GRAPH):
-        for tensor in _inside(graph, INITIALIZER):
-            if place := _entries(tensor, EXTERNAL_DATA):
-                name = place["location"]
-                end = int(place.get("offset", 0)) + int(place.get("length", 0))
-                used[name] = max(end, used.get(name, 0))
+    for tensor in tensors(model):
+        if place := _entries(tensor, EXTERNAL_DATA):
+            name = place["location"]
+            end = int(place.get("offset", 0)) + int(place.get("length", 0))
+            used[name] = max(end, used.get(name, 0))
     return used
 
 

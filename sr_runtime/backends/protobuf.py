@@ -3,10 +3,16 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-__all__ = ["LENGTH", "VARINT", "Field", "encode", "fields", "message"]
+__all__ = ["LENGTH", "MAX_DEPTH", "VARINT", "Field", "encode", "fields", "message"]
 
 # Wire types.
 VARINT, LENGTH = 0, 2
+
+MAX_VARINT = 10
+"""Bytes of the longest number, which has 64 bits."""
+
+MAX_DEPTH = 100
+"""How deep messages may be nested, as in protobuf's own readers."""
 
 
 class Field(NamedTuple):
@@ -64,16 +70,15 @@ def message(*contents: tuple[int, int | bytes]) -> bytes:
 
 def _varint(view: memoryview, position: int) -> tuple[int, int]:
     """The number at `position`, and the position after it."""
-    value = shift = 0
-    while True:
-        if position == len(view):
+    value = 0
+    for count in range(MAX_VARINT):
+        if position + count == len(view):
             raise ValueError("a number is cut off")
-        byte = view[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
+        byte = view[position + count]
+        value |= (byte & 0x7F) << 7 * count
         if byte < 0x80:
-            return value, position
-        shift += 7
+            return value, position + count + 1
+    raise ValueError(f"a number has more than {MAX_VARINT} bytes")
 
 
 def _encoded(value: int) -> bytes:

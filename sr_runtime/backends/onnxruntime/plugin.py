@@ -5,6 +5,7 @@ A plug-in is named by its wheel, "openvino" for onnxruntime-ep-openvino, or by i
 
 import functools
 import importlib
+import os
 import threading
 from collections import Counter
 from collections.abc import Mapping
@@ -77,8 +78,8 @@ def _devices_of(library: Path) -> tuple[Any, ...]:
 def _library(plugin: str) -> Path:
     """The path of a plug-in's library."""
     if Path(plugin).name != plugin or Path(plugin).suffix in (".dll", ".dylib", ".so"):
-        path = Path(plugin).resolve()
-        if not path.is_file():
+        path = Path(plugin).absolute()
+        if not os.path.isfile(path):  # noqa: PTH113 - Path's fails for a name that no file has
             raise BackendError("there is no such plug-in library", path=path)
         return path
     module = f"onnxruntime_ep_{plugin.lower().replace('-', '_')}"  # pip ignores case too

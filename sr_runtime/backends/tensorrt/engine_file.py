@@ -60,7 +60,7 @@ class EngineInfo(BuildOptions):
         """One flat object with the facts of the engine and of the model."""
         engine = asdict(self)
         facts = engine.pop("model") | engine.pop("profile") | engine
-        del facts["assumed"]
+        del facts["measured"], facts["assumed"]
         return json.dumps(facts, indent=2) + "\n"
 
     @classmethod

@@ -1,0 +1,72 @@
+"""The facts of a model file: what is stored is read again, and what no model has is refused."""
+
+from dataclasses import replace
+
+import pytest
+
+from sr_runtime import ArgumentError, ModelError, Upscaler
+from sr_runtime.model_info import ModelInfo
+from tests.runtime.known_network import KnownNetwork
+
+INFO = ModelInfo(
+    arch="SwinIR", scale=4, in_channels=3, out_channels=3, io="float32", weights_dtype="float16",
+    multiple_of=8, phase=16, halo=24, receptive_radius=300, tile_error=2, layout="NHWC",
+    input_range="0..255", output_range="-1..1", output=1, weights_sha256="ab",
+)  # fmt: skip
+
+
+def test_every_stored_fact_is_read_again() -> None:
+    assert ModelInfo.from_metadata(INFO.to_metadata()) == INFO
+    probed = replace(INFO, measured=("scale",), assumed=("halo",))
+    assert ModelInfo.from_metadata(probed.to_metadata()) == INFO
+
+
+def test_a_file_without_the_newer_facts_has_a_plain_tensor() -> None:
+    stated = INFO.to_metadata()
+    for name in ("phase", "tile_error", "layout", "input_range", "output_range", "output"):
+        del stated[f"sr.{name}"]
+    info = ModelInfo.from_metadata(stated)
+    assert info is not None
+    assert info.is_plain
+    assert (info.phase, info.tile_error, info.output) == (1, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("scale", "0"),
+        ("scale", "1000"),
+        ("scale", "４"),
+        ("scale", "4_0"),
+        ("multiple_of", "4096"),
+        ("phase", "0"),
+        ("halo", "100000"),
+        ("halo", "-1"),
+        ("receptive_radius", "99999999999"),
+        ("receptive_radius", "9" * 5000),
+        ("in_channels", "4"),
+        ("in_channels", "1"),
+        ("output", "-1"),
+        ("tile_error", "256"),
+        ("weights_dtype", "x" * 5000),
+        ("io", "float16"),
+        ("layout", "CHWN"),
+        ("input_range", "0..1023"),
+        ("schema", "0"),
+    ],
+)
+def test_a_fact_that_no_model_has_is_refused_in_a_short_sentence(name: str, value: str) -> None:
+    with pytest.raises(ModelError, match=r"metadata|channel") as raised:
+        ModelInfo.from_metadata(INFO.to_metadata() | {f"sr.{name}": value})
+    assert len(str(raised.value)) < 300
+
+
+@pytest.mark.parametrize("halo", [10**6, -1, 2.5, True, "wide"])
+def test_a_halo_that_no_tile_can_hold_is_refused(halo: object) -> None:
+    with pytest.raises(ArgumentError, match="from 0 to 2048"):
+        Upscaler(KnownNetwork(radius=1), halo=halo)
+
+
+def test_a_plan_without_pixels_is_refused() -> None:
+    with pytest.raises(ArgumentError, match="whole numbers"):
+        Upscaler(KnownNetwork(radius=1)).plan(0, 10)
