@@ -133,11 +133,20 @@ def _add_command(
 
 
 def _add_checkpoint(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("checkpoint", type=path, metavar="CHECKPOINT", help="any trainer's .pth or .safetensors")
+    parser.add_argument(
+        "checkpoint", type=path, metavar="CHECKPOINT", help="any trainer's .pth or .safetensors"
+    )
+    _add_what_files_leave_open(parser.add_argument)
+
+
+def _add_what_files_leave_open(add: Callable[..., Any]) -> None:
     add(
         "--scale", type=whole_number, metavar="S",
         help="scale of the network; needed only for x3, whose weights look like those of x2",
+    )  # fmt: skip
+    add(
+        "--activation", choices=("relu", "leakyrelu"),
+        help="needed only for an SRVGGNetCompact without PReLU, whose file does not name it",
     )  # fmt: skip
 
 
@@ -192,7 +201,7 @@ def _add_engine(commands: Any) -> None:
         help="most GPU memory for a layer's scratch space, 4G for instance (default: no limit)",
     )  # fmt: skip
     add("--io", choices=get_args(IO), help="as for onnx; only for a checkpoint (default: float32)")
-    add("--scale", type=whole_number, metavar="S", help="as for onnx; only for a checkpoint")
+    _add_what_files_leave_open(add)
     add = parser.add_argument_group(
         "tiles, as BATCHxHEIGHTxWIDTH with the halo included"
     ).add_argument

@@ -39,6 +39,7 @@ def build_engine(
     profile: Profile = DEFAULT_PROFILE,
     io: IO | None = None,
     scale: int | None = None,
+    activation: str | None = None,
     level: int = DEFAULT_LEVEL,
     workspace: int | None = None,
     timing_cache: str | os.PathLike[str] | None = None,
@@ -70,6 +71,7 @@ def build_engine(
         io: "float32" (default) or "uint8", as for `export_onnx`; only for a checkpoint, since an
             ONNX file has its own.
         scale: As for `export_onnx`; only for a checkpoint.
+        activation: As for `export_onnx`; only for a checkpoint.
         level: How long TensorRT searches for fast kernels, 0 to 5. For TensorRT alone, like
             `timing_cache`, `version_compatible` and `hardware_compatible`.
         workspace: Most bytes of GPU memory for a layer's scratch space; None: no limit.
@@ -107,10 +109,10 @@ def build_engine(
     )
     _check_files(source, output, timings, kind)
     from_onnx = source.suffix.lower() == ".onnx"
-    if from_onnx and (io, scale) != (None, None):
+    if from_onnx and (io, scale, activation) != (None, None, None):
         raise ArgumentError(
-            "an ONNX file has its own io and scale: leave --io and --scale out, or give the "
-            "checkpoint",
+            "an ONNX file has its own io, scale and activation: leave --io, --scale and "
+            "--activation out, or give the checkpoint",
             path=source,
         )
     with require_extra("export"):
@@ -131,7 +133,7 @@ def build_engine(
                 info = read_fp16_onnx(source)[1]
                 profile.check_fits(multiple_of=info.multiple_of, halo=info.halo)
             else:
-                generator = load_generator(source, scale=scale)
+                generator = load_generator(source, scale=scale, activation=activation)
                 profile.check_fits(multiple_of=generator.multiple_of, halo=0)
             # Before minutes of work: BackendError if the library or the GPU is missing.
             options = options_for(builder_library(kind), options)
@@ -142,7 +144,13 @@ def build_engine(
         else:
             file = Path(folder) / f"{source.stem}.onnx"
             exported = export_onnx(
-                source, file, precision="fp16", io=io or "float32", scale=scale, progress=progress
+                source,
+                file,
+                precision="fp16",
+                io=io or "float32",
+                scale=scale,
+                activation=activation,
+                progress=progress,
             )
             source, checks = file, exported.checks
             stages.seconds |= exported.seconds

@@ -21,6 +21,7 @@ def export_onnx(
     precision: Precision = "fp32",
     io: IO = "float32",
     scale: int | None = None,
+    activation: str | None = None,
     opset: int = DEFAULT_OPSET,
     calibration: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
@@ -38,6 +39,8 @@ def export_onnx(
             returns `(N, H, W, C)`, and clamps and rounds itself.
         scale: Output side over input side; needed only for ×3 networks, whose weights look like
             those of ×2.
+        activation: "relu" or "leakyrelu"; needed only for an SRVGGNetCompact without PReLU, whose
+            file does not name its activation.
         opset: Version of the ONNX operator set, 18 to 25.
         calibration: Folder of images, 256×256 or larger, on which the halo is measured; None: the
             three that are shipped.
@@ -72,7 +75,7 @@ def export_onnx(
 
     stages = Stages(progress)
     with stages.stage("loading the checkpoint"):
-        generator = load_generator(checkpoint, scale=scale)
+        generator = load_generator(checkpoint, scale=scale, activation=activation)
     with stages.stage("searching the halo") as report_share:
         folder = CALIBRATION if calibration is None else Path(calibration)
         images = calibration_images(folder, channels=generator.in_channels)
@@ -101,6 +104,7 @@ def verify(
     model: str | os.PathLike[str],
     *,
     scale: int | None = None,
+    activation: str | None = None,
     backend: str = "auto",
 ) -> tuple[Check, ...]:
     """Compare an ONNX file with the checkpoint from which it was exported, on real pixels.
@@ -109,6 +113,7 @@ def verify(
         checkpoint: Any trainer's `.pth` or `.safetensors` file.
         model: The ONNX file, or "esrgan" or "psnr", which the package carries.
         scale: As for `export_onnx`.
+        activation: As for `export_onnx`.
         backend: The inference engine that runs the model, on the CPU: "openvino", "onnxruntime",
             or "auto", the faster one of those installed.
 
@@ -126,5 +131,5 @@ def verify(
         from sr_train.checkpoint import load_generator
 
     file = model_file(model)
-    generator = load_generator(checkpoint, scale=scale)
+    generator = load_generator(checkpoint, scale=scale, activation=activation)
     return require(compare(generator, file, backend=backend), path=file)

@@ -63,4 +63,7 @@ def _middle(path: Path, channels: int) -> NDArray[Any]:
         pixels = (pixels // 257).astype(np.uint8)
     if pixels.shape[2] > channels:
         return pixels[:, :, 1:2]  # a gray network: the green plane will do
+    if channels == 4:
+        pixels = np.broadcast_to(pixels, (SIDE, SIDE, 3))
+        return np.concatenate((pixels, pixels[:, :, 1:2]), axis=2)  # any alpha that varies
     return np.broadcast_to(pixels, (SIDE, SIDE, channels))

@@ -71,9 +71,9 @@ class ModelInfo:
     scale: int
     """Output height over input height, and the same for the width."""
     in_channels: int
-    """1 (gray) or 3 (RGB)."""
+    """1 (gray) or 3 (RGB); 4 (RGBA) in a file that `load` refuses."""
     out_channels: int
-    """Equal to `in_channels`."""
+    """Equal to `in_channels`, except in a file that `load` refuses."""
     io: IO
     """"float32": float tensors in and out, laid out as `layout` says. "uint8": `(N, H, W, C)`, in
     and out."""

@@ -34,6 +34,9 @@ AUTO_TILE = {"bf16": 512, "fp16": 512, "fp32": 384}
 
 LARGEST_TILE = 1 << 16
 
+# In and out: alpha goes through the network apart from colour.
+CHANNELS = ((1, 1), (3, 3))
+
 
 class TiledNetwork:
     """A backend behind a tile plan. Several threads may run images through it at once."""
@@ -48,6 +51,12 @@ class TiledNetwork:
     ) -> None:
         """`load` documents the arguments. Raises ArgumentError if they do not fit the model."""
         self.info = backend.info
+        if (channels := (self.info.in_channels, self.info.out_channels)) not in CHANNELS:
+            raise ModelError(
+                f"the model takes {channels[0]} channels and gives {channels[1]}, and only models "
+                "from gray to gray (1) and from RGB to RGB (3) are run here: run it with ONNX "
+                "Runtime's own interface"
+            )
         self.halo = _halo_pixels(backend.info, halo)
         self.max_tile = _largest_tile(backend, tile, self.halo)
         limits = backend.limits

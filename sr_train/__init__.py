@@ -67,7 +67,9 @@ def fit(config: "Config", run: str | os.PathLike[str], *, resume: bool = False) 
     return train(config, folder, resume=resume)
 
 
-def load_generator(path: str | os.PathLike[str], *, scale: int | None = None) -> "Generator":
+def load_generator(
+    path: str | os.PathLike[str], *, scale: int | None = None, activation: str | None = None
+) -> "Generator":
     """Load the generator of a `.safetensors` or `.pth` checkpoint, ours or another trainer's.
 
     Example:
@@ -76,13 +78,15 @@ def load_generator(path: str | os.PathLike[str], *, scale: int | None = None) ->
         sr = generator(lr)  # (N, 3, H, W) float32 RGB in [0, 1] to (N, 3, 4·H, 4·W)
         ```
 
-    Architecture and scale come from the file's metadata, or from the names and shapes of its
-    tensors. Code in a pickled file is never run.
+    Architecture and scale come from the names and shapes of the tensors, and what these leave open
+    from the file's metadata. Code in a pickled file is never run.
 
     Args:
         path: The checkpoint.
         scale: How much larger the output is; only a ×3 RRDBNet needs it, since its tensors look
             like those of ×2.
+        activation: "relu" or "leakyrelu"; needed only for an SRVGGNetCompact without PReLU, whose
+            file does not name its activation.
 
     Returns:
         An `nn.Module` on the CPU, in fp32 and in evaluation mode.
@@ -96,4 +100,4 @@ def load_generator(path: str | os.PathLike[str], *, scale: int | None = None) ->
     with require_extra("export"):
         from sr_train import checkpoint
 
-    return checkpoint.load_generator(path, scale=scale)
+    return checkpoint.load_generator(path, scale=scale, activation=activation)

@@ -120,7 +120,7 @@ def _average(checkpoints: Sequence[Path], output: Path) -> None:
     say(f"{output}: average of {len(generators)} checkpoints")
 
 
-def _convert(checkpoint: Path, output: Path, scale: int | None) -> None:
+def _convert(checkpoint: Path, output: Path, scale: int | None, activation: str | None) -> None:
     """Read the generator of any ESRGAN checkpoint and write it in fp32.
 
     It can be an RRDBNet of BasicSR, mmagic, neosr, xinntao/ESRGAN, BSRGAN, traiNNer, Lornatang or
@@ -128,10 +128,10 @@ def _convert(checkpoint: Path, output: Path, scale: int | None) -> None:
 
     examples:
       sr-train convert RealESRGAN_x4plus.pth -o generator.safetensors
-      sr-train convert 3x_model.pth --scale 3 -o generator.pth
+      sr-train convert 3x_model.pth --scale 3 -o generator.safetensors
     """
     check_target(output, inputs=[checkpoint])
-    generator = load_generator(checkpoint, scale=scale)
+    generator = load_generator(checkpoint, scale=scale, activation=activation)
     from sr_train.checkpoint import save_generator, weights_sha256
 
     save_generator(generator, output)
@@ -222,6 +222,10 @@ def _add_conversions(commands: Commands) -> None:
     convert.add_argument("checkpoint", type=path, metavar="CHECKPOINT", help=FILE)
     _add_output(convert)
     _add_scale(convert)
+    convert.add_argument(
+        "--activation", choices=("relu", "leakyrelu"),
+        help="needed only for an SRVGGNetCompact without PReLU, whose file does not name it",
+    )  # fmt: skip
 
 
 def _add_command(commands: Commands, run: Command) -> argparse.ArgumentParser:

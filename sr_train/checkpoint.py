@@ -4,10 +4,8 @@ import hashlib
 import io
 import json
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import safetensors.torch
 import torch
@@ -15,8 +13,9 @@ from torch import Tensor
 
 from sr_runtime.atomic import atomic_path
 from sr_runtime.errors import ArgumentError, ModelError, about
-from sr_train.models.generator import Generator, check_names
-from sr_train.models.registry import ARCHITECTURES, build_generator, recognise
+from sr_train.generator_search import find_generator
+from sr_train.models.generator import Architecture, Generator
+from sr_train.models.registry import recognise
 from sr_train.tensor_file import read_tensor_file
 
 __all__ = ["load_generator", "save_generator", "weights_sha256"]
@@ -24,44 +23,49 @@ __all__ = ["load_generator", "save_generator", "weights_sha256"]
 # The only metadata entry in our safetensors: the format does not keep the order of several.
 METADATA = "sr.generator"
 
-# Where trainers keep the generator's tensors. Averaged weights come before raw ones.
-WRAPPERS = (
-    "params_ema",
-    "params-ema",
-    "params",
-    "ema_state_dict",
-    "model_state_dict",
-    "g_model_state_dict",
-    "state_dict",
-    "model",
-    "net",
-)
-OWNERS = ("generator_ema.", "generator.", "netG.")
-DECORATION = re.compile(r"\b(?:module|_orig_mod)\.")  # DataParallel's and torch.compile's
-BOOKKEEPING = {"n_averaged", "step", "steps", "initted"}  # kept beside averaged weights
-LOADABLE = (torch.float32, torch.float16, torch.bfloat16)
 
-
-def load_generator(path: str | os.PathLike[str], *, scale: int | None = None) -> Generator:
+def load_generator(
+    path: str | os.PathLike[str], *, scale: int | None = None, activation: str | None = None
+) -> Generator:
     """The generator in a `.pth` or `.safetensors` file, in fp32 and evaluation mode.
 
-    Architecture and scale come from the file's metadata if this project wrote it, else from the
-    names and shapes of its tensors. `scale` is the network's scale; it is needed only for ×3, whose
-    tensors look like those of ×2. Pickled code is never run.
+    Architecture and scale come from the names and shapes of the tensors, and what these leave open
+    from the file's metadata if this project wrote it. `scale` is the network's scale; it is needed
+    only for ×3, whose tensors look like those of ×2. `activation`, "relu" or "leakyrelu", is needed
+    only for an SRVGGNetCompact without PReLU. Pickled code is never run.
 
     Raises ModelError, saying what was found, if the file does not hold such a generator.
     """
     path = Path(path)
+    asked = {"scale_factor": scale, "activation": activation}
+    known = {name: value for name, value in asked.items() if value is not None}
     with about(path):
-        generator, state = _read(path, scale)
+        content, metadata = read_tensor_file(path)
+        recorded = _recorded(metadata)
+        found = find_generator(content, {**known, **recorded}, size=path.stat().st_size)
+        generator = found.generator
+        facts = {"arch": generator.arch, **generator.architecture}
+        for name, claim in recorded.items():
+            if name not in facts or facts[name] != claim:
+                raise ModelError(
+                    f"the metadata claims {name} {claim!r:.40} and the tensors make it "
+                    f"{facts.get(name, 'unknown')}: convert the original again"
+                )
         if scale not in (None, generator.scale_factor):
             raise ModelError(
                 f"the network is for scale {generator.scale_factor} and cannot be loaded for scale "
                 f"{scale}"
             )
-        _check_tensors(state, generator.state_dict())
-    # A copy, even of fp32: the tensors may be mapped into memory from the file.
-    weights = {name: v.to(torch.float32, copy=True) for name, v in state.items()}
+        if activation not in (None, has := generator.architecture.get("activation", "leakyrelu")):
+            raise ModelError(
+                f"the activation of this {generator.arch} is {has}, and {activation} was asked "
+                "for: leave --activation out"
+            )
+        # A copy, even of fp32: the tensors may be mapped into memory from the file.
+        weights = {name: v.to(torch.float32, copy=True) for name, v in found.state.items()}
+        for name, tensor in weights.items():
+            if not tensor.isfinite().all():
+                raise ModelError(f"{name} holds NaN or infinity: its training diverged")
     generator.load_state_dict(weights, assign=True)
     return generator.eval()
 
@@ -80,10 +84,7 @@ def save_generator(generator: Generator, path: str | os.PathLike[str]) -> None:
             facts = {"arch": generator.arch, "architecture": generator.architecture}
             content = safetensors.torch.save(state, {METADATA: json.dumps(facts)})
         case ".pth":
-            found = recognise(state)
-            assert found is not None, generator.arch
-            _, readable = found
-            if lost := dict(generator.architecture.items() - readable.architecture.items()):
+            if lost := _lost_by_names(generator, state):
                 raise ArgumentError(
                     f"a .pth cannot record {lost}: save it as .safetensors", path=path
                 )
@@ -107,73 +108,24 @@ def weights_sha256(generator: Generator) -> str:
     return digest.hexdigest()
 
 
-def _read(path: Path, scale: int | None) -> tuple[Generator, Mapping[str, Tensor]]:
-    """The generator, still without weights, and the tensors that will be its weights."""
-    content, metadata = read_tensor_file(path)
-    if METADATA in metadata:
-        return _recorded_generator(metadata[METADATA]), content
-    wrapped = (name for name in WRAPPERS if isinstance(content.get(name), Mapping))
-    wrapper = next((name for name in wrapped if content[name]), None)
-    held = content[wrapper] if wrapper else content
-    tensors = _generator_tensors(held)
-    if found := recognise(tensors, scale):
-        arch, recognised = found
-        try:
-            return _without_weights(arch, recognised.architecture), recognised.state
-        except ArgumentError as error:
-            raise ModelError(f"no {arch} has the sizes of these tensors ({error})") from error
-    where = f"{wrapper!r} with " if wrapper else ""
-    if tensors:
-        what = f"{len(tensors)} tensors such as {next(iter(tensors))!r}"
-    else:
-        what = f"no tensors, only {list(held)[:4]}"
-    raise ModelError(
-        f"the file holds {where}{what}, which no known generator matches "
-        f"({', '.join(ARCHITECTURES)})"
-    )
+def _lost_by_names(generator: Generator, state: Mapping[str, Tensor]) -> Architecture:
+    """The options that names and shapes of the tensors do not tell, or tell wrongly."""
+    found = recognise(state, {"activation": generator.architecture.get("activation")})
+    assert found is not None, generator.arch
+    told = found[1].architecture
+    if told.get("activation", "prelu") != "prelu":
+        del told["activation"]  # it was given, not read
+    return {k: v for k, v in generator.architecture.items() if k not in told or told[k] != v}
 
 
-def _recorded_generator(metadata: str) -> Generator:
+def _recorded(metadata: Mapping[str, str]) -> Architecture:
+    """The name and the options of the network by our own metadata; empty for other files."""
+    if METADATA not in metadata:
+        return {}
     try:
-        facts = json.loads(metadata)
-        return _without_weights(facts["arch"], facts["architecture"])
-    except (ValueError, KeyError, TypeError) as error:
+        facts = json.loads(metadata[METADATA])
+        return {**facts["architecture"], "arch": facts["arch"]}
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(
             f"the metadata is damaged ({error}): convert the original again"
         ) from error
-
-
-def _without_weights(arch: str, architecture: Mapping[str, Any]) -> Generator:
-    """On the meta device: sizes read from a damaged file cost no memory before they are checked."""
-    with torch.device("meta"):
-        return build_generator(arch, architecture)
-
-
-def _generator_tensors(content: Mapping[Any, Any]) -> dict[str, Tensor]:
-    """The generator's plain tensors, under names without the prefixes that wrappers add."""
-    tensors = {
-        DECORATION.sub("", name): value
-        for name, value in content.items()
-        if isinstance(name, str) and isinstance(value, Tensor)
-        if value.layout == torch.strided and not value.is_meta
-    }
-    for owner in OWNERS:
-        owned = {k.removeprefix(owner): v for k, v in tensors.items() if k.startswith(owner)}
-        if owned:
-            tensors = owned
-            break
-    return {name: value for name, value in tensors.items() if name not in BOOKKEEPING}
-
-
-def _check_tensors(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
-    check_names(found.keys(), expected.keys())
-    for name, tensor in found.items():
-        if tensor.shape != expected[name].shape:
-            raise ModelError(
-                f"{name} has the shape {tuple(tensor.shape)}, and {tuple(expected[name].shape)} "
-                "was expected"
-            )
-        if tensor.dtype not in LOADABLE:
-            raise ModelError(f"{name} is stored as {tensor.dtype}: fp32, fp16 and bf16 can be read")
-        if not tensor.isfinite().all():
-            raise ModelError(f"{name} holds NaN or infinity: its training diverged")

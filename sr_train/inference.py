@@ -41,8 +41,15 @@ def super_resolved(
     """(H, W, C) to (1, channels of the generator, scale·H, scale·W) fp32, not clamped.
 
     The whole image is computed at once, on the generator's device. A gray image goes through an RGB
-    generator as R = G = B. Raises ArgumentError for an RGB image and a gray generator.
+    generator as R = G = B. Raises ArgumentError for an RGB image and a gray generator, and for a
+    generator of other channels.
     """
+    if generator.in_channels != generator.out_channels or generator.in_channels not in (1, 3):
+        raise ArgumentError(
+            f"the generator takes {generator.in_channels} channel(s) and gives "
+            f"{generator.out_channels}, and images are computed from gray to gray (1) or from RGB "
+            "to RGB (3) alone: call it with a tensor"
+        )
     device = next(generator.parameters()).device
     low = tensor_from_image(image, device)
     if low.shape[1] not in (1, generator.in_channels):

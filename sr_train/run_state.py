@@ -214,9 +214,10 @@ def _generator(config: Config, name: Stage, folder: Path) -> Generator:
             **asdict(config.generator),
         )
     generator = load_generator(config.init, scale=config.scale_factor)
-    if generator.in_channels != config.img_channels:
+    channels = {generator.in_channels, generator.out_channels}
+    if channels != {config.img_channels}:
         raise ArgumentError(
-            f"init has {generator.in_channels} channels, but img_channels is "
+            f"init has {' and '.join(map(str, sorted(channels)))} channels, but img_channels is "
             f"{config.img_channels}: make them the same",
             path=config.init,
         )

@@ -50,7 +50,8 @@ def tiny_generator(seed: int = 0, **options: int) -> RRDBNet:
         for module in generator.modules():
             if isinstance(module, torch.nn.Conv2d):  # the initial residuals are small, for training
                 torch.nn.init.kaiming_normal_(module.weight)
-                torch.nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    torch.nn.init.zeros_(module.bias)
         generator.conv_last.weight *= 0.3
         generator.conv_last.bias += 0.4
     return generator

@@ -23,6 +23,7 @@ SMALL: dict[str, list[dict[str, Any]]] = {
             "use_subpixel_conv": True,
             "unshuffle": 2,
         },
+        {"rrdb_channels": 4, "growth_channels": 2, "num_basic_blocks": 2, "plus": True},
     ],
     "SRVGGNetCompact": [
         {"num_features": 4, "num_convolutions": 1},

@@ -3,17 +3,26 @@
 import math
 import re
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sr_runtime.errors import ArgumentError, ModelError
-from sr_train.models.generator import Architecture, Generator, Recognised, conv_channels
+from sr_train.models.generator import (
+    IMAGE_CHANNELS,
+    Architecture,
+    Generator,
+    Recognised,
+    conv_channels,
+)
 
-__all__ = ["SRVGGNetCompact", "recognise"]
+__all__ = ["NAMES", "SRVGGNetCompact", "recognise"]
 
-NAME = re.compile(r"body\.\d+\.(?:weight|bias)")
+NAMES = re.compile(r"body\.\d+\.(?:weight|bias)$")
+
+ACTIVATIONS = ("prelu", "relu", "leakyrelu")
+LEAK = 0.1  # of BasicSR's leakyrelu
 
 
 class SRVGGNetCompact(Generator):
@@ -24,7 +33,7 @@ class SRVGGNetCompact(Generator):
     nearest-neighbour enlargement.
 
     `num_convolutions` counts the convolutions between the first and the last, as `num_conv` does in
-    BasicSR.
+    BasicSR. `out_channels` differs from `img_channels` only in networks that colour gray images.
     Raises ArgumentError for an option outside its range.
     """
 
@@ -37,18 +46,22 @@ class SRVGGNetCompact(Generator):
         img_channels: int = 3,
         num_features: int = 64,
         num_convolutions: int = 16,
+        activation: str = "prelu",
+        out_channels: int | None = None,
     ) -> None:
         architecture: Architecture = {
             "scale_factor": scale_factor,
             "img_channels": img_channels,
             "num_features": num_features,
             "num_convolutions": num_convolutions,
+            "activation": activation,
+            "out_channels": img_channels if out_channels is None else out_channels,
         }
         _check(architecture)
         super().__init__(
             scale_factor=scale_factor,
             in_channels=img_channels,
-            out_channels=img_channels,
+            out_channels=architecture["out_channels"],
             receptive_radius=num_convolutions + 2,  # one pixel for each convolution
             architecture=architecture,
         )
@@ -56,8 +69,8 @@ class SRVGGNetCompact(Generator):
         self.body = nn.Sequential()
         for channels in inputs:
             self.body.append(nn.Conv2d(channels, num_features, kernel_size=3, padding=1))
-            self.body.append(nn.PReLU(num_features))
-        outputs = img_channels * scale_factor**2
+            self.body.append(_activation(activation, num_features))
+        outputs = self.out_channels * scale_factor**2
         self.body.append(nn.Conv2d(num_features, outputs, kernel_size=3, padding=1))
 
     def forward(self, image: Tensor) -> Tensor:
@@ -66,32 +79,75 @@ class SRVGGNetCompact(Generator):
         return enlarged + F.pixel_shuffle(self.body(image), self.scale_factor)
 
 
-def recognise(tensors: Mapping[str, Tensor], scale: int | None) -> Recognised | None:
-    """An SRVGGNetCompact, whose shapes leave nothing open; see `generator.Recogniser`."""
-    if 2 * sum(NAME.fullmatch(name) is not None for name in tensors) <= len(tensors):
+def _activation(name: str, features: int) -> nn.Module:
+    match name:
+        case "relu":
+            return nn.ReLU()
+        case "leakyrelu":
+            return nn.LeakyReLU(LEAK)
+        case _:
+            return nn.PReLU(features)
+
+
+def recognise(tensors: Mapping[str, Tensor], known: Mapping[str, Any]) -> Recognised | None:
+    """An SRVGGNetCompact; see `generator.Recogniser`.
+
+    Activations other than PReLU have no weights, so that their kind must be known.
+    """
+    if 2 * sum(NAMES.match(name) is not None for name in tensors) <= len(tensors):
         return None
-    last = max((i for i in range(len(tensors)) if f"body.{i}.weight" in tensors), default=0)
-    last += last % 2  # convolutions have even numbers, activations odd ones
+    # Convolutions have even numbers, and PReLUs the odd ones between them.
+    last = max((i for i in range(len(tensors) + 2) if f"body.{i}.weight" in tensors), default=0)
+    last += last % 2
     features, img_channels = conv_channels(tensors, "body.0")
     outputs, _ = conv_channels(tensors, f"body.{last}")
-    scale_factor = math.isqrt(outputs // img_channels)
-    if outputs != img_channels * scale_factor**2:
-        raise ModelError(
-            f"the network takes {img_channels} channels and ends with {outputs}: {img_channels} "
-            "times a square was expected"
-        )
+    scale_factor, out_channels = _scale_and_channels(img_channels, outputs)
+    activation = "prelu"
+    if not any(f"body.{i}.weight" in tensors for i in range(1, last, 2)):
+        activation = known.get("activation", "")
+        if activation not in ("relu", "leakyrelu"):
+            raise ModelError(
+                "this SRVGGNetCompact has an activation without weights, and the file does not say "
+                "which: give --activation relu or --activation leakyrelu, as it was trained, to "
+                "sr_export or to `sr_train convert`, which records it (activation= in Python)"
+            )
     architecture: Architecture = {
         "scale_factor": scale_factor,
         "img_channels": img_channels,
         "num_features": features,
         "num_convolutions": last // 2 - 1,
+        "activation": activation,
+        "out_channels": out_channels,
     }
     return Recognised(architecture, tensors)
 
 
+def _scale_and_channels(inputs: int, outputs: int) -> tuple[int, int]:
+    """The scale and the channels of the result, from the channels before the pixel-shuffle."""
+    # The enlarged input is added, so that the channels differ only where one is added to several.
+    for channels in (inputs, 3) if inputs == 1 else (inputs,):
+        scale = math.isqrt(outputs // channels)
+        if outputs == channels * scale**2:
+            return scale, channels
+    raise ModelError(
+        f"the network takes {inputs} channels and ends with {outputs}: {inputs} times a square was "
+        "expected"
+    )
+
+
 def _check(options: Architecture) -> None:
-    if options["img_channels"] not in (1, 3):
-        raise ArgumentError(f"img_channels is {options['img_channels']}: it must be 1 or 3")
+    inputs, outputs = options["img_channels"], options["out_channels"]
+    if inputs not in IMAGE_CHANNELS:
+        raise ArgumentError(f"img_channels is {inputs}: it must be one of {IMAGE_CHANNELS}")
+    if outputs not in ((1, 3) if inputs == 1 else (inputs,)):
+        raise ArgumentError(
+            f"out_channels is {outputs}: it must be {inputs}, as img_channels, since the enlarged "
+            "input is added (or 3 for 1)"
+        )
+    if options["activation"] not in ACTIVATIONS:
+        raise ArgumentError(
+            f"activation is {options['activation']!r}: it must be one of {', '.join(ACTIVATIONS)}"
+        )
     least = {"scale_factor": 1, "num_features": 1, "num_convolutions": 0}
     for name, limit in least.items():
         if options[name] < limit:

@@ -3,16 +3,27 @@
 import copy
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
 
 from sr_runtime.errors import ModelError
 
-__all__ = ["Architecture", "Generator", "Recognised", "Recogniser", "check_names", "conv_channels"]
+__all__ = [
+    "IMAGE_CHANNELS",
+    "Architecture",
+    "Generator",
+    "Recognised",
+    "Recogniser",
+    "check_names",
+    "conv_channels",
+]
 
-Architecture = dict[str, int | float | bool]
-"""The keyword arguments that a network is built with."""
+Architecture = dict[str, Any]
+"""The keyword arguments that a network is built with: numbers, booleans and names."""
+
+IMAGE_CHANNELS = (1, 3, 4)
+"""Channels of the images that a network may take or give: gray, RGB, RGBA."""
 
 
 class Generator(nn.Module):
@@ -71,13 +82,14 @@ class Recognised:
     state: Mapping[str, Tensor]
 
 
-Recogniser = Callable[[Mapping[str, Tensor], int | None], Recognised | None]
+Recogniser = Callable[[Mapping[str, Tensor], Mapping[str, Any]], Recognised | None]
 """Reads the architecture from the names and shapes of tensors.
 
 None if they belong to another architecture.
 
-The second argument is the scale that the user asked for, if any; it settles what shapes leave open.
-Raises ModelError if they belong to this one but do not make a network.
+The second argument holds options that are known from elsewhere: from the user, or from the metadata
+of our own files. It settles only what names and shapes leave open: a file may claim anything there,
+so sizes come from the tensors. Raises ModelError if the tensors do not make a network.
 """
 
 

@@ -1,7 +1,9 @@
 """The architectures, one row each; `docs/add-an-architecture.md` shows how to add one."""
 
+import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -13,11 +15,21 @@ from sr_train.models.rrdbnet import RRDBNet
 
 __all__ = ["ARCHITECTURES", "build_generator", "recognise"]
 
-ARCHITECTURES: Mapping[str, tuple[Recogniser, Callable[..., Generator]]] = {
-    RRDBNet.arch: (rrdbnet_keys.recognise, RRDBNet),
-    SRVGGNetCompact.arch: (compact.recognise, SRVGGNetCompact),
+
+class Row(NamedTuple):
+    """How an architecture is found in a file, and built."""
+
+    names: re.Pattern[str]
+    """Matches the beginning of names that are typical of its tensors: where one begins, in the
+    middle of a longer name for instance, its network may be."""
+    recognise: Recogniser
+    build: Callable[..., Generator]
+
+
+ARCHITECTURES: Mapping[str, Row] = {
+    RRDBNet.arch: Row(rrdbnet_keys.NAMES, rrdbnet_keys.recognise, RRDBNet),
+    SRVGGNetCompact.arch: Row(compact.NAMES, compact.recognise, SRVGGNetCompact),
 }
-"""By name: what recognises the network in a file, and what builds it."""
 
 
 def build_generator(arch: str, architecture: Mapping[str, Any]) -> Generator:
@@ -28,18 +40,18 @@ def build_generator(arch: str, architecture: Mapping[str, Any]) -> Generator:
     """
     if arch not in ARCHITECTURES:
         raise ArgumentError(f"{arch!r} is no generator: take one of {', '.join(ARCHITECTURES)}")
-    _, build = ARCHITECTURES[arch]
-    return build(**architecture)
+    return ARCHITECTURES[arch].build(**architecture)
 
 
 def recognise(
-    tensors: Mapping[str, Tensor], scale: int | None = None
+    tensors: Mapping[str, Tensor], known: Mapping[str, Any] = MappingProxyType({})
 ) -> tuple[str, Recognised] | None:
     """The name of the architecture that `tensors` belong to, and its sizes; None if unknown.
 
-    Raises ModelError if the tensors are of a known kind but do not make a network.
+    `known` is as for a `Recogniser`. Raises ModelError if the tensors are of a known kind but do
+    not make a network.
     """
-    for arch, (recognise_one, _) in ARCHITECTURES.items():
-        if found := recognise_one(tensors, scale):
+    for arch, row in ARCHITECTURES.items():
+        if found := row.recognise(tensors, known):
             return arch, found
     return None

@@ -2,14 +2,14 @@
 
 import math
 from collections import OrderedDict
-from typing import ClassVar, Self
+from typing import ClassVar, Self, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sr_runtime.errors import ArgumentError
-from sr_train.models.generator import Architecture, Generator
+from sr_train.models.generator import IMAGE_CHANNELS, Architecture, Generator
 from sr_train.network_facts import SCALES
 
 __all__ = ["RRDBNet"]
@@ -27,7 +27,9 @@ class RRDBNet(Generator):
 
     Its state dict has BasicSR's key names. `unshuffle` folds squares of that side into channels
     first, so that the blocks run at 1/unshuffle of the input's resolution (2 and 4 in Real-ESRGAN's
-    ×2 and ×1 networks).
+    ×2 and ×1 networks). `out_channels` is `img_channels` where None. `plus` adds the shortcuts of
+    ESRGAN+ (Rakotonirina and Rasoanaivo, 2020, arXiv:2001.08073) to the dense blocks, without the
+    noise that nESRGAN+ adds in training.
 
     Raises ArgumentError for an option outside its range.
     """
@@ -48,6 +50,8 @@ class RRDBNet(Generator):
         residual_scaling: float = 0.2,
         use_subpixel_conv: bool = False,
         unshuffle: int = 1,
+        out_channels: int | None = None,
+        plus: bool = False,
     ) -> None:
         architecture: Architecture = {
             "scale_factor": scale_factor,
@@ -60,6 +64,8 @@ class RRDBNet(Generator):
             "residual_scaling": residual_scaling,
             "use_subpixel_conv": use_subpixel_conv,
             "unshuffle": unshuffle,
+            "out_channels": img_channels if out_channels is None else out_channels,
+            "plus": plus,
         }
         _check(architecture)
         stages = _stages(scale_factor * unshuffle)
@@ -67,7 +73,7 @@ class RRDBNet(Generator):
         super().__init__(
             scale_factor=scale_factor,
             in_channels=img_channels,
-            out_channels=img_channels,
+            out_channels=architecture["out_channels"],
             multiple_of=unshuffle,
             receptive_radius=unshuffle * _trunk_radius(stages, depth, use_subpixel_conv),
             architecture=architecture,
@@ -79,14 +85,14 @@ class RRDBNet(Generator):
         self.conv_first = _conv3x3(img_channels * unshuffle**2, width)
         sizes = width, growth_channels, num_dense_blocks, num_residual_blocks
         self.body = nn.Sequential(
-            *(RRDB(*sizes, residual_scaling) for _ in range(num_basic_blocks))
+            *(RRDB(*sizes, residual_scaling, plus) for _ in range(num_basic_blocks))
         )
         self.conv_body = _conv3x3(width, width)
         for k, factor in enumerate(self.stages, start=1):
             outputs = width * factor**2 if use_subpixel_conv else width
             self.add_module(f"conv_up{k}", _conv3x3(width, outputs))
         self.conv_hr = _conv3x3(width, width)
-        self.conv_last = _conv3x3(width, img_channels)
+        self.conv_last = _conv3x3(width, self.out_channels)
         self._initialise()
 
     @torch.no_grad()
@@ -95,7 +101,8 @@ class RRDBNet(Generator):
             # On the meta device there is nothing to fill, and trying takes 1 s: it imports dynamo.
             if isinstance(module, nn.Conv2d) and not module.weight.is_meta:
                 nn.init.kaiming_normal_(module.weight).mul_(INITIAL_RESIDUALS)
-                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
 
     def forward(self, image: Tensor) -> Tensor:
         """`(N, C, H, W)` in [0, 1] to `(N, C, scale·H, scale·W)`, not clamped.
@@ -133,11 +140,17 @@ class RRDB(nn.Sequential):
     """x + β·D(…D(x)): dense blocks in sequence, with a scaled residual around them all."""
 
     def __init__(
-        self, width: int, growth: int, dense_blocks: int, convolutions: int, residual_scaling: float
+        self,
+        width: int,
+        growth: int,
+        dense_blocks: int,
+        convolutions: int,
+        residual_scaling: float,
+        plus: bool,
     ) -> None:
         super().__init__(
             OrderedDict(
-                (f"rdb{j}", DenseBlock(width, growth, convolutions, residual_scaling))
+                (f"rdb{j}", DenseBlock(width, growth, convolutions, residual_scaling, plus))
                 for j in range(1, dense_blocks + 1)
             )
         )
@@ -150,31 +163,44 @@ class RRDB(nn.Sequential):
         return x + self.residual_scaling * residual
 
 
-class DenseBlock(nn.Sequential):
-    """x + β·F(x), where every convolution of F sees x and the outputs of all before it."""
+class DenseBlock(nn.Module):
+    """x + β·F(x), where every convolution of F sees x and the outputs of all before it.
 
-    def __init__(self, width: int, growth: int, convolutions: int, residual_scaling: float) -> None:
-        layers: OrderedDict[str, nn.Module] = OrderedDict(
-            (f"conv{k}", _conv3x3(width + (k - 1) * growth, growth)) for k in range(1, convolutions)
-        )
-        layers[f"conv{convolutions}"] = _conv3x3(width + (convolutions - 1) * growth, width)
-        super().__init__(layers)
+    ESRGAN+ adds to the output of every second convolution that of the second one before it, and x
+    through a 1×1 convolution to the first of them.
+    """
+
+    def __init__(
+        self, width: int, growth: int, convolutions: int, residual_scaling: float, plus: bool
+    ) -> None:
+        super().__init__()
         self.residual_scaling = residual_scaling
+        self.convolutions = convolutions
+        for k in range(1, convolutions + 1):
+            outputs = growth if k < convolutions else width
+            self.add_module(f"conv{k}", _conv3x3(width + (k - 1) * growth, outputs))
+        self.conv1x1 = nn.Conv2d(width, growth, kernel_size=1, bias=False) if plus else None
 
     def forward(self, x: Tensor) -> Tensor:
-        *growing, last = self
         features = x
-        for conv in growing:
-            features = torch.cat((features, _activation(conv(features))), dim=1)
-        residual: Tensor = last(features)
+        shortcut = None if self.conv1x1 is None else self.conv1x1(x)
+        for k in range(1, self.convolutions):
+            grown = _activation(self._conv(k)(features))
+            if shortcut is not None and k % 2 == 0:
+                grown = shortcut = grown + shortcut
+            features = torch.cat((features, grown), dim=1)
+        residual: Tensor = self._conv(self.convolutions)(features)
         return x + self.residual_scaling * residual
 
     @torch.no_grad()
     def fold_scaling(self) -> None:
         """Multiply the last convolution by β, instead of multiplying its output."""
-        for parameter in self[-1].parameters():
+        for parameter in self._conv(self.convolutions).parameters():
             parameter.mul_(self.residual_scaling)
         self.residual_scaling = 1.0
+
+    def _conv(self, k: int) -> nn.Conv2d:
+        return cast(nn.Conv2d, getattr(self, f"conv{k}"))
 
 
 def _conv3x3(inputs: int, outputs: int) -> nn.Conv2d:
@@ -207,7 +233,8 @@ def _trunk_radius(stages: tuple[int, ...], depth: int, subpixel: bool) -> int:
 
 
 def _check(options: Architecture) -> None:
-    choices = {"scale_factor": SCALES, "img_channels": (1, 3), "unshuffle": (1, 2, 4)}
+    choices = {"scale_factor": SCALES, "unshuffle": (1, 2, 4)}
+    choices |= {"img_channels": IMAGE_CHANNELS, "out_channels": IMAGE_CHANNELS}
     for name, allowed in choices.items():
         if options[name] not in allowed:
             raise ArgumentError(f"{name} is {options[name]}: it must be one of {allowed}")
@@ -218,6 +245,10 @@ def _check(options: Architecture) -> None:
     for name in counts:
         if options[name] < 1:
             raise ArgumentError(f"{name} is {options[name]}: it must be at least 1")
+    if options["plus"] and options["num_residual_blocks"] < 3:
+        raise ArgumentError(
+            f"num_residual_blocks is {options['num_residual_blocks']}: ESRGAN+ needs at least 3"
+        )
     if not 0 < options["residual_scaling"] <= 1:
         raise ArgumentError(
             f"residual_scaling is {options['residual_scaling']}: it must be above 0 and at most 1"

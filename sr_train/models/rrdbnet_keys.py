@@ -1,22 +1,38 @@
-"""RRDBNet in any checkpoint: five layouts of key names, and the sizes that shapes give."""
+"""RRDBNet in any checkpoint: six layouts of key names, and the sizes that shapes give."""
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from sr_runtime.errors import ModelError
-from sr_train.models.generator import Architecture, Recognised, check_names, conv_channels
+from sr_train.models.generator import (
+    IMAGE_CHANNELS,
+    Architecture,
+    Recognised,
+    check_names,
+    conv_channels,
+)
 
-__all__ = ["recognise"]
+__all__ = ["NAMES", "recognise"]
+
+# How the dense blocks begin in all layouts. Other names, such as conv1, occur in any network.
+NAMES = re.compile(
+    r"(?:body|trunk|RRDB_trunk|model\.1\.sub)\.\d+\.(?:rdb|RDB)\d+\.conv|rrdb_blocks\.rrdb_\d+\."
+)
 
 # torch-sr saves one such scalar beside the convolutions of every block.
 SCALING = ".residual_scaling"
 
-# ESRGAN+ adds 1×1 convolutions to the dense blocks of the old ESRGAN layout.
-ESRGAN_PLUS = re.compile(r"\.RDB\d+\.conv1x1\.")
+# Between the names of a dense block and its parameter in ESRGAN+: a convolution without a bias.
+PLUS = "conv1x1"
+
+
+# A damaged file may lack as many tensors in a sequence; without a limit, looking for the last one
+# takes for ever in a file of a million names.
+GAP = 8
 
 
 class KeyLayout(NamedTuple):
@@ -24,7 +40,8 @@ class KeyLayout(NamedTuple):
 
     Braces hold `i`, the block from 0; `j` and `k`, the dense block and the convolution (or the
     upsampling stage) from 1; `j0` and `k0`, the same from 0; `nb`, the number of blocks. In layouts
-    that number all modules in one sequence, `up_at`, `hr_at` and `last_at` are places in it.
+    that number all modules in one sequence, `up_at`, `shuffle_at`, `hr_at` and `last_at` are places
+    in it.
     """
 
     first: str
@@ -37,44 +54,59 @@ class KeyLayout(NamedTuple):
     def _dense(self, i: int, j: int, k: int) -> str:
         return self.dense.format(i=i, j=j, k=k, j0=j - 1, k0=k - 1)
 
+    def _plus(self, i: int, j: int) -> str:
+        return self._dense(i, j, 1).removesuffix(".0").removesuffix("conv1") + PLUS
+
     def _up(self, k: int) -> str:
-        return self.up.format(k=k, k0=k - 1, up_at=3 * k)
+        return self.up.format(k=k, k0=k - 1, up_at=3 * k, shuffle_at=3 * k - 1)
+
+    def _ends(self, stages: int, blocks: int) -> tuple[str, str, str]:
+        """Names of `body`, `hr` and `last`, whose places in a sequence depend on what is before."""
+        at = {"nb": blocks, "hr_at": 3 * stages + 2, "last_at": 3 * stages + 4}
+        return self.body.format(**at), self.hr.format(**at), self.last.format(**at)
 
     def canonical_names(self, stored: Collection[str]) -> dict[str, str]:
         """The canonical name of every tensor that the network has, by its name in this layout.
 
         The largest indices among the `stored` names give the network's sizes, so a tensor that the
-        file lacks is listed too.
+        file lacks is listed too. Empty if these sizes take more tensors than there are: then the
+        indices are no network's.
         """
-        numbers = range(1, len(stored) + 1)
 
         def largest(name: Callable[[int], str]) -> int:
-            return max((n for n in numbers if f"{name(n)}.weight" in stored), default=0)
+            found, n = 0, 1
+            while n <= found + GAP:
+                found = n if f"{name(n)}.weight" in stored else found
+                n += 1
+            return found
 
         blocks = 1 + largest(lambda i: self._dense(i, 1, 1))
         dense_blocks = largest(lambda j: self._dense(0, j, 1))
         convolutions = largest(lambda k: self._dense(0, 1, k))
-        stages = largest(self._up)
+        if blocks * dense_blocks * convolutions > len(stored):
+            return {}
+        in_sequence = "{last_at}" in self.last
+        stages = largest(lambda n: self._ends(n, 0)[2]) if in_sequence else largest(self._up)
 
-        at = {"nb": blocks, "hr_at": 3 * stages + 2, "last_at": 3 * stages + 4}
-        modules = {
-            self.first: "conv_first",
-            self.body.format(**at): "conv_body",
-            self.hr.format(**at): "conv_hr",
-            self.last.format(**at): "conv_last",
-        }
+        body, hr, last = self._ends(stages, blocks)
+        modules = {self.first: "conv_first", body: "conv_body", hr: "conv_hr", last: "conv_last"}
         modules |= {self._up(k): f"conv_up{k}" for k in range(1, stages + 1)}
+        dense = [(i, j) for i in range(blocks) for j in range(1, dense_blocks + 1)]
         modules |= {
             self._dense(i, j, k): f"body.{i}.rdb{j}.conv{k}"
-            for i in range(blocks)
-            for j in range(1, dense_blocks + 1)
+            for i, j in dense
             for k in range(1, convolutions + 1)
         }
-        return {
+        names = {
             f"{name}.{kind}": f"{canonical}.{kind}"
             for name, canonical in modules.items()
             for kind in ("weight", "bias")
         }
+        if any(f".{PLUS}." in name for name in stored):
+            names |= {
+                f"{self._plus(i, j)}.weight": f"body.{i}.rdb{j}.{PLUS}.weight" for i, j in dense
+            }
+        return names
 
 
 LAYOUTS = {
@@ -97,6 +129,14 @@ LAYOUTS = {
         "model.{hr_at}",
         "model.{last_at}",
     ),
+    "old ESRGAN, sub-pixel": KeyLayout(
+        "model.0",
+        "model.1.sub.{i}.RDB{j}.conv{k}.0",
+        "model.1.sub.{nb}",
+        "model.{shuffle_at}",
+        "model.{hr_at}",
+        "model.{last_at}",
+    ),
     "Lornatang": KeyLayout(
         "conv1", "trunk.{i}.rdb{j}.conv{k}", "conv2", "upsampling{k}.0", "conv3.0", "conv4"
     ),
@@ -111,16 +151,11 @@ LAYOUTS = {
 }
 
 
-def recognise(tensors: Mapping[str, Tensor], scale: int | None) -> Recognised | None:
-    """An RRDBNet in any of the five layouts; see `generator.Recogniser`.
+def recognise(tensors: Mapping[str, Tensor], known: Mapping[str, Any]) -> Recognised | None:
+    """An RRDBNet in any of the six layouts; see `generator.Recogniser`.
 
-    With one upsampling stage it is ×2, or ×3 if that scale is asked for: the shapes are the same.
+    With one upsampling stage it is ×2, or ×3 if that scale is known: the shapes are the same.
     """
-    if any(ESRGAN_PLUS.search(name) for name in tensors):
-        raise ModelError(
-            "this is an ESRGAN+ network (its dense blocks have 'conv1x1'), which is not supported: "
-            "take one of ESRGAN, BSRGAN or Real-ESRGAN"
-        )
     layout = _layout_of(tensors)
     if layout is None:
         return None
@@ -128,36 +163,32 @@ def recognise(tensors: Mapping[str, Tensor], scale: int | None) -> Recognised | 
     names = layout.canonical_names(tensors)
     check_names(tensors.keys() - scalings.keys(), names)
     state = {canonical: tensors[stored] for stored, canonical in names.items()}
-    architecture = _architecture(state, scale)
+    architecture = _architecture(state, known.get("scale_factor"))
     if scalings:
         architecture["residual_scaling"] = _residual_scaling(scalings)
+    elif "residual_scaling" in known:
+        architecture["residual_scaling"] = known["residual_scaling"]
     return Recognised(architecture, state)
 
 
 def _layout_of(stored: Collection[str]) -> KeyLayout | None:
-    """The layout to which more than half of the `stored` names belong, if there is one."""
-    # Names such as conv1 occur in any network; all layouts name their dense blocks "rdb".
-    if not any("rdb" in name.lower() for name in stored):
+    """The layout to which most of the `stored` names belong, if it is more than half of them."""
+    if not any(NAMES.match(name) for name in stored):
         return None
 
     def share(layout: KeyLayout) -> float:
         return sum(name in stored for name in layout.canonical_names(stored)) / len(stored)
 
-    return next((layout for layout in LAYOUTS.values() if share(layout) > 0.5), None)
+    best = max(LAYOUTS.values(), key=share)
+    return best if share(best) > 0.5 else None
 
 
-def _architecture(state: Mapping[str, Tensor], scale: int | None) -> Architecture:
+def _architecture(state: Mapping[str, Tensor], scale: object) -> Architecture:
     width, inputs = conv_channels(state, "conv_first")
-    img_channels, _ = conv_channels(state, "conv_last")
+    out_channels, _ = conv_channels(state, "conv_last")
     growth, _ = conv_channels(state, "body.0.rdb1.conv1")
-    folds = {img_channels * side**2: side for side in (1, 2, 4)}
-    if inputs not in folds:
-        raise ModelError(
-            f"the network takes {inputs} channels and gives {img_channels}: 1, 4 or 16 times as "
-            "many inputs as outputs were expected (4 and 16 for a pixel-unshuffle by 2 and 4)"
-        )
-    unshuffle = folds[inputs]
-    dense = [name.split(".") for name in state if ".rdb" in name]
+    img_channels, unshuffle = _unshuffling(inputs, out_channels)
+    dense = [name.split(".") for name in state if ".rdb" in name and PLUS not in name]
     stages = sum(name.startswith("conv_up") for name in state) // 2
     subpixel, factor = _upsampling(state, width) if stages else (False, 2)
 
@@ -180,7 +211,23 @@ def _architecture(state: Mapping[str, Tensor], scale: int | None) -> Architectur
         "residual_scaling": 0.2,
         "use_subpixel_conv": subpixel,
         "unshuffle": unshuffle,
+        "out_channels": out_channels,
+        "plus": f"body.0.rdb1.{PLUS}.weight" in state,
     }
+
+
+def _unshuffling(inputs: int, outputs: int) -> tuple[int, int]:
+    """Channels of the image, and the side of the squares that are folded into channels first."""
+    for side in (1, 2, 4):
+        if inputs == outputs * side**2:
+            return outputs, side
+    if inputs in IMAGE_CHANNELS and outputs in IMAGE_CHANNELS:
+        return inputs, 1  # gray to RGB, for instance
+    raise ModelError(
+        f"the network takes {inputs} channels and gives {outputs}: 1, 4 or 16 times as many inputs "
+        f"as outputs were expected (4 and 16 for a pixel-unshuffle by 2 and 4), or each one of "
+        f"{IMAGE_CHANNELS}"
+    )
 
 
 def _upsampling(state: Mapping[str, Tensor], width: int) -> tuple[bool, int]:

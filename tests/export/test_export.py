@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import sr_export
+import sr_runtime
 from sr_export import VerificationError, export_onnx, verify
 from sr_export.__main__ import main
 from sr_export.fp16_check import half_precision_checks
@@ -110,6 +111,10 @@ def test_the_command_writes_a_verified_model_with_its_facts(
         {"scale_factor": 8},
         {"scale_factor": 4, "use_subpixel_conv": True},
         {"scale_factor": 2, "img_channels": 1},
+        {"scale_factor": 2, "plus": True, "num_basic_blocks": 2},
+        {"img_channels": 3, "out_channels": 1},
+        {"img_channels": 1, "out_channels": 3},
+        {"img_channels": 4},
     ],
 )
 def test_every_kind_of_network_is_exported_faithfully(options, tmp_path) -> None:
@@ -117,6 +122,13 @@ def test_every_kind_of_network_is_exported_faithfully(options, tmp_path) -> None
     path = tmp_path / "m.onnx"
     path.write_bytes(onnx_from_generator(generator, halo=8).SerializeToString())
     require(compare(generator, path))
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), [(3, 1), (1, 3), (4, 4)])
+def test_a_model_of_other_channels_is_refused_by_the_runtime(inputs, outputs, tiny_onnx) -> None:
+    model = tiny_onnx(img_channels=inputs, out_channels=outputs)
+    with pytest.raises(ModelError, match=f"takes {inputs} channels and gives {outputs}"):
+        sr_runtime.load(model, device="cpu")
 
 
 def test_fp16_has_no_cast_between_the_first_and_the_last_layer(tiny_onnx) -> None:

@@ -9,10 +9,12 @@ from torch import Tensor
 from sr_train.models.generator import Generator
 from sr_train.models.rrdbnet import RRDBNet
 
-DENSE = re.compile(r"body\.(\d+)\.rdb(\d+)\.conv(\d+)")
+DENSE = re.compile(r"body\.(\d+)\.rdb(\d+)\.conv(\d+)(?=\.)")
+PLUS = re.compile(r"body\.(\d+)\.rdb(\d+)\.conv1x1")  # of ESRGAN+
 
 
 def xinntao(name: str, blocks: int, stages: int) -> str:
+    name = PLUS.sub(r"RRDB_trunk.\1.RDB\2.conv1x1", name)
     name = DENSE.sub(r"RRDB_trunk.\1.RDB\2.conv\3", name)
     return (
         name.replace("conv_body", "trunk_conv")
@@ -21,12 +23,18 @@ def xinntao(name: str, blocks: int, stages: int) -> str:
     )
 
 
-def old_arch(name: str, blocks: int, stages: int) -> str:
+def old_arch(name: str, blocks: int, stages: int, *, first_up: int = 3) -> str:
     places = {"first": "0", "body": f"1.sub.{blocks}"}
     places |= {"hr": str(3 * stages + 2), "last": str(3 * stages + 4)}
-    places |= {f"up{k}": str(3 * k) for k in range(1, stages + 1)}
+    places |= {f"up{k}": str(3 * (k - 1) + first_up) for k in range(1, stages + 1)}
+    name = PLUS.sub(r"model.1.sub.\1.RDB\2.conv1x1", name)
     name = DENSE.sub(r"model.1.sub.\1.RDB\2.conv\3.0", name)
     return re.sub(r"conv_(\w+)", lambda m: f"model.{places[m[1]]}", name)
+
+
+def old_arch_shuffled(name: str, blocks: int, stages: int) -> str:
+    """A pixel-shuffle comes after its convolution; nearest-neighbour enlargement comes before."""
+    return old_arch(name, blocks, stages, first_up=2)
 
 
 def lornatang(name: str, blocks: int, stages: int) -> str:
@@ -54,7 +62,7 @@ def basicsr(name: str, blocks: int, stages: int) -> str:
     return name
 
 
-RENAMINGS = [basicsr, xinntao, old_arch, lornatang, torch_sr]
+RENAMINGS = [basicsr, xinntao, old_arch, old_arch_shuffled, lornatang, torch_sr]
 
 
 def renamed(

@@ -97,13 +97,12 @@ def test_an_onnx_model_is_named(tmp_path: Path) -> None:
 )
 def test_bytes_of_another_kind_are_refused(content: bytes, name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
-    assert re.search("PyTorch checkpoint|cut short|safetensors", refusal(tmp_path / name))
+    assert re.search("PyTorch checkpoint|empty|web page", refusal(tmp_path / name))
 
 
 def test_the_first_bytes_of_another_kind_of_file_are_shown(tmp_path: Path) -> None:
-    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 67040989\n"
-    (tmp_path / "model.pth").write_text(pointer)
-    assert "begin with b'version https://git-lfs." in refusal(tmp_path / "model.pth")
+    (tmp_path / "model.pth").write_text("Some weights\n")
+    assert "begin with b'Some weights" in refusal(tmp_path / "model.pth")
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
@@ -122,11 +121,11 @@ def some_state(*names: str) -> dict[str, Tensor]:
         ([torch.rand(2)], "holds a list"),
         (torch.rand(2), "holds a Tensor"),
         ({}, "holds no tensors"),
-        ({"params_ema": {}, "params": {"a": 1}}, "'params' with no tensors, only ['a']"),
+        ({"params_ema": {}, "params": {"a": 1}}, "holds no tensors, only ['params_ema', 'params']"),
         ({"params": some_state("features.0.weight", "a")}, "'params' with 2 tensors such as 'feat"),
         (some_state("conv0.weight", "conv9.weight"), "2 tensors such as 'conv0.weight'"),
         (nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).state_dict(), "such as '0.weight'"),
-        (torch.optim.Adam([torch.rand(2)]).state_dict(), "no tensors, only ['state', 'param_"),
+        ({1: torch.rand(2)}, "no tensors, only [1]"),
     ],
     ids=lambda v: v if isinstance(v, str) else "",
 )
@@ -141,13 +140,6 @@ def test_names_that_many_networks_use_do_not_make_an_rrdbnet(tmp_path: Path) -> 
     said = refusal_of({"params": nn.ModuleDict(layers).state_dict()}, tmp_path)
     assert "6 tensors" in said
     assert "conv1" in said
-
-
-def test_esrgan_plus_is_refused_by_name(tmp_path: Path) -> None:
-    state = RRDBNet(**SMALL).state_dict()
-    old = {re.sub(r"body\.(\d+)\.rdb", r"model.1.sub.\1.RDB", k): v for k, v in state.items()}
-    old["model.1.sub.0.RDB1.conv1x1.weight"] = torch.rand(4, 4, 1, 1)
-    assert "ESRGAN+" in refusal_of(old, tmp_path)
 
 
 @pytest.mark.parametrize("network", small_generators(), ids=generator_id)

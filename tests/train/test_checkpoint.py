@@ -121,7 +121,7 @@ def test_metadata_of_another_network_is_refused(tmp_path: Path) -> None:
         metadata = file.metadata()
     path = tmp_path / "other.safetensors"
     safetensors.torch.save_file(RRDBNet(**SMALL).state_dict(), path, metadata)
-    with pytest.raises(ModelError, match=r"'body\.0\.bias'"):
+    with pytest.raises(ModelError, match=r"metadata claims .* convert the original again"):
         load_generator(path)
 
 

@@ -35,8 +35,12 @@ def published_rrdbnet(network: RRDBNet, image: Tensor) -> Tensor:
     for j in (1, 2, 3):
         x1 = lrelu(conv(f"body.0.rdb{j}.conv1", x))
         x2 = lrelu(conv(f"body.0.rdb{j}.conv2", torch.cat((x, x1), 1)))
+        if options["plus"]:  # figure 2 of the paper of ESRGAN+
+            x2 = x2 + F.conv2d(x, state[f"body.0.rdb{j}.conv1x1.weight"])
         x3 = lrelu(conv(f"body.0.rdb{j}.conv3", torch.cat((x, x1, x2), 1)))
         x4 = lrelu(conv(f"body.0.rdb{j}.conv4", torch.cat((x, x1, x2, x3), 1)))
+        if options["plus"]:
+            x4 = x4 + x2
         x5 = conv(f"body.0.rdb{j}.conv5", torch.cat((x, x1, x2, x3, x4), 1))
         x = x + beta * x5
     x = first + conv("conv_body", first + beta * x)
@@ -61,6 +65,8 @@ def published_rrdbnet(network: RRDBNet, image: Tensor) -> Tensor:
         {"scale_factor": 4, "use_subpixel_conv": True},
         {"scale_factor": 2, "unshuffle": 2},
         {"scale_factor": 1, "unshuffle": 4, "use_subpixel_conv": True},
+        {"scale_factor": 4, "plus": True},
+        {"scale_factor": 2, "img_channels": 3, "out_channels": 1},
     ],
     ids=str,
 )
@@ -97,6 +103,19 @@ def test_compact_adds_to_the_nearest_neighbour_enlargement() -> None:
     network.body[-1].bias.data.copy_(torch.arange(12.0))
     added = network(image) - image.repeat_interleave(2, 2).repeat_interleave(2, 3)
     torch.testing.assert_close(added[0, 1, :2, :2], torch.tensor([[4.0, 5.0], [6.0, 7.0]]))
+
+
+@pytest.mark.parametrize(("activation", "negative"), [("relu", 0.0), ("leakyrelu", 0.1)])
+def test_compact_computes_with_the_activation_it_is_given(activation: str, negative: float) -> None:
+    network = SRVGGNetCompact(num_features=4, num_convolutions=1, activation=activation).double()
+    first, _, second, _, last = network.body
+    image = torch.rand(1, 3, 5, 6, dtype=torch.float64)
+    features = image
+    for convolution in (first, second):
+        features = convolution(features)
+        features = torch.where(features > 0, features, negative * features)
+    enlarged = image.repeat_interleave(4, 2).repeat_interleave(4, 3)
+    torch.testing.assert_close(network(image), F.pixel_shuffle(last(features), 4) + enlarged)
 
 
 def test_initial_weights_of_the_blocks_are_a_tenth_of_hes() -> None:
@@ -154,7 +173,7 @@ def test_architecture_rebuilds_the_network(network: Generator) -> None:
 @pytest.mark.parametrize("network", small_generators(), ids=generator_id)
 def test_a_network_is_recognised_by_its_own_row_and_by_no_other(network: Generator) -> None:
     state = network.state_dict()
-    found = {arch: recognise(state, None) for arch, (recognise, _) in ARCHITECTURES.items()}
+    found = {arch: row.recognise(state, {}) for arch, row in ARCHITECTURES.items()}
     assert [arch for arch, recognised in found.items() if recognised] == [network.arch]
 
 
@@ -174,6 +193,8 @@ def test_a_network_is_recognised_by_its_own_row_and_by_no_other(network: Generat
         {"residual_scaling": 0.0},
         {"residual_scaling": 1.5},
         {"residual_scaling": math.nan},
+        {"out_channels": 2},
+        {"num_residual_blocks": 2, "plus": True},
     ],
     ids=str,
 )
@@ -183,7 +204,15 @@ def test_rrdbnet_names_the_option_outside_its_range(option: dict[str, float]) ->
 
 
 @pytest.mark.parametrize(
-    "option", [{"scale_factor": 0}, {"img_channels": 4}, {"num_features": 0}], ids=str
+    "option",
+    [
+        {"scale_factor": 0},
+        {"img_channels": 2},
+        {"num_features": 0},
+        {"activation": "gelu"},
+        {"out_channels": 1},
+    ],
+    ids=str,
 )
 def test_compact_names_the_option_outside_its_range(option: dict[str, int]) -> None:
     with pytest.raises(ArgumentError, match=next(iter(option))):

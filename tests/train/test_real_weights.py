@@ -24,6 +24,8 @@ def test_the_authors_generators_have_23_blocks(name: str, data: Path) -> None:
         "residual_scaling": 0.2,
         "use_subpixel_conv": False,
         "unshuffle": 1,
+        "out_channels": 3,
+        "plus": False,
     }
     assert network.receptive_radius == 349
     assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
@@ -36,6 +38,8 @@ def test_the_anime_network_is_compact_and_converts_both_ways(data: Path, tmp_pat
         "img_channels": 3,
         "num_features": 64,
         "num_convolutions": 16,
+        "activation": "prelu",
+        "out_channels": 3,
     }
     for name in ("anime.safetensors", "anime.pth"):
         save_generator(network, tmp_path / name)
@@ -55,5 +59,5 @@ def test_a_smooth_image_stays_smooth(data: Path) -> None:
 
 @pytest.mark.parametrize("name", ["squeezenet1_1_features.pth", "lpips_squeeze_linear.pth"])
 def test_weights_of_other_networks_are_refused(name: str, data: Path) -> None:
-    with pytest.raises(ModelError, match=r"such as '.+'.*RRDBNet, SRVGGNetCompact"):
+    with pytest.raises(ModelError, match=r"such as '.+'.*RRDBNet, SRVGGNetCompact|LPIPS"):
         load_generator(data / "weights" / name)
