@@ -10,7 +10,7 @@ from dataclasses import asdict
 from functools import partial
 
 from sr_runtime import image
-from sr_runtime.atomic import check_target
+from sr_runtime.atomic import check_target, create_folder
 from sr_runtime.cli.inputs import Failure
 from sr_runtime.cli.jobs import Job
 from sr_runtime.cli.names import header_of
@@ -21,7 +21,6 @@ from sr_runtime.errors import (
     ModelError,
     OutOfMemoryError,
     SRError,
-    StorageError,
 )
 from sr_runtime.image import Picture, Quality
 from sr_runtime.output_size import OutputSize
@@ -171,9 +170,9 @@ class _Batch:
     def _write(self, number: int, result: Picture) -> None:
         try:
             with self._ending_on_error(), self._noting_failure(number):
-                output = self._outputs[number]
-                _create_folder(output)
-                output.write(result)
+                # Not before there is a result: a model that fails leaves no folder behind.
+                create_folder(self._jobs[number].target.parent)
+                self._outputs[number].write(result)
         finally:
             with self._changed:
                 del self._written[number]
@@ -222,14 +221,3 @@ def _outputs(jobs: Sequence[Job], quality: Quality) -> list[image.Output]:
     if refusals and len(refusals) == len(jobs):
         raise refusals[0]
     return outputs
-
-
-def _create_folder(output: image.Output) -> None:
-    """Create the folder of a result once there is one, so that a failing model leaves none."""
-    try:
-        output.path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(
-            f"its folder cannot be created ({error.strerror}): choose another with -o",
-            path=output.path,
-        ) from error

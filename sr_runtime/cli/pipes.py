@@ -11,7 +11,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from sr_runtime.errors import ArgumentError, ImageError, StorageError
+from sr_runtime.atomic import atomic_path
+from sr_runtime.errors import ArgumentError, ImageError
+from sr_runtime.temporary import temporary_folder
 
 __all__ = ["STANDARD", "Pipes", "is_pipe"]
 
@@ -96,20 +98,14 @@ class Pipes:
         if self.sent is None or not self.sent[0].exists():
             return
         file, output = self.sent
-        with ExitStack() as opened:
-            result = opened.enter_context(file.open("rb"))
+        with file.open("rb") as result:
             if output == STANDARD:
                 shutil.copyfileobj(result, sys.stdout.buffer, BLOCK)
                 sys.stdout.buffer.flush()
-                return
-            try:
-                target = opened.enter_context(Path(output).open("wb"))
-                shutil.copyfileobj(result, target, BLOCK)
-            except BrokenPipeError:
-                raise
-            except OSError as error:
-                raise StorageError(f"cannot be written ({error.strerror})", path=output) from error
+            else:
+                with atomic_path(output) as content, content.open("wb") as target:
+                    shutil.copyfileobj(result, target, BLOCK)
 
     def _file(self, name: str) -> Path:
-        folder = self._open.enter_context(tempfile.TemporaryDirectory(prefix="sr-toolkit-"))
-        return Path(folder, name)
+        folder = self._open.enter_context(temporary_folder(Path(tempfile.gettempdir())))
+        return folder.path / name
