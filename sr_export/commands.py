@@ -197,7 +197,7 @@ def _add_engine(commands: Any) -> None:
         "first that can run it, if there is one)",
     )  # fmt: skip
     add(
-        "--workspace", metavar="SIZE",
+        "--workspace", type=nonempty, metavar="SIZE",
         help="most GPU memory for a layer's scratch space, 4G for instance (default: no limit)",
     )  # fmt: skip
     add("--io", choices=get_args(IO), help="as for onnx; only for a checkpoint (default: float32)")
@@ -207,12 +207,13 @@ def _add_engine(commands: Any) -> None:
     ).add_argument
     for name, what in (("min", "smallest"), ("opt", "fastest"), ("max", "largest")):
         add(
-            f"--{name}", default=str(getattr(DEFAULT_PROFILE, name)), metavar="NxHxW",
+            f"--{name}", type=nonempty, metavar="NxHxW",
+            default=str(getattr(DEFAULT_PROFILE, name)),
             help=f"the {what} shape (default: %(default)s)",
         )  # fmt: skip
     cards = "; ".join(f"{sm_text([sm])}: {card}" for sm, card in CARDS.items())
     parser.add_argument_group("with --for rtx").add_argument(
-        "--sm", metavar="SM,SM",
+        "--sm", type=nonempty, metavar="SM,SM",
         help=f"compute capabilities of the cards ({cards}), or all. They share one program, and "
         "with 75 among them it is that of 75 (default: all but 75)",
     )  # fmt: skip
@@ -262,7 +263,7 @@ def _add_verify(commands: Any) -> None:
     _add_checkpoint(parser)
     parser.add_argument("model", type=nonempty, metavar="MODEL.onnx")
     parser.add_argument(
-        "--backend", default="auto", metavar="NAME",
+        "--backend", type=nonempty, default="auto", metavar="NAME",
         help="inference engine that runs the model on the CPU: auto, "
         f"{', '.join(registry.names('cpu'))} (default: auto)",
     )  # fmt: skip

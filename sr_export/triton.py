@@ -34,6 +34,7 @@ SUFFIXES = (".onnx", ".engine", ".plan")
 DEFAULT_MAX_BATCH = 4
 # The largest number that config.pbtxt takes.
 INT32_MAX = 2**31 - 1
+LONGEST_NAME = 200  # bytes of a name; file systems allow 255
 
 # By the numbers of onnx.TensorProto.DataType.
 TYPES = {1: "TYPE_FP32", 2: "TYPE_UINT8", 9: "TYPE_BOOL", 10: "TYPE_FP16"}
@@ -98,10 +99,11 @@ def triton_repository(
     """
     model, repository = model_file(model), Path(repository)
     folder = repository / name
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*", name):
+    fits = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*", name)
+    if not fits or len(name) > LONGEST_NAME:
         raise ArgumentError(
             f"name {name!r}: give letters, digits, _ and -, single dots between them, and a letter "
-            "or digit first"
+            f"or digit first, {LONGEST_NAME} at most"
         )
     if repository.exists() and not repository.is_dir():
         raise ArgumentError("this is a file: give the folder of the repository", path=repository)

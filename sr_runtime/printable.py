@@ -10,7 +10,7 @@ HARMFUL = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 # They join and part letters and emoji, and nothing else.
 JOINERS = "\u200c\u200d"
 
-LONGEST = 2000
+LONGEST = 1200
 
 
 def printable(text: object) -> str:

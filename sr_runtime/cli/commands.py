@@ -13,11 +13,18 @@ from sr_runtime.backends.registry import names
 from sr_runtime.backends.tensorrt.engine_file import read_engine
 from sr_runtime.cli.console import say, say_text
 from sr_runtime.cli.info import backends_text, engine_text, facts_text, running_text
-from sr_runtime.cli.parser import Parser, nonempty, number, program_name, whole_number
+from sr_runtime.cli.parser import (
+    Parser,
+    nonempty,
+    number,
+    program_name,
+    whole_number,
+    whole_number_or,
+)
 from sr_runtime.cli.upscale import upscale_inputs
 from sr_runtime.embedded import DEFAULT, EMBEDDED, model_file
 from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError
-from sr_runtime.image import DEFAULT_MAX_PIXELS, Format
+from sr_runtime.image import DEFAULT_MAX_PIXELS, LOSSLESS_FORMATS, QUALITY_FORMATS, Format
 from sr_runtime.output_size import OutputSize
 
 MODEL = f"{' or '.join(EMBEDDED)}, which come with the package, an ONNX file or a TensorRT engine"
@@ -137,7 +144,7 @@ examples:
         "--height", type=whole_number, metavar="H", help="height of the result in pixels"
     )
     upscale.add_argument(
-        "--name", metavar="TEMPLATE",
+        "--name", type=nonempty, metavar="TEMPLATE",
         help="name of results that -o does not name, with {stem}, {model}, {scale}, {width}, "
         "{height} and {format}, as in '{stem}_{model}_x{scale}'",
     )  # fmt: skip
@@ -151,8 +158,10 @@ examples:
         help="format of results that -o does not name (default: png; animations keep theirs)",
     )  # fmt: skip
     upscale.add_argument(
-        "--quality", type=whole_number, metavar="Q", help="1 to 100, for jpg and webp (default: 95)"
-    )
+        "--quality", type=whole_number_or("lossless"), metavar="Q",
+        help=f"1 to 100, for {', '.join(QUALITY_FORMATS)} (default: 95), or lossless, for "
+        f"{', '.join(LOSSLESS_FORMATS)}",
+    )  # fmt: skip
     upscale.add_argument(
         "--tta", action="store_true",
         help="average over 8 flips and rotations: slightly better, 8 times slower",
@@ -210,32 +219,27 @@ def _add_engine_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     group = parser.add_argument_group("how the model runs")
     group.add_argument(
-        "--backend", default="auto", metavar="NAME",
+        "--backend", type=nonempty, default="auto", metavar="NAME",
         help=f"{', '.join(names())}, plugin:NAME for a plug-in of ONNX Runtime, or auto: the "
         "fastest that works here and is ready within seconds (default: auto)",
     )  # fmt: skip
     group.add_argument(
-        "--device", default="auto", metavar="NAME",
+        "--device", type=nonempty, default="auto", metavar="NAME",
         help="cpu, a kind of device and its number as cuda:0 or webgpu:0, several as in "
         "cuda:0,cuda:1, or auto: a GPU before the CPU (default: auto)",
     )  # fmt: skip
     group.add_argument(
-        "--precision", default="auto", metavar="TYPE",
+        "--precision", type=nonempty, default="auto", metavar="TYPE",
         help="fp32 or bf16 on a CPU, the model file's own fp32 or fp16 on a GPU, or auto: the "
         "fastest (default: auto)",
     )  # fmt: skip
     group.add_argument(
-        "-t", "--tile", default="auto", type=_number_or_word, metavar="N",
+        "-t", "--tile", default="auto", type=whole_number_or("auto"), metavar="N",
         help="largest side of a tile in input pixels, halo included; smaller tiles take less "
         "memory (default: auto)",
     )  # fmt: skip
     group.add_argument(
-        "--halo", default="auto", type=_number_or_word, metavar="N",
+        "--halo", default="auto", type=whole_number_or("auto", "exact"), metavar="N",
         help="context around a tile in input pixels: a number, auto (within 1/255 of the whole "
         "image's result) or exact (equal to it, but slower) (default: auto)",
     )  # fmt: skip
-
-
-def _number_or_word(text: str) -> int | str:
-    """An int if it is a number, else the word; `load` checks the word."""
-    return whole_number(text) if text.isdecimal() else text

@@ -4,6 +4,7 @@ import argparse
 import math
 import re
 import sys
+from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
@@ -11,7 +12,10 @@ from typing import Any, NoReturn
 from sr_runtime.cli.console import DEBUG
 from sr_runtime.errors import ArgumentError
 
-__all__ = ["Parser", "add_debug", "nonempty", "number", "path", "program_name", "whole_number"]
+__all__ = ["Parser", "add_debug", "nonempty", "number", "path", "program_name"]
+__all__ += ["whole_number", "whole_number_or"]
+
+LONGEST_NAME = 1000
 
 
 def program_name(script: str, package: str) -> str:
@@ -71,6 +75,10 @@ def nonempty(text: str) -> str:
     """A name or a path; an empty one, from an unset variable, would mean the current folder."""
     if not text.strip():
         raise argparse.ArgumentTypeError("is empty: give a name")
+    if len(text) > LONGEST_NAME:
+        raise argparse.ArgumentTypeError(
+            f"{_short(text)} has {len(text)} characters, more than any name"
+        )
     return text
 
 
@@ -84,6 +92,20 @@ def whole_number(text: str) -> int:
     if not re.fullmatch(r"[+-]?\d{1,18}", text):
         raise argparse.ArgumentTypeError(f"{_short(text)} is not a whole number below 10^18")
     return int(text)
+
+
+def whole_number_or(*words: str) -> Callable[[str], int | str]:
+    """The type of an option that takes some words too."""
+
+    def parse(text: str) -> int | str:
+        if text in words:
+            return text
+        try:
+            return whole_number(text)
+        except argparse.ArgumentTypeError as error:
+            raise argparse.ArgumentTypeError(f"{error}, and not {' or '.join(words)}") from None
+
+    return parse
 
 
 def number(text: str) -> float:

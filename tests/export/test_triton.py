@@ -194,7 +194,7 @@ def _file_in_the_way(folder: Path) -> None:
     [
         (None, ["--name", "a/b"], "name 'a/b'"),
         (None, ["--name", ".hidden"], "name '.hidden'"),
-        (None, ["--name", ""], "name ''"),
+        (None, ["--name", ""], "--name: is empty"),
         (None, ["--name", "a..b"], "name 'a..b'"),
         (None, ["--max-batch", "0"], "--max-batch 0 is not from 1 to 2147483647"),
         (None, ["--max-batch", "2147483648"], "--max-batch 2147483648 is not from 1 to 2147483647"),

@@ -82,13 +82,20 @@ def test_what_cannot_come_from_a_pipe_is_one_sentence(
     assert said.out == ""
 
 
+class Terminal(io.BytesIO):
+    """A stream with a person at its end."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 def test_a_terminal_is_neither_read_nor_written(pipe_in, monkeypatch, model, capsys, png) -> None:
-    stream = pipe_in(png)
-    with monkeypatch.context() as terminal:
-        terminal.setattr(sys.stdout, "isatty", lambda: True)
+    pipe_in(png)
+    with monkeypatch.context() as at_a_terminal:
+        at_a_terminal.setattr(sys, "stdout", io.TextIOWrapper(Terminal()))
         assert main(["upscale", "-", "-o", "-", "-q", "-m", model]) == 2
-        assert "redirect it" in capsys.readouterr().err
-    monkeypatch.setattr(stream, "isatty", lambda: True)
+    assert "redirect it" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(Terminal(png)))
     assert main(["upscale", "-", "-o", "-", "-q", "-m", model]) == 2
     assert "pipe an image into it" in capsys.readouterr().err
 
