@@ -1,21 +1,11 @@
 """Colours stated by numbers (ITU-T H.273): PNG's chunk cICP, and nclx in AVIF and HEIF."""
 
 from sr_runtime.errors import ImageError
-from sr_runtime.image.icc import (
-    Primaries,
-    gamma_curve,
-    gray_profile,
-    rgb_profile,
-    srgb_values,
-    table_curve,
-)
+from sr_runtime.image.icc import BT709, SRGB_CURVE, ColorSpace, Primaries
 
-__all__ = ["BT709", "CURVE_STEPS", "is_hdr", "profile_from_cicp", "refuse_hdr"]
+__all__ = ["refuse_hdr", "space_from_cicp"]
 
-CURVE_STEPS = 1024
-
-D65, C, E = (0.3127, 0.3290), (0.310, 0.316), (1 / 3, 1 / 3)
-BT709 = Primaries(D65, (0.640, 0.330), (0.300, 0.600), (0.150, 0.060))
+D65, C, E = BT709.white, (0.310, 0.316), (1 / 3, 1 / 3)
 BT601_525 = Primaries(D65, (0.630, 0.340), (0.310, 0.595), (0.155, 0.070))
 PRIMARIES = {
     1: BT709,
@@ -31,40 +21,33 @@ PRIMARIES = {
     22: Primaries(D65, (0.630, 0.340), (0.295, 0.605), (0.155, 0.077)),
 }
 # Video's curves describe the camera, not the screen; browsers show all of them as sRGB.
-AS_SRGB = {1, 6, 7, 11, 12, 13, 14, 15}
-GAMMAS = {4: 2.2, 5: 2.8, 8: 1.0, 17: 2.6}
-LOGARITHMIC = {9, 10}
+CURVES = dict.fromkeys((1, 6, 7, 11, 12, 13, 14, 15), SRGB_CURVE) | {
+    4: 2.2,
+    5: 2.8,
+    8: 1.0,
+    17: 2.6,
+}
+LOGARITHMIC = (9, 10)
 HDR = {16: "PQ", 18: "HLG"}
-
-
-def is_hdr(transfer: int) -> bool:
-    """Whether a number of transfer characteristics is that of high dynamic range."""
-    return transfer in HDR
 
 
 def refuse_hdr(transfer: int) -> None:
     """Raise ImageError for a transfer characteristic of high dynamic range."""
-    if is_hdr(transfer):
+    if transfer in HDR:
         raise ImageError(
             f"its pixels are high dynamic range ({HDR[transfer]}), which the models were not "
             "trained on: convert it to sRGB first"
         )
 
 
-def profile_from_cicp(primaries: int, transfer: int, *, channels: int) -> tuple[bool, bytes | None]:
-    """Whether the numbers state a colour space, and its profile; None for sRGB.
+def space_from_cicp(primaries: int, transfer: int) -> ColorSpace | None:
+    """The colour space that the numbers state; None for numbers that are reserved or unspecified.
 
     Raises ImageError for high dynamic range and logarithmic values.
     """
     refuse_hdr(transfer)
     if transfer in LOGARITHMIC:
         raise ImageError("its pixels are logarithms of light: convert it to sRGB first")
-    known = PRIMARIES.get(primaries)
-    if known is None or transfer not in AS_SRGB | GAMMAS.keys():
-        return False, None
-    if transfer in AS_SRGB and (channels < 3 or known == BT709):
-        return True, None
-    name = f"H.273 primaries {primaries}, transfer {transfer}"
-    gamma = GAMMAS.get(transfer)
-    curve = table_curve(srgb_values(CURVE_STEPS)) if gamma is None else gamma_curve(gamma)
-    return True, gray_profile(name, curve) if channels < 3 else rgb_profile(name, known, [curve])
+    if primaries not in PRIMARIES or transfer not in CURVES:
+        return None
+    return ColorSpace(PRIMARIES[primaries], (CURVES[transfer],))

@@ -1,8 +1,9 @@
-"""The colours of a file: every place that states them, as one ICC profile."""
+"""The colours of a file: every place that states them becomes one ICC profile."""
 
 import io
 import re
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,23 +11,28 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms
 
 from sr_runtime.image.bit_depth import file_bytes
-from sr_runtime.image.cicp import BT709, CURVE_STEPS, profile_from_cicp, refuse_hdr
+from sr_runtime.image.cicp import refuse_hdr, space_from_cicp
 from sr_runtime.image.icc import (
+    BT709,
+    SRGB_CURVE,
+    ColorSpace,
     Primaries,
-    gamma_curve,
-    gray_profile,
-    rgb_profile,
-    srgb_values,
-    table_curve,
+    light_of,
+    profile_of,
 )
 
-__all__ = ["color_profile", "in_srgb", "profile_for", "state_colors"]
+__all__ = ["in_srgb", "profile_for", "state_colors", "with_profile"]
 
-ADOBE_RGB = BT709._replace(green=(0.21, 0.71))
+ADOBE_RGB = ColorSpace(BT709._replace(green=(0.21, 0.71)), (563 / 256,))
 TRANSFER_FUNCTION, WHITE_POINT, PRIMARY_CHROMATICITIES = 301, 318, 319  # TIFF tags
 PHOTOMETRIC, BLACK_IS_ZERO, RGB = 262, 1, 2
 # PNG prescribes this gAMA, and BT.709's cHRM, beside sRGB for programs that know only them.
 GAMMA_OF_SRGB = 0.45455
+
+# Exponents of curves that the models, which were trained on sRGB (2.2), upscale well.
+USUAL = 1.6, 3.0
+
+Frames = Sequence[NDArray[Any]]
 
 
 def state_colors(image: Image.Image) -> None:
@@ -43,45 +49,36 @@ def state_colors(image: Image.Image) -> None:
             if nclx := info.get("nclx_profile"):
                 info["cicp"] = nclx["color_primaries"], nclx["transfer_characteristics"]
         case "JPEG2000":
-            _take_profile(info, re.search(rb"(....)colr\x02..", file_bytes(image), re.DOTALL), 11)
+            box = re.search(rb"(....)colr\x02..", file_bytes(image), re.DOTALL)
+            if box and (profile := _profile_in_box(box)):
+                info["icc_profile"] = profile
         case "BMP":
-            info.update(_bmp_colors(file_bytes(image)))
+            if profile := _profile_in_bmp(file_bytes(image)):
+                info["icc_profile"] = profile
 
 
-def color_profile(image: Image.Image, channels: int) -> bytes | None:
-    """The profile under which a viewer that manages colour shows `image`; None means sRGB.
+def with_profile(image: Image.Image, frames: Frames) -> tuple[list[NDArray[Any]], bytes | None]:
+    """The uint8 or uint16 `(H, W, C)` frames of `image`, and the profile that they are shown with.
 
-    The places are asked in the order of precedence: cICP, iCCP, sRGB, gAMA with cHRM in a PNG (3rd
-    edition, 4.3); the profile before nclx in AVIF and HEIF; the profile before the tags in a TIFF;
-    and last EXIF, where cameras say Adobe RGB.
+    None means sRGB. The places are asked in the order of precedence: cICP, iCCP, sRGB, gAMA with
+    cHRM in a PNG (3rd edition, 4.3); the profile before nclx in AVIF and HEIF; the profile before
+    the tags in a TIFF; and last EXIF, where cameras say Adobe RGB. Values whose curve is far from
+    sRGB's, as linear light, are converted to sRGB's.
 
-    Args:
-        channels: Of the pixels, as in Picture.
-
-    Raises:
-        ImageError: The file is HDR.
+    Raises ImageError for high dynamic range.
     """
-    info = image.info
-    profile = profile_for(channels, info.get("icc_profile"))
+    channels = frames[0].shape[2]
+    profile = profile_for(channels, image.info.get("icc_profile"))
     if profile is not None:
         refuse_hdr(_transfer_of(profile))
-    if (cicp := info.get("cicp")) and (profile is None or image.format == "PNG"):
-        known, stated = profile_from_cicp(*cicp, channels=channels)
-        if known:
-            return stated
-    if profile is not None or "srgb" in info:
-        return profile
-    if image.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
-        return None  # they become sRGB
-    if "gamma" in info or "chromaticity" in info:
-        return _from_gamma(info.get("gamma"), info.get("chromaticity"), channels)
-    if image.format == "TIFF":
-        tags: Any = image.tag_v2  # type: ignore[attr-defined]
-        if tags.get(PHOTOMETRIC) in (BLACK_IS_ZERO, RGB):
-            return _from_tiff_tags(tags, channels)
-    if channels > 2 and _camera_says_adobe_rgb(image):
-        return rgb_profile("Adobe RGB (1998) compatible", ADOBE_RGB, [gamma_curve(563 / 256)])
-    return None
+    if (cicp := image.info.get("cicp")) and (profile is None or image.format == "PNG"):
+        space = space_from_cicp(*cicp)
+        if space is not None:
+            return _in_space(frames, space)
+    if profile is not None:
+        return list(frames), profile
+    space = _space(image, channels)
+    return (list(frames), None) if space is None else _in_space(frames, space)
 
 
 def profile_for(channels: int, profile: bytes | None) -> bytes | None:
@@ -113,48 +110,71 @@ def in_srgb(frame: NDArray[Any], profile: bytes | None) -> NDArray[Any]:
     return pixels if frame.shape[2] in (1, 3) else np.dstack([pixels, frame[:, :, -1]])
 
 
-def _from_gamma(
-    gamma: float | None, chromaticity: tuple[float, ...] | None, channels: int
-) -> bytes | None:
-    """A PNG's gAMA and cHRM, either of which may be absent or nonsense."""
-    primaries = BT709
-    if chromaticity and len(chromaticity) == 8:
-        points = zip(chromaticity[::2], chromaticity[1::2], strict=True)
-        primaries = Primaries(*((float(x), float(y)) for x, y in points))
-        if np.abs(np.array(primaries) - np.array(BT709)).max() < 0.001:
-            primaries = BT709
-    if gamma is None or not 0.05 <= gamma <= 20:
-        gamma = GAMMA_OF_SRGB
-        curve = table_curve(srgb_values(CURVE_STEPS))
-    else:
-        curve = gamma_curve(1 / gamma)
-    if abs(gamma - GAMMA_OF_SRGB) < 1e-4 and (channels < 3 or primaries == BT709):
+def _in_space(frames: Frames, space: ColorSpace) -> tuple[list[NDArray[Any]], bytes | None]:
+    channels = frames[0].shape[2]
+    half = np.array([light_of(curve, np.array(0.5)) for curve in space.curves])
+    exponents = np.log(half.clip(1e-9)) / np.log(0.5)
+    if USUAL[0] < exponents.min() and exponents.max() < USUAL[1]:
+        return list(frames), profile_of(space, channels=channels)
+    converted = [_with_srgb_curve(frame, space) for frame in frames]
+    return converted, profile_of(ColorSpace(space.primaries, (SRGB_CURVE,)), channels=channels)
+
+
+def _with_srgb_curve(frame: NDArray[Any], space: ColorSpace) -> NDArray[Any]:
+    most = np.iinfo(frame.dtype).max
+    steps = np.linspace(0, 1, len(SRGB_CURVE))
+    converted = frame.copy()
+    for channel in range(frame.shape[2] - 1 + frame.shape[2] % 2):  # not alpha
+        light = light_of(space.curves[channel % len(space.curves)], np.arange(most + 1) / most)
+        table = np.rint(most * np.interp(light, SRGB_CURVE, steps)).astype(frame.dtype)
+        converted[:, :, channel] = table[frame[:, :, channel]]
+    return converted
+
+
+def _space(image: Image.Image, channels: int) -> ColorSpace | None:
+    """The colour space that is stated in other words than a profile or numbers."""
+    info = image.info
+    if "srgb" in info or image.mode in ("CMYK", "YCbCr", "LAB", "HSV"):  # which become sRGB
         return None
-    if channels < 3:
-        return gray_profile(f"Gray of gamma {1 / gamma:.2f}", curve)
-    return rgb_profile(f"RGB of gamma {1 / gamma:.2f}", primaries, [curve])
+    if "gamma" in info or "chromaticity" in info:
+        return _from_gamma(info.get("gamma"), info.get("chromaticity"))
+    if image.format == "TIFF":
+        tags: Any = image.tag_v2  # type: ignore[attr-defined]
+        if tags.get(PHOTOMETRIC) in (BLACK_IS_ZERO, RGB):
+            return _from_tiff_tags(tags, channels)
+    return ADOBE_RGB if channels > 2 and _camera_says_adobe_rgb(image) else None
 
 
-def _from_tiff_tags(tags: Any, channels: int) -> bytes | None:
+def _from_gamma(gamma: float | None, chromaticity: tuple[float, ...] | None) -> ColorSpace:
+    """A PNG's gAMA and cHRM, either of which may be absent or nonsense."""
+    primaries = _primaries(chromaticity or ())
+    if gamma is None or not 0.05 <= gamma <= 20:
+        return ColorSpace(primaries, (SRGB_CURVE,))
+    if abs(gamma - GAMMA_OF_SRGB) < 1e-4 and primaries == BT709:
+        return ColorSpace(primaries, (SRGB_CURVE,))
+    return ColorSpace(primaries, (1 / gamma,))
+
+
+def _from_tiff_tags(tags: Any, channels: int) -> ColorSpace:
     """The colorimetry of TIFF 6.0, section 20."""
-    white, points = tags.get(WHITE_POINT), tags.get(PRIMARY_CHROMATICITIES)
-    primaries = BT709
-    if points and len(points) == 6:
-        x, y = white if white and len(white) == 2 else BT709.white
-        flat = [float(value) for value in (x, y, *points)]
-        primaries = Primaries(*zip(flat[::2], flat[1::2], strict=True))
+    white = tags.get(WHITE_POINT) or BT709.white
+    primaries = _primaries((*white, *tags.get(PRIMARY_CHROMATICITIES, ())))
     table = np.array(tags.get(TRANSFER_FUNCTION) or (), float) / 65535
     planes = 3 if channels > 2 and table.size in (3 * 2**8, 3 * 2**16) else 1
     if table.size // planes not in (2**8, 2**16) or table.max() < 0.5:
-        table, planes = srgb_values(2**8), 1
-    steps = np.linspace(0, table.size // planes - 1, CURVE_STEPS)
-    values = [np.interp(steps, range(len(plane)), plane) for plane in np.split(table, planes)]
-    is_srgb = np.abs(np.array(values) - srgb_values(CURVE_STEPS)).max() < 0.005
-    if is_srgb and (channels < 3 or np.abs(np.array(primaries) - np.array(BT709)).max() < 0.001):
-        return None
-    if channels < 3:
-        return gray_profile("Gray of a TIFF", table_curve(values[0]))
-    return rgb_profile("RGB of a TIFF", primaries, [table_curve(value) for value in values])
+        return ColorSpace(primaries, (SRGB_CURVE,))
+    steps = np.linspace(0, 1, len(SRGB_CURVE))
+    return ColorSpace(primaries, tuple(light_of(one, steps) for one in np.split(table, planes)))
+
+
+def _primaries(numbers: Sequence[float]) -> Primaries:
+    """From x and y of white, red, green and blue; those of BT.709 if they are close, or none."""
+    if len(numbers) != 8:
+        return BT709
+    points = [float(number) for number in numbers]
+    primaries = Primaries(*zip(points[::2], points[1::2], strict=True))
+    close = np.abs(np.array(primaries) - np.array(BT709)).max() < 0.001
+    return BT709 if close else primaries
 
 
 def _camera_says_adobe_rgb(image: Image.Image) -> bool:
@@ -177,20 +197,16 @@ def _transfer_of(profile: bytes) -> int:
     return profile[start + 9] if profile[start : start + 4] == b"cicp" else 2
 
 
-def _take_profile(info: dict[Any, Any], box: re.Match[bytes] | None, header: int) -> None:
-    if box is not None:
-        size = int.from_bytes(box[1]) - header
-        profile = box.string[box.end() : box.end() + size]
-        if len(profile) == size and profile[36:40] == b"acsp":
-            info["icc_profile"] = profile
+def _profile_in_box(box: re.Match[bytes]) -> bytes | None:
+    """What follows the head of a JPEG 2000's box colr."""
+    size = int.from_bytes(box[1]) - 11
+    profile = box.string[box.end() : box.end() + size]
+    return profile if len(profile) == size and profile[36:40] == b"acsp" else None
 
 
-def _bmp_colors(data: bytes) -> dict[str, Any]:
-    """The profile, or primaries and gamma, of a BITMAPV4HEADER or BITMAPV5HEADER."""
-    if len(data) < 122 or struct.unpack_from("<I", data, 14)[0] < 108:
-        return {}
-    kind: int = struct.unpack_from("<I", data, 70)[0]
-    if kind == int.from_bytes(b"MBED") and len(data) >= 138:
-        start, size = struct.unpack_from("<II", data, 126)
-        return {"icc_profile": data[14 + start : 14 + start + size]}
-    return {}
+def _profile_in_bmp(data: bytes) -> bytes | None:
+    """What a BITMAPV5HEADER embeds."""
+    if len(data) < 138 or struct.unpack_from("<I", data, 14)[0] < 124 or data[70:74] != b"DEBM":
+        return None
+    start, size = struct.unpack_from("<II", data, 126)
+    return data[14 + start : 14 + start + size]

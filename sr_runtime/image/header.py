@@ -120,7 +120,8 @@ def reading(path: str | os.PathLike[str]) -> Iterator[None]:
         except Exception as error:  # damaged files make decoders raise nearly anything
             if isinstance(error, OSError) and error.strerror:  # the system's, not a decoder's
                 raise ImageError(error.strerror) from error
-            reason = " ".join(str(error).split()) or type(error).__name__
+            # The first sentence; libjxl's second one is advice for its developers.
+            reason = " ".join(str(error).split()).partition(". ")[0] or type(error).__name__
             raise ImageError(
                 f"the file is damaged ({reason}): replace it or leave it out"
             ) from error

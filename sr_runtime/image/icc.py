@@ -1,23 +1,19 @@
-"""Writing ICC profiles: three primaries, or gray, with a tone curve (ICC.1:1998-09, version 2.1).
+"""Colour spaces by primaries and tone curves, and ICC profiles of them (ICC.1:1998-09, v2.1).
 
 Every program that manages colour reads version 2. Pillow writes profiles of sRGB alone.
 """
 
 import struct
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Primaries", "gamma_curve", "gray_profile", "rgb_profile", "srgb_values", "table_curve"]
+__all__ = ["BT709", "SRGB_CURVE", "ColorSpace", "Primaries", "light_of", "profile_of"]
 
 Point = tuple[float, float]
-
-D50 = np.array([0.9642, 1.0, 0.8249])
-BRADFORD = np.array(
-    [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
-)
+Curve = float | NDArray[Any]
+"""Light as a power of the value, or at equal steps of it; both in [0, 1]."""
 
 
 class Primaries(NamedTuple):
@@ -29,50 +25,64 @@ class Primaries(NamedTuple):
     blue: Point
 
 
-def rgb_profile(name: str, primaries: Primaries, curves: Sequence[bytes]) -> bytes | None:
-    """The profile of RGB values; None if the primaries span no colours.
+class ColorSpace(NamedTuple):
+    """What values of RGB, or of gray, mean as light."""
 
-    Args:
-        name: What programs show as the profile's name, in ASCII.
-        curves: One for all channels, or one for each.
-    """
-    columns = _colorants(primaries)
-    if columns is None:
-        return None
-    red, green, blue = curves if len(curves) == 3 else (curves[0],) * 3
-    tags = {b"wtpt": _xyz(_white(primaries)), b"rTRC": red, b"gTRC": green, b"bTRC": blue}
-    tags |= {name: _xyz(column) for name, column in zip(_COLORANTS, columns.T, strict=True)}
-    return _profile(b"RGB ", name, tags)
+    primaries: Primaries
+    """Gray has those of BT.709."""
+    curves: tuple[Curve, ...]
+    """One for all channels, or one for each."""
 
 
-def gray_profile(name: str, curve: bytes) -> bytes:
-    """The profile of gray values, whose white is that of the screen."""
-    return _profile(b"GRAY", name, {b"wtpt": _xyz(D50), b"kTRC": curve})
-
-
-def gamma_curve(gamma: float) -> bytes:
-    """Light as a power of the value, kept to 1/256."""
-    if gamma == 1:
-        return b"curv" + bytes(8)
-    return struct.pack(">4s4xIH2x", b"curv", 1, round(gamma * 256))
-
-
-def table_curve(values: NDArray[Any]) -> bytes:
-    """Light at equal steps of the value, both in [0, 1]."""
-    table = np.rint(np.clip(values, 0, 1) * 65535).astype(">u2").tobytes()
-    return b"".join((struct.pack(">4s4xI", b"curv", len(values)), table, bytes(-len(table) % 4)))
-
-
-def srgb_values(count: int) -> NDArray[Any]:
-    """The light of sRGB's values at `count` equal steps (IEC 61966-2-1)."""
-    value = np.linspace(0, 1, count)
+def _srgb_curve() -> NDArray[Any]:
+    """IEC 61966-2-1."""
+    value = np.linspace(0, 1, 1024)
     light: NDArray[Any] = np.where(
         value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4
     )
     return light
 
 
-_COLORANTS = (b"rXYZ", b"gXYZ", b"bXYZ")
+BT709 = Primaries((0.3127, 0.3290), (0.640, 0.330), (0.300, 0.600), (0.150, 0.060))
+SRGB_CURVE = _srgb_curve()
+
+D50 = np.array([0.9642, 1.0, 0.8249])
+BRADFORD = np.array(
+    [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
+)
+
+
+def light_of(curve: Curve, values: NDArray[Any]) -> NDArray[Any]:
+    """The light of values in [0, 1]."""
+    light: NDArray[Any]
+    if isinstance(curve, float):
+        light = values**curve
+    else:
+        light = np.interp(values, np.linspace(0, 1, len(curve)), curve)
+    return light
+
+
+def profile_of(space: ColorSpace, *, channels: int) -> bytes | None:
+    """The profile of gray (1 or 2 channels) or RGB in `space`; None if it is sRGB, or none at all.
+
+    No space has primaries that lie on one line.
+    """
+    usual = np.abs(np.array(space.primaries) - np.array(BT709)).max() < 0.001
+    steps = np.linspace(0, 1, len(SRGB_CURVE))
+    light = np.array([light_of(curve, steps) for curve in space.curves])
+    if (channels < 3 or usual) and np.abs(light - SRGB_CURVE).max() < 0.005:
+        return None
+    curves = [_curve(curve) for curve in space.curves]
+    if channels < 3:
+        return _profile(b"GRAY", {b"wtpt": _xyz(D50), b"kTRC": curves[0]})
+    columns = _colorants(space.primaries)
+    if columns is None:
+        return None
+    red, green, blue = curves if len(curves) == 3 else (curves[0],) * 3
+    tags = {b"wtpt": _xyz(_white(space.primaries)), b"rTRC": red, b"gTRC": green, b"bTRC": blue}
+    names = (b"rXYZ", b"gXYZ", b"bXYZ")
+    tags |= {name: _xyz(column) for name, column in zip(names, columns.T, strict=True)}
+    return _profile(b"RGB ", tags)
 
 
 def _white(primaries: Primaries) -> NDArray[Any]:
@@ -94,25 +104,33 @@ def _colorants(primaries: Primaries) -> NDArray[Any] | None:
     return adapted if np.abs(adapted).max() < 4 else None
 
 
+def _curve(curve: Curve) -> bytes:
+    if isinstance(curve, float):
+        return struct.pack(">4s4xIH2x", b"curv", 1, round(curve * 256))
+    table = np.rint(np.clip(curve, 0, 1) * 65535).astype(">u2").tobytes()
+    return b"".join((struct.pack(">4s4xI", b"curv", len(curve)), table, bytes(-len(table) % 4)))
+
+
 def _xyz(value: NDArray[Any]) -> bytes:
     return b"XYZ " + bytes(4) + struct.pack(">3i", *(round(65536 * float(v)) for v in value))
 
 
-def _profile(space: bytes, name: str, tags: dict[bytes, bytes]) -> bytes:
-    text = name.encode("ascii", "replace") + b"\0"
-    description = b"desc" + bytes(4) + struct.pack(">I", len(text)) + text + bytes(78)
-    description += bytes(-len(description) % 4)
+def _profile(space: bytes, tags: dict[bytes, bytes]) -> bytes:
+    name = b"Colours that the file stated\0"
+    description = b"desc" + bytes(4) + struct.pack(">I", len(name)) + name + bytes(78)
     tags = {
-        b"desc": description,
+        b"desc": description + bytes(-len(description) % 4),
         b"cprt": b"text" + bytes(4) + b"No copyright, use freely\0".ljust(28, b"\0"),
     } | tags
     table, data = struct.pack(">I", len(tags)), b""
     start = 128 + 4 + 12 * len(tags)
+    places: dict[bytes, int] = {}
     for tag, content in tags.items():
-        table += struct.pack(">4sII", tag, start + len(data), len(content))
-        data += content
-    size = start + len(data)
-    header = struct.pack(">I4xI4s4s4s", size, 0x02100000, b"mntr", space, b"XYZ ")
+        if content not in places:  # the three curves are mostly one
+            places[content] = start + len(data)
+            data += content
+        table += struct.pack(">4sII", tag, places[content], len(content))
+    header = struct.pack(">I4xI4s4s4s", start + len(data), 0x02100000, b"mntr", space, b"XYZ ")
     header += struct.pack(">6H4s", 2000, 1, 1, 0, 0, 0, b"acsp")
     header += bytes(28) + _xyz(D50)[8:]
     return header.ljust(128, b"\0") + table + data

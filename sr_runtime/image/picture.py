@@ -12,7 +12,7 @@ from PIL import Image, ImageCms
 
 from sr_runtime.errors import ImageError, SRError
 from sr_runtime.image.bit_depth import bits_per_channel
-from sr_runtime.image.color import color_profile
+from sr_runtime.image.color import with_profile
 from sr_runtime.image.exif import descriptive_exif
 from sr_runtime.image.memory import memory_for
 from sr_runtime.image.xmp import descriptive_xmp
@@ -130,7 +130,8 @@ def pixels_of(image: Image.Image) -> tuple[NDArray[Any], bytes | None]:
                 "8 or 16 bits first"
             )
     pixels = pixels.reshape(image.height, image.width, -1)
-    return pixels, color_profile(image, pixels.shape[2])
+    (pixels,), stated = with_profile(image, [pixels])
+    return pixels, stated
 
 
 def dpi_of(image: Image.Image) -> tuple[float, float] | None:

@@ -14,7 +14,7 @@ from PIL import ExifTags, Image
 from sr_runtime.errors import ArgumentError, ImageError
 from sr_runtime.image import sixteen_bit
 from sr_runtime.image.bit_depth import bits_per_channel, file_bytes
-from sr_runtime.image.color import color_profile
+from sr_runtime.image.color import with_profile
 from sr_runtime.image.exif import descriptive_exif
 from sr_runtime.image.header import DEFAULT_MAX_PIXELS, SIDEWAYS, frame_indices, opened, reading
 from sr_runtime.image.heif import decode_heif
@@ -128,10 +128,9 @@ def _decoded(image: Image.Image, indices: Sequence[int], bits: int, max_pixels: 
     durations: tuple[int, ...] = ()
     if len(indices) > 1:
         frames, durations = _read_animation(image, indices, max_pixels)
-        profile = color_profile(image, 3)
+        frames, profile = with_profile(image, frames)
     elif bits > 8 and image.mode in ("RGB", "RGBA", "L", "LA"):
-        frames = [_read_deep_color(image, indices[0], bits)]
-        profile = color_profile(image, frames[0].shape[2])
+        frames, profile = with_profile(image, [_read_deep_color(image, indices[0], bits)])
     else:
         frame, profile = _read_still(image)
         frames = [frame]

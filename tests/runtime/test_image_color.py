@@ -81,6 +81,23 @@ def test_linear_light_is_shown_as_light(tmp_path: Path, suffix: str, pixels: np.
     assert np.abs(seen - encoded(pixels / 255)).max() < 1.5
 
 
+@pytest.mark.parametrize("pixels", [RGB, RGB.astype(np.uint16) * 257], ids=["8", "16"])
+def test_the_models_see_linear_light_as_the_srgb_they_know(
+    tmp_path: Path, pixels: np.ndarray
+) -> None:
+    pytest.importorskip("pyvips", exc_type=ImportError)
+    most = np.iinfo(pixels.dtype).max
+    opaque = np.dstack([pixels, np.full(pixels.shape[:2], 77, pixels.dtype)])
+    (tmp_path / "a.png").write_bytes(png_of(opaque, gama(100000)))
+
+    picture = read(tmp_path / "a.png")
+
+    seen = picture.frames[0] / most * 255
+    assert picture.icc_profile is None
+    assert np.abs(seen[:, :, :3] - encoded(pixels / most)).max() <= 0.51
+    assert (picture.frames[0][:, :, 3] == 77).all()
+
+
 @pytest.mark.parametrize("suffix", ["png", "gif", "jxl"])
 def test_primaries_of_adobe_rgb_are_shown_as_such(tmp_path: Path, suffix: str) -> None:
     if suffix == "jxl":
