@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from sr_runtime.errors import ArgumentError
 from sr_runtime.resize import resize
+from sr_runtime.tileable import NO_WRAP, Wrap
 
 __all__ = [
     "bleed",
@@ -52,7 +53,11 @@ def count_layers(frame: NDArray[Any]) -> int:
 
 
 def upscale_frame(
-    frame: NDArray[Any], enlarge: Callable[[NDArray[Any]], NDArray[Any]], height: int, width: int
+    frame: NDArray[Any],
+    enlarge: Callable[[NDArray[Any]], NDArray[Any]],
+    height: int,
+    width: int,
+    wrap: Wrap = NO_WRAP,
 ) -> NDArray[Any]:
     """Enlarge an `(H, W, C)` frame to `height` × `width`, colour and alpha apart.
 
@@ -64,22 +69,22 @@ def upscale_frame(
     if alpha is None:
         result = enlarge(frame)
     else:
-        color = enlarge(bleed(color_planes(frame), alpha))
+        color = enlarge(bleed(color_planes(frame), alpha, wrap))
         result = np.empty((*color.shape[:2], color.shape[2] + 1), frame.dtype)
         result[:, :, :-1] = color
         result[:, :, -1] = alpha[0, 0]
         if _varies(alpha):
             enlarged = enlarge(alpha[:, :, np.newaxis])[:, :, 0]
             factor = len(enlarged) // len(alpha)
-            result[:, :, -1] = restore_flat_areas(enlarged, alpha, factor)
+            result[:, :, -1] = restore_flat_areas(enlarged, alpha, factor, wrap)
     if result.shape[:2] != (height, width):
-        result = resize(result, height, width)
+        result = resize(result, height, width, wrap)
         if result.dtype.kind == "f":  # bicubic overshoots, and resize clips only integers
             np.clip(result, 0, 1, out=result)
     return result
 
 
-def bleed(color: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
+def bleed(color: NDArray[Any], alpha: NDArray[Any], wrap: Wrap = NO_WRAP) -> NDArray[Any]:
     """Give fully transparent pixels the colour of the visible ones near them.
 
     Editors leave mostly black under transparency, and the network would draw it into the visible
@@ -94,13 +99,16 @@ def bleed(color: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
     visible = alpha > 0
     if visible.all() or not visible.any():
         return color
-    filled = _fill(color.astype(np.float32), visible[:, :, np.newaxis].astype(np.float32))
+    known = visible[:, :, np.newaxis].astype(np.float32)
+    filled = _fill(color.astype(np.float32), known, wrap)
     if color.dtype.kind == "u":
         np.rint(filled, out=filled)
     return np.where(visible[:, :, np.newaxis], color, filled.astype(color.dtype))
 
 
-def restore_flat_areas(upscaled: NDArray[Any], alpha: NDArray[Any], scale: int) -> NDArray[Any]:
+def restore_flat_areas(
+    upscaled: NDArray[Any], alpha: NDArray[Any], scale: int, wrap: Wrap = NO_WRAP
+) -> NDArray[Any]:
     """Restore upscaled alpha wherever the 2 × 2 pixels around a place are all equal.
 
     Opaque areas stay exactly opaque and clear ones exactly clear, and hard edges lose the dotted
@@ -111,8 +119,8 @@ def restore_flat_areas(upscaled: NDArray[Any], alpha: NDArray[Any], scale: int) 
         upscaled: `(H · scale, W · scale)`.
         alpha: `(H, W)` of the same type.
     """
-    above, below = _neighbours(alpha.shape[0], scale)
-    left, right = _neighbours(alpha.shape[1], scale)
+    above, below = _neighbours(alpha.shape[0], scale, wrap.rows)
+    left, right = _neighbours(alpha.shape[1], scale, wrap.cols)
 
     def around(extreme: np.ufunc) -> NDArray[Any]:
         rows: NDArray[Any] = extreme(alpha[above], alpha[below])
@@ -174,21 +182,25 @@ def _varies(alpha: NDArray[Any] | None) -> bool:
     return alpha is not None and bool((alpha != alpha[0, 0]).any())
 
 
-def _neighbours(length: int, scale: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _neighbours(length: int, scale: int, wraps: bool) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Indices of the pixels whose centres lie before and after that of each upscaled pixel."""
     centre = (np.arange(length * scale) + 0.5) / scale - 0.5
-    before, after = np.floor(centre), np.ceil(centre)
-    return before.clip(0).astype(np.intp), after.clip(max=length - 1).astype(np.intp)
+    before, after = np.floor(centre).astype(np.intp), np.ceil(centre).astype(np.intp)
+    if wraps:
+        return before % length, after % length
+    return before.clip(0), after.clip(max=length - 1)
 
 
-def _fill(color: NDArray[np.float32], known: NDArray[np.float32]) -> NDArray[np.float32]:
+def _fill(
+    color: NDArray[np.float32], known: NDArray[np.float32], wrap: Wrap
+) -> NDArray[np.float32]:
     """Replace `(H, W, C)` colours where `known`, `(H, W, 1)`, is 0 by those known around them."""
     if known.all():
         return color
     height, width = known.shape[:2]
     total, count = _add_blocks(color * known), _add_blocks(known)
-    coarse = _fill(total / count.clip(min=1), np.sign(count))
-    return np.where(known, color, _double(coarse)[:height, :width])
+    coarse = _fill(total / count.clip(min=1), np.sign(count), wrap)
+    return np.where(known, color, _double(coarse, wrap)[:height, :width])
 
 
 def _add_blocks(image: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -199,13 +211,14 @@ def _add_blocks(image: NDArray[np.float32]) -> NDArray[np.float32]:
     return pairs[:, 0::2] + pairs[:, 1::2]
 
 
-def _double(image: NDArray[np.float32]) -> NDArray[np.float32]:
+def _double(image: NDArray[np.float32], wrap: Wrap) -> NDArray[np.float32]:
     """Twice the size, bilinear: without it, blocks show up to 2 dB in the edge."""
-    return _double_rows(_double_rows(image).swapaxes(0, 1)).swapaxes(0, 1)
+    tall = _double_rows(image, wrap.rows)
+    return _double_rows(tall.swapaxes(0, 1), wrap.cols).swapaxes(0, 1)
 
 
-def _double_rows(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    padded = np.pad(image, ((1, 1), (0, 0), (0, 0)), mode="edge")
+def _double_rows(image: NDArray[np.float32], wraps: bool) -> NDArray[np.float32]:
+    padded = np.pad(image, ((1, 1), (0, 0), (0, 0)), mode="wrap" if wraps else "edge")
     doubled = np.empty((2 * image.shape[0], *image.shape[1:]), image.dtype)
     doubled[0::2] = 0.75 * image + 0.25 * padded[:-2]
     doubled[1::2] = 0.75 * image + 0.25 * padded[2:]

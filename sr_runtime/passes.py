@@ -7,6 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from sr_runtime.tileable import Wrap
 from sr_runtime.tiled_network import TiledNetwork
 
 __all__ = ["Layers", "Passes", "Progress"]
@@ -33,10 +34,15 @@ class Passes:
     """Applies the network as often as the result's size needs, to each layer of a picture."""
 
     def __init__(
-        self, network: TiledNetwork, layers: Iterable[Layers], *, progress: Progress | None
+        self,
+        network: TiledNetwork,
+        layers: Iterable[Layers],
+        *,
+        wrap: Wrap,
+        progress: Progress | None,
     ) -> None:
         """`layers` are all that will be enlarged, of all frames and pages."""
-        self._network, self._progress = network, progress
+        self._network, self._wrap, self._progress = network, wrap, progress
         self._passes: dict[tuple[int, int], int] = {}
         self._runs_left: Counter[tuple[int, int]] = Counter()
         for one in layers:
@@ -52,7 +58,7 @@ class Passes:
             self._runs_left[shape] -= 1
             self._finished += self._current
             self._current = 0
-            layer = self._network.run(layer, self._report)
+            layer = self._network.run(layer, self._wrap, self._report)
         return layer
 
     def _shapes(self, height: int, width: int) -> list[tuple[int, int]]:
@@ -67,6 +73,7 @@ class Passes:
         if tiles != self._current:  # a new run, or the same one with smaller tiles
             self._current = tiles
             self._later = sum(
-                runs * len(self._network.plan(*shape)) for shape, runs in self._runs_left.items()
+                runs * len(self._network.plan(*shape, self._wrap))
+                for shape, runs in self._runs_left.items()
             )
         self._progress(self._finished + done, self._finished + tiles + self._later)

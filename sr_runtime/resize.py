@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sr_runtime.errors import ArgumentError
+from sr_runtime.tileable import NO_WRAP, Wrap
 
 __all__ = ["downscale", "mod_crop", "resize"]
 
@@ -30,11 +31,14 @@ BLOCK = 1 << 18
 HALF_UP = 0.5 + 1e-9
 
 
-def resize(image: NDArray[Any], height: int, width: int) -> NDArray[Any]:
+def resize(image: NDArray[Any], height: int, width: int, wrap: Wrap = NO_WRAP) -> NDArray[Any]:
     """Resize `(H, W, C)` or `(H, W)` to `height` × `width` by bicubic interpolation.
 
     uint8, uint16 or any float type, and the result has the same type and rank; floats are neither
     rounded nor clipped. Takes the memory of the result and of the image resized along one axis.
+
+    Args:
+        wrap: The axes on which the image continues with its opposite side, and not with its edge.
 
     Raises:
         ArgumentError: The image or size is empty, or the image has another rank or type.
@@ -48,9 +52,9 @@ def resize(image: NDArray[Any], height: int, width: int) -> NDArray[Any]:
     pixels = image[:, :, None] if image.ndim == 2 else image
     # Like MATLAB, the axis that shrinks most comes first, which also leaves less for the second.
     if width / image.shape[1] < height / image.shape[0]:
-        pixels = _resize_rows(_resize_columns(pixels, width), height)
+        pixels = _resize_rows(_resize_columns(pixels, width, wrap.cols), height, wrap.rows)
     else:
-        pixels = _resize_columns(_resize_rows(pixels, height), width)
+        pixels = _resize_columns(_resize_rows(pixels, height, wrap.rows), width, wrap.cols)
     return pixels.reshape(height, width, *image.shape[2:])
 
 
@@ -71,7 +75,9 @@ def downscale(image: NDArray[Any], factor: int) -> NDArray[Any]:
     return resize(cropped, cropped.shape[0] // factor, cropped.shape[1] // factor)
 
 
-def _bands(length: int, wanted: int) -> Iterator[tuple[slice, slice, NDArray[np.float64]]]:
+def _bands(
+    length: int, wanted: int, wraps: bool
+) -> Iterator[tuple[slice, slice | NDArray[np.int64], NDArray[np.float64]]]:
     """Split an axis with `length` inputs and `wanted` outputs into bands of outputs.
 
     Yields the outputs, the inputs that they read, and the weights: one row for each output.
@@ -85,11 +91,13 @@ def _bands(length: int, wanted: int) -> Iterator[tuple[slice, slice, NDArray[np.
         taps = leftmost[:, None] + np.arange(int(np.ceil(4 / shrink)) + 2)
         weights = _cubic((taps - centres[:, None]) * shrink)
         weights /= weights.sum(axis=1, keepdims=True)
-        taps = taps.clip(0, length - 1)
+        if not wraps:
+            taps = taps.clip(0, length - 1)
         first, last = int(taps.min()), int(taps.max()) + 1
         matrix = np.zeros((stop - start, last - first))
         np.add.at(matrix, (np.arange(stop - start)[:, None], taps - first), weights)
-        yield slice(start, stop), slice(first, last), matrix
+        inputs = np.arange(first, last) % length if wraps else slice(first, last)
+        yield slice(start, stop), inputs, matrix
 
 
 def _cubic(x: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -100,11 +108,11 @@ def _cubic(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(x <= 1, inner, np.where(x < 2, outer, 0.0))
 
 
-def _resize_rows(image: NDArray[Any], height: int) -> NDArray[Any]:
+def _resize_rows(image: NDArray[Any], height: int, wraps: bool) -> NDArray[Any]:
     """(H, W, C) to (height, W, C)."""
     rows, width, channels = image.shape
     result = np.empty((height, width, channels), image.dtype)
-    for outputs, inputs, weights in _bands(rows, height):
+    for outputs, inputs, weights in _bands(rows, height, wraps):
         step = max(1, BLOCK // (weights.shape[1] * channels))
         for left in range(0, width, step):
             columns = slice(left, left + step)
@@ -115,11 +123,11 @@ def _resize_rows(image: NDArray[Any], height: int) -> NDArray[Any]:
     return result
 
 
-def _resize_columns(image: NDArray[Any], width: int) -> NDArray[Any]:
+def _resize_columns(image: NDArray[Any], width: int, wraps: bool) -> NDArray[Any]:
     """(H, W, C) to (H, width, C)."""
     height, columns, channels = image.shape
     result = np.empty((height, width, channels), image.dtype)
-    for outputs, inputs, weights in _bands(columns, width):
+    for outputs, inputs, weights in _bands(columns, width, wraps):
         # Zeros keep the interleaved channels apart, which is cheaper than transposing the image.
         matrix = np.kron(weights.T, np.eye(channels))
         step = max(1, BLOCK // len(matrix))

@@ -24,7 +24,9 @@ from sr_runtime.tensor import (
     tensor_from_tiles,
     write_planes,
 )
-from sr_runtime.tiling import Tile, TilePlan, plan_tiles
+from sr_runtime.tileable import NO_WRAP, Wrap
+from sr_runtime.tiling import Tile, TilePlan
+from sr_runtime.wrapped_tiling import extended, plan_wrapped
 
 __all__ = ["TiledNetwork"]
 
@@ -75,12 +77,20 @@ class TiledNetwork:
         # Fail now if a tile cannot hold its halo, and not at the first large image.
         self.plan(self.max_tile[0] + 1, self.max_tile[1] + 1)
 
-    def plan(self, height: int, width: int, max_tile: tuple[int, int] | None = None) -> TilePlan:
+    def plan(
+        self,
+        height: int,
+        width: int,
+        wrap: Wrap = NO_WRAP,
+        *,
+        max_tile: tuple[int, int] | None = None,
+    ) -> TilePlan:
         """The tiles of an image of `height` × `width`."""
         limits = self._backend.limits
-        return plan_tiles(
+        return plan_wrapped(
             height,
             width,
+            wrap,
             max_tile=max_tile or self.max_tile,
             halo=self.halo,
             multiple_of=self.info.multiple_of,
@@ -90,7 +100,9 @@ class TiledNetwork:
             shape_cost=limits.shape_cost,
         )
 
-    def run(self, planes: NDArray[Any], on_tiles: Callable[[int, int], None]) -> NDArray[Any]:
+    def run(
+        self, planes: NDArray[Any], wrap: Wrap, on_tiles: Callable[[int, int], None]
+    ) -> NDArray[Any]:
         """Apply the network once: `(H, W, C)` colour planes to `(scale·H, scale·W, C)`.
 
         When memory runs out, the image starts again with smaller batches or tiles, which the
@@ -102,31 +114,34 @@ class TiledNetwork:
         Raises:
             SRError: A batch failed. None of this run's batches is in flight any more.
         """
-        height, width = planes.shape[:2]
+        (height, width, channels), scale = planes.shape, self.info.scale
         while True:
-            plan, batch = self._plan_batches(height, width)
+            plan, batch = self._plan_batches(height, width, wrap)
             try:
-                return self._run_tiles(planes, plan, batch, on_tiles)
+                result = np.empty((height * scale, width * scale, channels), planes.dtype)
+                self._run_tiles(extended(planes, plan, wrap), result, plan, batch, on_tiles)
+                return result
             except OutOfMemoryError as error:
                 with self._in_flight.exclusive():
                     self._backend.shrink()
                     # If several threads ran out of memory together, one reduction is enough.
-                    if self._plan_batches(height, width) == (plan, batch):
+                    if self._plan_batches(height, width, wrap) == (plan, batch):
                         self._take_less(plan, batch, error)
 
     def _run_tiles(
-        self, image: NDArray[Any], plan: TilePlan, batch: int, on_tiles: Callable[[int, int], None]
-    ) -> NDArray[Any]:
+        self,
+        image: NDArray[Any],
+        result: NDArray[Any],
+        plan: TilePlan,
+        batch: int,
+        on_tiles: Callable[[int, int], None],
+    ) -> None:
         """Submit the tiles in batches, take the outputs in the same order, and write them."""
         backend, in_flight, last_view = self._backend, self._in_flight, self._views[-1]
         scale = self.info.scale
-        height, width, channels = image.shape
+        channels = image.shape[2]
         pixels = self._pixels and image.dtype.kind == "u"
         outputs = channels if pixels else self.info.out_channels
-        result = np.empty((height * scale, width * scale, channels), image.dtype)
-        padding = (0, plan.padded[0] - height), (0, plan.padded[1] - width), (0, 0)
-        if any(after for _, after in padding):
-            image = np.pad(image, padding, mode="edge")
 
         pending: deque[tuple[list[Tile], int, PendingBatch]] = deque()
         mean: NDArray[Any] = np.empty(0)
@@ -158,7 +173,7 @@ class TiledNetwork:
         try:
             with in_flight.turn(plan.shape):
                 for tiles in _batches(plan, batch):
-                    inputs = [_cut(image, tile, plan.shape) for tile in tiles]
+                    inputs = [_cut(image, plan, tile) for tile in tiles]
                     if backend.limits.fixed_batch:
                         inputs += inputs[-1:] * (backend.limits.batch - len(inputs))
                     for view in self._views:
@@ -178,7 +193,6 @@ class TiledNetwork:
                 for _, _, handle in pending:
                     stack.callback(in_flight.give_back)
                     stack.callback(handle.release)
-        return result
 
     def _planes_from(
         self, output: NDArray[Any], channels: int, tile_shape: tuple[int, int], view: int
@@ -198,9 +212,9 @@ class TiledNetwork:
             check_finite(planes)
         return planes
 
-    def _plan_batches(self, height: int, width: int) -> tuple[TilePlan, int]:
+    def _plan_batches(self, height: int, width: int, wrap: Wrap) -> tuple[TilePlan, int]:
         """The tiles of an image, and how many go into a batch."""
-        plan = self.plan(height, width)
+        plan = self.plan(height, width, wrap)
         return plan, min(self._batch, len(plan))
 
     def _take_less(self, plan: TilePlan, batch: int, error: OutOfMemoryError) -> None:
@@ -215,7 +229,7 @@ class TiledNetwork:
             smaller = max(plan.shape) // 2
             try:
                 max_tile = _largest_tile(self._backend, smaller, self.halo)
-                self.plan(*plan.padded, max_tile)
+                self.plan(*plan.padded, max_tile=max_tile)
             except ArgumentError:
                 raise error from None
             self.max_tile = max_tile
@@ -265,9 +279,10 @@ def _batches(tiles: Iterable[Tile], size: int) -> Iterator[list[Tile]]:
         yield batch
 
 
-def _cut(image: NDArray[Any], tile: Tile, shape: tuple[int, int]) -> NDArray[Any]:
-    top, left = tile.rows.start, tile.cols.start
-    return image[top : top + shape[0], left : left + shape[1]]
+def _cut(image: NDArray[Any], plan: TilePlan, tile: Tile) -> NDArray[Any]:
+    """The part of an extended image that a tile reads."""
+    top, left = tile.rows.start - plan.rows[0].start, tile.cols.start - plan.cols[0].start
+    return image[top : top + plan.shape[0], left : left + plan.shape[1]]
 
 
 def _apply_view(tile: NDArray[Any], view: int) -> NDArray[Any]:

@@ -21,6 +21,7 @@ from sr_runtime.model_info import ModelInfo
 from sr_runtime.output_size import OutputSize
 from sr_runtime.passes import Layers, Passes, Progress
 from sr_runtime.tensor import check_image
+from sr_runtime.tileable import Tileable, wrap_of
 from sr_runtime.tiled_network import TiledNetwork
 from sr_runtime.tiling import TilePlan
 
@@ -85,9 +86,9 @@ class Upscaler:
                 self._closed = True
                 self.backend.close()
 
-    def plan(self, height: int, width: int) -> TilePlan:
+    def plan(self, height: int, width: int, *, tileable: Tileable | None = None) -> TilePlan:
         """The tiles into which `upscale` cuts an image of `height` × `width`."""
-        return self._network.plan(height, width)
+        return self._network.plan(height, width, wrap_of(tileable))
 
     def upscale(
         self,
@@ -96,6 +97,7 @@ class Upscaler:
         scale: float | None = None,
         width: int | None = None,
         height: int | None = None,
+        tileable: Tileable | None = None,
         progress: Progress | None = None,
     ) -> ImageT:
         """Upscale a numpy array or a PIL image. The result is of the same kind and type.
@@ -111,6 +113,8 @@ class Upscaler:
             scale: Result over image, above 0 and at most 64. Default: the model's scale.
             width: Width of the result in pixels, instead of `scale`; the proportions stay.
             height: Height of the result in pixels, instead of `scale`; the proportions stay.
+            tileable: For a texture: "x" if copies of the image side by side continue each other,
+                "y" if copies below each other do, "xy" for both. Those of the result do then, too.
             progress: Called with (tiles done, tiles in total) on this thread, which waits for it.
                 To cancel, raise an exception in it: it comes out of this call unchanged, and the
                 upscaler can be used again. Using this upscaler in it is an ArgumentError.
@@ -129,7 +133,12 @@ class Upscaler:
         else:
             picture = Picture(frames=(frame_from_array(image),))
         result = self.upscale_picture(
-            picture, scale=scale, width=width, height=height, progress=progress
+            picture,
+            scale=scale,
+            width=width,
+            height=height,
+            tileable=tileable,
+            progress=progress,
         )
         if isinstance(image, Image.Image):
             return to_pil(result)
@@ -144,13 +153,14 @@ class Upscaler:
         scale: float | None = None,
         width: int | None = None,
         height: int | None = None,
+        tileable: Tileable | None = None,
         quality: Quality = None,
         max_pixels: int = DEFAULT_MAX_PIXELS,
         progress: Progress | None = None,
     ) -> None:
         """Upscale an image file, animations and pages too, into the format of `target`'s suffix.
 
-        The result's size and `progress` are as in `upscale`.
+        The result's size, `tileable` and `progress` are as in `upscale`.
 
         Args:
             quality: 1 to 100 for JPEG, WebP, AVIF and JPEG XL, default 95; or "lossless" for WebP
@@ -168,7 +178,12 @@ class Upscaler:
         picture = read(source, max_pixels=max_pixels)
         self.check_result(picture, output, size=size)
         result = self.upscale_picture(
-            picture, scale=scale, width=width, height=height, progress=progress
+            picture,
+            scale=scale,
+            width=width,
+            height=height,
+            tileable=tileable,
+            progress=progress,
         )
         output.write(result)
 
@@ -185,6 +200,7 @@ class Upscaler:
         scale: float | None = None,
         width: int | None = None,
         height: int | None = None,
+        tileable: Tileable | None = None,
         progress: Progress | None = None,
     ) -> Picture:
         """Upscale every frame and page of what `sr_runtime.image.read` returns; as `upscale` else.
@@ -192,7 +208,7 @@ class Upscaler:
         Further pages of a TIFF are enlarged as many times as the first.
         """
         self._check_no_callback()
-        size = OutputSize(scale=scale, width=width, height=height)
+        size, wrap = OutputSize(scale=scale, width=width, height=height), wrap_of(tileable)
         pages = (picture, *picture.pages)
         for page in pages:
             for frame in page.frames:
@@ -209,12 +225,15 @@ class Upscaler:
             passes = Passes(
                 self._network,
                 map(self._layers, pages, sizes),
+                wrap=wrap,
                 progress=None if progress is None else partial(self._report, progress),
             )
             first, *others = (
                 replace(
                     page,
-                    frames=tuple(upscale_frame(f, passes.enlarge, *target) for f in page.frames),
+                    frames=tuple(
+                        upscale_frame(frame, passes.enlarge, *target, wrap) for frame in page.frames
+                    ),
                 )
                 for page, target in zip(pages, targets, strict=True)
             )

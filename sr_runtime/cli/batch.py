@@ -24,6 +24,7 @@ from sr_runtime.errors import (
 )
 from sr_runtime.image import Picture, Quality
 from sr_runtime.output_size import OutputSize
+from sr_runtime.tileable import Tileable
 from sr_runtime.upscaler import Upscaler
 
 __all__ = ["run_jobs"]
@@ -41,6 +42,7 @@ def run_jobs(
     size: OutputSize,
     quality: Quality = None,
     max_pixels: int = image.DEFAULT_MAX_PIXELS,
+    tileable: Tileable | None = None,
     show_progress: bool = True,
 ) -> list[Failure]:
     """Upscale the jobs, showing a progress bar; return those that failed, in the order of `jobs`.
@@ -55,7 +57,7 @@ def run_jobs(
         ArgumentError: `quality` does not suit the format of a result.
         ModelError, BackendError: The model does not work, whatever the image.
     """
-    return _Batch(upscaler, jobs, size, quality, max_pixels, show_progress).run()
+    return _Batch(upscaler, jobs, size, quality, max_pixels, tileable, show_progress).run()
 
 
 class _StoppedError(Exception):
@@ -72,10 +74,11 @@ class _Batch:
         size: OutputSize,
         quality: Quality,
         max_pixels: int,
+        tileable: Tileable | None,
         show_progress: bool,
     ) -> None:
         self._upscaler, self._jobs = upscaler, jobs
-        self._size, self._max_pixels = size, max_pixels
+        self._size, self._max_pixels, self._tileable = size, max_pixels, tileable
         self._outputs = _outputs(jobs, quality)
         self._bar = ProgressBar(jobs, show_progress and len(jobs) > 0)
         costly = upscaler.backend.limits.shape_cost > 0
@@ -115,8 +118,10 @@ class _Batch:
 
         def group(number: int) -> int:
             header = header_of(self._jobs[number].source)
-            shape = self._upscaler.plan(header.height, header.width).shape if header else None
-            return first.setdefault(shape, number)
+            if header is None:
+                return first.setdefault(None, number)
+            plan = self._upscaler.plan(header.height, header.width, tileable=self._tileable)
+            return first.setdefault(plan.shape, number)
 
         return sorted(range(len(self._jobs)), key=group)
 
@@ -153,7 +158,9 @@ class _Batch:
             check_target(output.path)
         self._upscaler.check_result(picture, output, size=self._size)
         progress = partial(self._on_tiles, number)
-        result = self._upscaler.upscale_picture(picture, **asdict(self._size), progress=progress)
+        result = self._upscaler.upscale_picture(
+            picture, **asdict(self._size), tileable=self._tileable, progress=progress
+        )
         nbytes = sum(frame.nbytes for frame in result.frames)
         with self._changed:
             self._changed.wait_for(lambda: self._has_room(nbytes))

@@ -26,6 +26,7 @@ from sr_runtime.embedded import DEFAULT, EMBEDDED, model_file
 from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError
 from sr_runtime.image import DEFAULT_MAX_PIXELS, LOSSLESS_FORMATS, QUALITY_FORMATS, Format
 from sr_runtime.output_size import OutputSize
+from sr_runtime.tileable import Tileable
 
 MODEL = f"{' or '.join(EMBEDDED)}, which come with the package, an ONNX file or a TensorRT engine"
 
@@ -161,6 +162,11 @@ examples:
         "--quality", type=whole_number_or("lossless"), metavar="Q",
         help=f"1 to 100, for {', '.join(QUALITY_FORMATS)} (default: 95), or lossless, for "
         f"{', '.join(LOSSLESS_FORMATS)}",
+    )  # fmt: skip
+    upscale.add_argument(
+        "--tileable", choices=get_args(Tileable),
+        help="for textures: x if copies side by side continue each other, y if copies below each "
+        "other do, or xy; those of the result do then, too",
     )  # fmt: skip
     upscale.add_argument(
         "--tta", action="store_true",

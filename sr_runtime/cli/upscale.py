@@ -47,6 +47,7 @@ def upscale_inputs(upscaler: Upscaler, arguments: argparse.Namespace, size: Outp
             size=size,
             quality=arguments.quality,
             max_pixels=arguments.max_pixels,
+            tileable=arguments.tileable,
             show_progress=not arguments.quiet,
         )
         seconds = time.perf_counter() - started
