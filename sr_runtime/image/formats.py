@@ -113,5 +113,6 @@ def _is_heif(start: bytes) -> bool:
     """Whether the brands of an ISO base media file name HEVC; AVIF has the same container."""
     if start[4:8] != b"ftyp":
         return False
-    brands = {start[8:12], *(start[i : i + 4] for i in range(16, int.from_bytes(start[:4]), 4))}
+    end = min(int.from_bytes(start[:4]), len(start))
+    brands = {start[8:12], *(start[place : place + 4] for place in range(16, end, 4))}
     return bool(brands & HEIF_BRANDS) and not brands & {b"avif", b"avis"}

@@ -27,7 +27,7 @@ SUBFILE_TYPE, WIDTH, HEIGHT, COMPRESSION, PHOTOMETRIC, MAKE, SUB_IFDS = (
 CFA_PATTERN, DNG_VERSION = 33422, 50706
 OF_SENSORS = {PHOTOMETRIC: {32803, 34892}, COMPRESSION: {32767, 32770, 34713, 65535}}
 REDUCED = 1
-MOST_DIRECTORIES = 64
+MOST_DIRECTORIES, MOST_TAGS, MOST_NUMBERS = 64, 512, 64
 NUMBERS = {1: "B", 3: "H", 4: "I", 13: "I"}
 
 
@@ -86,7 +86,7 @@ def _directories(file: BinaryIO, order: str) -> Iterator[dict[int, list[int]]]:
         seen.add(place)
         file.seek(place)
         count = _number(file, order + "H")
-        entries = file.read(12 * count)
+        entries = file.read(12 * count)[: 12 * MOST_TAGS]
         following = _number(file, order + "I")
         directory: dict[int, list[int]] = {}
         for entry in range(0, len(entries) - 11, 12):
@@ -100,7 +100,7 @@ def _values(file: BinaryIO, order: str, kind: int, length: int, field: bytes) ->
     """The first numbers of a tag; for text, where it lies and how long it is."""
     if kind == 2:
         return [struct.unpack(order + "I", field)[0], length]
-    if kind not in NUMBERS or not 0 < length <= MOST_DIRECTORIES:
+    if kind not in NUMBERS or not 0 < length <= MOST_NUMBERS:
         return []
     layout = f"{order}{length}{NUMBERS[kind]}"
     size = struct.calcsize(layout)

@@ -1,5 +1,6 @@
 """Valid files of every kind, small ones, from which fuzzing begins."""
 
+import importlib
 import io
 import json
 import tarfile
@@ -34,7 +35,8 @@ def images() -> list[bytes]:
     deep = Image.fromarray(PIXELS[:, :, 0].astype(np.uint16) * 257)
     text = PngImagePlugin.PngInfo()
     text.add_itxt("XML:com.adobe.xmp", "<x/>", zip=True)
-    text.add(b"gAMA", (45455).to_bytes(4, "big"))
+    text.add(b"gAMA", (100000).to_bytes(4, "big"))
+    text.add(b"cICP", bytes([9, 2, 0, 1]))
     exif = Image.Exif()
     exif[274] = 6  # orientation
     frames = {"save_all": True, "append_images": [rgba.rotate(90)], "duration": 50, "loop": 0}
@@ -55,7 +57,16 @@ def images() -> list[bytes]:
         _saved(gray, "PPM"),
         _saved(rgb, "JPEG2000"),
         _saved(rgba, "TGA"),
+        _saved(rgba, "AVIF"),
+        _saved(rgb, "TIFF", save_all=True, append_images=[gray, deep]),
+        *_with_plugins(rgba),
     ]
+
+
+def _with_plugins(image: Image.Image) -> list[bytes]:
+    importlib.import_module("pillow_heif").register_heif_opener()
+    importlib.import_module("pillow_jxl")
+    return [_saved(image, "HEIF"), _saved(image, "JXL", lossless=True)]
 
 
 def models() -> list[bytes]:

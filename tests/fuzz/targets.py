@@ -55,7 +55,7 @@ def read_image(folder: Path, data: bytes) -> None:
     image.read_header(path)
     picture = image.read(path, max_pixels=MAX_PIXELS)
     height, width = picture.frames[0].shape[:2]
-    for suffix in (".png", ".jpg", ".webp", ".tiff", ".gif"):
+    for suffix in (".png", ".jpg", ".webp", ".tiff", ".gif", ".avif", ".jxl"):
         output = image.Output(folder / f"output{suffix}")
         try:
             output.check(picture, height=height, width=width)
@@ -63,7 +63,7 @@ def read_image(folder: Path, data: bytes) -> None:
             continue
         output.write(picture)  # what `check` lets through can be written
         image.read_header(output.path)
-    if len(picture.frames) == 1:
+    if len(picture.frames) == 1 and not picture.pages:
         again = image.read(folder / "output.png").frames[0]
         assert again.shape[:2] == (height, width)
 

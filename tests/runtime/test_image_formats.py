@@ -198,6 +198,10 @@ def test_an_avif_is_no_heic() -> None:
         assert "AVIF" in formats_for(start + bytes(44))
 
 
+def test_a_box_without_end_is_looked_through_at_once() -> None:
+    assert "TIFF" in formats_for(b"II*\0ftyp" + bytes(56))
+
+
 def test_every_suffix_is_read_or_left_out_with_advice() -> None:
     assert not IMAGE_SUFFIXES & LEFT_OUT.keys()
     assert {".jpg", ".heic", ".jxl", ".dng", ".psd"} <= IMAGE_SUFFIXES | LEFT_OUT.keys()
