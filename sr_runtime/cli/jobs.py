@@ -190,7 +190,8 @@ def _with_distinct_names(jobs: list[Job], naming: Naming) -> list[Job]:
     first: dict[str, Path] = {}
     for job in jobs:
         if _name(job.target) in first:
-            advice = "rename one of them" if naming.template is None else "use {stem} in --name"
+            named = naming.template is None or "{stem}" in naming.template
+            advice = "rename one of them" if named else "use {stem} in --name"
             raise ArgumentError(
                 f"{first[_name(job.target)]} and {job.source} would both be written to "
                 f"{job.target}: {advice}"

@@ -84,14 +84,13 @@ class Naming:
         if self.template is None:
             return f"{source.stem}_{self.label}{suffix}" if labelled else source.stem + suffix
         name = self.template.format(**self._values(source, suffix))
-        if Path(name).suffix.lower() in SUFFIXES:
-            if Path(name).suffix.lower() != suffix.lower():
-                raise ArgumentError(
-                    f"--name {self.template} ends in {Path(name).suffix}, and the format is "
-                    f"{suffix[1:]}: leave the ending out, or choose it with --format"
-                )
-            return name
-        return name + suffix
+        ending = Path(self.template).suffix.lower()
+        if ending in SUFFIXES and ending != suffix.lower():
+            raise ArgumentError(
+                f"--name {self.template} ends in {ending}, and the format is {suffix[1:]}: leave "
+                "the ending out, or choose it with --format"
+            )
+        return name if ending in SUFFIXES or ending == ".{format}" else name + suffix
 
     def _suffix(self, source: Path) -> str:
         if self.format is not None:

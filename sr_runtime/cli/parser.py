@@ -1,10 +1,12 @@
 """The parser of all three programs, and the values that their options take."""
 
 import argparse
+import itertools
 import math
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
@@ -42,12 +44,23 @@ class Parser(argparse.ArgumentParser):
         self, args: Any = None, namespace: Any = None
     ) -> tuple[argparse.Namespace, list[str]]:
         """Refuse unknown arguments here, where the options of the command are known."""
+        for word in self._options_that_are_files(sys.argv[1:] if args is None else args):
+            self.error(f"{_short(word)} looks like an option: write ./{word} for the file")
         found, unknown = super().parse_known_args(args, namespace)
         if unknown:
             word = unknown[0].partition("=")[0]
             near = _near(word, self._option_string_actions) if word.startswith("-") else ""
             self.error(f"{_short(unknown[0])} is not known{near}")
         return found, unknown
+
+    def _options_that_are_files(self, words: Sequence[str]) -> Iterator[str]:
+        if self._subparsers is not None:  # the parser of the command knows its options
+            return
+        for word in itertools.takewhile(lambda word: word != "--", words):
+            if word.startswith("-") and word not in self._option_string_actions:
+                with suppress(OSError):
+                    if Path(word).is_file():
+                        yield word
 
     def error(self, message: str) -> NoReturn:
         """Raise `message`, with the nearest choice if there is one."""

@@ -24,6 +24,7 @@ from PIL.Image import Resampling
 import sr_runtime
 from sr_runtime.atomic import atomic_path, check_target
 from sr_runtime.cli.console import run_cli, say
+from sr_runtime.cli.parser import Parser, nonempty, path
 from sr_runtime.embedded import DEFAULT
 from sr_runtime.image import Picture, read, read_header, to_pil, write
 
@@ -43,30 +44,34 @@ Box = tuple[int, int, int, int]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the files into a folder; return the program's exit code."""
-    parser = argparse.ArgumentParser(
+    # Pillow's own limit is far above MAX_PIXELS, and its error would hide the size.
+    PIL.Image.MAX_IMAGE_PIXELS = None
+    return run_cli(lambda words: run(parser().parse_args(words)), argv)
+
+
+def parser() -> Parser:
+    """The command line."""
+    made = Parser(
         prog="python -m sr_runtime.examples.before_after",
         description="Show a photo before and after, on a page with a slider.",
     )
-    parser.add_argument(
-        "photo", nargs="?", metavar="PHOTO", type=Path,
+    made.add_argument(
+        "photo", nargs="?", metavar="PHOTO", type=path,
         help="a photo (default: a cat that comes with the package)",
     )  # fmt: skip
-    parser.add_argument(
-        "-m", "--model", default=DEFAULT,
+    made.add_argument(
+        "-m", "--model", type=nonempty, default=DEFAULT,
         help="an embedded model or an ONNX file (default: %(default)s)",
     )  # fmt: skip
-    parser.add_argument(
-        "-o", "--output", type=Path, default=Path("before_after"), metavar="FOLDER",
+    made.add_argument(
+        "-o", "--output", type=path, default=Path("before_after"), metavar="FOLDER",
         help="where the files are written; created if it does not exist (default: %(default)s)",
     )  # fmt: skip
-    parser.add_argument(
-        "--box", metavar="LEFT,TOP,WIDTH,HEIGHT",
+    made.add_argument(
+        "--box", type=nonempty, metavar="LEFT,TOP,WIDTH,HEIGHT",
         help="the detail to show, in the photo's pixels (default: the middle)",
     )  # fmt: skip
-    arguments = parser.parse_args(argv)
-    # Pillow's own limit is far above MAX_PIXELS, and its error would hide the size.
-    PIL.Image.MAX_IMAGE_PIXELS = None
-    return run_cli(lambda _: run(arguments))
+    return made
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -75,16 +80,16 @@ def run(arguments: argparse.Namespace) -> int:
         importlib.resources.as_file(EXAMPLES / "chelsea.png") as cat,
         sr_runtime.load(arguments.model) as upscaler,
     ):
-        path, given_box = arguments.photo or cat, arguments.box
+        file, given_box = arguments.photo or cat, arguments.box
         if arguments.photo is None and given_box is None:
             given_box = EYE
         scale = upscaler.info.scale
-        picture = read_photo(path, scale)
+        picture = read_photo(file, scale)
         photo = as_shown(picture)
         box = central_box(photo) if given_box is None else parsed_box(given_box, photo)
-        large, panels, page = targets = targets_in(arguments.output, path, scale)
+        large, panels, page = targets = targets_in(arguments.output, file, scale)
 
-        say(f"upscaling {path.name}, {photo.width}×{photo.height}, with {arguments.model}")
+        say(f"upscaling {file.name}, {photo.width}×{photo.height}, with {arguments.model}")
         result = upscaler.upscale_picture(
             picture, progress=lambda done, total: print(f"tile {done} of {total}")
         )
@@ -96,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
     with atomic_path(panels) as temporary:
         drawn.save(temporary, icc_profile=photo.info.get("icc_profile"))
     facts = {
-        "photo": path.name,
+        "photo": file.name,
         "photo_size": f"{photo.width}×{photo.height}",
         "model": Path(arguments.model).stem,
         "architecture": upscaler.info.arch,

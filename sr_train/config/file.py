@@ -219,7 +219,7 @@ def _command_line(arguments: Sequence[str]) -> tuple[dict[str, Any], dict[str, A
         found, unknown = _parser(arguments).parse_known_args(arguments)
     except argparse.ArgumentError as error:
         hint = FIELDS.get(str(error.argument_name).removeprefix("--"))
-        more = f"it must be {limits.wanted(hint)}" if hint else "`sr-train fit --help` explains it"
+        more = f"it must be {limits.wanted(hint)}" if hint else f"`{_fit()} --help` explains it"
         raise ArgumentError(f"{error.argument_name}: {error.message}; {more}") from error
     if unknown:
         raise ArgumentError(_unknown(unknown[0].removeprefix("--").partition("=")[0]))
@@ -235,8 +235,13 @@ def _command_line(arguments: Sequence[str]) -> tuple[dict[str, Any], dict[str, A
     return options, values
 
 
+def _fit() -> str:
+    """The command as the user typed it."""
+    return f"{program_name('sr-train', 'sr_train')} fit"
+
+
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
-    fit = f"{program_name('sr-train', 'sr_train')} fit"
+    fit = _fit()
     parser = argparse.ArgumentParser(
         prog=fit,
         usage=f"{fit} --run NAME [--preset NAME] [--config FILE] [--FIELD VALUE …]\n"
@@ -286,5 +291,5 @@ def _unknown(name: str) -> str:
         for part in get_close_matches(name.rpartition(".")[2], full_names, n=2, cutoff=0.75)
     ]
     if not near:
-        return f"{name} is not a field: `sr-train fit --help` lists them all"
+        return f"{name} is not a field: `{_fit()} --help` lists them all"
     return f"{name} is not a field: did you mean {' or '.join(near)}?"

@@ -153,6 +153,32 @@ def test_a_user_error_is_one_sentence_and_exit_code_2(
     assert sorted(photo.parent.iterdir()) == before
 
 
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
+def test_names_that_are_no_text_or_no_line_work(backend, photo, model, capsys) -> None:
+    odd = photo.parent / os.fsdecode(b"caf\xe9\n\x1b[31m")
+    odd.mkdir()
+    for name, source in (("in.png", photo), ("net.onnx", Path(model))):
+        (odd / name).write_bytes(source.read_bytes())
+    files = [str(odd / "in.png"), "-m", str(odd / "net.onnx")]
+    assert main(["upscale", *files, "--backend", backend]) == 0
+    assert size(odd / "in_net_x4.png") == (160, 120)
+    assert main(["info", files[-1], "--backend", backend]) == 0
+    said = capsys.readouterr()
+    assert "\x1b" not in said.out + said.err
+    assert r"caf\xe9\n\x1b[31m" in said.out
+
+
+def test_a_file_whose_name_begins_with_a_dash_gets_advice(
+    photo, model, monkeypatch, capsys
+) -> None:
+    monkeypatch.chdir(photo.parent)
+    photo.rename("-photo.png")
+    assert main(["upscale", "-photo.png", "-m", model]) == 2
+    assert "write ./-photo.png" in capsys.readouterr().err
+    for words in (["./-photo.png"], ["-q", "--", "-photo.png"]):
+        assert main(["upscale", "-m", model, *words]) == 0
+
+
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_without_permission_is_named(photo, model, capsys) -> None:
     locked = photo.parent / "locked"

@@ -74,6 +74,12 @@ def test_a_template_that_names_nothing_is_refused(template: str) -> None:
         naming(template=template)
 
 
+def test_a_name_may_look_like_a_format(tmp_path: Path) -> None:
+    """`holiday.jpg.png` is a photo called holiday.jpg."""
+    photo = picture(tmp_path / "holiday.jpg.png")
+    assert naming(template="{stem}").name(photo, labelled=False) == "holiday.jpg.png"
+
+
 def test_a_template_and_the_format_cannot_contradict_each_other() -> None:
     with pytest.raises(ArgumentError, match=r"ends in \.jpg, and the format is png"):
         naming(template="{stem}.jpg").name(Path("a.jpg"), labelled=False)

@@ -28,7 +28,7 @@ def file(tmp_path: Path) -> Path:
         (["--pretrainin.lr", "1"], ["pretrainin.lr", "did you mean pretraining.lr"]),
         (["--lr=1"], ["lr", "did you mean pretraining.lr?"]),
         (["--presets", "tiny"], ["presets", "did you mean preset"]),
-        (["--zzzz", "1"], ["zzzz", "`sr-train fit --help`"]),
+        (["--zzzz", "1"], ["zzzz", "`python -m sr_train fit --help`"]),
         (["--pretraining", "1"], ["pretraining is a section", "pretraining.num_epoch"]),
         (["demo"], ["demo"]),
         (["--discriminator.type", "x"], ["discriminator.type is x", "'vgg', 'unet'"]),

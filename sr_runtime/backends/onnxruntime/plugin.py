@@ -22,6 +22,7 @@ from sr_runtime.backends.onnxruntime.session import (
     PRECISIONS,
     facts_of,
     first_line,
+    openable,
     ort,
     run_session,
 )
@@ -113,7 +114,8 @@ def open_on(
     try:
         session_options.add_provider_for_devices([device], dict(options))
         # Its own fallback would print the error and continue on the CPU.
-        session = ort.InferenceSession(model, session_options, enable_fallback=0)
+        opened = openable(model) if isinstance(model, Path) else model
+        session = ort.InferenceSession(opened, session_options, enable_fallback=0)
     except Exception as error:
         if is_out_of_memory(error):
             raise OutOfMemoryError("not enough memory to load the model") from error

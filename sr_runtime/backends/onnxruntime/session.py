@@ -104,7 +104,9 @@ def open_session(
     options.log_severity_level = 4
     try:
         # Its own fallback would print the error and continue on the CPU.
-        session = ort.InferenceSession(model, options, providers=providers, enable_fallback=0)
+        session = ort.InferenceSession(
+            openable(model), options, providers=providers, enable_fallback=0
+        )
     except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
         if is_out_of_memory(error):
             raise OutOfMemoryError("not enough memory to load the model") from error
@@ -121,6 +123,15 @@ def open_session(
             "`import onnxruntime; onnxruntime.print_debug_info()` shows the versions it needs"
         )
     return session
+
+
+def openable(model: Path) -> Path | bytes:
+    """What ONNX Runtime opens: it takes a file whose name is Unicode, or a file's content."""
+    try:
+        str(model).encode()
+    except UnicodeEncodeError:
+        return model.read_bytes()
+    return model
 
 
 def input_of(session: ort.InferenceSession) -> Tensor:
