@@ -161,17 +161,18 @@ def _from_tiff_tags(tags: Any, channels: int) -> ColorSpace:
     primaries = _primaries((*white, *tags.get(PRIMARY_CHROMATICITIES, ())))
     table = np.array(tags.get(TRANSFER_FUNCTION) or (), float) / 65535
     planes = 3 if channels > 2 and table.size in (3 * 2**8, 3 * 2**16) else 1
-    if table.size // planes not in (2**8, 2**16) or table.max() < 0.5:
+    curves = np.split(table, planes)
+    if len(curves[0]) not in (2**8, 2**16) or any((np.diff(one) < 0).any() for one in curves):
         return ColorSpace(primaries, (SRGB_CURVE,))
     steps = np.linspace(0, 1, len(SRGB_CURVE))
-    return ColorSpace(primaries, tuple(light_of(one, steps) for one in np.split(table, planes)))
+    return ColorSpace(primaries, tuple(light_of(one, steps) for one in curves))
 
 
 def _primaries(numbers: Sequence[float]) -> Primaries:
     """From x and y of white, red, green and blue; those of BT.709 if they are close, or none."""
-    if len(numbers) != 8:
-        return BT709
     points = [float(number) for number in numbers]
+    if len(points) != 8 or not np.isfinite(points).all():
+        return BT709
     primaries = Primaries(*zip(points[::2], points[1::2], strict=True))
     close = np.abs(np.array(primaries) - np.array(BT709)).max() < 0.001
     return BT709 if close else primaries

@@ -92,7 +92,7 @@ def _white(primaries: Primaries) -> NDArray[Any]:
 
 def _colorants(primaries: Primaries) -> NDArray[Any] | None:
     """XYZ of full red, green and blue as columns, adapted from the white point to D50."""
-    if primaries.white[1] <= 0:
+    if primaries.white[1] < 0.05:
         return None
     chromaticities = np.array([(x, y, 1 - x - y) for x, y in primaries[1:]]).T
     if abs(np.linalg.det(chromaticities)) < 1e-4:

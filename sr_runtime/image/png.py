@@ -20,8 +20,8 @@ __all__ = ["SIGNATURE", "open_png", "png_texts", "with_texts"]
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PICTURE = (b"IHDR", b"PLTE", b"tRNS", b"acTL", b"fcTL", b"IDAT", b"fdAT", b"IEND")
-COLORS = (b"sRGB", b"gAMA", b"cHRM", b"pHYs")
-"""Read by Pillow, like the resolution."""
+COLORS = {b"sRGB": 1, b"gAMA": 4, b"cHRM": 32, b"pHYs": 9}
+"""Read by Pillow, like the resolution; and how many bytes they have."""
 TEXT = (b"tEXt", b"zTXt", b"iTXt")
 
 MOST_TEXT = 2**27
@@ -52,7 +52,11 @@ def open_png(file: BinaryIO, *, pixels: bool) -> Image.Image:
             text.append((name, content))
         else:
             ancillary.setdefault(name, content)
-    head = [_chunk(name, ancillary[name]) for name in COLORS if name in ancillary]
+    head = [
+        _chunk(name, ancillary[name])
+        for name, size in COLORS.items()
+        if len(ancillary.get(name, b"")) == size
+    ]
     lean = b"".join((SIGNATURE, *parts[:1], *head, *parts[1:]))
     image = Image.open(io.BytesIO(lean), formats=("PNG",))
     image.info.update(_colors(ancillary) | _texts(text))
@@ -78,11 +82,13 @@ def _chunks(file: BinaryIO, pixels: bool) -> Iterator[tuple[bytes, bytes]]:
 
     What is no chunk has no name: Pillow will say what is wrong with it.
     """
+    end = file.seek(0, io.SEEK_END)
     file.seek(len(SIGNATURE))
     room = MOST_TEXT
     begun = False
     while start := file.read(8):
-        size, name = int.from_bytes(start[:4]), start[4:]
+        # Python reserves the memory of what a damaged file claims to have.
+        size, name = min(int.from_bytes(start[:4]), end - file.tell()), start[4:]
         if len(start) < 8 or not name.isalpha():
             yield b"", start + file.read()
             return

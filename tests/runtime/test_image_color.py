@@ -126,6 +126,8 @@ def test_gray_with_a_profile_is_converted_for_webp_which_holds_none_of_gray(tmp_
         ([chrm(ADOBE)], False),
         ([gama(0)], True),
         ([chrm((0,) * 8)], True),
+        ([chrm((31270, 1, *ADOBE[2:]))], True),
+        ([(b"gAMA", b"\0\1"), (b"cHRM", b""), (b"sRGB", b""), (b"pHYs", b"\0")], True),
     ],
 )
 def test_the_first_of_png_s_four_places_counts(
@@ -208,6 +210,10 @@ def test_a_tiff_s_transfer_function_and_primaries_become_a_profile(
     (tmp_path / "linear.tif").write_bytes(tiff_of(directory, data=pixels.tobytes()))
     write(read(tmp_path / "linear.tif"), tmp_path / "out.png")
     assert np.abs(shown(tmp_path / "out.png") - encoded(pixels / 255)).max() < 1.5
+
+    directory = strips(*pixels.shape) | {301: (3, linear[::-1])}
+    (tmp_path / "falling.tif").write_bytes(tiff_of(directory, data=pixels.tobytes()))
+    np.testing.assert_array_equal(read(tmp_path / "falling.tif").frames[0], pixels)
 
     fractions = [part for value in ADOBE for part in (value, 100000)]
     directory = strips(*pixels.shape) | {318: (5, fractions[:4]), 319: (5, fractions[4:])}

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import itertools
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,18 @@ RGB = np.random.default_rng(0).integers(0, 256, (6, 5, 3), np.uint8)
 def saved(path: Path, image: Image.Image, **options: object) -> Path:
     image.save(path, **options)
     return path
+
+
+def test_a_chunk_that_claims_gigabytes_takes_no_memory(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.png", Image.fromarray(RGB))
+    png = path.read_bytes()
+    for name in (b"IDAT", b"tEXt"):
+        path.write_bytes(png[:33] + b"\xff\xff\xff\xff" + name + png[41:])
+        tracemalloc.start()
+        with contextlib.suppress(ImageError):
+            read(path)
+        assert tracemalloc.get_traced_memory()[1] < 10**8
+        tracemalloc.stop()
 
 
 def test_an_image_above_the_limit_is_refused_by_its_header(tmp_path: Path) -> None:
