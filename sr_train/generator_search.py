@@ -14,7 +14,7 @@ from sr_runtime.errors import ArgumentError, ModelError
 from sr_train.models.generator import Generator, check_names
 from sr_train.models.other_networks import name_network
 from sr_train.models.registry import ARCHITECTURES, build_generator, recognise
-from sr_train.tensor_file import SAVE_TENSORS, NotATensor
+from sr_train.pytorch_file import SAVE_TENSORS, NotATensor
 
 __all__ = ["Found", "find_generator"]
 

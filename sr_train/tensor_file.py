@@ -1,57 +1,17 @@
 """Reading a file of tensors without running any code in it."""
 
-import re
 import struct
-import warnings
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import safetensors
-import torch
 
 from sr_runtime.errors import ModelError, OutOfMemoryError, StorageError, about
 from sr_train.file_kinds import name_kind
+from sr_train.pytorch_file import read_pytorch
 
-__all__ = ["SAVE_TENSORS", "NotATensor", "read_tensor_file"]
-
-# Plain data that training checkpoints hold beside the weights. Listing it here lets the weights be
-# read, without these objects and without their libraries; everything else is refused.
-IGNORED = (
-    "argparse.Namespace",
-    "datetime.date",
-    "datetime.datetime",
-    "datetime.timedelta",
-    "mmengine.logging.history_buffer.HistoryBuffer",
-    "numpy._core.multiarray._reconstruct",
-    "numpy._core.multiarray.scalar",
-    "numpy.core.multiarray._reconstruct",
-    "numpy.core.multiarray.scalar",
-    "numpy.dtype",
-    "numpy.ndarray",
-    "pathlib.PosixPath",
-    "pathlib.WindowsPath",
-    "pathlib._local.PosixPath",
-    "pathlib._local.WindowsPath",
-)
-
-# Python needs up to a hundred times as much memory for what a pickle describes.
-MAX_PICKLE = 1 << 25
-
-SAVE_TENSORS = (
-    "save the tensors alone, as torch.save({'params': generator.state_dict()}, 'model.pth')"
-)
-
-
-class NotATensor:
-    """Stands for an object in the file that is not needed: takes any state and keeps none."""
-
-    def __new__(cls, *_: object) -> "NotATensor":
-        return super().__new__(cls)
-
-    def __setstate__(self, _: object) -> None:
-        pass
+__all__ = ["read_tensor_file"]
 
 
 def read_tensor_file(path: Path) -> tuple[Mapping[Any, Any], Mapping[str, str]]:
@@ -65,7 +25,6 @@ def read_tensor_file(path: Path) -> tuple[Mapping[Any, Any], Mapping[str, str]]:
     with about(path):
         _check_kind(path)
         try:
-            size = path.stat().st_size
             with path.open("rb") as file:
                 head = file.read(32)
         except OSError as error:
@@ -74,9 +33,7 @@ def read_tensor_file(path: Path) -> tuple[Mapping[Any, Any], Mapping[str, str]]:
             return _read_safetensors(path)
         if kind := name_kind(head):
             raise ModelError(kind)
-        if head.startswith(b"PK"):
-            _check_archive(path, size)
-        return _read_pytorch(path, head, size), {}
+        return read_pytorch(path, head), {}
 
 
 def _check_kind(path: Path) -> None:
@@ -118,80 +75,3 @@ def _read_safetensors(path: Path) -> tuple[Mapping[str, Any], Mapping[str, str]]
         raise ModelError(
             f"the file cannot be read as safetensors ({error}): fetch it again"
         ) from error
-
-
-def _check_archive(path: Path, size: int) -> None:
-    """Raise ModelError for a zip archive that PyTorch did not write, or not as it is now."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise ModelError(
-            f"the file is cut short or damaged: its {size:,} bytes begin as a PyTorch checkpoint "
-            f"and do not end as one ({error}): fetch it again"
-        ) from error
-    names = {member.filename.rpartition("/")[2]: member for member in members}
-    if {"constants.pkl", "constants.pkl.debug_pkl"} & names.keys() or any(
-        "/code/" in member.filename for member in members
-    ):
-        raise ModelError(
-            "this is a TorchScript archive, which holds code: save its state_dict() instead"
-        )
-    if "data.pkl" not in names:
-        inside = [m.filename for m in members if m.filename.endswith((".pth", ".safetensors"))]
-        what = f", with {inside[0]!r} inside" if inside else ""
-        raise ModelError(
-            f"this is a zip archive{what}, and no PyTorch checkpoint: unpack it and give the file "
-            "of weights"
-        )
-    if any(member.compress_type != zipfile.ZIP_STORED for member in members):
-        raise ModelError(
-            "the archive is compressed, which PyTorch never does: it was packed again; fetch the "
-            "original file"
-        )
-    if names["data.pkl"].file_size > MAX_PICKLE:
-        raise ModelError(
-            f"the file holds {names['data.pkl'].file_size:,} bytes of objects beside its tensors, "
-            f"and at most {MAX_PICKLE:,} are read: {SAVE_TENSORS}"
-        )
-
-
-def _read_pytorch(path: Path, head: bytes, size: int) -> Mapping[Any, Any]:
-    ignored = torch.serialization.safe_globals([(NotATensor, name) for name in IGNORED])
-    try:
-        with ignored, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # PyTorch's hints about files that are refused below
-            # Not mapped: what was written before PyTorch 1.6, and what torch.load would take for
-            # safetensors by its name.
-            mappable = head.startswith(b"PK") and path.suffix != ".safetensors"
-            with path.open("rb") as file:
-                content = torch.load(
-                    path if mappable else file,
-                    map_location="cpu",
-                    weights_only=True,
-                    mmap=mappable,
-                )
-    except MemoryError as error:
-        raise OutOfMemoryError("not enough memory to load the file") from error
-    # PyTorch's reader raises whatever the bytes lead it to, KeyError and OSError included.
-    except Exception as error:
-        raise ModelError(_fault(str(error), head, size)) from error
-    if isinstance(content, Mapping):
-        return content
-    if isinstance(content, list | tuple) and any(isinstance(each, Mapping) for each in content):
-        return dict(enumerate(content))
-    raise ModelError(
-        f"the file holds a {type(content).__name__}, and tensors by name were expected"
-    )
-
-
-def _fault(reason: str, head: bytes, size: int) -> str:
-    if code := re.search(r"GLOBAL (\S+)", reason):
-        return (
-            f"the file holds pickled code ({code[1]}), such as a whole network that was saved as "
-            f"an object, and code in a file is never run: {SAVE_TENSORS}"
-        )
-    return (
-        f"the file is cut short, damaged or no PyTorch checkpoint, with {size:,} bytes that begin "
-        f"with {head[:24]!r}: fetch it again"
-    )

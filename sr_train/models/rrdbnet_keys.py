@@ -166,8 +166,8 @@ def recognise(tensors: Mapping[str, Tensor], known: Mapping[str, Any]) -> Recogn
     architecture = _architecture(state, known.get("scale_factor"))
     if scalings:
         architecture["residual_scaling"] = _residual_scaling(scalings)
-    elif "residual_scaling" in known:
-        architecture["residual_scaling"] = known["residual_scaling"]
+    elif isinstance(scaling := known.get("residual_scaling"), int | float):
+        architecture["residual_scaling"] = scaling
     return Recognised(architecture, state)
 
 

@@ -13,13 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from sr_runtime.errors import ModelError
-from sr_train.checkpoint import load_generator
 from sr_train.models.compact import SRVGGNetCompact
 from sr_train.models.generator import Generator
 from sr_train.models.registry import ARCHITECTURES
 from sr_train.models.rrdbnet import RRDBNet
 from tests.small_generators import generator_id, small_generators
+from tests.train.refusals import refusal, refusal_of
 
 SMALL = {"rrdb_channels": 4, "growth_channels": 2, "num_basic_blocks": 2}
 
@@ -37,21 +36,6 @@ class Trap:
 class ShellTrap(Trap):
     def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
         return os.mkdir, (str(self.path),)
-
-
-def refusal(path: Path) -> str:
-    """The message, checked to be one line that begins with the file's name."""
-    with pytest.raises(ModelError) as caught:
-        load_generator(path)
-    message = str(caught.value)
-    assert message.startswith(f"{path}: ")
-    assert "\n" not in message
-    return message.removeprefix(f"{path}: ")
-
-
-def refusal_of(content: object, tmp_path: Path) -> str:
-    torch.save(content, tmp_path / "model.pth")
-    return refusal(tmp_path / "model.pth")
 
 
 @pytest.mark.parametrize("trap", [Trap, ShellTrap])
@@ -103,12 +87,6 @@ def test_bytes_of_another_kind_are_refused(content: bytes, name: str, tmp_path: 
 def test_the_first_bytes_of_another_kind_of_file_are_shown(tmp_path: Path) -> None:
     (tmp_path / "model.pth").write_text("Some weights\n")
     assert "begin with b'Some weights" in refusal(tmp_path / "model.pth")
-
-
-@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
-def test_torchscript_is_named(tmp_path: Path) -> None:
-    torch.jit.trace(nn.Conv2d(3, 3, 1), torch.rand(1, 3, 2, 2)).save(tmp_path / "model.pt")
-    assert "TorchScript" in refusal(tmp_path / "model.pt")
 
 
 def some_state(*names: str) -> dict[str, Tensor]:

@@ -76,7 +76,7 @@ def test_the_same_generator_is_written_as_the_same_bytes(tmp_path: Path) -> None
         ("model.onnx", ArgumentError),
         ("model", ArgumentError),
         ("missing/model.pth", StorageError),
-        ("taken.safetensors", StorageError),
+        ("taken.safetensors", ArgumentError),
     ],
 )
 def test_a_place_that_cannot_be_written_is_named(
