@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sr_runtime.cli.pipes import STANDARD, Pipes, is_pipe
+from sr_runtime.cli.targets import real_folder
 from sr_runtime.errors import ArgumentError, SRError, StorageError
 from sr_runtime.image import IMAGE_SUFFIXES, LEFT_OUT
 
@@ -74,7 +75,7 @@ def find_images(words: Sequence[str], pipes: Pipes, leave_out: Path | None) -> F
             for path in _paths(word):
                 # A link of another name is an image of its own, with its own result.
                 for source in _images(path, pipes, found, leave_out):
-                    key = os.path.realpath(source.path.parent), source.path.name
+                    key = real_folder(source.path.parent), source.path.name
                     if key not in known:
                         known.add(key)
                         found.sources.append(source)
@@ -88,6 +89,8 @@ def find_images(words: Sequence[str], pipes: Pipes, leave_out: Path | None) -> F
 
 def _paths(word: str) -> list[Path]:
     """The path, or those that match a pattern: the shell of Windows leaves them to programs."""
+    if "://" in word:
+        raise ArgumentError(f"{word} is an address, and only files are read: download it first")
     if word == STANDARD or os.path.lexists(word) or not glob.has_magic(word):
         return [Path(word)]
     if not (matches := sorted(glob.glob(word))):  # noqa: PTH207 (it takes absolute patterns too)

@@ -1,10 +1,8 @@
 """What is read and where each result goes, all of it known before the work begins."""
 
 import os
-import tempfile
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +10,8 @@ from sr_runtime.atomic import check_target
 from sr_runtime.cli.inputs import Failure, Found, Source, find_images
 from sr_runtime.cli.names import Naming
 from sr_runtime.cli.pipes import STANDARD, Pipes, is_pipe
-from sr_runtime.errors import ArgumentError, SRError, StorageError
+from sr_runtime.cli.targets import real_folder, target_errors
+from sr_runtime.errors import ArgumentError, SRError
 from sr_runtime.image import IMAGE_SUFFIXES, Output
 
 __all__ = ["Job", "Plan", "plan_jobs"]
@@ -28,7 +27,7 @@ class Job:
     @property
     def is_beside(self) -> bool:
         """Whether the result stands beside its input."""
-        return os.path.realpath(self.source.parent) == os.path.realpath(self.target.parent)
+        return real_folder(self.source.parent) == real_folder(self.target.parent)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +63,7 @@ def plan_jobs(
             where a folder is needed, or the reverse.
         StorageError: The folder of the results cannot be written.
     """
+    real_folder.cache_clear()
     folder = None if output is None or not _is_folder(output, inputs) else Path(output)
     found = find_images(inputs, pipes, folder)
     existing = 0
@@ -76,7 +76,11 @@ def plan_jobs(
         jobs = _with_distinct_names(jobs, naming)
         if skip_existing:
             jobs = _without_results(jobs)
-    jobs = _writable(jobs, found.failures)
+    errors = target_errors(job.target for job in jobs)
+    found.failures += [
+        Failure(job.source, errors[job.target]) for job in jobs if job.target in errors
+    ]
+    jobs = [job for job in jobs if job.target not in errors]
     _refuse_overwriting_inputs(jobs)
     if skip_existing:
         new = [job for job in jobs if not job.target.exists()]
@@ -158,7 +162,7 @@ def _place(source: Source, folder: Path | None, naming: Naming) -> Path:
     below = source.path.relative_to(source.folder).parent
     if folder is not None:
         return folder / below
-    whole = Path(os.path.realpath(source.folder))
+    whole = Path(real_folder(source.folder))
     return whole.with_name(f"{whole.name}_{naming.label}") / below
 
 
@@ -170,7 +174,7 @@ def _without_results(jobs: list[Job]) -> list[Job]:
 
 def _name(path: Path) -> str:
     """A path for comparison; many file systems do not distinguish A.png from a.png."""
-    return str(Path(os.path.realpath(path.parent), path.name)).casefold()
+    return f"{real_folder(path.parent)}{os.sep}{path.name}".casefold()
 
 
 def _with_distinct_names(jobs: list[Job], naming: Naming) -> list[Job]:
@@ -200,54 +204,12 @@ def _with_distinct_names(jobs: list[Job], naming: Naming) -> list[Job]:
     return jobs
 
 
-def _writable(jobs: list[Job], failures: list[Failure]) -> list[Job]:
-    """The jobs whose results can be written, as far as that is known; the others are failures.
-
-    Raises StorageError if none of the folders can be written into.
-    """
-    folders = {job.target.parent: _folder_error(job.target.parent) for job in jobs}
-    if folders and all(folders.values()):
-        raise next(error for error in folders.values() if error)
-    good = []
+def _refuse_overwriting_inputs(jobs: Sequence[Job]) -> None:
+    sources: set[str] = set()
     for job in jobs:
-        if error := folders[job.target.parent] or _name_error(job.target):
-            failures.append(Failure(job.source, error))
-        else:
-            good.append(job)
-    return good
-
-
-def _folder_error(folder: Path) -> StorageError | None:
-    """Why a folder, which may not exist yet, cannot be written into."""
-    try:
-        with tempfile.TemporaryFile(dir=_existing(folder)):
-            return None
-    except OSError as error:
-        return StorageError(f"cannot be written into ({error.strerror})", path=folder)
-
-
-def _name_error(target: Path) -> StorageError | None:
-    """Why there can be no file of this name; it may be too long."""
-    try:
-        with suppress(FileNotFoundError):
-            (_existing(target.parent) / target.name).lstat()
-    except OSError as error:
-        reason = f"cannot be written ({error.strerror}): choose another name with -o or --name"
-        return StorageError(reason, path=target)
-    return None
-
-
-def _existing(folder: Path) -> Path:
-    """The folder, or the nearest one above it that exists."""
-    place = Path(os.path.realpath(folder))
-    while not os.path.lexists(place):
-        place = place.parent
-    return place
-
-
-def _refuse_overwriting_inputs(jobs: Iterable[Job]) -> None:
-    sources = {os.path.realpath(job.source) for job in jobs}
-    for job in jobs:
+        if not os.path.lexists(job.target):
+            continue
+        sources = sources or {os.path.realpath(job.source) for job in jobs}
         if os.path.realpath(job.target) in sources or (
             job.target.exists() and job.source.exists() and job.target.samefile(job.source)
         ):

@@ -193,6 +193,7 @@ def test_an_input_that_cannot_be_done_does_not_stop_the_others(tmp_path: Path) -
     assert "no such file or folder" in said["missing.png"]
     assert "no images in this folder" in said["empty"]
     assert "matches this pattern" in said["*.none"]
+    assert "download it first" in str(plan(["https://example.org/a.png"]).failures[0])
     assert len(made.failures) == 5
     in_a_folder = plan([tmp_path / "in"], tmp_path / "out", format="webp")
     assert {job.source for job in in_a_folder.jobs} == {good, loop}
