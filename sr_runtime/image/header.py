@@ -16,7 +16,7 @@ from sr_runtime.image.exif import descriptive_exif
 from sr_runtime.image.formats import FORMATS, formats_for
 from sr_runtime.image.jxl import check_jxl
 from sr_runtime.image.png import SIGNATURE, open_png
-from sr_runtime.image.raw import refuse_raw
+from sr_runtime.image.raw import refuse_raw, refuse_raw_page
 
 __all__ = [
     "DEFAULT_MAX_PIXELS",
@@ -149,6 +149,7 @@ def _pages(image: Image.Image) -> Sequence[int]:
     pages = []
     for index in range(image.n_frames):  # type: ignore[attr-defined]
         image.seek(index)
+        refuse_raw_page(tags)
         if not int(tags.get(SUBFILE_TYPE, 0)) & (REDUCED | MASK):
             pages.append(index)
     if not pages:

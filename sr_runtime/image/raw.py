@@ -1,12 +1,12 @@
 """Camera raw: files whose first directory is a preview, which must not pass for the photo."""
 
 import struct
-from collections.abc import Iterator
-from typing import BinaryIO
+from collections.abc import Iterator, Mapping
+from typing import Any, BinaryIO
 
 from sr_runtime.errors import ImageError
 
-__all__ = ["refuse_raw"]
+__all__ = ["refuse_raw", "refuse_raw_page"]
 
 STARTS = {
     b"IIRO": "ORF of Olympus",
@@ -45,6 +45,14 @@ def refuse_raw(file: BinaryIO) -> None:
         if start[8:10] == CR2_MARK:
             raise _raw("CR2 of Canon")
         _check_directories(file, "<" if start[:1] == b"I" else ">")
+
+
+def refuse_raw_page(tags: Mapping[int, Any]) -> None:
+    """The same by the tags that Pillow read, for files of more than 4 GiB too (BigTIFF)."""
+    if DNG_VERSION in tags:
+        raise _raw("DNG")
+    if tags.get(PHOTOMETRIC) in OF_SENSORS[PHOTOMETRIC]:
+        raise _raw("of a TIFF's kind")
 
 
 def _check_directories(file: BinaryIO, order: str) -> None:

@@ -19,6 +19,7 @@ from sr_runtime.image.exif import descriptive_exif
 from sr_runtime.image.header import DEFAULT_MAX_PIXELS, SIDEWAYS, frame_indices, opened, reading
 from sr_runtime.image.heif import decode_heif
 from sr_runtime.image.iptc import iptc_of
+from sr_runtime.image.jpeg import with_end_mark
 from sr_runtime.image.memory import memory_for
 from sr_runtime.image.picture import (
     Picture,
@@ -93,12 +94,12 @@ def _read_pages(image: Image.Image, indices: Sequence[int], max_pixels: int) -> 
     for index in indices:
         _go_to_page(image, index)
         total += image.width * image.height
-    if total > max_pixels:
+    if len(indices) == 1:
+        _check_size(image, 1, max_pixels)
+    elif total > max_pixels:
         raise ImageError(
             f"{len(indices)} pages of {total} pixels are more than the limit of {max_pixels}: "
             "raise it with --max-pixels"
-            if len(indices) > 1
-            else _too_large(image, 1, max_pixels)
         )
     pages = []
     for index in indices:
@@ -132,6 +133,7 @@ def _decoded(image: Image.Image, indices: Sequence[int], bits: int, max_pixels: 
     elif bits > 8 and image.mode in ("RGB", "RGBA", "L", "LA"):
         frames, profile = with_profile(image, [_read_deep_color(image, indices[0], bits)])
     else:
+        image = with_end_mark(image)
         frame, profile = _read_still(image)
         frames = [frame]
 
@@ -156,14 +158,10 @@ def _decoded(image: Image.Image, indices: Sequence[int], bits: int, max_pixels: 
 
 def _check_size(image: Image.Image, frames: int, max_pixels: int) -> None:
     if image.width * image.height * frames > max_pixels:
-        raise ImageError(_too_large(image, frames, max_pixels))
-
-
-def _too_large(image: Image.Image, frames: int, max_pixels: int) -> str:
-    return (
-        f"{pixels_text(image.height, image.width, frames)} are more than the limit of "
-        f"{max_pixels}: raise it with --max-pixels"
-    )
+        raise ImageError(
+            f"{pixels_text(image.height, image.width, frames)} are more than the limit of "
+            f"{max_pixels}: raise it with --max-pixels"
+        )
 
 
 def _check_kind(image: Image.Image, frames: int, bits: int) -> None:

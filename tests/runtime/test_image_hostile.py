@@ -205,3 +205,29 @@ def test_a_limit_that_is_no_number_of_pixels_is_an_argument_error(
     Image.new("RGB", (4, 4)).save(tmp_path / "healthy.png")
     with pytest.raises(ArgumentError, match=rf"max_pixels is {max_pixels!r}: .* at least 1"):
         read(tmp_path / "healthy.png", max_pixels=max_pixels)
+
+
+@pytest.mark.parametrize("options", [{}, {"subsampling": 0}, {"quality": 30}])
+def test_a_jpeg_that_lacks_its_end_mark_alone_is_whole(
+    tmp_path: Path, options: dict[str, int]
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (40, 56, 3), np.uint8)
+    path = saved(tmp_path / "a.jpg", Image.fromarray(noise), **options)
+    whole, data = read(path).frames[0], path.read_bytes()
+
+    for missing in (1, 2):
+        path.write_bytes(data[:-missing])
+        np.testing.assert_array_equal(read(path).frames[0], whole)
+    for missing in (5, 9, 50, 500):
+        path.write_bytes(data[:-missing])
+        with pytest.raises(ImageError, match="truncated"):
+            read(path)
+
+
+def test_a_progressive_jpeg_that_lacks_its_last_scan_is_an_error(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (40, 56, 3), np.uint8)
+    path = saved(tmp_path / "a.jpg", Image.fromarray(noise), progressive=True)
+    data = path.read_bytes()
+    path.write_bytes(data[: data.rfind(b"\xff\xda")])
+    with pytest.raises(ImageError, match="truncated"):
+        read(path)
