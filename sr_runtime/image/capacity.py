@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sr_runtime.errors import ImageError
 from sr_runtime.image import sixteen_bit
-from sr_runtime.image.formats import Format, load_plugin
+from sr_runtime.image.formats import Format
 from sr_runtime.image.picture import Picture
 from sr_runtime.image.tiff import LARGEST_TIFF
 
@@ -67,8 +67,6 @@ def check_capacity(format: Format, picture: Picture, rows: float, columns: float
             f"its profile of {len(picture.icc_profile or b'') / 1e6:.0f} MB is more than the "
             f"{LARGEST_JPEG_PROFILE / 1e6:.1f} MB of jpg: use png"
         )
-    if format == "jxl":
-        load_plugin("pillow_jxl")
 
 
 def _check_size(format: Format, height: int, width: int) -> None:

@@ -121,9 +121,9 @@ def reading(path: str | os.PathLike[str]) -> Iterator[None]:
             if isinstance(error, OSError) and error.strerror:  # the system's, not a decoder's
                 raise ImageError(error.strerror) from error
             # The first sentence; libjxl's second one is advice for its developers.
-            reason = " ".join(str(error).split()).partition(". ")[0] or type(error).__name__
+            reason = " ".join(str(error).split()).partition(". ")[0]
             raise ImageError(
-                f"the file is damaged ({reason}): replace it or leave it out"
+                f"the file is damaged{f' ({reason})' if reason else ''}: replace it or leave it out"
             ) from error
 
 

@@ -12,10 +12,16 @@ from typing import Literal
 import numpy as np
 
 from sr_runtime.atomic import atomic_path
-from sr_runtime.errors import ArgumentError, ImageError, about
+from sr_runtime.errors import ArgumentError, ImageError, SRError, about
 from sr_runtime.image.capacity import check_capacity, without_opaque_alpha
 from sr_runtime.image.encode import encode
-from sr_runtime.image.formats import LOSSLESS_FORMATS, QUALITY_FORMATS, SUFFIXES, Format
+from sr_runtime.image.formats import (
+    LOSSLESS_FORMATS,
+    QUALITY_FORMATS,
+    SUFFIXES,
+    Format,
+    load_plugin,
+)
 from sr_runtime.image.memory import memory_for
 from sr_runtime.image.picture import Picture, pixels_text
 
@@ -38,7 +44,7 @@ class Output:
                 webp and jxl. png and tiff always are.
 
         Raises:
-            ImageError: The suffix is not that of a format that can be written.
+            ImageError: The suffix is not that of a format that can be written here.
             ArgumentError: `quality` is outside 1 to 100, or the format has none.
         """
         self.path = Path(path)
@@ -51,6 +57,8 @@ class Output:
             )
         self.format: Format = SUFFIXES[suffix]
         _check_quality(self.format, quality)
+        if self.format == "jxl":
+            load_plugin("pillow_jxl")
         self.quality = quality
 
     def check(self, picture: Picture, *, height: int, width: int) -> None:
@@ -132,5 +140,9 @@ def _refusals_as_image_errors() -> Iterator[None]:
     """Raise what encoders raise, for metadata and durations that a format cannot hold, as ours."""
     try:
         yield
-    except (OSError, ValueError, TypeError, OverflowError, RuntimeError, struct.error) as error:
+    except SRError:
+        raise
+    except (
+        OSError, ValueError, TypeError, KeyError, OverflowError, RuntimeError, struct.error
+    ) as error:  # fmt: skip
         raise ImageError(f"cannot be written ({error})") from error

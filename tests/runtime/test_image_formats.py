@@ -192,6 +192,14 @@ def test_without_the_plug_in_the_error_names_the_extra(
         assert caught.value.path == tmp_path / "photo.jpg"
 
 
+def test_a_jpeg_xl_that_cannot_be_written_is_known_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_jxl", None)
+    with pytest.raises(ImageError, match=r"sr-toolkit\[formats\]"):
+        Output(tmp_path / "a.jxl")
+
+
 def test_an_avif_is_no_heic() -> None:
     for brands in (b"avif\0\0\0\0mif1", b"mif1\0\0\0\0avif"):
         start = struct.pack(">I4s", 20, b"ftyp") + brands
