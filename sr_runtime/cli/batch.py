@@ -16,7 +16,6 @@ from sr_runtime.cli.jobs import Job
 from sr_runtime.cli.names import header_of
 from sr_runtime.cli.progress_bar import ProgressBar
 from sr_runtime.errors import (
-    ArgumentError,
     BackendError,
     ModelError,
     OutOfMemoryError,
@@ -217,14 +216,12 @@ class _Batch:
 
 
 def _outputs(jobs: Sequence[Job], quality: Quality) -> list[image.Output]:
-    """What is written; formats without a quality leave it to those that have one."""
-    outputs, refusals = [], []
-    for job in jobs:
-        try:
-            outputs.append(image.Output(job.target, quality=quality))
-        except ArgumentError as error:
-            refusals.append(error)
-            outputs.append(image.Output(job.target))
-    if refusals and len(refusals) == len(jobs):
-        raise refusals[0]
-    return outputs
+    """What is written; a quality in numbers is for the formats that have one, if any has."""
+    outputs = [image.Output(job.target) for job in jobs]
+    without = {output.format for output in outputs}.difference(image.QUALITY_FORMATS)
+    if isinstance(quality, str) or all(output.format in without for output in outputs):
+        without = set()
+    return [
+        output if output.format in without else image.Output(output.path, quality=quality)
+        for output in outputs
+    ]

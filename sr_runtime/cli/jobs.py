@@ -83,7 +83,7 @@ def plan_jobs(
     jobs = [job for job in jobs if job.target not in errors]
     _refuse_overwriting_inputs(jobs)
     if skip_existing:
-        new = [job for job in jobs if not job.target.exists()]
+        new = [job for job in jobs if not job.target.is_file()]
         jobs, existing = new, len(jobs) - len(new)
     return Plan(
         jobs=jobs, failures=found.failures, existing=existing, left_out=found.left_out_text()

@@ -76,13 +76,14 @@ def _as_named(failure: Failure, pipes: Pipes) -> Failure:
 def _summary(plan: Plan, failed: int, seconds: float, pipes: Pipes) -> list[str]:
     """What was written, kept and left out."""
     done, jobs = len(plan.jobs) - failed, plan.jobs
+    total = len(jobs) + len(plan.failures)
     kept = {0: "", 1: "1 result exists already"}.get(
         plan.existing, f"{plan.existing} results exist already"
     )
     lines = []
     if jobs:
         target = pipes.names.get(jobs[0].target, jobs[0].target)
-        written = target if len(jobs) == done == 1 else f"{done} of {len(jobs)} images"
+        written = target if total == done == 1 else f"{done} of {total} images"
         lines.append(f"wrote {written} in {seconds:.1f} s" + (kept and f"; {kept}"))
     elif kept:
         lines.append(f"nothing to do: {kept}")

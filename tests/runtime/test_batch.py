@@ -245,8 +245,9 @@ def test_a_quality_is_for_the_results_that_have_one(tmp_path: Path) -> None:
     jobs[1] = Job(jobs[1].source, jobs[1].target.with_suffix(".jpg"))
     assert run(Upscaler(KnownNetwork(radius=1)), jobs, quality=5) == []
     assert jobs[1].target.stat().st_size < 3000
-    with pytest.raises(ArgumentError, match="quality"):
-        run(Upscaler(KnownNetwork(radius=1)), jobs[:1], quality=5)
+    for some, quality in ((jobs[:1], 5), (jobs, 101), (jobs, "lossless")):
+        with pytest.raises(ArgumentError, match=r"quality|lossless"):
+            run(Upscaler(KnownNetwork(radius=1)), some, quality=quality)
 
 
 @pytest.mark.usefixtures("hears_ctrl_c")

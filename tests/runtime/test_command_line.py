@@ -269,3 +269,19 @@ def test_the_example_program_runs(photo, model) -> None:
     assert done.returncode == 1
     assert "photo.png: 40×30 became 160×120" in done.stdout
     assert "nowhere.png failed" in done.stdout
+
+
+def test_the_summary_counts_what_was_named_kept_and_left_out(photo, model, capsys) -> None:
+    folder = photo.parent
+    (folder / "drawing.psd").write_bytes(b"8BPS")
+    words = ["upscale", str(folder), str(folder / "missing.png"), "-m", model]
+    assert main([*words, "-o", str(folder / "out")]) == 1
+    said = capsys.readouterr()
+    assert said.out.startswith("wrote 1 of 2 images in ")
+    assert "left out: 1 .psd" in said.out
+    assert said.err.splitlines()[-2:] == [
+        "1 failed:",
+        f"  {folder / 'missing.png'}: there is no such file or folder",
+    ]
+    assert main([*words, "-o", str(folder / "out"), "--skip-existing"]) == 1
+    assert capsys.readouterr().out.startswith("nothing to do: 1 result exists already\n")
