@@ -38,7 +38,7 @@ def backends_text() -> str:
             f"{'':<18}{_state(row)}",
             f"{'':<18}tested {row.tested}",
         ]
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def _state(row: registry.BackendRow) -> str:
@@ -56,13 +56,13 @@ def facts_text(model: Path, info: ModelInfo) -> str:
     assumed = facts.pop("assumed")
     if info.blend is None:
         del facts["blend"]
-        lines = [f"{'file':<18}{printable(model)} ({model.stat().st_size / 1e6:.1f} MB)"]
+        lines = [f"{'file':<18}{model} ({model.stat().st_size / 1e6:.1f} MB)"]
     else:
         lines = [f"{'made of':<18}psnr and esrgan, which come with the package"]
     for name, value in facts.items():
         note = "  (not stated in the file: measured or assumed)" if name in assumed else ""
-        lines.append(f"{name:<18}{'not known' if value is None else printable(value)}{note}")
-    return "\n".join(lines)
+        lines.append(f"{name:<18}{'not known' if value is None else value}{note}")
+    return "\n".join(map(printable, lines))
 
 
 def engine_text(info: EngineInfo) -> str:
@@ -76,7 +76,7 @@ def engine_text(info: EngineInfo) -> str:
         *(f"{'':<18}{other}" for other in others),
         f"{'batches':<18}{least} to {most} (batch, height, width), tuned for {best}",
     ]
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def _gpus_of(info: EngineInfo) -> list[str]:
@@ -104,7 +104,7 @@ def running_text(upscaler: Upscaler) -> str:
         f"{'largest tile':<18}{height}×{width}, including a halo of {upscaler.halo} on each side"
     )
     lines.append(f"{'memory of a tile':<18}{_memory_text(backend, height, width)}")
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def _memory_text(backend: Backend, height: int, width: int) -> str:

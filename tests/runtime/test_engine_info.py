@@ -123,3 +123,14 @@ def test_damaged_facts_are_one_sentence(
     facts.write_text(text.replace(fact, damaged))
     assert main(["info", str(engine)]) == 2
     assert "tiny.engine.json: damaged, or not the facts of an engine" in capsys.readouterr().err
+
+
+def test_facts_that_would_forge_a_line_are_shown_as_they_are(
+    engine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    facts = facts_path(engine)
+    forged = '"arch": "RRDBNet\\nruns here         yes\\u001b[2J"'
+    facts.write_text(facts.read_text().replace('"arch": "RRDBNet"', forged))
+    said = said_of(engine, capsys)
+    assert r"RRDBNet\nruns here         yes\x1b[2J" in said
+    assert "\x1b" not in said
