@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 SUBFILE_TYPE, REDUCED, MASK = 254, 1, 4  # TIFF tag and its bits
+OLD_SUBFILE_TYPE, OLD_REDUCED = 255, 2  # of TIFF 5.0
 
 DEFAULT_MAX_PIXELS = 2**27
 """About 134 megapixels: the limit on all frames of a file together."""
@@ -150,7 +151,8 @@ def _pages(image: Image.Image) -> Sequence[int]:
     for index in range(image.n_frames):  # type: ignore[attr-defined]
         image.seek(index)
         refuse_raw_page(tags)
-        if not int(tags.get(SUBFILE_TYPE, 0)) & (REDUCED | MASK):
+        kind = int(tags.get(SUBFILE_TYPE, 0))
+        if not kind & (REDUCED | MASK) and tags.get(OLD_SUBFILE_TYPE) != OLD_REDUCED:
             pages.append(index)
     if not pages:
         raise ImageError(

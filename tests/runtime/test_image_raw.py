@@ -69,8 +69,9 @@ def test_a_preview_alone_is_not_a_picture(tmp_path: Path, directory: Directory) 
 def test_smaller_copies_and_masks_are_left_out(tmp_path: Path) -> None:
     small = {254: (4, [1])} | strips(3, 4, 3)
     mask = {254: (4, [4])} | strips(6, 8, 1)
+    older = {255: (3, [2])} | strips(3, 4, 3)
     pyramid = strips(*PREVIEW.shape) | {330: (4, strips(3, 4, 3))}
-    (tmp_path / "a.tif").write_bytes(tiff_of(small, pyramid, mask, data=PREVIEW.tobytes()))
+    (tmp_path / "a.tif").write_bytes(tiff_of(small, older, pyramid, mask, data=PREVIEW.tobytes()))
 
     picture = read(tmp_path / "a.tif")
 
