@@ -25,7 +25,7 @@ from sr_train.lock import only_training_in
 from sr_train.memory import memory_advice, peak_memory
 from sr_train.precision import resolve_precision
 from sr_train.results import write_results, write_stage_result
-from sr_train.run_folder import FitResult, weights_path
+from sr_train.run_folder import FitResult, run_folder, weights_path
 from sr_train.run_state import (
     Position,
     build_stage,
@@ -48,10 +48,26 @@ def train(config: Config, folder: Path, *, resume: bool) -> FitResult:
 
     Whatever can be checked in advance is checked before anything is written.
     """
-    with init_distributed(config.device) as processes, _algorithms(config), memory_advice(config):
+    with (
+        init_distributed(config.device) as processes,
+        _algorithms(config),
+        memory_advice(config),
+        contextlib.ExitStack() as held,
+    ):
+        if resume:  # before the state is read: another process may be about to save a later one
+            _hold(folder, processes, held)
         run = Run(config, folder, processes, load_state(folder / "state.pt") if resume else None)
+        if not resume:
+            _hold(folder, processes, held)
+            run_folder(folder, resume=False)  # another process may have trained it meanwhile
         with interruption() as interrupted, run.open_folder():
             return run.train(interrupted)
+
+
+def _hold(folder: Path, processes: Processes, held: contextlib.ExitStack) -> None:
+    if processes.is_main:  # the others wait until it has the lock
+        held.enter_context(only_training_in(folder))
+    processes.barrier()
 
 
 class Run:
@@ -92,10 +108,9 @@ class Run:
 
     @contextlib.contextmanager
     def open_folder(self) -> Iterator[None]:
-        """In the main process: lock the folder, write config.yaml and keep the tracker open."""
+        """In the main process: write config.yaml and keep the tracker open."""
         with contextlib.ExitStack() as stack:
             if self.processes.is_main:
-                stack.enter_context(only_training_in(self.folder))
                 write_config(self.config, self.folder / "config.yaml")
                 epochs = {name: self.config.section(name).num_epoch for name in self.per_epoch}
                 self.tracker = Tracker(

@@ -16,6 +16,7 @@ import sr_train
 from sr_runtime.errors import ArgumentError, ModelError, OutOfMemoryError, StorageError
 from sr_train.checkpoint import save_generator
 from sr_train.config.schema import Config, GeneratorConfig, Pretraining, Validation
+from sr_train.lock import only_training_in
 from sr_train.metrics_file import read_metrics
 from sr_train.models.rrdbnet import RRDBNet
 from sr_train.stages import PsnrStage
@@ -250,3 +251,35 @@ def test_a_lack_of_memory_names_what_to_make_smaller(
     before_step(monkeypatch, 1, fail)
     with pytest.raises(OutOfMemoryError, match=r"batch_size 4.*grad_accum"):
         sr_train.fit(config, "demo")
+
+
+def test_the_state_is_read_only_by_the_process_that_holds_the_run(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that holds it may be about to save a later state."""
+
+    def too_early(path: Path) -> None:
+        raise AssertionError(path)
+
+    sr_train.fit(config, tmp_path / "run")
+    monkeypatch.setattr("sr_train.trainer.load_state", too_early)
+    with (
+        only_training_in(tmp_path / "run"),
+        pytest.raises(ArgumentError, match="another process is training"),
+    ):
+        sr_train.fit(config, tmp_path / "run", resume=True)
+
+
+def test_a_run_that_another_process_finished_meanwhile_is_not_started_again(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = tmp_path / "run/state.pt"
+
+    def other_process(_: Config) -> None:
+        state.parent.mkdir()
+        state.write_text("of the other process")
+
+    monkeypatch.setattr("sr_train.trainer.check_data", other_process)
+    with pytest.raises(ArgumentError, match="there already is a run"):
+        sr_train.fit(config, tmp_path / "run")
+    assert state.read_text() == "of the other process"
