@@ -202,3 +202,18 @@ def test_of_two_processes_one_builds_and_the_other_waits(
         built = processes.starmap(build_in_a_process, [(model, machine)] * 2, chunksize=1)
     assert sorted(built) == [0, 1]
     assert len(list(cache.glob("*.engine"))) == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_a_cache_that_others_can_write_is_not_used(
+    machine: Machine, model: Path, cache: Path
+) -> None:
+    """An engine is a program, which another user could put there."""
+    assert builds(machine, model) == 1
+    assert cache.stat().st_mode & 0o077 == 0
+    cache.chmod(0o777)
+    with pytest.raises(StorageError, match=r"other users can write .* set SR_CACHE") as caught:
+        builds(machine, model)
+    assert caught.value.path == cache
+    cache.chmod(0o755)
+    assert builds(machine, model) == 0

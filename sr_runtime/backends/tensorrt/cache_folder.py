@@ -2,9 +2,12 @@
 
 import contextlib
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+from sr_runtime.errors import StorageError
 
 __all__ = ["CACHE_VARIABLE", "cache_folder", "least_recently_used", "mark_used"]
 
@@ -13,7 +16,25 @@ CACHE_VARIABLE = "SR_CACHE"
 
 
 def cache_folder() -> Path:
-    """$SR_CACHE, else a folder in the system's folder for a user's caches. It may not exist yet."""
+    """$SR_CACHE, else a folder in the system's folder for a user's caches. It may not exist yet.
+
+    Raises StorageError if other users can write into it: an engine is a program for the GPU.
+    """
+    folder = _chosen_folder()
+    if sys.platform != "win32" and folder.exists():
+        status = folder.stat()
+        # Many systems give each user a group of their own.
+        shared = status.st_mode & stat.S_IWGRP and status.st_gid != os.getegid()
+        if shared or status.st_mode & stat.S_IWOTH or status.st_uid not in (0, os.geteuid()):
+            raise StorageError(
+                "other users can write into this folder, and engines are programs: take their "
+                f"permission away, or set {CACHE_VARIABLE} to a folder of your own",
+                path=folder,
+            )
+    return folder
+
+
+def _chosen_folder() -> Path:
     if chosen := os.environ.get(CACHE_VARIABLE):
         return Path(chosen)
     if sys.platform == "win32":

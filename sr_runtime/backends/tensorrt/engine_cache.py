@@ -121,7 +121,7 @@ def cached_engine(
 def _only_process_at(engine: Path) -> Iterator[None]:
     """Hold the engine's lock: wait until no other process reads or builds it."""
     try:
-        engine.parent.mkdir(parents=True, exist_ok=True)
+        engine.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         file = open_lock(engine.with_suffix(".lock"))
     except OSError as error:
         raise StorageError(

@@ -87,7 +87,7 @@ class RuntimeCache:
         if not kernels or sha256(kernels) == self._saved:
             return
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with atomic_path(self._path) as temporary:
                 temporary.write_bytes(sha256(kernels).encode() + kernels)
             self._saved = sha256(kernels)

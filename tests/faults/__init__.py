@@ -1,0 +1,1 @@
+"""Real faults in real processes: what each command keeps, says and returns."""
