@@ -1,10 +1,23 @@
 """The limit on batches in flight, shared by the threads that use one backend."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from weakref import WeakSet
 
-__all__ = ["InFlightLimiter"]
+__all__ = ["Holder", "InFlightLimiter", "wait_until"]
+
+RECHECK = 0.5  # seconds
+
+
+class Holder:
+    """What one image holds of the limits. If Ctrl-C ends it anywhere, that ends with the object."""
+
+    def __init__(self, shape: tuple[int, int]) -> None:
+        self.shape = shape
+        """Of its tiles."""
+        self.slots = 0
+        self.submitting = self.waiting = self.exclusive = False
 
 
 class InFlightLimiter:
@@ -15,48 +28,57 @@ class InFlightLimiter:
     """
 
     def __init__(self, slots: int) -> None:
-        self._slots = self._free = slots
-        self._reserved = False
-        self._shape = (0, 0)
-        self._submitting = self._waiting = 0  # threads that have a turn, and that wait for one
-        self._changed = threading.Condition()
+        self._slots = slots
+        # Sums over those that live, and not counters, which an interrupt could leave wrong.
+        self._holders: WeakSet[Holder] = WeakSet()
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
+
+    def holder(self, shape: tuple[int, int]) -> Holder:
+        """An image with tiles of `shape`, which holds nothing yet; the caller keeps it alive."""
+        holder = Holder(shape)
+        with self._lock:
+            self._holders.add(holder)
+        return holder
 
     @contextmanager
-    def turn(self, shape: tuple[int, int]) -> Iterator[None]:
+    def turn(self, holder: Holder) -> Iterator[None]:
         """Submit the tiles of one image within the block; tiles of other shapes wait.
 
         An engine prepares itself anew whenever the shape changes, so shapes must not alternate.
         """
-        with self._changed:
-            if self._submitting and (shape != self._shape or self._waiting):
-                self._waiting += 1
-                try:
-                    self._changed.wait_for(lambda: not self._submitting)
-                finally:
-                    self._waiting -= 1
-            self._shape = shape
-            self._submitting += 1
         try:
+            with self._lock:
+                if self._others_come_first(holder):
+                    holder.waiting = True
+                    wait_until(self._changed, lambda: not any(self._submitting()))
+                    holder.waiting = False
+                holder.submitting = True
             yield
         finally:
-            with self._changed:
-                self._submitting -= 1
+            with self._lock:
+                holder.submitting = holder.waiting = False
                 self._changed.notify_all()
 
-    def take(self, *, wait: bool) -> bool:
+    def take(self, holder: Holder, *, wait: bool) -> bool:
         """Take a slot. Without `wait`, return False if none is free."""
-        with self._changed:
-            while self._reserved or not self._free:
-                if not wait:
-                    return False
-                self._changed.wait()
-            self._free -= 1
-            return True
+        with self._lock:
+            if wait:
+                wait_until(self._changed, self._is_free)
+            free = self._is_free()
+            holder.slots += free
+            return free
 
-    def give_back(self) -> None:
+    def give_back(self, holder: Holder) -> None:
         """Give back a slot that was taken."""
-        with self._changed:
-            self._free += 1
+        with self._lock:
+            holder.slots -= 1
+            self._changed.notify_all()
+
+    def give_back_all(self, holder: Holder) -> None:
+        """Give back what is still taken: none of the image's batches is in flight any more."""
+        with self._lock:
+            holder.slots = 0
             self._changed.notify_all()
 
     @contextmanager
@@ -65,14 +87,41 @@ class InFlightLimiter:
 
         Only for a thread that holds no slot.
         """
-        with self._changed:
-            self._changed.wait_for(lambda: not self._reserved)
-            self._reserved = True  # from here on no thread takes a slot
+        mine = self.holder((0, 0))
         try:
-            with self._changed:
-                self._changed.wait_for(lambda: self._free == self._slots)
+            with self._lock:
+                wait_until(self._changed, lambda: not self._is_reserved())
+                mine.exclusive = True  # from here on no thread takes a slot
+                wait_until(self._changed, lambda: self._taken() == 0)
             yield
         finally:
-            with self._changed:
-                self._reserved = False
+            with self._lock:
+                mine.exclusive = False
                 self._changed.notify_all()
+
+    def _others_come_first(self, holder: Holder) -> bool:
+        """Whether another image submits whose shape differs, or for whose end a third one waits."""
+        submitting = self._submitting()
+        other_shape = any(other.shape != holder.shape for other in submitting)
+        return other_shape or (any(submitting) and any(other.waiting for other in self._holders))
+
+    def _submitting(self) -> list[Holder]:
+        return [holder for holder in self._holders if holder.submitting]
+
+    def _taken(self) -> int:
+        return sum(holder.slots for holder in self._holders)
+
+    def _is_reserved(self) -> bool:
+        return any(holder.exclusive for holder in self._holders)
+
+    def _is_free(self) -> bool:
+        return self._taken() < self._slots and not self._is_reserved()
+
+
+def wait_until(changed: threading.Condition, fulfilled: Callable[[], bool]) -> None:
+    """Wait until a condition, whose lock the caller holds, is fulfilled.
+
+    It is checked again and again, since an image that is interrupted twice ends without a word.
+    """
+    while not fulfilled():
+        changed.wait(RECHECK)

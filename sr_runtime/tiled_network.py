@@ -143,13 +143,14 @@ class TiledNetwork:
         pixels = self._pixels and image.dtype.kind == "u"
         outputs = channels if pixels else self.info.out_channels
 
+        holder = in_flight.holder(plan.shape)
         pending: deque[tuple[list[Tile], int, PendingBatch]] = deque()
         mean: NDArray[Any] = np.empty(0)
         done = 0
 
         def finish_oldest() -> None:
             nonlocal mean, done
-            tiles, view, handle = pending.popleft()
+            tiles, view, handle = pending[0]
             try:
                 planes = self._planes_from(handle.result(), outputs, plan.shape, view)
                 planes = planes[: len(tiles)]
@@ -163,15 +164,15 @@ class TiledNetwork:
                         write_planes(kept, result[rows.written(scale), cols.written(scale)])
             finally:
                 try:
-                    handle.release()
+                    pending.popleft()[-1].release()
                 finally:
-                    in_flight.give_back()
+                    in_flight.give_back(holder)
             if view == last_view:
                 done += len(tiles)
                 on_tiles(done, len(plan))
 
         try:
-            with in_flight.turn(plan.shape):
+            with in_flight.turn(holder):
                 for tiles in _batches(plan, batch):
                     inputs = [_cut(image, plan, tile) for tile in tiles]
                     if backend.limits.fixed_batch:
@@ -179,20 +180,18 @@ class TiledNetwork:
                     for view in self._views:
                         viewed = [_apply_view(tile, view) for tile in inputs]
                         tensor = tensor_from_tiles(viewed, self.info, pixels=pixels)
-                        while not in_flight.take(wait=not pending):
+                        while not in_flight.take(holder, wait=not pending):
                             finish_oldest()
-                        try:
-                            pending.append((tiles, view, backend.submit(tensor)))
-                        except BaseException:  # Ctrl-C too: nothing was submitted
-                            in_flight.give_back()
-                            raise
+                        pending.append((tiles, view, backend.submit(tensor)))
             while pending:
                 finish_oldest()
         finally:
-            with ExitStack() as stack:  # releases them all, even if Ctrl-C interrupts one
-                for _, _, handle in pending:
-                    stack.callback(in_flight.give_back)
-                    stack.callback(handle.release)
+            try:
+                with ExitStack() as stack:  # releases them all, even if Ctrl-C interrupts one
+                    for _, _, handle in pending:
+                        stack.callback(handle.release)
+            finally:
+                in_flight.give_back_all(holder)
 
     def _planes_from(
         self, output: NDArray[Any], channels: int, tile_shape: tuple[int, int], view: int

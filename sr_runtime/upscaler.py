@@ -8,15 +8,18 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
+from weakref import WeakSet
 
 from numpy.typing import NDArray
 from PIL import Image
 
 from sr_runtime.atomic import check_target
 from sr_runtime.backends.base import Backend
+from sr_runtime.backends.fork import check_not_forked
 from sr_runtime.errors import ArgumentError
 from sr_runtime.frame import color_planes, count_layers, frame_from_array, upscale_frame
 from sr_runtime.image import DEFAULT_MAX_PIXELS, Output, Picture, Quality, from_pil, read, to_pil
+from sr_runtime.in_flight import wait_until
 from sr_runtime.model_info import ModelInfo
 from sr_runtime.output_size import OutputSize
 from sr_runtime.passes import Layers, Passes, Progress
@@ -56,9 +59,13 @@ class Upscaler:
         self.info: ModelInfo = backend.info
         self._network = TiledNetwork(backend, tile=tile, halo=halo, tta=tta)
         self.halo = self._network.halo
-        self._in_work: set[object] = set()
-        self._closing = self._closed = False
-        self._changed = threading.Condition()
+        self._process = os.getpid()
+        self._to_close = [backend]
+        self._closing = False
+        # Not a number, which Ctrl-C could leave one too high.
+        self._in_work: WeakSet[_Call] = WeakSet()
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._thread = threading.local()
 
     @property
@@ -75,16 +82,25 @@ class Upscaler:
     def close(self) -> None:
         """Refuse new images, finish those being processed, and release the engine.
 
-        If the wait is interrupted (Ctrl-C), call it again to release the engine. Raises
-        ArgumentError in a progress callback, which would wait for itself.
+        If the wait is interrupted (Ctrl-C), the last of those images releases it. In a process that
+        was forked after `load`, the engine is left alone. Raises ArgumentError in a progress
+        callback, which would wait for itself.
         """
         self._check_no_callback()
-        with self._changed:
+        if self._process != os.getpid():
+            return
+        with self._lock:
             self._closing = True
-            self._changed.wait_for(lambda: not self._in_work)
-            if not self._closed:
-                self._closed = True
-                self.backend.close()
+            try:
+                wait_until(self._changed, lambda: not self._in_work)
+            finally:
+                self._close_unused()
+
+    def _close_unused(self) -> None:
+        """Release the engine, once, if `close` was called and no image needs it any more."""
+        if self._closing and not self._in_work:
+            while self._to_close:
+                self._to_close.pop().close()
 
     def plan(self, height: int, width: int, *, tileable: Tileable | None = None) -> TilePlan:
         """The tiles into which `upscale` cuts an image of `height` × `width`."""
@@ -260,15 +276,24 @@ class Upscaler:
 
     @contextmanager
     def _kept_open(self) -> Iterator[None]:
-        """Keep the engine open within the block. Raises ArgumentError if the upscaler is closed."""
-        call = object()  # not a number, which Ctrl-C could leave one too high
+        """Keep the engine open within the block.
+
+        Raises ArgumentError if the upscaler is closed, BackendError if this process was forked.
+        """
+        check_not_forked(self._process)
+        call = _Call()
         try:
-            with self._changed:
+            with self._lock:
                 if self._closing:
                     raise ArgumentError("this upscaler is closed: load the model again")
                 self._in_work.add(call)
             yield
         finally:
-            with self._changed:
+            with self._lock:
                 self._in_work.discard(call)
+                self._close_unused()
                 self._changed.notify_all()
+
+
+class _Call:
+    """One call that needs the engine. If Ctrl-C ends it anywhere, that ends with the object."""

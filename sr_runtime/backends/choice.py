@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sr_runtime.backends.base import Backend
 from sr_runtime.backends.cuda import driver
+from sr_runtime.backends.fork import keep_in_children, used_before_fork, using
 from sr_runtime.backends.multi_device import MultiDeviceBackend
 from sr_runtime.backends.onnx_metadata import is_fp16_onnx, require_data_files
 from sr_runtime.backends.registry import BACKENDS, BackendRow, FileType, Kind, kinds, names, rows
@@ -42,6 +43,12 @@ def choose(name: str, device: str, model: Path | None = None) -> tuple[str, str]
     for row in candidates:
         if wanted and _kind(wanted[0]) != row.kind:
             continue
+        if used_before_fork(row.kind):
+            reasons.append(
+                f"{row.name}: a GPU cannot be used in a process that was forked after its parent "
+                "used it: load models after the fork alone, or start processes by spawn"
+            )
+            continue
         try:
             # Check for a GPU before importing a library.
             if not wanted and row.kind == "cuda":
@@ -50,6 +57,7 @@ def choose(name: str, device: str, model: Path | None = None) -> tuple[str, str]
             if name == "auto" and not wanted:
                 backend.check_auto()
             offered = backend.devices()
+            using(row.kind)
         except BackendError as error:
             reasons.append(f"{row.name}: {error}")
             continue
@@ -114,6 +122,7 @@ def open_backend(name: str, model: Path, *, device: str, precision: str) -> Back
         for one in device.split(","):
             try:
                 backends.append(cls(model, device=one, precision=precision))
+                keep_in_children(backends[-1])
             except ModelError:
                 if not is_engine(model):
                     require_data_files(model)  # what engines say of these is hard to read

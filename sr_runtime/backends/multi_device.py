@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from typing import Any
+from weakref import WeakSet
 
 from numpy.typing import NDArray
 
@@ -27,19 +28,20 @@ class MultiDeviceBackend(Backend):
         self.notes = tuple(dict.fromkeys(note for one in backends for note in one.notes))
         self.limits = _common_limits([one.limits for one in backends])
         self._backends = tuple(backends)
-        self._room = [one.limits.depth for one in backends]
+        # Those that live, and no count of them, which an interrupt could leave wrong.
+        self._pending: list[WeakSet[_PendingBatch]] = [WeakSet() for _ in backends]
         self._choice = threading.Lock()
 
     def submit(self, batch: NDArray[Any]) -> "_PendingBatch":
         with self._choice:
-            number = self._room.index(max(self._room))
-            self._room[number] -= 1
-        try:
-            pending = self._backends[number].submit(batch)
-        except BaseException:
-            self._give_back(number)
-            raise
-        return _PendingBatch(self, number, pending)
+            room = [
+                one.limits.depth - len(pending)
+                for one, pending in zip(self._backends, self._pending, strict=True)
+            ]
+            number = room.index(max(room))
+            chosen = _PendingBatch(self._pending[number])
+        chosen.pending = self._backends[number].submit(batch)
+        return chosen
 
     def shrink(self) -> None:
         for one in self._backends:
@@ -50,25 +52,24 @@ class MultiDeviceBackend(Backend):
             for one in self._backends:
                 held.callback(one.close)
 
-    def _give_back(self, number: int) -> None:
-        with self._choice:
-            self._room[number] += 1
-
 
 class _PendingBatch:
-    """A batch on device `number`, which has room for another after the release."""
+    """A batch on one of the devices, which has room for another after the release."""
 
-    def __init__(self, backend: MultiDeviceBackend, number: int, pending: PendingBatch) -> None:
-        self._backend, self._number, self._pending = backend, number, pending
+    pending: PendingBatch
+
+    def __init__(self, on_device: "WeakSet[_PendingBatch]") -> None:
+        self._on_device = on_device
+        on_device.add(self)
 
     def result(self) -> NDArray[Any]:
-        return self._pending.result()
+        return self.pending.result()
 
     def release(self) -> None:
         try:
-            self._pending.release()
+            self.pending.release()
         finally:
-            self._backend._give_back(self._number)
+            self._on_device.discard(self)
 
 
 def _common_limits(limits: Sequence[Limits]) -> Limits:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from openvino.frontend import FrontEndManager
 
 from sr_runtime.backends.base import DeviceBackend, infer
+from sr_runtime.backends.fork import keep_in_children
 from sr_runtime.backends.out_of_memory import is_out_of_memory
 from sr_runtime.backends.probe import declared_limits, probe_info
 from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError, SRError
@@ -109,25 +110,28 @@ class _PendingBatch:
 
     def __init__(self, backend: OpenVINOBackend, batch: NDArray[Any]) -> None:
         self._backend = backend
-        self._request = backend._request()
+        self._request: ov.InferRequest | None = None
         # share_inputs: OpenVINO reads the array itself, so it must live as long as this object.
         self._batch = batch
         self._refused: Exception | None = None
         self._done = False
         try:
+            self._request = backend._request()
             self._request.start_async([batch], share_inputs=True)
-        except (RuntimeError, MemoryError) as error:
+        except (RuntimeError, MemoryError, SRError) as error:
             self._refused = error
 
     def result(self) -> NDArray[Any]:
         try:
             if self._refused is not None:
                 raise self._refused
+            assert self._request is not None
             self._request.wait()
-        except (RuntimeError, MemoryError) as error:
+        except (RuntimeError, MemoryError, SRError) as error:
             # A failed request may be left half prepared: it is not used again.
-            self._request = self._backend._new_request()
-            self._done = True
+            self._request, self._refused, self._done = None, error, True
+            if isinstance(error, SRError):
+                raise
             if is_out_of_memory(error):
                 raise OutOfMemoryError(
                     f"openvino: not enough memory for a tile ({_line(error)})"
@@ -141,7 +145,8 @@ class _PendingBatch:
         if not self._done:
             with contextlib.suppress(SRError):  # the result was not requested
                 self.result()
-        self._backend._idle.append(self._request)
+        if self._request is not None:
+            self._backend._idle.append(self._request)
 
 
 @functools.cache
@@ -152,7 +157,9 @@ def _core() -> ov.Core:
     with itself. If it were freed in another thread, where a model was closed for instance, the
     next Ctrl-C would be a segmentation fault.
     """
-    return ov.Core()
+    core = ov.Core()
+    keep_in_children(core)
+    return core
 
 
 def _compile(network: ov.Model, precision: str) -> ov.CompiledModel:

@@ -3,6 +3,7 @@
 import threading
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from sr_runtime.errors import OutOfMemoryError
 from sr_runtime.model_info import ModelInfo
 
 
-@dataclass
+@dataclass(eq=False)
 class Submitted:
     """A batch that is computed only when its result is taken, as late as an engine may."""
 
@@ -35,7 +36,7 @@ class Submitted:
         if self.output is not None:
             self.output[...] = 0.5  # like an engine that reuses its buffers
         with self.network.lock:
-            self.network.in_flight -= 1
+            self.network.pending.discard(self)
 
 
 class KnownNetwork:
@@ -61,7 +62,8 @@ class KnownNetwork:
         self.radius, self.memory = radius, memory
         self.limits = limits or Limits(depth=2)
         self.batches: list[tuple[int, ...]] = []
-        self.in_flight = 0
+        # Like an engine, it has room again for a batch that an interrupt lost.
+        self.pending: WeakSet[Submitted] = WeakSet()
         self.shrunk = 0
         self.closed = False
         self.lock = threading.Lock()
@@ -81,8 +83,6 @@ class KnownNetwork:
         with self.lock:
             assert not self.closed
             self.batches.append(batch.shape)
-            self.in_flight += 1
-            assert self.in_flight <= self.limits.depth
         count, _, height, width = batch.shape
         limits = self.limits
         assert height % self.info.multiple_of == 0 == width % self.info.multiple_of
@@ -92,9 +92,16 @@ class KnownNetwork:
             height <= limits.max_tile[0] and width <= limits.max_tile[1]
         )
         assert count == limits.batch if limits.fixed_batch else count <= limits.batch
-        return Submitted(
-            self, batch, fits=self.memory is None or count * height * width <= self.memory
-        )
+        fits = self.memory is None or count * height * width <= self.memory
+        submitted = Submitted(self, batch, fits)
+        with self.lock:
+            self.pending.add(submitted)
+            assert self.in_flight <= self.limits.depth
+        return submitted
+
+    @property
+    def in_flight(self) -> int:
+        return len(self.pending)
 
     def shrink(self) -> None:
         assert self.in_flight == 0

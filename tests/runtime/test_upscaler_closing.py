@@ -120,23 +120,41 @@ working.join()
     ], done.stderr
 
 
-def test_ctrl_c_as_an_image_begins_does_not_keep_close_waiting() -> None:
-    class InterruptedOnce(threading.Condition):
-        interrupts = 1
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
+def test_after_an_interrupted_close_the_last_image_closes_the_engine() -> None:
+    code = """
+import os, signal, threading
+from sr_runtime import Upscaler
+from tests.runtime.in_threads import photo
+from tests.runtime.known_network import KnownNetwork
 
-        def __exit__(self, *error: Any) -> None:
-            super().__exit__(*error)
-            if self.interrupts:
-                self.interrupts = 0
-                raise KeyboardInterrupt
+signal.signal(signal.SIGINT, signal.default_int_handler)
+started, go_on = threading.Event(), threading.Event()
 
-    network = KnownNetwork(radius=1)
-    upscaler = Upscaler(network)
-    upscaler._changed = InterruptedOnce()
-    with pytest.raises(KeyboardInterrupt):
-        upscaler.upscale(photo(9, 9))
-    assert in_threads(lambda close: close(), [upscaler.close]) == [None]
-    assert network.closed
+class Slow(KnownNetwork):
+    def answer(self, batch):
+        started.set()
+        go_on.wait()
+        return super().answer(batch)
+
+network = Slow(radius=1)
+upscaler = Upscaler(network)
+working = threading.Thread(target=upscaler.upscale, args=(photo(50, 50),))
+working.start()
+started.wait()
+waits = upscaler._changed.wait
+upscaler._changed.wait = lambda seconds: (os.kill(os.getpid(), signal.SIGINT), waits(seconds))
+try:
+    upscaler.close()
+except KeyboardInterrupt:
+    print("interrupted, closed:", network.closed)
+go_on.set()
+working.join()
+print("closed:", network.closed)
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TOO_LONG)
+    assert done.stdout.splitlines() == ["interrupted, closed: False", "closed: True"], done.stderr
 
 
 def test_any_threads_may_close_a_loaded_model(tiny_onnx: Callable[..., Path]) -> None:

@@ -124,7 +124,8 @@ def test_a_waiting_shape_comes_before_more_images_of_the_current_one() -> None:
     submitting = threading.Event()
 
     def image(shape: tuple[int, int]) -> None:
-        with room.turn(shape):
+        holder = room.holder(shape)
+        with room.turn(holder):
             order.append(shape)
             submitting.wait(TOO_LONG)
 
@@ -132,7 +133,7 @@ def test_a_waiting_shape_comes_before_more_images_of_the_current_one() -> None:
     for number, shape in enumerate([(1, 1), (2, 2), (1, 1)]):
         threads.append(threading.Thread(target=image, args=(shape,), daemon=True))
         threads[-1].start()
-        while room._waiting + len(order) <= number:
+        while sum(holder.waiting for holder in room._holders) + len(order) <= number:
             time.sleep(0.001)
     assert order == [(1, 1)]
     submitting.set()

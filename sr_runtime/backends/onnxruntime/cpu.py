@@ -47,7 +47,7 @@ class OnnxRuntimeBackend(DeviceBackend):
         """Nothing to free: a session manages its memory itself."""
 
     def close(self) -> None:
-        del self._session
+        self._session = None
 
     def _run(self, batch: NDArray[Any]) -> NDArray[Any]:
         return run_session(self._session, self._input, self._io, batch)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sr_runtime.backends.base import DeviceBackend, Limits
+from sr_runtime.backends.base import DeviceBackend, DoneBatch, Limits
 from sr_runtime.backends.cuda.driver import device_names, open_device
 from sr_runtime.backends.cuda.pixels import PixelKernels
 from sr_runtime.backends.onnxruntime.providers import cuda_missing, cuda_providers, shrinking
@@ -28,7 +28,7 @@ from sr_runtime.backends.onnxruntime.session import (
 )
 from sr_runtime.backends.onnxruntime.stream_slot import StreamSlot, recorded_as
 from sr_runtime.backends.probe import declared_limits, probe_info
-from sr_runtime.errors import BackendError, OutOfMemoryError
+from sr_runtime.errors import BackendError, OutOfMemoryError, SRError
 from sr_runtime.model_info import IO, ModelInfo
 
 __all__ = ["OnnxRuntimeCudaBackend"]
@@ -123,8 +123,11 @@ class OnnxRuntimeCudaBackend(DeviceBackend):
             self._run, self._new_slot = run, new_slot
             self._held = held.pop_all()
 
-    def submit(self, batch: NDArray[Any]) -> "_PendingBatch":
-        slot = self._take_slot()
+    def submit(self, batch: NDArray[Any]) -> "_PendingBatch | DoneBatch":
+        try:
+            slot = self._take_slot()
+        except SRError as error:
+            return DoneBatch(error)
         try:
             return _PendingBatch(self._idle, slot, slot.start(batch))
         except BaseException:  # Ctrl-C: no pending batch will return the slot

@@ -193,26 +193,31 @@ class _PendingBatch:
 
     def __init__(self, backend: TensorRTBackend, batch: NDArray[Any]) -> None:
         self._backend = backend
-        self._slot = backend._take_slot()
+        self._slot: ExecutionSlot | None = None
         self._refused: SRError | None = None
         try:
+            self._slot = backend._take_slot()
             # One start at a time, so that errors in the log belong to this batch.
             with backend._turn, backend._gpu.current():
                 backend._start(self._slot, batch)
         except SRError as error:
             self._refused = error
         except BaseException:  # Ctrl-C: no pending batch will return the slot
-            backend._idle.append(self._slot)
+            if self._slot is not None:
+                backend._idle.append(self._slot)
             raise
 
     def result(self) -> NDArray[Any]:
         if self._refused is not None:
             raise self._refused
+        assert self._slot is not None
         with self._backend._gpu.current():
             self._slot.wait()
         return self._slot.output()
 
     def release(self) -> None:
+        if self._slot is None:
+            return
         # Queued work uses the slot's buffers, even if the result was not requested.
         try:
             with contextlib.suppress(SRError), self._backend._gpu.current():

@@ -1,0 +1,78 @@
+"""A process that is forked after a model was loaded, as gunicorn and multiprocessing do it."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.runtime.software_adapter import use_software_adapter
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork"),
+]
+
+# Prints what the child says, how it ended, and that the parent goes on.
+PROGRAM = """
+import os, signal, sys, warnings
+import numpy as np
+import sr_runtime
+warnings.simplefilter("ignore", DeprecationWarning)  # of os.fork in a process with threads
+model, backend, device = sys.argv[1:]
+image = np.zeros((20, 30, 3), np.uint8)
+with sr_runtime.load(model, backend=backend, device=device) as upscaler:
+    before = upscaler.upscale(image)
+    child = os.fork()
+    if child == 0:
+        for call in (upscaler.upscale, lambda image: sr_runtime.load(
+            model, backend=backend, device=device).upscale(image)):
+            try:
+                print((call(image) == before).all(), flush=True)
+            except sr_runtime.BackendError as error:
+                print(error, flush=True)
+        upscaler.close()
+        sys.exit(3)
+    print("ended with", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    print("parent:", (upscaler.upscale(image) == before).all())
+"""
+
+
+def run(model: Path, backend: str, device: str) -> list[str]:
+    """What the program prints; a hang is a failure, and leaves no process."""
+    command = [sys.executable, "-c", PROGRAM, str(model), backend, device]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        output, errors = process.communicate(timeout=60)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        output, errors = process.communicate()
+        pytest.fail(f"it waits for ever after {output!r} {errors!r}")
+    assert process.returncode == 0, errors
+    return output.splitlines()
+
+
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
+def test_a_child_loads_its_own_model_and_ends_in_peace(
+    backend: str, tiny_onnx: Callable[..., Path]
+) -> None:
+    inherited, own, ended, parent = run(tiny_onnx(), backend, "cpu")
+    assert inherited.endswith("load it in each process")
+    assert own == "True"
+    assert (ended, parent) == ("ended with 3", "parent: True")
+
+
+def test_a_gpu_cannot_be_used_in_a_child_of_a_process_that_uses_it(
+    tiny_onnx: Callable[..., Path],
+) -> None:
+    pytest.importorskip("onnxruntime_ep_webgpu")
+    use_software_adapter()
+    inherited, own, ended, parent = run(tiny_onnx(), "webgpu", "webgpu:0")
+    assert inherited.endswith("load it in each process")
+    assert "forked after its parent used it" in own
+    assert (ended, parent) == ("ended with 3", "parent: True")
