@@ -72,12 +72,12 @@ def from_pil(image: Image.Image) -> Picture:
     try:
         with memory_for(f"read {size}", image.width * image.height * len(image.getbands())):
             image.load()
+            frame, icc_profile = pixels_of(image)
     except SRError:
         raise
     except Exception as error:  # damaged files make decoders raise nearly anything
         reason = str(error) or type(error).__name__
         raise ImageError(f"the image cannot be read ({reason})") from error
-    frame, icc_profile = pixels_of(image)
     exif = descriptive_exif(image)
     return Picture(
         frames=(frame,),

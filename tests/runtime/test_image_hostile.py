@@ -135,6 +135,19 @@ def test_postscript_is_never_run(tmp_path: Path) -> None:
         read(path)
 
 
+def test_a_palette_image_without_a_palette_is_damaged(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.png", Image.fromarray(RGB).quantize(16))
+    png = path.read_bytes()
+    start = png.index(b"PLTE") - 4
+    path.write_bytes(png[:start] + png[start + 12 + int.from_bytes(png[start : start + 4]) :])
+
+    for attempt in (read, read_header):
+        with pytest.raises(ImageError, match="damaged"):
+            attempt(path)
+    with Image.open(path) as image, pytest.raises(ImageError, match="cannot be read"):
+        from_pil(image)
+
+
 def test_damaged_exif_does_not_spoil_a_photo(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x010F], exif[0x8769] = "camera", {0x9003: "2020:01:01 00:00:00"}
