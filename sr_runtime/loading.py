@@ -8,7 +8,7 @@ from sr_runtime.backends.choice import choose, is_engine, open_backend
 from sr_runtime.blend import blended_file
 from sr_runtime.embedded import DEFAULT, model_file
 from sr_runtime.errors import ArgumentError
-from sr_runtime.other_formats import refuse_other_formats
+from sr_runtime.file_kinds import refuse_other_kinds
 from sr_runtime.upscaler import Upscaler
 
 __all__ = ["load"]
@@ -68,7 +68,7 @@ def load(
         raise ArgumentError(f"tta is {tta!r}: give True or False")
     with nullcontext(model_file(model)) if blend is None else blended_file(model, blend) as file:
         if not is_engine(file):
-            refuse_other_formats(file)
+            refuse_other_kinds(file)
         name, device = choose(backend, device, file)
         engine = open_backend(name, file, device=device, precision=precision)
     try:

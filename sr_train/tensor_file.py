@@ -8,10 +8,14 @@ from typing import Any
 import safetensors
 
 from sr_runtime.errors import ModelError, OutOfMemoryError, StorageError, about
-from sr_train.file_kinds import name_kind
+from sr_runtime.file_kinds import kind_of
 from sr_train.pytorch_file import read_pytorch
 
 __all__ = ["read_tensor_file"]
+
+ORIGINAL = (
+    "its weights cannot be read back: give the .pth or .safetensors file that it was made from"
+)
 
 
 def read_tensor_file(path: Path) -> tuple[Mapping[Any, Any], Mapping[str, str]]:
@@ -31,8 +35,9 @@ def read_tensor_file(path: Path) -> tuple[Mapping[Any, Any], Mapping[str, str]]:
             raise StorageError(f"cannot be read ({error.strerror})") from error
         if _is_safetensors(head):
             return _read_safetensors(path)
-        if kind := name_kind(head):
-            raise ModelError(kind)
+        if kind := kind_of(head):
+            what, remedy = kind
+            raise ModelError(f"this is {what}: {remedy or ORIGINAL}")
         return read_pytorch(path, head), {}
 
 
@@ -52,10 +57,7 @@ def _check_kind(path: Path) -> None:
         raise ModelError("this is no file, but a pipe or a device: save it as a file first")
     kinds = {".onnx": "an ONNX model", ".engine": "an engine", ".plan": "an engine"}
     if kind := kinds.get(path.suffix.lower()):
-        raise ModelError(
-            f"this is {kind}, whose weights cannot be read back: give the .pth or .safetensors "
-            "file that it was made from"
-        )
+        raise ModelError(f"this is {kind}: {ORIGINAL}")
 
 
 def _is_safetensors(head: bytes) -> bool:

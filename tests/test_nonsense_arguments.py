@@ -36,6 +36,8 @@ TABLE: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
             "--height": (*WHOLE, "999999999999999999", "100000"),
             "--format": (*WORDS, "png", "PNG"),
             "--name": ("", "{{x}}", "a/b", "{{", "{{stem}}"),
+            "--blend": (*NUMBERS, "-0.1", "1.1"),
+            "--tileable": ("", "z", "X"),
             "--quality": (*WHOLE, "101"),
             "--max-pixels": (*WHOLE, "1"),
             "--backend": (*WORDS, "plugin:", "plugin:x", "tensorrt"),

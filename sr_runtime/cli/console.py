@@ -60,7 +60,10 @@ def run_cli(command: Callable[[Sequence[str]], int], argv: Sequence[str] | None 
             return 128 + (interrupt.args[0] if interrupt.args else signal.SIGINT)
         except Exception as error:
             if debug:
-                say(*"".join(traceback.format_exception(error)).split("\n"), file=sys.stderr)
+                say(
+                    *"".join(traceback.format_exception(error)).rstrip().split("\n"),
+                    file=sys.stderr,
+                )
             sentence, code = _ending(error)
             say(f"error: {sentence}", file=sys.stderr)
             return code

@@ -100,6 +100,10 @@ def _is_folder(output: str, inputs: Sequence[str]) -> bool:
         return False
     if path.is_dir() or output.endswith(("/", os.sep)):
         return True
+    if output.lower() in IMAGE_SUFFIXES:
+        raise ArgumentError(
+            f"-o {output} is a suffix without a name: choose the format by --format"
+        )
     if needed and (path.is_file() or path.suffix.lower() in IMAGE_SUFFIXES):
         raise ArgumentError(
             "this names one file, and several images need a folder: name one, or end it with / if "

@@ -71,7 +71,8 @@ class Parser(argparse.ArgumentParser):
                 f"{said[: choice.start()]}{_short(given)} is none of {choices.replace(chr(39), '')}"
                 f"{_near(given, re.findall(r'[^ ,]+', choices.replace(chr(39), '')))}"
             )
-        raise ArgumentError(f"{said}; `{self.prog} --help` lists the arguments")
+        said += "" if said.endswith("?") else ";"
+        raise ArgumentError(f"{said} `{self.prog} --help` lists the arguments")
 
 
 def _near(word: str, known: Any) -> str:

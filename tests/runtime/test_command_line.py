@@ -121,7 +121,7 @@ def test_a_run_that_was_stopped_goes_on_with_skip_existing(photo, model, capsys)
     ("arguments", "says"),
     [
         (["{photo}.nowhere", "-m", "{model}"], "no such file"),
-        (["{photo}", "-m", "{photo}"], "is a picture"),
+        (["{photo}", "-m", "{photo}"], "is an image"),
         (["{photo}", "-m", "nowhere.onnx"], "nowhere.onnx: there is no such model"),
         (["{photo}", "-m", "{model}", "-o", "{photo}"], "overwrite the input"),
         (["{photo}", "-m", "{model}", "-o", "{folder}/no/out.png"], "does not exist"),

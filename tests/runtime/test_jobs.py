@@ -151,6 +151,7 @@ def test_impossible_outputs_are_refused_in_one_sentence(tmp_path: Path) -> None:
         ([photo], tmp_path / "c.jpg", {"format": "png"}, "--format png contradicts"),
         ([photo], tmp_path / "c.jpg", {"keep_format": True}, "--keep-format contradicts"),
         ([photo], tmp_path / "c.jpg", {"template": "{stem}"}, "-o names the result already"),
+        ([photo], ".webp", {}, "suffix without a name"),
         ([photo, other], other, {}, "names one file"),
         ([tmp_path / "in"], tmp_path / "onefile.png", {}, "names one file"),
         ([photo, other], tmp_path / "onefile.webp", {}, "names one file"),

@@ -1,0 +1,94 @@
+"""What a file is that people give as a model and that is none, told by its first bytes."""
+
+import re
+from pathlib import Path
+
+from sr_runtime.errors import ModelError
+
+__all__ = ["kind_of", "refuse_other_kinds"]
+
+HEAD = 512
+LARGEST_HEADER = 100 << 20
+"""Bytes of the header of a safetensors file, as its own library has it."""
+
+AGAIN = "download it again"
+
+# How a file begins, what it is, and what to do about it; None: that depends on what was wanted.
+KINDS: tuple[tuple[bytes, str, str | None], ...] = (
+    (rb"$", "an empty file", AGAIN),
+    (
+        rb"version https://git-lfs",
+        "a pointer of Git LFS, which stands for the file",
+        "fetch it with `git lfs pull`, or download the file itself",
+    ),
+    (
+        rb"(?i)\s*<(?:!doctype|html|head|body)",
+        "a web page, which a server sent instead of the file (a login or an error, for instance)",
+        "open the link in a browser and download the file itself",
+    ),
+    (
+        rb"\s*<\?xml|\s*<net ",
+        "an XML file, such as a model of OpenVINO or an error of a server",
+        "give the model in the form that it was made from, or download it again",
+    ),
+    (
+        rb'\s*[{\[]\s*["\[{]',
+        "a JSON file, such as the facts of an engine or an error of a server",
+        "name the model itself, or download it again",
+    ),
+    (rb"\x08[\x01-\x20][\x12\x1a\x22\x2a\x32\x3a\x42]", "an ONNX model", None),
+    (rb"[fpv]trt|ftrx", "an engine of TensorRT", None),
+    (rb"7767517\s|\x47\x6b\x30\x01", "a model of ncnn", None),
+    (rb"GGUF|lmgg|ggml", "a GGUF file, a model of another kind", None),
+    (rb"\x89HDF", "an HDF5 file, as Keras and TensorFlow write them", None),
+    (rb".{4}TFL3", "a TensorFlow Lite model", None),
+    (rb"\x93NUMPY", "an array of NumPy", "save the tensors with torch.save"),
+    (
+        rb"\x1f\x8b|\xfd7zXZ|7z\xbc\xaf|Rar!|BZh|\x28\xb5\x2f\xfd",
+        "a compressed archive",
+        "unpack it and give the file inside",
+    ),
+    (rb"\x89PNG|\xff\xd8\xff|GIF8|RIFF.{4}WEBP|BM.{4}\0{4}", "an image, no model", "name a model"),
+    (rb"\0{16}", "a file that begins with zeros: its download or its disk failed half-way", AGAIN),
+)
+
+EXPORT = "export it first, with `python -m sr_export onnx {path} -o {onnx}`"
+ORIGINAL = "give the ONNX file or the checkpoint that it was made from"
+
+
+def kind_of(head: bytes) -> tuple[str, str | None] | None:
+    """What a file is that begins with `head`, and what to do about it; None if it is not known."""
+    for start, what, remedy in KINDS:
+        if re.match(start, head, re.DOTALL):
+            return what, remedy
+    return None
+
+
+def refuse_other_kinds(path: Path) -> None:
+    """Raise ModelError if `path`, an existing file that is no engine, is known to be no ONNX model.
+
+    That is told by the content; only weights of ncnn and OpenVINO have no mark but their names.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+    except OSError as error:
+        raise ModelError(f"cannot be read ({error.strerror})", path=path) from error
+    what, remedy = kind_of(head) or ("", None)
+    if what == "an ONNX model":
+        return
+    if what == "an engine of TensorRT":
+        remedy = "name it NAME.engine, and its facts NAME.engine.json"
+    elif head[:1] == b"\x80" or (head[:2] == b"PK" and b"data.pkl" in head):
+        what, remedy = "a PyTorch checkpoint", EXPORT
+    elif 2 <= int.from_bytes(head[:8], "little") <= LARGEST_HEADER and head[8:9] == b"{":
+        what, remedy = "a safetensors checkpoint", EXPORT
+    elif head[:2] == b"PK":
+        what, remedy = "a zip archive", "unpack it and give the file inside"
+    elif not what and not head.startswith(b"\x08") and path.suffix.lower() in (".bin", ".param"):
+        what = "a file of weights without a network, as ncnn and OpenVINO write them"
+    if what:
+        onnx = path.with_suffix(".onnx").name
+        onnx = onnx if onnx != path.name else f"exported_{onnx}"
+        remedy = (remedy or ORIGINAL).format(path=path, onnx=onnx)
+        raise ModelError(f"this is {what}: {remedy}", path=path)
