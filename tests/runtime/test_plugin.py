@@ -7,11 +7,12 @@ import sysconfig
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import pytest
 
 import sr_runtime
-from sr_runtime import ArgumentError, BackendError, ModelError
+from sr_runtime import ArgumentError, BackendError, ModelError, ModelInfo
 from sr_runtime.backends.choice import choose
 from sr_runtime.backends.onnxruntime.plugin import plugin_devices
 from tests.runtime.software_adapter import use_software_adapter
@@ -63,6 +64,23 @@ def test_a_plugin_runs_a_model_on_the_device_that_it_finds(plugin: str, twice: P
             assert " nodes run in " in upscaler.backend.notes[-1]
             result = upscaler.upscale(PHOTO)
         assert np.abs(result - PHOTO.repeat(2, 0).repeat(2, 1).astype(int)).max() <= 1
+
+
+@pytest.mark.slow
+def test_a_blend_is_opened_again_though_its_file_is_gone(twice: Path) -> None:
+    library_of("webgpu")
+    info = ModelInfo(
+        arch="twice", scale=2, in_channels=3, out_channels=3, io="float32",
+        weights_dtype="float32", blend=0.5,
+    )  # fmt: skip
+    model = onnx.load(twice)
+    onnx.helper.set_model_props(model, info.to_metadata())
+    onnx.save(model, twice)
+    with sr_runtime.load(twice, backend="plugin:webgpu") as upscaler:
+        twice.unlink()
+        upscaler.backend.shrink()  # as after a lack of memory
+        expected = PHOTO.repeat(2, 0).repeat(2, 1)
+        np.testing.assert_array_equal(upscaler.upscale(PHOTO), expected)
 
 
 @pytest.mark.slow

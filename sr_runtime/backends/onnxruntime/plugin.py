@@ -175,6 +175,9 @@ class PluginBackend(DeviceBackend):
         self._io: IO = "float32" if stated is None else stated.io
         weights = self._input.dtype if stated is None else stated.weights_dtype
         self._model, self.compute_dtype, notes = self._as_computed(model, weights, precision)
+        if isinstance(self._model, Path) and stated is not None and stated.blend is not None:
+            # Its file is gone when the session is opened again.
+            self._model = self._model.read_bytes()
         self._session: ort.InferenceSession | None
         with self._turn:
             self._session, note = open_on(self._device, self._model, self.options)

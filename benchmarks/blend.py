@@ -1,0 +1,118 @@
+"""Two ways from `psnr` to `esrgan`: mixed results, as the runtime blends, or interpolated weights.
+
+    python -m benchmarks.blend [--blends 0 0.5 1] [--images 14]
+
+Prints PSNR of Y in dB and LPIPS (lower is better) on Set14 and on BSDS500's validation images, all
+whole and in fp32, and the time that each way takes.
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
+
+from numpy.typing import NDArray
+
+import sr_runtime
+from benchmarks.data import DATA, photo
+from benchmarks.machine import processor
+from sr_runtime.cli.console import run_cli
+from sr_runtime.embedded import FOLDER
+from sr_runtime.evaluation.metrics import cropped, psnr
+from sr_runtime.evaluation.pairs import Pair, find_pairs
+from sr_runtime.evaluation.scoring import TILE, upscale_whole
+from sr_train.checkpoint import load_generator
+from sr_train.config.schema import Validation
+from sr_train.inference import upscale_torch
+from sr_train.interpolate import interpolate
+from sr_train.lpips import LPIPS, load_lpips
+from sr_train.models.generator import Generator
+
+SETS = {"Set14": "set14/x4", "BSDS500 val": "bsds500/val"}
+ROUNDS = 5
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure and print; return 0, or 2 after an error."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.blend", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument(
+        "--blends", nargs="+", type=float, default=[0, 0.2, 0.4, 0.6, 0.8, 1], metavar="B"
+    )
+    parser.add_argument(
+        "--images", type=int, default=14, metavar="N", help="at most, of each set (%(default)s)"
+    )
+    arguments = parser.parse_args(argv)
+    return run_cli(lambda _: _run(arguments.blends, arguments.images))
+
+
+def _run(blends: Sequence[float], images: int) -> int:
+    sets = {name: _some(find_pairs(DATA / path), images) for name, path in SETS.items()}
+    lpips = load_lpips(Validation(), DATA)
+    print(f"{processor()}; " + ", ".join(f"{len(s)} images of {name}" for name, s in sets.items()))
+    print(f"\n| blend | way |{''.join(f' {name} PSNR Y | LPIPS |' for name in sets)}")
+    print(f"|--:|---|{'--:|--:|' * len(sets)}")
+    for blend in blends:
+        with sr_runtime.load(blend=blend, precision="fp32", tile=TILE) as upscaler:
+            ways = {
+                "mixed results": partial(upscale_whole, upscaler),
+                "interpolated weights": partial(upscale_torch, _interpolated(blend)),
+            }
+            for way, upscale in ways.items():
+                cells = (_quality(upscale, pairs, lpips) for pairs in sets.values())
+                print(f"| {blend:g} | {way} | {' | '.join(cells)} |", flush=True)
+    # An interpolated network takes the time of either.
+    mixed, one = _seconds({"blend": 0.5}, {})
+    print(
+        f"\nA photo takes {mixed:.2f} s mixed and {one:.2f} s interpolated (medians of {ROUNDS}, "
+        "in turn)."
+    )
+    return 0
+
+
+def _some(pairs: list[Pair], count: int) -> list[Pair]:
+    """At most `count`, evenly spread."""
+    return pairs[:: -(-len(pairs) // count)]
+
+
+def _interpolated(blend: float) -> Generator:
+    psnr, esrgan = (
+        load_generator(FOLDER / "training" / f"{name}.safetensors") for name in ("psnr", "esrgan")
+    )
+    return interpolate(psnr, esrgan, blend)
+
+
+def _quality(
+    upscale: Callable[[NDArray[Any]], NDArray[Any]], pairs: Sequence[Pair], lpips: LPIPS
+) -> str:
+    decibels, distances = [], []
+    for pair in pairs:
+        lr, hr = pair.read(4)
+        sr = upscale(lr)
+        decibels.append(psnr(sr, hr, channel="y", crop=4))
+        distances.append(lpips.of_images(*cropped(sr, hr, 4, smallest=1)))
+    return f"{statistics.fmean(decibels):.2f} | {statistics.fmean(distances):.4f}"
+
+
+def _seconds(*options: dict[str, Any]) -> list[float]:
+    """The median time for a photo with each of the options of `load`."""
+    image = photo()
+    with ExitStack() as opened:
+        upscalers = [opened.enter_context(sr_runtime.load(**each)) for each in options]
+        seconds: list[list[float]] = [[] for _ in upscalers]
+        for _ in range(1 + ROUNDS):
+            for upscaler, times in zip(upscalers, seconds, strict=True):
+                start = time.perf_counter()
+                upscaler.upscale(image)
+                times.append(time.perf_counter() - start)
+    return [statistics.median(times[1:]) for times in seconds]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
