@@ -3,6 +3,7 @@
 A pipe can be read once, and a result is written as a whole: both go through a temporary file.
 """
 
+import re
 import shutil
 import stat
 import sys
@@ -23,6 +24,17 @@ STANDARD = "-"
 LARGEST = 1 << 30
 """Bytes that are read from a pipe, which may have no end."""
 BLOCK = 1 << 20
+
+# How the files begin whose results may keep their format; a pipe has no suffix that tells.
+SUFFIXES = {
+    rb"\x89PNG": ".png",
+    rb"\xff\xd8\xff": ".jpg",
+    rb"GIF8": ".gif",
+    rb"RIFF.{4}WEBP": ".webp",
+    rb"II\*\0|MM\0\*": ".tif",
+    rb".{4}ftypavi[fs]": ".avif",
+    rb"\xff\x0a|\0{3}\x0cJXL ": ".jxl",
+}
 
 
 def is_pipe(path: Path) -> bool:
@@ -71,13 +83,18 @@ class Pipes:
         with ExitStack() as opened:
             incoming: BinaryIO = source or opened.enter_context(path.open("rb"))
             target = opened.enter_context(file.open("wb"))
+            start = b""
             while block := incoming.read(BLOCK):
+                start = start or block
                 if target.tell() + len(block) > LARGEST:
                     raise ImageError(
                         f"more than {LARGEST >> 30} GB come from this pipe: save the image first",
                         path=path,
                     )
                 target.write(block)
+        if not file.suffix:
+            found = (end for begin, end in SUFFIXES.items() if re.match(begin, start, re.DOTALL))
+            file = file.rename(file.with_suffix(next(found, "")))
         self.names[file] = path
         return file
 

@@ -53,6 +53,22 @@ def test_a_dash_reads_from_the_pipe_and_writes_to_it(
     assert b"wrote - in" in said.err
 
 
+@pytest.mark.parametrize(
+    ("format", "options", "kept"),
+    [("JPEG", ["--keep-format"], "JPEG"), ("GIF", [], "GIF"), ("WEBP", ["--keep-format"], "WEBP")],
+)
+def test_a_format_is_kept_in_a_pipe_too(
+    format, options, kept, pipe_in, png, model, capsysbinary
+) -> None:
+    file, image = io.BytesIO(), PIL.Image.open(io.BytesIO(png)).convert("RGB")
+    turned = image.transpose(PIL.Image.Transpose.ROTATE_180)
+    moving = {"save_all": True, "append_images": [turned]} if format == "GIF" else {}
+    image.save(file, format, **moving)
+    pipe_in(file.getvalue())
+    assert main(["upscale", "-", "-o", "-", "-q", "-m", model, *options]) == 0
+    assert PIL.Image.open(io.BytesIO(capsysbinary.readouterr().out)).format == kept
+
+
 def test_an_image_from_a_pipe_goes_into_a_folder_as_stdin(pipe_in, png, model, tmp_path) -> None:
     pipe_in(png)
     assert main(["upscale", "-", "-", "-o", f"{tmp_path}/out/", "-m", model, "-q"]) == 0
