@@ -58,10 +58,6 @@ def fit(config: "Config", run: str | os.PathLike[str], *, resume: bool = False) 
 
     folder = run_folder(run, resume=resume)
     with require_extra("train"):
-        from sr_train.config.file import check_unchanged
-
-        if resume:
-            check_unchanged(config, folder)
         from sr_train.trainer import train
 
     return train(config, folder, resume=resume)

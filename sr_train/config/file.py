@@ -5,10 +5,9 @@ Every source is read into a mapping from dotted field names to values; later sou
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, is_dataclass
-from datetime import date
 from difflib import get_close_matches
 from functools import reduce
 from operator import attrgetter, getitem
@@ -20,14 +19,15 @@ from docstring_parser import parse_from_object
 
 from sr_runtime.atomic import atomic_path
 from sr_runtime.cli.parser import add_debug, program_name
-from sr_runtime.errors import ArgumentError, StorageError, about
+from sr_runtime.errors import ArgumentError, about
 from sr_train.config import limits
+from sr_train.config.document import parse_yaml, read_document
+from sr_train.config.fixed import check_unchanged, fixed_values
 from sr_train.config.limits import Positive, as_text, field_types
 from sr_train.config.schema import Config
 from sr_train.run_folder import run_path
 
-__all__ = ["FitArguments", "check_unchanged", "config_text", "fit_arguments", "preset"]
-__all__ += ["read_config", "write_config"]
+__all__ = ["FitArguments", "config_text", "fit_arguments", "preset", "read_config", "write_config"]
 
 PRESETS = Path(__file__).parents[1] / "presets"
 PRESET_NAMES = sorted(path.stem for path in PRESETS.glob("*.yaml"))
@@ -45,14 +45,6 @@ SECTIONS: dict[str, Any] = {f.name: f.type for f in fields(Config) if is_datacla
 
 # One layer's weight can be set alone: `--perceptual_loss.layer_weights.conv5_4 1`.
 LAYER_WEIGHTS = "perceptual_loss.layer_weights"
-
-# What a run's weights, optimisers and position in its data depend on.
-FIXED = (
-    "stages", "seed", "scale_factor", "img_channels", "batch_size", "channels_last",
-    "pretraining.betas", "pretraining.cr_patch_size", "pretraining.train_datasets",
-    "training.betas", "training.cr_patch_size", "training.train_datasets",
-    "generator", "discriminator", "adversarial_loss.type",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,19 +90,6 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     return _config(_file_values(path) | _command_line(overrides)[1])
 
 
-def check_unchanged(config: Config, folder: Path) -> None:
-    """Raise ArgumentError if `config` changes what the state of the run in `folder` depends on."""
-    before = read_config(folder / "config.yaml")
-    for name in FIXED:
-        if name == "generator" and config.init is not None:
-            continue  # the run has the architecture of `init`
-        if attrgetter(name)(config) != attrgetter(name)(before):
-            raise ArgumentError(
-                f"{name} cannot change when {folder} is resumed: leave it out, or start a new run "
-                f"with --init {folder}/weights/…"
-            )
-
-
 def write_config(config: Config, path: Path) -> None:
     """Write every field as YAML; `read_config` returns an equal configuration."""
     with atomic_path(path) as temporary:
@@ -129,7 +108,7 @@ def _resumed(folder: Path, changes: dict[str, Any]) -> Config:
     if not path.exists():
         raise ArgumentError(f"{folder} is not a run: {path} is missing; check --resume")
     config = _config(_file_values(path) | changes)
-    check_unchanged(config, folder)
+    check_unchanged(config, fixed_values(read_config(path)), folder)
     return config
 
 
@@ -150,66 +129,52 @@ def _preset_values(name: str) -> dict[str, Any]:
 
 def _file_values(path: Path) -> dict[str, Any]:
     with about(path):
-        try:
-            text = path.read_text(encoding="utf-8-sig")
-            if path.suffix.lower() == ".json":
-                content = json.loads(text, object_pairs_hook=_without_repetition)
-            else:
-                content = yaml.load(text, _YAMLLoader)
-        except OSError as error:
-            raise StorageError(f"cannot be read ({error.strerror})") from error
-        except (ValueError, yaml.YAMLError) as error:
-            reason = " ".join(str(error).split())
-            raise ArgumentError(f"is not valid YAML or JSON ({reason})") from error
+        content, lines = read_document(path)
         if not isinstance(content, Mapping | None):
             raise ArgumentError(f"holds {as_text(content)} instead of fields with their values")
-        return {name: _value(name, given) for name, given in _flat(content or {})}
+        values = {}
+        for name, given in _flat(content or {}, lines):
+            with _at_line(lines.get(name)):
+                values[name] = _value(name, given)
+        return values
 
 
-class _YAMLLoader(yaml.SafeLoader):  # type: ignore[misc]
-    """Refuses a key that appears twice; YAML's own loader would keep the last value."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        _without_repetition((k.value, v) for k, v in node.value if isinstance(k, yaml.ScalarNode))
-        made: dict[Any, Any] = super().construct_mapping(node, deep)
-        return made
-
-
-def _without_repetition(items: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
-    found: dict[Any, Any] = {}
-    for key, value in items:
-        if key in found:
-            raise ValueError(f"{key} appears twice: remove one of them")
-        found[key] = value
-    return found
+@contextmanager
+def _at_line(number: int | None) -> Iterator[None]:
+    """Give the line of a file to an error about a field in it."""
+    try:
+        yield
+    except ArgumentError as error:
+        if number is None:
+            raise
+        raise ArgumentError(f"line {number}: {error.args[0]}") from error
 
 
-def _flat(content: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _flat(
+    content: Mapping[Any, Any], lines: Mapping[str, int], prefix: str = ""
+) -> Iterator[tuple[str, Any]]:
     """The fields in nested sections, by their dotted names."""
     for key, value in content.items():
         name = f"{prefix}{key}"
         if name in FIELDS:
             yield name, value
-        elif name not in SECTIONS:
-            raise ArgumentError(_unknown(name))
-        elif not isinstance(value, Mapping):
-            raise ArgumentError(f"{name} is {as_text(value)}: it must be a section with fields")
-        else:
-            yield from _flat(value, f"{name}.")
+            continue
+        with _at_line(lines.get(name)):
+            if name not in SECTIONS:
+                raise ArgumentError(_unknown(name))
+            if not isinstance(value, Mapping):
+                raise ArgumentError(f"{name} is {as_text(value)}: it must be a section with fields")
+        yield from _flat(value, lines, f"{name}.")
 
 
 def _value(name: str, given: Any) -> Any:
     """The value of a field, from what a file or the command line gives."""
     hint = FIELDS.get(name, Positive)
-    if (
-        limits.is_text(hint)
-        and isinstance(given, int | float | date)
-        and not isinstance(given, bool)
-    ):
+    if limits.is_text(hint) and isinstance(given, int | float) and not isinstance(given, bool):
         given = str(given)  # a project may be called 7
     elif isinstance(given, str) and given and not limits.is_text(hint):
-        with suppress(ValueError, yaml.YAMLError):
-            given = yaml.load(given, _YAMLLoader)
+        with suppress(yaml.YAMLError, RecursionError):
+            given = parse_yaml(given)
     return limits.checked(name, given, hint)
 
 

@@ -17,6 +17,9 @@ from sr_train.network_facts import SCALES
 
 __all__ = ["as_text", "check_fields", "checked", "field_types", "is_text", "takes_null", "wanted"]
 
+LONGEST = 200
+"""Characters of a value in a message."""
+
 KINDS = {bool: "true or false", int: "a whole number", float: "a finite number", str: "a text"}
 
 
@@ -47,6 +50,11 @@ Device = Annotated[
 ]
 
 NOT_EMPTY = Limit("not empty", bool)
+# An empty path would mean the current folder; NUL ends a path, and YAML loses a line's end.
+NAMED = Limit(
+    "not empty and without control characters",
+    lambda text: text.strip() and not re.search(r"[\0-\x1f\x7f-\x9f]", text),
+)
 ORDERED = Limit("the smaller first", lambda pair: pair[0] <= pair[1])
 ASCENDING = Limit("ascending", lambda xs: all(a < b for a, b in pairwise(xs)))
 
@@ -55,7 +63,9 @@ FactorRange = Annotated[tuple[Factor, Factor], ORDERED]
 QualityRange = Annotated[tuple[Quality, Quality], ORDERED]
 Channels = Annotated[tuple[Count, ...], NOT_EMPTY]
 Steps = Annotated[tuple[Count, ...], ASCENDING]
-Datasets = Annotated[tuple[str, ...], NOT_EMPTY]
+Name = Annotated[str, NAMED]
+"""Of a file, a folder, a data set or a project."""
+Datasets = Annotated[tuple[Name, ...], NOT_EMPTY]
 LayerWeights = Annotated[Mapping[str, Positive], NOT_EMPTY]
 
 
@@ -81,7 +91,8 @@ def checked(name: str, value: Any, hint: Any) -> Any:
     try:
         return _converted(value, hint)
     except (ValueError, OverflowError):
-        said = f"{name} is {as_text(value)}: it must be {wanted(hint)}"
+        given = as_text(value).strip() or "empty"
+        said = f"{name} is {given}: it must be {wanted(hint)}"
         raise ArgumentError(said) from None
 
 
@@ -108,12 +119,16 @@ def takes_null(hint: Any) -> bool:
 
 def is_text(hint: Any) -> bool:
     """Whether the values of the type `hint` are strings."""
-    return get_origin(hint) is Literal or str in (hint, *get_args(hint))
+    inner = get_args(hint)
+    if get_origin(hint) is Annotated or takes_null(hint):
+        return is_text(inner[0])
+    return hint is str or get_origin(hint) is Literal
 
 
 def as_text(value: object) -> str:
-    """`value` as one writes it on the command line."""
-    return value if isinstance(value, str) else json.dumps(value, default=str)
+    """`value` as one writes it on the command line; the rest of a long one is left out."""
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
 def _converted(value: Any, hint: Any) -> Any:

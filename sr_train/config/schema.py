@@ -39,11 +39,11 @@ class Config:
 
     stages: Literal["pretraining,training", "pretraining", "training"] = "pretraining,training"
     """Stages to run."""
-    init: str | None = None
+    init: limits.Name | None = None
     """Any trainer's checkpoint that the first stage starts from; null starts from fresh weights."""
     seed: limits.Seed = 0
     """Seed of initial weights, crops and augmentation."""
-    data_root: str = "data"
+    data_root: limits.Name = "data"
     """Folder of the prepared data sets and weights, the `--root` of `prepare` and `evaluate`."""
     scale_factor: limits.Scale = 4
     """How many times higher and wider the output is than the input."""

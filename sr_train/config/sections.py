@@ -137,7 +137,7 @@ class PerceptualLoss:
     """Divide the sum over layers by the sum of their weights."""
     random_view: bool = False
     """Shift and turn SR and HR alike, at random, before features are compared."""
-    weights: str | None = None
+    weights: limits.Name | None = None
     """File of the network's weights; null looks in DATA_ROOT/weights, then downloads them."""
 
 
@@ -192,9 +192,9 @@ class Validation:
     """Epochs between validations; the end of a stage always validates."""
     samples: limits.CountOrZero = 4
     """Number of images shown side by side as LR | bicubic | SR | HR."""
-    lpips_weights: str | None = None
+    lpips_weights: limits.Name | None = None
     """File of LPIPS's linear heads; null looks in DATA_ROOT/weights, then downloads them."""
-    squeezenet_weights: str | None = None
+    squeezenet_weights: limits.Name | None = None
     """File of LPIPS's SqueezeNet 1.1; null looks in DATA_ROOT/weights, then downloads it."""
 
 
@@ -202,9 +202,9 @@ class Validation:
 class Wandb:
     """Weights & Biases, which is off unless a project is named."""
 
-    project: str | None = None
+    project: limits.Name | None = None
     """Name of the project; null turns Weights & Biases off."""
-    entity: str | None = None
+    entity: limits.Name | None = None
     """User or team; null takes the default of the logged-in user."""
     mode: Literal["online", "offline"] = "online"
     """Upload during training, or write to the run's folder for a later `wandb sync`."""

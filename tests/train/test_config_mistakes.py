@@ -75,6 +75,10 @@ def test_a_mistake_on_the_command_line_is_refused_with_what_was_meant(
     assert [fact for fact in facts if fact not in said] == [], said
 
 
+# Ten to the eighth values in 500 bytes.
+BOMB = "".join(f"- &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 8))
+
+
 @pytest.mark.parametrize(
     ("text", "facts"),
     [
@@ -88,17 +92,41 @@ def test_a_mistake_on_the_command_line_is_refused_with_what_was_meant(
         ("batch_size: 0", ["batch_size is 0", "from 1 to 65536"]),
         ("data_root: null", ["data_root is null", "text"]),
         ("data_root: [a]", ['data_root is ["a"]', "text"]),
-        ("wandb: {project: yes}", ["wandb.project is true", "text, or null"]),
+        ("wandb: {project: yes}", ["wandb.project is true", "text, ", "or null"]),
         ("pretraining: {lr: .nan}", ["pretraining.lr is NaN", "finite number"]),
-        ("pretraining: {lr: 1%s}" % ("0" * 400), ["pretraining.lr", "finite number"]),
+        ("pretraining: {lr: 1%s}" % ("0" * 400), ["line 1", "64 bits"]),
         ("wandb: {mode: on}", ["wandb.mode is true", "'online', 'offline'"]),
         ("preset: tiny", ["preset is not a field"]),
         ("7: 7", ["7 is not a field"]),
         ("just text", ["just text", "fields"]),
         ("seed: 1\nbatch_size: 2\nseed: 3", ["seed", "twice"]),
         ("pretraining: {lr: 1, lr: 2}", ["lr", "twice"]),
-        ("? [1]\n: 2", ["YAML or JSON"]),
-        ("a: [", ["YAML or JSON"]),
+        ("? [1]\n: 2", ["line 1", "YAML"]),
+        ("a: [", ["line 1", "YAML"]),
+        ("seed: 1\nseed:\t- 1", ["line 2", "YAML"]),
+        ("seed: 1\n\tlog_every: 1", ["line 2", "YAML"]),
+        ("seed: 1\nlog_every: 0", ["line 2", "log_every is 0"]),
+        ("seed: 1\npretraining:\n  lrr: 1", ["line 3", "pretraining.lr"]),
+        ("seed: " + "9" * 5000, ["line 1", "999…"]),
+        ("seed: 0x" + "F" * 5000, ["line 1", "64 bits"]),
+        ("seed: !!int 0b" + "1" * 20000, ["line 1", "64 bits"]),
+        ("data_root: " + "9" * 5000, ["line 1", "999…"]),
+        ("seed: " + "x" * 5000, ["line 1", "seed is xxx", "whole number"]),
+        ("seed: &a [*a]", ["line 1", "contains itself"]),
+        ("seed: !!set {a}", ["line 1", "!!set"]),
+        ("seed: !!python/object/apply:os.getcwd []", ["line 1", "python/object"]),
+        ("seed: !!bool maybe", ["line 1", "maybe"]),
+        ("seed: *nothing", ["line 1", "undefined alias"]),
+        ("seed: \0", ["YAML"]),
+        ("[" * 5000, ["nested"]),
+        ("a: " + "[" * 5000 + "]" * 5000, ["nested"]),
+        ("stages:\n- &a0 [a, a, a, a, a, a, a, a, a, a]\n" + BOMB, ["line 1", "10,000"]),
+        ("#" * 70_000, ["65,536 bytes"]),
+        ("data_root: ''", ["line 1", "data_root is empty"]),
+        ('data_root: "a\\0b"', ["line 1", "data_root is a", "control"]),
+        ("init: ' '", ["line 1", "init is empty"]),
+        ("validation: {lpips_weights: ''}", ["line 1", "validation.lpips_weights is empty"]),
+        ("pretraining: {train_datasets: ['']}", ["line 1", "pretraining.train_datasets", "empty"]),
     ],
 )
 def test_a_mistake_in_a_file_is_refused_with_the_path_of_the_file(
@@ -107,6 +135,7 @@ def test_a_mistake_in_a_file_is_refused_with_the_path_of_the_file(
     file.write_text(text)
     said = sentence("--config", str(file))
     assert said.startswith(f"{file}: ")
+    assert len(said) < 700
     assert [fact for fact in facts if fact not in said] == [], said
 
 
@@ -114,3 +143,38 @@ def test_a_field_twice_in_json_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_text('{"wandb": {"entity": "a", "entity": "b"}}')
     assert "entity appears twice" in sentence("--config", str(path))
+
+
+@pytest.mark.parametrize(
+    ("content", "fact"),
+    [
+        (b"seed: 1\nproject: \xff", "line 2 is not UTF-8"),
+        ("seed: 1".encode("utf-16"), "line 1 is not UTF-8"),
+        (b"\x00\x01\x02", "YAML"),
+    ],
+)
+def test_a_file_that_is_no_text_is_refused(content: bytes, fact: str, file: Path) -> None:
+    file.write_bytes(content)
+    said = sentence("--config", str(file))
+    assert said.startswith(f"{file}: ")
+    assert fact in said
+
+
+def test_a_byte_order_mark_is_no_mistake(file: Path) -> None:
+    file.write_bytes(b"\xef\xbb\xbfseed: 7\r\n")
+    assert fit_arguments(["--config", str(file)]).config.seed == 7
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 5000, '{"a":' * 5000, '{"seed": NaN}', '{"seed": 1e999}', '{"seed": 1, "seed": 2}',
+        '{"seed": %s}' % ("9" * 5000), '{"generator": []}', '{"": 1}', '{"seed": "\\ud800"}', "\0",
+    ],
+)  # fmt: skip
+def test_a_mistake_in_json_is_one_sentence(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(text)
+    said = sentence("--config", str(path))
+    assert said.startswith(f"{path}: ")
+    assert len(said) < 700

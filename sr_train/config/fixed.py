@@ -1,0 +1,40 @@
+"""The fields that cannot change while a run lasts."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+from sr_runtime.errors import ArgumentError
+from sr_train.config.schema import Config
+
+__all__ = ["check_unchanged", "fixed_values"]
+
+# What a run's weights, optimisers and position in its data depend on.
+FIXED = (
+    "stages", "seed", "scale_factor", "img_channels", "batch_size", "channels_last",
+    "pretraining.betas", "pretraining.cr_patch_size", "pretraining.train_datasets",
+    "training.betas", "training.cr_patch_size", "training.train_datasets",
+    "generator", "discriminator", "adversarial_loss.type",
+)  # fmt: skip
+
+
+def fixed_values(config: Config) -> dict[str, Any]:
+    """Their values, as JSON has them, by their dotted names."""
+    values = {name: attrgetter(name)(config) for name in FIXED}
+    found: dict[str, Any] = json.loads(json.dumps(values, default=asdict))
+    return found
+
+
+def check_unchanged(config: Config, before: Mapping[str, Any], folder: Path) -> None:
+    """Raise ArgumentError if `config` changes a value that the run in `folder` had before."""
+    for name, value in fixed_values(config).items():
+        if name == "generator" and config.init is not None:
+            continue  # the run has the architecture of `init`
+        if value != before[name]:
+            raise ArgumentError(
+                f"{name} cannot change when {folder} is resumed: leave it out, or start a new run "
+                f"with --init {folder}/weights/…"
+            )
