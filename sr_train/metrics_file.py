@@ -1,23 +1,27 @@
-"""`metrics.csv`: one row per measurement, in columns that never change."""
+"""`metrics.csv`: one row per measurement, in columns that never change.
+
+Nothing in it depends on time or on the machine's memory: a run that was killed and resumed has the
+same file as one that was not, byte for byte.
+"""
 
 import csv
 import io
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from sr_runtime.atomic import atomic_path
-from sr_runtime.errors import StorageError
+from sr_runtime.errors import DataError, StorageError
 from sr_train.config.schema import Stage
 
 __all__ = ["COLUMNS", "append_metrics", "cut_metrics", "read_metrics"]
 
 PLACE = ("step", "stage", "epoch")
 LOSSES = ("content", "perceptual", "g_adversarial", "g_total", "d_adversarial")
-COURSE = ("gradient_norm_g", "gradient_norm_d", "lr_g", "lr_d")
-COST = ("images_per_second", "peak_memory_gb", "skipped_steps")
+COURSE = ("gradient_norm_g", "gradient_norm_d", "lr_g", "lr_d", "skipped_steps")
 VALIDATION = ("content", "perceptual", "psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb", "lpips")
 
-COLUMNS = (*PLACE, *LOSSES, *COURSE, *COST, *(f"val_{name}" for name in VALIDATION))
+COLUMNS = (*PLACE, *LOSSES, *COURSE, *(f"val_{name}" for name in VALIDATION))
 
 
 def cut_metrics(path: Path, *, step: int, validated: bool = True) -> None:
@@ -35,15 +39,17 @@ def cut_metrics(path: Path, *, step: int, validated: bool = True) -> None:
 def append_metrics(
     path: Path, step: int, stage: Stage, epoch: int, values: Mapping[str, float]
 ) -> None:
-    """Add a row; columns without a value stay blank.
+    """Add a row; columns without a value stay blank, and values without a column are left out.
 
     Raises:
         StorageError: The disk is full or cannot be written.
     """
-    numbers = {name: f"{value:.8g}" for name, value in values.items()}
+    numbers = {name: f"{value:.8g}" for name, value in values.items() if name in COLUMNS}
     try:
         with path.open("a") as file:
             file.write(_text({"step": step, "stage": stage, "epoch": epoch, **numbers}))
+            file.flush()
+            os.fsync(file.fileno())
     except OSError as error:
         raise StorageError(
             f"cannot be written ({error.strerror}): make room, then continue with "
@@ -65,13 +71,26 @@ def read_metrics(path: Path) -> dict[str, list[tuple[str, int, float]]]:
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
+    """The complete rows of a file that need not exist; DataError if it holds anything else."""
     if not path.exists():
         return []
-    lines = path.read_text().splitlines(keepends=True)
-    return list(csv.DictReader(line for line in lines if line.endswith("\n")))
+    try:
+        lines = path.read_text("utf-8").splitlines(keepends=True)
+        rows = list(csv.DictReader(line for line in lines if line.endswith("\n")))
+        for row in rows:
+            int(row["step"])
+            for name in COLUMNS[len(PLACE) :]:
+                float(row[name] or 0)
+    except OSError as error:
+        raise StorageError(f"cannot be read ({error.strerror})", path=path) from error
+    except (ValueError, LookupError, TypeError, csv.Error) as error:
+        raise DataError(
+            "is damaged, or not the metrics of a run: delete it to record from here on", path=path
+        ) from error
+    return rows
 
 
 def _text(*rows: Mapping[str, object]) -> str:
     text = io.StringIO()
-    csv.DictWriter(text, COLUMNS, lineterminator="\n").writerows(rows)
+    csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n").writerows(rows)
     return text.getvalue()

@@ -21,14 +21,18 @@ from sr_train.trainable import to_device
 __all__ = ["write_results", "write_stage_result"]
 
 
-def write_stage_result(stage: PsnrStage | GanStage, folder: Path) -> None:
-    """Write weights/psnr, the best generator of the PSNR stage, or weights/esrgan, the last one."""
+def write_stage_result(stage: PsnrStage | GanStage, folder: Path) -> Path:
+    """Write weights/psnr, the best generator of the PSNR stage, or weights/esrgan, the last one.
+
+    Returns the file.
+    """
     target = weights_path(folder, WEIGHTS[stage.name])
     if stage.name == PsnrStage.name:
         with atomic_path(target) as temporary:
             shutil.copyfile(weights_path(folder, "best"), temporary)
     else:
         save_generator(stage.generator.averaged, target)
+    return target
 
 
 def write_results(config: Config, folder: Path, processes: Processes) -> None:

@@ -1,4 +1,4 @@
-"""`state.pt`: saving, loading and checking a run's state, and building its stage."""
+"""The state of a run: checking that it fits, and building its stage from it."""
 
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 
-import sr_runtime
-from sr_runtime.atomic import atomic_path
-from sr_runtime.errors import ArgumentError, DataError, OutOfMemoryError, StorageError
+from sr_runtime.errors import ArgumentError, DataError
 from sr_train.checkpoint import load_generator
+from sr_train.checksum import file_sha256
+from sr_train.config.fixed import check_unchanged
 from sr_train.config.schema import Config, GeneratorConfig, Stage
 from sr_train.data.stage_data import data_digest
 from sr_train.distributed import Processes
@@ -26,13 +26,8 @@ __all__ = [
     "check_resumable",
     "data_fingerprint",
     "generator_config_of",
-    "load_state",
     "random_state",
-    "save_state",
 ]
-
-FORMAT = 2
-"""Format 1 is that of sr-toolkit 0.1, whose states give neither format nor version."""
 
 
 @dataclass
@@ -64,61 +59,6 @@ class Position:
         return self.epoch % config.validation.every_epochs == 0 or self.epoch == last
 
 
-def save_state(state: dict[str, Any], path: Path) -> None:
-    """Write nested tensors, numbers and names; `path` keeps its old content until the write
-    completes.
-
-    Raises:
-        StorageError: The disk is full or cannot be written.
-    """
-    marked = {"format": FORMAT, "version": sr_runtime.__version__, **state}
-    with atomic_path(path) as temporary:
-        try:
-            with temporary.open("wb") as file:
-                torch.save(marked, file)
-        except (OSError, RuntimeError) as error:
-            # PyTorch's writer raises a RuntimeError on top of the disk's error.
-            reason = error if isinstance(error, OSError) else error.__context__
-            if not isinstance(reason, OSError):
-                raise
-            raise StorageError(
-                f"cannot be written ({reason.strerror}): make room, then continue from the "
-                f"former state, which is intact, with --resume {path.parent}",
-                path=path,
-            ) from error
-
-
-def load_state(path: Path) -> dict[str, Any]:
-    """Read what `save_state` wrote, onto the CPU, without running any code in it.
-
-    Raises:
-        ArgumentError: There is no such file.
-        StorageError: It cannot be read.
-        DataError: It is damaged, or another version of sr-toolkit wrote it in another format.
-    """
-    if not path.exists():
-        raise ArgumentError("no such file, so there is no run to resume: start one", path=path)
-    instead = f"start a new run with --init on one of the files in {path.parent / 'weights'}"
-    try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        found, version = state.get("format", 1), state.get("version", "0.1")
-    except MemoryError as error:
-        raise OutOfMemoryError("not enough memory to load it", path=path) from error
-    # PyTorch's reader raises whatever the damaged bytes lead it to.
-    except Exception as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise StorageError(f"cannot be read ({error.strerror})", path=path) from error
-        raise DataError(f"is damaged, or not the state of a run: {instead}", path=path) from error
-    if found != FORMAT:
-        raise DataError(
-            f"has format {found} of sr-toolkit {version}, and this version, "
-            f"{sr_runtime.__version__}, reads only format {FORMAT}: resume the run with "
-            f"sr-toolkit {version}, or {instead}",
-            path=path,
-        )
-    return state
-
-
 def data_fingerprint(config: Config) -> dict[str, dict[str, Any]]:
     """What a state depends on besides its networks, by stage."""
     return {
@@ -128,14 +68,19 @@ def data_fingerprint(config: Config) -> dict[str, dict[str, Any]]:
 
 
 def check_resumable(config: Config, folder: Path, state: dict[str, Any]) -> None:
-    """Check that the run's state fits this configuration and the images it names.
+    """Check that the run's state fits this configuration, the images it names, and its weights.
 
     Raises:
         ArgumentError: `num_epoch` is less than what the run has done, or differs in a stage that
-            it has finished.
-        DataError: The training images have changed.
+            it has finished; or another field cannot change.
+        DataError: The training images, or weights that the run needs again, have changed.
     """
+    check_unchanged(config, state["fixed"], folder)
     position = Position(**state["position"])
+    name = "best" if position.stage == PsnrStage.name else "psnr"
+    # A validation writes `best` before the state says that it took place.
+    if name in state["weights"] and not (name == "best" and position.validation_is_due(config)):
+        _check_is_ours(weights_path(folder, name), state["weights"][name])
     stages = config.stage_names
     fingerprint = data_fingerprint(config)
     for stage in stages[: stages.index(position.stage) + 1]:
@@ -161,6 +106,16 @@ def check_resumable(config: Config, folder: Path, state: dict[str, Any]) -> None
         )
 
 
+def _check_is_ours(path: Path, sha256: str) -> None:
+    """Raise DataError unless weights that the run reads again are those that it wrote."""
+    if not (path.is_file() and file_sha256(path) == sha256):
+        raise DataError(
+            "is missing or not what this run wrote, and the run reads it again: put it back, or "
+            "start a new run with --init on the weights to go on from",
+            path=path,
+        )
+
+
 def build_stage(
     config: Config,
     name: Stage,
@@ -177,14 +132,16 @@ def build_stage(
         ArgumentError: Its generator has another number of channels than the configuration.
     """
     torch.manual_seed(config.seed)
-    generator = build_generator(*state["generator"]) if state else _generator(config, name, folder)
+    generator = (
+        _generator(config, name, folder) if state is None else build_generator(*state["generator"])
+    )
     stage: PsnrStage | GanStage
     if name == PsnrStage.name:
         stage = PsnrStage(config, generator, processes)
     else:
         assert features is not None  # without them the Validator has refused this run
         stage = GanStage(config, generator, features, processes)
-    if state:
+    if state is not None:
         for key, trainable in stage.trainables.items():
             trainable.load_state_dict(state["trainables"][key])
         torch.set_rng_state(state["random"]["cpu"])

@@ -92,9 +92,8 @@ class Tracker:
             self._open = stack.pop_all()
 
     def log(self, step: int, stage: Stage, epoch: int, values: Mapping[str, float]) -> None:
-        """Record measured values. Those whose names have a slash are left out of metrics.csv."""
-        columns = {name: value for name, value in values.items() if "/" not in name}
-        append_metrics(self.folder / "metrics.csv", step, stage, epoch, columns)
+        """Record measured values; metrics.csv gets those that it has columns for."""
+        append_metrics(self.folder / "metrics.csv", step, stage, epoch, values)
         tagged = {_tag(stage, name): value for name, value in values.items()}
         for tag, value in tagged.items():
             self._board.add_scalar(tag, value, step)

@@ -15,7 +15,9 @@ import torch
 
 from sr_runtime.errors import NonFiniteError, StorageError
 from sr_train.checkpoint import save_generator
+from sr_train.checksum import file_sha256
 from sr_train.config.file import write_config
+from sr_train.config.fixed import fixed_values
 from sr_train.config.schema import Config, Stage
 from sr_train.data.loader import training_loader
 from sr_train.data.stage_data import batches_per_epoch, check_data
@@ -32,11 +34,10 @@ from sr_train.run_state import (
     check_resumable,
     data_fingerprint,
     generator_config_of,
-    load_state,
     random_state,
-    save_state,
 )
 from sr_train.stages import GanStage, PsnrStage
+from sr_train.state_file import load_state, save_state
 from sr_train.tracking import Meter, Tracker
 from sr_train.validation import Validator
 
@@ -88,12 +89,15 @@ class Run:
         self.position = Position(config.stage_names[0])
         self.best: dict[Stage, float] = {}
         """The best validation score of each stage, greater is better."""
+        self.weights: dict[str, str] = {}
+        """The SHA-256 of the generators in `weights` that the run will need again, by name."""
         self.meter = Meter()
         self.tracker: Tracker | None = None  # of the main process, the only one that writes
         self.wandb_id = None
-        if state:
+        if state is not None:
             check_resumable(config, folder, state)
             self.position, self.best = Position(**state["position"]), dict(state["best"])
+            self.weights = dict(state["weights"])
             self.meter.load_state_dict(state["meter"], processes.device)
             self.wandb_id = state["wandb_id"]
         self.saved = self.position.step
@@ -135,7 +139,7 @@ class Run:
             self._save()  # now, so that a run can be resumed from its first step
         while (number := self._train_stage(interrupted)) is None:
             if self.tracker:
-                write_stage_result(self.stage, self.folder)
+                self._note_weights(write_stage_result(self.stage, self.folder))
             if self.stage.name == self.config.stage_names[-1]:
                 if self.tracker:
                     write_results(self.config, self.folder, self.processes)
@@ -226,7 +230,9 @@ class Run:
         position.validated = position.epoch
         if self.tracker:
             if improved:
-                save_generator(averaged, weights_path(self.folder, "best"))
+                path = weights_path(self.folder, "best")
+                save_generator(averaged, path)
+                self._note_weights(path)
             self.tracker.log(position.step, stage.name, position.epoch, means)
             for name, picture in pictures:
                 self.tracker.picture(position.step, name, picture)
@@ -243,6 +249,8 @@ class Run:
             "position": asdict(self.position),
             "data_fingerprint": self.fingerprint,
             "best": self.best,
+            "weights": self.weights,
+            "fixed": fixed_values(self.config),
             "generator": (network.arch, network.architecture),
             "trainables": {name: each.state_dict() for name, each in trainables.items()},
             "meter": self.meter.state_dict(),
@@ -251,6 +259,9 @@ class Run:
         }
         save_state(state, self.folder / "state.pt")
         self.saved = self.position.step
+
+    def _note_weights(self, path: Path) -> None:
+        self.weights[path.stem] = file_sha256(path)
 
     def _start_gan_stage(self) -> None:
         """Go on to the GAN stage, which starts from the result of the PSNR stage."""

@@ -3,7 +3,6 @@
 A crop reads its own rows and nothing else. `packed_index` describes the files.
 """
 
-import hashlib
 import math
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -14,8 +13,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sr_runtime.errors import ArgumentError, DataError, StorageError
+from sr_runtime.errors import ArgumentError, DataError
 from sr_runtime.tensor import LUMA
+from sr_train.checksum import file_sha256
 from sr_train.data.packed_index import Index, PackedFile, index_path
 
 __all__ = ["PackedImages", "PackedPair", "in_channels"]
@@ -92,7 +92,7 @@ class PackedImages:
             time = path.stat().st_mtime_ns
             if trust_times and time == file.mtime_ns:
                 continue
-            found = (_sha256_at if trust_times else _sha256_at.__wrapped__)(path, time)
+            found = _sha256_at(path, time) if trust_times else file_sha256(path)
             if found != file.sha256:
                 raise self._damaged(path, f"SHA-256 {found[:16]}…, expected {file.sha256[:16]}…")
 
@@ -153,8 +153,4 @@ def in_channels(image: Pixels, channels: int) -> Pixels:
 @cache
 def _sha256_at(path: Path, time: int) -> str:
     """The SHA-256 of a file, which was last changed at `time`."""
-    try:
-        with path.open("rb") as content:
-            return hashlib.file_digest(content, "sha256").hexdigest()
-    except OSError as error:
-        raise StorageError(f"cannot be read ({error.strerror})", path=path) from error
+    return file_sha256(path)

@@ -19,7 +19,7 @@ from sr_runtime.model_info import ModelInfo
 from sr_train.checkpoint import save_generator
 from sr_train.config.file import config_text, preset
 from sr_train.data.build.prepare import prepare
-from sr_train.run_state import save_state
+from sr_train.state_file import save_state
 from tests.small_generators import small_generators
 
 __all__ = ["PLAN", "SEEDS", "packed"]

@@ -24,7 +24,7 @@ from sr_train.data.build.archives import unpacked
 from sr_train.data.catalogue import Archive
 from sr_train.data.packed_dataset import PackedImages
 from sr_train.data.packed_index import index_path
-from sr_train.run_state import load_state
+from sr_train.state_file import load_state
 from tests.fuzz.seeds import PLAN, packed
 
 __all__ = ["TARGETS", "accepts"]

@@ -21,7 +21,7 @@ from torch.utils._pytree import tree_flatten
 from sr_runtime import __version__
 from sr_runtime.errors import ArgumentError, DataError, OutOfMemoryError, StorageError
 from sr_train.data.build.prepare import prepare
-from sr_train.run_state import FORMAT, load_state, save_state
+from sr_train.state_file import FORMAT, load_state, save_state
 
 ROOT = Path(__file__).parents[2]
 
