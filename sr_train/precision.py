@@ -1,12 +1,15 @@
-"""The floating-point type in which training's convolutions compute."""
+"""How PyTorch computes in training: the type of its convolutions, and its choice of algorithms."""
 
+import contextlib
+import os
+from collections.abc import Iterator
 from typing import Literal
 
 import torch
 
 from sr_runtime.errors import BackendError
 
-__all__ = ["Precision", "autocast", "compute_dtype", "resolve_precision"]
+__all__ = ["Precision", "algorithms", "autocast", "compute_dtype", "resolve_precision"]
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
@@ -41,3 +44,18 @@ def _native_bf16(device: torch.device) -> bool:
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     # PyTorch before 2.13 has no public names for these.
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+@contextlib.contextmanager
+def algorithms(*, deterministic: bool) -> Iterator[None]:
+    """Let PyTorch choose the fastest or only deterministic algorithms, within this context."""
+    benchmark, mode = torch.backends.cudnn.benchmark, torch.get_deterministic_debug_mode()
+    torch.backends.cudnn.benchmark = not deterministic
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = benchmark
+        torch.set_deterministic_debug_mode(mode)

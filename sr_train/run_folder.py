@@ -58,7 +58,22 @@ def run_folder(run: str | os.PathLike[str], *, resume: bool) -> Path:
             f"there already is a run: continue it with --resume {folder}, or choose another name",
             path=folder,
         )
+    if not resume:
+        _check_is_free(folder)
     return folder
+
+
+def _check_is_free(folder: Path) -> None:
+    """Raise ArgumentError if a new run would replace a file; one killed at its start has none."""
+    for pattern in ("comparison.png", "curves.png", "metrics.csv", "samples/*", "weights/*"):
+        for file in folder.glob(pattern):
+            empty = file.name == "metrics.csv" and len(file.read_bytes().splitlines()) == 1
+            if not (empty or file.name.startswith(".")):  # left half written by a killed process
+                raise ArgumentError(
+                    f"holds {file.relative_to(folder)}, which a run would replace: choose another "
+                    "name",
+                    path=folder,
+                )
 
 
 def run_path(run: str | os.PathLike[str], *, resume: bool) -> Path:

@@ -2,7 +2,6 @@
 
 import contextlib
 import math
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -10,8 +9,6 @@ from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from sr_runtime.errors import NonFiniteError, StorageError
 from sr_train.checkpoint import save_generator
@@ -25,7 +22,7 @@ from sr_train.distributed import Processes, init_distributed
 from sr_train.interruption import interruption
 from sr_train.lock import only_training_in
 from sr_train.memory import memory_advice, peak_memory
-from sr_train.precision import resolve_precision
+from sr_train.precision import algorithms, resolve_precision
 from sr_train.results import write_results, write_stage_result
 from sr_train.run_folder import FitResult, run_folder, weights_path
 from sr_train.run_state import (
@@ -51,7 +48,7 @@ def train(config: Config, folder: Path, *, resume: bool) -> FitResult:
     """
     with (
         init_distributed(config.device) as processes,
-        _algorithms(config),
+        algorithms(deterministic=config.deterministic),
         memory_advice(config),
         contextlib.ExitStack() as held,
     ):
@@ -94,6 +91,7 @@ class Run:
         self.meter = Meter()
         self.tracker: Tracker | None = None  # of the main process, the only one that writes
         self.wandb_id = None
+        self.is_new = state is None
         if state is not None:
             check_resumable(config, folder, state)
             self.position, self.best = Position(**state["position"]), dict(state["best"])
@@ -115,7 +113,7 @@ class Run:
         """In the main process: write config.yaml and keep the tracker open."""
         with contextlib.ExitStack() as stack:
             if self.processes.is_main:
-                write_config(self.config, self.folder / "config.yaml")
+                write_config(self.config, self.folder / "config.yaml", is_new=self.is_new)
                 epochs = {name: self.config.section(name).num_epoch for name in self.per_epoch}
                 self.tracker = Tracker(
                     self.folder,
@@ -294,18 +292,3 @@ class Run:
             best_lpips=None if lpips is None else -lpips,
             interrupted=interrupted,
         )
-
-
-@contextlib.contextmanager
-def _algorithms(config: Config) -> Iterator[None]:
-    """Let PyTorch choose the fastest or only deterministic algorithms, within this context."""
-    benchmark, mode = torch.backends.cudnn.benchmark, torch.get_deterministic_debug_mode()
-    torch.backends.cudnn.benchmark = not config.deterministic
-    if config.deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True)
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.benchmark = benchmark
-        torch.set_deterministic_debug_mode(mode)

@@ -90,10 +90,20 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     return _config(_file_values(path) | _command_line(overrides)[1])
 
 
-def write_config(config: Config, path: Path) -> None:
-    """Write every field as YAML; `read_config` returns an equal configuration."""
+def write_config(config: Config, path: Path, *, is_new: bool = False) -> None:
+    """Write every field as YAML; `read_config` returns an equal configuration.
+
+    Raises ArgumentError if `is_new` and there is a file of other content, which is someone's own.
+    """
+    text = config_text(config)
+    if is_new and path.exists() and path.read_text("utf-8", "replace") != text:
+        raise ArgumentError(
+            "there already is a file, which the run would replace by its whole configuration: "
+            "rename it, or choose another name for the run",
+            path=path,
+        )
     with atomic_path(path) as temporary:
-        temporary.write_text(config_text(config), encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
 
 
 def config_text(config: Config) -> str:

@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
 
 import PIL.Image
 import pytest
@@ -18,10 +17,8 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils._pytree import tree_flatten
 
-from sr_runtime import __version__
-from sr_runtime.errors import ArgumentError, DataError, OutOfMemoryError, StorageError
 from sr_train.data.build.prepare import prepare
-from sr_train.state_file import FORMAT, load_state, save_state
+from sr_train.state_file import load_state
 
 ROOT = Path(__file__).parents[2]
 
@@ -273,65 +270,3 @@ def test_a_run_is_trained_by_one_process_at_a_time(config: Write, tmp_path: Path
     assert f"{folder}: another process is training this run" in said
     process.kill()
     process.communicate()
-
-
-def test_a_state_gives_its_format_and_the_version_that_wrote_it(tmp_path: Path) -> None:
-    save_state({"best": {}}, tmp_path / "state.pt")
-    expected = {"format": FORMAT, "version": __version__, "best": {}}
-    assert load_state(tmp_path / "state.pt") == expected
-
-
-@pytest.mark.parametrize(
-    ("state", "found", "version"),
-    [
-        # sr-toolkit 0.1 wrote neither format nor version.
-        ({"learners": {}, "made_for": {}}, 1, "0.1"),
-        ({"format": FORMAT + 1, "version": "9.8"}, FORMAT + 1, "9.8"),
-    ],
-)
-def test_a_state_of_another_format_names_the_version_that_reads_it_and_the_way_to_start_anew(
-    state: dict[str, object], found: int, version: str, tmp_path: Path
-) -> None:
-    path = tmp_path / "state.pt"
-    torch.save(state, path)
-    with pytest.raises(DataError) as caught:
-        load_state(path)
-    said = str(caught.value)
-    assert said.startswith(f"{path}: ")
-    for fact in (f"format {found}", f"sr-toolkit {version}", f"format {FORMAT}", "--init"):
-        assert fact in said
-    assert str(tmp_path / "weights") in said
-    assert "\n" not in said
-
-
-@pytest.mark.parametrize("content", [b"", b"no state", b"PK\x03\x04 and no more"])
-def test_a_damaged_state_is_a_data_error_that_names_the_weights_to_start_from(
-    content: bytes, tmp_path: Path
-) -> None:
-    path = tmp_path / "state.pt"
-    path.write_bytes(content)
-    with pytest.raises(DataError, match=rf"^{path}: .*--init.*{tmp_path / 'weights'}"):
-        load_state(path)
-
-
-@pytest.mark.parametrize(
-    ("error", "raised"),
-    [(PermissionError(13, "Permission denied"), StorageError), (MemoryError(), OutOfMemoryError)],
-)
-def test_a_state_that_cannot_be_read_now_is_not_called_damaged(
-    error: Exception, raised: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refused(*_: object, **__: object) -> NoReturn:
-        raise error
-
-    path = tmp_path / "state.pt"
-    path.write_bytes(b"whatever it holds")
-    monkeypatch.setattr(torch, "load", refused)
-    with pytest.raises(raised, match=rf"^{path}: ") as caught:
-        load_state(path)
-    assert "damaged" not in str(caught.value)
-
-
-def test_a_missing_state_is_an_argument_error(tmp_path: Path) -> None:
-    with pytest.raises(ArgumentError, match=r"state\.pt: "):
-        load_state(tmp_path / "state.pt")
