@@ -14,7 +14,7 @@ from sr_runtime.backends.tensorrt.engine_file import read_engine
 from sr_runtime.model_info import ModelInfo
 from sr_train.checkpoint import load_generator
 from sr_train.data.packed_dataset import PackedImages
-from sr_train.run_state import load_state
+from sr_train.state_file import load_state
 from tests.faults.matrix import Command, Fault
 
 __all__ = ["Outcome", "Server", "leftovers", "serving", "whole_files"]
