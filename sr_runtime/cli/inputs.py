@@ -16,6 +16,7 @@ __all__ = ["Failure", "Found", "Source", "find_images"]
 
 KINDS = 8
 """So many kinds of left-out files are named."""
+PLURALS = {"linked folder": "linked folders", "pipe or device": "pipes or devices"}
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Found:
     def left_out_text(self) -> str:
         """`2 .heic, 1 .dng (.heic: …)`, or nothing."""
         named = self.left_out.most_common(KINDS)
-        text = ", ".join(f"{count} {kind}" for kind, count in named)
+        text = ", ".join(f"{n} {kind if n == 1 else PLURALS.get(kind, kind)}" for kind, n in named)
         if rest := self.left_out.total() - sum(count for _, count in named):
             text += f", {rest} others"
         advice: dict[str, list[str]] = {}
@@ -135,7 +136,7 @@ def _images_below(folder: Path, found: Found, leave_out: Path | None) -> list[Pa
             for name in folders
             if not name.startswith(".") and os.path.realpath(Path(parent, name)) != results
         ]
-        found.left_out["linked folders"] += sum(Path(parent, name).is_symlink() for name in folders)
+        found.left_out["linked folder"] += sum(Path(parent, name).is_symlink() for name in folders)
         for name in names:
             path = Path(parent, name)
             if name.startswith("."):
@@ -143,7 +144,7 @@ def _images_below(folder: Path, found: Found, leave_out: Path | None) -> list[Pa
             if path.suffix.lower() not in IMAGE_SUFFIXES:
                 found.left_out[path.suffix.lower() or "without a suffix"] += 1
             elif is_pipe(path):  # reading it would wait for ever
-                found.left_out["pipes or devices"] += 1
+                found.left_out["pipe or device"] += 1
             else:
                 images.append(path)
     found.left_out = +found.left_out

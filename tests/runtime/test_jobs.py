@@ -251,7 +251,7 @@ def test_what_a_folder_leaves_out_is_told_with_advice(tmp_path: Path) -> None:
     os.mkfifo(folder / "pipe.png")
     (folder / "link").symlink_to(tmp_path)
     said = plan([folder], folder / "out").left_out
-    for part in ("2 .psd", "1 .dng", "1 without a suffix", "1 pipes", "1 linked folders"):
+    for part in ("2 .psd", "1 .dng", "1 without a suffix", "1 pipe or device", "1 linked folder"):
         assert part in said
     assert "develop it first" in said
     assert "hidden" not in said
