@@ -2,27 +2,26 @@
 
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
-from weakref import WeakSet
 
 from numpy.typing import NDArray
 from PIL import Image
 
 from sr_runtime.atomic import check_target
 from sr_runtime.backends.base import Backend
-from sr_runtime.backends.fork import check_not_forked
 from sr_runtime.errors import ArgumentError
 from sr_runtime.frame import color_planes, count_layers, frame_from_array, upscale_frame
 from sr_runtime.image import DEFAULT_MAX_PIXELS, Output, Picture, Quality, from_pil, read, to_pil
-from sr_runtime.in_flight import wait_until
+from sr_runtime.image.memory import memory_for
+from sr_runtime.lifetime import Lifetime
 from sr_runtime.model_info import ModelInfo
 from sr_runtime.output_size import OutputSize
 from sr_runtime.passes import Layers, Passes, Progress
+from sr_runtime.result_memory import Enlargement, check_memory
 from sr_runtime.tensor import check_image
 from sr_runtime.tileable import Tileable, wrap_of
 from sr_runtime.tiled_network import TiledNetwork
@@ -59,13 +58,7 @@ class Upscaler:
         self.info: ModelInfo = backend.info
         self._network = TiledNetwork(backend, tile=tile, halo=halo, tta=tta)
         self.halo = self._network.halo
-        self._process = os.getpid()
-        self._to_close = [backend]
-        self._closing = False
-        # Not a number, which Ctrl-C could leave one too high.
-        self._in_work: WeakSet[_Call] = WeakSet()
-        self._lock = threading.RLock()
-        self._changed = threading.Condition(self._lock)
+        self._lifetime = Lifetime(backend)
         self._thread = threading.local()
 
     @property
@@ -87,20 +80,7 @@ class Upscaler:
         callback, which would wait for itself.
         """
         self._check_no_callback()
-        if self._process != os.getpid():
-            return
-        with self._lock:
-            self._closing = True
-            try:
-                wait_until(self._changed, lambda: not self._in_work)
-            finally:
-                self._close_unused()
-
-    def _close_unused(self) -> None:
-        """Release the engine, once, if `close` was called and no image needs it any more."""
-        if self._closing and not self._in_work:
-            while self._to_close:
-                self._to_close.pop().close()
+        self._lifetime.close()
 
     def plan(self, height: int, width: int, *, tileable: Tileable | None = None) -> TilePlan:
         """The tiles into which `upscale` cuts an image of `height` × `width`."""
@@ -141,13 +121,15 @@ class Upscaler:
             ImageError: A PIL image has more bits than Pillow keeps, or a mode that is not
                 a picture.
             NonFiniteError: The network returned NaN or infinity.
-            OutOfMemoryError: Not even a small tile fits into memory. A larger one that does not
-                fit is a RuntimeWarning, and smaller tiles are used from then on.
+            OutOfMemoryError: The result does not fit into the memory that is free, which is known
+                before the work; or not even a small tile fits. A larger tile that does not is a
+                RuntimeWarning, and smaller ones are used from then on.
         """
         if isinstance(image, Image.Image):
             picture = from_pil(image)
         else:
-            picture = Picture(frames=(frame_from_array(image),))
+            with memory_for("convert the array", getattr(image, "nbytes", 0)):
+                picture = Picture(frames=(frame_from_array(image),))
         result = self.upscale_picture(
             picture,
             scale=scale,
@@ -157,7 +139,8 @@ class Upscaler:
             progress=progress,
         )
         if isinstance(image, Image.Image):
-            return to_pil(result)
+            with memory_for("convert the result", sum(frame.nbytes for frame in result.frames)):
+                return to_pil(result)
         frame = result.frames[0]
         return frame if image.ndim == 3 else frame[:, :, 0]
 
@@ -237,7 +220,8 @@ class Upscaler:
             sizes.append(OutputSize(scale=size.factor(rows, columns, self.info.scale)))
             height, width = page.frames[0].shape[:2]
             targets.append(sizes[-1].target(height, width, self.info.scale))
-        with self._kept_open():
+        needed = self._check_memory(pages, sizes, targets)
+        with self._lifetime.kept_open(), memory_for("upscale the image", needed):
             passes = Passes(
                 self._network,
                 map(self._layers, pages, sizes),
@@ -254,6 +238,30 @@ class Upscaler:
                 for page, target in zip(pages, targets, strict=True)
             )
         return replace(first, pages=tuple(others))
+
+    def _check_memory(
+        self,
+        pages: Sequence[Picture],
+        sizes: Sequence[OutputSize],
+        targets: Sequence[tuple[int, int]],
+    ) -> int:
+        """Bytes that the results take; OutOfMemoryError, before the work, if they cannot fit."""
+        scale = self.info.scale
+        frames = [
+            Enlargement(
+                height=frame.shape[0],
+                width=frame.shape[1],
+                channels=frame.shape[2],
+                itemsize=frame.itemsize,
+                varying_alpha=count_layers(frame) > 1,
+                factor=scale ** size.passes(frame.shape[0], frame.shape[1], scale),
+                scale=scale,
+                target=target,
+            )
+            for page, size, target in zip(pages, sizes, targets, strict=True)
+            for frame in page.frames
+        ]
+        return check_memory(frames)
 
     def _layers(self, page: Picture, size: OutputSize) -> Layers:
         height, width = page.frames[0].shape[:2]
@@ -273,27 +281,3 @@ class Upscaler:
                 "a progress callback cannot use the upscaler that called it and waits for it: "
                 "raise an exception to cancel, then close the upscaler or upscale more"
             )
-
-    @contextmanager
-    def _kept_open(self) -> Iterator[None]:
-        """Keep the engine open within the block.
-
-        Raises ArgumentError if the upscaler is closed, BackendError if this process was forked.
-        """
-        check_not_forked(self._process)
-        call = _Call()
-        try:
-            with self._lock:
-                if self._closing:
-                    raise ArgumentError("this upscaler is closed: load the model again")
-                self._in_work.add(call)
-            yield
-        finally:
-            with self._lock:
-                self._in_work.discard(call)
-                self._close_unused()
-                self._changed.notify_all()
-
-
-class _Call:
-    """One call that needs the engine. If Ctrl-C ends it anywhere, that ends with the object."""

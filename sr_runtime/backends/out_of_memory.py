@@ -13,6 +13,7 @@ WORDS = (
     "allocation_failed",  # cuDNN
     "outofmemory",  # TensorRT
     "insufficient memory",
+    "can't allocate memory",  # PyTorch on a CPU
     "memory allocation",
     "exceeds the max buffer size",  # WebGPU
     # WebGPU says only in its log that an allocation failed; this is the next use of the buffer.

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TextIO
 
+from sr_runtime.backends.out_of_memory import is_out_of_memory
 from sr_runtime.cli.streams import sturdy_streams
 from sr_runtime.errors import SRError, StorageError
 from sr_runtime.printable import printable
@@ -90,7 +91,8 @@ def _ending(error: Exception) -> tuple[str, int]:
         case SRError():
             about = "" if error.path is None else f"{error.path}: "
             return about + " ".join(error.args[0].split()), 2
-        case MemoryError():  # a command that can advise better raises OutOfMemoryError
+        case MemoryError() | RuntimeError() if is_out_of_memory(error):
+            # PyTorch raises the second. A command that can advise better raises OutOfMemoryError.
             detail = f" ({text})" if text else ""
             return f"not enough memory{detail}: close other programs or use a machine with more", 2
         case OSError():

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sr_runtime.errors import OutOfMemoryError
+from sr_runtime.errors import OutOfMemoryError, SRError
 
 __all__ = ["memory_for"]
 
@@ -23,11 +23,13 @@ def memory_for(task: str, nbytes: int) -> Iterator[None]:
     """
     try:
         yield
+    except SRError:  # said already, and better
+        raise
     except (MemoryError, OSError, ValueError) as error:
         no_memory = isinstance(error, MemoryError) or OUT_OF_MEMORY.search(str(error))
         if not no_memory and getattr(error, "errno", None) != errno.ENOMEM:
             raise
         raise OutOfMemoryError(
-            f"not enough memory to {task}, which take {nbytes / 1e6:.0f} MB: close other programs "
-            "or use a smaller image"
+            f"not enough memory to {task} ({nbytes / 1e6:.0f} MB): close other programs or use a "
+            "smaller image"
         ) from error

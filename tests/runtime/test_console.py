@@ -30,6 +30,7 @@ def raising(error: BaseException) -> Callable[[Sequence[str]], int]:
     [
         (MemoryError("Unable to allocate 3 GiB"), "not enough memory (Unable to allocate 3 GiB)"),
         (MemoryError(), "not enough memory: close other programs"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "not enough memory"),
         (OutOfMemoryError("not enough memory for 8 crops: use 4"), "for 8 crops: use 4"),
         (OSError(errno.ENOSPC, "No space left", "out.bin"), "out.bin: No space left"),
         (OSError("two\nlines"), "two lines"),

@@ -21,7 +21,7 @@ from sr_runtime.backends.multi_device import MultiDeviceBackend
 from tests.runtime.in_threads import in_threads, photo
 from tests.runtime.known_network import KnownNetwork
 
-WHERE = ("upscaler.py", "tiled_network.py", "in_flight.py", "multi_device.py")
+WHERE = ("upscaler.py", "lifetime.py", "tiled_network.py", "in_flight.py", "multi_device.py")
 IMAGE = photo(16, 9)
 OTHER = photo(8, 12)
 

@@ -142,8 +142,9 @@ upscaler = Upscaler(network)
 working = threading.Thread(target=upscaler.upscale, args=(photo(50, 50),))
 working.start()
 started.wait()
-waits = upscaler._changed.wait
-upscaler._changed.wait = lambda seconds: (os.kill(os.getpid(), signal.SIGINT), waits(seconds))
+changed = upscaler._lifetime._changed
+waits = changed.wait
+changed.wait = lambda seconds: (os.kill(os.getpid(), signal.SIGINT), waits(seconds))
 try:
     upscaler.close()
 except KeyboardInterrupt:

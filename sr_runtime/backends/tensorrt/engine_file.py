@@ -184,9 +184,9 @@ def read_facts(path: Path) -> EngineInfo:
         StorageError: They cannot be read.
     """
     facts = facts_path(path)
-    if not path.exists():
+    if not path.is_file():  # reading a pipe would wait for ever
         raise ModelError("there is no such engine", path=path)
-    if not facts.exists():
+    if not facts.is_file():
         raise ModelError(
             f"its facts, {facts.name}, are not beside it: copy both files, or build the engine "
             f"here: {BUILD}",
