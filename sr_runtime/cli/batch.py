@@ -160,7 +160,7 @@ class _Batch:
         result = self._upscaler.upscale_picture(
             picture, **asdict(self._size), tileable=self._tileable, progress=progress
         )
-        nbytes = sum(frame.nbytes for frame in result.frames)
+        nbytes = result.nbytes
         with self._changed:
             self._changed.wait_for(lambda: self._has_room(nbytes))
             self._written[number] = nbytes

@@ -58,6 +58,11 @@ class Picture:
     pages: "tuple[Picture, ...]" = ()
     """The second and further pages of a TIFF, whose sizes and kinds may differ."""
 
+    @property
+    def nbytes(self) -> int:
+        """The memory that the pixels of all frames and pages take."""
+        return sum(frame.nbytes for frame in self.frames) + sum(page.nbytes for page in self.pages)
+
 
 def from_pil(image: Image.Image) -> Picture:
     """The current frame of a Pillow image; its EXIF orientation is kept and not applied.

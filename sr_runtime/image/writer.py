@@ -89,12 +89,11 @@ class Output:
             kept = without_opaque_alpha(picture, self.format)
             check_capacity(self.format, kept, 1, 1)
         task = f"write {pixels_text(height, width, len(picture.frames))} as {self.format}"
-        nbytes = sum(frame.nbytes for page in (picture, *picture.pages) for frame in page.frames)
         with (
             about(self.path),
             _refusals_as_image_errors(),
             atomic_path(self.path) as temporary,
-            memory_for(task, nbytes),
+            memory_for(task, picture.nbytes),
             temporary.open("wb") as file,
         ):
             # A pipe takes bytes in their order alone.

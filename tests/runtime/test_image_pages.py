@@ -101,6 +101,7 @@ def test_every_page_is_upscaled_as_many_times_as_the_first(tmp_path: Path) -> No
         )
         alone = upscaler.upscale_picture(pages[0], scale=1.5)
 
+    assert result.nbytes == 18 * 24 * 3 + 30 * 15 + 18 * 24 * 3
     shapes = [page.frames[0].shape for page in (result, *result.pages)]
     assert shapes == [(18, 24, 3), (30, 15, 1), (18, 24, 3)]
     np.testing.assert_array_equal(result.pages[0].frames[0], alone.frames[0])
