@@ -1,6 +1,7 @@
 """The server of warm processes, seen from a test: one command with its fault, and what it left."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -64,6 +65,7 @@ def serving(folder: Path) -> Iterator[Server]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},  # a fork keeps no threads
     ) as process:
         yield Server(folder, process)
         assert process.stdin is not None
@@ -76,11 +78,12 @@ def leftovers(folder: Path) -> list[Path]:
 
 
 def whole_files(folder: Path) -> list[str]:
-    """The results below a folder, each of which is read as a whole; raises for a torn one."""
+    """The names of the results below a folder, each of which is read; raises for a torn one."""
     found = []
     for path in sorted(folder.rglob("*")):
-        if path.suffix in READERS:
-            READERS[path.suffix](path)
+        read = READERS.get(path.name) or READERS.get(path.suffix)
+        if read is not None and not path.name.startswith("."):
+            read(path)
             found.append(path.name)
     return found
 
@@ -101,7 +104,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     ".png": _read_image,
     ".onnx": _read_onnx,
     ".engine": read_engine,
-    ".bin": lambda path: PackedImages(path.parent, 4).verify(),
+    "x4.json": lambda path: PackedImages(path.parent, 4).verify(),
     ".pt": load_state,
     ".safetensors": load_generator,
 }
