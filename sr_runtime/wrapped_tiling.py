@@ -8,6 +8,7 @@ read and not written:
     tile 1                    |...halo...|=====kept=====|...halo...|
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -22,19 +23,28 @@ __all__ = ["extended", "plan_wrapped"]
 
 
 def plan_wrapped(
-    height: int, width: int, wrap: Wrap, *, halo: int, multiple_of: int, **limits: Any
+    height: int,
+    width: int,
+    wrap: Wrap,
+    *,
+    halo: int,
+    multiple_of: int = 1,
+    phase: int = 1,
+    **limits: Any,
 ) -> TilePlan:
     """As `plan_tiles`, with tiles that also reach over the sides that wrap.
 
     On a wrapped axis the first tile starts before 0, and `padded` counts the pixels there too.
     """
-    # The image's first pixel stays the first of its multiple.
-    before = -(-halo // multiple_of) * multiple_of
+    # Tiles may start on the image's first pixel, as they do without wrapping.
+    grid = math.lcm(multiple_of, phase)
+    before = -(-halo // grid) * grid
     plan = plan_tiles(
         height + wrap.rows * (before + halo),
         width + wrap.cols * (before + halo),
         halo=halo,
         multiple_of=multiple_of,
+        phase=phase,
         **limits,
     )
     return replace(
@@ -60,4 +70,5 @@ def _moved(spans: Sequence[Span], before: int, length: int) -> tuple[Span, ...]:
     return tuple(
         Span(span.start - before, max(span.begin - before, 0), min(span.end - before, length))
         for span in spans
+        if span.begin - before < length
     )

@@ -14,6 +14,7 @@ from sr_runtime.frame import bleed
 from sr_runtime.image import Picture
 from sr_runtime.resize import resize
 from sr_runtime.tileable import Wrap
+from sr_runtime.wrapped_tiling import extended, plan_wrapped
 from tests.runtime.known_network import KnownNetwork
 from tests.tolerances import LARGEST_DIFFERENCE
 
@@ -60,6 +61,32 @@ def test_a_moved_image_gives_the_moved_result_with_every_tile_plan(
     image = texture(*(multiple * side for side in blocks))
     upscaler = Upscaler(network, tile=2 * halo + room, halo=halo)
     assert_moves(upscaler, image, *(multiple * side for side in moved))
+
+
+@pytest.mark.slow
+@settings(max_examples=300, deadline=None)
+@given(
+    length=st.integers(1, 300),
+    halo=st.integers(0, 40),
+    multiple=st.sampled_from([1, 2, 3, 8]),
+    phase=st.sampled_from([1, 4, 8]),
+    room=st.integers(48, 99),
+)
+def test_every_pixel_is_written_once_and_far_from_all_cuts(
+    length, halo, multiple, phase, room
+) -> None:
+    side = 2 * halo + room
+    limits = {"halo": halo, "multiple_of": multiple, "phase": phase, "max_tile": (side, side)}
+    plan = plan_wrapped(length, 5, Wrap(rows=True), **limits)
+    written = np.zeros(length, int)
+    for span in plan.rows:
+        assert span.start % multiple == span.start % phase == 0
+        assert span.start + halo <= span.begin < span.end <= span.start + plan.shape[0] - halo
+        written[span.begin : span.end] += 1
+    assert (written == 1).all()
+    rows = extended(np.arange(length)[:, np.newaxis], plan, Wrap(rows=True))[:, 0]
+    first = plan.rows[0].start
+    np.testing.assert_array_equal(rows, np.arange(first, first + plan.padded[0]) % length)
 
 
 @pytest.mark.parametrize("size", [(60, 70), (1, 1), (3, 100), (7, 2)])
@@ -159,6 +186,7 @@ def test_another_word_is_refused(tileable: object) -> None:
         Upscaler(KnownNetwork(radius=1)).upscale(texture(8, 8), tileable=tileable)
 
 
+@pytest.mark.slow
 def test_the_embedded_model_has_no_seam_with_its_exact_halo() -> None:
     image = np.kron(RANDOM.integers(60, 200, (8, 9, 3)), np.ones((4, 4, 1))).astype(np.uint8)
     with sr_runtime.load(precision="fp32", halo="exact") as upscaler:
