@@ -27,6 +27,12 @@ def frame_from_array(array: object) -> NDArray[Any]:
     """
     if not isinstance(array, np.ndarray):
         raise ArgumentError(_not_an_array(array))
+    if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
+        raise ArgumentError(
+            "pixels of this array are masked, and an image has a value everywhere: use "
+            "image.filled(0)"
+        )
+    array = np.asarray(array)  # of no subclass: a matrix stays one whatever is done to it
     frame = array[:, :, np.newaxis] if array.ndim == 2 else array
     if frame.ndim != 3 or frame.shape[2] not in (1, 2, 3, 4) or 0 in frame.shape:
         raise ArgumentError(

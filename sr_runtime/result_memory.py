@@ -76,8 +76,8 @@ def check_memory(frames: Iterable[Enlargement]) -> int:
         height, width = frames[0].target
         results = f"{len(frames)} results" if len(frames) > 1 else "a result"
         raise OutOfMemoryError(
-            f"{results} of {width} × {height} pixels cannot fit into memory: {needed / 1e9:.1f} GB "
-            f"are needed and {free / 1e9:.1f} GB are free: ask for a smaller result "
-            "(--scale, --width, --height), or split the image first"
+            f"{results} of {width} × {height} pixels cannot fit into memory: "
+            f"{needed / 1e6:,.0f} MB are needed and {free / 1e6:,.0f} MB are free: ask for a "
+            "smaller result (--scale, --width, --height), or split the image first"
         )
     return needed

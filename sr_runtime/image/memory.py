@@ -9,8 +9,9 @@ from sr_runtime.errors import OutOfMemoryError, SRError
 
 __all__ = ["memory_for"]
 
-# Pillow's and libvips' words; the encoder of WebP has two such codes (webp/encode.h).
-OUT_OF_MEMORY = re.compile(r"out of memory|encoding error [12]\b")
+# Pillow's and libvips' words; the encoder of WebP has two such codes (webp/encode.h). A thread
+# needs memory for its stack.
+OUT_OF_MEMORY = re.compile(r"out of memory|encoding error [12]\b|can't start new thread")
 
 
 @contextmanager
@@ -25,7 +26,7 @@ def memory_for(task: str, nbytes: int) -> Iterator[None]:
         yield
     except SRError:  # said already, and better
         raise
-    except (MemoryError, OSError, ValueError) as error:
+    except (MemoryError, OSError, RuntimeError, ValueError) as error:
         no_memory = isinstance(error, MemoryError) or OUT_OF_MEMORY.search(str(error))
         if not no_memory and getattr(error, "errno", None) != errno.ENOMEM:
             raise

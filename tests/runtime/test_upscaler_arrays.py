@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -122,6 +123,21 @@ def test_memory_layout_does_not_matter_and_the_image_is_left_alone(
         np.testing.assert_array_equal(result, upscaler.upscale(before))
 
 
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
+def test_arrays_of_subclasses_give_plain_arrays(tmp_path: Path) -> None:
+    image = photo(20, 30)
+    mapped = np.memmap(tmp_path / "pixels", np.uint8, "w+", shape=image.shape)
+    mapped[:] = image
+    upscaler = Upscaler(KnownNetwork(radius=1), tile=16)
+    wanted = upscaler.upscale(image)
+    for array in (mapped, np.ma.masked_array(image)):
+        result = upscaler.upscale(array)
+        assert type(result) is np.ndarray
+        np.testing.assert_array_equal(result, wanted)
+    gray = upscaler.upscale(np.matrix(image[:, :, 0]))
+    np.testing.assert_array_equal(gray, upscaler.upscale(image[:, :, 0]))
+
+
 @pytest.mark.parametrize(
     ("array", "line"),
     [
@@ -137,6 +153,7 @@ def test_memory_layout_does_not_matter_and_the_image_is_left_alone(
         (photo(8, 9) > 100, "image.astype(numpy.uint8) * 255"),
         (photo(8, 9).transpose(2, 0, 1), "image.transpose(1, 2, 0)"),
         (photo(8, 9).astype(np.int32) * 257, "numpy.clip(image, 0, 65535).astype(numpy.uint16)"),
+        (np.ma.masked_less(photo(8, 9), 100), "image.filled(0)"),
         (photo(8, 9).tolist(), "numpy.asarray(image, numpy.uint8)"),
         (ArrayOfAnotherLibrary(), "numpy.asarray(image)"),
     ],
@@ -170,6 +187,10 @@ def test_a_tensor_is_answered_with_the_line_that_converts_it() -> None:
         (np.zeros((4, 4, 5), np.uint8), r"\(4, 4, 5\)"),
         (np.zeros((0, 4, 3), np.uint8), r"\(0, 4, 3\)"),
         (np.zeros(4, np.uint8), r"\(4,\)"),
+        (np.array([[1, None]], object), "object: use numbers"),
+        (np.zeros((4, 4), [("red", "u1")]), "red.*: use numbers"),
+        (np.zeros((4, 4), "M8[s]"), "datetime64.*: use numbers"),
+        (np.zeros((4, 4, 3), complex), "complex128: use numbers"),
         (np.zeros((1, 3, 4, 4), np.uint8), r"\(1, 3, 4, 4\).*one by one"),
         (np.full((4, 4, 3), 300, np.float32), "float32 from 300 to 300"),
     ],
