@@ -118,10 +118,16 @@ def _storage_errors(target: Path) -> Iterator[None]:
 def _file_to_replace(target: Path) -> Path | None:
     """`target`, or the file that it links to, which may not exist yet; None for a device or pipe.
 
-    Raises OSError, also where the system does not follow a link because another user made it.
+    Raises OSError, and ArgumentError or StorageError for what `check_target` refuses.
     """
     if OPEN_FILE.fullmatch(str(target)):
         return None
+    if target.is_symlink() and _is_planted(target):
+        raise StorageError(
+            "is a link that another user made in a folder where everyone can write: delete it, or "
+            "name another file",
+            path=target,
+        )
     with contextlib.suppress(FileNotFoundError):
         mode = target.stat().st_mode
         if stat.S_ISDIR(mode):
@@ -131,6 +137,15 @@ def _file_to_replace(target: Path) -> Path | None:
         if not stat.S_ISREG(mode):
             return None
     return Path(os.path.realpath(target)) if target.is_symlink() else target
+
+
+def _is_planted(link: Path) -> bool:
+    """Whether Linux's protected_symlinks would refuse to follow the link, which is often off."""
+    folder = link.parent.stat()
+    shared = folder.st_mode & stat.S_ISVTX and folder.st_mode & stat.S_IWOTH
+    if sys.platform == "win32" or not shared:
+        return False
+    return link.lstat().st_uid not in (os.geteuid(), folder.st_uid)
 
 
 def _keep_permissions(file: Path, before: os.stat_result, replacement: Path) -> None:

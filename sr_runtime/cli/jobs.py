@@ -13,6 +13,7 @@ from sr_runtime.cli.pipes import STANDARD, Pipes, is_pipe
 from sr_runtime.cli.targets import real_folder, target_errors
 from sr_runtime.errors import ArgumentError, SRError
 from sr_runtime.image import IMAGE_SUFFIXES, Output
+from sr_runtime.temporary import remove_leftovers
 
 __all__ = ["Job", "Plan", "plan_jobs"]
 
@@ -83,6 +84,8 @@ def plan_jobs(
     jobs = [job for job in jobs if job.target not in errors]
     _refuse_overwriting_inputs(jobs)
     if skip_existing:
+        for parent in {job.target.parent for job in jobs}:
+            remove_leftovers(parent)  # where every result exists, nothing is written
         new = [job for job in jobs if not job.target.is_file()]
         jobs, existing = new, len(jobs) - len(new)
     return Plan(

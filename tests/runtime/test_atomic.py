@@ -98,6 +98,26 @@ def test_a_link_that_leads_to_no_file_is_refused_by_its_name(tmp_path: Path, to:
     assert names(tmp_path / "folder") == []
 
 
+@pytest.mark.skipif(
+    sys.platform == "win32" or os.geteuid() != 0, reason="only root makes links of other users"
+)
+def test_a_link_that_another_user_planted_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("content")
+    shared = tmp_path / "tmp"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    link = shared / "link"
+    link.symlink_to("../precious")
+    os.chown(link, 1234, 5678, follow_symlinks=False)
+    for attempt in (check_target, write):
+        with pytest.raises(StorageError, match="another user made"):
+            attempt(link)
+    assert (tmp_path / "precious").read_text() == "content"
+    os.chown(link, 0, 0, follow_symlinks=False)
+    write(link)
+    assert (tmp_path / "precious").read_text() == "new"
+
+
 @needs_posix
 def test_a_link_to_an_input_is_an_input(tmp_path: Path) -> None:
     (tmp_path / "input").write_text("precious")
@@ -122,6 +142,17 @@ def test_a_read_only_file_is_not_replaced(tmp_path: Path) -> None:
         with pytest.raises(StorageError, match="read-only"):
             attempt(target)
     assert target.read_text() == "old"
+
+
+def test_of_two_that_write_one_file_the_last_wins_as_a_whole(tmp_path: Path) -> None:
+    target = tmp_path / "a"
+    with atomic_path(target) as first:
+        first.write_text("first, and longer")
+        with atomic_path(target) as second:
+            second.write_text("second")
+        assert target.read_text() == "second"
+    assert target.read_text() == "first, and longer"
+    assert names(tmp_path) == ["a"]
 
 
 @needs_posix

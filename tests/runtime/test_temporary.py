@@ -11,6 +11,7 @@ import pytest
 from sr_runtime import temporary
 from sr_runtime.atomic import atomic_folder, atomic_path
 from sr_runtime.temporary import remove_leftovers, temporary_file, temporary_folder
+from tests.runtime.test_jobs import picture, plan
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks")
 
@@ -140,3 +141,11 @@ def test_a_machine_is_recognised_after_a_restart(monkeypatch: pytest.MonkeyPatch
     assert after[0] == before[0]
     assert after[1] != before[1]
     temporary._machine.cache_clear()
+
+
+def test_a_folder_where_every_result_exists_is_tidied_too(tmp_path: Path) -> None:
+    picture(tmp_path / "in/a.png")
+    picture(tmp_path / "out/a.png")
+    killed_while_writing(tmp_path / "out/a.png")
+    assert plan([tmp_path / "in"], tmp_path / "out", skip_existing=True).jobs == []
+    assert names(tmp_path / "out") == ["a.png"]
