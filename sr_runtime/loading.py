@@ -4,7 +4,7 @@ import os
 from contextlib import nullcontext
 from typing import Literal
 
-from sr_runtime.backends.choice import choose, is_engine, open_backend
+from sr_runtime.backends.choice import is_engine, open_model
 from sr_runtime.blend import blended_file
 from sr_runtime.embedded import DEFAULT, model_file
 from sr_runtime.errors import ArgumentError
@@ -69,10 +69,10 @@ def load(
     with nullcontext(model_file(model)) if blend is None else blended_file(model, blend) as file:
         if not is_engine(file):
             refuse_other_kinds(file)
-        name, device = choose(backend, device, file)
-        engine = open_backend(name, file, device=device, precision=precision)
+        engine = open_model(file, backend=backend, device=device, precision=precision)
     try:
-        return Upscaler(engine, tile=tile, halo=halo, tta=tta)
+        known = file if blend is None else None
+        return Upscaler(engine, tile=tile, halo=halo, tta=tta, model=known)
     except BaseException:
         engine.close()
         raise

@@ -29,16 +29,17 @@ ValueRange = Literal["0..1", "0..255", "-1..1"]
 LIMITS = {
     "schema": SCHEMA,
     "scale": 64,
+    "in_channels": 4,
+    "out_channels": 4,
     "multiple_of": 1024,
     "phase": 1024,
     "halo": 256,
     "receptive_radius": LARGEST_HALO,
     "output": 64,
     "tile_error": 255,
+    "fixed_side": 4096,
 }
 CHOICES = {
-    "in_channels": (1, 3),
-    "out_channels": (1, 3),
     "weights_dtype": ("float32", "float16"),
     "io": get_args(IO),
     "layout": get_args(Layout),
@@ -97,6 +98,9 @@ class ModelInfo:
     """Black and white in a float input."""
     output_range: ValueRange = "0..1"
     """Black and white in a float output."""
+    fixed_side: int | None = None
+    """The only height and width that the network takes although its input declares any; None for
+    every other model."""
     output: int = 0
     """Which of the model's outputs is the picture."""
     weights_sha256: str | None = None
@@ -171,11 +175,6 @@ class ModelInfo:
             raise ModelError(
                 f"the model's sr.* metadata says blend {self.blend}, and 0 to 1 are allowed: "
                 "export the model again"
-            )
-        if self.in_channels != self.out_channels:
-            raise ModelError(
-                f"the model takes {self.in_channels} channel(s) and returns {self.out_channels}, "
-                "and only as many as it takes are supported"
             )
 
 

@@ -11,20 +11,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sr_runtime.errors import ArgumentError, NonFiniteError
-from sr_runtime.model_info import IO, ModelInfo
+from sr_runtime.errors import ArgumentError, ModelError, NonFiniteError
+from sr_runtime.model_info import IO, ModelInfo, ValueRange
 
 __all__ = [
     "check_finite",
     "check_image",
     "check_outputs",
     "float_planes",
+    "from_range",
     "planes_from_output",
     "tensor_from_tiles",
     "write_planes",
 ]
 
+NON_FINITE = "the network returned NaN or infinity"
+
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, full range
+BLACK_AND_WHITE: dict[ValueRange, tuple[int, int]] = {
+    "0..1": (0, 1),
+    "0..255": (0, 255),
+    "-1..1": (-1, 1),
+}
 # backends/cuda/pixels.cu does the same on a GPU: change neither alone.
 
 
@@ -58,15 +66,18 @@ def tensor_from_tiles(
         batch = np.repeat(batch, info.in_channels, axis=3)
     if info.io == "uint8":
         return batch
-    planes = np.ascontiguousarray(batch.transpose(0, 3, 1, 2))
-    if batch.dtype == np.float32:
-        return planes
-    tensor: NDArray[np.float32] = np.divide(planes, _white(batch.dtype), dtype=np.float32)
-    return tensor
+    if info.layout == "NCHW":
+        batch = np.ascontiguousarray(batch.transpose(0, 3, 1, 2))
+    if batch.dtype != np.float32:
+        batch = np.divide(batch, _white(batch.dtype), dtype=np.float32)
+    return batch if info.input_range == "0..1" else _to_range(batch, info.input_range)
 
 
 def planes_from_output(output: NDArray[Any], info: ModelInfo) -> NDArray[Any]:
     """View an engine's output batch, of planes or of pixels, as `(N, C, h, w)`."""
+    if info.io == "float32" and not info.is_plain:
+        planes = output.transpose(0, 3, 1, 2) if info.layout == "NHWC" else output
+        return from_range(planes.astype(np.float32, copy=False), info.output_range)
     pixels = info.io == "uint8" or output.dtype.kind == "u"
     return output.transpose(0, 3, 1, 2) if pixels else output
 
@@ -78,28 +89,41 @@ def float_planes(planes: NDArray[Any]) -> NDArray[np.float32]:
     return planes.astype(np.float32, copy=False)
 
 
+def _to_range(tensor: NDArray[np.float32], values: ValueRange) -> NDArray[np.float32]:
+    black, white = BLACK_AND_WHITE[values]
+    return tensor * np.float32(white - black) + np.float32(black)
+
+
+def from_range(tensor: NDArray[np.float32], values: ValueRange) -> NDArray[np.float32]:
+    """Map a tensor's values so that black is 0 and white is 1."""
+    black, white = BLACK_AND_WHITE[values]
+    if (black, white) == (0, 1):
+        return tensor
+    return (tensor - np.float32(black)) / np.float32(white - black)
+
+
 def check_finite(planes: NDArray[Any]) -> None:
     """Raise NonFiniteError if float planes hold NaN or infinity."""
     # Reductions propagate NaN and, unlike isfinite().all(), allocate nothing.
     if not (np.isfinite(planes.min()) and np.isfinite(planes.max())):
-        raise _non_finite_error()
+        raise NonFiniteError(NON_FINITE)
 
 
-def check_outputs(outputs: Sequence[NDArray[Any]], io: IO) -> NDArray[Any]:
-    """Return the image, a model's first output. A uint8 model's second says whether it is finite.
+def check_outputs(outputs: Sequence[NDArray[Any]], io: IO, output: int = 0) -> NDArray[Any]:
+    """Return the image, output number `output`. A uint8 model's second says whether it is finite.
 
-    Raises NonFiniteError if it is not; a float32 model's image is checked by `check_finite`.
+    Raises:
+        NonFiniteError: It is not; a float32 model's image is checked by `check_finite`.
+        ModelError: There is no such output.
     """
+    needed = 2 if io == "uint8" else output + 1
+    if len(outputs) < needed:
+        raise ModelError(
+            f"the model has {len(outputs)} outputs, and its facts say {needed}: export it again"
+        )
     if io == "uint8" and not outputs[1].all():
-        raise _non_finite_error()
-    return outputs[0]
-
-
-def _non_finite_error() -> NonFiniteError:
-    return NonFiniteError(
-        "the network returned NaN or infinity: its weights are damaged or overflow in reduced "
-        "precision; try precision fp32, and check the file with `python -m sr_export verify`"
-    )
+        raise NonFiniteError(NON_FINITE)
+    return outputs[output]
 
 
 def write_planes(planes: NDArray[Any], image: NDArray[Any]) -> None:

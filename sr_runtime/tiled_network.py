@@ -8,13 +8,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from itertools import islice
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sr_runtime.backends.base import Backend, PendingBatch
-from sr_runtime.errors import ArgumentError, ModelError, OutOfMemoryError
+from sr_runtime.errors import ArgumentError, ModelError, NonFiniteError, OutOfMemoryError
 from sr_runtime.in_flight import InFlightLimiter
 from sr_runtime.model_info import LARGEST_HALO, ModelInfo
 from sr_runtime.tensor import (
@@ -34,6 +35,9 @@ __all__ = ["TiledNetwork"]
 # about 2 GB, in each precision.
 AUTO_TILE = {"bf16": 512, "fp16": 512, "fp32": 384}
 
+# A network that looks at the whole image gets it in one tile up to this side, if memory allows.
+WHOLE_TILE = 1024
+
 LARGEST_TILE = 1 << 16
 
 # In and out: alpha goes through the network apart from colour.
@@ -50,8 +54,13 @@ class TiledNetwork:
         tile: int | Literal["auto"],
         halo: int | Literal["auto", "exact"],
         tta: bool,
+        model: Path | None = None,
     ) -> None:
-        """`load` documents the arguments. Raises ArgumentError if they do not fit the model."""
+        """`load` documents the arguments. Raises ArgumentError if they do not fit the model.
+
+        Args:
+            model: The backend's file, for messages.
+        """
         self.info = backend.info
         if (channels := (self.info.in_channels, self.info.out_channels)) not in CHANNELS:
             raise ModelError(
@@ -68,6 +77,7 @@ class TiledNetwork:
                 f"to {limits.max_tile}: leave tta out"
             )
         self._backend = backend
+        self._model = model
         self._batch = limits.batch
         # The eight flips and rotations of the self-ensemble (EDSR, Lim et al. 2017).
         self._views = range(8 if tta else 1)
@@ -117,10 +127,23 @@ class TiledNetwork:
         (height, width, channels), scale = planes.shape, self.info.scale
         while True:
             plan, batch = self._plan_batches(height, width, wrap)
+            if len(plan) > 1 and self.info.tile_error > 1:
+                warnings.warn(
+                    "the network looks at the whole image, and this one needs "
+                    f"{len(plan)} tiles, which change the result by up to "
+                    f"{self.info.tile_error}/255: use a smaller image, or a larger --tile",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
             try:
                 result = np.empty((height * scale, width * scale, channels), planes.dtype)
                 self._run_tiles(extended(planes, plan, wrap), result, plan, batch, on_tiles)
                 return result
+            except ModelError as error:
+                error.path = error.path or self._model
+                raise
+            except NonFiniteError as error:
+                raise NonFiniteError(f"{error}: {self._remedy()}") from error
             except OutOfMemoryError as error:
                 with self._in_flight.exclusive():
                     self._backend.shrink()
@@ -216,6 +239,15 @@ class TiledNetwork:
         plan = self.plan(height, width, wrap)
         return plan, min(self._batch, len(plan))
 
+    def _remedy(self) -> str:
+        """What helps against NaN and infinity, which depends on how the model runs."""
+        backend = self._backend
+        if backend.compute_dtype != "fp32" and backend.device == "cpu":
+            return f"{backend.compute_dtype} may be too coarse for it; use precision fp32"
+        if backend.compute_dtype == "fp16" or self.info.weights_dtype == "float16":
+            return "its FP16 tensors overflow, or its weights are damaged; use an FP32 file of it"
+        return "its weights are damaged, or the export is; export it again from its checkpoint"
+
     def _take_less(self, plan: TilePlan, batch: int, error: OutOfMemoryError) -> None:
         """Halve the batch or, once a batch is one tile, the largest tile.
 
@@ -260,6 +292,8 @@ def _largest_tile(backend: Backend, tile: object, halo: int) -> tuple[int, int]:
     least = max(limits.min_tile)
     if tile == "auto":
         usual = limits.tile or AUTO_TILE[backend.compute_dtype]
+        if backend.info.tile_error > 1:
+            usual = max(usual, WHOLE_TILE)
         side = max(usual, 2 * halo + usual // 2, least)
     elif isinstance(tile, int) and not isinstance(tile, bool) and least <= tile <= LARGEST_TILE:
         side = tile

@@ -52,11 +52,16 @@ class Upscaler:
         tile: int | Literal["auto"] = "auto",
         halo: int | Literal["auto", "exact"] = "auto",
         tta: bool = False,
+        model: Path | None = None,
     ) -> None:
-        """Take over an open backend. `load` documents the other arguments."""
+        """Take over an open backend. `load` documents the other arguments.
+
+        Args:
+            model: The backend's file, for messages.
+        """
         self.backend = backend
         self.info: ModelInfo = backend.info
-        self._network = TiledNetwork(backend, tile=tile, halo=halo, tta=tta)
+        self._network = TiledNetwork(backend, tile=tile, halo=halo, tta=tta, model=model)
         self.halo = self._network.halo
         self._lifetime = Lifetime(backend)
         self._thread = threading.local()

@@ -1,15 +1,28 @@
 """The contract of every inference engine: batches in, pending batches out, and its limits."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from sr_runtime.errors import SRError
+from sr_runtime.errors import ModelError, SRError
 from sr_runtime.model_info import ModelInfo
 
-__all__ = ["Backend", "DeviceBackend", "DoneBatch", "Limits", "PendingBatch", "infer"]
+__all__ = [
+    "Backend",
+    "DeviceBackend",
+    "DoneBatch",
+    "Limits",
+    "PendingBatch",
+    "UnreadableModelError",
+    "declared_limits",
+    "infer",
+]
+
+
+UNLIMITED = 1 << 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +128,10 @@ class DeviceBackend(Backend, Protocol):
         """BackendError if "auto" must not take it here: its only GPU is emulated in software."""
 
 
+class UnreadableModelError(ModelError):
+    """This engine cannot run the file, and another one perhaps can."""
+
+
 class DoneBatch:
     """The pending batch of an engine that computes during `submit`: an output, or an error."""
 
@@ -128,6 +145,24 @@ class DoneBatch:
 
     def release(self) -> None:
         """Nothing to free."""
+
+
+def declared_limits(
+    shape: Sequence[int | None], info: ModelInfo, *, depth: int, shape_cost: int = 0
+) -> Limits:
+    """The limits that follow from a model's declared input shape, in which None is dynamic."""
+    channels_last = info.io == "uint8" or info.layout == "NHWC"
+    batch, height, width = shape[0], *(shape[1:3] if channels_last else shape[2:4])
+    height, width = height or info.fixed_side, width or info.fixed_side
+    fixed = height is not None or width is not None
+    return Limits(
+        min_tile=(height or 1, width or 1),
+        max_tile=(height or UNLIMITED, width or UNLIMITED) if fixed else None,
+        batch=batch or 1,
+        fixed_batch=batch is not None,
+        depth=depth,
+        shape_cost=shape_cost,
+    )
 
 
 def infer(backend: Backend, batch: NDArray[Any]) -> NDArray[Any]:

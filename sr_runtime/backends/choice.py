@@ -1,22 +1,45 @@
 """Chooses a backend and a device for a model, and opens the model there."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-from sr_runtime.backends.base import Backend
+from sr_runtime.backends.base import Backend, UnreadableModelError
 from sr_runtime.backends.cuda import driver
 from sr_runtime.backends.fork import keep_in_children, used_before_fork, using
 from sr_runtime.backends.multi_device import MultiDeviceBackend
 from sr_runtime.backends.onnx_metadata import is_fp16_onnx, require_data_files
+from sr_runtime.backends.reason import first_line
 from sr_runtime.backends.registry import BACKENDS, BackendRow, FileType, Kind, kinds, names, rows
 from sr_runtime.backends.tensorrt.engine_file import read_facts
-from sr_runtime.errors import ArgumentError, BackendError, ModelError, about
+from sr_runtime.errors import ArgumentError, BackendError, ModelError, SRError, about
 
-__all__ = ["choose", "is_engine", "open_backend"]
+__all__ = ["choose", "is_engine", "open_backend", "open_model"]
 
 ENGINE_SUFFIXES = (".engine", ".plan")
+
+
+def open_model(model: Path, *, backend: str, device: str, precision: str) -> Backend:
+    """Open `model` in the backend and on the device that a caller asks for, as in `choose`.
+
+    With backend "auto" the next one is tried where one cannot read the file.
+
+    Raises what `choose` and `open_backend` do; ModelError with each engine's reason if none reads
+    the file.
+    """
+    refused: dict[str, UnreadableModelError] = {}
+    for name, where in _working(backend, device, model):
+        try:
+            return open_backend(name, model, device=where, precision=precision)
+        except UnreadableModelError as error:
+            refused.setdefault(name, error)
+            if backend != "auto":
+                break
+    if len(refused) == 1:
+        raise next(iter(refused.values()))
+    reasons = "; ".join(f"{name}: {error.args[0]}" for name, error in refused.items())
+    raise ModelError(f"no engine here reads this file: {reasons}", path=model)
 
 
 def choose(name: str, device: str, model: Path | None = None) -> tuple[str, str]:
@@ -36,10 +59,19 @@ def choose(name: str, device: str, model: Path | None = None) -> tuple[str, str]
         BackendError: It does not work here; the message says why and names what to install.
         ModelError: The file is an engine without its facts.
     """
+    return next(_working(name, device, model))
+
+
+def _working(name: str, device: str, model: Path | None) -> Iterator[tuple[str, str]]:
+    """The backends, each with its devices, that suit `choose`'s arguments and work here.
+
+    Raises what `choose` does if there are none.
+    """
     file = _file_type(model)
     candidates = _candidates(name, file, model)
     wanted = _device_names(device, kinds(name))
     reasons = []
+    found = False
     for row in candidates:
         if wanted and _kind(wanted[0]) != row.kind:
             continue
@@ -59,11 +91,15 @@ def choose(name: str, device: str, model: Path | None = None) -> tuple[str, str]
             offered = backend.devices()
             using(row.kind)
         except BackendError as error:
-            reasons.append(f"{row.name}: {error}")
+            reasons.append(f"{row.name}: {error}" if name == "auto" else str(error))
             continue
-        if set(wanted) <= set(offered):
-            return row.name, ",".join(wanted or offered[:1])
-        reasons.append(f"{row.name} runs here on {' and '.join(offered)}")
+        if not set(wanted) <= set(offered):
+            reasons.append(f"{row.name} runs here on {' and '.join(offered)}")
+        elif name != "auto" or file in row.auto or (model and is_fp16_onnx(model)):
+            found = True
+            yield row.name, ",".join(wanted or offered[:1])
+    if found:
+        return
     if not reasons:
         reasons = [f"backend {row.name} runs on {row.kind}" for row in candidates]
     why = "; ".join(dict.fromkeys(reasons))
@@ -82,7 +118,9 @@ def choose(name: str, device: str, model: Path | None = None) -> tuple[str, str]
 def _candidates(name: str, file: FileType, model: Path | None) -> tuple[BackendRow, ...]:
     """The rows to try; ArgumentError if there is no such backend, or it does not run the file."""
     if name == "auto":
-        return tuple(row for row in BACKENDS if file in row.auto)
+        # Whether a file is one of FP16 is asked last, because that reads all of it.
+        types = {file, "fp16 onnx"} if file == "onnx" and model is not None else {file}
+        return tuple(row for row in BACKENDS if types & {*row.auto})
     found = rows(name)
     if not found:
         raise ArgumentError(f"backend {name!r} is none of auto, {', '.join(names())}, plugin:NAME")
@@ -127,6 +165,12 @@ def open_backend(name: str, model: Path, *, device: str, precision: str) -> Back
                 if not is_engine(model):
                     require_data_files(model)  # what engines say of these is hard to read
                 raise
+            except (SRError, MemoryError):
+                raise
+            except Exception as error:  # whatever an engine throws at a file
+                raise UnreadableModelError(
+                    f"{name} cannot open this file ({first_line(error)})"
+                ) from error
             opened.callback(backends[-1].close)
         opened.pop_all()
     return backends[0] if len(backends) == 1 else MultiDeviceBackend(backends)
@@ -138,13 +182,11 @@ def is_engine(model: Path) -> bool:
 
 
 def _file_type(model: Path | None) -> FileType:
-    """What a file is. For an engine its facts tell; ModelError if it has none."""
-    if model is None:
+    """What a file is by its name, and an engine by its facts; ModelError if it has none."""
+    if model is None or not is_engine(model):
         return "onnx"
-    if is_engine(model):
-        rtx = read_facts(model).kind == "tensorrt-rtx"
-        return "tensorrt-rtx engine" if rtx else "tensorrt engine"
-    return "fp16 onnx" if is_fp16_onnx(model) else "onnx"
+    rtx = read_facts(model).kind == "tensorrt-rtx"
+    return "tensorrt-rtx engine" if rtx else "tensorrt engine"
 
 
 def _kind(device: str) -> str:

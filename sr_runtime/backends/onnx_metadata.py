@@ -16,6 +16,7 @@ from sr_runtime.model_info import ModelInfo
 
 __all__ = [
     "EXPORT_FP16",
+    "data_files",
     "is_fp16_onnx",
     "read_fp16_onnx",
     "require_data_files",
@@ -71,9 +72,7 @@ def is_fp16_onnx(model: Path) -> bool:
 
 def require_data_files(model: Path) -> None:
     """Raise ModelError if a file with weights of an ONNX model is missing, or is cut off."""
-    with _readable(model):
-        needed = _data_files(_read(model))
-    for name, length in needed.items():
+    for name, length in data_files(model).items():
         file = model.parent / name
         if not os.path.isfile(file):  # noqa: PTH113 - Path's fails for a name that no file has
             raise ModelError(
@@ -87,6 +86,15 @@ def require_data_files(model: Path) -> None:
                 "file again",
                 path=model,
             )
+
+
+def data_files(model: Path) -> dict[str, int]:
+    """The other files of an ONNX model, and how many bytes of each it uses.
+
+    Raises ModelError if it is not an ONNX model.
+    """
+    with _readable(model):
+        return _data_files(_read(model))
 
 
 def require_one_file(model: Path, data: bytes) -> None:

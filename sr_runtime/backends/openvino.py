@@ -10,12 +10,13 @@ import openvino as ov
 from numpy.typing import NDArray
 from openvino.frontend import FrontEndManager
 
-from sr_runtime.backends.base import DeviceBackend, infer
+from sr_runtime.backends.base import DeviceBackend, UnreadableModelError, declared_limits
 from sr_runtime.backends.fork import keep_in_children
 from sr_runtime.backends.out_of_memory import is_out_of_memory
-from sr_runtime.backends.probe import declared_limits, probe_info
+from sr_runtime.backends.probe.facts import probe_info
+from sr_runtime.backends.reason import last_line
+from sr_runtime.backends.stated import stated_info
 from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError, SRError
-from sr_runtime.model_info import IO, ModelInfo
 from sr_runtime.tensor import check_outputs
 
 __all__ = ["OpenVINOBackend"]
@@ -56,15 +57,17 @@ class OpenVINOBackend(DeviceBackend):
             network = frontend.convert(frontend.load(str(model)))
         except Exception as error:
             raise _load_error(error) from error
+        if len(network.inputs) != 1 or not network.outputs:
+            raise ModelError(
+                f"not a super-resolution model: it has {len(network.inputs)} inputs and "
+                f"{len(network.outputs)} outputs, expected 1 and 1"
+            )
         self._network = network
         self._compiled = _compile(network, precision)
         self.device = device
         self.compute_dtype = precision
-        if len(network.inputs) != 1:
-            raise ModelError(
-                f"not a super-resolution model: it has {len(network.inputs)} inputs, expected 1"
-            )
         self._idle: deque[ov.InferRequest] = deque()
+        self._in_fp32: ov.InferRequest | None = None
         self._dtype = network.input(0).element_type.to_dtype()
         shape = [
             None if side.is_dynamic else side.get_length()
@@ -72,12 +75,11 @@ class OpenVINOBackend(DeviceBackend):
         ]
         stated = network.has_rt_info("framework")
         metadata = network.get_rt_info("framework").astype(dict) if stated else {}
-        info = ModelInfo.from_metadata(
-            {name: value.astype(str) for name, value in metadata.items()}
+        metadata = {name: value.astype(str) for name, value in metadata.items()}
+        self.info = stated_info(metadata, shape, self._dtype.name) or probe_info(
+            model, self._run_in_fp32, shape, self._dtype.name
         )
-        self._io: IO = "float32" if info is None else info.io
-        self.info = info or probe_info(functools.partial(infer, self), shape, self._dtype.name)
-        self.limits = declared_limits(shape, self._io, depth=DEPTH, shape_cost=SHAPE_COST)
+        self.limits = declared_limits(shape, self.info, depth=DEPTH, shape_cost=SHAPE_COST)
 
     def submit(self, batch: NDArray[Any]) -> "_PendingBatch":
         return _PendingBatch(self, batch.astype(self._dtype, copy=False))
@@ -91,6 +93,17 @@ class OpenVINOBackend(DeviceBackend):
     def close(self) -> None:
         self._idle.clear()
         self._compiled = self._network = None
+
+    def _run_in_fp32(self, batch: NDArray[Any]) -> list[NDArray[Any]]:
+        """All outputs, whatever precision the backend computes in."""
+        try:
+            if self._in_fp32 is None:
+                self._in_fp32 = _compile(self._network, "fp32").create_infer_request()
+            self._in_fp32.infer([batch.astype(self._dtype, copy=False)])
+            return [tensor.data.copy() for tensor in self._in_fp32.output_tensors]
+        except (RuntimeError, MemoryError) as error:
+            self._in_fp32 = None  # a failed request may be left half prepared
+            raise _run_error(error) from error
 
     def _request(self) -> ov.InferRequest:
         """An idle request, or a new one: the first time, or where an interrupt lost one."""
@@ -132,14 +145,10 @@ class _PendingBatch:
             self._request, self._refused, self._done = None, error, True
             if isinstance(error, SRError):
                 raise
-            if is_out_of_memory(error):
-                raise OutOfMemoryError(
-                    f"openvino: not enough memory for a tile ({_line(error)})"
-                ) from error
-            raise BackendError(f"openvino could not run the model ({_line(error)})") from error
+            raise _run_error(error) from error
         self._done = True
         outputs = [tensor.data for tensor in self._request.output_tensors]
-        return check_outputs(outputs, self._backend._io)
+        return check_outputs(outputs, self._backend.info.io, self._backend.info.output)
 
     def release(self) -> None:
         if not self._done:
@@ -178,9 +187,10 @@ def _load_error(error: Exception) -> SRError:
     """What an exception means while a model is loaded; OpenVINO's share no base of their own."""
     if is_out_of_memory(error):
         return OutOfMemoryError("not enough memory to load the model")
-    return ModelError(f"not a readable ONNX model ({_line(error)})")
+    return UnreadableModelError(f"not a readable ONNX model ({last_line(error)})")
 
 
-def _line(error: Exception) -> str:
-    """The last line of OpenVINO's message; the lines before are positions in its source."""
-    return (str(error).strip() or type(error).__name__).splitlines()[-1]
+def _run_error(error: Exception) -> SRError:
+    if is_out_of_memory(error):
+        return OutOfMemoryError(f"openvino: not enough memory for a tile ({last_line(error)})")
+    return BackendError(f"openvino could not run the model ({last_line(error)})")

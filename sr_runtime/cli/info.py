@@ -53,15 +53,18 @@ def _state(row: registry.BackendRow) -> str:
 def facts_text(model: Path, info: ModelInfo) -> str:
     """The facts of a model file, or of a blend, which has none."""
     facts = {field.name: getattr(info, field.name) for field in fields(ModelInfo)}
-    assumed = facts.pop("assumed")
+    measured, assumed = facts.pop("measured"), facts.pop("assumed")
     if info.blend is None:
         del facts["blend"]
         lines = [f"{'file':<18}{model} ({model.stat().st_size / 1e6:.1f} MB)"]
     else:
         lines = [f"{'made of':<18}psnr and esrgan, which come with the package"]
     for name, value in facts.items():
-        note = "  (not stated in the file: measured or assumed)" if name in assumed else ""
-        lines.append(f"{name:<18}{'not known' if value is None else value}{note}")
+        note = "measured" if name in measured else "assumed" if name in assumed else "stated"
+        known = "not known" if value is None else f"{value}  ({note})"
+        lines.append(f"{name:<18}{known}")
+    if info.tile_error > 1:
+        lines.append(f"{'':<18}tiles change the result by up to {info.tile_error}/255")
     return "\n".join(map(printable, lines))
 
 

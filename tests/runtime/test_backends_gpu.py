@@ -70,7 +70,7 @@ def test_auto_takes_the_gpu_before_the_cpu(machine, tiny_onnx) -> None:
 def test_anyone_elses_model_runs_with_dynamic_and_fixed_shapes(machine, shape, tmp_path) -> None:
     model = foreign(tmp_path / "m.onnx", doubling(), shape)
     with sr_runtime.load(model, device="cuda") as upscaler:
-        assert "scale" in upscaler.info.assumed
+        assert "scale" in upscaler.info.measured
         np.testing.assert_array_equal(upscaler.upscale(PHOTO), PHOTO.repeat(2, 0).repeat(2, 1))
 
 

@@ -44,8 +44,8 @@ def test_a_file_without_the_newer_facts_has_a_plain_tensor() -> None:
         ("halo", "-1"),
         ("receptive_radius", "99999999999"),
         ("receptive_radius", "9" * 5000),
-        ("in_channels", "4"),
-        ("in_channels", "1"),
+        ("in_channels", "0"),
+        ("out_channels", "5"),
         ("output", "-1"),
         ("tile_error", "256"),
         ("weights_dtype", "x" * 5000),
@@ -56,7 +56,7 @@ def test_a_file_without_the_newer_facts_has_a_plain_tensor() -> None:
     ],
 )
 def test_a_fact_that_no_model_has_is_refused_in_a_short_sentence(name: str, value: str) -> None:
-    with pytest.raises(ModelError, match=r"metadata|channel") as raised:
+    with pytest.raises(ModelError, match="metadata") as raised:
         ModelInfo.from_metadata(INFO.to_metadata() | {f"sr.{name}": value})
     assert len(str(raised.value)) < 300
 

@@ -1,15 +1,16 @@
 """ONNX Runtime on the CPU, computing in FP32."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
-from sr_runtime.backends.base import DeviceBackend, DoneBatch
+from sr_runtime.backends.base import DeviceBackend, DoneBatch, declared_limits
 from sr_runtime.backends.onnxruntime.session import info_of, input_of, open_session, run_session
-from sr_runtime.backends.probe import declared_limits, probe_info
+from sr_runtime.backends.probe.facts import probe_info
 from sr_runtime.errors import SRError
-from sr_runtime.model_info import IO
+from sr_runtime.tensor import check_outputs
 
 __all__ = ["OnnxRuntimeBackend"]
 
@@ -31,15 +32,17 @@ class OnnxRuntimeBackend(DeviceBackend):
         self._session = open_session(model, [("CPUExecutionProvider", {})])
         self.device = device
         self.compute_dtype = precision
-        self._input = input_of(self._session)
-        info = info_of(self._session)
-        self._io: IO = "float32" if info is None else info.io
-        self.info = info or probe_info(self._run, self._input.shape, self._input.dtype)
-        self.limits = declared_limits(self._input.shape, self._io, depth=1)
+        self._input = source = input_of(self._session)
+        run = partial(run_session, self._session, source)
+        self.info = info_of(self._session, source) or probe_info(
+            model, run, source.shape, source.dtype
+        )
+        self.limits = declared_limits(source.shape, self.info, depth=1)
 
     def submit(self, batch: NDArray[Any]) -> DoneBatch:
         try:
-            return DoneBatch(self._run(batch))
+            outputs = run_session(self._session, self._input, batch)
+            return DoneBatch(check_outputs(outputs, self.info.io, self.info.output))
         except SRError as error:
             return DoneBatch(error)
 
@@ -48,6 +51,3 @@ class OnnxRuntimeBackend(DeviceBackend):
 
     def close(self) -> None:
         self._session = None
-
-    def _run(self, batch: NDArray[Any]) -> NDArray[Any]:
-        return run_session(self._session, self._input, self._io, batch)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sr_runtime.backends.base import DeviceBackend, DoneBatch, Limits
+from sr_runtime.backends.base import DeviceBackend, DoneBatch, Limits, declared_limits
 from sr_runtime.backends.cuda.driver import device_names, open_device
 from sr_runtime.backends.cuda.pixels import PixelKernels
 from sr_runtime.backends.onnxruntime.providers import cuda_missing, cuda_providers, shrinking
@@ -27,9 +27,9 @@ from sr_runtime.backends.onnxruntime.session import (
     tensor_of,
 )
 from sr_runtime.backends.onnxruntime.stream_slot import StreamSlot, recorded_as
-from sr_runtime.backends.probe import declared_limits, probe_info
+from sr_runtime.backends.probe.facts import probe_info
 from sr_runtime.errors import BackendError, OutOfMemoryError, SRError
-from sr_runtime.model_info import IO, ModelInfo
+from sr_runtime.model_info import ModelInfo
 
 __all__ = ["OnnxRuntimeCudaBackend"]
 
@@ -73,7 +73,6 @@ class OnnxRuntimeCudaBackend(DeviceBackend):
         self.device = device
         self._ordinal = int(device.removeprefix("cuda:"))
         self._input, stated = facts_of(model)
-        self._io: IO = "float32" if stated is None else stated.io
         self._fixed = None not in self._input.shape
         # The kernels of a model of one shape can be recorded, and then launched all at once, unless
         # a node runs only on the CPU, or another thread used the GPU meanwhile.
@@ -95,15 +94,16 @@ class OnnxRuntimeCudaBackend(DeviceBackend):
                 free = gpu.free_memory()
             weights = self._input.dtype if stated is None else stated.weights_dtype
             session = self._open(model, free, fp32=weights == "float32", record=record)
-            run = partial(run_session, session, self._input, self._io)
+            run = partial(run_session, session, self._input)
             probe = partial(run, options=recorded_as(None))
-            self.info = stated or probe_info(probe, self._input.shape, self._input.dtype)
+            self.info = stated or probe_info(model, probe, self._input.shape, self._input.dtype)
             self.compute_dtype = _own_precision(self.info, precision)
             self.limits = self._limits(free)
-            outputs = session.get_outputs()[: 2 if self._io == "uint8" else 1]
+            first = self.info.output
+            outputs = session.get_outputs()[first : first + (2 if self.info.io == "uint8" else 1)]
             tensors = [self._input, *map(tensor_of, outputs)]
             turn = threading.Lock()
-            kernels = PixelKernels(gpu) if self._io == "float32" else None
+            kernels = PixelKernels(gpu) if self.info.is_plain else None
             if kernels is not None:
                 held.callback(kernels.close)
             new_slot = partial(
@@ -164,7 +164,7 @@ class OnnxRuntimeCudaBackend(DeviceBackend):
     def _small_batch(self) -> NDArray[Any]:
         """Black in the model's fixed shape, or a small one if that is dynamic."""
         side = TILE_STEP * self.info.multiple_of
-        color_axis = 3 if self._io == "uint8" else 1
+        color_axis = 3 if self.info.io == "uint8" or self.info.layout == "NHWC" else 1
         usual = [1, side, side, side]
         usual[color_axis] = self.info.in_channels
         shape = [
@@ -188,11 +188,11 @@ class OnnxRuntimeCudaBackend(DeviceBackend):
         pixels = int(ARENA_SHARE * free) // BYTES_PER_PIXEL[self.compute_dtype]
         side = math.isqrt(pixels) // TILE_STEP * TILE_STEP
         return replace(
-            declared_limits(self._input.shape, self._io, depth=DEPTH, shape_cost=SHAPE_COST),
+            declared_limits(self._input.shape, self.info, depth=DEPTH, shape_cost=SHAPE_COST),
             tile=max(TILE_STEP, min(side, LARGEST_TILE)),
             images=IMAGES,
             tile_step=TILE_STEP,
-            pixels=self._io == "float32",
+            pixels=self.info.is_plain,
         )
 
 

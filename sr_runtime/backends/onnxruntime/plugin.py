@@ -17,19 +17,19 @@ from typing import Any, ClassVar
 
 from numpy.typing import NDArray
 
-from sr_runtime.backends.base import DeviceBackend, DoneBatch
+from sr_runtime.backends.base import DeviceBackend, DoneBatch, declared_limits
 from sr_runtime.backends.onnxruntime.session import (
     PRECISIONS,
     facts_of,
-    first_line,
     openable,
     ort,
     run_session,
 )
 from sr_runtime.backends.out_of_memory import is_out_of_memory
-from sr_runtime.backends.probe import declared_limits, probe_info
-from sr_runtime.errors import BackendError, NonFiniteError, OutOfMemoryError, SRError
-from sr_runtime.model_info import IO
+from sr_runtime.backends.probe.facts import probe_info
+from sr_runtime.backends.reason import first_line
+from sr_runtime.errors import BackendError, OutOfMemoryError, SRError
+from sr_runtime.tensor import check_outputs
 
 __all__ = ["PluginBackend", "open_on", "plugin_backend", "plugin_devices", "turn_of"]
 
@@ -172,7 +172,6 @@ class PluginBackend(DeviceBackend):
         self._device = self.found()[device]
         self._turn = turn_of(self._device)
         self._input, stated = facts_of(model)
-        self._io: IO = "float32" if stated is None else stated.io
         weights = self._input.dtype if stated is None else stated.weights_dtype
         self._model, self.compute_dtype, notes = self._as_computed(model, weights, precision)
         if isinstance(self._model, Path) and stated is not None and stated.blend is not None:
@@ -183,11 +182,13 @@ class PluginBackend(DeviceBackend):
             self._session, note = open_on(self._device, self._model, self.options)
         self.notes = (*notes, note)
         try:
-            self.info = stated or probe_info(self._run, self._input.shape, self._input.dtype)
+            self.info = stated or probe_info(
+                model, self._outputs, self._input.shape, self._input.dtype
+            )
         except BaseException:
             self.shrink()  # in the turn, and not whenever the exception is forgotten
             raise
-        self.limits = declared_limits(self._input.shape, self._io, depth=DEPTH)
+        self.limits = declared_limits(self._input.shape, self.info, depth=DEPTH)
         self._thread = ThreadPoolExecutor(1)
 
     def submit(self, batch: NDArray[Any]) -> "_PendingBatch | DoneBatch":
@@ -220,13 +221,14 @@ class PluginBackend(DeviceBackend):
         return model, own, ()
 
     def _run(self, batch: NDArray[Any]) -> NDArray[Any]:
+        return check_outputs(self._outputs(batch), self.info.io, self.info.output)
+
+    def _outputs(self, batch: NDArray[Any]) -> list[NDArray[Any]]:
         with self._turn:
             try:
                 if self._session is None:
                     self._session, _ = open_on(self._device, self._model, self.options)
-                return run_session(self._session, self._input, self._io, batch)
-            except NonFiniteError:
-                raise
+                return run_session(self._session, self._input, batch)
             except SRError as error:
                 self._session = None
                 # The frames of the exceptions hold the session too.

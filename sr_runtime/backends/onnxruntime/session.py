@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
+from sr_runtime.backends.base import UnreadableModelError
 from sr_runtime.backends.out_of_memory import is_out_of_memory
+from sr_runtime.backends.reason import first_line
+from sr_runtime.backends.stated import stated_info
 from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError, SRError
-from sr_runtime.model_info import IO, ModelInfo
-from sr_runtime.tensor import check_outputs
+from sr_runtime.model_info import ModelInfo
 
 # All of them install the Python package `onnxruntime`.
 BUILDS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-webgpu", "onnxruntime-directml")
@@ -44,7 +46,6 @@ __all__ = [
     "Tensor",
     "check_one_build",
     "facts_of",
-    "first_line",
     "info_of",
     "input_of",
     "open_session",
@@ -84,7 +85,8 @@ def facts_of(model: Path) -> tuple[Tensor, ModelInfo | None]:
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = open_session(model, [("CPUExecutionProvider", {})], options)
-    return input_of(session), info_of(session)
+    source = input_of(session)
+    return source, info_of(session, source)
 
 
 def open_session(
@@ -116,7 +118,7 @@ def open_session(
             raise BackendError(
                 f"{providers[0][0]} cannot be used ({first_line(error)}){_advice(error)}"
             ) from error
-        raise ModelError(f"not a readable ONNX model ({first_line(error)})") from error
+        raise UnreadableModelError(f"not a readable ONNX model ({first_line(error)})") from error
     if session.get_providers()[0] != providers[0][0]:
         raise BackendError(
             f"{providers[0][0]} could not be loaded: a library is missing or has another version; "
@@ -142,9 +144,13 @@ def input_of(session: ort.InferenceSession) -> Tensor:
     return tensor_of(inputs[0])
 
 
-def info_of(session: ort.InferenceSession) -> ModelInfo | None:
-    """The facts that a model of ours states; None for any other model."""
-    return ModelInfo.from_metadata(session.get_modelmeta().custom_metadata_map)
+def info_of(session: ort.InferenceSession, source: Tensor) -> ModelInfo | None:
+    """The facts that a model of ours states; None for any other model.
+
+    Raises ModelError if they contradict its input, `source`.
+    """
+    metadata = session.get_modelmeta().custom_metadata_map
+    return stated_info(metadata, source.shape, source.dtype)
 
 
 def tensor_of(argument: Any) -> Tensor:
@@ -157,17 +163,16 @@ def tensor_of(argument: Any) -> Tensor:
 def run_session(
     session: ort.InferenceSession,
     source: Tensor,
-    io: IO,
     batch: NDArray[Any],
     options: ort.RunOptions | None = None,
-) -> NDArray[Any]:
-    """The output for a batch, from and to the host's memory."""
+) -> list[NDArray[Any]]:
+    """All outputs for a batch, from and to the host's memory."""
     try:
         batch = batch.astype(source.dtype, copy=False)
         outputs: list[NDArray[Any]] = session.run(None, {source.name: batch}, options)
     except Exception as error:
         raise run_error(error) from error
-    return check_outputs(outputs, io)
+    return outputs
 
 
 def run_error(error: Exception) -> SRError:
@@ -180,14 +185,16 @@ def run_error(error: Exception) -> SRError:
 
 
 def _advice(error: Exception) -> str:
-    """What to do about an error of CUDA, where that is known."""
+    """What to do about an error of CUDA or of WebGPU, where that is known."""
     # CUDA's runtime says the first; the second comes from kernels that the driver cannot translate.
     old = any(
         words in str(error) for words in ("driver version is insuff", "unsupported toolchain")
     )
-    return ": update the NVIDIA driver" if old else ""
-
-
-def first_line(error: Exception) -> str:
-    """The first line of an exception's message, which may go on with C++ source."""
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if old:
+        return ": update the NVIDIA driver"
+    if re.search(r"\bf16\b|shader-f16", str(error)):
+        return (
+            ": the GPU has no FP16: use backend webgpu, which computes FP16 files in FP32 there, "
+            "or take a file with FP32 weights"
+        )
+    return ""

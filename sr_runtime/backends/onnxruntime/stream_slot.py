@@ -112,7 +112,7 @@ class StreamSlot:
 
     def _reserve(self, shape: tuple[int, ...], *, on_host: bool = True) -> None:
         """Reserve memory for an input of `shape` and its outputs."""
-        top = 1 if self._info.io == "uint8" else 2
+        top = 1 if self._info.io == "uint8" or self._info.layout == "NHWC" else 2
         sides = tuple(self._info.scale * side for side in shape[top : top + 2])
         shapes = (shape, shape[:top] + sides + shape[top + 2 :], shape[:1])
         for memory, needed in zip(self._memory, shapes, strict=False):

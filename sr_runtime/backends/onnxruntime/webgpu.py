@@ -80,9 +80,9 @@ class WebGpuBackend(PluginBackend):
         self.notes = (_adapter_name(self._device), *self.notes)
         self.limits = replace(self.limits, tile=TILE)
 
-    def _run(self, batch: NDArray[Any]) -> NDArray[Any]:
+    def _outputs(self, batch: NDArray[Any]) -> list[NDArray[Any]]:
         try:
-            return super()._run(batch)
+            return super()._outputs(batch)
         except BackendError as error:
             if "lost" not in str(error).lower():
                 raise

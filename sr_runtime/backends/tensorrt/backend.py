@@ -92,7 +92,7 @@ class TensorRTBackend(DeviceBackend):
                 f"{self._library.name} cannot load the engine ({self._log.last_error}): "
                 f"build it again here: {rebuild_command(engine_info)}"
             )
-        if self.info.io == "float32":
+        if self.info.is_plain:
             self._kernels = PixelKernels(self._gpu)
         for _ in range(DEPTH):
             self._slots.append(self._new_slot())
@@ -249,7 +249,7 @@ def _limits(info: EngineInfo, slot: ExecutionSlot, free: int, shape_cost: int) -
     while batch > least.batch and not fits(batch, height, width):
         batch = max(least.batch, batch // 2)
     return Limits(
-        pixels=info.model.io == "float32",
+        pixels=info.model.is_plain,
         min_tile=(least.height, least.width),
         max_tile=(height, width),
         tile=max(height, width),

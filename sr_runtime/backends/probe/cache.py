@@ -1,0 +1,85 @@
+"""What a probe found, kept in the user's cache by the content of the model."""
+
+import contextlib
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Sequence
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+
+from sr_runtime.atomic import atomic_path, create_folder
+from sr_runtime.backends.onnx_metadata import data_files
+from sr_runtime.backends.tensorrt.cache_folder import (
+    cache_folder,
+    least_recently_used,
+    mark_used,
+)
+from sr_runtime.errors import SRError
+from sr_runtime.model_info import PREFIX, ModelInfo
+
+__all__ = ["cached_facts", "keep_facts"]
+
+VERSION = 1
+"""Of the probe: facts that an older one found are measured again."""
+
+SUFFIX = ".facts.json"
+LARGEST = 1 << 16
+"""Bytes of an entry, which has less than 2,000."""
+MAX_BYTES = 1 << 22
+"""Of all entries together."""
+
+
+def cached_facts(model: Path, shape: Sequence[int | None], dtype: str) -> ModelInfo | None:
+    """The facts of a model that were measured before; None if there are none that can be used.
+
+    A folder in which others can write is not read, and a damaged entry is ignored.
+    """
+    try:
+        entry = _entry(model, shape, dtype)
+        if _others_can_write(entry.parent) or entry.stat().st_size > LARGEST:
+            return None
+        found = json.loads(entry.read_text(encoding="utf-8"))
+        names = {field.name for field in fields(ModelInfo)}
+        measured, assumed = tuple(found.pop("measured")), tuple(found.pop("assumed"))
+        if not {*measured, *assumed} <= names:
+            return None
+        info = ModelInfo.from_metadata(
+            {PREFIX + name: str(value) for name, value in found.items() if value is not None}
+        )
+        if info is not None:
+            mark_used(entry)
+            return replace(info, measured=measured, assumed=assumed)
+        return None
+    except (SRError, OSError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
+        return None
+
+
+def keep_facts(model: Path, shape: Sequence[int | None], dtype: str, info: ModelInfo) -> None:
+    """Write them for the next start; without a folder for it they are measured again."""
+    with contextlib.suppress(SRError, OSError):
+        entry = _entry(model, shape, dtype)
+        create_folder(entry.parent)
+        if not _others_can_write(entry.parent):
+            with atomic_path(entry) as temporary:
+                temporary.write_text(json.dumps(asdict(info)), encoding="utf-8")
+            for old in least_recently_used(entry.parent, SUFFIX, limit=MAX_BYTES):
+                old.unlink(missing_ok=True)
+
+
+def _entry(model: Path, shape: Sequence[int | None], dtype: str) -> Path:
+    """Where the facts of a file are kept: by its content, and that of the files of its weights."""
+    digest = hashlib.sha256(f"{VERSION} {list(shape)} {dtype}".encode())
+    for path in (model, *(model.parent / name for name in sorted(data_files(model)))):
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return cache_folder() / f"{digest.hexdigest()[:32]}{SUFFIX}"
+
+
+def _others_can_write(folder: Path) -> bool:
+    """Whether somebody else can put files into a folder: theirs are not to be believed."""
+    if os.name == "nt":  # a user's folders are private there
+        return False
+    status = folder.stat()
+    return bool(status.st_mode & stat.S_IWOTH) or status.st_uid not in (0, os.geteuid())
