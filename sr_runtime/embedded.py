@@ -55,6 +55,12 @@ def _users_file(model: str | os.PathLike[str]) -> Path:
     names = f"the package carries {' and '.join(EMBEDDED)}"
     if path.is_dir():
         raise ModelError(f"this is a folder: name a model file; {names}", path=path)
+    if path.exists():
+        raise ModelError(
+            "a model is read from a regular file, and this is a pipe or a device: save it to a "
+            "file first",
+            path=path,
+        )
     # Only a bare word can be a mistyped name; a path or a file name gets no guess.
     word = path.name.lower() if path.name == model and not path.suffix else ""
     if near := difflib.get_close_matches(word, EMBEDDED, 1):

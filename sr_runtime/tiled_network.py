@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sr_runtime.backends.base import Backend, PendingBatch
-from sr_runtime.errors import ArgumentError, ModelError, NonFiniteError, OutOfMemoryError
+from sr_runtime.errors import ArgumentError, ModelError, NonFiniteError
 from sr_runtime.in_flight import InFlightLimiter
 from sr_runtime.model_info import LARGEST_HALO, ModelInfo
 from sr_runtime.tensor import (
@@ -135,16 +135,17 @@ class TiledNetwork:
                     RuntimeWarning,
                     stacklevel=2,
                 )
+            result = np.empty((height * scale, width * scale, channels), planes.dtype)
+            image = extended(planes, plan, wrap)
             try:
-                result = np.empty((height * scale, width * scale, channels), planes.dtype)
-                self._run_tiles(extended(planes, plan, wrap), result, plan, batch, on_tiles)
+                self._run_tiles(image, result, plan, batch, on_tiles)
                 return result
             except ModelError as error:
                 error.path = error.path or self._model
                 raise
             except NonFiniteError as error:
                 raise NonFiniteError(f"{error}: {self._remedy()}") from error
-            except OutOfMemoryError as error:
+            except MemoryError as error:  # the engine's, or numpy's for what goes into it
                 with self._in_flight.exclusive():
                     self._backend.shrink()
                     # If several threads ran out of memory together, one reduction is enough.
@@ -248,7 +249,7 @@ class TiledNetwork:
             return "its FP16 tensors overflow, or its weights are damaged; use an FP32 file of it"
         return "its weights are damaged, or the export is; export it again from its checkpoint"
 
-    def _take_less(self, plan: TilePlan, batch: int, error: OutOfMemoryError) -> None:
+    def _take_less(self, plan: TilePlan, batch: int, error: MemoryError) -> None:
         """Halve the batch or, once a batch is one tile, the largest tile.
 
         Raises `error` if a smaller tile could not hold its halo.

@@ -1,5 +1,6 @@
 """The models that come with the package: opened by name, and refused if damaged."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -115,3 +116,11 @@ def test_a_path_or_another_name_gets_no_guess(model: str | Path) -> None:
 def test_the_command_line_names_the_models_after_a_typo(photo: Path, capsys) -> None:
     assert main(["upscale", str(photo), "-m", "esgran"]) == 2
     assert "the package carries esrgan and psnr" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no FIFOs")
+def test_a_pipe_or_a_device_is_no_model_and_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "model.onnx")
+    for model in (tmp_path / "model.onnx", Path("/dev/zero")):
+        with pytest.raises(ModelError, match=r"regular file.*pipe or a device"):
+            sr_runtime.load(model)

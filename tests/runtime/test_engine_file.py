@@ -95,6 +95,17 @@ def test_what_is_no_object_is_damaged(text: str, tmp_path: Path) -> None:
         read_engine(engine)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no FIFOs")
+def test_a_pipe_in_the_place_of_an_engine_or_its_facts_is_not_waited_for(tmp_path: Path) -> None:
+    engine = tmp_path / "m.engine"
+    write_engine(engine, b"plan", INFO)
+    for path, says in ((facts_path(engine), "not beside it"), (engine, "no such engine")):
+        path.unlink()
+        os.mkfifo(path)
+        with pytest.raises(ModelError, match=says):
+            read_engine(engine)
+
+
 def test_what_was_written_is_read(tmp_path: Path) -> None:
     rtx = replace(
         INFO, kind="tensorrt-rtx", gpu=None, compute_capability=None, compute_capabilities=("8.9",)

@@ -78,6 +78,7 @@ def test_files_and_pil_images_are_refused_too(
         assert not (tmp_path / "b.png").exists()
 
 
+@pytest.mark.filterwarnings("ignore:Unable to allocate")
 def test_pythons_own_memory_error_becomes_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the system says nothing of free memory, numpy finds out."""
 
@@ -88,6 +89,19 @@ def test_pythons_own_memory_error_becomes_ours(monkeypatch: pytest.MonkeyPatch) 
 
     with pytest.raises(OutOfMemoryError, match="not enough memory to upscale the image"):
         Upscaler(Hungry(radius=1)).upscale(photo(9, 9))
+
+
+def test_tiles_for_which_numpy_finds_no_memory_become_smaller() -> None:
+    class Hungry(KnownNetwork):
+        def answer(self, batch: NDArray[Any]) -> NDArray[np.float32]:
+            if batch.shape[2] > 20:
+                np.empty(1 << 60, np.uint8)
+            return super().answer(batch)
+
+    network, image = Hungry(radius=1), photo(50, 30)
+    with pytest.warns(RuntimeWarning, match="allocate.*: continuing with tiles of"):
+        result = Upscaler(network, tile=40).upscale(image)
+    np.testing.assert_array_equal(result, KnownNetwork(radius=1).whole(image))
 
 
 def system(root: Path, files: dict[str, str]) -> dict[str, Path]:
