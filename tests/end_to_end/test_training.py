@@ -2,23 +2,18 @@
 
 import csv
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import PIL.Image
 import pytest
 
-pytestmark = pytest.mark.slow
+from sr_train.__main__ import main
 
-ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.slow
 
 
 def _run(*arguments: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "sr_train", *arguments], cwd=ROOT, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert main(arguments) == 0
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +27,9 @@ def folder(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     _run("prepare", *weights, "--from", f"{data}/weights", "--root", root)
     _run(
         "fit", "--preset", "tiny", "--run", f"{folder}/demo", "--data_root", root,
-        "--pretraining.num_epoch", "12", "--pretraining.val_datasets", '["set5:test"]',
-        "--training.num_epoch", "3", "--training.val_datasets", '["set5:test"]',
+        "--pretraining.num_epoch", "10", "--pretraining.val_datasets", '["set5:test"]',
+        "--training.num_epoch", "2", "--training.val_datasets", '["set5:test"]',
+        "--pretraining.cr_patch_size", "[48, 48]", "--training.cr_patch_size", "[48, 48]",
     )  # fmt: skip
     return folder
 

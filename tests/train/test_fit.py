@@ -22,13 +22,9 @@ from sr_train.models.rrdbnet import RRDBNet
 from sr_train.stages import PsnrStage
 from sr_train.tracking import Tracker
 from sr_train.validation import Validator
-from tests.train.test_resume import rows
+from tests.train.resumable_run import Killed, rows
 
 SMALL = {"rrdb_channels": 8, "growth_channels": 4, "num_basic_blocks": 1}
-
-
-class Killed(BaseException):
-    """Stands for SIGKILL: nothing in the product handles it."""
 
 
 @pytest.fixture(autouse=True)
