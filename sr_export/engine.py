@@ -26,6 +26,7 @@ from sr_runtime.backends.tensorrt.options import (
 )
 from sr_runtime.errors import ArgumentError, BackendError, require_extra
 from sr_runtime.model_info import IO
+from sr_runtime.temporary import temporary_folder
 
 __all__ = ["build_engine"]
 
@@ -127,7 +128,7 @@ def build_engine(
 
     stages = Stages(progress)
     checks: tuple[Check, ...] = ()
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder(Path(tempfile.gettempdir())) as folder:
         with stages.stage("checking the model"):
             if from_onnx:
                 info = read_fp16_onnx(source)[1]
@@ -142,7 +143,7 @@ def build_engine(
             with stages.stage("computing in half"):
                 checks = require(half_graph_checks(source, info), path=source)
         else:
-            file = Path(folder) / f"{source.stem}.onnx"
+            file = folder.path / f"{source.stem}.onnx"
             exported = export_onnx(
                 source,
                 file,

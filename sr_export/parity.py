@@ -21,6 +21,7 @@ from sr_runtime.backends.tensorrt.engine_file import EngineInfo, write_engine
 from sr_runtime.backends.tensorrt.options import NAMES, Profile
 from sr_runtime.errors import ModelError
 from sr_runtime.model_info import ModelInfo
+from sr_runtime.temporary import temporary_folder
 from sr_runtime.tensor import float_planes, planes_from_output, tensor_from_tiles
 from sr_train.checkpoint import weights_sha256
 from sr_train.models.generator import Generator
@@ -142,8 +143,8 @@ def engine_checks(
     device: str,
 ) -> list[Check]:
     """Run a plan on crops, as one batch, and compare its output with fp32's."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "candidate.engine"
+    with temporary_folder(Path(tempfile.gettempdir())) as folder:
+        path = folder.path / "candidate.engine"
         write_engine(path, plan, info)
         opened = open_backend(info.kind, path, device=device, precision="fp16")
         with closing(opened) as engine:

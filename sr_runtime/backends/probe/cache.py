@@ -3,8 +3,6 @@
 import contextlib
 import hashlib
 import json
-import os
-import stat
 from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
@@ -38,7 +36,7 @@ def cached_facts(model: Path, shape: Sequence[int | None], dtype: str) -> ModelI
     """
     try:
         entry = _entry(model, shape, dtype)
-        if _others_can_write(entry.parent) or entry.stat().st_size > LARGEST:
+        if entry.stat().st_size > LARGEST:
             return None
         found = json.loads(entry.read_text(encoding="utf-8"))
         names = {field.name for field in fields(ModelInfo)}
@@ -61,11 +59,10 @@ def keep_facts(model: Path, shape: Sequence[int | None], dtype: str, info: Model
     with contextlib.suppress(SRError, OSError):
         entry = _entry(model, shape, dtype)
         create_folder(entry.parent)
-        if not _others_can_write(entry.parent):
-            with atomic_path(entry) as temporary:
-                temporary.write_text(json.dumps(asdict(info)), encoding="utf-8")
-            for old in least_recently_used(entry.parent, SUFFIX, limit=MAX_BYTES):
-                old.unlink(missing_ok=True)
+        with atomic_path(entry) as temporary:
+            temporary.write_text(json.dumps(asdict(info)), encoding="utf-8")
+        for old in least_recently_used(entry.parent, SUFFIX, limit=MAX_BYTES):
+            old.unlink(missing_ok=True)
 
 
 def _entry(model: Path, shape: Sequence[int | None], dtype: str) -> Path:
@@ -75,11 +72,3 @@ def _entry(model: Path, shape: Sequence[int | None], dtype: str) -> Path:
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return cache_folder() / f"{digest.hexdigest()[:32]}{SUFFIX}"
-
-
-def _others_can_write(folder: Path) -> bool:
-    """Whether somebody else can put files into a folder: theirs are not to be believed."""
-    if os.name == "nt":  # a user's folders are private there
-        return False
-    status = folder.stat()
-    return bool(status.st_mode & stat.S_IWOTH) or status.st_uid not in (0, os.geteuid())
