@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from sr_runtime.backends.base import Backend, PendingBatch
 from sr_runtime.errors import ArgumentError, ModelError, NonFiniteError
 from sr_runtime.in_flight import InFlightLimiter
-from sr_runtime.model_info import LARGEST_HALO, ModelInfo
 from sr_runtime.tensor import (
     check_finite,
     float_planes,
@@ -25,20 +24,12 @@ from sr_runtime.tensor import (
     tensor_from_tiles,
     write_planes,
 )
+from sr_runtime.tile_size import halo_pixels, largest_tile
 from sr_runtime.tileable import NO_WRAP, Wrap
 from sr_runtime.tiling import Tile, TilePlan
 from sr_runtime.wrapped_tiling import extended, plan_wrapped
 
 __all__ = ["TiledNetwork"]
-
-# Larger tiles recompute less halo but take more memory. At these sizes a 23-block RRDBNet takes
-# about 2 GB, in each precision.
-AUTO_TILE = {"bf16": 512, "fp16": 512, "fp32": 384}
-
-# A network that looks at the whole image gets it in one tile up to this side, if memory allows.
-WHOLE_TILE = 1024
-
-LARGEST_TILE = 1 << 16
 
 # In and out: alpha goes through the network apart from colour.
 CHANNELS = ((1, 1), (3, 3))
@@ -68,8 +59,8 @@ class TiledNetwork:
                 "from gray to gray (1) and from RGB to RGB (3) are run here: run it with ONNX "
                 "Runtime's own interface"
             )
-        self.halo = _halo_pixels(backend.info, halo)
-        self.max_tile = _largest_tile(backend, tile, self.halo)
+        self.halo = halo_pixels(backend.info, halo)
+        self.max_tile = largest_tile(backend, tile, self.halo)
         limits = backend.limits
         if tta and any(tile and tile[0] != tile[1] for tile in (limits.min_tile, limits.max_tile)):
             raise ArgumentError(
@@ -260,51 +251,13 @@ class TiledNetwork:
         else:
             smaller = max(plan.shape) // 2
             try:
-                max_tile = _largest_tile(self._backend, smaller, self.halo)
+                max_tile = largest_tile(self._backend, smaller, self.halo)
                 self.plan(*plan.padded, max_tile=max_tile)
             except ArgumentError:
                 raise error from None
             self.max_tile = max_tile
             less = f"tiles of {smaller} instead of {max(plan.shape)}"
         warnings.warn(f"{error}: continuing with {less}", RuntimeWarning, stacklevel=2)
-
-
-def _halo_pixels(info: ModelInfo, halo: object) -> int:
-    """LR pixels for "auto", "exact" or a number. Raises ArgumentError for anything else."""
-    if halo == "auto":
-        return info.halo
-    if halo == "exact":
-        if info.receptive_radius is None:
-            raise ArgumentError(
-                "halo exact needs the model's receptive radius, which this file does not state: "
-                "export it with `python -m sr_export onnx`, or give the halo as a number"
-            )
-        return info.receptive_radius
-    if isinstance(halo, int) and not isinstance(halo, bool) and 0 <= halo <= LARGEST_HALO:
-        return halo
-    raise ArgumentError(
-        f"halo {halo!r} is not valid: give auto, exact, or a number from 0 to {LARGEST_HALO}"
-    )
-
-
-def _largest_tile(backend: Backend, tile: object, halo: int) -> tuple[int, int]:
-    """(height, width) for "auto" or a largest side. Raises ArgumentError for anything else."""
-    limits = backend.limits
-    least = max(limits.min_tile)
-    if tile == "auto":
-        usual = limits.tile or AUTO_TILE[backend.compute_dtype]
-        if backend.info.tile_error > 1:
-            usual = max(usual, WHOLE_TILE)
-        side = max(usual, 2 * halo + usual // 2, least)
-    elif isinstance(tile, int) and not isinstance(tile, bool) and least <= tile <= LARGEST_TILE:
-        side = tile
-    else:
-        raise ArgumentError(
-            f"tile {tile!r} is not valid: give auto, or a number from {least}, the smallest that "
-            f"this model takes, to {LARGEST_TILE}"
-        )
-    most = limits.max_tile or (side, side)
-    return min(side, most[0]), min(side, most[1])
 
 
 def _batches(tiles: Iterable[Tile], size: int) -> Iterator[list[Tile]]:

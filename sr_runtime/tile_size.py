@@ -1,0 +1,54 @@
+"""How large tiles and their halo are: what the caller asks for, or what suits the model."""
+
+from sr_runtime.backends.base import Backend
+from sr_runtime.errors import ArgumentError
+from sr_runtime.model_info import LARGEST_HALO, ModelInfo
+
+__all__ = ["halo_pixels", "largest_tile"]
+
+# Larger tiles recompute less halo but take more memory. At these sizes a 23-block RRDBNet takes
+# about 2 GB, in each precision.
+AUTO_TILE = {"bf16": 512, "fp16": 512, "fp32": 384}
+
+# A network that looks at the whole image gets it in one tile up to this side, if memory allows.
+WHOLE_TILE = 1024
+
+LARGEST_TILE = 1 << 16
+
+
+def halo_pixels(info: ModelInfo, halo: object) -> int:
+    """LR pixels for "auto", "exact" or a number. Raises ArgumentError for anything else."""
+    if halo == "auto":
+        return info.halo
+    if halo == "exact":
+        if info.receptive_radius is None:
+            raise ArgumentError(
+                "halo exact needs the model's receptive radius, which this file does not state: "
+                "export it with `python -m sr_export onnx`, or give the halo as a number"
+            )
+        return info.receptive_radius
+    if isinstance(halo, int) and not isinstance(halo, bool) and 0 <= halo <= LARGEST_HALO:
+        return halo
+    raise ArgumentError(
+        f"halo {halo!r} is not valid: give auto, exact, or a number from 0 to {LARGEST_HALO}"
+    )
+
+
+def largest_tile(backend: Backend, tile: object, halo: int) -> tuple[int, int]:
+    """(height, width) for "auto" or a largest side. Raises ArgumentError for anything else."""
+    limits = backend.limits
+    least = max(limits.min_tile)
+    if tile == "auto":
+        usual = limits.tile or AUTO_TILE[backend.compute_dtype]
+        if backend.info.tile_error > 1:
+            usual = max(usual, WHOLE_TILE)
+        side = max(usual, 2 * halo + usual // 2, least)
+    elif isinstance(tile, int) and not isinstance(tile, bool) and least <= tile <= LARGEST_TILE:
+        side = tile
+    else:
+        raise ArgumentError(
+            f"tile {tile!r} is not valid: give auto, or a number from {least}, the smallest that "
+            f"this model takes, to {LARGEST_TILE}"
+        )
+    most = limits.max_tile or (side, side)
+    return min(side, most[0]), min(side, most[1])
