@@ -60,7 +60,7 @@ class OpenVINOBackend(DeviceBackend):
         if len(network.inputs) != 1 or not network.outputs:
             raise ModelError(
                 f"not a super-resolution model: it has {len(network.inputs)} inputs and "
-                f"{len(network.outputs)} outputs, expected 1 and 1"
+                f"{len(network.outputs)} outputs, expected 1 and at least 1"
             )
         self._network = network
         self._compiled = _compile(network, precision)
@@ -79,6 +79,7 @@ class OpenVINOBackend(DeviceBackend):
         self.info = stated_info(metadata, shape, self._dtype.name) or probe_info(
             model, self._run_in_fp32, shape, self._dtype.name
         )
+        self._in_fp32 = None  # its memory is needed no more
         self.limits = declared_limits(shape, self.info, depth=DEPTH, shape_cost=SHAPE_COST)
 
     def submit(self, batch: NDArray[Any]) -> "_PendingBatch":

@@ -137,10 +137,13 @@ def openable(model: Path) -> Path | bytes:
 
 
 def input_of(session: ort.InferenceSession) -> Tensor:
-    """A model's only input; ModelError if it has several."""
-    inputs = session.get_inputs()
-    if len(inputs) != 1:
-        raise ModelError(f"not a super-resolution model: it has {len(inputs)} inputs, expected 1")
+    """A model's only input; ModelError if it has several, or no output."""
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    if len(inputs) != 1 or not outputs:
+        raise ModelError(
+            f"not a super-resolution model: it has {len(inputs)} inputs and {len(outputs)} "
+            "outputs, expected 1 and at least 1"
+        )
     return tensor_of(inputs[0])
 
 

@@ -82,9 +82,9 @@ def _with_tiles(
 ) -> ModelInfo:
     halo = DEFAULT_HALO
     if found.halo is not None:
-        # Other pictures need somewhat more than the one that was tried. A window that a cut
-        # leaves incomplete is wrong as a whole.
-        halo = max(found.halo * 3 // 2 + 1, phase if phase > info.multiple_of else 0)
+        # The picture that was tried has more contrast than a photo, which needs no more. A window
+        # that a cut leaves incomplete is wrong as a whole.
+        halo = max(found.halo + 1, phase if phase > info.multiple_of else 0)
     return replace(
         info,
         phase=phase,
