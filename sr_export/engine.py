@@ -24,8 +24,8 @@ from sr_runtime.backends.tensorrt.options import (
     Profile,
     cards_text,
 )
-from sr_runtime.errors import ArgumentError, BackendError, require_extra
-from sr_runtime.model_info import IO
+from sr_runtime.errors import ArgumentError, BackendError, about, require_extra
+from sr_runtime.model_info import IO, ModelInfo
 from sr_runtime.temporary import temporary_folder
 
 __all__ = ["build_engine"]
@@ -132,10 +132,15 @@ def build_engine(
         with stages.stage("checking the model"):
             if from_onnx:
                 info = read_fp16_onnx(source)[1]
-                profile.check_fits(multiple_of=info.multiple_of, halo=info.halo)
+                _check_profile(profile, info)
             else:
                 generator = load_generator(source, scale=scale, activation=activation)
-                profile.check_fits(multiple_of=generator.multiple_of, halo=0)
+                profile.check_fits(
+                    multiple_of=generator.multiple_of,
+                    halo=0,
+                    scale=generator.scale_factor,
+                    channels=generator.out_channels,
+                )
             # Before minutes of work: BackendError if the library or the GPU is missing.
             options = options_for(builder_library(kind), options)
             gpu, not_run = _gpu_for(options, "cuda:0" if device == "cuda" else device)
@@ -144,19 +149,20 @@ def build_engine(
                 checks = require(half_graph_checks(source, info), path=source)
         else:
             file = folder.path / f"{source.stem}.onnx"
-            exported = export_onnx(
-                source,
-                file,
-                precision="fp16",
-                io=io or "float32",
-                scale=scale,
-                activation=activation,
-                progress=progress,
-            )
+            with about(source, instead_of=file):
+                exported = export_onnx(
+                    source,
+                    file,
+                    precision="fp16",
+                    io=io or "float32",
+                    scale=scale,
+                    activation=activation,
+                    progress=progress,
+                )
             source, checks = file, exported.checks
             stages.seconds |= exported.seconds
             info = read_fp16_onnx(file)[1]
-            profile.check_fits(multiple_of=info.multiple_of, halo=info.halo)
+            _check_profile(profile, info)
         if gpu is not None:
             pixels = profile_crops(profile, info)
             with stages.stage("computing in fp32"):
@@ -172,7 +178,8 @@ def build_engine(
             )
     if gpu is not None:
         with stages.stage("verifying the engine"):
-            checks = require([*checks, *engine_checks(plan, engine, pixels, wanted, device=gpu)])
+            ran = engine_checks(plan, engine, pixels, wanted, device=gpu, output=output)
+            checks = require([*checks, *ran])
     write_engine(output, plan, engine)
     return EngineReport(
         output=output,
@@ -181,6 +188,15 @@ def build_engine(
         checks=checks,
         not_run=not_run,
         seconds=stages.seconds,
+    )
+
+
+def _check_profile(profile: Profile, info: ModelInfo) -> None:
+    profile.check_fits(
+        multiple_of=info.multiple_of,
+        halo=info.halo,
+        scale=info.scale,
+        channels=info.out_channels,
     )
 
 

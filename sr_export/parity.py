@@ -19,7 +19,7 @@ from sr_runtime.backends.choice import choose, open_backend
 from sr_runtime.backends.onnx_metadata import EXPORT_FP16
 from sr_runtime.backends.tensorrt.engine_file import EngineInfo, write_engine
 from sr_runtime.backends.tensorrt.options import NAMES, Profile
-from sr_runtime.errors import ModelError
+from sr_runtime.errors import ModelError, about
 from sr_runtime.model_info import ModelInfo
 from sr_runtime.temporary import temporary_folder
 from sr_runtime.tensor import float_planes, planes_from_output, tensor_from_tiles
@@ -141,14 +141,20 @@ def engine_checks(
     wanted: NDArray[np.float32],
     *,
     device: str,
+    output: Path,
 ) -> list[Check]:
-    """Run a plan on crops, as one batch, and compare its output with fp32's."""
+    """Run a plan on crops, as one batch, and compare its output with fp32's.
+
+    Args:
+        output: Where the plan will be written; errors are about this file.
+    """
     with temporary_folder(Path(tempfile.gettempdir())) as folder:
         path = folder.path / "candidate.engine"
         write_engine(path, plan, info)
-        opened = open_backend(info.kind, path, device=device, precision="fp16")
-        with closing(opened) as engine:
-            got = _run(engine, pixels)
+        with about(output, instead_of=path):
+            opened = open_backend(info.kind, path, device=device, precision="fp16")
+            with closing(opened) as engine:
+                got = _run(engine, pixels)
     shape = "×".join(map(str, (len(pixels), *pixels[0].shape[:2])))
     name = NAMES[info.kind]
     hint = f"the ONNX file matches its checkpoint, so {name} is at fault: build with another "

@@ -140,7 +140,8 @@ def restore_flat_areas(
 def _not_an_array(image: object) -> str:
     message = f"an image is a numpy array or a PIL image, and this is {type(image).__name__}: "
     if any(base.__module__.partition(".")[0] == "torch" for base in type(image).__mro__):
-        return message + "convert it with tensor.permute(1, 2, 0).cpu().numpy()"
+        planes = ".permute(1, 2, 0)" if _is_planes(tuple(getattr(image, "shape", ()))) else ""
+        return message + f"convert it with tensor{planes}.cpu().numpy()"
     if isinstance(image, list | tuple):
         return message + "convert it with numpy.asarray(image, numpy.uint8)"
     if hasattr(image, "__array__"):
@@ -148,8 +149,13 @@ def _not_an_array(image: object) -> str:
     return message + "give the name of a file to upscale_file"
 
 
+def _is_planes(shape: tuple[int, ...]) -> bool:
+    """Whether an array is `(C, H, W)` by its looks, and not `(H, W, C)`."""
+    return len(shape) == 3 and 0 not in shape and shape[0] in (1, 3, 4) and shape[2] > 4
+
+
 def _layout_hint(shape: tuple[int, ...]) -> str:
-    if len(shape) == 3 and shape[0] in (1, 3, 4) and 0 not in shape:
+    if _is_planes(shape):
         return ", which looks like (C, H, W): use image.transpose(1, 2, 0)"
     if len(shape) == 4:
         return ", which looks like a batch: upscale its images one by one"

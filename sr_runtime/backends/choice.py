@@ -9,7 +9,12 @@ from sr_runtime.backends.base import Backend, UnreadableModelError
 from sr_runtime.backends.cuda import driver
 from sr_runtime.backends.fork import keep_in_children, used_before_fork, using
 from sr_runtime.backends.multi_device import MultiDeviceBackend
-from sr_runtime.backends.onnx_metadata import is_fp16_onnx, require_data_files
+from sr_runtime.backends.onnx_metadata import (
+    is_fp16_onnx,
+    refuse_files_elsewhere,
+    require_data_files,
+    require_one_file,
+)
 from sr_runtime.backends.reason import first_line
 from sr_runtime.backends.registry import BACKENDS, BackendRow, FileType, Kind, kinds, names, rows
 from sr_runtime.backends.tensorrt.engine_file import read_facts
@@ -157,13 +162,17 @@ def open_backend(name: str, model: Path, *, device: str, precision: str) -> Back
         precision = offered[0]
     backends: list[Backend] = []
     with about(model), ExitStack() as opened:
+        if not is_engine(model):
+            refuse_files_elsewhere(model)
         for one in device.split(","):
             try:
                 backends.append(cls(model, device=one, precision=precision))
                 keep_in_children(backends[-1])
-            except ModelError:
+            except ModelError as error:
                 if not is_engine(model):
                     require_data_files(model)  # what engines say of these is hard to read
+                    if "external" in str(error):  # ONNX Runtime reads no small constants there
+                        require_one_file(model, model.read_bytes())
                 raise
             except (SRError, MemoryError):
                 raise

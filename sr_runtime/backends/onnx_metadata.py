@@ -7,7 +7,7 @@ external data. The numbers of the fields are those of onnx.proto.
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from sr_runtime.backends.onnx_schema import tensors
 from sr_runtime.backends.protobuf import LENGTH, fields
@@ -19,6 +19,7 @@ __all__ = [
     "data_files",
     "is_fp16_onnx",
     "read_fp16_onnx",
+    "refuse_files_elsewhere",
     "require_data_files",
     "require_one_file",
 ]
@@ -70,6 +71,23 @@ def is_fp16_onnx(model: Path) -> bool:
     return True
 
 
+def refuse_files_elsewhere(model: Path) -> None:
+    """Raise ModelError if an ONNX model names a file for its weights that is not in its folder.
+
+    An inference engine would read any file of the user's as weights.
+    """
+    with _readable(model):
+        needed = _data_files(_read(model))
+    for name in needed:
+        places = PurePosixPath(name), PureWindowsPath(name)
+        if any(place.drive or place.root or ".." in place.parts for place in places):
+            raise ModelError(
+                f"it names {name!r} for its weights, and only files in its own folder are read: "
+                "export it again",
+                path=model,
+            )
+
+
 def require_data_files(model: Path) -> None:
     """Raise ModelError if a file with weights of an ONNX model is missing, or is cut off."""
     for name, length in data_files(model).items():
@@ -106,6 +124,7 @@ def require_one_file(model: Path, data: bytes) -> None:
     with _readable(model):
         needed = _data_files(data)
     if needed:
+        refuse_files_elsewhere(model)
         require_data_files(model)
         raise ModelError(
             f"its weights are in {', '.join(needed)}, and one file is needed: "

@@ -236,8 +236,8 @@ def test_without_a_builder_or_a_gpu_one_sentence_says_what_is_missing(
     ("arguments", "says"),
     [
         (["{fp32}"], "tiny.onnx: its weights are float32, and an engine computes in FP16"),
-        (["{fp16}", "--io", "uint8"], "leave --io and --scale out"),
-        (["{fp16}", "--scale", "4"], "leave --io and --scale out"),
+        (["{fp16}", "--io", "uint8"], "leave --io, --scale and --activation out"),
+        (["{fp16}", "--scale", "4"], "leave --io, --scale and --activation out"),
         (
             ["{fp16}", "--min", "0x64x64"],
             "'0x64x64' is not BATCHxHEIGHTxWIDTH with numbers from 1 to",
@@ -273,6 +273,7 @@ def test_without_a_builder_or_a_gpu_one_sentence_says_what_is_missing(
             ["{fp16}", "--timing-cache", "{folder}/m.engine.json"],
             "m.engine.json: the timing cache would",
         ),
+        (["{fp16}", "--max", "64x4096x4096"], "a tensor has at most 2,147,483,647"),
         (["{cut}"], "cut.onnx: not a readable ONNX model"),
         (["{folder}/nowhere.onnx"], "nowhere.onnx: cannot be read (No such file"),
         (["{folder}/nowhere.pth"], "nowhere.pth: there is no such file"),

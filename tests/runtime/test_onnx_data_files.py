@@ -98,3 +98,30 @@ def test_verification_names_the_missing_file_too(
     model.with_name(DATA).unlink()
     with pytest.raises(ModelError, match=rf"{DATA}, which is not beside it"):
         verify(tmp_path / "tiny.safetensors", model)
+
+
+@pytest.mark.parametrize("row_backend", ["openvino", "onnxruntime"])
+@pytest.mark.parametrize("place", ["../weights.bin", "/etc/passwd", "C:\\weights.bin", "a\\..\\b"])
+def test_weights_outside_the_models_folder_are_never_read(
+    place: str, row_backend: str, split: Callable[..., Path]
+) -> None:
+    path = split()
+    model = onnx.load(path, load_external_data=False)
+    for tensor in model.graph.initializer:
+        for entry in tensor.external_data:
+            if entry.key == "location":
+                entry.value = place
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match=r"names '.*' for its weights, and only files in its own"):
+        sr_runtime.load(path, backend=row_backend, device="cpu")
+
+
+def test_small_constants_in_another_file_are_told_where_the_engine_reads_none(
+    tiny_onnx: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = tmp_path / "model.onnx"
+    onnx.save(
+        onnx.load(tiny_onnx()), path, save_as_external_data=True, location=DATA, size_threshold=0
+    )
+    with pytest.raises(ModelError, match=rf"{DATA}, and one file is needed: onnx\.save"):
+        sr_runtime.load(path, backend="onnxruntime", device="cpu")

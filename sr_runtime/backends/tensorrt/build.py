@@ -80,7 +80,12 @@ def build_engine(
         OutOfMemoryError: The GPU has too little memory for the profile's largest shape.
     """
     data, facts = read_fp16_onnx(model)
-    options.profile.check_fits(multiple_of=facts.multiple_of, halo=facts.halo)
+    options.profile.check_fits(
+        multiple_of=facts.multiple_of,
+        halo=facts.halo,
+        scale=facts.scale,
+        channels=facts.out_channels,
+    )
     library = builder_library(options.kind)
     options = options_for(library, options)
     if timing_cache is not None:

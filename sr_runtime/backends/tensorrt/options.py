@@ -1,5 +1,6 @@
 """What a TensorRT engine is built for, and how the command line writes it."""
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -69,6 +70,11 @@ class Shape(NamedTuple):
         return f"{self.batch}x{self.height}x{self.width}"
 
 
+MAX_VALUES = (1 << 31) - 1
+"""The most that TensorRT takes in a tensor. Inner tensors of a network are larger than its output,
+so that an engine may be refused by the library already below it."""
+
+
 @dataclass(frozen=True)
 class Profile:
     """The shapes that an engine takes, and the one that it is tuned for.
@@ -93,11 +99,12 @@ class Profile:
         """Read three shapes; ArgumentError if one is malformed, or they are not in order."""
         return cls(Shape.parse(minimum), Shape.parse(optimum), Shape.parse(maximum))
 
-    def check_fits(self, *, multiple_of: int, halo: int) -> None:
+    def check_fits(self, *, multiple_of: int, halo: int, scale: int, channels: int) -> None:
         """Raise ArgumentError if the model does not take these shapes, or its halo does not fit.
 
         Args:
             halo: 0 if it is not known yet.
+            channels: Of the output.
         """
         for name, shape in (("min", self.min), ("opt", self.opt), ("max", self.max)):
             if shape.height % multiple_of or shape.width % multiple_of:
@@ -110,6 +117,12 @@ class Profile:
             raise ArgumentError(
                 f"--max {self.max} leaves no room for the model's halo of {halo} on both sides: "
                 f"its tiles must be {least}x{least} or larger"
+            )
+        values = math.prod(self.max) * scale**2 * channels
+        if values > MAX_VALUES:
+            raise ArgumentError(
+                f"--max {self.max} gives an output of {values:,} values, and a tensor has at most "
+                f"{MAX_VALUES:,}: take smaller batches or tiles"
             )
 
     def __str__(self) -> str:
