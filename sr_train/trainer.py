@@ -22,6 +22,7 @@ from sr_train.distributed import Processes, init_distributed
 from sr_train.interruption import interruption
 from sr_train.lock import only_training_in
 from sr_train.memory import memory_advice, peak_memory
+from sr_train.memory_need import check_memory_need
 from sr_train.precision import algorithms, resolve_precision
 from sr_train.results import write_results, write_stage_result
 from sr_train.run_folder import FitResult, run_folder, weights_path
@@ -76,6 +77,7 @@ class Run:
     ) -> None:
         config = replace(config, precision=resolve_precision(config.precision, processes.device))
         check_data(config)
+        check_memory_need(config, processes.device)
         self.folder, self.processes = folder, processes
         self.loader = partial(
             training_loader, config, rank=processes.rank, world_size=processes.world_size

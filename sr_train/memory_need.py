@@ -1,0 +1,83 @@
+"""The least memory that a run needs, known before its networks are built."""
+
+import torch
+from torch import nn
+
+from sr_runtime.errors import OutOfMemoryError
+from sr_runtime.free_memory import free_memory
+from sr_train.config.schema import Config, GeneratorConfig
+from sr_train.models.rrdbnet import RRDBNet
+from sr_train.precision import compute_dtype
+from sr_train.stages import GanStage, build_discriminator
+
+__all__ = ["check_memory_need", "rrdbnet_parameters"]
+
+STATES = 4
+"""Values of a parameter in training: itself, its gradient and Adam's two moments."""
+
+
+def check_memory_need(config: Config, device: torch.device) -> None:
+    """Raise OutOfMemoryError, with the numbers, for a run that cannot fit on the device.
+
+    What is counted is the parameters, and the outputs of the generator's dense blocks, which its
+    backward pass needs. The networks of `init` are not known here.
+    """
+    free = torch.cuda.mem_get_info(device)[1] if device.type == "cuda" else free_memory()
+    if config.init is not None or free is None:
+        return
+    count = rrdbnet_parameters(config)
+    values = count * (STATES + (config.ema_decay > 0))
+    if GanStage.name in config.stage_names:
+        with torch.device("meta"):
+            critic = _count(build_discriminator(config))
+        count, values = count + critic, values + critic * STATES
+    width = compute_dtype(config.precision, device).itemsize
+    kept = max(_kept_values(config, stage) for stage in config.stage_names)
+    needed = 4 * values + width * kept
+    if needed > free:
+        raise OutOfMemoryError(
+            f"networks of {count:,} parameters and batch_size {config.batch_size} in "
+            f"grad_accumulation {config.grad_accumulation} part(s) need at least "
+            f"{needed / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB can be had: use smaller networks, "
+            "batches or crops, or more parts"
+        )
+
+
+def rrdbnet_parameters(config: Config) -> int:
+    """The number of parameters of the generator, without building it."""
+    sizes = config.generator
+    with torch.device("meta"):
+        network = RRDBNet(
+            scale_factor=config.scale_factor,
+            img_channels=config.img_channels,
+            rrdb_channels=sizes.rrdb_channels,
+            num_basic_blocks=1,
+            num_dense_blocks=1,
+            num_residual_blocks=1,
+            use_subpixel_conv=sizes.use_subpixel_conv,
+        )
+    blocks = sizes.num_basic_blocks * sizes.num_dense_blocks
+    return _count(network) - _count(network.body) + blocks * _dense_block_parameters(sizes)
+
+
+def _dense_block_parameters(sizes: GeneratorConfig) -> int:
+    """Each 3×3 convolution but the last adds `growth` channels to the input of the next."""
+    width, growth, early = sizes.rrdb_channels, sizes.growth_channels, sizes.num_residual_blocks - 1
+    inputs = early * width + growth * early * (early - 1) // 2
+    return growth * (9 * inputs + early) + width * (9 * (width + early * growth) + 1)
+
+
+def _kept_values(config: Config, stage: str) -> int:
+    """The outputs that the backward pass of one part of a mini-batch needs, in the generator."""
+    patch = (config.pretraining if stage == "pretraining" else config.training).cr_patch_size
+    if patch is None:
+        return 0  # whole images, one by one
+    sizes = config.generator
+    channels = sizes.growth_channels * (sizes.num_residual_blocks - 1) + sizes.rrdb_channels
+    blocks = sizes.num_basic_blocks * sizes.num_dense_blocks
+    pixels = (patch[0] // config.scale_factor) * (patch[1] // config.scale_factor)
+    return config.batch_size // config.grad_accumulation * pixels * channels * blocks
+
+
+def _count(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
