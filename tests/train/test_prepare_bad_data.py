@@ -80,6 +80,16 @@ def test_a_bad_image_is_named_and_the_prepared_set_stays_as_it_is(
     assert tree(tmp_path / "data") == before
 
 
+def test_all_images_that_cannot_be_prepared_are_named_at_once(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    save_folder(folder, SIZE)
+    for name, spoil in (("a", save_alpha), ("b", save_text), ("c", save_sixteen_bits)):
+        spoil(folder / f"{name}.png")
+    facts = r"a\.png: .*alpha.*; 2 other images .*b\.png \(.*\), c\.png \(16 bits"
+    with pytest.raises(ImageError, match=facts):
+        prepare_own(folder, tmp_path / "data")
+
+
 def test_an_image_too_large_for_memory_is_named_with_fewer_jobs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

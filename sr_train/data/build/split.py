@@ -29,6 +29,9 @@ __all__ = ["Wanted", "fingerprint", "prepare_split"]
 # HR file of a split whose LR images are all made here: then HR is the same for every scale.
 SHARED_HR = "hr.bin"
 
+NAMED = 20
+"""Images that a message names, at most."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
@@ -192,14 +195,21 @@ def _check_pairs(
     sizes: list[tuple[int, int]] = []
     gray: list[Path] = []
     colored: list[Path] = []
+    unfit: list[SRError] = []
     for pair in pairs:
-        header = _checked_header(pair.hr)
-        sizes.append((header.height, header.width))
-        headers = {pair.hr: header}
-        if pair.lr is not None:
-            headers[pair.lr] = _check_lr(pair.lr, header, scale)
+        try:
+            header = _checked_header(pair.hr)
+            sizes.append((header.height, header.width))
+            headers = {pair.hr: header}
+            if pair.lr is not None:
+                headers[pair.lr] = _check_lr(pair.lr, header, scale)
+        except (DataError, ImageError) as error:
+            unfit.append(error)
+            continue
         for path, found in headers.items():
             (gray if found.gray else colored).append(path)
+    if unfit:
+        raise _together(unfit)
     _check_sizes(pairs, sizes, scale)
     if gray and colored and not gray_among_rgb:
         raise DataError(
@@ -208,6 +218,23 @@ def _check_pairs(
             path=gray[0],
         )
     return sizes, 3 if colored else 1
+
+
+def _together(errors: Sequence[SRError]) -> SRError:
+    """The first error, which names all the others' images too: one attempt finds them all."""
+    first, *others = errors
+    if others:
+        reasons = [error.args[0].partition(":")[0] for error in others[:NAMED]]
+        names = [
+            f"{error.path.name if error.path else 'an image'} ({reason})"
+            for error, reason in zip(others, reasons, strict=False)
+        ]
+        more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
+        first.args = (
+            f"{first.args[0]}; {len(others)} other images cannot be prepared either: "
+            f"{', '.join(names)}{more}",
+        )
+    return first
 
 
 def _checked_header(path: Path) -> Header:
