@@ -220,7 +220,7 @@ def test_a_model_that_is_refused_leaves_no_session(blurring, monkeypatch) -> Non
     """It would be dropped while another one runs, which ends the process."""
     opened = []
 
-    def refuse(run, *_: object) -> None:
+    def refuse(_model, run, *_: object) -> None:
         opened.append(run.__self__)
         raise ModelError("not a super-resolution model")
 
