@@ -29,7 +29,11 @@ def cut_metrics(path: Path, *, step: int, validated: bool = True) -> None:
 
     If the step is not `validated`, its validation is removed too: it will be measured again.
     """
-    rows = [row for row in _rows(path) if int(row["step"]) <= step]
+    rows = [
+        {name: row[name] for name in COLUMNS}  # a run of an older version has more
+        for row in _rows(path)
+        if int(row["step"]) <= step
+    ]
     if not validated:
         rows = [row for row in rows if int(row["step"]) < step or not row["val_psnr_y"]]
     with atomic_path(path) as temporary:
@@ -39,12 +43,12 @@ def cut_metrics(path: Path, *, step: int, validated: bool = True) -> None:
 def append_metrics(
     path: Path, step: int, stage: Stage, epoch: int, values: Mapping[str, float]
 ) -> None:
-    """Add a row; columns without a value stay blank, and values without a column are left out.
+    """Add a row; columns without a value stay blank.
 
     Raises:
         StorageError: The disk is full or cannot be written.
     """
-    numbers = {name: f"{value:.8g}" for name, value in values.items() if name in COLUMNS}
+    numbers = {name: f"{value:.8g}" for name, value in values.items()}
     try:
         with path.open("a") as file:
             file.write(_text({"step": step, "stage": stage, "epoch": epoch, **numbers}))
@@ -92,5 +96,5 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 def _text(*rows: Mapping[str, object]) -> str:
     text = io.StringIO()
-    csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n").writerows(rows)
+    csv.DictWriter(text, COLUMNS, lineterminator="\n").writerows(rows)
     return text.getvalue()

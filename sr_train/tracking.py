@@ -23,7 +23,10 @@ from sr_train.metrics_file import append_metrics, cut_metrics
 
 __all__ = ["Meter", "Tracker"]
 
-# The columns that the console shows, with their formats.
+# What another run of the same configuration measures differently.
+UNREPEATABLE = {"images_per_second", "peak_memory_gb"}
+
+# The values that the console shows, with their formats.
 SHOWN = {
     "content": "content {:.4f}",
     "perceptual": "perceptual {:.3f}",
@@ -92,8 +95,14 @@ class Tracker:
             self._open = stack.pop_all()
 
     def log(self, step: int, stage: Stage, epoch: int, values: Mapping[str, float]) -> None:
-        """Record measured values; metrics.csv gets those that it has columns for."""
-        append_metrics(self.folder / "metrics.csv", step, stage, epoch, values)
+        """Record measured values.
+
+        Those whose names have a slash, and those of time and memory, are left out of metrics.csv.
+        """
+        columns = {
+            n: value for n, value in values.items() if "/" not in n and n not in UNREPEATABLE
+        }
+        append_metrics(self.folder / "metrics.csv", step, stage, epoch, columns)
         tagged = {_tag(stage, name): value for name, value in values.items()}
         for tag, value in tagged.items():
             self._board.add_scalar(tag, value, step)
