@@ -7,8 +7,10 @@ from typing import get_args
 from sr_export.report import DEFAULT_OPSET, OPSETS, Check, ExportReport, Precision
 from sr_export.stages import Progress, Stages
 from sr_runtime.atomic import atomic_path, check_target
+from sr_runtime.backends.choice import is_engine
 from sr_runtime.embedded import model_file
-from sr_runtime.errors import ArgumentError, about, require_extra
+from sr_runtime.errors import ArgumentError, ModelError, about, require_extra
+from sr_runtime.file_kinds import refuse_other_kinds
 from sr_runtime.model_info import IO
 
 __all__ = ["export_onnx", "verify"]
@@ -70,12 +72,14 @@ def export_onnx(
         from sr_export.halo import calibrate_halo
         from sr_export.parity import compare, require
         from sr_export.photos import CALIBRATION, calibration_images
-        from sr_export.to_onnx import onnx_from_generator
+        from sr_export.to_onnx import onnx_from_generator, require_size
         from sr_train.checkpoint import load_generator
 
     stages = Stages(progress)
     with stages.stage("loading the checkpoint"):
         generator = load_generator(checkpoint, scale=scale, activation=activation)
+        with about(checkpoint):
+            require_size(generator, precision)
     with stages.stage("searching the halo") as report_share:
         folder = CALIBRATION if calibration is None else Path(calibration)
         images = calibration_images(folder, channels=generator.in_channels)
@@ -131,5 +135,8 @@ def verify(
         from sr_train.checkpoint import load_generator
 
     file = model_file(model)
+    if is_engine(file):
+        raise ModelError("this is an engine, and verify compares ONNX files", path=file)
+    refuse_other_kinds(file)
     generator = load_generator(checkpoint, scale=scale, activation=activation)
     return require(compare(generator, file, backend=backend), path=file)

@@ -180,6 +180,8 @@ def _hint(generator: Generator, info: ModelInfo) -> str:
     if info.weights_sha256 is None:
         return "the file does not say from which weights it was exported"
     if info.weights_sha256 == weights_sha256(generator):
+        if generator.architecture.get("activation", "prelu") != "prelu":
+            return "its weights are the checkpoint's: it was exported with another --activation"
         return (
             "its weights are the checkpoint's, so the inference engine or the exporter is at "
             "fault: try another --backend"

@@ -12,11 +12,15 @@ from torch import Tensor, nn
 import sr_runtime
 from sr_export.repeat import keep_one_block, repeat_block
 from sr_export.report import DEFAULT_OPSET, Precision
+from sr_runtime.errors import ArgumentError
 from sr_runtime.model_info import IO, ModelInfo
 from sr_train.checkpoint import weights_sha256
 from sr_train.models.generator import Generator
 
-__all__ = ["onnx_from_generator"]
+__all__ = ["onnx_from_generator", "require_size"]
+
+MAX_BYTES = (1 << 31) - 1
+"""Of an ONNX file, which is one message of protobuf."""
 
 
 def onnx_from_generator(
@@ -83,6 +87,18 @@ def onnx_from_generator(
     onnx.helper.set_model_props(model, info.to_metadata())
     onnx.checker.check_model(model)
     return model
+
+
+def require_size(generator: Generator, precision: Precision) -> None:
+    """Raise ArgumentError if an ONNX file cannot hold the weights."""
+    each = 2 if precision == "fp16" else 4
+    size = each * sum(weights.numel() for weights in generator.parameters())
+    if size > MAX_BYTES:
+        advice = "export with --precision fp16, or train" if precision == "fp32" else "train"
+        raise ArgumentError(
+            f"the weights take {size:,} bytes in {precision}, and an ONNX file holds at most "
+            f"{MAX_BYTES:,}: {advice} a smaller network"
+        )
 
 
 class _WithIO(nn.Module):

@@ -55,8 +55,8 @@ class TiledNetwork:
         self.info = backend.info
         if (channels := (self.info.in_channels, self.info.out_channels)) not in CHANNELS:
             raise ModelError(
-                f"the model takes {channels[0]} channels and gives {channels[1]}, and only models "
-                "from gray to gray (1) and from RGB to RGB (3) are run here: run it with ONNX "
+                f"the model takes {channels[0]} channel(s) and gives {channels[1]}, and only those "
+                "from gray to gray (1) or from RGB to RGB (3) are run here: run it with ONNX "
                 "Runtime's own interface"
             )
         self.halo = halo_pixels(backend.info, halo)

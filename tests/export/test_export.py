@@ -16,10 +16,11 @@ from sr_export.__main__ import main
 from sr_export.fp16_check import half_precision_checks
 from sr_export.parity import compare, require
 from sr_export.photos import calibration_images, tensor_from_crop
-from sr_export.to_onnx import onnx_from_generator
+from sr_export.to_onnx import onnx_from_generator, require_size
 from sr_runtime.errors import ArgumentError, ModelError
 from sr_runtime.model_info import ModelInfo
 from sr_train.checkpoint import save_generator, weights_sha256
+from sr_train.models.compact import SRVGGNetCompact
 from tests.conftest import tiny_generator
 
 
@@ -127,7 +128,7 @@ def test_every_kind_of_network_is_exported_faithfully(options, tmp_path) -> None
 @pytest.mark.parametrize(("inputs", "outputs"), [(3, 1), (1, 3), (4, 4)])
 def test_a_model_of_other_channels_is_refused_by_the_runtime(inputs, outputs, tiny_onnx) -> None:
     model = tiny_onnx(img_channels=inputs, out_channels=outputs)
-    with pytest.raises(ModelError, match=f"takes {inputs} channels and gives {outputs}"):
+    with pytest.raises(ModelError, match=rf"takes {inputs} channel\(s\) and gives {outputs}"):
         sr_runtime.load(model, device="cpu")
 
 
@@ -184,6 +185,44 @@ def test_the_same_checkpoint_gives_the_same_bytes_in_another_process(checkpoint,
             capture_output=True,
         )
     assert files[0].read_bytes() == files[1].read_bytes()
+
+
+@pytest.mark.slow
+def test_a_model_of_another_activation_fails_and_names_the_option(tmp_path) -> None:
+    options = {"num_features": 4, "num_convolutions": 2, "scale_factor": 2}
+    network = SRVGGNetCompact(**options, activation="relu").eval()
+    torch.save(network.state_dict(), tmp_path / "m.pth")
+    model = tmp_path / "m.onnx"
+    model.write_bytes(onnx_from_generator(network, halo=8).SerializeToString())
+    assert main(["verify", str(tmp_path / "m.pth"), str(model), "--activation", "relu"]) == 0
+    with pytest.raises(VerificationError, match="another --activation"):
+        verify(tmp_path / "m.pth", model, activation="leakyrelu")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("m.engine", b"ftrt", "an engine.*ONNX"),
+        ("m.pth", None, "a PyTorch checkpoint"),
+        ("m.onnx", b"<!DOCTYPE html>", "a web page"),
+    ],
+)
+def test_what_is_compared_with_a_checkpoint_is_an_onnx_file(
+    name: str, content: bytes | None, says: str, tmp_path: Path
+) -> None:
+    save_generator(tiny_generator(), tmp_path / "m.pth")
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(ModelError, match=says):
+        verify(tmp_path / "m.pth", tmp_path / name)
+
+
+def test_a_network_that_no_onnx_file_holds_is_refused_before_the_work() -> None:
+    with torch.device("meta"):
+        network = SRVGGNetCompact(num_features=4096, num_convolutions=4)
+    require_size(network, "fp16")
+    with pytest.raises(ArgumentError, match=r"2,[0-9,]+ bytes .* 2,147,483,647.*fp16"):
+        require_size(network, "fp32")
 
 
 def test_a_model_of_other_weights_fails_and_says_that_they_are_other_weights(
