@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms
 
+from sr_runtime.errors import ImageError
 from sr_runtime.image.bit_depth import file_bytes
 from sr_runtime.image.cicp import refuse_hdr, space_from_cicp
 from sr_runtime.image.icc import (
@@ -21,7 +22,7 @@ from sr_runtime.image.icc import (
     profile_of,
 )
 
-__all__ = ["in_srgb", "profile_for", "state_colors", "with_profile"]
+__all__ = ["converted_to_srgb", "in_srgb", "profile_for", "state_colors", "with_profile"]
 
 ADOBE_RGB = ColorSpace(BT709._replace(green=(0.21, 0.71)), (563 / 256,))
 TRANSFER_FUNCTION, WHITE_POINT, PRIMARY_CHROMATICITIES = 301, 318, 319  # TIFF tags
@@ -97,17 +98,32 @@ def in_srgb(frame: NDArray[Any], profile: bytes | None) -> NDArray[Any]:
         return frame
     color = Image.fromarray(frame[:, :, 0] if frame.shape[2] < 3 else frame[:, :, :3])
     try:
+        pixels = converted_to_srgb(color, profile)
+    except ImageError:
+        return frame
+    return pixels if frame.shape[2] in (1, 3) else np.dstack([pixels, frame[:, :, -1]])
+
+
+def converted_to_srgb(image: Image.Image, profile: bytes) -> NDArray[Any]:
+    """The `(H, W, 3)` uint8 pixels of `image` in sRGB; `profile` is one of its colour space.
+
+    Raises ImageError if the profile is damaged.
+    """
+    try:
         converted = ImageCms.profileToProfile(
-            color,
+            image,
             ImageCms.ImageCmsProfile(io.BytesIO(profile)),
             ImageCms.createProfile("sRGB"),
+            # The usual choice for photos: it keeps black, and every colour that sRGB has.
             renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
             outputMode="RGB",
         )
-    except (ImageCms.PyCMSError, OSError):
-        return frame
-    pixels = np.asarray(converted)
-    return pixels if frame.shape[2] in (1, 3) else np.dstack([pixels, frame[:, :, -1]])
+    except (ImageCms.PyCMSError, OSError) as error:
+        raise ImageError(
+            f"its {image.mode} profile is damaged ({error}): convert the image to RGB first"
+        ) from error
+    return np.asarray(converted)
 
 
 def _in_space(frames: Frames, space: ColorSpace) -> tuple[list[NDArray[Any]], bytes | None]:
@@ -191,11 +207,10 @@ def _camera_says_adobe_rgb(image: Image.Image) -> bool:
 
 def _transfer_of(profile: bytes) -> int:
     """The H.273 transfer that a profile of version 4.4 states beside its curves; 2 if none."""
-    found = re.search(rb"cicp(....)(....)", profile[132:1024], re.DOTALL)
-    if found is None:
-        return 2
-    start = int.from_bytes(found[1])
-    return profile[start + 9] if profile[start : start + 4] == b"cicp" else 2
+    found = re.search(rb"cicp(....)", profile[132:1024], re.DOTALL)
+    start = int.from_bytes(found[1]) if found else 0
+    tag = profile[start : start + 12]
+    return tag[9] if len(tag) == 12 and tag.startswith(b"cicp") else 2
 
 
 def _profile_in_box(box: re.Match[bytes]) -> bytes | None:

@@ -1,6 +1,5 @@
 """Pictures in memory, and their conversion from and to Pillow's images of any mode."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -8,11 +7,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
+from PIL import Image
 
 from sr_runtime.errors import ImageError, SRError
 from sr_runtime.image.bit_depth import bits_per_channel
-from sr_runtime.image.color import with_profile
+from sr_runtime.image.color import converted_to_srgb, with_profile
 from sr_runtime.image.exif import descriptive_exif
 from sr_runtime.image.memory import memory_for
 from sr_runtime.image.xmp import descriptive_xmp
@@ -126,7 +125,7 @@ def pixels_of(image: Image.Image) -> tuple[NDArray[Any], bytes | None]:
         case "1" | "L" | "LA" | "La":
             pixels = _converted(image, "L" + alpha)
         case "CMYK" | "LAB" | "YCbCr" if profile and profile[16:20] == SPACES[image.mode]:
-            pixels = np.asarray(_to_srgb(image, profile))
+            pixels = converted_to_srgb(image, profile)
         case "P" | "PA" | "RGB" | "RGBA" | "RGBa" | "RGBX" | "CMYK" | "LAB" | "YCbCr" | "HSV":
             pixels = _converted(image, "RGB" + alpha)
         case _:
@@ -153,25 +152,6 @@ def dpi_of(image: Image.Image) -> tuple[float, float] | None:
 def _converted(image: Image.Image, mode: str) -> NDArray[Any]:
     # Pillow copies an image that has the mode already.
     return np.asarray(image if image.mode == mode else image.convert(mode))
-
-
-def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
-    try:
-        converted = ImageCms.profileToProfile(
-            image,
-            ImageCms.ImageCmsProfile(io.BytesIO(profile)),
-            ImageCms.createProfile("sRGB"),
-            # The usual choice for photos: it keeps black, and every colour that sRGB has.
-            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
-            outputMode="RGB",
-        )
-    except (ImageCms.PyCMSError, OSError) as error:
-        raise ImageError(
-            f"its {image.mode} profile is damaged ({error}): convert the image to RGB first"
-        ) from error
-    assert converted is not None  # only a conversion in place returns nothing
-    return converted
 
 
 def _sixteen_bit_gray(image: Image.Image) -> NDArray[Any]:
