@@ -15,7 +15,7 @@ from sr_runtime.image import IMAGE_SUFFIXES, LEFT_OUT
 __all__ = ["Failure", "Found", "Source", "find_images"]
 
 KINDS = 8
-"""So many kinds of left-out files are named."""
+"""How many kinds of left-out files are named; the others are counted."""
 PLURALS = {"linked folder": "linked folders", "pipe or device": "pipes or devices"}
 
 

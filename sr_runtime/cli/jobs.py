@@ -72,6 +72,7 @@ def plan_jobs(
         jobs = _one_job(found, output, naming, pipes)
     else:
         jobs = _jobs(found, folder, naming)
+        # Earlier results are no inputs, neither under these names nor under the distinct ones.
         if skip_existing:
             jobs = _without_results(jobs)
         jobs = _with_distinct_names(jobs, naming)

@@ -46,7 +46,8 @@ def encode(picture: Picture, file: BinaryIO, format: Format, quality: int | str 
         write_tiff((picture, *picture.pages), file)
         return
     frames = picture.frames
-    # The first two hold no profile, and WebP holds none of gray; Pillow reads gray AVIF as RGB.
+    # Pillow writes no profile into GIF and JPEG XL. WebP has none of gray, and readers show gray
+    # AVIF as RGB.
     if format in ("gif", "jxl") or (format in ("webp", "avif") and frames[0].shape[2] < 3):
         frames = tuple(in_srgb(frame, picture.icc_profile) for frame in frames)
     if format == "gif":
@@ -73,7 +74,7 @@ def encode(picture: Picture, file: BinaryIO, format: Format, quality: int | str 
         }
     options |= _options(picture, format, quality)
     given = {name: value for name, value in options.items() if value is not None}
-    first.save(file, format={"jpg": "JPEG"}.get(format, format.upper()), **given)
+    first.save(file, format="JPEG" if format == "jpg" else format.upper(), **given)
 
 
 def _options(picture: Picture, format: Format, quality: int | str | None) -> dict[str, Any]:

@@ -11,7 +11,7 @@ HEADER_BYTES = 128
 RATIOS = {1: (1, 1), 2: (12, 10), 3: (4, 3), 4: (3, 2), 5: (16, 9), 6: (5, 4), 7: (2, 1)}
 
 Choices = tuple[tuple[int, int], ...]
-"""Four numbers: what is added, and how many bits are read."""
+"""The four ways of writing a number: an offset, and how many bits are added to it."""
 SIDE: Choices = ((1, 9), (1, 13), (1, 18), (1, 30))
 PREVIEW_SIDE: Choices = ((1, 6), (65, 8), (321, 10), (1345, 12))
 PREVIEW_EIGHTHS: Choices = ((16, 0), (32, 0), (1, 5), (33, 9))

@@ -188,9 +188,7 @@ def test_an_image_that_needs_too_much_memory_fails_and_the_others_go_on(
         )
         monkeypatch.setattr(Upscaler, "upscale_picture", upscaled)
     else:
-        saved = short_of_memory(
-            PIL.Image.Image.save, lambda result, path: result.width == 2 * width
-        )
+        saved = short_of_memory(PIL.Image.Image.save, lambda result, _: result.width == 2 * width)
         monkeypatch.setattr(PIL.Image.Image, "save", saved)
     network = KnownNetwork(radius=1, limits=Limits(depth=2, images=images))
     (failure,) = run_jobs(Upscaler(network), jobs, size=OutputSize())
