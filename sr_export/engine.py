@@ -13,7 +13,7 @@ from sr_runtime.backends.cuda.driver import device_names, open_device
 from sr_runtime.backends.onnx_metadata import read_fp16_onnx
 from sr_runtime.backends.tensorrt.build import build_engine as plan_from_onnx
 from sr_runtime.backends.tensorrt.build import options_for
-from sr_runtime.backends.tensorrt.engine_file import facts_path, write_engine
+from sr_runtime.backends.tensorrt.engine_file import facts_path, only_writer_in, write_engine
 from sr_runtime.backends.tensorrt.library import builder_library
 from sr_runtime.backends.tensorrt.options import (
     DEFAULT_LEVEL,
@@ -180,7 +180,8 @@ def build_engine(
         with stages.stage("verifying the engine"):
             ran = engine_checks(plan, engine, pixels, wanted, device=gpu, output=output)
             checks = require([*checks, *ran])
-    write_engine(output, plan, engine)
+    with only_writer_in(output.parent):
+        write_engine(output, plan, engine)
     return EngineReport(
         output=output,
         bytes=len(plan),

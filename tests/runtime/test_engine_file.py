@@ -16,6 +16,7 @@ from sr_runtime.backends.tensorrt import engine_cache, engine_file
 from sr_runtime.backends.tensorrt.engine_file import (
     EngineInfo,
     facts_path,
+    only_writer_in,
     read_engine,
     sha256,
     write_engine,
@@ -134,7 +135,8 @@ def test_of_two_processes_that_write_one_engine_the_last_one_wins_as_a_whole(
     def write(plan: bytes) -> None:
         if plan == b"second":
             assert first_is_between.wait(TOO_LONG)
-        write_engine(engine, plan, replace(INFO, plan_sha256=sha256(plan)))
+        with only_writer_in(tmp_path):
+            write_engine(engine, plan, replace(INFO, plan_sha256=sha256(plan)))
         if plan == b"second":
             second_is_done.set()
 

@@ -29,6 +29,7 @@ from sr_runtime.model_info import PREFIX, ModelInfo
 __all__ = [
     "EngineInfo",
     "facts_path",
+    "only_writer_in",
     "read_engine",
     "read_facts",
     "rebuild_command",
@@ -132,18 +133,21 @@ def write_engine(path: Path, plan: bytes, info: EngineInfo) -> None:
     """Write the plan to `path` and its facts to `facts_path(path)`.
 
     Both are complete before either takes its name. If the process ends between the two renames,
-    the plan's hash shows that they do not belong together. Of two processes that write one engine,
-    the last one wins.
+    the plan's hash shows that they do not belong together. Where others may write the same engine,
+    use it within `only_writer_in`.
     """
-    with _only_writer_in(path.parent), atomic_path(facts_path(path)) as facts_file:
+    with atomic_path(facts_path(path)) as facts_file:
         facts_file.write_text(info.to_json(), encoding="utf-8")
         with atomic_path(path) as plan_file:
             plan_file.write_bytes(plan)
 
 
 @contextlib.contextmanager
-def _only_writer_in(folder: Path) -> Iterator[None]:
-    """Hold the lock of a folder: no other process writes an engine there meanwhile."""
+def only_writer_in(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder: no other process that does so writes an engine there meanwhile.
+
+    Not for a temporary folder, which is locked already.
+    """
     try:
         descriptor = os.open(folder, os.O_RDONLY)
     except OSError:  # Windows opens no folder; a missing one is reported by the writing
