@@ -2,6 +2,8 @@
 
 import contextlib
 import functools
+import os
+import weakref
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -41,6 +43,7 @@ class OpenVINOBackend(DeviceBackend):
 
     @staticmethod
     def devices() -> tuple[str, ...]:
+        _check_threads()
         return ("cpu",)
 
     @staticmethod
@@ -67,7 +70,7 @@ class OpenVINOBackend(DeviceBackend):
         self.device = device
         self.compute_dtype = precision
         self._idle: deque[ov.InferRequest] = deque()
-        self._in_fp32: ov.InferRequest | None = None
+        self._in_fp32: tuple[ov.CompiledModel, ov.InferRequest] | None = None
         self._dtype = network.input(0).element_type.to_dtype()
         shape = [
             None if side.is_dynamic else side.get_length()
@@ -93,15 +96,17 @@ class OpenVINOBackend(DeviceBackend):
 
     def close(self) -> None:
         self._idle.clear()
-        self._compiled = self._network = None
+        self._compiled = self._network = self._in_fp32 = None
 
     def _run_in_fp32(self, batch: NDArray[Any]) -> list[NDArray[Any]]:
         """All outputs, whatever precision the backend computes in."""
         try:
             if self._in_fp32 is None:
-                self._in_fp32 = _compile(self._network, "fp32").create_infer_request()
-            self._in_fp32.infer([batch.astype(self._dtype, copy=False)])
-            return [tensor.data.copy() for tensor in self._in_fp32.output_tensors]
+                compiled = _compile(self._network, "fp32")
+                self._in_fp32 = compiled, compiled.create_infer_request()
+            _, request = self._in_fp32
+            request.infer([batch.astype(self._dtype, copy=False)])
+            return [tensor.data.copy() for tensor in request.output_tensors]
         except (RuntimeError, MemoryError) as error:
             self._in_fp32 = None  # a failed request may be left half prepared
             raise _run_error(error) from error
@@ -167,9 +172,36 @@ def _core() -> ov.Core:
     with itself. If it were freed in another thread, where a model was closed for instance, the
     next Ctrl-C would be a segmentation fault.
     """
-    core = ov.Core()
+    try:
+        core = ov.Core()
+        core.get_property("CPU", "FULL_DEVICE_NAME")  # loads the library for CPUs
+    except Exception as error:  # a lack of memory or of file descriptors, for instance
+        if is_out_of_memory(error):
+            raise _load_error(error) from error
+        raise BackendError(f"OpenVINO cannot be started ({last_line(error)})") from error
     keep_in_children(core)
     return core
+
+
+_ended_in: set[int] = set()
+
+
+def _check_threads() -> None:
+    """Raise BackendError in a process that was forked after its parent freed a compiled model.
+
+    OpenVINO keeps the threads of such a model for the next one, and would wait for them in the
+    child, which does not have them.
+    """
+    if _ended_in - {os.getpid()}:
+        raise BackendError(
+            "this process was forked after its parent closed or measured a model, and OpenVINO "
+            "would wait for the parent's threads: start processes by spawn, or use backend "
+            "onnxruntime"
+        )
+
+
+def _note_end() -> None:
+    _ended_in.add(os.getpid())
 
 
 def _compile(network: ov.Model, precision: str) -> ov.CompiledModel:
@@ -178,10 +210,13 @@ def _compile(network: ov.Model, precision: str) -> ov.CompiledModel:
         "PERFORMANCE_HINT": "LATENCY",
         "CPU_RUNTIME_CACHE_CAPACITY": str(KERNELS),
     }
+    core = _core()
     try:
-        return _core().compile_model(network, "CPU", config)
+        compiled = core.compile_model(network, "CPU", config)
     except Exception as error:
         raise _load_error(error) from error
+    weakref.finalize(compiled, _note_end).atexit = False
+    return compiled
 
 
 def _load_error(error: Exception) -> SRError:

@@ -13,7 +13,9 @@ WORDS = (
     "allocation_failed",  # cuDNN
     "outofmemory",  # TensorRT
     "insufficient memory",
-    "can't allocate memory",  # PyTorch on a CPU
+    "can't alloc",  # PyTorch on a CPU, OpenVINO's layers
+    "cannot allocate memory",  # the system
+    "failed to map segment",  # the system, of a library
     "memory allocation",
     "exceeds the max buffer size",  # WebGPU
     # WebGPU says only in its log that an allocation failed; this is the next use of the buffer.

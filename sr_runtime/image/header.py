@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 SUBFILE_TYPE, REDUCED, MASK = 254, 1, 4  # TIFF tag and its bits
+TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 OLD_SUBFILE_TYPE, OLD_REDUCED = 255, 2  # of TIFF 5.0
 
 DEFAULT_MAX_PIXELS = 2**27
@@ -90,7 +91,15 @@ def opened(file: BinaryIO, max_pixels: int, *, pixels: bool) -> Image.Image:
         if formats == ("JXL",):
             check_jxl(file, max_pixels)
         file.seek(0)
-        image = Image.open(file, formats=formats)
+        try:
+            image = Image.open(file, formats=formats)
+        except UnidentifiedImageError as error:
+            if not start.startswith(TIFF_STARTS):
+                raise
+            raise ImageError(
+                "it begins as a TIFF, and is damaged or holds pixels of a kind that cannot be "
+                "read: save it as gray or RGB of 8 or 16 bits first"
+            ) from error
     state_colors(image)
     return image
 

@@ -32,8 +32,8 @@ from sr_runtime.image.xmp import descriptive_xmp
 
 __all__ = ["read", "read_still"]
 
-PHOTOMETRIC, SAMPLE_FORMAT = 262, 339  # TIFF tags
-WHITE_IS_ZERO, UNSIGNED = 0, 1
+PHOTOMETRIC, SAMPLES, PLANES, SAMPLE_FORMAT = 262, 277, 284, 339  # TIFF tags
+WHITE_IS_ZERO, INTERLEAVED, UNSIGNED = 0, 1, 1
 
 # How the `(H, W, C)` array of each EXIF orientation becomes upright.
 TURNS: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
@@ -190,6 +190,10 @@ def _check_kind(image: Image.Image, frames: int, bits: int) -> None:
 
 def _read_still(image: Image.Image) -> tuple[NDArray[Any], bytes | None]:
     _scale_color_key(image)
+    if _tiff_tag(image, SAMPLES) == 1 and _tiff_tag(image, PLANES) not in (None, INTERLEAVED):
+        # Pillow would forget that white is zero in a plane of its own, or how many bits it has.
+        image.tag_v2[PLANES] = INTERLEAVED  # type: ignore[attr-defined]
+        image._setup()  # type: ignore[attr-defined]
     pixels, profile = pixels_of(image)
     if pixels.dtype == np.uint16 and _tiff_tag(image, PHOTOMETRIC) == WHITE_IS_ZERO:
         pixels = 65535 - pixels  # Pillow inverts 8 bits, but not 16

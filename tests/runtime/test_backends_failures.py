@@ -33,6 +33,8 @@ from tests.runtime.test_backends import PHOTO, expected
         "CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED ; GPU=0 ; expr=cublasCreate(&handle);",
         "Requested amount of GPU memory could not be allocated. OutOfMemory",
         "std::bad_alloc",
+        "[CPU] Reorder node with name 'x_f32_abcd_bf16_acdb_y' can't alloc",
+        "libopenvino_intel_cpu_plugin.so: failed to map segment from shared object",
     ],
 )
 def test_every_engines_words_for_too_little_memory_are_known(message: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sr_runtime import BackendError
+from sr_runtime import BackendError, load
 from sr_runtime.backends.choice import choose
 from tests.runtime.software_adapter import use_software_adapter
 from tests.runtime.test_backends import doubling, foreign
@@ -42,10 +42,30 @@ with sr_runtime.load(model, backend=backend, device=device) as upscaler:
     print("parent:", (upscaler.upscale(image) == before).all())
 """
 
+# The parent closes its model before the fork.
+PROGRAM_THAT_CLOSES = """
+import os, sys, warnings
+import numpy as np
+import sr_runtime
+warnings.simplefilter("ignore", DeprecationWarning)
+model, backend, device = sys.argv[1:]
+image = np.zeros((6, 8, 3), np.uint8)
+with sr_runtime.load(model, backend=backend, device=device) as upscaler:
+    before = upscaler.upscale(image)
+if os.fork() == 0:
+    try:
+        upscaler = sr_runtime.load(model, backend=backend, device=device)
+        print(np.abs(upscaler.upscale(image).astype(int) - before).max() <= 1)
+    except sr_runtime.BackendError as error:
+        print(error)
+    sys.exit(0)
+os.wait()
+"""
 
-def run(model: Path, backend: str, device: str) -> list[str]:
+
+def run(model: Path, backend: str, device: str, program: str = PROGRAM) -> list[str]:
     """What the program prints; a hang is a failure, and leaves no process."""
-    command = [sys.executable, "-c", PROGRAM, str(model), backend, device]
+    command = [sys.executable, "-c", program, str(model), backend, device]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -61,8 +81,10 @@ def run(model: Path, backend: str, device: str) -> list[str]:
 
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
-    """A network of one convolution."""
-    return foreign(tmp_path / "m.onnx", doubling(), ["n", 3, "h", "w"])
+    """A network of one convolution, which was measured already."""
+    model = foreign(tmp_path / "m.onnx", doubling(), ["n", 3, "h", "w"])
+    load(model, backend="onnxruntime", device="cpu").close()
+    return model
 
 
 @pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
@@ -71,6 +93,17 @@ def test_a_child_loads_its_own_model_and_ends_in_peace(backend: str, small: Path
     assert inherited.endswith("load it in each process")
     assert own == "True"
     assert (ended, parent) == ("ended with 3", "parent: True")
+
+
+@pytest.mark.parametrize(
+    ("backend", "said"),
+    [("auto", "True"), ("onnxruntime", "True"), ("openvino", "its parent closed")],
+)
+def test_a_child_does_not_wait_for_the_threads_of_a_closed_model(
+    backend: str, said: str, small: Path
+) -> None:
+    (line,) = run(small, backend, "cpu", PROGRAM_THAT_CLOSES)
+    assert said in line
 
 
 def test_a_gpu_cannot_be_used_in_a_child_of_a_process_that_uses_it(small: Path) -> None:

@@ -80,6 +80,22 @@ def test_smaller_copies_and_masks_are_left_out(tmp_path: Path) -> None:
     assert read_header(tmp_path / "a.tif").frames == 1
 
 
+def test_one_channel_in_a_plane_of_its_own_is_gray_that_begins_with_white(tmp_path: Path) -> None:
+    gray = PREVIEW[:, :, :1]
+    directory = strips(*gray.shape) | {262: (3, [0]), 284: (3, [2])}
+    (tmp_path / "a.tif").write_bytes(tiff_of(directory, data=gray.tobytes()))
+
+    np.testing.assert_array_equal(read(tmp_path / "a.tif").frames[0], 255 - gray)
+
+
+def test_a_tiff_of_another_kind_is_called_a_tiff(tmp_path: Path) -> None:
+    directory = strips(2, 2, 3) | {258: (3, [32] * 3), 339: (3, [3] * 3)}
+    (tmp_path / "a.tif").write_bytes(tiff_of(directory, data=bytes(48)))
+
+    with pytest.raises(ImageError, match=r"begins as a TIFF.*8 or 16 bits"):
+        read(tmp_path / "a.tif")
+
+
 def test_directories_that_lead_in_circles_end(tmp_path: Path) -> None:
     file = bytearray(tiff_of(first(tag330=(4, [8, 8, 8])), data=PREVIEW.tobytes()))
     file[-4:] = file[4:8]  # the directory follows itself
