@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageCms
+from PIL import ExifTags, Image, ImageCms, TiffTags
 
 from sr_runtime.errors import ImageError
 from sr_runtime.image.bit_depth import file_bytes
@@ -173,9 +173,13 @@ def _from_gamma(gamma: float | None, chromaticity: tuple[float, ...] | None) -> 
 
 def _from_tiff_tags(tags: Any, channels: int) -> ColorSpace:
     """The colorimetry of TIFF 6.0, section 20."""
-    white = tags.get(WHITE_POINT) or BT709.white
-    primaries = _primaries((*white, *tags.get(PRIMARY_CHROMATICITIES, ())))
-    table = np.array(tags.get(TRANSFER_FUNCTION) or (), float) / 65535
+
+    def numbers(tag: int) -> tuple[float, ...]:
+        return tags[tag] if tags.tagtype.get(tag) in (TiffTags.SHORT, TiffTags.RATIONAL) else ()
+
+    white = numbers(WHITE_POINT) or BT709.white
+    primaries = _primaries((*white, *numbers(PRIMARY_CHROMATICITIES)))
+    table = np.array(numbers(TRANSFER_FUNCTION), float) / 65535
     planes = 3 if channels > 2 and table.size in (3 * 2**8, 3 * 2**16) else 1
     curves = np.split(table, planes)
     if len(curves[0]) not in (2**8, 2**16) or any((np.diff(one) < 0).any() for one in curves):

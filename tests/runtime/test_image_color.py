@@ -221,6 +221,17 @@ def test_a_tiff_s_transfer_function_and_primaries_become_a_profile(
     assert (read(tmp_path / "adobe.tif").icc_profile is not None) == (pixels is RGB)
 
 
+@pytest.mark.parametrize("tag", [301, 318, 319])
+def test_colours_that_a_tiff_states_by_text_count_for_nothing(tmp_path: Path, tag: int) -> None:
+    directory = strips(*RGB.shape) | {tag: (2, b"standard\0")}
+    (tmp_path / "a.tif").write_bytes(tiff_of(directory, data=RGB.tobytes()))
+
+    picture = read(tmp_path / "a.tif")
+
+    assert picture.icc_profile is None
+    np.testing.assert_array_equal(picture.frames[0], RGB)
+
+
 def test_the_profile_of_a_jpeg_2000_is_kept(tmp_path: Path) -> None:
     Image.fromarray(RGB).save(tmp_path / "a.jp2")
     data = (tmp_path / "a.jp2").read_bytes()
