@@ -236,6 +236,16 @@ def test_results_beside_their_inputs_are_not_upscaled_again(tmp_path: Path) -> N
         plan([folder], folder)
 
 
+def test_results_do_not_change_the_names_of_the_next_run(tmp_path: Path) -> None:
+    # The result of a_x4.png, if that were an input, would have the name of a_x4.jpg's.
+    for name in ("a.jpg", "a_x4.jpg"):
+        picture(tmp_path / "in" / name)
+    for job in plan([tmp_path / "in"], tmp_path / "in", skip_existing=True).jobs:
+        picture(job.target)
+    again = plan([tmp_path / "in"], tmp_path / "in", skip_existing=True)
+    assert (again.jobs, again.existing) == ([], 2)
+
+
 def test_an_image_of_another_folder_is_not_taken_for_a_result(tmp_path: Path) -> None:
     folders = [picture(tmp_path / name).parent for name in ("x/a.jpg", "y/a.png")]
     with pytest.raises(ArgumentError, match="would overwrite the input"):
