@@ -28,8 +28,8 @@ __all__ = [
     "reading",
 ]
 
-SUBFILE_TYPE, REDUCED, MASK = 254, 1, 4  # TIFF tag and its bits
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+SUBFILE_TYPE, REDUCED, MASK = 254, 1, 4  # TIFF tag and its bits
 OLD_SUBFILE_TYPE, OLD_REDUCED = 255, 2  # of TIFF 5.0
 
 DEFAULT_MAX_PIXELS = 2**27

@@ -1,12 +1,14 @@
-"""Files that Pillow does not write: PNGs of any chunks and TIFFs of any directories."""
+"""Files that Pillow does not write, PNGs of any chunks and TIFFs of any directories; and sRGB."""
 
 import struct
 import zlib
 from collections.abc import Sequence
 
 import numpy as np
+from PIL import ImageCms
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 NUMBERS = {1: "B", 3: "H", 4: "I", 5: "I"}
 
 

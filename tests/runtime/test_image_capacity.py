@@ -5,14 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import ImageCms
 
 from sr_runtime.errors import ImageError
 from sr_runtime.image import Format, Output, Picture, read, write
 from sr_runtime.image.capacity import LONGEST_FRAME
+from tests.runtime.image_files import SRGB
 
 RNG = np.random.default_rng(0)
-SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
 def pixels(channels: int, dtype: type = np.uint8) -> np.ndarray:

@@ -11,12 +11,11 @@ from PIL import Image, ImageCms
 
 from sr_runtime.errors import ImageError
 from sr_runtime.image import from_pil, read, to_pil, write
-from tests.runtime.image_files import png_of, strips, tiff_of
+from tests.runtime.image_files import SRGB, png_of, strips, tiff_of
 
 Y, X = np.mgrid[:16, :24]
 RGB = np.dstack([10 * X, 16 * Y, 5 * (X + Y)]).astype(np.uint8)
 GRAY = RGB[:, :, :1]
-SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 BT709 = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
 ADOBE = (31270, 32900, 64000, 33000, 21000, 71000, 15000, 6000)
 # Linear RGB to XYZ under D65, of Adobe RGB (1998) and of IEC 61966-2-1.

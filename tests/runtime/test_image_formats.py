@@ -163,9 +163,9 @@ def test_lossless_webp_keeps_every_value_under_transparency_too(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("suffix", "quality"),
     [("jpg", "lossless"), ("avif", "lossless"), ("gif", "lossless"), ("webp", "best"),
-     ("webp", 0), ("webp", True), ("jxl", 101), ("tif", 90)],
+     ("jpg", 0), ("webp", True), ("jxl", 101), ("tif", 90), ("png", 90)],
 )  # fmt: skip
-def test_a_quality_that_a_format_has_not_is_refused(
+def test_a_quality_without_meaning_is_refused(
     tmp_path: Path, suffix: str, quality: Quality
 ) -> None:
     with pytest.raises(ArgumentError, match=r"lossless|quality"):

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms, ImageFile
+from PIL import Image, ImageFile
 
 from sr_runtime.errors import ArgumentError, ImageError, OutOfMemoryError
 from sr_runtime.image import Picture, from_pil, read, read_header, write
+from tests.runtime.image_files import SRGB
 
 # Pillow warns of damage; whether to show that is up to the application.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::Warning:PIL")
@@ -166,7 +167,6 @@ def whole(request: pytest.FixtureRequest) -> bytes:
     turned = [photo.rotate(angle) for angle in (40, 80)]
     exif = Image.Exif()
     exif[0x0112], exif[0x8769] = 6, {0x9003: "2020:01:01 00:00:00"}
-    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     format, *variant = request.param.split()
     options: dict[str, object] = {}
     if variant == ["animated"]:
@@ -174,7 +174,7 @@ def whole(request: pytest.FixtureRequest) -> bytes:
     elif variant:
         options = {"compression": "tiff_lzw"}
     elif format in ("PNG", "JPEG", "WEBP", "TIFF"):
-        options = {"exif": exif.tobytes(), "icc_profile": srgb, "dpi": (72, 72)}
+        options = {"exif": exif.tobytes(), "icc_profile": SRGB, "dpi": (72, 72)}
     buffer = io.BytesIO()
     photo.save(buffer, format, **options)
     return buffer.getvalue()

@@ -4,16 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image
 
 from sr_runtime import Upscaler
 from sr_runtime.backends.base import Limits
 from sr_runtime.errors import ImageError
 from sr_runtime.image import Output, Picture, read, read_header, read_still, write
+from tests.runtime.image_files import SRGB
 from tests.runtime.known_network import KnownNetwork
 
 RNG = np.random.default_rng(0)
-SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
 def pixels(height: int, width: int, channels: int, dtype: type = np.uint8) -> np.ndarray:

@@ -10,13 +10,13 @@ from PIL import Image, ImageCms
 
 from sr_runtime.errors import ImageError
 from sr_runtime.image import from_pil, read, write
+from tests.runtime.image_files import SIGNATURE, SRGB, chunk
 
 RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 256, (6, 5, 3), np.uint8)
 GRAY = RGB[:, :, 0]
 GRAY16 = RNG.integers(0, 65536, (6, 5), np.uint16)
 ALPHA = np.where(RNG.random((6, 5)) < 0.5, 0, 200).astype(np.uint8)
-SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 ORIENTATION = 0x0112
 
 
@@ -25,17 +25,11 @@ def saved(path: Path, image: Image.Image, **options: object) -> Path:
     return path
 
 
-def png_of(depth: int, kind: int, row: bytes, key: bytes) -> bytes:
+def keyed_png(depth: int, kind: int, row: bytes, key: bytes) -> bytes:
     """A PNG of one row of 4 pixels with a transparent colour, which Pillow cannot write."""
-
-    def chunk(name: bytes, data: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-        )
-
     header = struct.pack(">IIBBBBB", 4, 1, depth, kind, 0, 0, 0)
     parts = {b"IHDR": header, b"tRNS": key, b"IDAT": zlib.compress(b"\0" + row), b"IEND": b""}
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts.items())
+    return SIGNATURE + b"".join(chunk(*part) for part in parts.items())
 
 
 @pytest.mark.parametrize(
@@ -89,7 +83,7 @@ def test_a_color_key_becomes_alpha(
     tmp_path: Path, depth: int, kind: int, row: bytes, key: bytes, alpha: list[int]
 ) -> None:
     path = tmp_path / "keyed.png"
-    path.write_bytes(png_of(depth, kind, row, key))
+    path.write_bytes(keyed_png(depth, kind, row, key))
 
     frame = read(path).frames[0]
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from sr_runtime.errors import ImageError
 from sr_runtime.image import Output, Picture, from_pil, read, write
+from tests.runtime.image_files import SRGB
 
 PIXELS = np.random.default_rng(0).integers(0, 65536, (6, 5, 4), np.uint16)
-SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 CAMERA, WIDTH, HEIGHT = 0x8769, 0xA002, 0xA003
 # 2 × 2 pixels of 10 bits, written by OpenCV; Pillow writes 8 bits only.
 TEN_BIT_AVIF = base64.b85decode(

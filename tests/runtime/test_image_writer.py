@@ -7,16 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image
 
 from sr_runtime.atomic import check_target
-from sr_runtime.errors import ArgumentError, ImageError, OutOfMemoryError, SRError, StorageError
+from sr_runtime.errors import ImageError, OutOfMemoryError, SRError, StorageError
 from sr_runtime.image import Format, Output, Picture, from_pil, read, to_pil, write
+from tests.runtime.image_files import SRGB
 
 RNG = np.random.default_rng(0)
 Y, X = np.mgrid[:40, :60]
 SMOOTH = np.dstack([4 * X, 6 * Y, 2 * (X + Y), 255 - 4 * X]).astype(np.uint8)
-SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 WIDTH, HEIGHT = 0xA002, 0xA003
 
 
@@ -157,12 +157,6 @@ def test_the_suffix_chooses_the_format(name: str, format: Format) -> None:
 def test_an_unknown_suffix_is_refused_with_a_list(name: str) -> None:
     with pytest.raises(ImageError, match=r"\.png, .*\.gif"):
         Output(name)
-
-
-@pytest.mark.parametrize(("format", "quality"), [("png", 90), ("jpg", 0), ("webp", 101)])
-def test_a_quality_without_meaning_is_refused(tmp_path: Path, format: Format, quality: int) -> None:
-    with pytest.raises(ArgumentError, match="quality"):
-        write(Picture(frames=(pixels(3),)), tmp_path / f"i.{format}", quality=quality)
 
 
 def test_a_place_that_cannot_be_written_is_known_beforehand(tmp_path: Path) -> None:
