@@ -14,10 +14,16 @@ from typing import Any, NoReturn
 from sr_runtime.cli.console import DEBUG
 from sr_runtime.errors import ArgumentError
 
-__all__ = ["Parser", "add_debug", "nonempty", "number", "path", "program_name"]
-__all__ += ["whole_number", "whole_number_or"]
-
-LONGEST_NAME = 1000
+__all__ = [
+    "Parser",
+    "add_debug",
+    "nonempty",
+    "number",
+    "path",
+    "program_name",
+    "whole_number",
+    "whole_number_or",
+]
 
 
 def program_name(script: str, package: str) -> str:
@@ -89,10 +95,6 @@ def nonempty(text: str) -> str:
     """A name or a path; an empty one, from an unset variable, would mean the current folder."""
     if not text.strip():
         raise argparse.ArgumentTypeError("is empty: give a name")
-    if len(text) > LONGEST_NAME:
-        raise argparse.ArgumentTypeError(
-            f"{_short(text)} has {len(text)} characters, more than any name"
-        )
     return text
 
 

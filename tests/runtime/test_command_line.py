@@ -56,6 +56,15 @@ def test_options_do_what_they_say(options, name, expected, photo, model) -> None
     assert size(photo.with_name(name)) == expected
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="paths are short there")
+def test_a_path_is_as_long_as_the_system_takes_it(photo, model) -> None:
+    deep = photo.parent.joinpath(*["d" * 200] * 8)
+    deep.mkdir(parents=True)
+    source = photo.rename(deep / photo.name)
+    assert main(["upscale", str(source), "-m", model, "-q"]) == 0
+    assert size(source.with_name("photo_tiny_x4.png")) == (160, 120)
+
+
 def test_an_output_is_overwritten_and_nothing_else_is_left_beside_it(photo, model) -> None:
     target = photo.with_name("out.webp")
     target.write_text("an older result")
