@@ -1,4 +1,4 @@
-"""How results are called: photo_x4.png, photo_psnr_x4.png, or by a template."""
+"""How results are named: photo_x4.png, photo_psnr_x4.png, or by a template."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -104,7 +104,9 @@ def _check_kind(format: Format, frame: NDArray[Any], frames: int) -> None:
 def _check_times(format: Format, picture: Picture) -> None:
     durations = picture.durations
     if len(durations) != len(picture.frames):
-        raise ImageError(f"{len(picture.frames)} frames have {len(durations)} durations")
+        raise ImageError(
+            f"{len(picture.frames)} frames have {len(durations)} durations: give one each"
+        )
     # Encoders store equal frames once, with the sum of their durations.
     longest = total = durations[0]
     for duration, (before, frame) in zip(durations[1:], pairwise(picture.frames), strict=True):
@@ -117,4 +119,6 @@ def _check_times(format: Format, picture: Picture) -> None:
             f"s: {'use webp' if format != 'webp' else 'shorten it'}"
         )
     if picture.loop is not None and not 0 <= picture.loop <= MOST_PLAYS:
-        raise ImageError(f"it plays {picture.loop} times, and {MOST_PLAYS} is the most")
+        raise ImageError(
+            f"it plays {picture.loop} times, and {MOST_PLAYS} is the most: use 0, which is for ever"
+        )

@@ -30,7 +30,7 @@ PHOTOMETRIC, BLACK_IS_ZERO, RGB = 262, 1, 2
 # PNG prescribes this gAMA, and BT.709's cHRM, beside sRGB for programs that know only them.
 GAMMA_OF_SRGB = 0.45455
 
-# Exponents of curves that the models, which were trained on sRGB (2.2), upscale well.
+# The models were trained on sRGB, which is about 2.2. Between these exponents they upscale well.
 USUAL = 1.6, 3.0
 
 Frames = Sequence[NDArray[Any]]
@@ -127,6 +127,7 @@ def converted_to_srgb(image: Image.Image, profile: bytes) -> NDArray[Any]:
 
 
 def _in_space(frames: Frames, space: ColorSpace) -> tuple[list[NDArray[Any]], bytes | None]:
+    """`frames`, whose values are in `space`, and their profile; unusual curves become sRGB's."""
     channels = frames[0].shape[2]
     half = np.array([light_of(curve, np.array(0.5)) for curve in space.curves])
     exponents = np.log(half.clip(1e-9)) / np.log(0.5)
@@ -148,7 +149,7 @@ def _with_srgb_curve(frame: NDArray[Any], space: ColorSpace) -> NDArray[Any]:
 
 
 def _space(image: Image.Image, channels: int) -> ColorSpace | None:
-    """The colour space that is stated in other words than a profile or numbers."""
+    """The colour space that gAMA and cHRM, a TIFF's tags or EXIF state; None means sRGB."""
     info = image.info
     if "srgb" in info or image.mode in ("CMYK", "YCbCr", "LAB", "HSV"):  # which become sRGB
         return None

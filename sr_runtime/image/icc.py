@@ -63,9 +63,9 @@ def light_of(curve: Curve, values: NDArray[Any]) -> NDArray[Any]:
 
 
 def profile_of(space: ColorSpace, *, channels: int) -> bytes | None:
-    """The profile of gray (1 or 2 channels) or RGB in `space`; None if it is sRGB, or none at all.
+    """The profile of gray (1 or 2 channels) or RGB in `space`.
 
-    No space has primaries that lie on one line.
+    None for sRGB, and for primaries that make no colour space, as those that lie on one line.
     """
     usual = np.abs(np.array(space.primaries) - np.array(BT709)).max() < 0.001
     steps = np.linspace(0, 1, len(SRGB_CURVE))

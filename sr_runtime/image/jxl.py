@@ -53,7 +53,9 @@ def check_jxl(file: BinaryIO, max_pixels: int) -> None:
             "--max-pixels"
         )
     if animated:
-        raise ImageError("of an animated JPEG XL only the first frame can be read: convert it")
+        raise ImageError(
+            "only the first frame of an animated JPEG XL can be read: convert it to WebP first"
+        )
     if bits != 8:
         raise ImageError(
             f"its {bits} bits per channel would be cut to 8: convert it to 8 bits, or to a 16-bit "

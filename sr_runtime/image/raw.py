@@ -23,7 +23,7 @@ CR2_MARK, CR3_BRAND = b"CR", b"ftypcrx "
 # TIFF tags
 WIDTH, HEIGHT, COMPRESSION, PHOTOMETRIC, MAKE, SUB_IFDS = 256, 257, 259, 262, 271, 330
 CFA_PATTERN, DNG_VERSION = 33422, 50706
-OF_SENSORS = {PHOTOMETRIC: {32803, 34892}, COMPRESSION: {32767, 32770, 34713, 65535}}
+SENSOR_DATA = {PHOTOMETRIC: {32803, 34892}, COMPRESSION: {32767, 32770, 34713, 65535}}
 MOST_DIRECTORIES, MOST_TAGS, MOST_NUMBERS = 64, 512, 64
 NUMBERS = {1: "B", 3: "H", 4: "I", 13: "I"}
 
@@ -51,8 +51,8 @@ def refuse_raw_page(tags: Mapping[int, Any]) -> None:
     """The same by the tags that Pillow read, for files of more than 4 GiB too (BigTIFF)."""
     if DNG_VERSION in tags:
         raise _raw("DNG")
-    if tags.get(PHOTOMETRIC) in OF_SENSORS[PHOTOMETRIC]:
-        raise _raw("of a TIFF's kind")
+    if tags.get(PHOTOMETRIC) in SENSOR_DATA[PHOTOMETRIC]:
+        raise _raw("based on TIFF")
 
 
 def _check_directories(file: BinaryIO, order: str) -> None:
@@ -66,9 +66,9 @@ def _check_directories(file: BinaryIO, order: str) -> None:
         if DNG_VERSION in directory:
             raise _raw("DNG")
         if CFA_PATTERN in directory or any(
-            values & set(directory.get(tag, ())) for tag, values in OF_SENSORS.items()
+            values & set(directory.get(tag, ())) for tag, values in SENSOR_DATA.items()
         ):
-            raise _raw(f"of {make}" if make else "of a TIFF's kind")
+            raise _raw(f"of {make}" if make else "based on TIFF")
         largest = max(largest, _size(directory), key=lambda size: size[0] * size[1])
     if first is not None and SUB_IFDS in first:
         width, height = _size(first)

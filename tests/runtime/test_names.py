@@ -1,4 +1,4 @@
-"""How results are called: by size and model, by a template, and in which format."""
+"""How results are named: by size and model, by a template, and in which format."""
 
 from pathlib import Path
 
