@@ -4,11 +4,12 @@ ends."""
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
-__all__ = ["ENDING", "signals_as_interrupts"]
+__all__ = ["ENDING", "signals_as_interrupts", "signals_held_back"]
 
 ENDING = [signal.SIGINT, signal.SIGTERM]
 """The signals that request the end of a program."""
@@ -44,3 +45,30 @@ def signals_as_interrupts() -> Iterator[None]:
     finally:
         for number in [] if interrupted else ours:
             signal.signal(number, former[number])
+
+
+@contextmanager
+def signals_held_back(on_signal: Callable[[], None]) -> Iterator[None]:
+    """Call `on_signal` for each of ENDING in the block, and raise them again after it.
+
+    A KeyboardInterrupt could leave the block at any place, and a second one any `except`.
+    """
+    heard: set[int] = set()
+
+    def hear(number: int, frame: object) -> None:
+        heard.add(number)
+        on_signal()
+
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        handlers = {number: signal.getsignal(number) for number in ENDING}
+        before = {number: handler for number, handler in handlers.items() if callable(handler)}
+    try:
+        for number in before:
+            signal.signal(number, hear)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for late in heard:
+            signal.raise_signal(late)

@@ -8,18 +8,21 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
-import openvino as ov
 from numpy.typing import NDArray
-from openvino.frontend import FrontEndManager
 
 from sr_runtime.backends.base import DeviceBackend, UnreadableModelError, declared_limits
 from sr_runtime.backends.fork import keep_in_children
+from sr_runtime.backends.importing import importing_an_engine
 from sr_runtime.backends.out_of_memory import is_out_of_memory
 from sr_runtime.backends.probe.facts import probe_info
 from sr_runtime.backends.reason import last_line
 from sr_runtime.backends.stated import stated_info
 from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError, SRError
 from sr_runtime.tensor import check_outputs
+
+with importing_an_engine():
+    import openvino as ov
+    from openvino.frontend import FrontEndManager
 
 __all__ = ["OpenVINOBackend"]
 

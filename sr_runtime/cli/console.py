@@ -57,6 +57,9 @@ def run_cli(command: Callable[[Sequence[str]], int], argv: Sequence[str] | None 
                 return code or 1
             raise StorageError(f"standard output cannot be written ({error.strerror})") from error
         except KeyboardInterrupt as interrupt:
+            # If it came out of an exec, as of a dataclass that is imported, `python -m` would end
+            # by SIGINT in place of our code. CPython forgets that at the next exec.
+            exec("")
             say("interrupted", file=sys.stderr)
             return 128 + (interrupt.args[0] if interrupt.args else signal.SIGINT)
         except Exception as error:

@@ -197,3 +197,19 @@ sys.exit(main(["{command}", "x", "-o", "y"]))
             text=True,
         )
         assert (run.returncode, run.stderr) == (130, "interrupted\n")
+
+
+@pytest.mark.slow
+def test_a_signal_inside_an_exec_keeps_its_code(tmp_path: Path) -> None:
+    """CPython would end as if the signal were SIGINT and nobody had caught it."""
+    (tmp_path / "program.py").write_text(
+        "import sys\n"
+        "from sr_runtime.cli.console import run_cli\n"
+        "sys.exit(run_cli(lambda _: exec('raise KeyboardInterrupt(15)'), []))\n"
+    )
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    command = [sys.executable, "-m", "program"]
+    assert (
+        subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, check=False).returncode
+        == 143
+    )

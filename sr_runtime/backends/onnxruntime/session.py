@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from sr_runtime.backends.base import UnreadableModelError
+from sr_runtime.backends.importing import importing_an_engine
 from sr_runtime.backends.out_of_memory import is_out_of_memory
 from sr_runtime.backends.reason import first_line
 from sr_runtime.backends.stated import stated_info
@@ -37,7 +38,8 @@ def check_one_build() -> None:
 
 check_one_build()
 
-import onnxruntime as ort  # noqa: E402 - a mixed installation is reported before it is loaded
+with importing_an_engine():  # a mixed installation is reported before it is loaded
+    import onnxruntime as ort
 
 __all__ = [
     "PRECISIONS",

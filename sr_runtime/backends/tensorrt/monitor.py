@@ -1,15 +1,13 @@
 """Reports the builder's progress, and cancels it by Ctrl-C or on request."""
 
-import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from typing import Any
 
 from sr_runtime.backends.tensorrt.library import Library
 from sr_runtime.errors import BackendError
-from sr_runtime.signals import ENDING
+from sr_runtime.signals import signals_held_back
 
 __all__ = ["Monitor", "Progress", "in_thread"]
 
@@ -79,35 +77,8 @@ def in_thread(build: Callable[[], bytes], monitor: Monitor) -> bytes:
 
     `build` has ended when this returns or raises.
     """
-    with _signals_held_back(monitor.stop.set), ThreadPoolExecutor(1, "TensorRT builder") as thread:
+    with signals_held_back(monitor.stop.set), ThreadPoolExecutor(1, "TensorRT builder") as thread:
         plan = thread.submit(build)
         while wait([plan], timeout=0.1).not_done:
             pass  # again and again: on Windows, Ctrl-C does not interrupt a wait
     return plan.result()
-
-
-@contextmanager
-def _signals_held_back(on_signal: Callable[[], None]) -> Iterator[None]:
-    """Call `on_signal` for each of ENDING in the block, and raise them again after it.
-
-    A KeyboardInterrupt could leave the block at any place, and a second one any `except`.
-    """
-    heard: set[int] = set()
-
-    def hear(number: int, frame: object) -> None:
-        heard.add(number)
-        on_signal()
-
-    before: dict[int, Any] = {}
-    if threading.current_thread() is threading.main_thread():
-        handlers = {number: signal.getsignal(number) for number in ENDING}
-        before = {number: handler for number, handler in handlers.items() if callable(handler)}
-    try:
-        for number in before:
-            signal.signal(number, hear)
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        for late in heard:
-            signal.raise_signal(late)
