@@ -56,7 +56,9 @@ def sturdy_streams() -> Iterator[Callable[[], OSError | None]]:
     def lost() -> OSError | None:
         if output is not None:
             output.flush()
-            if isinstance(sink := getattr(output.buffer, "raw", None), _Sink):
+            # A notebook's stream, or one in memory, has no buffer.
+            buffer = getattr(output, "buffer", None)
+            if isinstance(sink := getattr(buffer, "raw", None), _Sink):
                 return sink.error
         return None
 

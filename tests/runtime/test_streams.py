@@ -98,6 +98,12 @@ def test_a_pipe_that_somebody_made_non_blocking_loses_nothing(
     assert read == [f"{line}\n".encode()]
 
 
+def test_a_program_may_catch_what_a_command_prints(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    assert run_cli(lambda _: say("a line") or 0, []) == 0  # type: ignore[func-returns-value]
+    assert sys.stdout.getvalue() == "a line\n"  # type: ignore[attr-defined]
+
+
 PROGRAM = """
 import os, sys
 from sr_runtime.cli.console import run_cli, say
