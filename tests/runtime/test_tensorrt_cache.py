@@ -66,11 +66,12 @@ def test_a_gpu_too_small_for_the_usual_profile_is_told_the_command_for_smaller_t
         command = r"engine \S+tiny\.onnx -o tiny\.engine .* --max 1x256x256$"
         with pytest.raises(OutOfMemoryError, match=command):
             builds(machine, model)
+    wide = tiny_onnx(precision="fp16", rrdb_channels=256)
     with (
         simulated(None, rtx=True) as machine,
         pytest.raises(OutOfMemoryError, match=r"--max 1x256x256 --for rtx --sm 89$"),
     ):
-        builds(machine, model, Profile.parse(*["8x9999x9999"] * 3))
+        builds(machine, wide, Profile.parse(*["8x2300x2300"] * 3))
 
 
 def test_an_rtx_engine_is_built_once_for_each_model_profile_and_compute_capability(
