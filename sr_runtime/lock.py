@@ -36,7 +36,7 @@ def open_lock(path: Path) -> BinaryIO:
         raise
 
 
-def wait_for_lock(file: BinaryIO, on_wait: Callable[[], None]) -> None:
+def wait_for_lock(descriptor: int, on_wait: Callable[[], None] = lambda: None) -> None:
     """Wait until no other process has locked an open file, then lock it until it is closed.
 
     Args:
@@ -45,10 +45,10 @@ def wait_for_lock(file: BinaryIO, on_wait: Callable[[], None]) -> None:
     Raises:
         OSError: The file system has no locks, like some network drives.
     """
-    if not try_lock(file.fileno()):
+    if not try_lock(descriptor):
         on_wait()
-        while not try_lock(file.fileno()):
-            time.sleep(0.2)
+        while not try_lock(descriptor):
+            time.sleep(0.1)
 
 
 def try_lock(descriptor: int) -> bool:

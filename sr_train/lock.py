@@ -28,7 +28,7 @@ def only_process_in(folder: Path, report: Callable[[str], None]) -> Iterator[Non
     with _lock_file(folder, "another --root") as file:
         try:
             wait_for_lock(
-                file,
+                file.fileno(),
                 lambda: report(
                     f"{folder}: another process is preparing it; waiting for it to finish"
                 ),

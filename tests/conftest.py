@@ -18,6 +18,7 @@ from benchmarks.data import DATA
 from sr_export.__main__ import main as sr_export
 from sr_export.to_onnx import onnx_from_generator
 from sr_runtime.lock import wait_for_lock
+from sr_runtime.signals import ENDING
 from sr_train.models.rrdbnet import RRDBNet
 
 
@@ -76,11 +77,13 @@ def tiny_onnx(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def hears_ctrl_c() -> Iterator[None]:
-    """Whoever starts tests in a shell's background starts them deaf to SIGINT."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+def hears_signals() -> Iterator[None]:
+    """Tests that a shell starts in its background are deaf to SIGINT, those of nohup to SIGHUP."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in ENDING}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")
@@ -95,7 +98,7 @@ def exported(
     def export(name: str) -> Path:
         path = folder / f"{name}.onnx"
         with path.with_suffix(".lock").open("wb") as lock:
-            wait_for_lock(lock, on_wait=lambda: None)
+            wait_for_lock(lock.fileno())
             if not path.exists():
                 weights = data / "weights" / f"{name}.pth"
                 assert sr_export(["onnx", str(weights), "-o", str(path)]) == 0

@@ -248,7 +248,7 @@ def test_a_quality_is_for_the_results_that_have_one(tmp_path: Path) -> None:
             run(Upscaler(KnownNetwork(radius=1)), some, quality=quality)
 
 
-@pytest.mark.usefixtures("hears_ctrl_c")
+@pytest.mark.usefixtures("hears_signals")
 @pytest.mark.parametrize("images", [1, 3])
 def test_ctrl_c_ends_the_run_with_nothing_half_written(images: int, tmp_path: Path) -> None:
     class Interrupting(KnownNetwork):

@@ -1,5 +1,6 @@
 """Long runs: memory stays flat over images of many sizes."""
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from sr_runtime.backends.choice import open_backend
 
 def resident_bytes() -> int:
     """What this process holds in memory now."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 @pytest.mark.slow

@@ -145,7 +145,7 @@ def test_what_is_printed_on_a_closed_stream_lands_in_no_file(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_a_command_with_its_code(
-    hears_ctrl_c: None, capsys: pytest.CaptureFixture[str], number: signal.Signals
+    hears_signals: None, capsys: pytest.CaptureFixture[str], number: signal.Signals
 ) -> None:
     cleaned_up = []
 
@@ -161,7 +161,7 @@ def test_a_signal_ends_a_command_with_its_code(
     assert capsys.readouterr().err == "interrupted\n"
 
 
-def test_a_signal_that_is_ignored_or_handled_stays_so(hears_ctrl_c: None) -> None:
+def test_a_signal_that_is_ignored_or_handled_stays_so(hears_signals: None) -> None:
     heard: list[int] = []
     handlers = {signal.SIGHUP: signal.SIG_IGN, signal.SIGTERM: lambda number, _: heard.append(1)}
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}

@@ -64,7 +64,7 @@ def test_a_build_that_is_cancelled_leaves_nothing_on_the_gpu(
     assert machine.gpu.is_clean
 
 
-@pytest.mark.usefixtures("hears_ctrl_c")
+@pytest.mark.usefixtures("hears_signals")
 def test_impatient_ctrl_c_is_raised_once_when_the_build_has_ended(
     builder: Kind, tiny_onnx: Callable[..., Path]
 ) -> None:
@@ -89,7 +89,7 @@ def test_impatient_ctrl_c_is_raised_once_when_the_build_has_ended(
     assert signal.getsignal(signal.SIGINT) is hear
 
 
-@pytest.mark.usefixtures("hears_ctrl_c")
+@pytest.mark.usefixtures("hears_signals")
 def test_ctrl_c_leaves_nothing_on_the_gpu(machine: Machine, tiny_onnx: Callable[..., Path]) -> None:
     machine.library.steps, machine.library.step_seconds = 10_000, 0.01
 

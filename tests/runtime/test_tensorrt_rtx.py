@@ -169,7 +169,7 @@ def test_an_fp32_file_is_refused_with_the_export_command(
 
 
 def test_ctrl_c_while_an_engine_is_built_on_first_use_leaves_nothing(
-    card: Machine, model: Path, cache: Path, hears_ctrl_c: None
+    card: Machine, model: Path, cache: Path, hears_signals: None
 ) -> None:
     card.rtx.at_build = lambda: os.kill(os.getpid(), signal.SIGINT)
     with pytest.raises(KeyboardInterrupt), pytest.warns(RuntimeWarning, match="building"):

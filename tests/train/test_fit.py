@@ -29,7 +29,7 @@ SMALL = {"rrdb_channels": 8, "growth_channels": 4, "num_basic_blocks": 1}
 
 @pytest.fixture(autouse=True)
 def in_an_empty_folder_without_weights(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hears_ctrl_c: None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hears_signals: None
 ) -> None:
     """The PSNR stage alone needs no weights for its losses; nothing is to be downloaded."""
 

@@ -74,7 +74,7 @@ def assert_same_run(whole: Path, killed: Path) -> None:
     ("discriminator", "loss"), [(UNET, "ragan"), (PLAIN_VGG, "wgan-gp")], ids=["ragan", "wgan-gp"]
 )
 def test_killed_at_any_moment_and_resumed_it_ends_the_same(
-    tmp_path: Path, data_root: Path, hears_ctrl_c: None, discriminator: str, loss: str
+    tmp_path: Path, data_root: Path, hears_signals: None, discriminator: str, loss: str
 ) -> None:
     path = tmp_path / "config.yaml"
     config = write_config_of(path, data_root, discriminator=discriminator, loss=loss)

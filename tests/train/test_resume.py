@@ -69,7 +69,7 @@ def test_ctrl_c_and_sigterm_save_the_state_and_say_how_to_continue(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
-    hears_ctrl_c: None,
+    hears_signals: None,
     number: signal.Signals,
 ) -> None:
     step: Callable[..., object] = PsnrStage.step

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from sr_runtime.backends.base import UnreadableModelError
 from sr_runtime.backends.probe.trial import Trial, planes_of
+from sr_runtime.backends.stated import shape_text
 from sr_runtime.errors import BackendError, ModelError
 from sr_runtime.model_info import Layout, ModelInfo
 
@@ -79,7 +80,7 @@ def find_sizes(trial: Trial, shape: Sequence[int | None], dtype: str) -> Found:
             f"no input size that was tried ({', '.join(map(str, SIDES.values()))}) runs: {refused}"
         )
     raise ModelError(
-        f"not a super-resolution model: for an input of {_text(shape)} its output is not "
+        f"not a super-resolution model: for an input of {shape_text(shape)} its output is not "
         f"a picture enlarged by a whole factor; {seen}"
     )
 
@@ -114,7 +115,7 @@ def _at_size(trial: Trial, info: ModelInfo, size: tuple[int, int]) -> tuple[Foun
                 )
             info = replace(info, scale=scale, output=number)
             return Found(info, image, planes_of(info, outputs)), ""
-    shapes = " and ".join(_text(output.shape) for output in outputs) or "nothing"
+    shapes = " and ".join(shape_text(output.shape) for output in outputs) or "nothing"
     return None, f"{height}×{width} gave {shapes}"
 
 
@@ -122,7 +123,7 @@ def _layouts(shape: Sequence[int | None], dtype: str) -> Iterator[tuple[Layout, 
     """The layouts and channels that a declared shape allows, the likeliest first."""
     if len(shape) != 4 or dtype not in ("float32", "float16"):
         raise ModelError(
-            f"not a super-resolution model: its input is {_text(shape)} {dtype}, "
+            f"not a super-resolution model: its input is {shape_text(shape)} {dtype}, "
             "expected N×C×H×W or N×H×W×C float32 or float16"
         )
     first, last = shape[1], shape[3]
@@ -134,14 +135,10 @@ def _layouts(shape: Sequence[int | None], dtype: str) -> Iterator[tuple[Layout, 
         yield from (("NCHW", 3), ("NHWC", 3), ("NCHW", 1), ("NHWC", 1))
     else:
         raise ModelError(
-            f"not a usable super-resolution model: its input is {_text(shape)}, which takes "
+            f"not a usable super-resolution model: its input is {shape_text(shape)}, which takes "
             f"{first or last} channels, and only 1 (gray) or 3 (RGB) are supported"
         )
 
 
 def _sides(shape: Sequence[int | None], layout: Layout) -> tuple[int | None, int | None]:
     return (shape[2], shape[3]) if layout == "NCHW" else (shape[1], shape[2])
-
-
-def _text(shape: Sequence[int | None]) -> str:
-    return "×".join("?" if side is None else str(side) for side in shape) or "a scalar"

@@ -132,7 +132,7 @@ def _only_process_at(engine: Path) -> Iterator[None]:
     with file:
         with contextlib.suppress(OSError):  # a drive without locks: two may build the same
             wait_for_lock(
-                file,
+                file.fileno(),
                 lambda: warnings.warn(
                     f"another process is building {engine.name}; waiting until it is done",
                     RuntimeWarning,

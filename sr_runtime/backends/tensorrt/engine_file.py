@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import re
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -23,7 +22,7 @@ from sr_runtime.backends.tensorrt.options import (
     sm_text,
 )
 from sr_runtime.errors import ModelError, SRError, StorageError, about
-from sr_runtime.lock import try_lock
+from sr_runtime.lock import wait_for_lock
 from sr_runtime.model_info import PREFIX, ModelInfo
 
 __all__ = [
@@ -155,8 +154,7 @@ def only_writer_in(folder: Path) -> Iterator[None]:
         return
     try:
         with contextlib.suppress(OSError):  # a drive without locks
-            while not try_lock(descriptor):
-                time.sleep(0.05)
+            wait_for_lock(descriptor)
         yield
     finally:
         os.close(descriptor)
