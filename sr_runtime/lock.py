@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
+from weakref import WeakSet
 
 from sr_runtime.errors import StorageError
 
@@ -16,6 +17,8 @@ else:
     import fcntl
 
 __all__ = ["open_lock", "try_lock", "wait_for_lock"]
+
+_opened: WeakSet[BinaryIO] = WeakSet()
 
 
 def open_lock(path: Path) -> BinaryIO:
@@ -27,13 +30,15 @@ def open_lock(path: Path) -> BinaryIO:
     """
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
     try:
-        return os.fdopen(os.open(path, flags, 0o666), "r+b", buffering=0)
+        file = os.fdopen(os.open(path, flags, 0o666), "r+b", buffering=0)
     except OSError as error:
         if path.is_symlink():
             raise StorageError(
                 "is a link, and a lock must be a file of its own: delete the link", path=path
             ) from error
         raise
+    _opened.add(file)
+    return file
 
 
 def wait_for_lock(descriptor: int, on_wait: Callable[[], None] = lambda: None) -> None:
@@ -65,3 +70,13 @@ def try_lock(descriptor: int) -> bool:
         return True
     except (BlockingIOError, PermissionError):  # the second on Windows
         return False
+
+
+def _close_in_child() -> None:
+    """A lock lasts until every copy is closed, and workers may outlive a process that is killed."""
+    for file in _opened:
+        file.close()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_close_in_child)

@@ -10,6 +10,7 @@ import pytest
 
 from sr_runtime import temporary
 from sr_runtime.atomic import atomic_folder, atomic_path
+from sr_runtime.lock import open_lock, try_lock
 from sr_runtime.temporary import remove_leftovers, temporary_file, temporary_folder
 from tests.runtime.test_jobs import picture, plan
 
@@ -131,6 +132,25 @@ def test_a_file_that_is_taken_for_abandoned_while_it_is_made_is_made_again(
     monkeypatch.setattr(temporary, "try_lock", late)
     with temporary_file(tmp_path) as second:
         assert [*tmp_path.iterdir()] == [second.path] != made
+
+
+def test_a_lock_ends_with_its_process_though_workers_were_forked_from_it(tmp_path: Path) -> None:
+    ready, go_on = os.pipe(), os.pipe()
+    with open_lock(tmp_path / ".lock") as lock:
+        assert try_lock(lock.fileno())
+        child = os.fork()
+        if child == 0:
+            os.close(go_on[1])
+            os.write(ready[1], b"x")
+            os.read(go_on[0], 1)
+            os._exit(0)
+        os.read(ready[0], 1)
+    with open_lock(tmp_path / ".lock") as again:
+        assert try_lock(again.fileno())
+    os.close(go_on[1])
+    os.waitpid(child, 0)
+    for descriptor in (*ready, go_on[0]):
+        os.close(descriptor)
 
 
 def test_a_machine_is_recognised_after_a_restart(monkeypatch: pytest.MonkeyPatch) -> None:
