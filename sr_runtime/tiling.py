@@ -17,10 +17,10 @@ from numbers import Integral
 
 from sr_runtime.errors import ArgumentError
 
-__all__ = ["Span", "Tile", "TilePlan", "plan_tiles"]
+__all__ = ["LONGEST", "Span", "Tile", "TilePlan", "plan_tiles"]
 
-# Beyond it the plan itself would take minutes.
 LONGEST = 1 << 24
+"""The longest side of an image: beyond it the plan itself would take minutes."""
 
 # An image seldom pays for its tile shape alone: the frames of a video and a camera's photos have
 # one size, and the command line upscales images of one shape after each other.

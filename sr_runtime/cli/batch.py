@@ -24,6 +24,7 @@ from sr_runtime.errors import (
 from sr_runtime.image import Picture, Quality
 from sr_runtime.output_size import OutputSize
 from sr_runtime.tileable import Tileable
+from sr_runtime.tiling import LONGEST
 from sr_runtime.upscaler import Upscaler
 
 __all__ = ["run_jobs"]
@@ -117,8 +118,8 @@ class _Batch:
 
         def group(number: int) -> int:
             header = header_of(self._jobs[number].source)
-            if header is None:
-                return first.setdefault(None, number)
+            if header is None or max(header.height, header.width) > LONGEST:
+                return first.setdefault(None, number)  # it fails when it is its turn
             plan = self._upscaler.plan(header.height, header.width, tileable=self._tileable)
             return first.setdefault(plan.shape, number)
 

@@ -39,8 +39,8 @@ def run(words: Sequence[str]) -> int:
 
 
 def _upscale(arguments: argparse.Namespace) -> int:
-    # Pillow checks its own limit before we check ours; in this process they are the same.
-    PIL.Image.MAX_IMAGE_PIXELS = arguments.max_pixels
+    # Pillow would refuse what has more than twice its own limit, before we compare with ours.
+    PIL.Image.MAX_IMAGE_PIXELS = None
     size = OutputSize(scale=arguments.scale, width=arguments.width, height=arguments.height)
     with _load(arguments) as upscaler:
         return upscale_inputs(upscaler, arguments, size)

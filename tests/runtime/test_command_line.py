@@ -145,6 +145,7 @@ def test_a_run_that_was_stopped_goes_on_with_skip_existing(photo, model, capsys)
         (["{photo}", "-m", "{model}", "--quality", "80"], "quality"),
         (["{photo}", "-m", "{model}", "--format", "jpg", "--quality", "101"], "101"),
         (["{photo}", "-m", "{model}", "--max-pixels", "1000"], "--max-pixels"),
+        (["{photo}", "-m", "{model}", "--max-pixels", "10"], "more than the limit of 10: raise it"),
         (["{model}", "-m", "{model}"], "tiny.onnx"),
         (["/dev/null", "-m", "{model}", "-o", "{folder}/out.png"], "/dev/null"),
     ],

@@ -1,0 +1,30 @@
+"""A file whose header claims what cannot be does not stop the others of its run."""
+
+import struct
+import zlib
+from pathlib import Path
+
+import PIL.Image
+import pytest
+
+from sr_runtime import Upscaler
+from sr_runtime.backends.base import Limits
+from tests.runtime.known_network import KnownNetwork
+from tests.runtime.test_batch import folder_of, run
+
+
+def test_an_image_that_claims_an_impossible_size_fails_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", None)  # as the command line does
+    jobs = folder_of(3, tmp_path)
+    header = b"IHDR" + struct.pack(">IIBBBBB", 2**31 - 1, 2**31 - 1, 8, 2, 0, 0, 0)
+    file = bytearray(jobs[1].source.read_bytes())
+    file[12:33] = header + struct.pack(">I", zlib.crc32(header))
+    jobs[1].source.write_bytes(file)
+
+    network = KnownNetwork(radius=1, limits=Limits(depth=2, shape_cost=1))
+    failures = run(Upscaler(network), jobs)
+
+    assert [failure.source for failure in failures] == [jobs[1].source]
+    assert jobs[2].target.exists()
