@@ -125,7 +125,8 @@ def _computes_fp16(device: Any) -> bool:
     try:
         session, _ = open_on(device, _half_model(), OPTIONS)
     except BackendError as error:
-        if found := re.search(r"Failed to get a WebGPU [^\n)]*", str(error)):
+        # In full: the message has only the beginning of what onnxruntime says.
+        if found := re.search(r"Failed to get a WebGPU [^\n)]*", str(error.__cause__)):
             raise BackendError(
                 f"no adapter opens ({found[0]}): update the GPU's driver; on Linux it is its "
                 "Vulkan driver, and the Vulkan loader is needed too (libvulkan.so.1)"
