@@ -3,6 +3,7 @@
 Equal states are equal files, byte for byte, whatever objects they are made of.
 """
 
+import errno
 import hashlib
 import sys
 from collections.abc import Mapping
@@ -71,7 +72,8 @@ def load_state(path: Path) -> dict[str, Any]:
     except Exception as error:
         if is_exhaustion(error):
             raise OutOfMemoryError("not enough memory to load it", path=path) from error
-        if isinstance(error, OSError) and error.errno is not None:
+        # PyTorch seeks before the start of a file that is cut short, which is an EINVAL.
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise StorageError(f"cannot be read ({error.strerror})", path=path) from error
         raise damaged from error
     if found != FORMAT:

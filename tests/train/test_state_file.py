@@ -155,6 +155,16 @@ def test_a_damaged_state_is_a_data_error_that_names_the_weights_to_start_from(
         load_state(path)
 
 
+@pytest.mark.parametrize("length", [3_000, 5_000, 50_000, 90_000])
+def test_a_state_that_is_cut_short_is_damaged_at_any_length(length: int, tmp_path: Path) -> None:
+    path = tmp_path / "state.pt"
+    save_state({"learners": torch.zeros(30_000)}, path)
+    path.write_bytes(path.read_bytes()[:length])
+
+    with pytest.raises(DataError, match="is damaged, or not the state of a run"):
+        load_state(path)
+
+
 @pytest.mark.parametrize(
     ("error", "raised"),
     [(PermissionError(13, "Permission denied"), StorageError), (MemoryError(), OutOfMemoryError)],
