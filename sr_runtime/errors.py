@@ -4,6 +4,7 @@ Every message is one sentence that gives what happened, the value, the limit and
 to be shown to a user as it is. Anything else that is raised is a bug in this project.
 """
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ __all__ = [
     "StorageError",
     "about",
     "require_extra",
+    "system_error",
 ]
 
 
@@ -86,6 +88,17 @@ def about(path: str | os.PathLike[str], *, instead_of: Path | None = None) -> It
         if error.path in (None, instead_of):
             error.path = Path(path)
         raise
+
+
+def system_error(error: BaseException) -> OSError | None:
+    """`error`, if the system refused a file that may be intact.
+
+    Readers of damaged files seek before the start or beyond any end, which the system calls an
+    invalid argument. Where it calls a name so, the error has the name.
+    """
+    if not isinstance(error, OSError) or error.errno is None:
+        return None
+    return None if error.errno == errno.EINVAL and error.filename is None else error
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 Equal states are equal files, byte for byte, whatever objects they are made of.
 """
 
-import errno
 import hashlib
 import sys
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from torch import Tensor
 
 import sr_runtime
 from sr_runtime.atomic import atomic_path
-from sr_runtime.errors import ArgumentError, DataError, OutOfMemoryError, StorageError
+from sr_runtime.errors import ArgumentError, DataError, OutOfMemoryError, StorageError, system_error
 from sr_train.memory import is_exhaustion
 
 __all__ = ["FORMAT", "load_state", "save_state"]
@@ -72,9 +71,8 @@ def load_state(path: Path) -> dict[str, Any]:
     except Exception as error:
         if is_exhaustion(error):
             raise OutOfMemoryError("not enough memory to load it", path=path) from error
-        # PyTorch seeks before the start of a file that is cut short, which is an EINVAL.
-        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
-            raise StorageError(f"cannot be read ({error.strerror})", path=path) from error
+        if refused := system_error(error):
+            raise StorageError(f"cannot be read ({refused.strerror})", path=path) from error
         raise damaged from error
     if found != FORMAT:
         raise DataError(

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from sr_runtime.errors import ImageError, OutOfMemoryError, SRError, about
+from sr_runtime.errors import ImageError, OutOfMemoryError, SRError, about, system_error
 from sr_runtime.image.bit_depth import bits_per_channel
 from sr_runtime.image.color import state_colors
 from sr_runtime.image.exif import descriptive_exif
@@ -128,8 +128,8 @@ def reading(path: str | os.PathLike[str]) -> Iterator[None]:
                 "Python with PIL.Image.MAX_IMAGE_PIXELS"
             ) from error
         except Exception as error:  # damaged files make decoders raise nearly anything
-            if isinstance(error, OSError) and error.strerror:  # the system's, not a decoder's
-                raise ImageError(error.strerror) from error
+            if (refused := system_error(error)) and refused.strerror:
+                raise ImageError(refused.strerror) from error
             # The first sentence; libjxl's second one is advice for its developers.
             reason = " ".join(str(error).split()).partition(". ")[0]
             raise ImageError(

@@ -149,6 +149,14 @@ def test_a_palette_image_without_a_palette_is_damaged(tmp_path: Path) -> None:
         from_pil(image)
 
 
+@pytest.mark.parametrize("offset", [2**45, 2**63 - 1, 2**64 - 1])
+def test_a_tiff_whose_pages_lie_beyond_any_end_is_damaged(tmp_path: Path, offset: int) -> None:
+    path = tmp_path / "a.tif"
+    path.write_bytes(b"II+\0\x08\0\0\0" + offset.to_bytes(8, "little") + bytes(100))
+    with pytest.raises(ImageError, match="damaged"):
+        read(path)
+
+
 def test_damaged_exif_does_not_spoil_a_photo(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x010F], exif[0x8769] = "camera", {0x9003: "2020:01:01 00:00:00"}

@@ -152,6 +152,21 @@ def test_a_harmful_or_damaged_archive_is_one_sentence(
 
 
 @pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (zipped("a.png")[100:], "the archive is damaged"),
+        (changed(zipped("a.png"), 6, 1), "the archive cannot be unpacked (.* encrypted"),
+        (changed(zipped("a.png"), 8, 99), "the archive cannot be unpacked (.* method"),
+        (zipped("n" * 300 + ".png"), "a name in the archive cannot be used"),
+    ],
+    ids=["without its start", "encrypted", "unknown method", "long name"],
+)
+def test_what_is_wrong_with_a_zip_is_told_apart(tmp_path: Path, content: bytes, told: str) -> None:
+    with pytest.raises(DataError, match=told.replace("(", r"\(")):
+        unpacked_from(tmp_path, "a.zip", content)
+
+
+@pytest.mark.parametrize(
     "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE]
 )
 def test_links_and_devices_of_a_tar_are_not_made(tmp_path: Path, kind: bytes) -> None:

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Self
 
-from sr_runtime.errors import DataError, OutOfMemoryError, SRError, StorageError
+from sr_runtime.errors import DataError, OutOfMemoryError, SRError, StorageError, system_error
 
 __all__ = ["AGAIN", "unpack"]
 
@@ -78,17 +78,19 @@ def unpack(archive: Path, is_wanted: Callable[[PurePosixPath], bool], target: Pa
         raise OutOfMemoryError("not enough memory to unpack it", path=archive) from error
     # Python's readers raise whatever the damaged bytes lead them to.
     except Exception as error:
-        code = error.errno if isinstance(error, OSError) else None
-        if code in UNUSABLE_NAMES:
+        refused = system_error(error)
+        if refused and refused.errno in UNUSABLE_NAMES:
             raise DataError(
                 f"a name in the archive cannot be used here ({error}): {AGAIN}", path=archive
             ) from error
-        if isinstance(error, OSError) and code is not None:
+        if refused:
             raise StorageError(
-                f"cannot be unpacked ({error.strerror}): choose another --root", path=archive
+                f"cannot be unpacked ({refused.strerror}): choose another --root", path=archive
             ) from error
         reason = str(error).partition("\n")[0].rstrip(":") or type(error).__name__
-        raise DataError(f"the archive is damaged ({reason}): {AGAIN}", path=archive) from error
+        # Encryption and unknown methods, which zipfile tells with these.
+        what = "cannot be unpacked" if isinstance(error, RuntimeError) else "is damaged"
+        raise DataError(f"the archive {what} ({reason}): {AGAIN}", path=archive) from error
 
 
 def _write(
