@@ -35,9 +35,9 @@ def _system_memory(proc: Path) -> dict[str, int]:
 
 def _free_in_address_space(proc: Path) -> int | None:
     """What `ulimit -v` leaves."""
-    import resource  # not on Windows
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource  # not on Windows
 
-    with contextlib.suppress(OSError, ValueError):
         limit, _ = resource.getrlimit(resource.RLIMIT_AS)
         if limit != resource.RLIM_INFINITY:
             pages = int((proc / "self/statm").read_text().split()[0])

@@ -88,6 +88,7 @@ def test_a_part_that_fails_crashes_or_hangs_costs_the_others_nothing(tmp_path, c
     assert "fails: about" in said
 
 
+@pytest.mark.usefixtures("hears_signals")
 def test_an_interrupt_keeps_what_there_is_and_ends_the_part(tmp_path) -> None:
     parts = [Part("works", "", 1, works), Part("ends", "", 100, interrupts)]
     target = tmp_path / "x.json"

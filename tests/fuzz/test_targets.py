@@ -17,5 +17,5 @@ def test_every_target_has_seeds() -> None:
 def test_a_target_takes_its_seeds_and_refuses_what_is_cut_off(name: str) -> None:
     for seed in SEEDS[name]():
         assert accepts(TARGETS[name], seed)
-        for length in range(0, len(seed), max(1, len(seed) // 20)):
+        for length in range(0, len(seed), max(1, len(seed) // 8)):
             accepts(TARGETS[name], seed[:length])

@@ -36,6 +36,7 @@ def import_as_openvino_does(number: int) -> None:
         pytest.fail("the signal was lost")
 
 
+@pytest.mark.usefixtures("hears_signals")
 @pytest.mark.parametrize("number", ENDING)
 def test_an_import_that_drops_every_exception_drops_no_signal(number: int) -> None:
     with pytest.raises(KeyboardInterrupt) as interrupt:

@@ -81,7 +81,8 @@ def unpack(archive: Path, is_wanted: Callable[[PurePosixPath], bool], target: Pa
         refused = system_error(error)
         if refused and refused.errno in UNUSABLE_NAMES:
             raise DataError(
-                f"a name in the archive cannot be used here ({error}): {AGAIN}", path=archive
+                f"a name in the archive cannot be used here ({refused.strerror}): {AGAIN}",
+                path=archive,
             ) from error
         if refused:
             raise StorageError(
