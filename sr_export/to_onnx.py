@@ -20,7 +20,7 @@ from sr_train.models.generator import Generator
 __all__ = ["onnx_from_generator", "require_size"]
 
 MAX_BYTES = (1 << 31) - 1
-"""Of an ONNX file, which is one message of protobuf."""
+"""The most that an ONNX file holds, which is one message of protobuf."""
 
 
 def onnx_from_generator(

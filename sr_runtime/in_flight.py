@@ -15,7 +15,7 @@ class Holder:
 
     def __init__(self, shape: tuple[int, int]) -> None:
         self.shape = shape
-        """Of its tiles."""
+        """Height and width of its tiles."""
         self.slots = 0
         self.submitting = self.waiting = self.exclusive = False
 

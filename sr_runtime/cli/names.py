@@ -25,12 +25,12 @@ class Naming:
     model: str
     """As the user names it: an embedded model, or a file."""
     blend: float | None = None
-    """Of the embedded models; it takes the place of the model's name."""
+    """The blend of the embedded models, which takes the place of the model's name."""
     scale: int
     """The model's."""
     size: OutputSize
     format: str | None = None
-    """Of all results; None: PNG, and animations and TIFFs of several pages keep theirs."""
+    """The format of all results; None: PNG, while animations and TIFFs of pages keep theirs."""
     keep_format: bool = False
     """Each result has the format of its input, where it can be written."""
     template: str | None = None

@@ -53,7 +53,7 @@ class Pipes:
 
     def __init__(self) -> None:
         self.names: dict[Path, Path] = {}
-        """Of each temporary file."""
+        """What the user called each temporary file."""
         self._open = ExitStack()
         self.sent: tuple[Path, str] | None = None
         """The file with the result that `send` passes on, and to where."""

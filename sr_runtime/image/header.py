@@ -47,7 +47,7 @@ class Header:
     width: int
     """Both upright, as `read` returns the image."""
     frames: int
-    """Of an animation, or pages of a TIFF."""
+    """Frames of an animation, or pages of a TIFF."""
     bits: int
     """The most bits of any channel."""
     gray: bool

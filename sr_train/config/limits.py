@@ -64,7 +64,7 @@ QualityRange = Annotated[tuple[Quality, Quality], ORDERED]
 Channels = Annotated[tuple[Count, ...], NOT_EMPTY]
 Steps = Annotated[tuple[Count, ...], ASCENDING]
 Name = Annotated[str, NAMED]
-"""Of a file, a folder, a data set or a project."""
+"""The name of a file, a folder, a data set or a project."""
 Datasets = Annotated[tuple[Name, ...], NOT_EMPTY]
 LayerWeights = Annotated[Mapping[str, Positive], NOT_EMPTY]
 

@@ -16,7 +16,7 @@ from tests.runtime.known_network import KnownNetwork
 
 
 class BlackNetwork(KnownNetwork):
-    """Of no cost, so that only the memory of the results counts."""
+    """It costs nothing, so that only the memory of the results counts."""
 
     def answer(self, batch: NDArray[Any]) -> NDArray[np.float32]:
         height, width = (side * self.info.scale for side in batch.shape[2:])

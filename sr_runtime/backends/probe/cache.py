@@ -20,13 +20,13 @@ from sr_runtime.model_info import PREFIX, ModelInfo
 __all__ = ["cached_facts", "keep_facts"]
 
 VERSION = 1
-"""Of the probe: facts that an older one found are measured again."""
+"""The probe's version: facts that an older one found are measured again."""
 
 SUFFIX = ".facts.json"
 LARGEST = 1 << 16
 """Bytes of an entry, which has less than 2,000."""
 MAX_BYTES = 1 << 22
-"""Of all entries together."""
+"""Limit on all entries together."""
 
 
 def cached_facts(model: Path, shape: Sequence[int | None], dtype: str) -> ModelInfo | None:
