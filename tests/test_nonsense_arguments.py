@@ -23,7 +23,7 @@ WORDS = ("", "no such word", "a\nb\u202e", "\udcff", "auto " * 500)
 INPUTS = ("", "missing", "n" * 300, "a\nb\udcff.png", "{empty}")
 OUTPUTS = ("", "{folder}/missing/out{suffix}", "n" * 300 + "{suffix}", "{text}/out{suffix}")
 
-# Of each command: words that would work, and for every argument nonsense to put in its place.
+# For each command: a line that works, and the nonsense that takes the place of each argument.
 TABLE: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
     "upscale": (
         "upscale -q {photo} -m {model} -o {folder}/new.jpg",

@@ -34,12 +34,6 @@ def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
         yield machine
 
 
-@pytest.fixture
-def checkpoint(tmp_path: Path) -> Path:
-    save_generator(tiny_generator(), tmp_path / "tiny.safetensors")
-    return tmp_path / "tiny.safetensors"
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("machine", "io"),

@@ -11,7 +11,7 @@ import torch
 
 import sr_export
 import sr_runtime
-from sr_export import VerificationError, export_onnx, verify
+from sr_export import export_onnx
 from sr_export.__main__ import main
 from sr_export.fp16_check import half_precision_checks
 from sr_export.parity import compare, require
@@ -66,12 +66,6 @@ def test_an_export_that_its_callback_ends_leaves_nothing(when, checkpoint, tmp_p
     with pytest.raises(KeyboardInterrupt):
         export_onnx(checkpoint, tmp_path / "m.onnx", progress=stop)
     assert list(tmp_path.iterdir()) == [checkpoint]
-
-
-@pytest.fixture
-def checkpoint(tmp_path: Path) -> Path:
-    save_generator(tiny_generator(), tmp_path / "tiny.safetensors")
-    return tmp_path / "tiny.safetensors"
 
 
 @pytest.mark.slow
@@ -187,72 +181,12 @@ def test_the_same_checkpoint_gives_the_same_bytes_in_another_process(checkpoint,
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
-@pytest.mark.slow
-def test_a_model_of_another_activation_fails_and_names_the_option(tmp_path) -> None:
-    options = {"num_features": 4, "num_convolutions": 2, "scale_factor": 2}
-    network = SRVGGNetCompact(**options, activation="relu").eval()
-    torch.save(network.state_dict(), tmp_path / "m.pth")
-    model = tmp_path / "m.onnx"
-    model.write_bytes(onnx_from_generator(network, halo=8).SerializeToString())
-    assert main(["verify", str(tmp_path / "m.pth"), str(model), "--activation", "relu"]) == 0
-    with pytest.raises(VerificationError, match="another --activation"):
-        verify(tmp_path / "m.pth", model, activation="leakyrelu")
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "says"),
-    [
-        ("m.engine", b"ftrt", "an engine.*ONNX"),
-        ("m.pth", None, "a PyTorch checkpoint"),
-        ("m.onnx", b"<!DOCTYPE html>", "a web page"),
-    ],
-)
-def test_what_is_compared_with_a_checkpoint_is_an_onnx_file(
-    name: str, content: bytes | None, says: str, tmp_path: Path
-) -> None:
-    save_generator(tiny_generator(), tmp_path / "m.pth")
-    if content is not None:
-        (tmp_path / name).write_bytes(content)
-    with pytest.raises(ModelError, match=says):
-        verify(tmp_path / "m.pth", tmp_path / name)
-
-
 def test_a_network_that_no_onnx_file_holds_is_refused_before_the_work() -> None:
     with torch.device("meta"):
         network = SRVGGNetCompact(num_features=4096, num_convolutions=4)
     require_size(network, "fp16")
     with pytest.raises(ArgumentError, match=r"2,[0-9,]+ bytes .* 2,147,483,647.*fp16"):
         require_size(network, "fp32")
-
-
-def test_a_model_of_other_weights_fails_and_says_that_they_are_other_weights(
-    tiny_onnx, tmp_path
-) -> None:
-    other = tiny_generator()
-    with torch.no_grad():
-        other.body[0].rdb2.conv3.weight += 0.5
-    save_generator(other, tmp_path / "other.safetensors")
-    with pytest.raises(VerificationError, match="other weights") as caught:
-        verify(tmp_path / "other.safetensors", tiny_onnx())
-    assert caught.value.path == tiny_onnx()
-    assert [check.passed for check in caught.value.checks] == [False, False]
-
-
-def test_a_model_that_is_damaged_after_the_export_fails_and_its_weights_are_not_blamed(
-    checkpoint, tiny_onnx, tmp_path
-) -> None:
-    model = onnx.load(tiny_onnx())
-    bias = next(tensor for tensor in model.graph.initializer if tensor.name == "conv_last.bias")
-    bias.raw_data = bytes(len(bias.raw_data))
-    onnx.save(model, tmp_path / "damaged.onnx")
-    with pytest.raises(VerificationError, match="weights are the checkpoint's"):
-        verify(checkpoint, tmp_path / "damaged.onnx")
-
-
-@pytest.mark.slow
-def test_a_model_of_another_network_is_refused(checkpoint, tiny_onnx) -> None:
-    with pytest.raises(ModelError, match=r"\(2, 3, 1\).*\(4, 3, 1\)"):
-        verify(checkpoint, tiny_onnx(scale_factor=2))
 
 
 @pytest.mark.slow

@@ -22,9 +22,8 @@ from sr_train.config.schema import (
     Training,
     Validation,
 )
-from sr_train.models.features import build_features
 from sr_train.models.rrdbnet import RRDBNet
-from sr_train.network_facts import SCALES, perceptual_layers
+from sr_train.network_facts import SCALES
 
 DOCUMENTED = {
     "scale_factor": 4,
@@ -293,12 +292,3 @@ def test_every_number_has_a_limit(name: str) -> None:
 def test_the_network_takes_every_scale(scale: int) -> None:
     options = {"rrdb_channels": 2, "growth_channels": 2, "num_basic_blocks": 1}
     assert RRDBNet(scale_factor=scale, **options).scale_factor == scale
-
-
-@pytest.mark.parametrize("vgg_type", ["vgg11", "vgg13", "vgg16", "vgg19", "squeezenet1_1"])
-def test_perceptual_layers_are_those_of_the_network(vgg_type: str) -> None:
-    layers = perceptual_layers(vgg_type)
-    assert set(build_features(vgg_type, layers).tapped.values()) == set(layers)
-    with pytest.raises(ArgumentError) as refused:
-        build_features(vgg_type, ["other"])
-    assert str(refused.value).endswith(f"it has {', '.join(layers)}")

@@ -8,6 +8,7 @@ from torch import nn
 
 from sr_runtime.errors import ArgumentError
 from sr_train.models.features import build_features
+from sr_train.network_facts import perceptual_layers
 from sr_train.pretrained import load_tensors
 
 
@@ -127,3 +128,12 @@ def test_squeezenet_sees_what_is_in_a_photo(data: Path) -> None:
     similarity = nn.functional.cosine_similarity
     assert similarity(features.flatten(), mirrored.flatten(), dim=0) > 0.6
     assert similarity(features.flatten(), noise.flatten(), dim=0) < 0.4
+
+
+@pytest.mark.parametrize("vgg_type", ["vgg11", "vgg13", "vgg16", "vgg19", "squeezenet1_1"])
+def test_perceptual_layers_are_those_of_the_network(vgg_type: str) -> None:
+    layers = perceptual_layers(vgg_type)
+    assert set(build_features(vgg_type, layers).tapped.values()) == set(layers)
+    with pytest.raises(ArgumentError) as refused:
+        build_features(vgg_type, ["other"])
+    assert str(refused.value).endswith(f"it has {', '.join(layers)}")

@@ -1,0 +1,75 @@
+"""`verify`: another network, other weights and damage are told apart."""
+
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+
+from sr_export import VerificationError, verify
+from sr_export.__main__ import main
+from sr_export.to_onnx import onnx_from_generator
+from sr_runtime.errors import ModelError
+from sr_train.checkpoint import save_generator
+from sr_train.models.compact import SRVGGNetCompact
+from tests.conftest import tiny_generator
+
+
+@pytest.mark.slow
+def test_a_model_of_another_activation_fails_and_names_the_option(tmp_path) -> None:
+    options = {"num_features": 4, "num_convolutions": 2, "scale_factor": 2}
+    network = SRVGGNetCompact(**options, activation="relu").eval()
+    torch.save(network.state_dict(), tmp_path / "m.pth")
+    model = tmp_path / "m.onnx"
+    model.write_bytes(onnx_from_generator(network, halo=8).SerializeToString())
+    assert main(["verify", str(tmp_path / "m.pth"), str(model), "--activation", "relu"]) == 0
+    with pytest.raises(VerificationError, match="another --activation"):
+        verify(tmp_path / "m.pth", model, activation="leakyrelu")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("m.engine", b"ftrt", "an engine.*ONNX"),
+        ("m.pth", None, "a PyTorch checkpoint"),
+        ("m.onnx", b"<!DOCTYPE html>", "a web page"),
+    ],
+)
+def test_what_is_compared_with_a_checkpoint_is_an_onnx_file(
+    name: str, content: bytes | None, says: str, tmp_path: Path
+) -> None:
+    save_generator(tiny_generator(), tmp_path / "m.pth")
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(ModelError, match=says):
+        verify(tmp_path / "m.pth", tmp_path / name)
+
+
+def test_a_model_of_other_weights_fails_and_says_that_they_are_other_weights(
+    tiny_onnx, tmp_path
+) -> None:
+    other = tiny_generator()
+    with torch.no_grad():
+        other.body[0].rdb2.conv3.weight += 0.5
+    save_generator(other, tmp_path / "other.safetensors")
+    with pytest.raises(VerificationError, match="other weights") as caught:
+        verify(tmp_path / "other.safetensors", tiny_onnx())
+    assert caught.value.path == tiny_onnx()
+    assert [check.passed for check in caught.value.checks] == [False, False]
+
+
+def test_a_model_that_is_damaged_after_the_export_fails_and_its_weights_are_not_blamed(
+    checkpoint, tiny_onnx, tmp_path
+) -> None:
+    model = onnx.load(tiny_onnx())
+    bias = next(tensor for tensor in model.graph.initializer if tensor.name == "conv_last.bias")
+    bias.raw_data = bytes(len(bias.raw_data))
+    onnx.save(model, tmp_path / "damaged.onnx")
+    with pytest.raises(VerificationError, match="weights are the checkpoint's"):
+        verify(checkpoint, tmp_path / "damaged.onnx")
+
+
+@pytest.mark.slow
+def test_a_model_of_another_network_is_refused(checkpoint, tiny_onnx) -> None:
+    with pytest.raises(ModelError, match=r"\(2, 3, 1\).*\(4, 3, 1\)"):
+        verify(checkpoint, tiny_onnx(scale_factor=2))
