@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.data import DATA
-from sr_runtime.atomic import atomic_path
 from sr_runtime.cli.console import run_cli
 from sr_runtime.errors import ArgumentError
 from sr_runtime.resize import downscale
+from sr_runtime.storage.atomic import atomic_path
 from sr_train.config.schema import Augmentation, Config, Pretraining
 from sr_train.data.build.prepare import prepare
 from sr_train.data.loader import training_loader

@@ -13,7 +13,6 @@ from typing import Any
 
 import sr_runtime
 from sr_runtime import Upscaler
-from sr_runtime.atomic import atomic_path
 from sr_runtime.cli.console import run_cli
 from sr_runtime.errors import ArgumentError
 from sr_runtime.evaluation.pairs import Pair, find_pairs
@@ -26,6 +25,7 @@ from sr_runtime.evaluation.scoring import (
     table,
     upscale_whole,
 )
+from sr_runtime.storage.atomic import atomic_path
 
 __all__ = ["TILE", "main", "upscale_whole"]
 

@@ -29,12 +29,12 @@ from benchmarks.data import DATA
 from benchmarks.machine import processor
 from sr_export.__main__ import main as sr_export
 from sr_runtime import Upscaler
-from sr_runtime.atomic import atomic_path, check_target
 from sr_runtime.cli.console import run_cli
 from sr_runtime.embedded import EMBEDDED
 from sr_runtime.errors import ArgumentError
 from sr_runtime.evaluation.pairs import find_pairs
 from sr_runtime.evaluation.scoring import TILE, bicubic, mean, score, upscale_whole
+from sr_runtime.storage.atomic import atomic_path, check_target
 from sr_train.config.schema import Validation
 from sr_train.lpips import LPIPS, load_lpips
 

@@ -26,10 +26,10 @@ from torch import Tensor, nn
 from benchmarks.data import photo
 from benchmarks.machine import processor
 from benchmarks.peers import Step, plain_gan, plain_pretraining
-from sr_runtime.atomic import atomic_path
 from sr_runtime.cli.console import run_cli
 from sr_runtime.errors import ArgumentError
 from sr_runtime.resize import downscale
+from sr_runtime.storage.atomic import atomic_path
 from sr_train.config.schema import Config, Stage
 from sr_train.distributed import Processes
 from sr_train.memory import peak_memory

@@ -8,7 +8,6 @@ from pathlib import Path
 from sr_export.export import export_onnx
 from sr_export.report import Check, EngineReport
 from sr_export.stages import BuildFraction, Progress, Stages
-from sr_runtime.atomic import check_target
 from sr_runtime.backends.cuda.driver import device_names, open_device
 from sr_runtime.backends.onnx_metadata import read_fp16_onnx
 from sr_runtime.backends.tensorrt.build import build_engine as plan_from_onnx
@@ -26,7 +25,8 @@ from sr_runtime.backends.tensorrt.options import (
 )
 from sr_runtime.errors import ArgumentError, BackendError, about, require_extra
 from sr_runtime.model_info import IO, ModelInfo
-from sr_runtime.temporary import temporary_folder
+from sr_runtime.storage.atomic import check_target
+from sr_runtime.storage.temporary import temporary_folder
 
 __all__ = ["build_engine"]
 

@@ -6,12 +6,12 @@ from typing import get_args
 
 from sr_export.report import DEFAULT_OPSET, OPSETS, Check, ExportReport, Precision
 from sr_export.stages import Progress, Stages
-from sr_runtime.atomic import atomic_path, check_target
 from sr_runtime.backends.choice import is_engine
 from sr_runtime.embedded import model_file
 from sr_runtime.errors import ArgumentError, ModelError, about, require_extra
 from sr_runtime.file_kinds import refuse_other_kinds
 from sr_runtime.model_info import IO
+from sr_runtime.storage.atomic import atomic_path, check_target
 
 __all__ = ["export_onnx", "verify"]
 

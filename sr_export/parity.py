@@ -21,7 +21,7 @@ from sr_runtime.backends.tensorrt.engine_file import EngineInfo, write_engine
 from sr_runtime.backends.tensorrt.options import NAMES, Profile
 from sr_runtime.errors import ModelError, about
 from sr_runtime.model_info import ModelInfo
-from sr_runtime.temporary import temporary_folder
+from sr_runtime.storage.temporary import temporary_folder
 from sr_runtime.tensor import float_planes, planes_from_output, tensor_from_tiles
 from sr_train.checkpoint import weights_sha256
 from sr_train.models.generator import Generator

@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sr_export.report import TritonVersion
-from sr_runtime.atomic import atomic_folder, create_folder
 from sr_runtime.backends.choice import choose, open_backend
 from sr_runtime.backends.tensorrt.engine_file import EngineInfo, read_engine, write_engine
 from sr_runtime.backends.tensorrt.options import NAMES
 from sr_runtime.embedded import model_file
 from sr_runtime.errors import ArgumentError, ModelError, about, require_extra
 from sr_runtime.model_info import PREFIX, ModelInfo
+from sr_runtime.storage.atomic import atomic_folder, create_folder
 
 __all__ = ["triton_repository"]
 

@@ -19,7 +19,7 @@ from sr_runtime.backends.onnx_schema import GRAPH, INITIALIZER
 from sr_runtime.backends.protobuf import encode, fields, message
 from sr_runtime.embedded import EMBEDDED, model_file
 from sr_runtime.errors import ArgumentError, StorageError, about
-from sr_runtime.temporary import temporary_folder
+from sr_runtime.storage.temporary import temporary_folder
 
 __all__ = ["blended_file"]
 

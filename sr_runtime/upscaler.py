@@ -11,17 +11,17 @@ from typing import Any, Literal, Self, TypeVar
 from numpy.typing import NDArray
 from PIL import Image
 
-from sr_runtime.atomic import check_target
 from sr_runtime.backends.base import Backend
 from sr_runtime.errors import ArgumentError
 from sr_runtime.frame import color_planes, count_layers, frame_from_array, upscale_frame
 from sr_runtime.image import DEFAULT_MAX_PIXELS, Output, Picture, Quality, from_pil, read, to_pil
-from sr_runtime.image.memory import memory_for
+from sr_runtime.image.out_of_memory import memory_for
 from sr_runtime.lifetime import Lifetime
+from sr_runtime.memory.result import Enlargement, check_memory
 from sr_runtime.model_info import ModelInfo
 from sr_runtime.output_size import OutputSize
 from sr_runtime.passes import Layers, Passes, Progress
-from sr_runtime.result_memory import Enlargement, check_memory
+from sr_runtime.storage.atomic import check_target
 from sr_runtime.tensor import check_image
 from sr_runtime.tileable import Tileable, wrap_of
 from sr_runtime.tiled_network import TiledNetwork

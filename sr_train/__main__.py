@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import sr_runtime
-from sr_runtime.atomic import check_target
 from sr_runtime.cli.console import run_cli, say
 from sr_runtime.cli.parser import Parser, nonempty, number, path, program_name, whole_number
 from sr_runtime.embedded import EMBEDDED
 from sr_runtime.errors import require_extra
+from sr_runtime.storage.atomic import check_target
 from sr_train import fit, load_generator
 
 __all__ = ["main"]

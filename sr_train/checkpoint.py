@@ -11,8 +11,8 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from sr_runtime.atomic import atomic_path
 from sr_runtime.errors import ArgumentError, ModelError, about
+from sr_runtime.storage.atomic import atomic_path
 from sr_train.generator_search import find_generator
 from sr_train.models.generator import Architecture, Generator
 from sr_train.models.registry import recognise

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 import sr_runtime
-from sr_runtime.atomic import atomic_path, check_target
 from sr_runtime.cli.console import say, say_text
 from sr_runtime.embedded import model_file
 from sr_runtime.errors import ArgumentError, about
@@ -20,6 +19,7 @@ from sr_runtime.evaluation import scoring
 from sr_runtime.evaluation.pairs import find_pairs
 from sr_runtime.evaluation.scoring import TILE, ImagePair, bicubic, upscale_whole
 from sr_runtime.printable import printable
+from sr_runtime.storage.atomic import atomic_path, check_target
 from sr_train.checkpoint import load_generator
 from sr_train.config.schema import Validation
 from sr_train.data.catalogue import DATASETS

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sr_runtime.errors import ArgumentError, StorageError
-from sr_runtime.lock import open_lock, try_lock, wait_for_lock
-from sr_runtime.temporary import remove_leftovers
+from sr_runtime.storage.lock import open_lock, try_lock, wait_for_lock
+from sr_runtime.storage.temporary import remove_leftovers
 
 __all__ = ["LOCK", "only_process_in", "only_training_in"]
 

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from sr_runtime.errors import OutOfMemoryError
-from sr_runtime.free_memory import free_memory
+from sr_runtime.memory.free import free_memory
 from sr_train.config.schema import Config, GeneratorConfig
 from sr_train.models.rrdbnet import RRDBNet
 from sr_train.precision import compute_dtype

@@ -10,8 +10,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from sr_runtime.atomic import atomic_path
 from sr_runtime.errors import DataError, StorageError
+from sr_runtime.storage.atomic import atomic_path
 from sr_train.config.schema import Stage
 
 __all__ = ["COLUMNS", "append_metrics", "cut_metrics", "read_metrics"]

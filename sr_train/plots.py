@@ -13,10 +13,10 @@ import PIL.ImageDraw
 import PIL.ImageFont
 from numpy.typing import NDArray
 
-from sr_runtime.atomic import atomic_path
 from sr_runtime.errors import require_extra
 from sr_runtime.evaluation.metrics import psnr
 from sr_runtime.resize import resize
+from sr_runtime.storage.atomic import atomic_path
 from sr_train.metrics_file import read_metrics
 
 __all__ = ["comparison", "curves", "draw_curves", "stacked"]

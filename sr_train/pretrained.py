@@ -7,9 +7,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from sr_runtime.atomic import atomic_path, create_folder
 from sr_runtime.cli.console import say
 from sr_runtime.errors import ArgumentError, DataError, ModelError
+from sr_runtime.storage.atomic import atomic_path, create_folder
 from sr_train.config.schema import PerceptualLoss
 from sr_train.download import checked_sha256, download
 from sr_train.lock import only_process_in

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import PIL.Image
 
-from sr_runtime.atomic import atomic_path
+from sr_runtime.storage.atomic import atomic_path
 from sr_train.checkpoint import load_generator, save_generator
 from sr_train.config.schema import Config
 from sr_train.data.stage_data import validation_pairs

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 import sr_runtime
-from sr_runtime.atomic import atomic_path
 from sr_runtime.errors import ArgumentError, DataError, OutOfMemoryError, StorageError, system_error
+from sr_runtime.storage.atomic import atomic_path
 from sr_train.memory import is_exhaustion
 
 __all__ = ["FORMAT", "load_state", "save_state"]

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from sr_runtime.atomic import atomic_path, create_folder
 from sr_runtime.cli.console import say
 from sr_runtime.errors import ArgumentError, BackendError, require_extra
+from sr_runtime.storage.atomic import atomic_path, create_folder
 from sr_train.config.schema import Config, Stage, Wandb
 from sr_train.metrics_file import append_metrics, cut_metrics
 

@@ -17,8 +17,8 @@ import torch
 from benchmarks.data import DATA
 from sr_export.__main__ import main as sr_export
 from sr_export.to_onnx import onnx_from_generator
-from sr_runtime.lock import wait_for_lock
 from sr_runtime.signals import ENDING
+from sr_runtime.storage.lock import wait_for_lock
 from sr_train.models.rrdbnet import RRDBNet
 
 

@@ -26,9 +26,9 @@ from benchmarks.gpu.process import in_a_process
 from benchmarks.gpu.report import report
 from benchmarks.gpu.results import Results
 from benchmarks.gpu.run import Run
-from sr_runtime.atomic import check_target
 from sr_runtime.cli.console import run_cli
 from sr_runtime.errors import ArgumentError, BackendError
+from sr_runtime.storage.atomic import check_target
 
 DEFAULT_MINUTES = 10.0
 # A part is killed after so many times its seconds.

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from benchmarks.data import DATA, photo
-from sr_runtime.atomic import atomic_path
 from sr_runtime.errors import ArgumentError, require_extra
 from sr_runtime.model_info import DEFAULT_HALO, IO
+from sr_runtime.storage.atomic import atomic_path
 from sr_train.checkpoint import load_generator
 from sr_train.models.generator import Generator
 from sr_train.models.rrdbnet import RRDBNet

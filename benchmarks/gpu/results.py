@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu.process import Event
-from sr_runtime.atomic import atomic_path
 from sr_runtime.errors import ArgumentError
+from sr_runtime.storage.atomic import atomic_path
 
 __all__ = ["Results"]
 

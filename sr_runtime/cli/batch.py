@@ -10,7 +10,6 @@ from dataclasses import asdict
 from functools import partial
 
 from sr_runtime import image
-from sr_runtime.atomic import check_target, create_folder
 from sr_runtime.cli.inputs import Failure
 from sr_runtime.cli.jobs import Job
 from sr_runtime.cli.names import header_of
@@ -23,6 +22,7 @@ from sr_runtime.errors import (
 )
 from sr_runtime.image import Picture, Quality
 from sr_runtime.output_size import OutputSize
+from sr_runtime.storage.atomic import check_target, create_folder
 from sr_runtime.tileable import Tileable
 from sr_runtime.tiling import LONGEST
 from sr_runtime.upscaler import Upscaler

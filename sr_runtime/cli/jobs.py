@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sr_runtime.atomic import check_target
 from sr_runtime.cli.inputs import Failure, Found, Source, find_images
 from sr_runtime.cli.names import Naming
 from sr_runtime.cli.pipes import STANDARD, Pipes, is_pipe
 from sr_runtime.cli.targets import real_folder, target_errors
 from sr_runtime.errors import ArgumentError, SRError
 from sr_runtime.image import IMAGE_SUFFIXES, Output
-from sr_runtime.temporary import remove_leftovers
+from sr_runtime.storage.atomic import check_target
+from sr_runtime.storage.temporary import remove_leftovers
 
 __all__ = ["Job", "Plan", "plan_jobs"]
 

@@ -12,9 +12,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from sr_runtime.atomic import atomic_path
 from sr_runtime.errors import ArgumentError, ImageError
-from sr_runtime.temporary import temporary_folder
+from sr_runtime.storage.atomic import atomic_path
+from sr_runtime.storage.temporary import temporary_folder
 
 __all__ = ["STANDARD", "Pipes", "is_pipe"]
 

@@ -22,11 +22,11 @@ import PIL.Image
 from PIL.Image import Resampling
 
 import sr_runtime
-from sr_runtime.atomic import atomic_path, check_target
 from sr_runtime.cli.console import run_cli, say
 from sr_runtime.cli.parser import Parser, nonempty, path
 from sr_runtime.embedded import DEFAULT
 from sr_runtime.image import Picture, read, read_header, to_pil, write
+from sr_runtime.storage.atomic import atomic_path, check_target
 
 EXAMPLES = importlib.resources.files("sr_runtime.examples")
 EYE = "130,76,80,80"  # the cat's

@@ -13,7 +13,7 @@ from sr_runtime.errors import ImageError, SRError
 from sr_runtime.image.bit_depth import bits_per_channel
 from sr_runtime.image.color import converted_to_srgb, with_profile
 from sr_runtime.image.exif import descriptive_exif
-from sr_runtime.image.memory import memory_for
+from sr_runtime.image.out_of_memory import memory_for
 from sr_runtime.image.xmp import descriptive_xmp
 
 __all__ = [

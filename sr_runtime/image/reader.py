@@ -20,7 +20,7 @@ from sr_runtime.image.header import DEFAULT_MAX_PIXELS, SIDEWAYS, frame_indices,
 from sr_runtime.image.heif import decode_heif
 from sr_runtime.image.iptc import iptc_of
 from sr_runtime.image.jpeg import with_end_mark
-from sr_runtime.image.memory import memory_for
+from sr_runtime.image.out_of_memory import memory_for
 from sr_runtime.image.picture import (
     Picture,
     dpi_of,

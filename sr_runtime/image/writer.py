@@ -11,7 +11,6 @@ from typing import Literal
 
 import numpy as np
 
-from sr_runtime.atomic import atomic_path
 from sr_runtime.errors import ArgumentError, ImageError, SRError, about
 from sr_runtime.image.capacity import check_capacity, without_opaque_alpha
 from sr_runtime.image.encode import encode
@@ -22,8 +21,9 @@ from sr_runtime.image.formats import (
     Format,
     load_plugin,
 )
-from sr_runtime.image.memory import memory_for
+from sr_runtime.image.out_of_memory import memory_for
 from sr_runtime.image.picture import Picture, pixels_text
+from sr_runtime.storage.atomic import atomic_path
 
 __all__ = ["Output", "Quality", "write"]
 
@@ -34,7 +34,7 @@ class Output:
     """An image file to be written, in the format of its suffix.
 
     What makes `write` fail is found before the work: suffix and quality by creating an Output, the
-    picture and its metadata by `check`, the place by `sr_runtime.atomic.check_target`.
+    picture and its metadata by `check`, the place by `sr_runtime.storage.atomic.check_target`.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, quality: Quality = None) -> None:

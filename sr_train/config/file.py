@@ -17,9 +17,9 @@ from typing import Any, Literal, get_args, get_origin
 import yaml
 from docstring_parser import parse_from_object
 
-from sr_runtime.atomic import atomic_path
 from sr_runtime.cli.parser import add_debug, program_name
 from sr_runtime.errors import ArgumentError, about
+from sr_runtime.storage.atomic import atomic_path
 from sr_train.config import limits
 from sr_train.config.document import parse_yaml, read_document
 from sr_train.config.fixed import check_unchanged, fixed_values

@@ -17,8 +17,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
-from sr_runtime.atomic import atomic_path
 from sr_runtime.errors import DataError, SRError, StorageError
+from sr_runtime.storage.atomic import atomic_path
 
 __all__ = ["Index", "PackedFile", "index_path", "indexes", "remember_times"]
 

@@ -34,9 +34,9 @@ import sr_train.data.build.prepare
 import sr_train.trainer
 import sr_train.validation
 from sr_export.to_onnx import onnx_from_generator
-from sr_runtime import atomic
 from sr_runtime.errors import ModelError
-from sr_runtime.temporary import Temporary
+from sr_runtime.storage import atomic
+from sr_runtime.storage.temporary import Temporary
 from sr_train.checkpoint import save_generator
 from tests.conftest import tiny_generator
 

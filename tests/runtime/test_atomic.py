@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from sr_runtime.atomic import atomic_folder, atomic_path, check_target
 from sr_runtime.errors import ArgumentError, SRError, StorageError
-from sr_runtime.lock import open_lock
+from sr_runtime.storage.atomic import atomic_folder, atomic_path, check_target
+from sr_runtime.storage.lock import open_lock
 
 needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sr_runtime.atomic import atomic_path
 from sr_runtime.errors import ArgumentError, ModelError, OutOfMemoryError, StorageError, about
+from sr_runtime.storage.atomic import atomic_path
 
 
 def test_the_path_stands_in_front_of_the_message_and_by_itself() -> None:

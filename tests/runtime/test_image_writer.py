@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sr_runtime.atomic import check_target
 from sr_runtime.errors import ImageError, OutOfMemoryError, SRError, StorageError
 from sr_runtime.image import Format, Output, Picture, from_pil, read, to_pil, write
+from sr_runtime.storage.atomic import check_target
 from tests.runtime.image_files import SRGB
 
 RNG = np.random.default_rng(0)

@@ -9,8 +9,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from sr_runtime import OutOfMemoryError, Upscaler, result_memory, upscaler
-from sr_runtime.free_memory import free_memory
+from sr_runtime import OutOfMemoryError, Upscaler, upscaler
+from sr_runtime.memory import result as result_memory
+from sr_runtime.memory.free import free_memory
 from tests.runtime.in_threads import photo
 from tests.runtime.known_network import KnownNetwork
 

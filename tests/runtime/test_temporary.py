@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from sr_runtime import temporary
-from sr_runtime.atomic import atomic_folder, atomic_path
-from sr_runtime.lock import open_lock, try_lock
-from sr_runtime.temporary import remove_leftovers, temporary_file, temporary_folder
+from sr_runtime.storage import temporary
+from sr_runtime.storage.atomic import atomic_folder, atomic_path
+from sr_runtime.storage.lock import open_lock, try_lock
+from sr_runtime.storage.temporary import remove_leftovers, temporary_file, temporary_folder
 from tests.runtime.test_jobs import picture, plan
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks")

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from sr_runtime.atomic import atomic_path
 from sr_runtime.backends.tensorrt.engine_file import EngineInfo, sha256
 from sr_runtime.backends.tensorrt.options import Profile
 from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError, StorageError
+from sr_runtime.storage.atomic import atomic_path
 from tests.simulated_tensorrt import VERSIONS, Machine, simulated
 
 PROFILE = Profile.parse("1x16x16", "1x16x16", "2x48x48")

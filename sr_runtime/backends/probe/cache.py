@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
-from sr_runtime.atomic import atomic_path, create_folder
 from sr_runtime.backends.onnx_metadata import data_files
 from sr_runtime.backends.tensorrt.cache_folder import (
     cache_folder,
@@ -16,6 +15,7 @@ from sr_runtime.backends.tensorrt.cache_folder import (
 )
 from sr_runtime.errors import SRError
 from sr_runtime.model_info import PREFIX, ModelInfo
+from sr_runtime.storage.atomic import atomic_path, create_folder
 
 __all__ = ["cached_facts", "keep_facts"]
 

@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sr_runtime.atomic import check_target
 from sr_runtime.backends.cuda.driver import open_device
 from sr_runtime.backends.onnx_metadata import EXPORT_FP16, read_fp16_onnx
 from sr_runtime.backends.tensorrt.engine_file import EngineInfo, sha256
@@ -33,6 +32,7 @@ from sr_runtime.errors import (
     about,
 )
 from sr_runtime.model_info import ModelInfo
+from sr_runtime.storage.atomic import check_target
 
 if TYPE_CHECKING:
     import tensorrt as trt

@@ -32,7 +32,7 @@ from sr_runtime.backends.tensorrt.options import (
     sm_text,
 )
 from sr_runtime.errors import ModelError, OutOfMemoryError, StorageError
-from sr_runtime.lock import open_lock, try_lock, wait_for_lock
+from sr_runtime.storage.lock import open_lock, try_lock, wait_for_lock
 
 __all__ = ["cached_engine"]
 

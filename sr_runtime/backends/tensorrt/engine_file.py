@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from sr_runtime.atomic import atomic_path
 from sr_runtime.backends.tensorrt.options import (
     DEFAULT_LEVEL,
     BuildOptions,
@@ -22,8 +21,9 @@ from sr_runtime.backends.tensorrt.options import (
     sm_text,
 )
 from sr_runtime.errors import ModelError, SRError, StorageError, about
-from sr_runtime.lock import wait_for_lock
 from sr_runtime.model_info import PREFIX, ModelInfo
+from sr_runtime.storage.atomic import atomic_path
+from sr_runtime.storage.lock import wait_for_lock
 
 __all__ = [
     "EngineInfo",

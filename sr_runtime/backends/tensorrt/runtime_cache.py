@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sr_runtime.atomic import atomic_path
 from sr_runtime.backends.tensorrt.cache_folder import (
     CACHE_VARIABLE,
     least_recently_used,
@@ -18,6 +17,7 @@ from sr_runtime.backends.tensorrt.cache_folder import (
 )
 from sr_runtime.backends.tensorrt.engine_file import sha256
 from sr_runtime.errors import StorageError
+from sr_runtime.storage.atomic import atomic_path
 
 __all__ = ["SUFFIX", "RuntimeCache"]
 

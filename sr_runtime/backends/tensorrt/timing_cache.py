@@ -4,9 +4,9 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sr_runtime.atomic import atomic_path
 from sr_runtime.backends.tensorrt.library import Library
 from sr_runtime.errors import ArgumentError, StorageError
+from sr_runtime.storage.atomic import atomic_path
 
 if TYPE_CHECKING:
     import tensorrt as trt

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from sr_runtime.atomic import atomic_path
 from sr_runtime.errors import DataError, ImageError
 from sr_runtime.image import IMAGE_SUFFIXES
-from sr_runtime.temporary import temporary_folder
+from sr_runtime.storage.atomic import atomic_path
+from sr_runtime.storage.temporary import temporary_folder
 from sr_train.data.build.unpack import AGAIN, unpack
 from sr_train.data.catalogue import Archive
 from sr_train.download import download

@@ -20,13 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from sr_runtime.atomic import atomic_path, create_folder
 from sr_runtime.errors import ImageError, OutOfMemoryError, StorageError
 from sr_runtime.evaluation.pairs import Pair
 from sr_runtime.image import read
 from sr_runtime.printable import printable
 from sr_runtime.resize import downscale
 from sr_runtime.signals import ENDING
+from sr_runtime.storage.atomic import atomic_path, create_folder
 from sr_train.data.packed_dataset import PackedImages
 from sr_train.data.packed_index import Index, PackedFile, index_path, indexes
 

@@ -18,7 +18,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from sr_runtime.lock import try_lock
+from sr_runtime.storage.lock import try_lock
 
 __all__ = ["Temporary", "remove_leftovers", "temporary_file", "temporary_folder"]
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from sr_runtime.errors import ArgumentError, StorageError
-from sr_runtime.temporary import temporary_file, temporary_folder
+from sr_runtime.storage.temporary import temporary_file, temporary_folder
 
 __all__ = ["atomic_folder", "atomic_path", "check_target", "create_folder"]
 

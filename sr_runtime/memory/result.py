@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sr_runtime.errors import OutOfMemoryError
-from sr_runtime.free_memory import free_memory
+from sr_runtime.memory.free import free_memory
 
 __all__ = ["Enlargement", "check_memory", "peak_bytes"]
 

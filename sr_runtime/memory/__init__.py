@@ -1,0 +1,1 @@
+"""Memory: how much is free, and how much a result takes."""
