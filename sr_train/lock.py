@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sr_runtime.errors import ArgumentError, StorageError
-from sr_runtime.storage.lock import open_lock, try_lock, wait_for_lock
+from sr_runtime.storage.lock import has_name, open_lock, try_lock, wait_for_lock
 from sr_runtime.storage.temporary import remove_leftovers
 
 __all__ = ["LOCK", "only_process_in", "only_training_in"]
@@ -19,26 +19,43 @@ LOCK = ".lock"
 def only_process_in(folder: Path, report: Callable[[str], None]) -> Iterator[None]:
     """Create the folder if need be, and wait until no other process is in it.
 
+    Folders that this creates are removed after the block if nothing was put into them.
+
     `report` gets a sentence before a wait, and for a network drive that supports no locks, where
     the folder is used without one.
 
     Raises:
         StorageError: The folder cannot be written.
     """
-    with _lock_file(folder, "another --root") as file:
-        try:
-            wait_for_lock(
-                file.fileno(),
-                lambda: report(
-                    f"{folder}: another process is preparing it; waiting for it to finish"
-                ),
-            )
-        except OSError as error:
-            report(
-                f"{folder}: cannot be locked ({error.strerror or error}): do not prepare it twice "
-                "at the same time"
-            )
-        yield
+    lock = folder / LOCK
+    while True:
+        created = [path for path in (folder, *folder.parents) if not path.exists()]
+        with _lock_file(folder, "another --root") as file:
+            _wait(file, folder, report)
+            if not has_name(file.fileno(), lock):
+                continue  # the process that was waited for has removed it with the folder
+            try:
+                yield
+            finally:
+                with contextlib.suppress(OSError):
+                    if created and [*folder.iterdir()] == [lock]:
+                        lock.unlink()
+                    for path in created:
+                        path.rmdir()
+            return
+
+
+def _wait(file: BinaryIO, folder: Path, report: Callable[[str], None]) -> None:
+    try:
+        wait_for_lock(
+            file.fileno(),
+            lambda: report(f"{folder}: another process is preparing it; waiting for it to finish"),
+        )
+    except OSError as error:
+        report(
+            f"{folder}: cannot be locked ({error.strerror or error}): do not prepare it twice at "
+            "the same time"
+        )
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-__all__ = ["open_lock", "try_lock", "wait_for_lock"]
+__all__ = ["has_name", "open_lock", "try_lock", "wait_for_lock"]
 
 _opened: WeakSet[BinaryIO] = WeakSet()
 
@@ -69,6 +69,14 @@ def try_lock(descriptor: int) -> bool:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return True
     except (BlockingIOError, PermissionError):  # the second on Windows
+        return False
+
+
+def has_name(descriptor: int, path: Path) -> bool:
+    """Whether an open file or folder is still the one of this name: another may have removed it."""
+    try:
+        return os.path.samestat(path.lstat(), os.fstat(descriptor))
+    except FileNotFoundError:
         return False
 
 

@@ -18,7 +18,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from sr_runtime.storage.lock import try_lock
+from sr_runtime.storage.lock import has_name, try_lock
 
 __all__ = ["Temporary", "remove_leftovers", "temporary_file", "temporary_folder"]
 
@@ -109,7 +109,7 @@ def _is_ours(made: Temporary) -> bool:
     if made.descriptor is None or sys.platform == "win32":  # Windows removes nothing that is open
         return True
     with contextlib.suppress(OSError):  # a network drive without locks: nobody can lock it
-        if not (try_lock(made.descriptor) and _has_name(made.descriptor, made.path)):
+        if not (try_lock(made.descriptor) and has_name(made.descriptor, made.path)):
             made.release()
             return False
     return True
@@ -141,20 +141,13 @@ def _remove_if_abandoned(path: Path) -> None:
     # Some network drives lock only what can be written.
     descriptor = os.open(path, (os.O_RDONLY if folder else os.O_RDWR) | os.O_NOFOLLOW)
     try:
-        if try_lock(descriptor) and _has_name(descriptor, path):
+        if try_lock(descriptor) and has_name(descriptor, path):
             if folder:
                 shutil.rmtree(path)
             else:
                 path.unlink()
     finally:
         os.close(descriptor)
-
-
-def _has_name(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(path.lstat(), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
 
 
 @functools.cache

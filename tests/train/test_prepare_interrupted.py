@@ -14,7 +14,7 @@ import pytest
 
 from sr_runtime.errors import ArgumentError, StorageError
 from sr_train.data.prepared import prepared
-from sr_train.lock import LOCK, only_process_in
+from sr_train.lock import only_process_in
 from tests.train.made_images import SIZE, prepare_own, save_folder, tree
 
 
@@ -39,8 +39,34 @@ def test_processes_that_prepare_the_same_set_wait_for_one_another(tmp_path: Path
         assert tree(root) == {}
     for other in others:
         other.join()
-    assert sorted("2 images packed" in line for line in lines[2:]) == [False, True]
-    assert sorted("already prepared" in line for line in lines[2:]) == [False, True]
+    said = [line for line in lines if "another process" not in line]
+    assert sorted("2 images packed" in line for line in said) == [False, True]
+    assert sorted("already prepared" in line for line in said) == [False, True]
+
+
+def test_a_process_that_waited_for_one_that_made_nothing_makes_the_folder_anew(
+    tmp_path: Path,
+) -> None:
+    save_folder(tmp_path / "mine", SIZE)
+    root = tmp_path / "data"
+    waits = threading.Event()
+
+    def report(line: str) -> None:
+        if "another process" in line:
+            waits.set()
+
+    other = threading.Thread(
+        target=prepare_own, args=(tmp_path / "mine", root), kwargs={"report": report}
+    )
+    with only_process_in(root / "mine", report):
+        other.start()
+        assert waits.wait(20)
+    other.join()
+    (own,) = prepared("mine", root=root, scale=4, purpose="val")
+    own.verify()
+    with only_process_in(root / "mine", report):
+        pass
+    assert (root / "mine/all").is_dir()
 
 
 def test_too_little_space_is_noticed_before_anything_is_written(
@@ -118,7 +144,7 @@ def test_sigterm_cleans_up_as_ctrl_c_does(tmp_path: Path) -> None:
     assert run.stderr.splitlines()[-1] == "interrupted"
     assert "Traceback" not in run.stderr
     assert "resource_tracker" not in run.stderr
-    assert sorted(path.name for path in (tmp_path / "data").rglob("*")) == [LOCK, "mine"]
+    assert not (tmp_path / "data").exists()
 
 
 def is_running(pid: int) -> bool:

@@ -242,7 +242,7 @@ def _checked_header(path: Path) -> Header:
     header = read_header(path)
     if header.frames > 1:
         raise ImageError(
-            f"an animation of {header.frames} frames: save the frames you want as PNG", path=path
+            f"{header.frames} frames or pages: save those you want as files of their own", path=path
         )
     if header.bits > 8:
         raise ImageError(f"{header.bits} bits per channel: convert it to 8", path=path)

@@ -27,6 +27,7 @@ MAX_RATIO = 100
 """What an archive unpacks to, over its own size: images hardly get smaller in it."""
 MAX_HEADER = 1 << 20
 """Bytes of a long name or of other facts about a member of a tar."""
+ENCRYPTED = 1  # a bit of a zip member's flags, for every kind of encryption
 
 UNUSABLE_NAMES = (
     errno.EEXIST,
@@ -89,8 +90,8 @@ def unpack(archive: Path, is_wanted: Callable[[PurePosixPath], bool], target: Pa
                 f"cannot be unpacked ({refused.strerror}): choose another --root", path=archive
             ) from error
         reason = str(error).partition("\n")[0].rstrip(":") or type(error).__name__
-        # Encryption and unknown methods, which zipfile tells with these.
-        what = "cannot be unpacked" if isinstance(error, RuntimeError) else "is damaged"
+        # Unknown methods of compression, which zipfile tells with this.
+        what = "cannot be unpacked" if isinstance(error, NotImplementedError) else "is damaged"
         raise DataError(f"the archive {what} ({reason}): {AGAIN}", path=archive) from error
 
 
@@ -112,7 +113,8 @@ def _write(
         path = PurePosixPath(member.name)
         if not is_wanted(path):
             continue
-        if path.is_absolute() or ".." in path.parts or "\\" in member.name:
+        # Windows takes \ for a separator, and what is before a colon for a drive.
+        if path.is_absolute() or ".." in path.parts or set(member.name) & set("\\:"):
             raise DataError(f"{member.name!r} in it would be written outside its folder: {AGAIN}")
         # Some disks take names for one that differ in case, or in how an accent is written.
         name = unicodedata.normalize("NFC", str(path)).casefold()
@@ -139,12 +141,20 @@ def _members(archive: Path) -> Iterator[_Member]:
                 # The kind of a file, where the archive was made on a system that has kinds.
                 kind = info.external_attr >> 28 if info.create_system == 3 else 0
                 if not info.is_dir() and kind in (0, 0o10):
-                    yield _Member(info.filename, info.file_size, partial(zipped.open, info))
+                    yield _Member(
+                        info.filename, info.file_size, partial(_decompressed, zipped, info)
+                    )
     else:
         with tarfile.open(archive, tarinfo=_TarInfo) as tarred:
             for member in tarred:
                 if member.isfile():
                     yield _Member(member.name, member.size, partial(_opened, tarred, member))
+
+
+def _decompressed(zipped: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
+    if info.flag_bits & ENCRYPTED:
+        raise DataError(f"{info.filename!r} in it is encrypted: {AGAIN}")
+    return zipped.open(info)
 
 
 def _opened(tarred: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
