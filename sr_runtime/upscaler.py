@@ -13,7 +13,7 @@ from PIL import Image
 
 from sr_runtime.backends.base import Backend
 from sr_runtime.errors import ArgumentError
-from sr_runtime.frame import color_planes, count_layers, frame_from_array, upscale_frame
+from sr_runtime.frame import color_planes, count_layers, upscale_frame
 from sr_runtime.image import DEFAULT_MAX_PIXELS, Output, Picture, Quality, from_pil, read, to_pil
 from sr_runtime.image.out_of_memory import memory_for
 from sr_runtime.lifetime import Lifetime
@@ -134,7 +134,7 @@ class Upscaler:
             picture = from_pil(image)
         else:
             with memory_for("convert the array", getattr(image, "nbytes", 0)):
-                picture = Picture(frames=(frame_from_array(image),))
+                picture = Picture(frames=(image,))
         result = self.upscale_picture(
             picture,
             scale=scale,

@@ -10,7 +10,8 @@ from sr_runtime.image.formats import (
     Format,
 )
 from sr_runtime.image.header import DEFAULT_MAX_PIXELS, Header, read_header
-from sr_runtime.image.picture import Picture, from_pil, to_pil
+from sr_runtime.image.picture import Picture
+from sr_runtime.image.pillow import from_pil, to_pil
 from sr_runtime.image.reader import read, read_still
 from sr_runtime.image.writer import Output, Quality, write
 

@@ -4,10 +4,9 @@ import re
 import struct
 
 from PIL import Image
+from PIL.ExifTags import Base
 
 __all__ = ["bits_per_channel", "file_bytes"]
-
-BITS_PER_SAMPLE = 258  # TIFF tag
 
 
 def bits_per_channel(image: Image.Image) -> int:
@@ -21,7 +20,7 @@ def bits_per_channel(image: Image.Image) -> int:
             deep = any(str(args).endswith(";16B") for args in _decoder_arguments(image))
             return 16 if deep else 8
         case "TIFF":
-            return int(max(image.tag_v2.get(BITS_PER_SAMPLE, (1,))))  # type: ignore[attr-defined]
+            return int(max(image.tag_v2.get(Base.BitsPerSample, (1,))))  # type: ignore[attr-defined]
         case "PPM":
             # The arguments are (mode, largest value), or the mode alone if that fills its bytes.
             largest = [args[-1] for args in _decoder_arguments(image) if isinstance(args, tuple)]

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageCms, TiffTags
+from PIL import Image, ImageCms, TiffTags
+from PIL.ExifTags import IFD, Base
 
 from sr_runtime.errors import ImageError
 from sr_runtime.image.bit_depth import file_bytes
@@ -25,8 +26,7 @@ from sr_runtime.image.icc import (
 __all__ = ["converted_to_srgb", "in_srgb", "profile_for", "state_colors", "with_profile"]
 
 ADOBE_RGB = ColorSpace(BT709._replace(green=(0.21, 0.71)), (563 / 256,))
-TRANSFER_FUNCTION, WHITE_POINT, PRIMARY_CHROMATICITIES = 301, 318, 319  # TIFF tags
-PHOTOMETRIC, BLACK_IS_ZERO, RGB = 262, 1, 2
+BLACK_IS_ZERO, RGB = 1, 2  # values of TIFF's tag PhotometricInterpretation
 # PNG prescribes this gAMA, and BT.709's cHRM, beside sRGB for programs that know only them.
 GAMMA_OF_SRGB = 0.45455
 
@@ -157,7 +157,7 @@ def _space(image: Image.Image, channels: int) -> ColorSpace | None:
         return _from_gamma(info.get("gamma"), info.get("chromaticity"))
     if image.format == "TIFF":
         tags: Any = image.tag_v2  # type: ignore[attr-defined]
-        if tags.get(PHOTOMETRIC) in (BLACK_IS_ZERO, RGB):
+        if tags.get(Base.PhotometricInterpretation) in (BLACK_IS_ZERO, RGB):
             return _from_tiff_tags(tags, channels)
     return ADOBE_RGB if channels > 2 and _camera_says_adobe_rgb(image) else None
 
@@ -178,9 +178,9 @@ def _from_tiff_tags(tags: Any, channels: int) -> ColorSpace:
     def numbers(tag: int) -> tuple[float, ...]:
         return tags[tag] if tags.tagtype.get(tag) in (TiffTags.SHORT, TiffTags.RATIONAL) else ()
 
-    white = numbers(WHITE_POINT) or BT709.white
-    primaries = _primaries((*white, *numbers(PRIMARY_CHROMATICITIES)))
-    table = np.array(numbers(TRANSFER_FUNCTION), float) / 65535
+    white = numbers(Base.WhitePoint) or BT709.white
+    primaries = _primaries((*white, *numbers(Base.PrimaryChromaticities)))
+    table = np.array(numbers(Base.TransferFunction), float) / 65535
     planes = 3 if channels > 2 and table.size in (3 * 2**8, 3 * 2**16) else 1
     curves = np.split(table, planes)
     if len(curves[0]) not in (2**8, 2**16) or any((np.diff(one) < 0).any() for one in curves):
@@ -203,8 +203,8 @@ def _camera_says_adobe_rgb(image: Image.Image) -> bool:
     """Whether EXIF has the mark of Adobe RGB of DCF 2.0, 3.2.3, or the number others write."""
     try:
         exif = image.getexif()
-        space = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.ColorSpace)
-        index = exif.get_ifd(ExifTags.IFD.Interop).get(1)
+        space = exif.get_ifd(IFD.Exif).get(Base.ColorSpace)
+        index = exif.get_ifd(IFD.Interop).get(1)
     except Exception:  # damaged EXIF raises nearly anything and must not cost the photo
         return False
     return space == 2 or (space != 1 and index in ("R03", b"R03", "R03\0"))

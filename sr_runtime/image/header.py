@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
+from PIL.ExifTags import Base
 
 from sr_runtime.errors import ImageError, OutOfMemoryError, SRError, about, system_error
 from sr_runtime.image.bit_depth import bits_per_channel
@@ -29,8 +30,8 @@ __all__ = [
 ]
 
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-SUBFILE_TYPE, REDUCED, MASK = 254, 1, 4  # TIFF tag and its bits
-OLD_SUBFILE_TYPE, OLD_REDUCED = 255, 2  # of TIFF 5.0
+REDUCED, MASK = 1, 4  # bits of TIFF's tag NewSubfileType
+OLD_REDUCED = 2  # of TIFF 5.0's SubfileType
 
 DEFAULT_MAX_PIXELS = 2**27
 """About 134 megapixels: the limit on all frames of a file together."""
@@ -160,8 +161,8 @@ def _pages(image: Image.Image) -> Sequence[int]:
     for index in range(image.n_frames):  # type: ignore[attr-defined]
         image.seek(index)
         refuse_raw_page(tags)
-        kind = int(tags.get(SUBFILE_TYPE, 0))
-        if not kind & (REDUCED | MASK) and tags.get(OLD_SUBFILE_TYPE) != OLD_REDUCED:
+        kind = int(tags.get(Base.NewSubfileType, 0))
+        if not kind & (REDUCED | MASK) and tags.get(Base.SubfileType) != OLD_REDUCED:
             pages.append(index)
     if not pages:
         raise ImageError(
@@ -176,4 +177,4 @@ def _orientation(image: Image.Image) -> int | None:
     # Pillow would decode a PNG without EXIF to look for it behind the pixels.
     if image.format == "PNG" and "exif" not in image.info:
         return None
-    return descriptive_exif(image).get(ExifTags.Base.Orientation)
+    return descriptive_exif(image).get(Base.Orientation)

@@ -3,10 +3,10 @@
 import struct
 
 from PIL import Image
+from PIL.ExifTags import Base
 
-__all__ = ["IPTC", "iptc_of", "photoshop_segment"]
+__all__ = ["iptc_of", "photoshop_segment"]
 
-IPTC = 33723  # TIFF tag
 RESOURCE = 0x0404  # of Photoshop, in a JPEG
 FIELD = 0x1C  # begins every field
 
@@ -16,7 +16,7 @@ def iptc_of(image: Image.Image) -> bytes | None:
     match image.format:
         case "TIFF":
             # Some programs write them as numbers of 32 bits.
-            stored = image.tag_v2.get(IPTC)  # type: ignore[attr-defined]
+            stored = image.tag_v2.get(Base.IPTCNAA)  # type: ignore[attr-defined]
             if isinstance(stored, tuple) and all(isinstance(n, int) for n in stored):
                 stored = struct.pack(f"{image.tag_v2._endian}{len(stored)}I", *stored)  # type: ignore[attr-defined]
         case "JPEG" | "MPO":

@@ -1,39 +1,34 @@
-"""Pictures in memory, and their conversion from and to Pillow's images of any mode."""
+"""Pictures in memory: pixels and metadata, checked when they are made."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from sr_runtime.errors import ImageError, SRError
-from sr_runtime.image.bit_depth import bits_per_channel
-from sr_runtime.image.color import converted_to_srgb, with_profile
-from sr_runtime.image.exif import descriptive_exif
-from sr_runtime.image.out_of_memory import memory_for
-from sr_runtime.image.xmp import descriptive_xmp
+from sr_runtime.errors import ArgumentError
+from sr_runtime.frame import frame_from_array
+from sr_runtime.image.png import is_text
 
-__all__ = [
-    "Picture",
-    "dpi_of",
-    "from_pil",
-    "pixels_of",
-    "pixels_text",
-    "rounded_durations",
-    "to_pil",
-]
+__all__ = ["LARGEST_DPI", "MOST_PLAYS", "Picture", "pixels_text", "rounded_durations"]
 
-# Modes that become sRGB through their ICC profile, with the colour space that its header names.
-SPACES = {"CMYK": b"CMYK", "LAB": b"Lab ", "YCbCr": b"YCbr"}
+LARGEST_DPI = 65535
+"""What all formats can hold."""
+
+MOST_PLAYS = 65535
+"""What WebP can state."""
+
+EXIF_STARTS = (b"Exif\0\0", b"II*\0", b"MM\0*")
 
 
 # Arrays compare elementwise, so pictures compare by identity.
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Picture:
-    """What an image file holds: pixels as the network takes them, and metadata."""
+    """What an image file holds: pixels as the network takes them, and metadata.
+
+    Raises ArgumentError, when it is made, for what no image is or has.
+    """
 
     frames: tuple[NDArray[Any], ...]
     """Each `(H, W, C)` uint8, uint16, or float32 in [0, 1] (no file holds that), C being 1 (gray),
@@ -57,115 +52,73 @@ class Picture:
     pages: "tuple[Picture, ...]" = ()
     """The second and further pages of a TIFF, whose sizes and kinds may differ."""
 
+    def __post_init__(self) -> None:
+        frames = tuple(frame_from_array(frame) for frame in _sequence("frames", self.frames))
+        object.__setattr__(self, "frames", frames)
+        kinds = {(frame.shape, frame.dtype) for frame in frames}
+        if len(kinds) != 1:
+            raise ArgumentError(
+                f"the frames of a picture are one or more of one shape and type, and these are "
+                f"of {len(kinds)}: make a picture of each"
+            )
+        _check_metadata(self)
+
     @property
     def nbytes(self) -> int:
         """The memory that the pixels of all frames and pages take."""
         return sum(frame.nbytes for frame in self.frames) + sum(page.nbytes for page in self.pages)
 
 
-def from_pil(image: Image.Image) -> Picture:
-    """The current frame of a Pillow image; its EXIF orientation is kept and not applied.
-
-    Raises ImageError for pixels that do not fit 16 bits, and where Pillow would cut 16 bits to 8.
-    """
-    if bits_per_channel(image) > 8 and not image.mode.startswith(("I", "F")):
-        raise ImageError("Pillow cuts this 16-bit image to 8 bits: let sr_runtime read its file")
-    if 0 in image.size:
-        raise ImageError(f"an image of {image.width}×{image.height} has no pixels")
-    size = pixels_text(image.height, image.width, 1)
-    try:
-        with memory_for(f"read {size}", image.width * image.height * len(image.getbands())):
-            image.load()
-            frame, icc_profile = pixels_of(image)
-    except SRError:
-        raise
-    except Exception as error:  # damaged files make decoders raise nearly anything
-        reason = str(error) or type(error).__name__
-        raise ImageError(f"the image cannot be read ({reason})") from error
-    exif = descriptive_exif(image)
-    return Picture(
-        frames=(frame,),
-        icc_profile=icc_profile,
-        exif=exif.tobytes() if exif else None,
-        dpi=dpi_of(image),
-        xmp=descriptive_xmp(image.info.get("xmp")),
-    )
+def _sequence(name: str, value: object) -> Sequence[Any]:
+    if not isinstance(value, tuple | list):
+        raise ArgumentError(f"{name} of a picture is a tuple, and this is {type(value).__name__}")
+    return value
 
 
-def to_pil(picture: Picture) -> Image.Image:
-    """A still as a Pillow image, with `icc_profile`, `exif`, `dpi` and `xmp` in its `info`.
-
-    Raises ImageError for animations and 16-bit colour, for which Pillow has no image.
-    """
-    if len(picture.frames) > 1:
-        raise ImageError(
-            f"a Pillow image holds one frame and this animation has {len(picture.frames)}: "
-            "convert its frames one by one"
+def _check_metadata(picture: Picture) -> None:
+    """Raise ArgumentError for metadata that no format could hold."""
+    for duration in _sequence("durations", picture.durations):
+        if not isinstance(duration, int):
+            raise ArgumentError(f"a frame is shown for whole milliseconds, and not for {duration}")
+    if not _is_play_count(picture.loop):
+        raise ArgumentError(
+            f"it plays {picture.loop!r} times: give at most {MOST_PLAYS}, 0 for ever, or None for "
+            "once"
         )
-    frame = picture.frames[0]
-    channels = frame.shape[2]
-    if frame.dtype == np.uint16 and channels > 1:
-        raise ImageError(f"Pillow cannot hold 16 bits in {channels} channels: use numpy arrays")
-    image = Image.fromarray(frame[:, :, 0] if channels == 1 else frame)
-    metadata = {name: getattr(picture, name) for name in ("icc_profile", "exif", "dpi", "xmp")}
-    image.info.update({name: value for name, value in metadata.items() if value is not None})
-    return image
-
-
-def pixels_of(image: Image.Image) -> tuple[NDArray[Any], bytes | None]:
-    """`(H, W, C)` uint8 or uint16 of a Pillow image of any mode, and its colours' ICC profile.
-
-    Raises ImageError for floating-point pixels, integers beyond 16 bits, and HDR.
-    """
-    profile: bytes | None = image.info.get("icc_profile")
-    alpha = "A" if image.has_transparency_data else ""
-    match image.mode:
-        case "I" | "I;16" | "I;16L" | "I;16B" | "I;16N":
-            pixels = _sixteen_bit_gray(image)
-        case "1" | "L" | "LA" | "La":
-            pixels = _converted(image, "L" + alpha)
-        case "CMYK" | "LAB" | "YCbCr" if profile and profile[16:20] == SPACES[image.mode]:
-            pixels = converted_to_srgb(image, profile)
-        case "P" | "PA" | "RGB" | "RGBA" | "RGBa" | "RGBX" | "CMYK" | "LAB" | "YCbCr" | "HSV":
-            pixels = _converted(image, "RGB" + alpha)
-        case _:
-            raise ImageError(
-                f"pixels of Pillow's mode {image.mode} have no stated range: convert the image to "
-                "8 or 16 bits first"
+    for name in ("icc_profile", "exif", "xmp", "iptc"):
+        value = getattr(picture, name)
+        if not isinstance(value, bytes | None):
+            raise ArgumentError(f"{name} of a picture is bytes, and this is {type(value).__name__}")
+    if picture.exif and not picture.exif.startswith(EXIF_STARTS):
+        raise ArgumentError(
+            f"exif begins with {picture.exif[:6]!r}, which EXIF does not: give what Pillow's "
+            "getexif().tobytes() returns"
+        )
+    if picture.dpi is not None and not _is_resolution(picture.dpi):
+        raise ArgumentError(
+            f"dpi is {picture.dpi!r}: give two numbers above 0, at most {LARGEST_DPI}, for across "
+            "and down"
+        )
+    for chunk in _sequence("png_text", picture.png_text):
+        if not (isinstance(chunk, tuple | list) and len(chunk) == 2 and is_text(*chunk)):
+            raise ArgumentError(
+                f"{chunk!r:.80} is no text of a PNG: give the name tEXt, zTXt or iTXt, and a "
+                "keyword of 1 to 79 bytes, a zero byte and the text, both as bytes"
             )
-    pixels = pixels.reshape(image.height, image.width, -1)
-    (pixels,), stated = with_profile(image, [pixels])
-    return pixels, stated
+    for page in _sequence("pages", picture.pages):
+        if not isinstance(page, Picture):
+            raise ArgumentError(f"a page of a picture is a Picture, not {type(page).__name__}")
 
 
-def dpi_of(image: Image.Image) -> tuple[float, float] | None:
-    """Dots per inch, if stated and within what all formats can hold.
-
-    Pillow gives 1 for a TIFF that states none.
-    """
-    match image.info.get("dpi"):
-        case (x, y) if 1 < x < 65535 and 1 < y < 65535:
-            return float(x), float(y)
-    return None
+def _is_play_count(value: object) -> bool:
+    return value is None or (isinstance(value, int) and 0 <= value <= MOST_PLAYS)
 
 
-def _converted(image: Image.Image, mode: str) -> NDArray[Any]:
-    # Pillow copies an image that has the mode already.
-    return np.asarray(image if image.mode == mode else image.convert(mode))
-
-
-def _sixteen_bit_gray(image: Image.Image) -> NDArray[Any]:
-    values = np.asarray(image)
-    if values.min() < 0 or values.max() > 65535:
-        raise ImageError(
-            f"its pixels range from {values.min()} to {values.max()} and 16 bits hold 0 to 65535: "
-            "scale them first"
-        )
-    gray = values.astype(np.uint16)
-    transparent = image.info.get("transparency")
-    if transparent is None:
-        return gray
-    return np.dstack([gray, np.where(gray == transparent, 0, 65535).astype(np.uint16)])
+def _is_resolution(value: object) -> bool:
+    match value:
+        case (int() | float() as x, int() | float() as y):
+            return 0 < x <= LARGEST_DPI and 0 < y <= LARGEST_DPI
+    return False
 
 
 def rounded_durations(durations: Sequence[float], step: int) -> tuple[int, ...]:

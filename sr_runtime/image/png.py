@@ -16,7 +16,7 @@ from PIL import Image
 from sr_runtime.errors import ImageError
 from sr_runtime.image.xmp import PNG_KEYWORD
 
-__all__ = ["SIGNATURE", "open_png", "png_texts", "with_texts"]
+__all__ = ["SIGNATURE", "is_text", "open_png", "png_texts", "with_texts"]
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PICTURE = (b"IHDR", b"PLTE", b"tRNS", b"acTL", b"fcTL", b"IDAT", b"fdAT", b"IEND")
@@ -65,10 +65,14 @@ def open_png(file: BinaryIO, *, pixels: bool) -> Image.Image:
     return image
 
 
+def is_text(name: object, content: object) -> bool:
+    """Whether a chunk holds text: a keyword of 1 to 79 bytes, a zero byte, and more."""
+    return name in TEXT and isinstance(content, bytes) and 1 <= content.find(b"\0") <= 79
+
+
 def png_texts(text: Sequence[tuple[bytes, bytes]], xmp: bytes | None) -> list[tuple[bytes, bytes]]:
     """Names and contents of the chunks that hold the text and the XMP of a picture."""
-    chunks = [(name, content) for name, content in text if name in TEXT]
-    return chunks if xmp is None else [*chunks, (b"iTXt", PNG_KEYWORD + bytes(5) + xmp)]
+    return [*text] if xmp is None else [*text, (b"iTXt", PNG_KEYWORD + bytes(5) + xmp)]
 
 
 def with_texts(png: bytes, texts: Sequence[tuple[bytes, bytes]]) -> bytes:
@@ -142,7 +146,7 @@ def _texts(text: Sequence[tuple[bytes, bytes]]) -> dict[str, Any]:
                 info.setdefault("exif", exif)
         elif content.startswith(b"Raw profile type xmp\0"):
             info.setdefault("xmp", _raw_profile(name, content))
-        elif not STALE.match(content):
+        elif is_text(name, content) and not STALE.match(content):
             kept.append((name, content))
     info["png_text"] = tuple(kept)
     return info

@@ -4,6 +4,8 @@ import struct
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
+from PIL.ExifTags import Base
+
 from sr_runtime.errors import ImageError
 
 __all__ = ["refuse_raw", "refuse_raw_page"]
@@ -20,10 +22,12 @@ STARTS = {
 }
 CR2_MARK, CR3_BRAND = b"CR", b"ftypcrx "
 
-# TIFF tags
-WIDTH, HEIGHT, COMPRESSION, PHOTOMETRIC, MAKE, SUB_IFDS = 256, 257, 259, 262, 271, 330
-CFA_PATTERN, DNG_VERSION = 33422, 50706
-SENSOR_DATA = {PHOTOMETRIC: {32803, 34892}, COMPRESSION: {32767, 32770, 34713, 65535}}
+CFA_PATTERN = 33422  # of TIFF/EP; Pillow knows the one of EXIF
+# What TIFF tags state of a sensor's data.
+SENSOR_DATA = {
+    Base.PhotometricInterpretation: {32803, 34892},
+    Base.Compression: {32767, 32770, 34713, 65535},
+}
 MOST_DIRECTORIES, MOST_TAGS, MOST_NUMBERS = 64, 512, 64
 NUMBERS = {1: "B", 3: "H", 4: "I", 13: "I"}
 
@@ -49,9 +53,9 @@ def refuse_raw(file: BinaryIO) -> None:
 
 def refuse_raw_page(tags: Mapping[int, Any]) -> None:
     """The same by the tags that Pillow read, for files of more than 4 GiB too (BigTIFF)."""
-    if DNG_VERSION in tags:
+    if Base.DNGVersion in tags:
         raise _raw("DNG")
-    if tags.get(PHOTOMETRIC) in SENSOR_DATA[PHOTOMETRIC]:
+    if tags.get(Base.PhotometricInterpretation) in SENSOR_DATA[Base.PhotometricInterpretation]:
         raise _raw("based on TIFF")
 
 
@@ -62,15 +66,15 @@ def _check_directories(file: BinaryIO, order: str) -> None:
     for directory in _directories(file, order):
         if first is None:
             first = directory
-            make = _text(file, directory.get(MAKE))
-        if DNG_VERSION in directory:
+            make = _text(file, directory.get(Base.Make))
+        if Base.DNGVersion in directory:
             raise _raw("DNG")
         if CFA_PATTERN in directory or any(
             values & set(directory.get(tag, ())) for tag, values in SENSOR_DATA.items()
         ):
             raise _raw(f"of {make}" if make else "based on TIFF")
         largest = max(largest, _size(directory), key=lambda size: size[0] * size[1])
-    if first is not None and SUB_IFDS in first:
+    if first is not None and Base.SubIFDs in first:
         width, height = _size(first)
         if width * height < largest[0] * largest[1]:
             raise ImageError(
@@ -98,7 +102,7 @@ def _directories(file: BinaryIO, order: str) -> Iterator[dict[int, list[int]]]:
             tag, kind, length = struct.unpack_from(order + "HHI", entries, entry)
             directory[tag] = _values(file, order, kind, length, entries[entry + 8 : entry + 12])
         yield directory
-        waiting += [*directory.get(SUB_IFDS, ()), following]
+        waiting += [*directory.get(Base.SubIFDs, ()), following]
 
 
 def _values(file: BinaryIO, order: str, kind: int, length: int, field: bytes) -> list[int]:
@@ -123,7 +127,7 @@ def _number(file: BinaryIO, layout: str) -> int:
 
 
 def _size(directory: dict[int, list[int]]) -> tuple[int, int]:
-    width, height = (directory.get(tag) or [0] for tag in (WIDTH, HEIGHT))
+    width, height = (directory.get(tag) or [0] for tag in (Base.ImageWidth, Base.ImageLength))
     return width[0], height[0]
 
 

@@ -9,7 +9,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import Image
+from PIL.ExifTags import Base
 
 from sr_runtime.errors import ArgumentError, ImageError
 from sr_runtime.image import sixteen_bit
@@ -21,19 +22,13 @@ from sr_runtime.image.heif import decode_heif
 from sr_runtime.image.iptc import iptc_of
 from sr_runtime.image.jpeg import with_end_mark
 from sr_runtime.image.out_of_memory import memory_for
-from sr_runtime.image.picture import (
-    Picture,
-    dpi_of,
-    pixels_of,
-    pixels_text,
-    rounded_durations,
-)
+from sr_runtime.image.picture import MOST_PLAYS, Picture, pixels_text, rounded_durations
+from sr_runtime.image.pillow import dpi_of, pixels_of
 from sr_runtime.image.xmp import descriptive_xmp
 
 __all__ = ["read", "read_still"]
 
-PHOTOMETRIC, SAMPLES, PLANES, SAMPLE_FORMAT = 262, 277, 284, 339  # TIFF tags
-WHITE_IS_ZERO, INTERLEAVED, UNSIGNED = 0, 1, 1
+WHITE_IS_ZERO, INTERLEAVED, UNSIGNED = 0, 1, 1  # values of TIFF tags
 
 # How the `(H, W, C)` array of each EXIF orientation becomes upright.
 TURNS: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
@@ -138,7 +133,7 @@ def _decoded(image: Image.Image, indices: Sequence[int], bits: int, max_pixels: 
         frames = [frame]
 
     exif = descriptive_exif(image)
-    orientation = exif.pop(ExifTags.Base.Orientation, 1)
+    orientation = exif.pop(Base.Orientation, 1)
     turn = TURNS.get(orientation, TURNS[1])
     dpi = dpi_of(image)
     if dpi is not None and orientation in SIDEWAYS:
@@ -167,7 +162,7 @@ def _check_size(image: Image.Image, frames: int, max_pixels: int) -> None:
 def _check_kind(image: Image.Image, frames: int, bits: int) -> None:
     """Raise ImageError for a file that would lose bits, or whose range is not known."""
     if image.format == "TIFF":
-        unsigned = set(_tiff_tag(image, SAMPLE_FORMAT) or (UNSIGNED,)) == {UNSIGNED}
+        unsigned = set(_tiff_tag(image, Base.SampleFormat) or (UNSIGNED,)) == {UNSIGNED}
         if bits not in (1, 2, 4, 8, 16) or not unsigned:
             kind = "unsigned" if unsigned else "signed or floating-point"
             raise ImageError(
@@ -190,12 +185,17 @@ def _check_kind(image: Image.Image, frames: int, bits: int) -> None:
 
 def _read_still(image: Image.Image) -> tuple[NDArray[Any], bytes | None]:
     _scale_color_key(image)
-    if _tiff_tag(image, SAMPLES) == 1 and _tiff_tag(image, PLANES) not in (None, INTERLEAVED):
+    if _tiff_tag(image, Base.SamplesPerPixel) == 1 and _tiff_tag(
+        image, Base.PlanarConfiguration
+    ) not in (None, INTERLEAVED):
         # Pillow would forget that white is zero in a plane of its own, or how many bits it has.
-        image.tag_v2[PLANES] = INTERLEAVED  # type: ignore[attr-defined]
+        image.tag_v2[Base.PlanarConfiguration] = INTERLEAVED  # type: ignore[attr-defined]
         image._setup()  # type: ignore[attr-defined]
     pixels, profile = pixels_of(image)
-    if pixels.dtype == np.uint16 and _tiff_tag(image, PHOTOMETRIC) == WHITE_IS_ZERO:
+    if (
+        pixels.dtype == np.uint16
+        and _tiff_tag(image, Base.PhotometricInterpretation) == WHITE_IS_ZERO
+    ):
         pixels = 65535 - pixels  # Pillow inverts 8 bits, but not 16
     return pixels, profile
 
@@ -246,8 +246,8 @@ def _tiff_tag(image: Image.Image, tag: int) -> Any:
 
 
 def _play_count(image: Image.Image) -> int | None:
-    """`Picture.loop`, at most the 65535 that WebP can state."""
+    """`Picture.loop`."""
     loop: int | None = image.info.get("loop")
     if loop and image.format == "GIF":
         loop += 1  # a GIF states the repetitions after the first time
-    return loop and min(loop, 65535)
+    return loop and min(loop, MOST_PLAYS)

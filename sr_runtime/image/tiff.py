@@ -12,12 +12,12 @@ from itertools import accumulate
 from typing import Any, BinaryIO
 
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import Image
+from PIL.ExifTags import IFD, Base
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from sr_runtime.image.color import profile_for
 from sr_runtime.image.exif import exif_with_size, unchanged
-from sr_runtime.image.iptc import IPTC
 from sr_runtime.image.picture import Picture
 
 __all__ = ["LARGEST_TIFF", "write_tiff"]
@@ -26,8 +26,6 @@ LARGEST_TIFF = 2**32 - 2**24
 """Bytes of pixels: offsets have 32 bits, and the metadata need some room."""
 
 STRIP_BYTES = 2**20
-
-XMP = 700  # TIFF tag
 
 
 def write_tiff(pages: Iterable[Picture], file: BinaryIO) -> None:
@@ -52,32 +50,32 @@ def _page(page: Picture) -> tuple[ImageFileDirectory_v2, list[bytes]]:
     if page.exif is not None:
         _add_exif(tags, exif_with_size(page.exif, width=width, height=height))
     if page.dpi is not None:
-        tags[ExifTags.Base.XResolution], tags[ExifTags.Base.YResolution] = page.dpi
-        tags[ExifTags.Base.ResolutionUnit] = 2  # inch
+        tags[Base.XResolution], tags[Base.YResolution] = page.dpi
+        tags[Base.ResolutionUnit] = 2  # inch
     if (profile := profile_for(channels, page.icc_profile)) is not None:
-        tags[ExifTags.Base.InterColorProfile] = profile
+        tags[Base.InterColorProfile] = profile
     if page.xmp is not None:
-        tags[XMP] = page.xmp
+        tags[Base.XMLPacket] = page.xmp
     if page.iptc is not None:
-        tags[IPTC] = page.iptc
-    tags[ExifTags.Base.ImageWidth] = width
-    tags[ExifTags.Base.ImageLength] = height
-    tags[ExifTags.Base.BitsPerSample] = (8 * pixels.itemsize,) * channels
-    tags[ExifTags.Base.Compression] = 8  # deflate
-    tags[ExifTags.Base.Predictor] = 2  # horizontal differences
-    tags[ExifTags.Base.PhotometricInterpretation] = 2 if channels > 2 else 1  # RGB, gray
-    tags[ExifTags.Base.SamplesPerPixel] = channels
+        tags[Base.IPTCNAA] = page.iptc
+    tags[Base.ImageWidth] = width
+    tags[Base.ImageLength] = height
+    tags[Base.BitsPerSample] = (8 * pixels.itemsize,) * channels
+    tags[Base.Compression] = 8  # deflate
+    tags[Base.Predictor] = 2  # horizontal differences
+    tags[Base.PhotometricInterpretation] = 2 if channels > 2 else 1  # RGB, gray
+    tags[Base.SamplesPerPixel] = channels
     if channels in (2, 4):
-        tags[ExifTags.Base.ExtraSamples] = 2  # alpha, not premultiplied
+        tags[Base.ExtraSamples] = 2  # alpha, not premultiplied
 
     rows = max(1, STRIP_BYTES // (width * channels * pixels.itemsize))
     strips = [pixels[top : top + rows] for top in range(0, height, rows)]
     with ThreadPoolExecutor() as threads:  # zlib releases the GIL
         packed = list(threads.map(_pack, strips))
-    tags[ExifTags.Base.RowsPerStrip] = rows
-    tags[ExifTags.Base.StripByteCounts] = tuple(len(strip) for strip in packed)
+    tags[Base.RowsPerStrip] = rows
+    tags[Base.StripByteCounts] = tuple(len(strip) for strip in packed)
     # Relative to the first strip, whose offset Pillow adds.
-    tags[ExifTags.Base.StripOffsets] = tuple(accumulate(map(len, packed[:-1]), initial=0))
+    tags[Base.StripOffsets] = tuple(accumulate(map(len, packed[:-1]), initial=0))
     return tags, packed
 
 
@@ -93,7 +91,7 @@ def _add_exif(tags: ImageFileDirectory_v2, exif: bytes) -> None:
     stored = Image.Exif()
     stored.load(exif)
     for tag in stored:
-        is_directory = tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
+        is_directory = tag in (IFD.Exif, IFD.GPSInfo)
         tags[tag] = stored.get_ifd(tag) if is_directory else unchanged(stored[tag])
 
 

@@ -12,8 +12,8 @@ from typing import Literal
 import numpy as np
 
 from sr_runtime.errors import ArgumentError, ImageError, SRError, about
-from sr_runtime.image.capacity import check_capacity, without_opaque_alpha
 from sr_runtime.image.encode import encode
+from sr_runtime.image.format_limits import check_limits, without_opaque_alpha
 from sr_runtime.image.formats import (
     LOSSLESS_FORMATS,
     QUALITY_FORMATS,
@@ -69,7 +69,7 @@ class Output:
         rows, columns = picture.frames[0].shape[:2]
         with about(self.path), _refusals_as_image_errors():
             kept = without_opaque_alpha(picture, self.format)
-            check_capacity(self.format, kept, height / rows, width / columns)
+            check_limits(self.format, kept, height / rows, width / columns)
             encode(_of_one_pixel(kept), io.BytesIO(), self.format, self.quality)
 
     def write(self, picture: Picture) -> None:
@@ -87,7 +87,7 @@ class Output:
         height, width = picture.frames[0].shape[:2]
         with about(self.path):
             kept = without_opaque_alpha(picture, self.format)
-            check_capacity(self.format, kept, 1, 1)
+            check_limits(self.format, kept, 1, 1)
         task = f"write {pixels_text(height, width, len(picture.frames))} as {self.format}"
         with (
             about(self.path),

@@ -13,14 +13,13 @@ from sr_runtime.image.formats import Format
 from sr_runtime.image.picture import Picture
 from sr_runtime.image.tiff import LARGEST_TIFF
 
-__all__ = ["check_capacity", "without_opaque_alpha"]
+__all__ = ["check_limits", "without_opaque_alpha"]
 
 LARGEST_SIDE = {"jpg": 65500, "webp": 16383, "gif": 65535, "avif": 32768}
 LARGEST_AVIF = 2**28
 """Pixels: libavif, and so most programs, decode no more."""
 LONGEST_FRAME = {"png": 65535, "gif": 655350, "webp": 2**24 - 1}
 """Milliseconds that the format can state."""
-MOST_PLAYS = 65535
 LARGEST_JPEG_PROFILE = 255 * 65519
 """Bytes: 255 segments."""
 
@@ -45,7 +44,7 @@ def without_opaque_alpha(picture: Picture, format: Format) -> Picture:
     return replace(picture, frames=frames, pages=pages)
 
 
-def check_capacity(format: Format, picture: Picture, rows: float, columns: float) -> None:
+def check_limits(format: Format, picture: Picture, rows: float, columns: float) -> None:
     """Raise ImageError if `format` cannot hold `picture`, enlarged `rows` × `columns` times."""
     if picture.pages and format != "tiff":
         raise ImageError(f"{format} cannot hold {len(picture.pages) + 1} pages: use tiff")
@@ -89,6 +88,10 @@ def _check_kind(format: Format, frame: NDArray[Any], frames: int) -> None:
         raise ImageError(f"an animation cannot be written as {format}: use gif, webp or png")
     if channels in (2, 4) and format == "jpg":
         raise ImageError("jpg cannot hold transparency: use png, webp or tiff")
+    if frame.dtype == np.float32:
+        raise ImageError(
+            "no format here holds floating-point pixels: use (255 * frame).round().astype('uint8')"
+        )
     if frame.dtype != np.uint16:
         return
     if format not in ("png", "tiff"):
@@ -117,8 +120,4 @@ def _check_times(format: Format, picture: Picture) -> None:
         raise ImageError(
             f"a frame is shown for {longest / 1000:g} s and {format} states 0 to {limit / 1000:g} "
             f"s: {'use webp' if format != 'webp' else 'shorten it'}"
-        )
-    if picture.loop is not None and not 0 <= picture.loop <= MOST_PLAYS:
-        raise ImageError(
-            f"it plays {picture.loop} times, and {MOST_PLAYS} is the most: use 0, which is for ever"
         )
