@@ -18,6 +18,8 @@ from sr_runtime.image.formats import FORMATS, formats_for
 from sr_runtime.image.jxl import check_jxl
 from sr_runtime.image.png import SIGNATURE, open_png
 from sr_runtime.image.raw import refuse_raw, refuse_raw_page
+from sr_runtime.image.tiff_compression import unread_tiff
+from sr_runtime.image.tiff_directories import TIFF_STARTS
 
 __all__ = [
     "DEFAULT_MAX_PIXELS",
@@ -29,7 +31,7 @@ __all__ = [
     "reading",
 ]
 
-TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+BIG_TIFF_STARTS = (b"II+\0", b"MM\0+")
 REDUCED, MASK = 1, 4  # bits of TIFF's tag NewSubfileType
 OLD_REDUCED = 2  # of TIFF 5.0's SubfileType
 
@@ -95,12 +97,9 @@ def opened(file: BinaryIO, max_pixels: int, *, pixels: bool) -> Image.Image:
         try:
             image = Image.open(file, formats=formats)
         except UnidentifiedImageError as error:
-            if not start.startswith(TIFF_STARTS):
+            if not start.startswith((*TIFF_STARTS, *BIG_TIFF_STARTS)):
                 raise
-            raise ImageError(
-                "it begins as a TIFF, and is damaged or holds pixels of a kind that cannot be "
-                "read: save it as gray or RGB of 8 or 16 bits first"
-            ) from error
+            raise unread_tiff(file) from error
     state_colors(image)
     return image
 

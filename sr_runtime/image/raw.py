@@ -1,12 +1,12 @@
 """Camera raw: files whose first directory is a preview, which must not pass for the photo."""
 
-import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 from PIL.ExifTags import Base
 
 from sr_runtime.errors import ImageError
+from sr_runtime.image.tiff_directories import TIFF_STARTS, Directory, text_of, tiff_directories
 
 __all__ = ["refuse_raw", "refuse_raw_page"]
 
@@ -28,8 +28,6 @@ SENSOR_DATA = {
     Base.PhotometricInterpretation: {32803, 34892},
     Base.Compression: {32767, 32770, 34713, 65535},
 }
-MOST_DIRECTORIES, MOST_TAGS, MOST_NUMBERS = 64, 512, 64
-NUMBERS = {1: "B", 3: "H", 4: "I", 13: "I"}
 
 
 def refuse_raw(file: BinaryIO) -> None:
@@ -45,10 +43,9 @@ def refuse_raw(file: BinaryIO) -> None:
             raise _raw(name)
     if start[4:12] == CR3_BRAND:
         raise _raw("CR3 of Canon")
-    if start[:4] in (b"II*\0", b"MM\0*"):
-        if start[8:10] == CR2_MARK:
-            raise _raw("CR2 of Canon")
-        _check_directories(file, "<" if start[:1] == b"I" else ">")
+    if start[:4] in TIFF_STARTS and start[8:10] == CR2_MARK:
+        raise _raw("CR2 of Canon")
+    _check_directories(file)
 
 
 def refuse_raw_page(tags: Mapping[int, Any]) -> None:
@@ -59,14 +56,14 @@ def refuse_raw_page(tags: Mapping[int, Any]) -> None:
         raise _raw("based on TIFF")
 
 
-def _check_directories(file: BinaryIO, order: str) -> None:
-    first: dict[int, list[int]] | None = None
+def _check_directories(file: BinaryIO) -> None:
+    first: Directory | None = None
     make = ""
     largest = 0, 0
-    for directory in _directories(file, order):
+    for directory in tiff_directories(file):
         if first is None:
             first = directory
-            make = _text(file, directory.get(Base.Make))
+            make = text_of(file, directory.get(Base.Make))
         if Base.DNGVersion in directory:
             raise _raw("DNG")
         if CFA_PATTERN in directory or any(
@@ -83,60 +80,9 @@ def _check_directories(file: BinaryIO, order: str) -> None:
             )
 
 
-def _directories(file: BinaryIO, order: str) -> Iterator[dict[int, list[int]]]:
-    """The tags with whole numbers of each directory and of the directories inside it."""
-    file.seek(4)
-    waiting = [_number(file, order + "I")]
-    seen: set[int] = set()
-    while waiting and len(seen) < MOST_DIRECTORIES:
-        place = waiting.pop(0)
-        if not place or place in seen:
-            continue
-        seen.add(place)
-        file.seek(place)
-        count = _number(file, order + "H")
-        entries = file.read(12 * count)[: 12 * MOST_TAGS]
-        following = _number(file, order + "I")
-        directory: dict[int, list[int]] = {}
-        for entry in range(0, len(entries) - 11, 12):
-            tag, kind, length = struct.unpack_from(order + "HHI", entries, entry)
-            directory[tag] = _values(file, order, kind, length, entries[entry + 8 : entry + 12])
-        yield directory
-        waiting += [*directory.get(Base.SubIFDs, ()), following]
-
-
-def _values(file: BinaryIO, order: str, kind: int, length: int, field: bytes) -> list[int]:
-    """The first numbers of a tag; for text, where it lies and how long it is."""
-    if kind == 2:
-        return [struct.unpack(order + "I", field)[0], length]
-    if kind not in NUMBERS or not 0 < length <= MOST_NUMBERS:
-        return []
-    layout = f"{order}{length}{NUMBERS[kind]}"
-    size = struct.calcsize(layout)
-    if size > 4:
-        file.seek(struct.unpack(order + "I", field)[0])
-        field = file.read(size)
-    return list(struct.unpack(layout, field[:size])) if len(field) >= size else []
-
-
-def _number(file: BinaryIO, layout: str) -> int:
-    """A number, or 0 where the file ends."""
-    size = struct.calcsize(layout)
-    data = file.read(size)
-    return int(struct.unpack(layout, data)[0]) if len(data) == size else 0
-
-
-def _size(directory: dict[int, list[int]]) -> tuple[int, int]:
+def _size(directory: Directory) -> tuple[int, int]:
     width, height = (directory.get(tag) or [0] for tag in (Base.ImageWidth, Base.ImageLength))
     return width[0], height[0]
-
-
-def _text(file: BinaryIO, place: list[int] | None) -> str:
-    if not place or not 4 < place[1] < 64:
-        return ""
-    file.seek(place[0])
-    text = file.read(place[1]).split(b"\0")[0].decode("ascii", "replace").strip()
-    return text if text.isprintable() else ""
 
 
 def _raw(name: str) -> ImageError:

@@ -24,6 +24,7 @@ from sr_runtime.image.jpeg import with_end_mark
 from sr_runtime.image.out_of_memory import memory_for
 from sr_runtime.image.picture import MOST_PLAYS, Picture, pixels_text, rounded_durations
 from sr_runtime.image.pillow import dpi_of, pixels_of
+from sr_runtime.image.tiff_compression import told_apart_from_damage
 from sr_runtime.image.xmp import descriptive_xmp
 
 __all__ = ["read", "read_still"]
@@ -115,8 +116,8 @@ def _picture(image: Image.Image, indices: Sequence[int], max_pixels: int) -> Pic
     _check_kind(image, len(indices), bits)
     size = pixels_text(image.height, image.width, len(indices))
     pixels = image.width * image.height * len(indices)
-    task = f"read {size}"
-    with memory_for(task, pixels * len(image.getbands()) * (2 if bits > 8 else 1)):
+    nbytes = pixels * len(image.getbands()) * (2 if bits > 8 else 1)
+    with memory_for(f"read {size}", nbytes), told_apart_from_damage(image):
         return _decoded(image, indices, bits, max_pixels)
 
 

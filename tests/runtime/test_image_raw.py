@@ -96,6 +96,17 @@ def test_a_tiff_of_another_kind_is_called_a_tiff(tmp_path: Path) -> None:
         read(tmp_path / "a.tif")
 
 
+@pytest.mark.parametrize(
+    ("number", "name"), [(33005, "JPEG 2000"), (34887, "LERC"), (50001, "WebP"), (52546, "JPEG XL")]
+)
+def test_a_compression_that_is_not_read_is_named(tmp_path: Path, number: int, name: str) -> None:
+    directory = strips(*PREVIEW.shape) | {259: (3, [number])}
+    (tmp_path / "a.tif").write_bytes(tiff_of(directory, data=PREVIEW.tobytes()))
+
+    with pytest.raises(ImageError, match=f"its {name} compression.*Deflate"):
+        read(tmp_path / "a.tif")
+
+
 def test_directories_that_lead_in_circles_end(tmp_path: Path) -> None:
     file = bytearray(tiff_of(first(tag330=(4, [8, 8, 8])), data=PREVIEW.tobytes()))
     file[-4:] = file[4:8]  # the directory follows itself

@@ -61,7 +61,7 @@ def save_truncated(path: Path) -> None:
 BAD: list[tuple[Callable[[Path], None], type[SRError], str]] = [
     (save_alpha, ImageError, "alpha"),
     (save_sixteen_bits, ImageError, "16 bits"),
-    (save_animation, ImageError, "2 frames"),
+    (save_animation, ImageError, "2 frames or pages"),
     (save_pages, ImageError, "3 .*pages"),
     (save_gray, DataError, r"grayscale.*\b1 of 4"),
     (save_text, ImageError, "not an image"),
