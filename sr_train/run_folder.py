@@ -43,8 +43,11 @@ def run_folder(run: str | os.PathLike[str], *, resume: bool) -> Path:
     Raises:
         ArgumentError: A new run would overwrite another; or the one to resume has no state.
     """
-    if not str(run):
-        raise ArgumentError("the run has no name: give it one with --run, or --resume an old one")
+    if not str(run).strip() or "\0" in str(run):
+        raise ArgumentError(
+            "the run needs a name that a folder can have: give it one with --run, or --resume an "
+            "old one"
+        )
     folder = run_path(run, resume=resume)
     saved = (folder / "state.pt").exists()
     if resume and not saved:

@@ -1,4 +1,8 @@
-"""YAML and JSON files as nested mappings, with the line of each key; hostile ones are refused."""
+"""YAML and JSON files as nested mappings, with the line of each key; hostile ones are refused.
+
+Numbers and dates stay the texts that were written: the type of a field decides, so that a project
+may be called 007, and YAML's 1:30 is no 90.
+"""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,7 +21,9 @@ MAX_NODES = 10_000
 """Values, counted as often as aliases repeat them."""
 
 TAG = "tag:yaml.org,2002:"
-PLAIN = {f"{TAG}{kind}" for kind in ("bool", "float", "int", "map", "merge", "null", "seq", "str")}
+WRITTEN = {f"{TAG}{kind}" for kind in ("float", "int", "str", "timestamp")}
+"""Tags of values that stay as they are written."""
+PLAIN = WRITTEN | {f"{TAG}{kind}" for kind in ("bool", "map", "merge", "null", "seq")}
 
 
 def read_document(path: Path) -> tuple[Any, dict[str, int]]:
@@ -28,6 +34,8 @@ def read_document(path: Path) -> tuple[Any, dict[str, int]]:
         StorageError: It cannot be read.
     """
     try:
+        if path.exists() and not path.is_file():  # reading a FIFO could wait for ever
+            raise ArgumentError("is no file, but a folder, a pipe or a device: name a file")
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
@@ -41,7 +49,10 @@ def read_document(path: Path) -> tuple[Any, dict[str, int]]:
         raise ArgumentError(f"line {line} is not UTF-8: save the file as UTF-8") from error
     try:
         if path.suffix.lower() == ".json":
-            return json.loads(text, object_pairs_hook=_unique, parse_int=_whole_number), {}
+            made = json.loads(
+                text, object_pairs_hook=_unique, parse_int=str, parse_float=str, parse_constant=str
+            )
+            return made, {}
         node = yaml.compose(text, _Loader)
         return parse_yaml(text), dict(_lines(node))
     except json.JSONDecodeError as error:
@@ -65,12 +76,6 @@ def parse_yaml(text: str) -> Any:
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]
     """YAML's own keeps the last of two equal keys, and lets aliases multiply without limit."""
 
-    # A name such as 2026-11-27 is a text here.
-    yaml_implicit_resolvers = {  # noqa: RUF012
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != f"{TAG}timestamp"]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
     def get_single_node(self) -> yaml.Node | None:
         node: yaml.Node | None = super().get_single_node()
         if node is not None and _size(node, {}) > MAX_NODES:
@@ -81,12 +86,9 @@ class _Loader(yaml.SafeLoader):  # type: ignore[misc]
         if node.tag not in PLAIN:
             raise _error(node, f"the tag {node.tag.replace(TAG, '!!')} means nothing here")
         try:
-            made = super().construct_object(node, deep)
-        except (ValueError, LookupError) as error:
+            return super().construct_object(node, deep)
+        except LookupError as error:
             raise _error(node, f"{_short(node.value)} is not what its tag says") from error
-        if type(made) is int and abs(made) >= 1 << 63:
-            raise _error(node, "a whole number beyond 64 bits")
-        return made
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         found: set[str] = set()
@@ -97,6 +99,10 @@ class _Loader(yaml.SafeLoader):  # type: ignore[misc]
                 found.add(key.value)
         made: dict[Any, Any] = super().construct_mapping(node, deep)
         return made
+
+
+for tag in WRITTEN:
+    _Loader.add_constructor(tag, _Loader.construct_yaml_str)
 
 
 def _size(node: yaml.Node, known: dict[int, int]) -> int:
@@ -143,9 +149,3 @@ def _unique(items: Iterable[tuple[str, Any]]) -> Mapping[str, Any]:
             raise ValueError(f"{_short(key)} appears twice: remove one of them")
         found[key] = value
     return found
-
-
-def _whole_number(digits: str) -> int:
-    if len(digits) > 19 or abs(int(digits)) >= 1 << 63:
-        raise ValueError(f"{_short(digits)} is a whole number beyond 64 bits")
-    return int(digits)

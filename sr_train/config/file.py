@@ -117,7 +117,14 @@ def _resumed(folder: Path, changes: dict[str, Any]) -> Config:
     path = folder / "config.yaml"
     if not path.exists():
         raise ArgumentError(f"{folder} is not a run: {path} is missing; check --resume")
-    config = _config(_file_values(path) | changes)
+    values = _file_values(path)
+    if not values:  # the defaults would be another run
+        raise ArgumentError(
+            "is empty, so it is not what the run wrote: put that back, or start a new run with "
+            f"--init on one of the files in {folder / 'weights'}",
+            path=path,
+        )
+    config = _config(values | changes)
     check_unchanged(config, fixed_values(read_config(path)), folder)
     return config
 
@@ -145,6 +152,8 @@ def _file_values(path: Path) -> dict[str, Any]:
         values = {}
         for name, given in _flat(content or {}, lines):
             with _at_line(lines.get(name)):
+                if name in values:  # as `pretraining.lr` and in the section `pretraining`
+                    raise ArgumentError(f"{name} appears twice: remove one of them")
                 values[name] = _value(name, given)
         return values
 
@@ -180,9 +189,7 @@ def _flat(
 def _value(name: str, given: Any) -> Any:
     """The value of a field, from what a file or the command line gives."""
     hint = FIELDS.get(name, Positive)
-    if limits.is_text(hint) and isinstance(given, int | float) and not isinstance(given, bool):
-        given = str(given)  # a project may be called 7
-    elif isinstance(given, str) and given and not limits.is_text(hint):
+    if isinstance(given, str) and given and not limits.is_text(hint):
         with suppress(yaml.YAMLError, RecursionError):
             given = parse_yaml(given)
     return limits.checked(name, given, hint)

@@ -50,10 +50,13 @@ Device = Annotated[
 ]
 
 NOT_EMPTY = Limit("not empty", bool)
-# An empty path would mean the current folder; NUL ends a path, and YAML loses a line's end.
+# An empty path would mean the current folder; NUL ends a path, and YAML loses a line's end. The
+# surrogates left out here stand for bytes that are no UTF-8; a path can have no others.
 NAMED = Limit(
     "not empty and without control characters",
-    lambda text: text.strip() and not re.search(r"[\0-\x1f\x7f-\x9f]", text),
+    lambda text: (
+        text.strip() and not re.search("[\0-\x1f\x7f-\x9f\ud800-\udc7f\udd00-\udfff]", text)
+    ),
 )
 ORDERED = Limit("the smaller first", lambda pair: pair[0] <= pair[1])
 ASCENDING = Limit("ascending", lambda xs: all(a < b for a, b in pairwise(xs)))
@@ -127,7 +130,8 @@ def is_text(hint: Any) -> bool:
 
 def as_text(value: object) -> str:
     """`value` as one writes it on the command line; the rest of a long one is left out."""
-    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    quoted = json.dumps(value, default=str)
+    text = value if isinstance(value, str) else re.sub(r'"([\w.:+-]+)"', r"\1", quoted)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
@@ -144,8 +148,12 @@ def _converted(value: Any, hint: Any) -> Any:
         return tuple(_converted(x, hint) for x, hint in zip(value, hints, strict=True))
     elif kind is Mapping and isinstance(value, Mapping):
         return {str(key): _converted(x, inner[1]) for key, x in value.items()}
-    elif kind is float and type(value) in (int, float, str):  # PyYAML takes 1e-4 for a string
+    elif kind is float and type(value) in (int, float, str):
         return float(value)
+    elif kind is int and type(value) in (int, str):
+        number = int(value, 0) if isinstance(value, str) else value  # 0: refuses 010, YAML's 8
+        if abs(number) < 1 << 63:
+            return number
     elif type(value) is kind or (kind is Literal and value in inner):
         return value
     raise ValueError

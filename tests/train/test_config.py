@@ -142,7 +142,7 @@ REFUSED: list[tuple[Callable[[], Config], list[str]]] = [
     ),
     (
         lambda: Config(perceptual_loss=PerceptualLoss(layer_weights={"conv1_1": 0.0})),
-        ["perceptual_loss.layer_weights", '{"conv1_1": 0.0}', "above 0"],
+        ["perceptual_loss.layer_weights", "{conv1_1: 0.0}", "above 0"],
     ),
     (
         lambda: Config(perceptual_loss=PerceptualLoss(vgg_type="vgg16")),

@@ -194,8 +194,11 @@ def test_any_text_and_number_survives_a_file(text: str, more: list[str], weight:
 
 @pytest.mark.parametrize(
     ("text", "project"),
-    [("7", "7"), ("2026-11-26", "2026-11-26"), ("1e3", "1e3"), ("'null'", "null"), ("null", None)],
-)
+    [
+        ("7", "7"), ("007", "007"), ("1.50", "1.50"), ("1_0", "1_0"), ("1:30", "1:30"),
+        ("2026-11-26", "2026-11-26"), ("1e3", "1e3"), ("'null'", "null"), ("null", None),
+    ],
+)  # fmt: skip
 def test_texts_that_look_like_something_else_stay_texts(
     text: str, project: str | None, file: Path
 ) -> None:
@@ -203,14 +206,16 @@ def test_texts_that_look_like_something_else_stay_texts(
     assert read_config(file).wandb.project == project
 
 
-def test_numbers_may_be_quoted_or_have_an_exponent(file: Path) -> None:
+def test_numbers_may_be_quoted_or_tagged_or_have_an_exponent(file: Path) -> None:
     file.write_text(
-        "batch_size: '4'\npretraining: {lr: 7e-4, betas: [9e-1, 0.9]}\n"
+        "batch_size: '4'\nsave_every: 1_000\n"
+        "pretraining: {lr: !!float 7e-4, betas: [9e-1, 0.9], train_datasets: [007]}\n"
         "perceptual_loss: {layer_weights: {conv5_4: 1e-1}}"
     )
     assert read_config(file) == Config(
         batch_size=4,
-        pretraining=Pretraining(lr=7e-4, betas=(0.9, 0.9)),
+        save_every=1000,
+        pretraining=Pretraining(lr=7e-4, betas=(0.9, 0.9), train_datasets=("007",)),
         perceptual_loss=PerceptualLoss(layer_weights={"conv5_4": 0.1}),
     )
 

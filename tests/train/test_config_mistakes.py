@@ -1,5 +1,6 @@
 """Mistakes on the command line of `fit` and in files: one sentence, with field and limit."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -91,10 +92,10 @@ BOMB = "".join(f"- &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1,
         ("batch_size: null", ["batch_size is null", "whole number"]),
         ("batch_size: 0", ["batch_size is 0", "from 1 to 65536"]),
         ("data_root: null", ["data_root is null", "text"]),
-        ("data_root: [a]", ['data_root is ["a"]', "text"]),
+        ("data_root: [a]", ["data_root is [a]", "text"]),
         ("wandb: {project: yes}", ["wandb.project is true", "text, ", "or null"]),
-        ("pretraining: {lr: .nan}", ["pretraining.lr is NaN", "finite number"]),
-        ("pretraining: {lr: 1%s}" % ("0" * 400), ["line 1", "64 bits"]),
+        ("pretraining: {lr: .nan}", ["pretraining.lr is .nan", "finite number"]),
+        ("pretraining: {lr: 1%s}" % ("0" * 400), ["line 1", "000…", "finite number"]),
         ("wandb: {mode: on}", ["wandb.mode is true", "'online', 'offline'"]),
         ("preset: tiny", ["preset is not a field"]),
         ("7: 7", ["7 is not a field"]),
@@ -108,9 +109,14 @@ BOMB = "".join(f"- &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1,
         ("seed: 1\nlog_every: 0", ["line 2", "log_every is 0"]),
         ("seed: 1\npretraining:\n  lrr: 1", ["line 3", "pretraining.lr"]),
         ("seed: " + "9" * 5000, ["line 1", "999…"]),
-        ("seed: 0x" + "F" * 5000, ["line 1", "64 bits"]),
-        ("seed: !!int 0b" + "1" * 20000, ["line 1", "64 bits"]),
-        ("data_root: " + "9" * 5000, ["line 1", "999…"]),
+        ("seed: 0x" + "F" * 5000, ["line 1", "FFF…", "whole number"]),
+        ("seed: !!int 0b" + "1" * 20000, ["line 1", "111…", "whole number"]),
+        ("seed: 9223372036854775808", ["line 1", "9223372036854775808", "9223372036854775807"]),
+        ("pretraining: {num_epoch: 9223372036854775808}", ["line 1", "whole number"]),
+        ("seed: 010", ["line 1", "seed is 010", "whole number"]),
+        ("pretraining: {lr: 1:30}", ["line 1", "pretraining.lr is 1:30", "finite number"]),
+        ("pretraining.lr: 1\npretraining: {lr: 2}", ["line 2", "pretraining.lr", "twice"]),
+        ('data_root: "\\ud800"', ["line 1", "data_root", "control"]),
         ("seed: " + "x" * 5000, ["line 1", "seed is xxx", "whole number"]),
         ("seed: &a [*a]", ["line 1", "contains itself"]),
         ("seed: !!set {a}", ["line 1", "!!set"]),
@@ -178,3 +184,15 @@ def test_a_mistake_in_json_is_one_sentence(text: str, tmp_path: Path) -> None:
     said = sentence("--config", str(path))
     assert said.startswith(f"{path}: ")
     assert len(said) < 700
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs FIFOs")
+def test_a_pipe_as_a_file_is_refused_instead_of_waited_for(file: Path) -> None:
+    os.mkfifo(file)
+    assert "a pipe" in sentence("--config", str(file))
+    assert "a pipe" in sentence("--resume", str(file.parent))
+
+
+def test_an_empty_configuration_of_a_run_is_not_taken_for_the_defaults(file: Path) -> None:
+    file.touch()
+    assert "is empty" in sentence("--resume", str(file.parent))
