@@ -46,6 +46,8 @@ CHOICES = {
     "input_range": get_args(ValueRange),
     "output_range": get_args(ValueRange),
 }
+# How the other facts are known, which a file does not say.
+PROBED = ("measured", "assumed")
 FROM_0 = ("halo", "receptive_radius", "output", "tile_error")
 
 
@@ -112,7 +114,8 @@ class ModelInfo:
     measured: tuple[str, ...] = ()
     """Names of the facts that the file does not state and a probe measured; never stored."""
     assumed: tuple[str, ...] = ()
-    """Names of the facts that are neither stated nor measured; never stored."""
+    """Names of the facts that are neither stated nor measured; never stored. Those of a probed file
+    are guesses; those that a file of ours lacks have their default."""
 
     @property
     def is_plain(self) -> bool:
@@ -124,7 +127,8 @@ class ModelInfo:
     def to_metadata(self) -> dict[str, str]:
         """The stored facts as the strings of an ONNX file's `metadata_props`."""
         facts = asdict(self)
-        del facts["measured"], facts["assumed"]
+        for name in PROBED:
+            del facts[name]
         return {PREFIX + name: str(value) for name, value in facts.items() if value is not None}
 
     @classmethod
@@ -142,13 +146,15 @@ class ModelInfo:
                     f"the model's facts have schema {schema} and this sr-toolkit reads up "
                     f"to {SCHEMA}: update sr-toolkit"
                 )
-            known = {field.name: field.type for field in fields(cls) if field.name in facts}
+            stored = [field for field in fields(cls) if field.name not in PROBED]
             values = {
-                name: PARSERS.get(kind, str)(facts[name])
-                for name, kind in known.items()
-                if name not in ("measured", "assumed")
+                field.name: PARSERS.get(field.type, str)(facts[field.name])
+                for field in stored
+                if field.name in facts
             }
-            info = cls(**values)
+            missing = (field for field in stored if field.name not in facts)
+            defaults = tuple(field.name for field in missing if field.default is not None)
+            info = cls(**values, assumed=defaults)
         except (KeyError, ValueError, TypeError) as error:
             raise ModelError(
                 f"the model's sr.* metadata is damaged ({_short(error)}): export the model again"

@@ -1,6 +1,7 @@
 """Real images and weights, and the models that several tests share."""
 
 import os
+import secrets
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ import torch
 from benchmarks.data import DATA
 from sr_export.__main__ import main as sr_export
 from sr_export.to_onnx import onnx_from_generator
+from sr_runtime.backends.tensorrt.cache_folder import CACHE_VARIABLE
 from sr_runtime.signals import ENDING
 from sr_runtime.storage.lock import wait_for_lock
 from sr_train.models.rrdbnet import RRDBNet
@@ -32,6 +34,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("data")
     slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
     items.sort(key=lambda item: ("end_to_end" not in item.path.parts, -slow[item.path]))
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of measured facts and built engines, an empty one for each test; it is made when
+    it is used. No test reads or writes that of the user."""
+    folder = tmp_path_factory.getbasetemp() / "caches" / secrets.token_hex(8)
+    monkeypatch.setenv(CACHE_VARIABLE, str(folder))
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -59,8 +59,9 @@ def facts_text(model: Path, info: ModelInfo) -> str:
         lines = [f"{'file':<18}{model} ({model.stat().st_size / 1e6:.1f} MB)"]
     else:
         lines = [f"{'made of':<18}psnr and esrgan, which come with the package"]
+    not_stated = "assumed" if measured else "default"  # what a file of ours need not state
     for name, value in facts.items():
-        note = "measured" if name in measured else "assumed" if name in assumed else "stated"
+        note = "measured" if name in measured else not_stated if name in assumed else "stated"
         known = "not known" if value is None else f"{value}  ({note})"
         lines.append(f"{name:<18}{known}")
     if info.tile_error > 1:

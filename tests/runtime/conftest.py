@@ -5,19 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from sr_runtime.backends.tensorrt.cache_folder import CACHE_VARIABLE
 from sr_runtime.backends.tensorrt.library import builder_library
 from sr_runtime.backends.tensorrt.options import Kind
 from sr_runtime.errors import BackendError
 from tests.runtime.tiny_engine import engine_file
 from tests.simulated_tensorrt import RUNNERS, VERSIONS, Machine, simulated, simulated_runner
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of engines built on first use: no test writes into that of the user."""
-    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
-    return tmp_path / "cache"
 
 
 @pytest.fixture(params=VERSIONS)

@@ -35,7 +35,7 @@ def test_an_embedded_model_is_opened_by_its_name(name: str) -> None:
         info = upscaler.info
     assert (info.arch, info.scale, info.in_channels, info.io) == ("RRDBNet", 4, 3, "float32")
     assert info.weights_dtype == "float16"
-    assert info.assumed == ()
+    assert info.measured == ()
 
 
 def test_without_a_name_the_default_is_opened() -> None:

@@ -1,10 +1,12 @@
 """The facts of a model file: what is stored is read again, and what no model has is refused."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from sr_runtime import ArgumentError, ModelError, Upscaler
+from sr_runtime.cli.info import facts_text
 from sr_runtime.model_info import ModelInfo
 from tests.runtime.known_network import KnownNetwork
 
@@ -29,6 +31,9 @@ def test_a_file_without_the_newer_facts_has_a_plain_tensor() -> None:
     assert info is not None
     assert info.is_plain
     assert (info.phase, info.tile_error, info.output) == (1, 1, 0)
+    assert set(info.assumed) == {
+        "phase", "tile_error", "layout", "input_range", "output_range", "output",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -70,3 +75,14 @@ def test_a_halo_that_no_tile_can_hold_is_refused(halo: object) -> None:
 def test_a_plan_without_pixels_is_refused() -> None:
     with pytest.raises(ArgumentError, match="whole numbers"):
         Upscaler(KnownNetwork(radius=1)).plan(0, 10)
+
+
+def test_info_tells_the_default_of_a_fact_from_one_that_is_stated(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").touch()
+    stated = INFO.to_metadata()
+    del stated["sr.phase"]
+    info = ModelInfo.from_metadata(stated)
+    assert info is not None
+    lines = [line.split() for line in facts_text(tmp_path / "model.onnx", info).splitlines()]
+    assert ["phase", "1", "(default)"] in lines
+    assert ["scale", "4", "(stated)"] in lines

@@ -161,12 +161,12 @@ def test_a_folder_that_cannot_be_written_is_named_with_the_variable(
 
 
 def test_the_folder_follows_the_systems_convention(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cache: Path
 ) -> None:
     with simulated():
         from sr_runtime.backends.tensorrt.cache_folder import cache_folder
 
-        assert cache_folder() == tmp_path / "cache"
+        assert cache_folder() == cache
         monkeypatch.delenv("SR_CACHE")
         if os.name == "nt":
             monkeypatch.setenv("LOCALAPPDATA", str(tmp_path))
