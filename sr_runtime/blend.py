@@ -18,8 +18,8 @@ from sr_runtime.backends.onnx_metadata import KEY, METADATA_PROPS, VALUE, read_f
 from sr_runtime.backends.onnx_schema import GRAPH, INITIALIZER
 from sr_runtime.backends.protobuf import encode, fields, message
 from sr_runtime.embedded import EMBEDDED, model_file
-from sr_runtime.errors import ArgumentError, StorageError, about
-from sr_runtime.storage.temporary import temporary_folder
+from sr_runtime.errors import ArgumentError, about
+from sr_runtime.storage.temporary import scratch_errors, temporary_folder
 
 __all__ = ["blended_file"]
 
@@ -50,15 +50,10 @@ def blended_file(model: object, blend: float) -> Iterator[Path]:
         )
     data = _blended_model(float(blend))
     with ExitStack() as held:
-        try:
+        with scratch_errors("a blended model"):
             place = Path(tempfile.gettempdir())
             file = held.enter_context(temporary_folder(place)).path / "blend.onnx"
             file.write_bytes(data)
-        except OSError as error:
-            raise StorageError(
-                f"the folder for temporary files cannot hold a blended model ({error.strerror}): "
-                "set TMPDIR to another one"
-            ) from error
         held.enter_context(about(f"blend {blend:g}", instead_of=file))
         yield file
 

@@ -18,9 +18,9 @@ from benchmarks.gpu.stream import stream
 from benchmarks.peers import torch_tile_loop
 from sr_runtime import Upscaler
 from sr_runtime.cli.batch import run_jobs
-from sr_runtime.cli.jobs import plan_jobs
 from sr_runtime.cli.names import Naming
 from sr_runtime.cli.pipes import Pipes
+from sr_runtime.cli.plan import plan_jobs
 from sr_runtime.embedded import DEFAULT
 from sr_runtime.errors import BackendError
 from sr_runtime.output_size import OutputSize

@@ -1,5 +1,6 @@
 """Many images: while some are upscaled, the next ones are read and the last ones are written."""
 
+import errno
 import os
 import threading
 from collections import deque
@@ -11,15 +12,10 @@ from functools import partial
 
 from sr_runtime import image
 from sr_runtime.cli.inputs import Failure
-from sr_runtime.cli.jobs import Job
+from sr_runtime.cli.job import Job
 from sr_runtime.cli.names import header_of
 from sr_runtime.cli.progress_bar import ProgressBar
-from sr_runtime.errors import (
-    BackendError,
-    ModelError,
-    OutOfMemoryError,
-    SRError,
-)
+from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError, SRError, StorageError
 from sr_runtime.image import Picture, Quality
 from sr_runtime.output_size import OutputSize
 from sr_runtime.storage.atomic import check_target, create_folder
@@ -33,6 +29,7 @@ __all__ = ["run_jobs"]
 WRITERS_PER_IMAGE = 6
 # Limit on the results that are being written; a larger one is written alone.
 WRITTEN_BYTES = 4 << 30
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def run_jobs(
@@ -52,6 +49,8 @@ def run_jobs(
 
     On a CPU one image is upscaled at a time; the next one and the last result are in memory too.
     On GPUs there are more of all three, since each GPU upscales two images at once.
+
+    When the disk is full, no further image is begun, and those that were not are failures too.
 
     Raises:
         ArgumentError: `quality` does not suit the format of a result.
@@ -92,6 +91,8 @@ class _Batch:
         self._changed = threading.Condition()
         self._error: BaseException | None = None
         self._ended = False
+        self._disk_full = False
+        self._begun: set[int] = set()
 
     def run(self) -> list[Failure]:
         """Upscale all images; return the failures in the order of the jobs."""
@@ -110,6 +111,10 @@ class _Batch:
                 self._ended = True
         if self._error is not None:
             raise self._error
+        for number in {*self._order} - self._begun:
+            source = self._jobs[number].source
+            reason = "it was not begun, since the disk for the results is full"
+            self._failures[number] = Failure(source, StorageError(reason, path=source))
         return [self._failures[number] for number in sorted(self._failures)]
 
     def _by_tile_shape(self) -> list[int]:
@@ -141,12 +146,13 @@ class _Batch:
     ) -> None:
         """Upscale one image after the other, until there is none left or the run ends."""
         with self._ending_on_error():
-            while not self._ended:
+            while not (self._ended or self._disk_full):
                 with self._changed:
                     following = next(images, None)
                 if following is None:
                     break
                 number, reading = following
+                self._begun.add(number)
                 self._bar.start(number)
                 with self._noting_failure(number):
                     self._upscale(number, reading.result(), writers)
@@ -209,6 +215,8 @@ class _Batch:
             raise
         except SRError as error:
             error.path = error.path or job.source
+            cause = error.__cause__
+            self._disk_full |= isinstance(cause, OSError) and cause.errno in FULL
             self._failures[number] = Failure(job.source, error)
         except MemoryError as error:
             detail = f" ({error})" if str(error) else ""

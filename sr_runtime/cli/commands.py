@@ -174,7 +174,8 @@ examples:
     )  # fmt: skip
     upscale.add_argument(
         "--skip-existing", action="store_true",
-        help="skip images whose result exists: this continues a run that was interrupted",
+        help="skip images whose result exists, whoever made it, and what is named as one: this "
+        "continues a run that was interrupted",
     )  # fmt: skip
     upscale.add_argument(
         "--max-pixels", type=whole_number, default=DEFAULT_MAX_PIXELS, metavar="N",

@@ -7,16 +7,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sr_runtime.cli.folders import real_folder
 from sr_runtime.cli.pipes import STANDARD, Pipes, is_pipe
-from sr_runtime.cli.targets import real_folder
 from sr_runtime.errors import ArgumentError, SRError, StorageError
 from sr_runtime.image import IMAGE_SUFFIXES, LEFT_OUT
 
-__all__ = ["Failure", "Found", "Source", "find_images"]
+__all__ = ["EARLIER", "Failure", "Found", "Source", "find_images"]
 
 KINDS = 8
 """How many kinds of left-out files are named; the others are counted."""
-PLURALS = {"linked folder": "linked folders", "pipe or device": "pipes or devices"}
+EARLIER = "image that is named as a result"
+"""It is beside the input whose result would be named so; whoever made it, it is not replaced."""
+PIPE = "pipe or device"
+PLURALS = {
+    "linked folder": "linked folders",
+    PIPE: "pipes or devices",
+    EARLIER: "images that are named as results",
+}
 
 
 @dataclass(frozen=True)
@@ -48,11 +55,11 @@ class Found:
     sources: list[Source] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
-    """How many files of each kind were found in folders, and are no images that can be read."""
+    """How many files of each kind were found, and are no inputs."""
 
     def left_out_text(self) -> str:
         """`2 .heic, 1 .dng (.heic: …)`, or nothing."""
-        named = self.left_out.most_common(KINDS)
+        named = (+self.left_out).most_common(KINDS)
         text = ", ".join(f"{n} {kind if n == 1 else PLURALS.get(kind, kind)}" for kind, n in named)
         if rest := self.left_out.total() - sum(count for _, count in named):
             text += f", {rest} others"
@@ -73,7 +80,7 @@ def find_images(words: Sequence[str], pipes: Pipes, leave_out: Path | None) -> F
     found, known = Found(), set[tuple[str, str]]()
     for word in words:
         try:
-            for path in _paths(word):
+            for path in _paths(word, found):
                 # A link of another name is an image of its own, with its own result.
                 for source in _images(path, pipes, found, leave_out):
                     key = real_folder(source.path.parent), source.path.name
@@ -88,7 +95,7 @@ def find_images(words: Sequence[str], pipes: Pipes, leave_out: Path | None) -> F
     return found
 
 
-def _paths(word: str) -> list[Path]:
+def _paths(word: str, found: Found) -> list[Path]:
     """The path, or those that match a pattern: the shell of Windows leaves them to programs."""
     if "://" in word:
         raise ArgumentError(f"{word} is an address, and only files are read: download it first")
@@ -96,7 +103,12 @@ def _paths(word: str) -> list[Path]:
         return [Path(word)]
     if not (matches := sorted(glob.glob(word))):  # noqa: PTH207 (it takes absolute patterns too)
         raise ArgumentError("no file or folder matches this pattern", path=word)
-    return [Path(match) for match in matches]
+    # Nobody may ever write into a pipe that was not named itself.
+    paths = [path for path in map(Path, matches) if not is_pipe(path)]
+    found.left_out[PIPE] += len(matches) - len(paths)
+    if not paths:
+        raise ArgumentError("only pipes or devices match this pattern: name one itself", path=word)
+    return paths
 
 
 def _images(path: Path, pipes: Pipes, found: Found, leave_out: Path | None) -> Iterator[Source]:
@@ -143,9 +155,8 @@ def _images_below(folder: Path, found: Found, leave_out: Path | None) -> list[Pa
                 continue
             if path.suffix.lower() not in IMAGE_SUFFIXES:
                 found.left_out[path.suffix.lower() or "without a suffix"] += 1
-            elif is_pipe(path):  # reading it would wait for ever
-                found.left_out["pipe or device"] += 1
+            elif is_pipe(path):
+                found.left_out[PIPE] += 1
             else:
                 images.append(path)
-    found.left_out = +found.left_out
     return sorted(images)

@@ -8,13 +8,16 @@ import shutil
 import stat
 import sys
 import tempfile
-from contextlib import ExitStack
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO, Self
 
+from sr_runtime.cli.console import say
 from sr_runtime.errors import ArgumentError, ImageError
 from sr_runtime.storage.atomic import atomic_path
-from sr_runtime.storage.temporary import temporary_folder
+from sr_runtime.storage.temporary import scratch_errors, temporary_folder
 
 __all__ = ["STANDARD", "Pipes", "is_pipe"]
 
@@ -24,6 +27,9 @@ STANDARD = "-"
 LARGEST = 1 << 30
 """Bytes that are read from a pipe, which may have no end."""
 BLOCK = 1 << 20
+PATIENCE = 2.0
+"""Seconds after which the user is told that nobody is at the other side of a pipe."""
+KEPT = "what goes through a pipe"
 
 # How the files begin whose results may keep their format; a pipe has no suffix that tells.
 SUFFIXES = {
@@ -81,17 +87,19 @@ class Pipes:
         if standard and (source is None or source.isatty()):
             raise ArgumentError("there is nothing on standard input: pipe an image into it")
         with ExitStack() as opened:
-            incoming: BinaryIO = source or opened.enter_context(path.open("rb"))
-            target = opened.enter_context(file.open("wb"))
-            start = b""
-            while block := incoming.read(BLOCK):
-                start = start or block
+            with _telling_of_wait(f"an image from {_called(path)}"):
+                incoming: BinaryIO = source or opened.enter_context(path.open("rb"))
+                start = block = incoming.read(BLOCK)
+            target = opened.enter_context(file.open("wb", buffering=0))
+            while block:
                 if target.tell() + len(block) > LARGEST:
                     raise ImageError(
                         f"more than {LARGEST >> 30} GB come from this pipe: save the image first",
                         path=path,
                     )
-                target.write(block)
+                with scratch_errors(KEPT):
+                    target.write(block)
+                block = incoming.read(BLOCK)
         if not file.suffix:
             found = (end for begin, end in SUFFIXES.items() if re.match(begin, start, re.DOTALL))
             file = file.rename(file.with_suffix(next(found, "")))
@@ -115,7 +123,7 @@ class Pipes:
         if self.sent is None or not self.sent[0].exists():
             return
         file, output = self.sent
-        with file.open("rb") as result:
+        with file.open("rb") as result, _telling_of_wait(f"a reader of {_called(Path(output))}"):
             if output == STANDARD:
                 shutil.copyfileobj(result, sys.stdout.buffer, BLOCK)
                 sys.stdout.buffer.flush()
@@ -124,5 +132,22 @@ class Pipes:
                     shutil.copyfileobj(result, target, BLOCK)
 
     def _file(self, name: str) -> Path:
-        folder = self._open.enter_context(temporary_folder(Path(tempfile.gettempdir())))
-        return folder.path / name
+        with scratch_errors(KEPT):
+            place = Path(tempfile.gettempdir())
+            return self._open.enter_context(temporary_folder(place)).path / name
+
+
+def _called(pipe: Path) -> str:
+    return "the other side of the pipe" if str(pipe) == STANDARD else f"the pipe {pipe}"
+
+
+@contextmanager
+def _telling_of_wait(what: str) -> Iterator[None]:
+    """Say what the block waits for if that takes long."""
+    timer = threading.Timer(PATIENCE, say, [f"waiting for {what}"], {"file": sys.stderr})
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

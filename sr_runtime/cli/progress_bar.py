@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tqdm import tqdm
 
-from sr_runtime.cli.jobs import Job
+from sr_runtime.cli.job import Job
 from sr_runtime.cli.names import header_of
 from sr_runtime.printable import printable
 

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -9,9 +10,10 @@ from pathlib import Path
 from sr_runtime.cli.batch import run_jobs
 from sr_runtime.cli.console import say
 from sr_runtime.cli.inputs import Failure
-from sr_runtime.cli.jobs import Plan, plan_jobs
 from sr_runtime.cli.names import Naming
-from sr_runtime.cli.pipes import Pipes
+from sr_runtime.cli.pipes import STANDARD, Pipes
+from sr_runtime.cli.plan import Plan, plan_jobs
+from sr_runtime.errors import StorageError
 from sr_runtime.output_size import OutputSize
 from sr_runtime.upscaler import Upscaler
 
@@ -59,7 +61,8 @@ def upscale_inputs(upscaler: Upscaler, arguments: argparse.Namespace, size: Outp
     if not arguments.quiet:
         # The picture itself may go to standard output.
         stream = sys.stdout if pipes.sent is None else sys.stderr
-        say(*_summary(plan, len(failed), seconds, pipes), file=stream)
+        how = "" if arguments.blend is None else f" with blend {arguments.blend:g}"
+        say(*_summary(plan, len(failed), f"in {seconds:.1f} s{how}", pipes), file=stream)
     if failures:
         say(f"{len(failures)} failed:", *(f"  {each}" for each in failures), file=sys.stderr)
     return 1 if failures else 0
@@ -68,23 +71,29 @@ def upscale_inputs(upscaler: Upscaler, arguments: argparse.Namespace, size: Outp
 def _as_named(failure: Failure, pipes: Pipes) -> Failure:
     """`failure` about what the user named, where a temporary file stands for a pipe."""
     error = failure.error
-    if error.path is not None:
-        error.path = pipes.names.get(error.path, error.path)
+    if error.path in pipes.names:
+        if isinstance(error, StorageError):
+            place = tempfile.gettempdir()
+            error.args = (f"its copy in {place} {error.args[0]}: set TMPDIR to another folder",)
+        error.path = pipes.names[error.path]
     return replace(failure, source=pipes.names.get(failure.source, failure.source))
 
 
-def _summary(plan: Plan, failed: int, seconds: float, pipes: Pipes) -> list[str]:
+def _summary(plan: Plan, failed: int, how: str, pipes: Pipes) -> list[str]:
     """What was written, kept and left out."""
     done, jobs = len(plan.jobs) - failed, plan.jobs
     total = len(jobs) + len(plan.failures)
-    kept = {0: "", 1: "1 result exists already"}.get(
-        plan.existing, f"{plan.existing} results exist already"
-    )
+    kept = ""
+    if plan.existing:
+        several = len(plan.existing) > 1
+        kept = f"{len(plan.existing)} results exist" if several else f"{plan.existing[0]} exists"
+        kept += " already"
     lines = []
     if jobs:
         target = pipes.names.get(jobs[0].target, jobs[0].target)
-        written = target if total == done == 1 else f"{done} of {total} images"
-        lines.append(f"wrote {written} in {seconds:.1f} s" + (kept and f"; {kept}"))
+        named = "to standard output" if str(target) == STANDARD else target
+        written = named if total == done == 1 else f"{done} of {total} images"
+        lines.append(f"wrote {written} {how}" + (kept and f"; {kept}"))
     elif kept:
         lines.append(f"nothing to do: {kept}")
     if plan.left_out:

@@ -18,9 +18,16 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from sr_runtime.errors import StorageError
 from sr_runtime.storage.lock import has_name, try_lock
 
-__all__ = ["Temporary", "remove_leftovers", "temporary_file", "temporary_folder"]
+__all__ = [
+    "Temporary",
+    "remove_leftovers",
+    "scratch_errors",
+    "temporary_file",
+    "temporary_folder",
+]
 
 NAME = re.compile(r"\.sr-([0-9a-f]{6})-([0-9a-f]{6})-[0-9a-f]{12}(\.\w+)?")
 
@@ -92,6 +99,18 @@ def temporary_folder(folder: Path) -> Iterator[Temporary]:
         finally:
             made.release()
             shutil.rmtree(made.path, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def scratch_errors(what: str) -> Iterator[None]:
+    """Raise StorageError where `what` cannot be kept in the system's folder for temporary files."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"the folder for temporary files cannot hold {what} ({error.strerror}): set TMPDIR to "
+            "another one"
+        ) from error
 
 
 @contextlib.contextmanager

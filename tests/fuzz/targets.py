@@ -13,9 +13,9 @@ from sr_runtime.backends.onnx_fp32 import fp32_from_fp16
 from sr_runtime.backends.onnx_metadata import read_fp16_onnx
 from sr_runtime.backends.tensorrt.engine_file import facts_path, read_engine
 from sr_runtime.backends.tensorrt.options import Profile, parse_sm
-from sr_runtime.cli.jobs import plan_jobs
 from sr_runtime.cli.names import Naming
 from sr_runtime.cli.pipes import Pipes, is_pipe
+from sr_runtime.cli.plan import plan_jobs
 from sr_runtime.errors import SRError
 from sr_runtime.output_size import OutputSize
 from sr_train.checkpoint import load_generator

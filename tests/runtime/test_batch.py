@@ -19,7 +19,7 @@ from sr_runtime import ArgumentError, ModelError, OutOfMemoryError, Upscaler, im
 from sr_runtime.backends.base import Limits
 from sr_runtime.backends.choice import open_backend
 from sr_runtime.cli.batch import run_jobs
-from sr_runtime.cli.jobs import Job
+from sr_runtime.cli.job import Job
 from sr_runtime.image import header, reader
 from sr_runtime.output_size import OutputSize
 from tests.runtime.known_network import KnownNetwork

@@ -123,7 +123,7 @@ def test_a_run_that_was_stopped_goes_on_with_skip_existing(photo, model, capsys)
     target.write_text("finished before")
     assert main(["upscale", str(photo), "-m", model, "-o", str(target), "--skip-existing"]) == 0
     assert target.read_text() == "finished before"
-    assert capsys.readouterr().out == "nothing to do: 1 result exists already\n"
+    assert capsys.readouterr().out == f"nothing to do: {target} exists already\n"
 
 
 @pytest.mark.parametrize(
@@ -294,4 +294,6 @@ def test_the_summary_counts_what_was_named_kept_and_left_out(photo, model, capsy
         f"  {folder / 'missing.png'}: there is no such file or folder",
     ]
     assert main([*words, "-o", str(folder / "out"), "--skip-existing"]) == 1
-    assert capsys.readouterr().out.startswith("nothing to do: 1 result exists already\n")
+    assert capsys.readouterr().out.startswith(
+        f"nothing to do: {folder / 'out/photo.png'} exists already\n"
+    )

@@ -50,7 +50,7 @@ def test_a_dash_reads_from_the_pipe_and_writes_to_it(
     said = capsysbinary.readouterr()
     image = PIL.Image.open(io.BytesIO(said.out))
     assert (image.format, image.size) == (format, (32, 24))
-    assert b"wrote - in" in said.err
+    assert b"wrote to standard output in" in said.err
 
 
 @pytest.mark.parametrize(
@@ -140,6 +140,44 @@ def test_fifos_are_opened_once_on_both_sides(png, model, tmp_path) -> None:
         thread.join(10)
     assert PIL.Image.open(io.BytesIO(received[0])).format == "WEBP"
     assert target.is_fifo()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no FIFOs")
+def test_a_pipe_without_another_side_is_waited_for_and_named(
+    png, model, tmp_path, monkeypatch, capsys
+) -> None:
+    source, target = tmp_path / "in.png", tmp_path / "out.webp"
+    os.mkfifo(source)
+    os.mkfifo(target)
+    told: list[str] = []
+
+    def tell(line: str, **_: object) -> None:
+        """Nobody is at the other side until the user has been told."""
+        told.append(line)
+        if len(told) == 1:
+            source.write_bytes(png)
+        else:
+            target.read_bytes()
+
+    monkeypatch.setattr(pipes_module, "say", tell)
+    monkeypatch.setattr(pipes_module, "PATIENCE", 0.01)
+    assert main(["upscale", str(source), "-o", str(target), "-q", "-m", model]) == 0
+    assert told == [
+        f"waiting for an image from the pipe {source}",
+        f"waiting for a reader of the pipe {target}",
+    ]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_folder_for_temporary_files_is_named(
+    pipe_in, png, model, tmp_path, monkeypatch, capsys
+) -> None:
+    pipe_in(png)
+    full = tmp_path / "stdin"
+    full.symlink_to("/dev/full")
+    monkeypatch.setattr(pipes_module.Pipes, "_file", lambda pipes, name: full)
+    assert main(["upscale", "-", "-o", "-", "-q", "-m", model]) == 2
+    assert "cannot hold what goes through a pipe (No space left" in capsys.readouterr().err
 
 
 def test_a_device_takes_a_result_and_stays_a_device(png, model, tmp_path) -> None:

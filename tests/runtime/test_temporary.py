@@ -12,7 +12,7 @@ from sr_runtime.storage import temporary
 from sr_runtime.storage.atomic import atomic_folder, atomic_path
 from sr_runtime.storage.lock import open_lock, try_lock
 from sr_runtime.storage.temporary import remove_leftovers, temporary_file, temporary_folder
-from tests.runtime.test_jobs import picture, plan
+from tests.runtime.test_plan import picture, plan
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks")
 

@@ -1,4 +1,4 @@
-"""A file whose header claims what cannot be does not stop the others of its run."""
+"""What one image does to the others of its run: a claim that cannot be, a disk that is full."""
 
 import struct
 import zlib
@@ -28,3 +28,21 @@ def test_an_image_that_claims_an_impossible_size_fails_alone(
 
     assert [failure.source for failure in failures] == [jobs[1].source]
     assert jobs[2].target.exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("images", [1, 2])
+def test_a_full_disk_ends_the_run_and_keeps_what_is_done(tmp_path: Path, images: int) -> None:
+    jobs = folder_of(30, tmp_path)
+    jobs[2].target.parent.mkdir()
+    jobs[2].target.symlink_to("/dev/full")
+    network = KnownNetwork(radius=1, limits=Limits(depth=2, images=images))
+
+    failures = run(Upscaler(network), jobs)
+
+    assert "No space left on device" in str(failures[0])
+    assert all("was not begun" in str(failure) for failure in failures[1:])
+    done = {job.source for job in jobs if job.target.is_file()}
+    assert {jobs[0].source, jobs[1].source} <= done
+    assert len(failures) > 1
+    assert done | {failure.source for failure in failures} == {job.source for job in jobs}

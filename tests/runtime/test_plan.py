@@ -1,4 +1,4 @@
-"""What is read, where results go, and that no result replaces an input or another result."""
+"""What is read, and where results go."""
 
 import os
 from collections.abc import Sequence
@@ -7,9 +7,9 @@ from pathlib import Path
 import PIL.Image
 import pytest
 
-from sr_runtime.cli.jobs import Plan, plan_jobs
 from sr_runtime.cli.names import Naming
 from sr_runtime.cli.pipes import Pipes
+from sr_runtime.cli.plan import Plan, plan_jobs
 from sr_runtime.embedded import DEFAULT
 from sr_runtime.errors import ArgumentError
 from sr_runtime.output_size import OutputSize
@@ -77,37 +77,6 @@ def test_earlier_results_inside_the_input_folder_are_not_read_again(tmp_path: Pa
     assert targets([tmp_path / "in"], tmp_path / "in/out") == {"in/a.jpg": "in/out/a.png"}
 
 
-def test_results_of_equal_names_get_distinct_names(tmp_path: Path) -> None:
-    picture(tmp_path / "in/a.jpg")
-    picture(tmp_path / "in/a.png")
-    assert targets([tmp_path / "in"], tmp_path / "out") == {
-        "in/a.jpg": "out/a.jpg.png",
-        "in/a.png": "out/a.png.png",
-    }
-
-
-def test_two_folders_with_the_same_file_are_refused(tmp_path: Path) -> None:
-    folders = [picture(tmp_path / f"{name}/a.jpg").parent for name in "xy"]
-    with pytest.raises(ArgumentError, match=r"x/a\.jpg and .*y/a\.jpg would both"):
-        plan(folders, tmp_path / "out")
-
-
-def test_an_input_is_never_a_target(tmp_path: Path) -> None:
-    photo = picture(tmp_path / "photo.png")
-    (tmp_path / "sub").mkdir()
-    for output in (photo, tmp_path / "sub/.." / "photo.png"):
-        with pytest.raises(ArgumentError, match="would overwrite the input"):
-            plan([photo], output)
-    link = tmp_path / "link.png"
-    link.symlink_to(photo)
-    with pytest.raises(ArgumentError, match="would overwrite the input"):
-        plan([photo], link)
-    hard = tmp_path / "hard.png"
-    hard.hardlink_to(photo)
-    with pytest.raises(ArgumentError, match="would overwrite the input"):
-        plan([photo], hard)
-
-
 def test_the_current_folder_can_be_an_input(tmp_path: Path, monkeypatch) -> None:
     picture(tmp_path / "in/a.jpg")
     monkeypatch.chdir(tmp_path / "in")
@@ -115,26 +84,38 @@ def test_the_current_folder_can_be_an_input(tmp_path: Path, monkeypatch) -> None
     assert job.target == tmp_path / "in_x4" / "a.png"
 
 
-def test_results_whose_names_differ_only_in_case_get_distinct_names(tmp_path: Path) -> None:
-    photos = [picture(tmp_path / "p/Photo.jpg"), picture(tmp_path / "q/photo.png")]
-    jobs = plan(photos, tmp_path / "out").jobs
-    assert [job.target.name for job in jobs] == ["Photo.jpg.png", "photo.png.png"]
-
-
 def test_results_may_go_into_the_folder_above(tmp_path: Path) -> None:
     picture(tmp_path / "all/raw/a.jpg")
     assert targets([tmp_path / "all/raw"], tmp_path / "all") == {"raw/a.jpg": "a.png"}
-
-
-def test_results_of_equal_names_beside_their_inputs_keep_their_label(tmp_path: Path) -> None:
-    photos = [picture(tmp_path / name) for name in ("a.jpg", "a.png")]
-    assert targets(photos) == {"a.jpg": "a.jpg_x4.png", "a.png": "a.png_x4.png"}
 
 
 def test_a_pipe_in_a_folder_is_not_waited_for(tmp_path: Path) -> None:
     picture(tmp_path / "in/a.jpg")
     os.mkfifo(tmp_path / "in/b.jpg")
     assert targets([tmp_path / "in"], tmp_path / "out") == {"in/a.jpg": "out/a.png"}
+
+
+def test_a_pipe_that_a_pattern_finds_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture(tmp_path / "a.png")
+    os.mkfifo(tmp_path / "b.png")
+    monkeypatch.chdir(tmp_path)
+    made = plan(["?.png"])
+    assert [job.source.name for job in made.jobs] == ["a.png"]
+    assert made.left_out == "1 pipe or device"
+    (failure,) = plan(["b*"]).failures
+    assert "name one itself" in str(failure)
+
+
+def test_a_pipe_that_has_the_name_of_a_result_is_not_waited_for(tmp_path: Path) -> None:
+    picture(tmp_path / "in/a.png")
+    picture(tmp_path / "in/b.png")
+    (tmp_path / "out").mkdir()
+    os.mkfifo(tmp_path / "out/b.png")
+    made = plan([tmp_path / "in"], tmp_path / "out", skip_existing=True)
+    assert [job.source.name for job in made.jobs] == ["a.png"]
+    assert "is a pipe or a device" in str(made.failures[0])
 
 
 def test_a_slash_at_the_end_or_no_suffix_means_a_folder(tmp_path: Path) -> None:
@@ -216,40 +197,6 @@ def test_a_pattern_is_expanded_unless_a_file_has_that_name(
     assert list(targets(["a*.png"])) == ["a1.png", "a2.png"]
     assert list(targets(["[!a]?.png"])) == ["c1.png"]
     assert list(targets(["c[1].png"])) == ["c[1].png"]
-
-
-def test_results_beside_their_inputs_are_not_upscaled_again(tmp_path: Path) -> None:
-    folder = tmp_path / "in"
-    for name in ("a.jpg", "b.png", "c.jpg", "c.png", "sub/d.png"):
-        picture(folder / name)
-    first = plan([folder], folder, skip_existing=True)
-    assert {job.target.name for job in first.jobs} == {
-        "a_x4.png", "b_x4.png", "c.jpg_x4.png", "c.png_x4.png", "d_x4.png"
-    }  # fmt: skip
-    for job in first.jobs:
-        picture(job.target)
-    for inputs, output in (([folder], folder), ([folder / "*.*", folder / "sub/*.*"], None)):
-        again = plan(inputs, output, skip_existing=True)
-        assert (again.jobs, again.existing) == ([], 5)
-    # Whether these are results or photos of the user's is not known without --skip-existing.
-    with pytest.raises(ArgumentError, match="would overwrite the input"):
-        plan([folder], folder)
-
-
-def test_results_do_not_change_the_names_of_the_next_run(tmp_path: Path) -> None:
-    # The result of a_x4.png, if that were an input, would have the name of a_x4.jpg's.
-    for name in ("a.jpg", "a_x4.jpg"):
-        picture(tmp_path / "in" / name)
-    for job in plan([tmp_path / "in"], tmp_path / "in", skip_existing=True).jobs:
-        picture(job.target)
-    again = plan([tmp_path / "in"], tmp_path / "in", skip_existing=True)
-    assert (again.jobs, again.existing) == ([], 2)
-
-
-def test_an_image_of_another_folder_is_not_taken_for_a_result(tmp_path: Path) -> None:
-    folders = [picture(tmp_path / name).parent for name in ("x/a.jpg", "y/a.png")]
-    with pytest.raises(ArgumentError, match="would overwrite the input"):
-        plan([folders[0], folders[1] / "a.png"], folders[1], skip_existing=True)
 
 
 def test_what_a_folder_leaves_out_is_told_with_advice(tmp_path: Path) -> None:

@@ -1,34 +1,27 @@
 """What is read and where each result goes, all of it known before the work begins."""
 
 import os
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sr_runtime.cli.inputs import Failure, Found, Source, find_images
+from sr_runtime.cli.collisions import (
+    refuse_overwriting_inputs,
+    with_distinct_names,
+    without_results,
+)
+from sr_runtime.cli.folders import forget_folders, real_folder
+from sr_runtime.cli.inputs import EARLIER, Failure, Found, Source, find_images
+from sr_runtime.cli.job import Job
 from sr_runtime.cli.names import Naming
 from sr_runtime.cli.pipes import STANDARD, Pipes, is_pipe
-from sr_runtime.cli.targets import real_folder, target_errors
+from sr_runtime.cli.writable import target_errors
 from sr_runtime.errors import ArgumentError, SRError
 from sr_runtime.image import IMAGE_SUFFIXES, Output
 from sr_runtime.storage.atomic import check_target
 from sr_runtime.storage.temporary import remove_leftovers
 
-__all__ = ["Job", "Plan", "plan_jobs"]
-
-
-@dataclass(frozen=True)
-class Job:
-    """One image to upscale."""
-
-    source: Path
-    target: Path
-
-    @property
-    def is_beside(self) -> bool:
-        """Whether the result stands beside its input."""
-        return real_folder(self.source.parent) == real_folder(self.target.parent)
+__all__ = ["Plan", "plan_jobs"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +31,10 @@ class Plan:
     jobs: list[Job]
     failures: list[Failure]
     """Inputs that cannot be done; they do not stop the others."""
-    existing: int
+    existing: list[Path]
     """Results that were there already, and are kept."""
     left_out: str
-    """What was found in folders and is no image that can be read, in words."""
+    """What was found and is no input, in words."""
 
 
 def plan_jobs(
@@ -64,31 +57,35 @@ def plan_jobs(
             where a folder is needed, or the reverse.
         StorageError: The folder of the results cannot be written.
     """
-    real_folder.cache_clear()
+    forget_folders()
     folder = None if output is None or not _is_folder(output, inputs) else Path(output)
     found = find_images(inputs, pipes, folder)
-    existing = 0
     if output is not None and folder is None:
         jobs = _one_job(found, output, naming, pipes)
     else:
         jobs = _jobs(found, folder, naming)
+        named = len(jobs)
         # Earlier results are no inputs, neither under these names nor under the distinct ones.
         if skip_existing:
-            jobs = _without_results(jobs)
-        jobs = _with_distinct_names(jobs, naming)
+            jobs = without_results(jobs)
+        jobs, failures = with_distinct_names(jobs, naming)
         if skip_existing:
-            jobs = _without_results(jobs)
+            jobs = without_results(jobs)
+        found.failures += failures
+        found.left_out[EARLIER] = named - len(jobs) - len(failures)
     errors = target_errors(job.target for job in jobs)
     found.failures += [
         Failure(job.source, errors[job.target]) for job in jobs if job.target in errors
     ]
     jobs = [job for job in jobs if job.target not in errors]
-    _refuse_overwriting_inputs(jobs)
+    refuse_overwriting_inputs(jobs)
+    existing = []
     if skip_existing:
         for parent in {job.target.parent for job in jobs}:
             remove_leftovers(parent)  # where every result exists, nothing is written
-        new = [job for job in jobs if not job.target.is_file()]
-        jobs, existing = new, len(jobs) - len(new)
+        done = {job.target: job.target.is_file() for job in jobs}
+        existing = [job.target for job in jobs if done[job.target]]
+        jobs = [job for job in jobs if not done[job.target]]
     return Plan(
         jobs=jobs, failures=found.failures, existing=existing, left_out=found.left_out_text()
     )
@@ -172,55 +169,3 @@ def _place(source: Source, folder: Path | None, naming: Naming) -> Path:
         return folder / below
     whole = Path(real_folder(source.folder))
     return whole.with_name(f"{whole.name}_{naming.label}") / below
-
-
-def _without_results(jobs: list[Job]) -> list[Job]:
-    """Leave out what an earlier run has written beside its input: it is no input itself."""
-    results = {_name(job.target) for job in jobs if job.is_beside}
-    return [job for job in jobs if _name(job.source) not in results]
-
-
-def _name(path: Path) -> str:
-    """A path for comparison; many file systems do not distinguish A.png from a.png."""
-    return f"{real_folder(path.parent)}{os.sep}{path.name}".casefold()
-
-
-def _with_distinct_names(jobs: list[Job], naming: Naming) -> list[Job]:
-    """If photo.jpg and photo.png would share a result: photo.jpg.png and photo.png.png."""
-
-    def ending(job: Job) -> str:
-        return job.target.name.removeprefix(job.source.stem)
-
-    uses = Counter(_name(job.target) for job in jobs)
-    if naming.template is None:
-        jobs = [
-            job
-            if uses[_name(job.target)] == 1
-            else replace(job, target=job.target.with_name(job.source.name + ending(job)))
-            for job in jobs
-        ]
-    first: dict[str, Path] = {}
-    for job in jobs:
-        if _name(job.target) in first:
-            named = naming.template is None or "{stem}" in naming.template
-            advice = "rename one of them" if named else "use {stem} in --name"
-            raise ArgumentError(
-                f"{first[_name(job.target)]} and {job.source} would both be written to "
-                f"{job.target}: {advice}"
-            )
-        first[_name(job.target)] = job.source
-    return jobs
-
-
-def _refuse_overwriting_inputs(jobs: Sequence[Job]) -> None:
-    sources: set[str] = set()
-    for job in jobs:
-        if not os.path.lexists(job.target):
-            continue
-        sources = sources or {os.path.realpath(job.source) for job in jobs}
-        if os.path.realpath(job.target) in sources or (
-            job.target.exists() and job.source.exists() and job.target.samefile(job.source)
-        ):
-            raise ArgumentError(
-                f"the result would overwrite the input {job.target}: choose another with -o"
-            )

@@ -1,0 +1,50 @@
+"""Which names lead to the same file, and so which results would replace each other."""
+
+import os
+import unicodedata
+from functools import lru_cache
+from pathlib import Path
+
+from sr_runtime.storage.temporary import temporary_file
+
+__all__ = ["file_key", "forget_folders", "nearest_existing", "real_folder"]
+
+
+@lru_cache(maxsize=4096)
+def real_folder(folder: Path) -> str:
+    """A folder without links; asked once for each, since a folder may hold many thousand images."""
+    return os.path.realpath(folder)
+
+
+def nearest_existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that exists."""
+    place = Path(real_folder(folder))
+    while not os.path.lexists(place):
+        place = place.parent
+    return place
+
+
+def file_key(path: Path) -> str:
+    """Equal for two paths of the same file, which need not exist; links to files are not followed.
+
+    Windows and macOS do not distinguish A.png from a.png, nor macOS the two ways to write é.
+    """
+    name = path.name
+    if _ignores_case(nearest_existing(path.parent)):
+        name = unicodedata.normalize("NFC", name).casefold()
+    return f"{real_folder(path.parent)}{os.sep}{name}"
+
+
+def forget_folders() -> None:
+    """Ask again: folders may have changed since the last command."""
+    real_folder.cache_clear()
+    _ignores_case.cache_clear()
+
+
+@lru_cache(maxsize=4096)
+def _ignores_case(folder: Path) -> bool:
+    try:
+        with temporary_file(folder) as made:  # its name has small letters
+            return made.path.with_name(made.path.name.upper()).exists()
+    except OSError:
+        return True  # nothing can be written here, and so nothing replaced
