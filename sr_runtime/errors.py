@@ -6,7 +6,7 @@ to be shown to a user as it is. Anything else that is raised is a bug in this pr
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,7 +23,11 @@ __all__ = [
     "about",
     "require_extra",
     "system_error",
+    "together",
 ]
+
+NAMED = 100
+"""Files that a message names, at most."""
 
 
 class SRError(Exception):
@@ -88,6 +92,25 @@ def about(path: str | os.PathLike[str], *, instead_of: Path | None = None) -> It
         if error.path in (None, instead_of):
             error.path = Path(path)
         raise
+
+
+def together(errors: Sequence[SRError], *, hint: str = "") -> SRError:
+    """The first of the errors, whose message also names the files of all others and why.
+
+    So one attempt finds all of them. `hint` comes last.
+    """
+    first, *others = errors
+    parts = [str(first.args[0])]
+    if others:
+        named = ", ".join(
+            f"{error.path.name if error.path else 'an image'} ({error.args[0].partition(': ')[0]})"
+            for error in others[:NAMED]
+        )
+        more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
+        images = "another image is" if len(others) == 1 else f"{len(others)} other images are"
+        parts.append(f"{images} unfit too: {named}{more}")
+    first.args = ("; ".join([*parts, hint] if hint else parts),)
+    return first
 
 
 def system_error(error: BaseException) -> OSError | None:

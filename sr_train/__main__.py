@@ -53,7 +53,7 @@ def _fit(words: Sequence[str]) -> int:
     return 0 if result.interrupted is None else 128 + result.interrupted
 
 
-def _prepare(items: Sequence[str], scale: int, jobs: int, **folders: Any) -> None:
+def _prepare(items: Sequence[str], scale: int, jobs: int, skip_bad: bool, **folders: Any) -> None:
     """Fetch data sets and pretrained weights, and pack images for fast training. Done once.
 
     examples:
@@ -70,7 +70,7 @@ def _prepare(items: Sequence[str], scale: int, jobs: int, **folders: Any) -> Non
         if item in WEIGHTS:
             say(f"{item}: {prepare_weights(item, **folders)}")
         else:
-            prepare(item, **folders, scale=scale, jobs=jobs, report=say)
+            prepare(item, **folders, scale=scale, jobs=jobs, skip_bad=skip_bad, report=say)
 
 
 def _evaluate(**options: Any) -> None:
@@ -177,6 +177,10 @@ def _add_prepare(commands: Commands) -> None:
     prepare.add_argument(
         "--jobs", type=whole_number, default=os.cpu_count() or 1, metavar="N",
         help="processes that decode images (default: %(default)s, one per processor)",
+    )  # fmt: skip
+    prepare.add_argument(
+        "--skip-bad", action="store_true",
+        help="leave out images of a folder that cannot be prepared, and say which and why",
     )  # fmt: skip
 
 

@@ -1,17 +1,19 @@
 """The pairs of low- and high-resolution images in a data set's folder, whatever its layout."""
 
 import os
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
-from sr_runtime.errors import ArgumentError, DataError
+from sr_runtime.errors import ArgumentError, DataError, SRError, StorageError, together
 from sr_runtime.image import IMAGE_SUFFIXES, read_still
 from sr_runtime.resize import downscale, mod_crop
 
-__all__ = ["Pair", "find_pairs"]
+__all__ = ["Pair", "find_pairs", "sort_pairs"]
 
 
 @dataclass(frozen=True)
@@ -44,47 +46,75 @@ def find_pairs(folder: str | os.PathLike[str]) -> list[Pair]:
     """The images of `folder`, sorted by name.
 
     It holds `NAME_HR.png` beside `NAME_LR.png`, or folders `HR` and `LR` with files of equal names,
-    or images alone, which are all high-resolution.
+    or images alone, which are all high-resolution. In `LR`, a name may end in its scale, as
+    `0001x4.png` for `0001.png`. Hidden files are left out.
 
     Raises:
         ArgumentError: `folder` is not a folder.
         DataError: It has no images, an image lacks its partner, or two share a name.
+        StorageError: It cannot be read.
     """
+    pairs, unfit = sort_pairs(folder)
+    if unfit:
+        raise together(unfit)
+    return pairs
+
+
+def sort_pairs(folder: str | os.PathLike[str]) -> tuple[list[Pair], list[SRError]]:
+    """As `find_pairs`, but with the errors of the files that are in no pair."""
     folder = Path(folder)
     if not folder.is_dir():
         raise ArgumentError("not a folder: pass one that holds a data set's images", path=folder)
-    lr: dict[str, Path] | dict[str, None]
-    if (folder / "HR").is_dir() and (folder / "LR").is_dir():
-        hr, lr = _images(folder / "HR"), _images(folder / "LR")
-    else:
-        hr, lr = _images(folder, "_HR"), _images(folder, "_LR")
-        if not hr and not lr:
-            hr = _images(folder)
-            lr = dict.fromkeys(hr)
-    if not hr and not lr:
+    unfit: list[SRError] = []
+    alone = False
+    try:
+        if (folder / "HR").is_dir() and (folder / "LR").is_dir():
+            hr = _images(folder / "HR", str, unfit)
+            lr = _images(folder / "LR", lambda stem: _without_scale(stem, hr), unfit)
+        else:
+            hr = _images(folder, lambda stem: _without(stem, "_HR"), unfit)
+            lr = _images(folder, lambda stem: _without(stem, "_LR"), unfit)
+            if alone := not (hr or lr):
+                hr = _images(folder, str, unfit)
+    except OSError as error:
+        raise StorageError(f"cannot be read ({error.strerror})", path=folder) from error
+    if not (hr or lr or unfit):
         raise DataError(
             "the folder holds no images: it takes NAME_HR.png beside NAME_LR.png, folders HR and "
             "LR with files of equal names, or high-resolution images alone",
             path=folder,
         )
-    if unpaired := sorted(hr.keys() ^ lr.keys()):
-        raise DataError(
-            f"HR or LR is missing for {len(unpaired)} of its images, {unpaired[0]} first: add the "
-            "missing files or remove these images",
-            path=folder,
-        )
-    return [Pair(name, hr[name], lr[name]) for name in sorted(hr)]
+    if not alone:
+        for name in sorted(hr.keys() ^ lr.keys()):
+            kind, path = ("LR", hr.pop(name)) if name in hr else ("HR", lr.pop(name))
+            unfit.append(DataError(f"it has no {kind} image: add it or remove this one", path=path))
+    return [Pair(name, hr[name], lr.get(name)) for name in sorted(hr)], unfit
 
 
-def _images(folder: Path, ending: str = "") -> dict[str, Path]:
-    """The images whose stem has this ending, by the stem without it."""
+def _images(
+    folder: Path, name_of: Callable[[str], str | None], unfit: list[SRError]
+) -> dict[str, Path]:
+    """The images of `folder` by what `name_of` makes of their stems; None leaves one out."""
     images: dict[str, Path] = {}
-    for path in folder.iterdir():
-        if path.suffix.lower() in IMAGE_SUFFIXES and path.stem.endswith(ending):
-            name = path.stem.removesuffix(ending)
-            if name in images:
-                raise DataError(
-                    f"{path.name} and {images[name].name} share a name: remove either", path=folder
-                )
+    for path in sorted(folder.iterdir()):
+        name = name_of(path.stem)
+        if name is None or path.suffix.lower() not in IMAGE_SUFFIXES or path.name.startswith("."):
+            continue
+        if not path.is_file():  # a FIFO would be waited for
+            unfit.append(DataError("it is not a regular file: remove it", path=path))
+        elif name in images:
+            unfit.append(
+                DataError(f"it shares its name with {images[name].name}: remove either", path=path)
+            )
+        else:
             images[name] = path
     return images
+
+
+def _without(stem: str, ending: str) -> str | None:
+    return stem.removesuffix(ending) if stem.endswith(ending) else None
+
+
+def _without_scale(stem: str, hr: Mapping[str, Path]) -> str:
+    """The name of the HR image: DIV2K's `0001x4` is the LR of `0001`."""
+    return stem if stem in hr else re.sub(r"x\d+$", "", stem, flags=re.IGNORECASE)

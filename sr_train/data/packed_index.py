@@ -133,15 +133,20 @@ def indexes(folder: Path) -> Iterator[Index]:
             yield Index.read(path)
 
 
-def remember_times(folder: Path, scale: int) -> None:
-    """Note when the files, whose every byte was just verified, were last changed: a copy is new."""
+def remember_times(folder: Path, scale: int) -> Index:
+    """Note when the files, whose every byte was just verified, were last changed: a copy is new.
+
+    Returns the index.
+    """
     index = Index.read(index_path(folder, scale))
     hr, lr = (
         replace(file, mtime_ns=(folder / file.name).stat().st_mtime_ns)
         for file in (index.hr, index.lr)
     )
     if (hr, lr) != (index.hr, index.lr):
-        replace(index, hr=hr, lr=lr).write(folder)
+        index = replace(index, hr=hr, lr=lr)
+        index.write(folder)
+    return index
 
 
 class _WrongFactError(ValueError):

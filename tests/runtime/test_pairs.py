@@ -1,5 +1,7 @@
 """Data set folders of every layout."""
 
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -71,14 +73,49 @@ def test_an_image_without_its_partner_is_named(tmp_path: Path) -> None:
     save(tmp_path / "a_HR.png")
     save(tmp_path / "a_LR.png")
     save(tmp_path / "b_HR.png")
-    with pytest.raises(DataError, match=r"1 of its images, b first"):
+    with pytest.raises(DataError, match=r"b_HR\.png: .*no LR image"):
         find_pairs(tmp_path)
 
 
 def test_two_images_of_one_name_are_refused(tmp_path: Path) -> None:
     save(tmp_path / "a.png")
     save(tmp_path / "a.jpg")
-    with pytest.raises(DataError, match=r"a\.(png|jpg) and a\.(jpg|png) share a name"):
+    with pytest.raises(DataError, match=r"a\.png: .* name with a\.jpg"):
+        find_pairs(tmp_path)
+
+
+def test_an_lr_image_may_be_named_with_its_scale(tmp_path: Path) -> None:
+    hr = [save(tmp_path / "HR" / name) for name in ("0001.png", "0002x4.png", "0003.png")]
+    lr = [save(tmp_path / "LR" / name) for name in ("0001x4.png", "0002x4.png", "0003X4.png")]
+    assert find_pairs(tmp_path) == [
+        Pair(name, *files)
+        for name, files in zip(("0001", "0002x4", "0003"), zip(hr, lr, strict=True), strict=True)
+    ]
+    save(tmp_path / "LR" / "0001x2.png")
+    with pytest.raises(DataError, match=r"0001x4\.png: .* name with 0001x2\.png"):
+        find_pairs(tmp_path)
+
+
+def test_all_files_that_are_in_no_pair_are_named_at_once(tmp_path: Path) -> None:
+    for name in ("HR/a.png", "LR/a.png", "HR/b.png", "LR/B.png", "HR/c.png", "HR/c.bmp"):
+        save(tmp_path / name)
+    (tmp_path / "LR" / "d.png").mkdir()
+    (tmp_path / "HR" / "._a.png").write_bytes(b"what macOS writes on other disks")
+    with pytest.raises(DataError, match="4 other images") as caught:
+        find_pairs(tmp_path)
+    for fact in (
+        "c.png: it shares", "d.png (it is not a regular file)", "B.png (it has no HR image)",
+        "b.png (it has no LR image)", "c.bmp (it has no LR image)",
+    ):  # fmt: skip
+        assert fact in str(caught.value)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no FIFOs")
+def test_a_fifo_and_a_broken_link_are_not_waited_for(tmp_path: Path) -> None:
+    save(tmp_path / "a.png")
+    os.mkfifo(tmp_path / "b.png")
+    (tmp_path / "c.png").symlink_to("nowhere.png")
+    with pytest.raises(DataError, match=r"b\.png: .*another image is unfit too: c\.png \("):
         find_pairs(tmp_path)
 
 

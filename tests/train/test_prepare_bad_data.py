@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from sr_runtime.errors import ArgumentError, DataError, ImageError, OutOfMemoryError, SRError
-from sr_train.data.build import packing
+from sr_train.data.build import decode
 from sr_train.data.build.prepare import prepare
 from sr_train.data.prepared import prepared
 from tests.train.made_images import SIZE, made_image, prepare_own, save, save_folder, tree
@@ -101,7 +101,7 @@ def test_an_image_too_large_for_memory_is_named_with_fewer_jobs(
     def fail(*_: Any) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(packing, "downscale", fail)
+    monkeypatch.setattr(decode, "downscale", fail)
     save_folder(tmp_path / "mine", SIZE)
     with pytest.raises(OutOfMemoryError, match=r"mine/0\.png: .*memory.*--jobs"):
         prepare_own(tmp_path / "mine", tmp_path / "data")

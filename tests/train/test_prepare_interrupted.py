@@ -109,7 +109,7 @@ def test_a_disk_that_fills_up_leaves_the_prepared_set_unchanged(tmp_path: Path) 
 
 
 KILL = """
-import os, signal, sys
+import multiprocessing, os, signal, sys
 from pathlib import Path
 from sr_train.__main__ import main
 from sr_train.data.build import packing
@@ -120,7 +120,7 @@ if __name__ == "__main__":
     def kill_in_the_middle(*arguments, **options):
         for number, images in enumerate(progress(*arguments, **options)):
             if number == 1:  # the first image is written
-                children = packing.multiprocessing.active_children()
+                children = multiprocessing.active_children()
                 print(*(child.pid for child in children), flush=True)
                 os.kill(os.getpid(), signal.SIGKILL)
             yield images

@@ -3,10 +3,11 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from sr_runtime.errors import ArgumentError, DataError
-from sr_runtime.evaluation.pairs import Pair, find_pairs
+from sr_runtime.errors import ArgumentError, DataError, SRError
+from sr_runtime.evaluation.pairs import Pair, find_pairs, sort_pairs
 from sr_runtime.image import IMAGE_SUFFIXES
 from sr_train.data.build.archives import unpacked
 from sr_train.data.build.split import Wanted, fingerprint, prepare_split
@@ -18,6 +19,16 @@ from sr_train.lock import only_process_in
 __all__ = ["prepare"]
 
 
+@dataclass(frozen=True)
+class _Options:
+    """What was asked of `prepare`, whatever the data set."""
+
+    root: Path
+    scale: int
+    skip_bad: bool
+    report: Callable[[str], None]
+
+
 def prepare(
     item: str | os.PathLike[str],
     *,
@@ -25,6 +36,7 @@ def prepare(
     source: str | os.PathLike[str] | None = None,
     scale: int = 4,
     jobs: int = 1,
+    skip_bad: bool = False,
     report: Callable[[str], None] = lambda line: None,
 ) -> Path:
     """Prepare a data set: decode its images once, into files that training reads crops from.
@@ -41,6 +53,8 @@ def prepare(
         scale: How many times smaller LR is than HR.
         jobs: Processes that decode images. More than one are spawned, so that a script that calls
             this needs `if __name__ == "__main__":`.
+        skip_bad: Leave out the images of a folder that cannot be prepared, and report each. An
+            official archive has to be whole.
         report: Called with a line of text about each step; `print` shows them.
 
     Returns:
@@ -56,22 +70,18 @@ def prepare(
     for option, number in (("scale", scale), ("jobs", jobs)):
         if number < 1:
             raise ArgumentError(f"--{option} is {number}: it must be at least 1")
-    item, root = os.fspath(item), Path(root)
+    item, options = os.fspath(item), _Options(Path(root), scale, skip_bad, report)
     if item in DATASETS:
-        splits = (
-            _official(item, root, scale, report)
-            if source is None
-            else _given(item, Path(source), root, scale, report)
-        )
+        splits = _official(item, options) if source is None else _given(item, Path(source), options)
     elif source is None:
-        splits = [_own(item, root, scale)]
+        splits = [_own(item, options)]
     else:
         raise ArgumentError(
             f"{item} is not a known data set ({', '.join(DATASETS)}), and only these are taken "
             "from a folder with --from (in Python: source): leave it out"
         )
-    folder = root / splits[0].name
-    made = [root / "downloads", *(wanted.folder for wanted in splits)]
+    folder = options.root / splits[0].name
+    made = [options.root / "downloads", *(wanted.folder for wanted in splits)]
     with _alone_in(folder, made, report):
         for wanted in splits:
             prepare_split(wanted, jobs=jobs, report=report)
@@ -91,16 +101,16 @@ def _alone_in(folder: Path, made: list[Path], report: Callable[[str], None]) -> 
                     path.rmdir()
 
 
-def _official(name: str, root: Path, scale: int, report: Callable[[str], None]) -> list[Wanted]:
+def _official(name: str, options: _Options) -> list[Wanted]:
     """The splits of a known data set, from its official address."""
     return [
         Wanted(
             name=name,
             split=split,
-            root=root,
-            scale=scale,
+            root=options.root,
+            scale=options.scale,
             images=published.images,
-            pairs=_pairs_of_archive(published, root, scale, report),
+            pairs=_pairs_of_archive(published, options),
         )
         for split, published in DATASETS[name].splits.items()
     ]
@@ -108,10 +118,10 @@ def _official(name: str, root: Path, scale: int, report: Callable[[str], None]) 
 
 @contextmanager
 def _pairs_of_archive(
-    published: Split, root: Path, scale: int, report: Callable[[str], None]
-) -> Iterator[list[Pair]]:
-    folders = published.named(scale)
-    with unpacked(published.archive, root, folders, report) as content:
+    published: Split, options: _Options
+) -> Iterator[tuple[list[Pair], list[SRError]]]:
+    folders, root = published.named(options.scale), options.root
+    with unpacked(published.archive, root, folders, options.report) as content:
         found = _folders_below(content, folders)
         pairs = find_pairs(found[0]) if found else []
         if len(pairs) != published.images:
@@ -120,23 +130,21 @@ def _pairs_of_archive(
                 f"archive has {published.images}: choose another scale, or {AGAIN}",
                 path=root / "downloads" / published.archive.name,
             )
-        yield pairs
+        yield pairs, []
 
 
-def _given(
-    name: str, source: Path, root: Path, scale: int, report: Callable[[str], None]
-) -> list[Wanted]:
+def _given(name: str, source: Path, options: _Options) -> list[Wanted]:
     """The splits of a known data set that are in a folder."""
     if not source.is_dir():
         raise ArgumentError("not a folder: name the one that has the data set", path=source)
     splits = DATASETS[name].splits
     given = []
     for split, published in splits.items():
-        folders = _folders_below(source, published.named(scale))
+        folders = _folders_below(source, published.named(options.scale))
         if not folders and len(splits) == 1 and _has_images(source):
             folders = [source]
         if not folders:
-            report(f"{name}:{split} is not in {source}")
+            options.report(f"{name}:{split} is not in {source}")
             continue
         if len(folders) > 1:
             raise ArgumentError(
@@ -144,18 +152,22 @@ def _given(
                 f"{name}:{split}: name the folder above one of them",
                 path=source,
             )
-        pairs, official = find_pairs(folders[0]), published.images
-        if len(pairs) > official:
+        wanted = _of_folder(name, split, source, sort_pairs(folders[0]), options)
+        official = published.images
+        if wanted.images > official:
             raise ArgumentError(
-                f"{len(pairs)} images for {name}:{split}, and the official split has {official}: "
-                f"name the folder that has {name}, or prepare this one as a data set of your own",
+                f"{wanted.images} images for {name}:{split}, and the official split has "
+                f"{official}: name the folder that has {name}, or prepare this one as a data set "
+                "of your own",
                 path=source,
             )
-        if len(pairs) < official:
-            report(f"{name}:{split}: {len(pairs)} images, where the official split has {official}")
-        given.append(_of_folder(name, split, source, pairs, root, scale))
+        if wanted.images < official:
+            options.report(
+                f"{name}:{split}: {wanted.images} images, where the official split has {official}"
+            )
+        given.append(wanted)
     if not given:
-        names = [folder for split in splits.values() for folder in split.named(scale)]
+        names = [folder for split in splits.values() for folder in split.named(options.scale)]
         raise ArgumentError(
             f"no images in a folder {' or '.join(names)}: name the folder that the official "
             "archive unpacks to, or choose another scale",
@@ -164,7 +176,7 @@ def _given(
     return given
 
 
-def _own(item: str, root: Path, scale: int) -> Wanted:
+def _own(item: str, options: _Options) -> Wanted:
     """A folder of the user's images."""
     folder = Path(item)
     if not item or not folder.is_dir():  # Path("") would be the current folder
@@ -177,20 +189,27 @@ def _own(item: str, root: Path, scale: int) -> Wanted:
             path=folder,
         )
     _check_is_not_above_images(folder)
-    return _of_folder(name, OWN_SPLIT, folder, find_pairs(folder), root, scale)
+    return _of_folder(name, OWN_SPLIT, folder, sort_pairs(folder), options)
 
 
 def _of_folder(
-    name: str, split: str, folder: Path, pairs: list[Pair], root: Path, scale: int
+    name: str,
+    split: str,
+    source: Path,
+    found: tuple[list[Pair], list[SRError]],
+    options: _Options,
 ) -> Wanted:
+    pairs, unpaired = found
     return Wanted(
         name=name,
         split=split,
-        root=root,
-        scale=scale,
-        source=str(folder.resolve()),
+        root=options.root,
+        scale=options.scale,
+        images=len(pairs) + len(unpaired),
+        source=str(source.resolve()),
         fingerprint=fingerprint(pairs),
-        pairs=nullcontext(pairs),
+        skip_bad=options.skip_bad,
+        pairs=nullcontext(found),
     )
 
 
