@@ -183,8 +183,9 @@ def _add_engine(commands: Any) -> None:
     parser = _add_command(commands, "engine", _engine, description)
     add = parser.add_argument
     add(
-        "model", type=path, metavar="MODEL",
-        help="ONNX file exported with --precision fp16, or any trainer's .pth or .safetensors",
+        "model", type=nonempty, metavar="MODEL",
+        help="ONNX file exported with --precision fp16, esrgan or psnr, which the package carries, "
+        "or any trainer's .pth or .safetensors",
     )  # fmt: skip
     add("-o", "--output", type=path, required=True, metavar="MODEL.engine")
     add(
@@ -243,7 +244,11 @@ def _add_triton(commands: Any) -> None:
         "that is there already gets one more version; none is replaced."
     )
     add = _add_command(commands, "triton", _triton, description).add_argument
-    add("model", type=path, metavar="MODEL", help=".onnx, or TensorRT's .engine or .plan (not RTX)")
+    add(
+        "model", type=nonempty, metavar="MODEL",
+        help=".onnx, esrgan or psnr, which the package carries, or TensorRT's .engine or .plan, "
+        "not RTX's",
+    )  # fmt: skip
     add("-o", "--output", dest="repository", type=path, required=True, metavar="REPOSITORY")
     add("--name", type=nonempty, required=True, help="what clients call the model")
     add(
@@ -261,7 +266,10 @@ def _add_verify(commands: Any) -> None:
     description = "Compare an ONNX file with its checkpoint, and print what was measured."
     parser = _add_command(commands, "verify", _verify, description)
     _add_checkpoint(parser)
-    parser.add_argument("model", type=nonempty, metavar="MODEL.onnx")
+    parser.add_argument(
+        "model", type=nonempty, metavar="MODEL",
+        help=".onnx, or esrgan or psnr, which the package carries",
+    )  # fmt: skip
     parser.add_argument(
         "--backend", type=nonempty, default="auto", metavar="NAME",
         help="inference engine that runs the model on the CPU: auto, "

@@ -10,6 +10,7 @@ from sr_export.report import Check, EngineReport
 from sr_export.stages import BuildFraction, Progress, Stages
 from sr_runtime.backends.cuda.driver import device_names, open_device
 from sr_runtime.backends.onnx_metadata import read_fp16_onnx
+from sr_runtime.backends.out_of_memory import memory_for_network
 from sr_runtime.backends.tensorrt.build import build_engine as plan_from_onnx
 from sr_runtime.backends.tensorrt.build import options_for
 from sr_runtime.backends.tensorrt.engine_file import facts_path, only_writer_in, write_engine
@@ -23,6 +24,7 @@ from sr_runtime.backends.tensorrt.options import (
     Profile,
     cards_text,
 )
+from sr_runtime.embedded import model_file
 from sr_runtime.errors import ArgumentError, BackendError, about, require_extra
 from sr_runtime.model_info import IO, ModelInfo
 from sr_runtime.storage.atomic import check_target
@@ -31,6 +33,7 @@ from sr_runtime.storage.temporary import temporary_folder
 __all__ = ["build_engine"]
 
 
+@memory_for_network("build the engine")
 def build_engine(
     model: str | os.PathLike[str],
     output: str | os.PathLike[str],
@@ -60,8 +63,8 @@ def build_engine(
     they were.
 
     Args:
-        model: An ONNX file that `export_onnx` wrote with precision "fp16", or any trainer's
-            `.pth` or `.safetensors` file.
+        model: An ONNX file that `export_onnx` wrote with precision "fp16", "esrgan" or "psnr",
+            which the package carries, or any trainer's `.pth` or `.safetensors` file.
         output: The engine to write; its name ends in `.engine` or `.plan`.
         kind: The library that runs it: "tensorrt" or "tensorrt-rtx".
         compute_capabilities: For TensorRT for RTX alone: the GPUs, `("8.6", "8.9")` for instance,
@@ -94,10 +97,10 @@ def build_engine(
         VerificationError: Half precision is not enough for this network, or the engine does not
             compute what fp32 does.
         BackendError: The library or the GPU is missing, or the build failed.
-        OutOfMemoryError: There is too little memory for the profile's largest shape.
+        OutOfMemoryError: There is too little memory, for the profile's largest shape for instance.
         StorageError: `output` or `timing_cache` cannot be written.
     """
-    source, output = Path(model), Path(output)
+    source, output = model_file(model), Path(output)
     timings = None if timing_cache is None else Path(timing_cache)
     options = BuildOptions(
         kind=kind,

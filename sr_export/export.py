@@ -7,6 +7,7 @@ from typing import get_args
 from sr_export.report import DEFAULT_OPSET, OPSETS, Check, ExportReport, Precision
 from sr_export.stages import Progress, Stages
 from sr_runtime.backends.choice import is_engine
+from sr_runtime.backends.out_of_memory import memory_for_network
 from sr_runtime.embedded import model_file
 from sr_runtime.errors import ArgumentError, ModelError, about, require_extra
 from sr_runtime.file_kinds import refuse_other_kinds
@@ -16,6 +17,7 @@ from sr_runtime.storage.atomic import atomic_path, check_target
 __all__ = ["export_onnx", "verify"]
 
 
+@memory_for_network("export the model")
 def export_onnx(
     checkpoint: str | os.PathLike[str],
     output: str | os.PathLike[str],
@@ -55,6 +57,7 @@ def export_onnx(
         VerificationError: The file does not compute what the checkpoint does, or half precision
             is not enough for this network.
         BackendError: torch, onnx, or an inference engine for the verification is missing.
+        OutOfMemoryError: There is too little memory.
         StorageError: `output` cannot be written.
     """
     checkpoint, output = Path(checkpoint), Path(output)
@@ -71,18 +74,18 @@ def export_onnx(
     with require_extra("export"):
         from sr_export.halo import calibrate_halo
         from sr_export.parity import compare, require
-        from sr_export.photos import CALIBRATION, calibration_images
+        from sr_export.photos import CALIBRATION, calibration_images, in_channels
         from sr_export.to_onnx import onnx_from_generator, require_size
         from sr_train.checkpoint import load_generator
 
+    images = calibration_images(CALIBRATION if calibration is None else Path(calibration))
     stages = Stages(progress)
     with stages.stage("loading the checkpoint"):
         generator = load_generator(checkpoint, scale=scale, activation=activation)
         with about(checkpoint):
             require_size(generator, precision)
     with stages.stage("searching the halo") as report_share:
-        folder = CALIBRATION if calibration is None else Path(calibration)
-        images = calibration_images(folder, channels=generator.in_channels)
+        images = [in_channels(image, generator.in_channels) for image in images]
         halo = calibrate_halo(generator, images, progress=report_share)
     with stages.stage("exporting to ONNX"):
         model = onnx_from_generator(generator, precision=precision, io=io, opset=opset, halo=halo)
@@ -103,6 +106,7 @@ def export_onnx(
     )
 
 
+@memory_for_network("verify the model")
 def verify(
     checkpoint: str | os.PathLike[str],
     model: str | os.PathLike[str],
@@ -129,6 +133,7 @@ def verify(
         VerificationError: The model does not compute what the checkpoint does; its `checks` are
             all that was measured.
         BackendError: torch or the inference engine is missing.
+        OutOfMemoryError: There is too little memory.
     """
     with require_extra("export"):
         from sr_export.parity import compare, require

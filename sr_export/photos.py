@@ -1,7 +1,6 @@
 """The photos on which an export is measured: the shipped ones, or a folder of the user's."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,27 +12,46 @@ from sr_runtime.errors import ArgumentError
 from sr_runtime.frame import color_planes
 from sr_runtime.image import IMAGE_SUFFIXES
 
-__all__ = ["CALIBRATION", "SIDE", "calibration_images", "crops", "tensor_from_crop"]
+__all__ = ["CALIBRATION", "SIDE", "calibration_images", "crops", "in_channels", "tensor_from_crop"]
 
 CALIBRATION = Path(__file__).parent / "calibration"
 SIDE = 256
 
 
-def calibration_images(folder: Path = CALIBRATION, *, channels: int) -> list[NDArray[np.uint8]]:
-    """The middle `(256, 256, channels)` of every image in a folder.
+def calibration_images(folder: Path = CALIBRATION) -> list[NDArray[np.uint8]]:
+    """The middle `(256, 256, 1 or 3)` of every image in a folder.
 
     Raises:
-        ArgumentError: The folder has no image, or one that is too small.
+        ArgumentError: The folder cannot be read or has no image, or one that is too small.
+        ImageError: An image cannot be read.
     """
-    paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    try:
+        paths = sorted(each for each in folder.iterdir() if each.suffix.lower() in IMAGE_SUFFIXES)
+    except OSError as error:
+        raise ArgumentError(
+            f"no folder of images to calibrate the halo on ({error.strerror}): name one",
+            path=folder,
+        ) from error
     if not paths:
-        raise ArgumentError("there are no images here to calibrate the halo on", path=folder)
-    return [_middle(path, channels) for path in paths]
+        raise ArgumentError(
+            "there are no images here to calibrate the halo on: name another folder", path=folder
+        )
+    return [_middle(path) for path in paths]
+
+
+def in_channels(pixels: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
+    """A photo for a network of this many channels: 1, 3 or 4."""
+    if pixels.shape[2] > channels:
+        return pixels[:, :, 1:2]  # the green plane will do
+    if channels == 4:
+        pixels = in_channels(pixels, 3)
+        return np.concatenate((pixels, pixels[:, :, 1:2]), axis=2)  # any alpha that varies
+    return np.broadcast_to(pixels, (*pixels.shape[:2], channels))
 
 
 def crops(count: int, height: int, width: int, *, channels: int) -> list[NDArray[np.uint8]]:
     """`count` different `(height, width, channels)` crops of the shipped photos."""
-    photos = calibration_images(channels=channels)
+    photos = [in_channels(photo, channels) for photo in calibration_images()]
     beyond = ((0, max(0, height - SIDE)), (0, max(0, width - SIDE)), (0, 0))
     found = []
     for number in range(count):
@@ -48,7 +66,7 @@ def tensor_from_crop(pixels: NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(pixels.transpose(2, 0, 1)[np.newaxis] / np.float32(255))
 
 
-def _middle(path: Path, channels: int) -> NDArray[Any]:
+def _middle(path: Path) -> NDArray[np.uint8]:
     pixels = color_planes(image.read_still(path))
     height, width = pixels.shape[:2]
     if min(height, width) < SIDE:
@@ -58,12 +76,6 @@ def _middle(path: Path, channels: int) -> NDArray[Any]:
             path=path,
         )
     top, left = (height - SIDE) // 2, (width - SIDE) // 2
-    pixels = pixels[top : top + SIDE, left : left + SIDE]
-    if pixels.dtype == np.uint16:
-        pixels = (pixels // 257).astype(np.uint8)
-    if pixels.shape[2] > channels:
-        return pixels[:, :, 1:2]  # a gray network: the green plane will do
-    if channels == 4:
-        pixels = np.broadcast_to(pixels, (SIDE, SIDE, 3))
-        return np.concatenate((pixels, pixels[:, :, 1:2]), axis=2)  # any alpha that varies
-    return np.broadcast_to(pixels, (SIDE, SIDE, channels))
+    middle = pixels[top : top + SIDE, left : left + SIDE]
+    # A copy, without which the whole photo stays in memory.
+    return (middle // (257 if pixels.dtype == np.uint16 else 1)).astype(np.uint8)

@@ -83,7 +83,8 @@ def triton_repository(
     `config.pbtxt` stays as it is: the model must fit what it states.
 
     Args:
-        model: An ONNX file, or an engine with its facts beside it.
+        model: An ONNX file, "esrgan" or "psnr", which the package carries, or an engine with its
+            facts beside it.
         repository: The folder of the repository; it is created if it does not exist.
         name: What clients call the model.
         instances: Copies that run at once on each GPU, one by default; only for a new name.
@@ -105,8 +106,9 @@ def triton_repository(
             f"name {name!r}: give letters, digits, _ and -, single dots between them, and a letter "
             f"or digit first, {LONGEST_NAME} at most"
         )
-    if repository.exists() and not repository.is_dir():
-        raise ArgumentError("this is a file: give the folder of the repository", path=repository)
+    for path in (repository, folder):
+        if path.exists() and not path.is_dir():
+            raise ArgumentError("this is a file, and a folder is needed here", path=path)
     for option, value in (("--instances", instances), ("--max-batch", max_batch)):
         if value is not None and not 1 <= value <= INT32_MAX:
             raise ArgumentError(

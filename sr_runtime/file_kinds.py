@@ -5,9 +5,11 @@ from pathlib import Path
 
 from sr_runtime.errors import ModelError
 
-__all__ = ["kind_of", "refuse_other_kinds"]
+__all__ = ["HEAD", "kind_of", "refuse_other_kinds"]
 
 HEAD = 512
+"""How many bytes of a file tell what it is."""
+
 LARGEST_HEADER = 100 << 20
 """Bytes of the header of a safetensors file, as its own library has it."""
 
@@ -48,6 +50,7 @@ KINDS: tuple[tuple[bytes, str, str | None], ...] = (
         "a compressed archive",
         "unpack it and give the file inside",
     ),
+    (rb".{257}ustar", "a tar archive", "unpack it and give the file inside"),
     (rb"\x89PNG|\xff\xd8\xff|GIF8|RIFF.{4}WEBP|BM.{4}\0{4}", "an image, no model", "name a model"),
     (rb"\0{16}", "a file that begins with zeros: its download or its disk failed half-way", AGAIN),
 )

@@ -11,6 +11,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from sr_runtime.backends.out_of_memory import memory_for_network
 from sr_runtime.errors import ArgumentError, ModelError, about
 from sr_runtime.storage.atomic import atomic_path
 from sr_train.generator_search import find_generator
@@ -24,6 +25,7 @@ __all__ = ["load_generator", "save_generator", "weights_sha256"]
 METADATA = "sr.generator"
 
 
+@memory_for_network("load the generator")
 def load_generator(
     path: str | os.PathLike[str], *, scale: int | None = None, activation: str | None = None
 ) -> Generator:
@@ -70,6 +72,7 @@ def load_generator(
     return generator.eval()
 
 
+@memory_for_network("save the generator")
 def save_generator(generator: Generator, path: str | os.PathLike[str]) -> None:
     """Write `.safetensors` with the architecture as metadata, or BasicSR's `.pth`.
 

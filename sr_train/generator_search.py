@@ -113,14 +113,18 @@ def _mappings(content: Mapping[Any, Any]) -> Iterator[tuple[str, Mapping[Any, An
 
 
 def _tensors(mapping: Mapping[Any, Any]) -> dict[str, Tensor]:
-    """The plain tensors of a mapping, without counters."""
+    """The tensors of a mapping whose values are in the file one by one, without counters."""
     return {
         name: value
         for name, value in mapping.items()
         if isinstance(name, str) and isinstance(value, Tensor)
-        if value.layout == torch.strided and not value.is_meta
+        if _is_plain(value)
         if name.rpartition(".")[2] not in BOOKKEEPING
     }
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    return tensor.layout == torch.strided and not tensor.is_meta
 
 
 def _places(name: str, mapping: Mapping[Any, Any]) -> Iterator[_Place]:
@@ -218,7 +222,13 @@ def _what_is_there(
             "the file holds the state of an optimizer and no generator: give the file of the "
             "generator that was saved beside it (net_g_*.pth of BasicSR, for instance)"
         )
-    arrays = [key for _, each in mappings for key in each if isinstance(each[key], NotATensor)]
+    values = [(key, value) for _, each in mappings for key, value in each.items()]
+    arrays = [key for key, value in values if isinstance(value, NotATensor)]
+    if odd := [key for key, value in values if isinstance(value, Tensor) and not _is_plain(value)]:
+        return (
+            f"{len(odd)} tensors such as {odd[0]!r} are sparse, or on the meta device and without "
+            f"values: {SAVE_TENSORS}, with dense tensors"
+        )
     tensors = _tensors(held)
     if not tensors and len(arrays) > 8:
         return (

@@ -25,10 +25,13 @@ def interpolate(psnr: Generator, gan: Generator, alpha: float) -> Generator:
 def average(generators: Sequence[Generator]) -> Generator:
     """The mean of the weights, for instance of several checkpoints of one run.
 
-    Raises ArgumentError for an empty sequence, and for generators of different architectures.
+    Raises ArgumentError for fewer than two, and for generators of different architectures.
     """
-    if not generators:
-        raise ArgumentError("no generator to average: give at least one")
+    if len(generators) < 2:
+        raise ArgumentError(
+            f"an average takes two generators or more, and {len(generators)} is given: give the "
+            "others too"
+        )
     return _mixed(generators, [1 / len(generators)] * len(generators))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from sr_runtime.backends.out_of_memory import is_out_of_memory
 from sr_runtime.errors import ModelError, OutOfMemoryError
 
 __all__ = ["SAVE_TENSORS", "NotATensor", "read_pytorch"]
@@ -45,6 +46,11 @@ GROWING = re.compile(
 
 # With this number, pickled, begins a file that torch.save wrote before PyTorch 1.6.
 LEGACY = bytes.fromhex("6cfc9c46f9206aa85019")
+
+# Files in the archives of torch.jit.save, and of torch.export.save.
+CODE = re.compile(
+    r"/code/|/constants\.pkl$|/models/[^/]+\.json$|^serialized_exported_program\.json$"
+)
 
 SAVE_TENSORS = (
     "save the tensors alone, as torch.save({'params': generator.state_dict()}, 'model.pth')"
@@ -83,10 +89,10 @@ def read_pytorch(path: Path, head: bytes) -> Mapping[Any, Any]:
             content = torch.load(
                 path if mapped else file, map_location="cpu", weights_only=True, mmap=mapped
             )
-    except MemoryError as error:
-        raise OutOfMemoryError("not enough memory to load the file") from error
     # PyTorch's reader raises whatever the bytes lead it to, KeyError and OSError included.
     except Exception as error:
+        if is_out_of_memory(error):
+            raise OutOfMemoryError("not enough memory to load the file") from error
         if code := re.search(r"GLOBAL (\S+)", str(error)):
             raise ModelError(
                 f"the file holds pickled code ({code[1]:.100}), such as a whole network that was "
@@ -108,9 +114,10 @@ def _pickle_in_archive(path: Path) -> bytes:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
             names = [member.filename for member in members]
-            if any("/code/" in name or name.endswith("/constants.pkl") for name in names):
+            if any(CODE.search(name) for name in names):
                 raise ModelError(
-                    "this is a TorchScript archive, which holds code: save its state_dict() instead"
+                    "this is a program of TorchScript or torch.export, which holds code: save its "
+                    "state_dict() instead"
                 )
             described = next((m for m in members if m.filename.endswith("/data.pkl")), None)
             if described is None:

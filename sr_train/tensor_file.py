@@ -1,5 +1,7 @@
 """Reading a file of tensors without running any code in it."""
 
+import re
+import stat
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,8 +9,9 @@ from typing import Any
 
 import safetensors
 
+from sr_runtime.backends.out_of_memory import is_out_of_memory
 from sr_runtime.errors import ModelError, OutOfMemoryError, StorageError, about
-from sr_runtime.file_kinds import kind_of
+from sr_runtime.file_kinds import HEAD, kind_of
 from sr_train.pytorch_file import read_pytorch
 
 __all__ = ["read_tensor_file"]
@@ -16,6 +19,9 @@ __all__ = ["read_tensor_file"]
 ORIGINAL = (
     "its weights cannot be read back: give the .pth or .safetensors file that it was made from"
 )
+
+# Names of the parts of a checkpoint that was split, as Hugging Face's libraries write them.
+PART = re.compile(r"-\d{5}-of-(?!00001)(\d{5})\.")
 
 
 def read_tensor_file(path: Path) -> tuple[Mapping[Any, Any], Mapping[str, str]]:
@@ -27,10 +33,14 @@ def read_tensor_file(path: Path) -> tuple[Mapping[Any, Any], Mapping[str, str]]:
     found, for any other file.
     """
     with about(path):
-        _check_kind(path)
         try:
+            _check_kind(path)
             with path.open("rb") as file:
-                head = file.read(32)
+                head = file.read(HEAD)
+        except (FileNotFoundError, ValueError) as error:  # the second for a name with NUL
+            raise ModelError(
+                "there is no such file: give the path of a .pth or .safetensors file"
+            ) from error
         except OSError as error:
             raise StorageError(f"cannot be read ({error.strerror})") from error
         if _is_safetensors(head):
@@ -42,18 +52,27 @@ def read_tensor_file(path: Path) -> tuple[Mapping[Any, Any], Mapping[str, str]]:
 
 
 def _check_kind(path: Path) -> None:
-    """Raise ModelError for paths that name something other than a file of tensors."""
-    run = path if path.is_dir() else path.parent
-    if path in (run, run / "state.pt") and (run / "state.pt").exists():
+    """Raise ModelError for paths that name something other than a file of tensors, and OSError."""
+    mode = path.stat().st_mode
+    folder = path if stat.S_ISDIR(mode) else path.parent
+    if path in (folder, folder / "state.pt") and (folder / "state.pt").exists():
         raise ModelError(
             "this is the state of a run, for `fit --resume`: give one of the run's generators, "
-            f"{run / 'weights' / '*.safetensors'}"
+            f"{folder / 'weights' / '*.safetensors'}"
         )
-    if path.is_dir():
+    if path.suffix == ".distcp" or (path == folder and (path / ".metadata").exists()):
+        raise ModelError(
+            "this is a checkpoint of torch.distributed: make one file of it first, with `python -m "
+            f"torch.distributed.checkpoint.format_utils dcp_to_torch {folder} model.pth`"
+        )
+    if path == folder:
         raise ModelError("this is a folder: give a .pth or .safetensors file")
-    if not path.exists():
-        raise ModelError("there is no such file")
-    if not path.is_file():
+    if part := PART.search(path.name):
+        raise ModelError(
+            f"this is one of the {int(part[1])} files of a checkpoint: save its tensors as one "
+            "file, with save_file of safetensors.torch for instance"
+        )
+    if not stat.S_ISREG(mode):
         raise ModelError("this is no file, but a pipe or a device: save it as a file first")
     kinds = {".onnx": "an ONNX model", ".engine": "an engine", ".plan": "an engine"}
     if kind := kinds.get(path.suffix.lower()):
@@ -70,10 +89,10 @@ def _read_safetensors(path: Path) -> tuple[Mapping[str, Any], Mapping[str, str]]
         with safetensors.safe_open(path, framework="pt") as file:
             names = file.keys()
             return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
-    except MemoryError as error:
-        raise OutOfMemoryError("not enough memory to load the file") from error
     # Types that PyTorch lacks raise what they lead it to.
     except Exception as error:
+        if is_out_of_memory(error):
+            raise OutOfMemoryError("not enough memory to load the file") from error
         raise ModelError(
             f"the file cannot be read as safetensors ({error}): fetch it again"
         ) from error

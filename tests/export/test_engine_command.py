@@ -269,8 +269,9 @@ def test_without_a_builder_or_a_gpu_one_sentence_says_what_is_missing(
         ),
         (["{fp16}", "--max", "64x4096x4096"], "a tensor has at most 2,147,483,647"),
         (["{cut}"], "cut.onnx: not a readable ONNX model"),
-        (["{folder}/nowhere.onnx"], "nowhere.onnx: cannot be read (No such file"),
-        (["{folder}/nowhere.pth"], "nowhere.pth: there is no such file"),
+        (["{folder}/nowhere.onnx"], "nowhere.onnx: there is no such model file; the package"),
+        (["{folder}/nowhere.pth"], "nowhere.pth: there is no such model file; the package"),
+        (["esrgan", "--io", "uint8"], "leave --io, --scale and --activation out"),
     ],
 )
 def test_a_mistake_is_one_sentence_before_any_work(

@@ -17,7 +17,7 @@ from tests.conftest import tiny_generator
 
 def test_a_network_without_context_gets_the_smallest_halo() -> None:
     generator = SRVGGNetCompact(num_features=8, num_convolutions=2)
-    assert calibrate_halo(generator, calibration_images(channels=3)) == 8
+    assert calibrate_halo(generator, calibration_images()) == 8
 
 
 def shifting_network(convolutions: int) -> SRVGGNetCompact:
@@ -36,14 +36,14 @@ def shifting_network(convolutions: int) -> SRVGGNetCompact:
 
 
 def test_the_halo_grows_until_tiles_match_the_whole_image() -> None:
-    assert calibrate_halo(shifting_network(20), calibration_images(channels=3)) == 24
+    assert calibrate_halo(shifting_network(20), calibration_images()) == 24
 
 
 @pytest.mark.slow
 def test_two_tiles_that_agree_do_not_prove_that_they_match_the_whole_image() -> None:
     # This network shows what is further away than both tiles reach: they agree in showing nothing.
     with pytest.warns(RuntimeWarning, match="64"):
-        assert calibrate_halo(shifting_network(150), calibration_images(channels=3)[:1]) == 64
+        assert calibrate_halo(shifting_network(150), calibration_images()[:1]) == 64
 
 
 def halo_by_whole_images(generator: Generator, images: Sequence[NDArray[np.uint8]]) -> int:
@@ -67,12 +67,12 @@ def halo_by_whole_images(generator: Generator, images: Sequence[NDArray[np.uint8
 @pytest.mark.parametrize(("seed", "blocks"), [(0, 2), (1, 3)])
 def test_the_halo_is_the_one_that_whole_images_would_give(seed: int, blocks: int) -> None:
     generator = tiny_generator(seed, num_basic_blocks=blocks, scale_factor=1)
-    images = calibration_images(channels=3)[:2]
+    images = calibration_images()[:2]
     assert calibrate_halo(generator, images) == halo_by_whole_images(generator, images)
 
 
 def test_the_halo_of_a_network_without_a_receptive_radius_is_measured_too() -> None:
-    images = calibration_images(channels=3)[:1]
+    images = calibration_images()[:1]
     for convolutions, halo in ((20, 24), (80, 64)):
         generator = shifting_network(convolutions)
         generator.receptive_radius = None
@@ -84,4 +84,4 @@ def test_the_halo_of_a_network_without_a_receptive_radius_is_measured_too() -> N
 @pytest.mark.slow
 def test_a_network_that_needs_more_than_the_largest_halo_brings_a_warning() -> None:
     with pytest.warns(RuntimeWarning, match="halo of 64"):
-        assert calibrate_halo(shifting_network(80), calibration_images(channels=3)[:1]) == 64
+        assert calibrate_halo(shifting_network(80), calibration_images()[:1]) == 64

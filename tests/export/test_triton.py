@@ -13,6 +13,7 @@ from tritonclient.grpc.model_config_pb2 import TYPE_FP32, ModelInstanceGroup
 from sr_export import triton_repository
 from sr_export.__main__ import main
 from sr_runtime.backends.tensorrt.engine_file import facts_path, read_engine
+from sr_runtime.embedded import model_file
 from sr_runtime.errors import ArgumentError, ModelError, StorageError
 from tests.export.triton_repository import PLAN, config_of, engine
 
@@ -189,6 +190,11 @@ def _file_in_the_way(folder: Path) -> None:
     (folder / "models").write_text("no folder")
 
 
+def _file_of_the_name(folder: Path) -> None:
+    (folder / "models").mkdir()
+    (folder / "models/sr_x4").touch()
+
+
 @pytest.mark.parametrize(
     ("prepare", "arguments", "says"),
     [
@@ -203,7 +209,8 @@ def _file_in_the_way(folder: Path) -> None:
         (_strange_folder, [], "sr_x4/config.pbtxt: this is missing"),
         (_no_config, [], "sr_x4/config.pbtxt: this is missing"),
         (_strange_config, [], """it has backend: "python" where this model needs"""),
-        (_file_in_the_way, [], "is a file"),
+        (_file_in_the_way, [], "models: this is a file, and a folder is needed"),
+        (_file_of_the_name, [], "sr_x4: this is a file, and a folder is needed"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_leaves_everything_as_it_was(
@@ -224,3 +231,9 @@ def test_a_mistake_is_one_sentence_and_leaves_everything_as_it_was(
 def test_a_file_of_another_kind_or_none_at_all_is_named(name, tmp_path, capsys) -> None:
     assert main(["triton", name, "-o", str(tmp_path), "--name", "sr_x4"]) == 2
     assert f"error: {name}: there is no such model file" in capsys.readouterr().err
+
+
+def test_an_embedded_model_is_served_by_its_name(tmp_path, capsys) -> None:
+    assert main(["triton", "esrgan", "-o", str(tmp_path), "--name", "sr_x4"]) == 0
+    written = tmp_path / "sr_x4/1/model.onnx"
+    assert written.read_bytes() == model_file("esrgan").read_bytes()

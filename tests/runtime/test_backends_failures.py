@@ -34,6 +34,8 @@ from tests.runtime.test_backends import PHOTO, expected
         "Requested amount of GPU memory could not be allocated. OutOfMemory",
         "std::bad_alloc",
         "[CPU] Reorder node with name 'x_f32_abcd_bf16_acdb_y' can't alloc",
+        "[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory: you tried",
+        "[enforce fail at alloc_cpu.cpp:116] DefaultCPUAllocator: not enough memory: you tried",
         "libopenvino_intel_cpu_plugin.so: failed to map segment from shared object",
     ],
 )

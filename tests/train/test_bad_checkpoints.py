@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from sr_runtime.errors import StorageError
+from sr_train.checkpoint import load_generator
 from sr_train.models.compact import SRVGGNetCompact
 from sr_train.models.generator import Generator
 from sr_train.models.registry import ARCHITECTURES
@@ -60,7 +62,10 @@ def test_pickled_code_is_named_with_a_remedy(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_and_a_folder_are_named_as_such(tmp_path: Path) -> None:
-    assert "no such file" in refusal(tmp_path / "missing.pth")
+    for name in ("missing.pth", "nul\0.pth"):
+        assert "no such file" in refusal(tmp_path / name)
+    with pytest.raises(StorageError, match="cannot be read"):
+        load_generator(tmp_path / ("long" * 100))
     assert "a folder" in refusal(tmp_path)
 
 
@@ -170,6 +175,8 @@ def test_sparse_and_empty_tensors_count_as_missing(
     state = RRDBNet(**SMALL).state_dict()
     state["conv_hr.bias"] = stored(state["conv_hr.bias"])
     assert "'conv_hr.bias' missing" in refusal_of(state, tmp_path)
+    every = {name: stored(tensor) for name, tensor in RRDBNet(**SMALL).state_dict().items()}
+    assert "are sparse, or on the meta device" in refusal_of(every, tmp_path)
 
 
 def test_integer_weights_are_refused(tmp_path: Path) -> None:

@@ -36,8 +36,12 @@ def test_the_average_is_of_all_and_leaves_equal_networks_as_they_are() -> None:
         torch.testing.assert_close(tensor, stacked.mean(0))
     for name, tensor in average([generators[0]] * 3).state_dict().items():
         assert torch.equal(tensor, generators[0].state_dict()[name])
-    with pytest.raises(ArgumentError, match="at least one"):
-        average([])
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_an_average_takes_two_generators_or_more(count: int) -> None:
+    with pytest.raises(ArgumentError, match=f"two generators or more, and {count} "):
+        average([tiny_generator()] * count)
 
 
 def test_different_architectures_are_refused_with_the_difference() -> None:

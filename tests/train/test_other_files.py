@@ -1,6 +1,7 @@
 """Files that are mistaken for an ESRGAN checkpoint are told by what they are."""
 
 import io
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from sr_train.checkpoint import load_generator, save_generator
 from sr_train.models.compact import SRVGGNetCompact
 from sr_train.models.discriminator import UNetDiscriminator, VGGDiscriminator
 from sr_train.models.rrdbnet import RRDBNet
@@ -46,6 +48,7 @@ def array() -> bytes:
         (b"GGUF\x03\0\0\0", "GGUF"),
         (b"\x89HDF\r\n\x1a\n", "HDF5"),
         (b"\x1c\0\0\0TFL3", "TensorFlow Lite"),
+        (tarfile.TarInfo("model.pth").tobuf(), "tar archive"),
         (b"\x1f\x8b\x08\0", "compressed archive"),
         (b"7z\xbc\xaf\x27\x1c", "compressed archive"),
         (b"Rar!\x1a\x07\x01\0", "compressed archive"),
@@ -83,6 +86,30 @@ def test_half_a_download_is_told(tmp_path: Path) -> None:
 def test_torchscript_is_told(tmp_path: Path) -> None:
     torch.jit.trace(nn.ReLU(), torch.rand(1, 3, 2, 2)).save(tmp_path / "model.pt")
     assert "TorchScript" in refusal(tmp_path / "model.pt")
+
+
+@pytest.mark.slow
+def test_a_program_of_torch_export_is_told(tmp_path: Path) -> None:
+    program = torch.export.export(nn.ReLU(), (torch.rand(1, 3, 2, 2),))
+    torch.export.save(program, tmp_path / "model.pt2")
+    assert "torch.export" in refusal(tmp_path / "model.pt2")
+
+
+def test_a_part_of_a_split_checkpoint_is_told_and_a_single_part_is_read(tmp_path: Path) -> None:
+    parts = tmp_path / "model-00002-of-00003.safetensors", tmp_path / "m-00001-of-00001.safetensors"
+    for path in parts:
+        save_generator(RRDBNet(**SMALL), path)
+    assert "one of the 3 files" in refusal(parts[0])
+    load_generator(parts[1])
+
+
+def test_a_checkpoint_of_torch_distributed_names_the_command_that_converts_it(
+    tmp_path: Path,
+) -> None:
+    for name in (".metadata", "__0_0.distcp"):
+        (tmp_path / name).write_bytes(b"PK\x03\x04")
+    for path in (tmp_path, tmp_path / "__0_0.distcp"):
+        assert f"dcp_to_torch {tmp_path} model.pth" in refusal(path)
 
 
 def test_an_archive_names_the_weights_inside(tmp_path: Path) -> None:
