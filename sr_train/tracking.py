@@ -1,10 +1,9 @@
-"""Where a run's numbers and pictures go: console, metrics.csv, TensorBoard, Weights & Biases."""
+"""Where a run's numbers and pictures go: the console, metrics.csv, samples, dashboards."""
 
 import sys
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,9 +15,9 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from sr_runtime.cli.console import say
-from sr_runtime.errors import ArgumentError, BackendError, require_extra
 from sr_runtime.storage.atomic import atomic_path, create_folder
-from sr_train.config.schema import Config, Stage, Wandb
+from sr_train.config.schema import Config, Stage
+from sr_train.dashboards import Dashboards
 from sr_train.metrics_file import append_metrics, cut_metrics
 
 __all__ = ["Meter", "Tracker"]
@@ -46,16 +45,13 @@ class Tracker:
 
     It first removes what an earlier start of the run logged after `step`. Unless that step is
     `validated`, its validation is removed too: it will be measured again. A terminal shows a
-    progress bar; elsewhere, as in a log file, everything that is logged prints a line.
-
-    `wandb_id` is the W&B run to continue. W&B plots values over the column `step`, because its own
-    count could not repeat the steps that a resumed run repeats. Offline, every start of a run
-    leaves a folder under `wandb` with the same identity, and `wandb sync` merges them.
+    progress bar; elsewhere, as in a log file, everything that is logged prints a line. `wandb_id`
+    is the W&B run to continue.
 
     Raises:
-        ArgumentError: You are not logged in to W&B.
-        BackendError: W&B refuses the run or cannot be reached, or a package is missing.
+        DataError: metrics.csv is damaged.
         StorageError: The folder cannot be written.
+        ArgumentError, BackendError: as `Dashboards`.
     """
 
     def __init__(
@@ -69,15 +65,10 @@ class Tracker:
         wandb_id: str | None,
     ) -> None:
         self.folder = folder
+        self._stage: Stage | None = None
+        self._first, self._last, self._began = step, total_steps, time.monotonic()
+        cut_metrics(folder / "metrics.csv", step=step, validated=validated)
         with ExitStack() as stack:
-            self._wandb = None
-            if config.wandb.project is not None:
-                self._wandb = _wandb_run(config, folder, wandb_id)
-                # W&B's own exit would also print a traceback.
-                finish = self._wandb.finish
-                stack.push(lambda kind, *_: finish(exit_code=0 if kind is None else 1))
-            cut_metrics(folder / "metrics.csv", step=step, validated=validated)
-            self._board = stack.enter_context(_summary_writer(folder / "tensorboard", step))
             self._bar = stack.enter_context(
                 tqdm(
                     initial=step,
@@ -88,10 +79,10 @@ class Tracker:
                     disable=not sys.stderr.isatty(),
                 )
             )
-            self.wandb_id: str | None = None if self._wandb is None else self._wandb.id
-            """The identity of the W&B run; None while W&B is off."""
-            self._stage: Stage | None = None
-            self._first, self._last, self._began = step, total_steps, time.monotonic()
+            self._dashboards = stack.enter_context(
+                Dashboards(folder, config, step=step, wandb_id=wandb_id, say=self.say)
+            )
+            self.wandb_id = self._dashboards.wandb_id
             self._open = stack.pop_all()
 
     def log(self, step: int, stage: Stage, epoch: int, values: Mapping[str, float]) -> None:
@@ -104,10 +95,7 @@ class Tracker:
         }
         append_metrics(self.folder / "metrics.csv", step, stage, epoch, columns)
         tagged = {_tag(stage, name): value for name, value in values.items()}
-        for tag, value in tagged.items():
-            self._board.add_scalar(tag, value, step)
-        self._board.flush()
-        self._send({"step": step, "epoch": epoch, **tagged})
+        self._dashboards.log(step, epoch, tagged)
         if shown := [text.format(values[name]) for name, text in SHOWN.items() if name in values]:
             self._bar.set_postfix_str(", ".join(shown), refresh=False)
             if self._bar.disable:
@@ -120,19 +108,15 @@ class Tracker:
     def picture(self, step: int, name: str, image: NDArray[np.uint8]) -> None:
         """Record a picture (H, W, 3), also as samples/NAME_STEP.png."""
         name = name.replace("/", "_")
-        target = self.folder / "samples" / f"{name}_{step:07}.png"
+        target = self.folder / "samples" / f"{_shortened(name)}_{step:07}.png"
         create_folder(target.parent)
         with atomic_path(target) as temporary:
             PIL.Image.fromarray(image).save(temporary)
-        self._board.add_image(f"samples/{name}", image, step, dataformats="HWC")
-        if self._wandb is not None:
-            import wandb
-
-            self._send({"step": step, f"samples/{name}": wandb.Image(image)})
+        self._dashboards.picture(step, f"samples/{name}", image)
 
     def graph(self, generator: nn.Module, lr: Tensor) -> None:
         """Record the graph of the network, traced with `lr` (N, C, h, w)."""
-        self._board.add_graph(generator, lr)
+        self._dashboards.graph(generator, lr)
 
     def advance(self, step: int, stage: Stage, epoch: int) -> None:
         """Move the progress bar to `step`."""
@@ -145,10 +129,6 @@ class Tracker:
         """Print without breaking the progress bar."""
         with self._bar.external_write_mode():
             say(sentence)
-
-    def _send(self, values: Mapping[str, object]) -> None:
-        if self._wandb is not None:
-            self._wandb.log(dict(values))
 
     def __enter__(self) -> Self:
         return self
@@ -165,42 +145,9 @@ def _tag(stage: Stage, name: str) -> str:
     return f"{stage}/{name}" if measured == name else f"validation/{measured}"
 
 
-def _summary_writer(folder: Path, step: int) -> Any:
-    with require_extra("train"):
-        from torch.utils.tensorboard.writer import SummaryWriter
-
-    # TensorBoard hides what an earlier start of the run wrote from this step on.
-    return SummaryWriter(folder, purge_step=step + 1)
-
-
-def _wandb_run(config: Config, folder: Path, wandb_id: str | None) -> Any:
-    with require_extra("train"):
-        import wandb
-
-    options: Wandb = config.wandb
-    instead = "or upload the run later with --wandb.mode offline"
-    try:
-        if options.mode == "online" and not wandb.login(prompt=False):
-            raise ArgumentError(
-                f"wandb.project is {options.project}, but you are not logged in to W&B: "
-                f"run `wandb login`, {instead}"
-            )
-        run = wandb.init(
-            project=options.project,
-            entity=options.entity,
-            mode=options.mode,
-            name=folder.name,
-            dir=folder,
-            id=wandb_id,
-            resume="allow" if wandb_id else None,
-            config=asdict(config),
-            settings=wandb.Settings(silent=True, console="off"),
-        )
-    except wandb.Error as error:
-        reason = " ".join(str(error).split())
-        raise BackendError(f"W&B cannot start the run ({reason}): try again, {instead}") from error
-    run.define_metric("*", step_metric="step")
-    return run
+def _shortened(name: str) -> str:
+    """Names of files have 255 bytes at most."""
+    return name.encode("utf-8", "surrogateescape")[:200].decode("utf-8", "ignore")
 
 
 class Meter:
