@@ -18,10 +18,12 @@ from sr_runtime.image.icc import (
     BT709,
     SRGB_CURVE,
     ColorSpace,
+    Curve,
     Primaries,
     light_of,
     profile_of,
 )
+from sr_runtime.image.icc_curves import curves_of, with_srgb_curve
 
 __all__ = ["converted_to_srgb", "in_srgb", "profile_for", "state_colors", "with_profile"]
 
@@ -77,7 +79,7 @@ def with_profile(image: Image.Image, frames: Frames) -> tuple[list[NDArray[Any]]
         if space is not None:
             return _in_space(frames, space)
     if profile is not None:
-        return list(frames), profile
+        return _in_profile(frames, profile)
     space = _space(image, channels)
     return (list(frames), None) if space is None else _in_space(frames, space)
 
@@ -127,22 +129,35 @@ def converted_to_srgb(image: Image.Image, profile: bytes) -> NDArray[Any]:
 
 
 def _in_space(frames: Frames, space: ColorSpace) -> tuple[list[NDArray[Any]], bytes | None]:
-    """`frames`, whose values are in `space`, and their profile; unusual curves become sRGB's."""
+    """`frames`, whose values are in `space`, and their profile."""
     channels = frames[0].shape[2]
-    half = np.array([light_of(curve, np.array(0.5)) for curve in space.curves])
-    exponents = np.log(half.clip(1e-9)) / np.log(0.5)
-    if USUAL[0] < exponents.min() and exponents.max() < USUAL[1]:
+    if _are_usual(space.curves):
         return list(frames), profile_of(space, channels=channels)
-    converted = [_with_srgb_curve(frame, space) for frame in frames]
+    converted = [_with_srgb_curve(frame, space.curves) for frame in frames]
     return converted, profile_of(ColorSpace(space.primaries, (SRGB_CURVE,)), channels=channels)
 
 
-def _with_srgb_curve(frame: NDArray[Any], space: ColorSpace) -> NDArray[Any]:
+def _in_profile(frames: Frames, profile: bytes) -> tuple[list[NDArray[Any]], bytes | None]:
+    """`frames`, whose values are in `profile`, and their profile."""
+    curves = curves_of(profile)
+    if curves is None or _are_usual(curves):
+        return list(frames), profile
+    return [_with_srgb_curve(frame, curves) for frame in frames], with_srgb_curve(profile)
+
+
+def _are_usual(curves: tuple[Curve, ...]) -> bool:
+    """Whether the models upscale values of such curves as well as sRGB's."""
+    half = np.array([light_of(curve, np.array(0.5)) for curve in curves])
+    exponents = np.log(half.clip(1e-9)) / np.log(0.5)
+    return bool(USUAL[0] < exponents.min() and exponents.max() < USUAL[1])
+
+
+def _with_srgb_curve(frame: NDArray[Any], curves: tuple[Curve, ...]) -> NDArray[Any]:
     most = np.iinfo(frame.dtype).max
     steps = np.linspace(0, 1, len(SRGB_CURVE))
     converted = frame.copy()
     for channel in range(frame.shape[2] - 1 + frame.shape[2] % 2):  # not alpha
-        light = light_of(space.curves[channel % len(space.curves)], np.arange(most + 1) / most)
+        light = light_of(curves[channel % len(curves)], np.arange(most + 1) / most)
         table = np.rint(most * np.interp(light, SRGB_CURVE, steps)).astype(frame.dtype)
         converted[:, :, channel] = table[frame[:, :, channel]]
     return converted

@@ -9,7 +9,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BT709", "SRGB_CURVE", "ColorSpace", "Primaries", "light_of", "profile_of"]
+__all__ = [
+    "BT709",
+    "SRGB_CURVE",
+    "ColorSpace",
+    "Curve",
+    "Primaries",
+    "colorants_of",
+    "curve_tag",
+    "light_of",
+    "profile_of",
+    "profile_with",
+]
 
 Point = tuple[float, float]
 Curve = float | NDArray[Any]
@@ -72,17 +83,17 @@ def profile_of(space: ColorSpace, *, channels: int) -> bytes | None:
     light = np.array([light_of(curve, steps) for curve in space.curves])
     if (channels < 3 or usual) and np.abs(light - SRGB_CURVE).max() < 0.005:
         return None
-    curves = [_curve(curve) for curve in space.curves]
+    curves = [curve_tag(curve) for curve in space.curves]
     if channels < 3:
-        return _profile(b"GRAY", {b"wtpt": _xyz(D50), b"kTRC": curves[0]})
-    columns = _colorants(space.primaries)
+        return profile_with(b"GRAY", {b"wtpt": _xyz(D50), b"kTRC": curves[0]})
+    columns = colorants_of(space.primaries)
     if columns is None:
         return None
     red, green, blue = curves if len(curves) == 3 else (curves[0],) * 3
     tags = {b"wtpt": _xyz(_white(space.primaries)), b"rTRC": red, b"gTRC": green, b"bTRC": blue}
     names = (b"rXYZ", b"gXYZ", b"bXYZ")
     tags |= {name: _xyz(column) for name, column in zip(names, columns.T, strict=True)}
-    return _profile(b"RGB ", tags)
+    return profile_with(b"RGB ", tags)
 
 
 def _white(primaries: Primaries) -> NDArray[Any]:
@@ -90,7 +101,7 @@ def _white(primaries: Primaries) -> NDArray[Any]:
     return np.array([x / y, 1.0, (1 - x - y) / y])
 
 
-def _colorants(primaries: Primaries) -> NDArray[Any] | None:
+def colorants_of(primaries: Primaries) -> NDArray[Any] | None:
     """XYZ of full red, green and blue as columns, adapted from the white point to D50."""
     if primaries.white[1] < 0.05:
         return None
@@ -104,7 +115,8 @@ def _colorants(primaries: Primaries) -> NDArray[Any] | None:
     return adapted if np.abs(adapted).max() < 4 else None
 
 
-def _curve(curve: Curve) -> bytes:
+def curve_tag(curve: Curve) -> bytes:
+    """A curve as the content of a profile's tag."""
     if isinstance(curve, float):
         return struct.pack(">4s4xIH2x", b"curv", 1, round(curve * 256))
     table = np.rint(np.clip(curve, 0, 1) * 65535).astype(">u2").tobytes()
@@ -115,7 +127,8 @@ def _xyz(value: NDArray[Any]) -> bytes:
     return b"XYZ " + bytes(4) + struct.pack(">3i", *(round(65536 * float(v)) for v in value))
 
 
-def _profile(space: bytes, tags: dict[bytes, bytes]) -> bytes:
+def profile_with(space: bytes, tags: dict[bytes, bytes]) -> bytes:
+    """A profile of "GRAY" or "RGB ", by its colorants and curves."""
     name = b"Colours that the file stated\0"
     description = b"desc" + bytes(4) + struct.pack(">I", len(name)) + name + bytes(78)
     tags = {
