@@ -8,6 +8,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from sr_runtime.image import sixteen_bit
 from sr_runtime.image.color import in_srgb, profile_for
+from sr_runtime.image.comment import comment_of
 from sr_runtime.image.exif import exif_with_size
 from sr_runtime.image.formats import Format
 from sr_runtime.image.gif import write_gif
@@ -51,7 +52,13 @@ def encode(picture: Picture, file: BinaryIO, format: Format, quality: int | str 
     if format in ("gif", "jxl") or (format in ("webp", "avif") and frames[0].shape[2] < 3):
         frames = tuple(in_srgb(frame, picture.icc_profile) for frame in frames)
     if format == "gif":
-        write_gif(frames, file, durations=picture.durations, loop=picture.loop)
+        write_gif(
+            frames,
+            file,
+            durations=picture.durations,
+            loop=picture.loop,
+            comment=comment_of(picture.png_text),
+        )
         return
     height, width, channels = frames[0].shape
     options: dict[str, Any] = {
@@ -127,6 +134,11 @@ def _text(picture: Picture) -> PngInfo:
 
 
 def _jpeg_options(picture: Picture) -> dict[str, Any]:
-    """XMP and IPTC, each if it fits one segment."""
+    """XMP, IPTC and the comment, each if it fits one segment."""
     xmp = picture.xmp if len(picture.xmp or b"") <= LARGEST_SEGMENT - 29 else None
-    return {"xmp": xmp, "extra": photoshop_segment(picture.iptc) if picture.iptc else None}
+    comment = comment_of(picture.png_text)
+    return {
+        "xmp": xmp,
+        "extra": photoshop_segment(picture.iptc) if picture.iptc else None,
+        "comment": comment if len(comment or b"") <= LARGEST_SEGMENT else None,
+    }

@@ -16,13 +16,18 @@ CENTISECOND = 10  # ms, the time step of the format
 
 
 def write_gif(
-    frames: Sequence[NDArray[Any]], file: BinaryIO, *, durations: Sequence[int], loop: int | None
+    frames: Sequence[NDArray[Any]],
+    file: BinaryIO,
+    *,
+    durations: Sequence[int],
+    loop: int | None,
+    comment: bytes | None,
 ) -> None:
     """Write `(H, W, C)` uint8 frames; `durations` in ms and `loop` as in Picture."""
     first, *others = (_indexed(frame) for frame in frames)
-    animation: dict[str, Any] = {}
+    options: dict[str, Any] = {} if comment is None else {"comment": comment}
     if others:
-        animation = {
+        options |= {
             "save_all": True,
             "append_images": others,
             "duration": rounded_durations(durations, CENTISECOND),
@@ -31,8 +36,8 @@ def write_gif(
         }
     if loop == 0 or (loop is not None and loop > 1):
         # GIF states how often to repeat after the first time; to play once is its default.
-        animation["loop"] = max(0, loop - 1)
-    first.save(file, format="GIF", optimize=False, **animation)
+        options["loop"] = max(0, loop - 1)
+    first.save(file, format="GIF", optimize=False, **options)
 
 
 def _indexed(frame: NDArray[Any]) -> Image.Image:

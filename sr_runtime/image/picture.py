@@ -48,7 +48,8 @@ class Picture:
     iptc: bytes | None = None
     """IPTC-IIM, as a newspaper's TIFF or JPEG holds it."""
     png_text: tuple[tuple[bytes, bytes], ...] = ()
-    """Text chunks of a PNG as they lie in the file: a name (tEXt, zTXt, iTXt) and the content."""
+    """Text chunks of a PNG as they lie in the file: a name (tEXt, zTXt, iTXt) and the content. The
+    comment of a JPEG or GIF is the one whose keyword is Comment."""
     pages: "tuple[Picture, ...]" = ()
     """The second and further pages of a TIFF, whose sizes and kinds may differ."""
 

@@ -16,7 +16,7 @@ from PIL import Image
 from sr_runtime.errors import ImageError
 from sr_runtime.image.xmp import PNG_KEYWORD
 
-__all__ = ["SIGNATURE", "is_text", "open_png", "png_texts", "with_texts"]
+__all__ = ["SIGNATURE", "is_text", "open_png", "png_texts", "text_in", "with_texts"]
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PICTURE = (b"IHDR", b"PLTE", b"tRNS", b"acTL", b"fcTL", b"IDAT", b"fdAT", b"IEND")
@@ -68,6 +68,19 @@ def open_png(file: BinaryIO, *, pixels: bool) -> Image.Image:
 def is_text(name: object, content: object) -> bool:
     """Whether a chunk holds text: a keyword of 1 to 79 bytes, a zero byte, and more."""
     return name in TEXT and isinstance(content, bytes) and 1 <= content.find(b"\0") <= 79
+
+
+def text_in(name: bytes, content: bytes) -> bytes | None:
+    """The text of a chunk, UTF-8 in an iTXt and Latin-1 in others; None if it is damaged."""
+    _, _, text = content.partition(b"\0")
+    if name == b"tEXt":
+        return text
+    if name == b"zTXt":
+        return _unpacked(text[1:])
+    compressed = text[:1] == b"\1"
+    _language, _, text = text[2:].partition(b"\0")
+    _translated, _, text = text.partition(b"\0")
+    return _unpacked(text) if compressed else text
 
 
 def png_texts(text: Sequence[tuple[bytes, bytes]], xmp: bytes | None) -> list[tuple[bytes, bytes]]:
@@ -140,7 +153,7 @@ def _texts(text: Sequence[tuple[bytes, bytes]]) -> dict[str, Any]:
     kept = []
     for name, content in text:
         if content.startswith(PNG_KEYWORD + b"\0"):
-            info["xmp"] = _international(content)
+            info["xmp"] = text_in(name, content)
         elif content.startswith((b"Raw profile type exif\0", b"Raw profile type APP1\0")):
             if exif := _raw_profile(name, content):
                 info.setdefault("exif", exif)
@@ -152,20 +165,9 @@ def _texts(text: Sequence[tuple[bytes, bytes]]) -> dict[str, Any]:
     return info
 
 
-def _international(content: bytes) -> bytes | None:
-    """The text of an iTXt chunk."""
-    _, _, rest = content.partition(b"\0")
-    _, _, rest = rest[2:].partition(b"\0")
-    _, _, text = rest.partition(b"\0")
-    compressed = content[len(PNG_KEYWORD) + 1 :][:1] == b"\1"
-    return _unpacked(text) if compressed else text
-
-
 def _raw_profile(name: bytes, content: bytes) -> bytes | None:
     """ImageMagick's way of storing EXIF and XMP: lines of a name, a length and digits."""
-    _, _, text = content.partition(b"\0")
-    unpacked = _unpacked(text[1:]) if name == b"zTXt" else text
-    digits = b"".join((unpacked or b"").split(b"\n")[3:])
+    digits = b"".join((text_in(name, content) or b"").split(b"\n")[3:])
     try:
         return bytes.fromhex(digits.decode("ascii"))
     except ValueError:

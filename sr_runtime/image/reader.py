@@ -16,6 +16,7 @@ from sr_runtime.errors import ArgumentError, ImageError
 from sr_runtime.image import sixteen_bit
 from sr_runtime.image.bit_depth import bits_per_channel, file_bytes
 from sr_runtime.image.color import with_profile
+from sr_runtime.image.comment import with_comment
 from sr_runtime.image.exif import descriptive_exif
 from sr_runtime.image.header import DEFAULT_MAX_PIXELS, SIDEWAYS, frame_indices, opened, reading
 from sr_runtime.image.heif import decode_heif
@@ -123,6 +124,7 @@ def _picture(image: Image.Image, indices: Sequence[int], max_pixels: int) -> Pic
 
 def _decoded(image: Image.Image, indices: Sequence[int], bits: int, max_pixels: int) -> Picture:
     durations: tuple[int, ...] = ()
+    text = with_comment(image.info.get("png_text", ()), image.info.get("comment"))
     if len(indices) > 1:
         frames, durations = _read_animation(image, indices, max_pixels)
         frames, profile = with_profile(image, frames)
@@ -148,7 +150,7 @@ def _decoded(image: Image.Image, indices: Sequence[int], bits: int, max_pixels: 
         dpi=dpi,
         xmp=descriptive_xmp(image.info.get("xmp")),
         iptc=iptc_of(image),
-        png_text=image.info.get("png_text", ()),
+        png_text=text,
     )
 
 

@@ -3,13 +3,15 @@
 import io
 import os
 import struct
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sr_runtime.errors import ArgumentError, ImageError, SRError, about
 from sr_runtime.image.encode import encode
@@ -64,13 +66,21 @@ class Output:
     def check(self, picture: Picture, *, height: int, width: int) -> None:
         """Raise ImageError if the format cannot hold `picture` at `height` × `width` pixels.
 
-        The size of every further page changes in the same proportion as that of the first.
+        The size of every further page changes in the same proportion as that of the first. Partial
+        transparency, which gif rounds to opaque or clear, is a RuntimeWarning.
         """
         rows, columns = picture.frames[0].shape[:2]
         with about(self.path), _refusals_as_image_errors():
             kept = without_opaque_alpha(picture, self.format)
             check_limits(self.format, kept, height / rows, width / columns)
             encode(_of_one_pixel(kept), io.BytesIO(), self.format, self.quality)
+        if self.format == "gif" and any(map(_is_partly_transparent, kept.frames)):
+            warnings.warn(
+                f"{self.path}: gif has no partial transparency, so pixels less than half opaque "
+                "become clear and the others opaque: use png or webp to keep it",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
     def write(self, picture: Picture) -> None:
         """Write a picture; a file that is there already is replaced once the new one is complete.
@@ -122,6 +132,11 @@ def _check_quality(format: Format, quality: Quality) -> None:
         )
     elif not 1 <= quality <= 100:
         raise ArgumentError(f"quality {quality} is outside 1 to 100")
+
+
+def _is_partly_transparent(frame: NDArray[Any]) -> bool:
+    alpha = frame[:, :, -1]
+    return frame.shape[2] in (2, 4) and bool(((alpha > 0) & (alpha < 255)).any())
 
 
 def _of_one_pixel(picture: Picture) -> Picture:

@@ -192,3 +192,38 @@ def test_iptc_is_kept_between_jpeg_and_tiff(tmp_path: Path, first: str, second: 
     write(Picture(frames=(RGB,), iptc=caption), tmp_path / f"a.{first}")
     write(read(tmp_path / f"a.{first}"), tmp_path / f"b.{second}")
     assert read(tmp_path / f"b.{second}").iptc == caption
+
+
+@pytest.mark.parametrize("comment", [b"a cat, 4k", "Katze \u753b".encode(), b"caf\xe9"])
+@pytest.mark.parametrize("first", ["jpg", "gif"])
+@pytest.mark.parametrize("second", ["jpg", "gif"])
+def test_the_comment_of_a_jpeg_or_gif_is_kept_through_png_too(
+    tmp_path: Path, first: str, second: str, comment: bytes
+) -> None:
+    Image.fromarray(RGB).save(tmp_path / f"a.{first}", comment=comment)
+
+    for one, other in ((f"a.{first}", "b.png"), ("b.png", f"c.{second}")):
+        write(read(tmp_path / one), tmp_path / other)
+
+    with Image.open(tmp_path / f"c.{second}") as image:
+        assert image.info["comment"] == comment
+    with Image.open(tmp_path / "b.png") as image:
+        latin = "latin-1" if comment.endswith(b"\xe9") else "utf-8"
+        assert image.info["Comment"] == comment.decode(latin)
+
+
+def test_a_comment_that_does_not_fit_a_jpeg_is_left_out(tmp_path: Path) -> None:
+    large = (b"zTXt", b"Comment\0\0" + zlib.compress(bytes(70_000)))
+    write(Picture(frames=(RGB,), png_text=(large,)), tmp_path / "a.jpg")
+    assert read(tmp_path / "a.jpg").png_text == ()
+
+
+def test_the_comment_of_an_animation_is_kept(tmp_path: Path) -> None:
+    frames = [Image.fromarray(RGB), Image.fromarray(255 - RGB)]
+    options = {"save_all": True, "append_images": frames[1:], "comment": b"two of them"}
+    frames[0].save(tmp_path / "a.gif", **options)
+
+    write(read(tmp_path / "a.gif"), tmp_path / "b.gif")
+
+    with Image.open(tmp_path / "b.gif") as image:
+        assert (image.n_frames, image.info["comment"]) == (2, b"two of them")

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import warnings
 from functools import partial
 from pathlib import Path
 
@@ -137,6 +138,18 @@ def test_a_gif_of_few_colors_is_exact_and_cuts_alpha_at_a_half(tmp_path: Path) -
     visible = frame[:, :, 3] >= 128
     np.testing.assert_array_equal(written[:, :, 3], np.where(visible, 255, 0))
     np.testing.assert_array_equal(written[visible][:, :3], frame[visible][:, :3])
+
+
+def test_partial_transparency_that_a_gif_rounds_is_told_before_the_work(tmp_path: Path) -> None:
+    soft, hard = SMOOTH.copy(), SMOOTH.copy()
+    hard[:, :, 3] = np.where(hard[:, :, 3] < 128, 0, 255)
+    output = Output(tmp_path / "a.gif")
+
+    with pytest.warns(RuntimeWarning, match=r"a\.gif: .*partial transparency.*png or webp"):
+        output.check(Picture(frames=(hard, soft), durations=(10, 10)), height=80, width=120)
+    for told in (output, Output(tmp_path / "a.png")):
+        with warnings.catch_warnings(action="error"):
+            told.check(Picture(frames=(hard,)), height=80, width=120)
 
 
 @pytest.mark.parametrize(
