@@ -7,7 +7,7 @@ import shutil
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 from tqdm import tqdm
 
@@ -18,11 +18,18 @@ __all__ = ["checked_sha256", "download"]
 BLOCK = 1 << 20
 TIMEOUT = 30  # seconds without a byte
 
-PARTIAL, OUT_OF_RANGE = 206, 416  # HTTP status
+WHOLE, PARTIAL, OUT_OF_RANGE = 200, 206, 416  # HTTP status
 
 
 class _ConnectionLostError(Exception):
     """The connection ended before the file did."""
+
+
+class _NoFTP(urllib.request.FTPHandler):
+    """A redirection may lead to another web server, and nowhere else."""
+
+    def ftp_open(self, req: urllib.request.Request) -> NoReturn:
+        raise urllib.error.URLError(f"it leads to {req.full_url}")
 
 
 def download(
@@ -71,7 +78,7 @@ def _fetch_all(url: str, part: Path, alternative: str) -> None:
     while True:
         before = _size(part)
         try:
-            _fetch(url, part, alternative)
+            _fetch(url, part, alternative, start=before)
             return
         except _ConnectionLostError as lost:
             if _size(part) <= before:
@@ -81,28 +88,30 @@ def _fetch_all(url: str, part: Path, alternative: str) -> None:
                 ) from lost
 
 
-def _fetch(url: str, part: Path, alternative: str) -> None:
-    """Complete `part`, or raise _ConnectionLostError."""
-    start = _size(part)
+def _fetch(url: str, part: Path, alternative: str, *, start: int) -> None:
+    """Complete `part`, of which `start` bytes are kept, or raise _ConnectionLostError."""
     headers = {"User-Agent": "sr-toolkit"} | ({"Range": f"bytes={start}-"} if start else {})
     request = urllib.request.Request(url, headers=headers)
     try:
-        response = urllib.request.urlopen(request, timeout=TIMEOUT)
+        response = urllib.request.build_opener(_NoFTP).open(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         with error:
             if error.code == OUT_OF_RANGE and start:
                 # Either `part` is complete, or the server's file has become shorter: start again.
                 if error.headers.get("Content-Range") != f"bytes */{start}":
-                    part.unlink()
-                    _fetch(url, part, alternative)
+                    _fetch(url, part, alternative, start=0)
                 return
+            wait = error.headers.get("Retry-After", "")
+            when = f"in {wait} seconds" if re.fullmatch(r"\d{1,6}", wait) else "later"
             raise StorageError(
-                f"{url} answers {error.code} {error.reason}: try later, or {alternative}"
+                f"{url} answers {error.code} {_short(error.reason)}: try again {when}, or "
+                f"{alternative}"
             ) from error
-    except (OSError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", error)
+    # A redirection may lead to an address that raises ValueError.
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        reason = _short(getattr(error, "reason", error))
         if start:
-            raise _ConnectionLostError(str(reason)) from error
+            raise _ConnectionLostError(reason) from error
         raise StorageError(
             f"{url} cannot be reached ({reason}): check the connection, or {alternative}"
         ) from error
@@ -110,6 +119,10 @@ def _fetch(url: str, part: Path, alternative: str) -> None:
         if response.headers.get_content_type() == "text/html":
             raise StorageError(
                 f"{url} answers with a web page instead of the file: try later, or {alternative}"
+            )
+        if response.status not in (WHOLE, PARTIAL):
+            raise StorageError(
+                f"{url} answers {response.status} without the file: try later, or {alternative}"
             )
         if response.status != PARTIAL:
             start = 0
@@ -139,13 +152,18 @@ def _copy(
             try:
                 block = response.read1(BLOCK)
             except (OSError, http.client.HTTPException) as error:
-                raise _ConnectionLostError(str(error)) from error
+                raise _ConnectionLostError(_short(error)) from error
             if not block:
                 break
             file.write(block)
             bar.update(len(block))
     if total is not None and file.tell() < total:
         raise _ConnectionLostError(f"{file.tell():,} of {total:,} bytes")
+
+
+def _short(reason: object) -> str:
+    """What a server or a library says: its first line, of a length fit for a sentence."""
+    return next(iter(str(reason).splitlines()), "")[:200]
 
 
 def _size(path: Path) -> int:

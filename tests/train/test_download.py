@@ -35,6 +35,8 @@ class Server:
     """The Content-Length of its answers; None: the right one."""
     shift: int = 0
     """How many bytes later than requested its answers start."""
+    headers: dict[str, str] = field(default_factory=dict)
+    """More headers of answers of another status than 200."""
     requests: list[str | None] = field(default_factory=list)
 
 
@@ -48,7 +50,10 @@ def server() -> Iterator[Server]:
             behaviour.requests.append(asked)
             start = int(asked[len("bytes=") : -1]) if asked and behaviour.ranges else 0
             if behaviour.status != 200:
-                self.send_error(behaviour.status)
+                self.send_response(behaviour.status)
+                for name, value in behaviour.headers.items():
+                    self.send_header(name, value)
+                self.end_headers()
                 return
             if start >= len(CONTENT):
                 self.send_response(416)
@@ -208,3 +213,51 @@ def test_a_length_that_is_no_number_is_ignored(server: Server, tmp_path: Path, l
     server.length = length
     download(server.url, tmp_path / "file.bin", digest=f"md5:{MD5}")
     assert (tmp_path / "file.bin").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("location", "told"),
+    [
+        ("file:///etc/passwd", "not allowed"),
+        ("data:text/plain,hello", "not allowed"),
+        ("ftp://127.0.0.1:9/file.bin", "leads to ftp"),
+        ("/file.bin", "loop"),
+        ("http://[::1", "IPv6"),
+    ],
+)
+def test_a_redirection_that_leads_nowhere_is_one_sentence(
+    server: Server, tmp_path: Path, location: str, told: str
+) -> None:
+    server.status, server.headers = 302, {"Location": location}
+    with pytest.raises(StorageError, match=told) as raised:
+        download(server.url, tmp_path / "file.bin", digest=None)
+    assert "\n" not in str(raised.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("wait", "told"), [("120", "in 120 seconds"), ("Wed, 21 Oct 2099 07:28:00 GMT", "later")]
+)
+def test_a_busy_server_says_when_to_try_again(
+    server: Server, tmp_path: Path, wait: str, told: str
+) -> None:
+    server.status, server.headers = 503, {"Retry-After": wait}
+    (tmp_path / "file.bin.part").write_bytes(CONTENT[:1000])
+    with pytest.raises(StorageError, match=rf"503 .*try again {told}, or put"):
+        download(server.url, tmp_path / "file.bin", digest=None)
+    assert (tmp_path / "file.bin.part").read_bytes() == CONTENT[:1000]
+
+
+def test_an_answer_without_a_file_is_refused(server: Server, tmp_path: Path) -> None:
+    server.status = 204
+    with pytest.raises(StorageError, match="204 without the file"):
+        download(server.url, tmp_path / "file.bin", digest=None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_part_is_kept_until_the_server_sends_it_again(server: Server, tmp_path: Path) -> None:
+    server.status = 416  # for the whole file too
+    (tmp_path / "file.bin.part").write_bytes(CONTENT[:1000])
+    with pytest.raises(StorageError, match="answers 416"):
+        download(server.url, tmp_path / "file.bin", digest=None)
+    assert (tmp_path / "file.bin.part").read_bytes() == CONTENT[:1000]
