@@ -1,10 +1,12 @@
 """Tileable images, such as textures: which sides continue each other."""
 
+import math
 from typing import Literal, NamedTuple, get_args
 
 from sr_runtime.errors import ArgumentError
+from sr_runtime.model_info import ModelInfo
 
-__all__ = ["NO_WRAP", "Tileable", "Wrap", "wrap_of"]
+__all__ = ["NO_WRAP", "Tileable", "Wrap", "check_wrap", "wrap_of"]
 
 Tileable = Literal["x", "y", "xy"]
 """Along which axes copies of the image continue each other: "x" is left to right."""
@@ -30,3 +32,20 @@ def wrap_of(tileable: object) -> Wrap:
             "continue each other, y if the top and bottom do, or xy"
         )
     return Wrap(rows="y" in tileable, cols="x" in tileable)
+
+
+def check_wrap(height: int, width: int, wrap: Wrap, info: ModelInfo) -> None:
+    """Raise ArgumentError if the model cannot give the sides that wrap results without a seam."""
+    if any(wrap) and info.tile_error > 1:
+        raise ArgumentError(
+            "the network looks at the whole image, so copies of its result do not continue each "
+            "other: use another model, or leave tileable out"
+        )
+    grid = math.lcm(info.multiple_of, info.phase)
+    for name, side, wraps in (("height", height, wrap.rows), ("width", width, wrap.cols)):
+        if wraps and side % grid:
+            raise ArgumentError(
+                f"copies of this texture continue each other only if its {name}, {side}, is a "
+                f"multiple of {grid}, since the model works in blocks of that size: crop or resize "
+                "it, or leave tileable out"
+            )

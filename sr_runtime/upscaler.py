@@ -23,7 +23,7 @@ from sr_runtime.output_size import OutputSize
 from sr_runtime.passes import Layers, Passes, Progress
 from sr_runtime.storage.atomic import check_target
 from sr_runtime.tensor import check_image
-from sr_runtime.tileable import Tileable, wrap_of
+from sr_runtime.tileable import Tileable, check_wrap, wrap_of
 from sr_runtime.tiled_network import TiledNetwork
 from sr_runtime.tiling import TilePlan
 
@@ -116,6 +116,7 @@ class Upscaler:
             height: Height of the result in pixels, instead of `scale`; the proportions stay.
             tileable: For a texture: "x" if copies of the image side by side continue each other,
                 "y" if copies below each other do, "xy" for both. Those of the result do then, too.
+                A model that works in blocks of pixels takes only multiples of them on these sides.
             progress: Called with (tiles done, tiles in total) on this thread, which waits for it.
                 To cancel, raise an exception in it: it comes out of this call unchanged, and the
                 upscaler can be used again. Using this upscaler in it is an ArgumentError.
@@ -217,6 +218,7 @@ class Upscaler:
         for page in pages:
             for frame in page.frames:
                 check_image(color_planes(frame), self.info)
+                check_wrap(frame.shape[0], frame.shape[1], wrap, self.info)
         rows, columns = picture.frames[0].shape[:2]
         targets = [size.target(rows, columns, self.info.scale)]
         sizes = [size]

@@ -135,25 +135,24 @@ def _images(path: Path, pipes: Pipes, found: Found, leave_out: Path | None) -> I
 def _images_below(folder: Path, found: Found, leave_out: Path | None) -> list[Path]:
     """Images in a folder and its subfolders, without hidden files and earlier results."""
     images = []
-    results = None if leave_out is None else os.path.realpath(leave_out)
-
-    def note(error: OSError) -> None:
-        place = Path(error.filename)
-        reason = StorageError(f"this folder cannot be read ({error.strerror})", path=place)
-        found.failures.append(Failure(place, reason))
-
-    for parent, folders, names in os.walk(folder, onerror=note):
-        folders[:] = [
-            name
-            for name in folders
-            if not name.startswith(".") and os.path.realpath(Path(parent, name)) != results
-        ]
-        found.left_out["linked folder"] += sum(Path(parent, name).is_symlink() for name in folders)
-        for name in names:
-            path = Path(parent, name)
-            if name.startswith("."):
+    results = leave_out if leave_out is not None and leave_out.is_dir() else None
+    waiting = [folder]  # os.walk of Python 3.11 calls itself for every level
+    while waiting:
+        place = waiting.pop()
+        try:
+            inside = [(path, path.is_dir()) for path in place.iterdir()]
+        except OSError as error:
+            reason = StorageError(f"this folder cannot be read ({error.strerror})", path=place)
+            found.failures.append(Failure(place, reason))
+            continue
+        for path, is_folder in inside:
+            if path.name.startswith(".") or (is_folder and results and path.samefile(results)):
                 continue
-            if path.suffix.lower() not in IMAGE_SUFFIXES:
+            if is_folder and path.is_symlink():
+                found.left_out["linked folder"] += 1
+            elif is_folder:
+                waiting.append(path)
+            elif path.suffix.lower() not in IMAGE_SUFFIXES:
                 found.left_out[path.suffix.lower() or "without a suffix"] += 1
             elif is_pipe(path):
                 found.left_out[PIPE] += 1

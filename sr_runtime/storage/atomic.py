@@ -75,7 +75,9 @@ def create_folder(folder: Path) -> None:
         StorageError: It cannot be created.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        for place in reversed((folder, *folder.parents)):  # mkdir calls itself for every level
+            if not place.is_dir():
+                place.mkdir(exist_ok=True)
     except OSError as error:
         raise StorageError(f"cannot be created ({error.strerror})", path=folder) from error
 

@@ -1,6 +1,8 @@
 """What is read, and where results go."""
 
 import os
+import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from sr_runtime.cli.plan import Plan, plan_jobs
 from sr_runtime.embedded import DEFAULT
 from sr_runtime.errors import ArgumentError
 from sr_runtime.output_size import OutputSize
+from sr_runtime.storage.atomic import create_folder
 
 
 def picture(path: Path, frames: int = 1) -> Path:
@@ -216,6 +219,23 @@ def test_what_a_folder_leaves_out_is_told_with_advice(tmp_path: Path) -> None:
     (folder / "a.png").unlink()
     with pytest.raises(ArgumentError, match=r"no images.*left out: .*2 \.psd"):
         raise plan([folder], folder / "out").failures[0].error
+
+
+@pytest.mark.skipif(os.name == "nt", reason="paths are short there")
+def test_no_folder_is_too_deep_for_python(tmp_path: Path) -> None:
+    place = tmp_path / "in"
+    for _ in range(300):
+        place.mkdir()
+        place /= "d"
+    picture(place.with_name("a.png"))
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(traceback.extract_stack()) + 150)
+    try:
+        (job,) = plan([tmp_path / "in"], tmp_path / "out").jobs
+        create_folder(job.target.parent)
+    finally:
+        sys.setrecursionlimit(limit)
+    assert len(job.target.parent.relative_to(tmp_path / "out").parts) == 299
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may read everything")

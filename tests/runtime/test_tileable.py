@@ -1,5 +1,7 @@
 """Tileable images: moving the picture around in its tile moves the result, and nothing else."""
 
+from dataclasses import replace
+
 import numpy as np
 import PIL.Image
 import pytest
@@ -184,6 +186,26 @@ def test_running_out_of_memory_leads_to_the_same_picture() -> None:
 def test_another_word_is_refused(tileable: object) -> None:
     with pytest.raises(ArgumentError, match="xy"):
         Upscaler(KnownNetwork(radius=1)).upscale(texture(8, 8), tileable=tileable)
+
+
+@pytest.mark.parametrize(("multiple", "phase", "grid"), [(2, 1, 2), (1, 8, 8), (4, 6, 12)])
+def test_sides_that_leave_a_seam_are_refused(multiple: int, phase: int, grid: int) -> None:
+    network = KnownNetwork(radius=1, multiple_of=multiple)
+    network.info = replace(network.info, phase=phase)
+    upscaler = Upscaler(network)
+    for tileable, height, width in (("x", 5, 2 * grid), ("y", grid, 7), ("xy", grid, grid)):
+        assert upscaler.upscale(texture(height, width), tileable=tileable).shape[0] == 2 * height
+    for tileable, side in (("x", "width"), ("y", "height"), ("xy", "width")):
+        image = texture(grid, grid + 1) if side == "width" else texture(grid + 1, grid)
+        with pytest.raises(ArgumentError, match=rf"its {side}, {grid + 1}, .* multiple of {grid},"):
+            upscaler.upscale(image, tileable=tileable)
+
+
+def test_a_network_that_looks_at_the_whole_image_tiles_no_texture() -> None:
+    network = KnownNetwork(radius=1)
+    network.info = replace(network.info, tile_error=40)
+    with pytest.raises(ArgumentError, match="do not continue each other"):
+        Upscaler(network).upscale(texture(8, 8), tileable="x")
 
 
 @pytest.mark.slow
