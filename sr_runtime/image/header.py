@@ -17,7 +17,7 @@ from sr_runtime.image.exif import descriptive_exif
 from sr_runtime.image.formats import FORMATS, formats_for
 from sr_runtime.image.jxl import check_jxl
 from sr_runtime.image.png import SIGNATURE, open_png
-from sr_runtime.image.raw import refuse_raw, refuse_raw_page
+from sr_runtime.image.raw import refuse_raw
 from sr_runtime.image.tiff_compression import unread_tiff
 from sr_runtime.image.tiff_directories import TIFF_STARTS
 
@@ -31,7 +31,6 @@ __all__ = [
     "reading",
 ]
 
-BIG_TIFF_STARTS = (b"II+\0", b"MM\0+")
 REDUCED, MASK = 1, 4  # bits of TIFF's tag NewSubfileType
 OLD_REDUCED = 2  # of TIFF 5.0's SubfileType
 
@@ -97,7 +96,7 @@ def opened(file: BinaryIO, max_pixels: int, *, pixels: bool) -> Image.Image:
         try:
             image = Image.open(file, formats=formats)
         except UnidentifiedImageError as error:
-            if not start.startswith((*TIFF_STARTS, *BIG_TIFF_STARTS)):
+            if not start.startswith(TIFF_STARTS):
                 raise
             raise unread_tiff(file) from error
     state_colors(image)
@@ -159,7 +158,6 @@ def _pages(image: Image.Image) -> Sequence[int]:
     pages = []
     for index in range(image.n_frames):  # type: ignore[attr-defined]
         image.seek(index)
-        refuse_raw_page(tags)
         kind = int(tags.get(Base.NewSubfileType, 0))
         if not kind & (REDUCED | MASK) and tags.get(Base.SubfileType) != OLD_REDUCED:
             pages.append(index)

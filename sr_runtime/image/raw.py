@@ -1,14 +1,13 @@
 """Camera raw: files whose first directory is a preview, which must not pass for the photo."""
 
-from collections.abc import Mapping
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from PIL.ExifTags import Base
 
 from sr_runtime.errors import ImageError
 from sr_runtime.image.tiff_directories import TIFF_STARTS, Directory, text_of, tiff_directories
 
-__all__ = ["refuse_raw", "refuse_raw_page"]
+__all__ = ["refuse_raw"]
 
 STARTS = {
     b"IIRO": "ORF of Olympus",
@@ -46,14 +45,6 @@ def refuse_raw(file: BinaryIO) -> None:
     if start[:4] in TIFF_STARTS and start[8:10] == CR2_MARK:
         raise _raw("CR2 of Canon")
     _check_directories(file)
-
-
-def refuse_raw_page(tags: Mapping[int, Any]) -> None:
-    """The same by the tags that Pillow read, for files of more than 4 GiB too (BigTIFF)."""
-    if Base.DNGVersion in tags:
-        raise _raw("DNG")
-    if tags.get(Base.PhotometricInterpretation) in SENSOR_DATA[Base.PhotometricInterpretation]:
-        raise _raw("based on TIFF")
 
 
 def _check_directories(file: BinaryIO) -> None:

@@ -32,20 +32,31 @@ Directory = dict[int, tuple[int, Sequence[int] | bytes]]
 """Tag to (type, values); 330 may be another Directory."""
 
 
-def tiff_of(*directories: Directory, data: bytes = b"", mark: bytes = b"") -> bytes:
-    """A TIFF of directories that follow each other; `data` begins at 16, where strips can be."""
-    file = bytearray(b"II*\0" + bytes(4) + mark.ljust(8, b"\0") + data + bytes(len(data) % 2))
-    link = 4
+def tiff_of(
+    *directories: Directory, data: bytes = b"", mark: bytes = b"", big: bool = False
+) -> bytes:
+    """A TIFF of directories that follow each other; `data` begins at 16, where strips can be.
+
+    Args:
+        big: Make a BigTIFF, whose offsets have 64 bits; it has no room for `mark`.
+    """
+    start = b"II+\0\x08\0\0\0" + bytes(8) if big else b"II*\0" + bytes(4) + mark.ljust(8, b"\0")
+    file = bytearray(start + data + bytes(len(data) % 2))
+    link = 8 if big else 4
     for directory in directories:
-        _, link = _append(file, directory, link)
+        _, link = _append(file, directory, link, "Q" if big else "I")
     return bytes(file)
 
 
-def _append(file: bytearray, directory: Directory, link: int | None) -> tuple[int, int]:
+def _append(
+    file: bytearray, directory: Directory, link: int | None, offset: str
+) -> tuple[int, int]:
+    """Append a directory, and put its place where the `link` to it is; its place and its link."""
+    width = struct.calcsize(offset)
     entries = []
     for tag, (kind, values) in sorted(directory.items()):
         if isinstance(values, dict):
-            values = [_append(file, values, None)[0]]
+            values = [_append(file, values, None, offset)[0]]
         content = (
             values
             if isinstance(values, bytes)
@@ -54,16 +65,17 @@ def _append(file: bytearray, directory: Directory, link: int | None) -> tuple[in
         count = (
             len(content) if isinstance(values, bytes) else len(values) // (2 if kind == 5 else 1)
         )
-        if len(content) > 4:
+        if len(content) > width:
             place = len(file)
             file += content + bytes(len(content) % 2)
-            content = struct.pack("<I", place)
-        entries.append(struct.pack("<HHI", tag, kind, count) + content.ljust(4, b"\0"))
+            content = struct.pack("<" + offset, place)
+        entries.append(struct.pack("<HH" + offset, tag, kind, count) + content.ljust(width, b"\0"))
     place = len(file)
-    file += struct.pack("<H", len(entries)) + b"".join(entries) + bytes(4)
+    file += struct.pack("<Q" if offset == "Q" else "<H", len(entries)) + b"".join(entries)
+    file += bytes(width)
     if link is not None:
-        struct.pack_into("<I", file, link, place)
-    return place, len(file) - 4
+        struct.pack_into("<" + offset, file, link, place)
+    return place, len(file) - width
 
 
 def strips(height: int, width: int, channels: int, *, at: int = 16) -> Directory:

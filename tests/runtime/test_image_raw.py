@@ -28,13 +28,15 @@ RAW_FILES = {
 }
 
 
-@pytest.mark.parametrize("suffix", ["dng", "tif", "jpg"])
+@pytest.mark.parametrize(
+    ("suffix", "big"), [("dng", False), ("tif", False), ("jpg", False), ("dng", True)]
+)
 @pytest.mark.parametrize("name", RAW_FILES)
 def test_the_preview_of_a_raw_file_is_not_taken_for_the_photo(
-    tmp_path: Path, name: str, suffix: str
+    tmp_path: Path, name: str, suffix: str, big: bool
 ) -> None:
     path = tmp_path / f"photo.{suffix}"
-    path.write_bytes(tiff_of(*RAW_FILES[name], data=PREVIEW.tobytes()))
+    path.write_bytes(tiff_of(*RAW_FILES[name], data=PREVIEW.tobytes(), big=big))
 
     for attempt in (read, read_header):
         with pytest.raises(ImageError, match=rf"raw file \({name}") as caught:
@@ -59,9 +61,10 @@ def test_raw_files_of_other_kinds_are_named(tmp_path: Path, start: bytes, name: 
         read(tmp_path / "photo.tif")
 
 
+@pytest.mark.parametrize("big", [False, True])
 @pytest.mark.parametrize("directory", [first(tag330=(4, SENSOR)), first(**{"tag254": (4, [1])})])
-def test_a_preview_alone_is_not_a_picture(tmp_path: Path, directory: Directory) -> None:
-    (tmp_path / "a.tif").write_bytes(tiff_of(directory, data=PREVIEW.tobytes()))
+def test_a_preview_alone_is_not_a_picture(tmp_path: Path, directory: Directory, big: bool) -> None:
+    (tmp_path / "a.tif").write_bytes(tiff_of(directory, data=PREVIEW.tobytes(), big=big))
     with pytest.raises(ImageError, match=r"preview.*8×6"):
         read(tmp_path / "a.tif")
 
