@@ -6,7 +6,7 @@ import struct
 from PIL import Image
 from PIL.ExifTags import Base
 
-__all__ = ["bits_per_channel", "file_bytes"]
+__all__ = ["bits_per_channel", "file_bytes", "jpeg2000_depths"]
 
 
 def bits_per_channel(image: Image.Image) -> int:
@@ -26,7 +26,7 @@ def bits_per_channel(image: Image.Image) -> int:
             largest = [args[-1] for args in _decoder_arguments(image) if isinstance(args, tuple)]
             return max(largest, default=255).bit_length()
         case "JPEG2000":
-            return _jpeg2000_bits(file_bytes(image))
+            return max(jpeg2000_depths(file_bytes(image)))
         case "HEIF":
             return int(image.info["bit_depth"])
         case "AVIF":
@@ -49,13 +49,13 @@ def file_bytes(image: Image.Image) -> bytes:
     return data
 
 
-def _jpeg2000_bits(data: bytes) -> int:
-    """From the codestream's SIZ segment (ISO 15444-1, A.5.1): one byte of depth per component."""
+def jpeg2000_depths(data: bytes) -> list[int]:
+    """Bits of each component, from the codestream's segment SIZ (ISO 15444-1, A.5.1)."""
     start = data.find(b"\xff\x4f\xff\x51")
     if start < 0:
-        return 8
+        return [8]
     (components,) = struct.unpack_from(">H", data, start + 40)
-    return max((depth & 0x7F) + 1 for depth in data[start + 42 :][: 3 * components : 3])
+    return [(depth & 0x7F) + 1 for depth in data[start + 42 :][: 3 * components : 3]]
 
 
 def _avif_bits(data: bytes) -> int:

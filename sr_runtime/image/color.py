@@ -2,7 +2,6 @@
 
 import io
 import re
-import struct
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,20 +11,19 @@ from PIL import Image, ImageCms, TiffTags
 from PIL.ExifTags import IFD, Base
 
 from sr_runtime.errors import ImageError
-from sr_runtime.image.bit_depth import file_bytes
 from sr_runtime.image.cicp import refuse_hdr, space_from_cicp
 from sr_runtime.image.icc import (
     BT709,
     SRGB_CURVE,
     ColorSpace,
     Curve,
-    Primaries,
     light_of,
+    primaries_of,
     profile_of,
 )
 from sr_runtime.image.icc_curves import curves_of, with_srgb_curve
 
-__all__ = ["converted_to_srgb", "in_srgb", "profile_for", "state_colors", "with_profile"]
+__all__ = ["converted_to_srgb", "in_srgb", "profile_for", "with_profile"]
 
 ADOBE_RGB = ColorSpace(BT709._replace(green=(0.21, 0.71)), (563 / 256,))
 BLACK_IS_ZERO, RGB = 1, 2  # values of TIFF's tag PhotometricInterpretation
@@ -36,28 +34,6 @@ GAMMA_OF_SRGB = 0.45455
 USUAL = 1.6, 3.0
 
 Frames = Sequence[NDArray[Any]]
-
-
-def state_colors(image: Image.Image) -> None:
-    """Note in `info` what Pillow leaves out: `cicp` and profiles that only the file's bytes tell.
-
-    Call it before the pixels are loaded.
-    """
-    info = image.info
-    match image.format:
-        case "AVIF":
-            if nclx := re.search(rb"colrnclx(....)", file_bytes(image), re.DOTALL):
-                info["cicp"] = struct.unpack(">HH", nclx[1])
-        case "HEIF":
-            if nclx := info.get("nclx_profile"):
-                info["cicp"] = nclx["color_primaries"], nclx["transfer_characteristics"]
-        case "JPEG2000":
-            box = re.search(rb"(....)colr\x02..", file_bytes(image), re.DOTALL)
-            if box and (profile := _profile_in_box(box)):
-                info["icc_profile"] = profile
-        case "BMP":
-            if profile := _profile_in_bmp(file_bytes(image)):
-                info["icc_profile"] = profile
 
 
 def with_profile(image: Image.Image, frames: Frames) -> tuple[list[NDArray[Any]], bytes | None]:
@@ -166,6 +142,9 @@ def _with_srgb_curve(frame: NDArray[Any], curves: tuple[Curve, ...]) -> NDArray[
 def _space(image: Image.Image, channels: int) -> ColorSpace | None:
     """The colour space that gAMA and cHRM, a TIFF's tags or EXIF state; None means sRGB."""
     info = image.info
+    if "color_space" in info:
+        stated: ColorSpace = info["color_space"]
+        return stated
     if "srgb" in info or image.mode in ("CMYK", "YCbCr", "LAB", "HSV"):  # which become sRGB
         return None
     if "gamma" in info or "chromaticity" in info:
@@ -179,7 +158,7 @@ def _space(image: Image.Image, channels: int) -> ColorSpace | None:
 
 def _from_gamma(gamma: float | None, chromaticity: tuple[float, ...] | None) -> ColorSpace:
     """A PNG's gAMA and cHRM, either of which may be absent or nonsense."""
-    primaries = _primaries(chromaticity or ())
+    primaries = primaries_of(chromaticity or ())
     if gamma is None or not 0.05 <= gamma <= 20:
         return ColorSpace(primaries, (SRGB_CURVE,))
     if abs(gamma - GAMMA_OF_SRGB) < 1e-4 and primaries == BT709:
@@ -194,7 +173,7 @@ def _from_tiff_tags(tags: Any, channels: int) -> ColorSpace:
         return tags[tag] if tags.tagtype.get(tag) in (TiffTags.SHORT, TiffTags.RATIONAL) else ()
 
     white = numbers(Base.WhitePoint) or BT709.white
-    primaries = _primaries((*white, *numbers(Base.PrimaryChromaticities)))
+    primaries = primaries_of((*white, *numbers(Base.PrimaryChromaticities)))
     table = np.array(numbers(Base.TransferFunction), float) / 65535
     planes = 3 if channels > 2 and table.size in (3 * 2**8, 3 * 2**16) else 1
     curves = np.split(table, planes)
@@ -202,16 +181,6 @@ def _from_tiff_tags(tags: Any, channels: int) -> ColorSpace:
         return ColorSpace(primaries, (SRGB_CURVE,))
     steps = np.linspace(0, 1, len(SRGB_CURVE))
     return ColorSpace(primaries, tuple(light_of(one, steps) for one in curves))
-
-
-def _primaries(numbers: Sequence[float]) -> Primaries:
-    """From x and y of white, red, green and blue; those of BT.709 if they are close, or none."""
-    points = [float(number) for number in numbers]
-    if len(points) != 8 or not np.isfinite(points).all():
-        return BT709
-    primaries = Primaries(*zip(points[::2], points[1::2], strict=True))
-    close = np.abs(np.array(primaries) - np.array(BT709)).max() < 0.001
-    return BT709 if close else primaries
 
 
 def _camera_says_adobe_rgb(image: Image.Image) -> bool:
@@ -231,18 +200,3 @@ def _transfer_of(profile: bytes) -> int:
     start = int.from_bytes(found[1]) if found else 0
     tag = profile[start : start + 12]
     return tag[9] if len(tag) == 12 and tag.startswith(b"cicp") else 2
-
-
-def _profile_in_box(box: re.Match[bytes]) -> bytes | None:
-    """What follows the head of a JPEG 2000's box colr."""
-    size = int.from_bytes(box[1]) - 11
-    profile = box.string[box.end() : box.end() + size]
-    return profile if len(profile) == size and profile[36:40] == b"acsp" else None
-
-
-def _profile_in_bmp(data: bytes) -> bytes | None:
-    """What a BITMAPV5HEADER embeds."""
-    if len(data) < 138 or struct.unpack_from("<I", data, 14)[0] < 124 or data[70:74] != b"DEBM":
-        return None
-    start, size = struct.unpack_from("<II", data, 126)
-    return data[14 + start : 14 + start + size]

@@ -1,6 +1,7 @@
 """Opening image files: the formats, what goes wrong, and what their headers state."""
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,12 +13,12 @@ from PIL.ExifTags import Base
 
 from sr_runtime.errors import ImageError, OutOfMemoryError, SRError, about, system_error
 from sr_runtime.image.bit_depth import bits_per_channel
-from sr_runtime.image.color import state_colors
 from sr_runtime.image.exif import descriptive_exif
 from sr_runtime.image.formats import FORMATS, formats_for
 from sr_runtime.image.jxl import check_jxl
 from sr_runtime.image.png import SIGNATURE, open_png
 from sr_runtime.image.raw import refuse_raw
+from sr_runtime.image.stated_colors import state_colors
 from sr_runtime.image.tiff_compression import unread_tiff
 from sr_runtime.image.tiff_directories import TIFF_STARTS
 
@@ -30,6 +31,9 @@ __all__ = [
     "read_header",
     "reading",
 ]
+
+# How Pillow, libtiff and libvips say that they cannot do something; the file may be intact.
+LIMITATION = re.compile("not (configured|implemented|supported)|unsupported|unknown raw mode", re.I)
 
 REDUCED, MASK = 1, 4  # bits of TIFF's tag NewSubfileType
 OLD_REDUCED = 2  # of TIFF 5.0's SubfileType
@@ -131,6 +135,11 @@ def reading(path: str | os.PathLike[str]) -> Iterator[None]:
                 raise ImageError(refused.strerror) from error
             # The first sentence; libjxl's second one is advice for its developers.
             reason = " ".join(str(error).split()).partition(". ")[0]
+            if LIMITATION.search(reason):
+                raise ImageError(
+                    f"it is stored in a way that cannot be read here ({reason}): save it again as "
+                    "PNG"
+                ) from error
             raise ImageError(
                 f"the file is damaged{f' ({reason})' if reason else ''}: replace it or leave it out"
             ) from error

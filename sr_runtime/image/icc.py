@@ -4,6 +4,7 @@ Every program that manages colour reads version 2. Pillow writes profiles of sRG
 """
 
 import struct
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ __all__ = [
     "colorants_of",
     "curve_tag",
     "light_of",
+    "primaries_of",
     "profile_of",
     "profile_with",
 ]
@@ -71,6 +73,16 @@ def light_of(curve: Curve, values: NDArray[Any]) -> NDArray[Any]:
     else:
         light = np.interp(values, np.linspace(0, 1, len(curve)), curve)
     return light
+
+
+def primaries_of(numbers: Sequence[float]) -> Primaries:
+    """From x and y of white, red, green and blue; those of BT.709 if they are close, or none."""
+    points = [float(number) for number in numbers]
+    if len(points) != 8 or not np.isfinite(points).all():
+        return BT709
+    primaries = Primaries(*zip(points[::2], points[1::2], strict=True))
+    close = np.abs(np.array(primaries) - np.array(BT709)).max() < 0.001
+    return BT709 if close else primaries
 
 
 def profile_of(space: ColorSpace, *, channels: int) -> bytes | None:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.ExifTags import Base
 
 from sr_runtime.errors import ImageError, SRError
 from sr_runtime.image.bit_depth import bits_per_channel
@@ -15,6 +16,8 @@ from sr_runtime.image.picture import LARGEST_DPI, Picture, pixels_text
 from sr_runtime.image.xmp import descriptive_xmp
 
 __all__ = ["dpi_of", "from_pil", "pixels_of", "to_pil"]
+
+WHITE_IS_ZERO = 0  # value of TIFF's tag PhotometricInterpretation
 
 # Modes that become sRGB through their ICC profile, with the colour space that its header names.
 SPACES = {"CMYK": b"CMYK", "LAB": b"Lab ", "YCbCr": b"YCbr"}
@@ -84,7 +87,7 @@ def pixels_of(image: Image.Image) -> tuple[NDArray[Any], bytes | None]:
         case "CMYK" | "LAB" | "YCbCr" if profile and profile[16:20] == SPACES[image.mode]:
             pixels = converted_to_srgb(image, profile)
         case "P" | "PA" | "RGB" | "RGBA" | "RGBa" | "RGBX" | "CMYK" | "LAB" | "YCbCr" | "HSV":
-            pixels = _converted(image, "RGB" + alpha)
+            pixels = _converted(_with_color_map(image), "RGB" + alpha)
         case _:
             raise ImageError(
                 f"pixels of Pillow's mode {image.mode} have no stated range: convert the image to "
@@ -111,6 +114,16 @@ def _converted(image: Image.Image, mode: str) -> NDArray[Any]:
     return np.asarray(image if image.mode == mode else image.convert(mode))
 
 
+def _with_color_map(image: Image.Image) -> Image.Image:
+    """`image` with its palette, which some TIFFs state by 8 bits and Pillow takes for 16."""
+    colors = image.tag_v2.get(Base.ColorMap) if image.format == "TIFF" else None  # type: ignore[attr-defined]
+    if image.mode not in ("P", "PA") or colors is None or max(colors) > 255:
+        return image
+    corrected = image.copy()
+    corrected.putpalette(np.reshape(colors, (3, -1)).T.astype(np.uint8).tobytes())
+    return corrected
+
+
 def _sixteen_bit_gray(image: Image.Image) -> NDArray[Any]:
     values = np.asarray(image)
     if values.min() < 0 or values.max() > 65535:
@@ -119,6 +132,8 @@ def _sixteen_bit_gray(image: Image.Image) -> NDArray[Any]:
             "scale them first"
         )
     gray = values.astype(np.uint16)
+    if image.format == "TIFF" and image.tag_v2.get(Base.PhotometricInterpretation) == WHITE_IS_ZERO:  # type: ignore[attr-defined]
+        gray = 65535 - gray  # Pillow inverts 8 bits, but not 16
     transparent = image.info.get("transparency")
     if transparent is None:
         return gray

@@ -22,6 +22,8 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PICTURE = (b"IHDR", b"PLTE", b"tRNS", b"acTL", b"fcTL", b"IDAT", b"fdAT", b"IEND")
 COLORS = {b"sRGB": 1, b"gAMA": 4, b"cHRM": 32, b"pHYs": 9}
 """Read by Pillow, like the resolution; and how many bytes they have."""
+FIRST = (b"cHRM", b"cICP", b"gAMA", b"iCCP", b"sRGB")
+"""Chunks that count for nothing behind the palette or the pixels."""
 TEXT = (b"tEXt", b"zTXt", b"iTXt")
 
 MOST_TEXT = 2**27
@@ -45,9 +47,13 @@ def open_png(file: BinaryIO, *, pixels: bool) -> Image.Image:
     parts: list[bytes] = []
     ancillary: dict[bytes, bytes] = {}
     text: list[tuple[bytes, bytes]] = []
+    begun = False
     for name, content in _chunks(file, pixels):
+        begun |= name in (b"PLTE", b"IDAT")
         if name in PICTURE or not name:
             parts.append(content)
+        elif begun and name in FIRST:
+            continue
         elif name in TEXT:
             text.append((name, content))
         else:

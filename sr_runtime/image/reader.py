@@ -14,7 +14,7 @@ from PIL.ExifTags import Base
 
 from sr_runtime.errors import ArgumentError, ImageError
 from sr_runtime.image import sixteen_bit
-from sr_runtime.image.bit_depth import bits_per_channel, file_bytes
+from sr_runtime.image.bit_depth import bits_per_channel, file_bytes, jpeg2000_depths
 from sr_runtime.image.color import with_profile
 from sr_runtime.image.comment import with_comment
 from sr_runtime.image.exif import descriptive_exif
@@ -25,12 +25,14 @@ from sr_runtime.image.jpeg import with_end_mark
 from sr_runtime.image.out_of_memory import memory_for
 from sr_runtime.image.picture import MOST_PLAYS, Picture, pixels_text, rounded_durations
 from sr_runtime.image.pillow import dpi_of, pixels_of
+from sr_runtime.image.tga import read_tga
 from sr_runtime.image.tiff_compression import told_apart_from_damage
 from sr_runtime.image.xmp import descriptive_xmp
 
 __all__ = ["read", "read_still"]
 
-WHITE_IS_ZERO, INTERLEAVED, UNSIGNED = 0, 1, 1  # values of TIFF tags
+PLANES, INTERLEAVED, SEPARATE = Base.PlanarConfiguration, 1, 2
+UNSIGNED = 1
 
 # How the `(H, W, C)` array of each EXIF orientation becomes upright.
 TURNS: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
@@ -172,6 +174,10 @@ def _check_kind(image: Image.Image, frames: int, bits: int) -> None:
                 f"its {kind} samples of {bits} bits have no stated range: convert it to 8 or 16 "
                 "bits first"
             )
+    if image.format == "JPEG2000" and (fewest := min(jpeg2000_depths(file_bytes(image)))) < 8:
+        raise ImageError(
+            f"its {fewest}-bit values would be read too dark: convert it to 8 bits first"
+        )
     if bits > 8:
         readable = {
             "PNG": "I;16 RGB RGBA",
@@ -187,29 +193,24 @@ def _check_kind(image: Image.Image, frames: int, bits: int) -> None:
 
 
 def _read_still(image: Image.Image) -> tuple[NDArray[Any], bytes | None]:
-    _scale_color_key(image)
-    if _tiff_tag(image, Base.SamplesPerPixel) == 1 and _tiff_tag(
-        image, Base.PlanarConfiguration
-    ) not in (None, INTERLEAVED):
+    if image.format == "TGA":
+        return read_tga(image)
+    if image.format == "PNG":
+        _scale_color_key(image)
+    if _tiff_tag(image, Base.SamplesPerPixel) == 1 and _tiff_tag(image, PLANES) == SEPARATE:
         # Pillow would forget that white is zero in a plane of its own, or how many bits it has.
-        image.tag_v2[Base.PlanarConfiguration] = INTERLEAVED  # type: ignore[attr-defined]
+        image.tag_v2[PLANES] = INTERLEAVED  # type: ignore[attr-defined]
         image._setup()  # type: ignore[attr-defined]
-    pixels, profile = pixels_of(image)
-    if (
-        pixels.dtype == np.uint16
-        and _tiff_tag(image, Base.PhotometricInterpretation) == WHITE_IS_ZERO
-    ):
-        pixels = 65535 - pixels  # Pillow inverts 8 bits, but not 16
-    return pixels, profile
+    return pixels_of(image)
 
 
 def _scale_color_key(image: Image.Image) -> None:
-    """Scale a PNG's transparent gray of 1, 2 or 4 bits to 8 bits, as Pillow scales the pixels."""
-    factors = {"1": 255, "L;2": 85, "L;4": 17}
+    """Scale a PNG's transparent gray of 2 or 4 bits to 8 bits, as Pillow scales the pixels."""
+    most = {"L;2": 3, "L;4": 15}
     key = image.info.get("transparency")
-    if image.format == "PNG" and isinstance(key, int):
-        rawmode = image.tile[0].args  # type: ignore[attr-defined]
-        image.info["transparency"] = min(255, key * factors[rawmode]) if rawmode in factors else key
+    rawmode = image.tile[0].args  # type: ignore[attr-defined]
+    if isinstance(key, int) and rawmode in most:
+        image.info["transparency"] = (key & most[rawmode]) * 255 // most[rawmode]
 
 
 def _read_deep_color(image: Image.Image, page: int, bits: int) -> NDArray[Any]:

@@ -49,7 +49,7 @@ def told_apart_from_damage(image: Image.Image) -> Iterator[None]:
         yield
     except SRError:
         raise
-    except OSError as error:
+    except (OSError, ValueError) as error:  # of Pillow and of libvips
         name = OPTIONAL.get(str(image.info.get("compression")))
         if name is None or image.format != "TIFF" or system_error(error):
             raise

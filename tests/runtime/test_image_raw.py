@@ -110,6 +110,16 @@ def test_a_compression_that_is_not_read_is_named(tmp_path: Path, number: int, na
         read(tmp_path / "a.tif")
 
 
+def test_a_layout_that_is_not_read_is_not_called_damage(tmp_path: Path) -> None:
+    planes = strips(*PREVIEW.shape[:2], 2) | {284: (3, [2]), 338: (3, [2]), 278: (4, [6])}
+    planes |= {273: (4, [16, 64]), 279: (4, [48, 48])}
+    (tmp_path / "a.tif").write_bytes(tiff_of(planes, data=PREVIEW.tobytes()))
+
+    with pytest.raises(ImageError, match=r"cannot be read here.*PNG") as caught:
+        read(tmp_path / "a.tif")
+    assert "damaged" not in str(caught.value)
+
+
 def test_directories_that_lead_in_circles_end(tmp_path: Path) -> None:
     file = bytearray(tiff_of(first(tag330=(4, [8, 8, 8])), data=PREVIEW.tobytes()))
     file[-4:] = file[4:8]  # the directory follows itself

@@ -10,7 +10,7 @@ from PIL import Image, ImageCms
 
 from sr_runtime.errors import ImageError
 from sr_runtime.image import from_pil, read, write
-from tests.runtime.image_files import SIGNATURE, SRGB, chunk
+from tests.runtime.image_files import SIGNATURE, SRGB, chunk, strips, tiff_of
 
 RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 256, (6, 5, 3), np.uint8)
@@ -230,3 +230,38 @@ def test_a_pillow_image_of_a_cut_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "cut.jpg").write_bytes((tmp_path / "photo.jpg").read_bytes()[:2000])
     with Image.open(tmp_path / "cut.jpg") as image, pytest.raises(ImageError, match="truncated"):
         from_pil(image)
+
+
+def test_a_tiff_s_palette_of_8_bits_is_not_taken_for_16(tmp_path: Path) -> None:
+    indices = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    colors = np.random.default_rng(0).integers(0, 256, (3, 256))
+    directory = strips(16, 16, 1) | {262: (3, [3]), 320: (3, [*map(int, colors.ravel())])}
+    (tmp_path / "a.tif").write_bytes(tiff_of(directory, data=indices.tobytes()))
+
+    np.testing.assert_array_equal(read(tmp_path / "a.tif").frames[0], colors.T[indices])
+
+
+def test_a_color_key_of_few_bits_has_its_other_bits_ignored(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(keyed_png(4, 0, b"\x01\x23", b"\xff\xf2"))
+    np.testing.assert_array_equal(
+        read(tmp_path / "a.png").frames[0], [[[0, 255], [17, 255], [34, 0], [51, 255]]]
+    )
+
+
+@pytest.mark.parametrize("bits", [1, 4])
+def test_a_jpeg_2000_of_few_bits_is_not_read_too_dark(tmp_path: Path, bits: int) -> None:
+    Image.fromarray(np.full((16, 16), 255, np.uint8)).save(tmp_path / "a.jp2")
+    file = bytearray((tmp_path / "a.jp2").read_bytes())
+    file[file.index(b"\xff\x4f\xff\x51") + 42] = bits - 1
+    (tmp_path / "a.jp2").write_bytes(file)
+    with pytest.raises(ImageError, match=f"{bits}-bit values.*8 bits"):
+        read(tmp_path / "a.jp2")
+
+
+def test_a_pillow_image_of_16_bits_that_begins_with_white_is_turned_around(tmp_path: Path) -> None:
+    gray = np.arange(48, dtype=np.uint16).reshape(6, 8) * 1000
+    directory = strips(6, 8, 1) | {258: (3, [16]), 262: (3, [0]), 279: (4, [96])}
+    (tmp_path / "a.tif").write_bytes(tiff_of(directory, data=gray.tobytes()))
+
+    with Image.open(tmp_path / "a.tif") as image:
+        np.testing.assert_array_equal(from_pil(image).frames[0][:, :, 0], 65535 - gray)
