@@ -47,7 +47,8 @@ def load(
             fp32. On a GPU it is the file's own, "fp16" or "fp32", and "auto" means that; "webgpu"
             also computes FP16 files in "fp32", and "auto" is that where the GPU has no FP16.
         tile: Largest side of a tile in LR pixels, halo included; smaller tiles take less memory.
-            "auto" is 512, or 384 in fp32, unless the device, the engine or the halo needs another.
+            "auto" is 512, or 384 in fp32, unless the device, the engine or the halo needs another;
+            for a network that looks at the whole image, up to what half of the free memory holds.
         halo: LR pixels of context around a tile: "auto" is the model's calibrated halo (tiles
             differ from the whole image by at most 1/255), "exact" the receptive radius
             (differences only from float rounding), or a number.

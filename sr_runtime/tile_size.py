@@ -1,17 +1,28 @@
 """How large tiles and their halo are: what the caller asks for, or what suits the model."""
 
+import math
+
 from sr_runtime.backends.base import Backend
 from sr_runtime.errors import ArgumentError
+from sr_runtime.memory.free import free_memory
 from sr_runtime.model_info import LARGEST_HALO, ModelInfo
 
 __all__ = ["halo_pixels", "largest_tile"]
 
-# Larger tiles recompute less halo but take more memory. At these sizes a 23-block RRDBNet takes
-# about 2 GB, in each precision.
+# Larger tiles recompute less halo but take more memory.
 AUTO_TILE = {"bf16": 512, "fp16": 512, "fp32": 384}
 
-# A network that looks at the whole image gets it in one tile up to this side, if memory allows.
+# What a tile of that side takes: a 23-block RRDBNet, in each precision.
+AUTO_TILE_BYTES = 2_000_000_000
+
+# A network that looks at the whole image gets it in one tile up to this side on a GPU, which says
+# in time that memory runs out, and where the system does not say how much is free.
 WHOLE_TILE = 1024
+
+# Elsewhere in what this share of the free memory holds, because Linux ends a process that takes
+# more than there is. Memory is taken to grow with a tile's area, as it does for pooling and for
+# attention between channels or within windows.
+WHOLE_TILE_SHARE = 0.5
 
 LARGEST_TILE = 1 << 16
 
@@ -41,7 +52,7 @@ def largest_tile(backend: Backend, tile: object, halo: int) -> tuple[int, int]:
     if tile == "auto":
         usual = limits.tile or AUTO_TILE[backend.compute_dtype]
         if backend.info.tile_error > 1:
-            usual = max(usual, WHOLE_TILE)
+            usual = max(usual, _whole_tile(backend))
         side = max(usual, 2 * halo + usual // 2, least)
     elif isinstance(tile, int) and not isinstance(tile, bool) and least <= tile <= LARGEST_TILE:
         side = tile
@@ -52,3 +63,12 @@ def largest_tile(backend: Backend, tile: object, halo: int) -> tuple[int, int]:
         )
     most = limits.max_tile or (side, side)
     return min(side, most[0]), min(side, most[1])
+
+
+def _whole_tile(backend: Backend) -> int:
+    """The side up to which a network that looks at the whole image gets it in one tile."""
+    free = free_memory() if backend.device == "cpu" else None
+    if free is None:
+        return WHOLE_TILE
+    areas = WHOLE_TILE_SHARE * free / AUTO_TILE_BYTES
+    return int(AUTO_TILE[backend.compute_dtype] * math.sqrt(areas))

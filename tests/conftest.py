@@ -41,6 +41,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     """The folder of measured facts and built engines, an empty one for each test; it is made when
     it is used. No test reads or writes that of the user."""
     folder = tmp_path_factory.getbasetemp() / "caches" / secrets.token_hex(8)
+    folder.parent.mkdir(exist_ok=True)
     monkeypatch.setenv(CACHE_VARIABLE, str(folder))
     return folder
 

@@ -18,7 +18,14 @@ from sr_runtime.backends.onnx_metadata import (
 from sr_runtime.backends.reason import first_line
 from sr_runtime.backends.registry import BACKENDS, BackendRow, FileType, Kind, kinds, names, rows
 from sr_runtime.backends.tensorrt.engine_file import read_facts
-from sr_runtime.errors import ArgumentError, BackendError, ModelError, SRError, about
+from sr_runtime.errors import (
+    ArgumentError,
+    BackendError,
+    ModelError,
+    OutOfMemoryError,
+    SRError,
+    about,
+)
 
 __all__ = ["choose", "is_engine", "open_backend", "open_model"]
 
@@ -174,8 +181,10 @@ def open_backend(name: str, model: Path, *, device: str, precision: str) -> Back
                     if "external" in str(error):  # ONNX Runtime reads no small constants there
                         require_one_file(model, model.read_bytes())
                 raise
-            except (SRError, MemoryError):
+            except SRError:
                 raise
+            except MemoryError as error:
+                raise OutOfMemoryError("not enough memory to load the model") from error
             except Exception as error:  # whatever an engine throws at a file
                 raise UnreadableModelError(
                     f"{name} cannot open this file ({first_line(error)})"

@@ -20,4 +20,5 @@ def _lines(error: Exception) -> list[str]:
 
 
 def _short(line: str) -> str:
-    return line if len(line) <= LONGEST else f"{line[:LONGEST]}…"
+    """The beginning and the end: ONNX Runtime puts C++ source between them."""
+    return line if len(line) <= LONGEST else f"{line[: LONGEST // 3]} … {line[-LONGEST // 2 :]}"

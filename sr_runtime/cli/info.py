@@ -11,6 +11,7 @@ import numpy as np
 from sr_runtime.backends import registry
 from sr_runtime.backends.base import Backend
 from sr_runtime.backends.cuda.driver import open_device
+from sr_runtime.backends.probe.facts import WHY_ASSUMED
 from sr_runtime.backends.tensorrt.engine_file import EngineInfo
 from sr_runtime.backends.tensorrt.options import CARDS, NAMES
 from sr_runtime.embedded import DEFAULT, EMBEDDED
@@ -59,11 +60,16 @@ def facts_text(model: Path, info: ModelInfo) -> str:
         lines = [f"{'file':<18}{model} ({model.stat().st_size / 1e6:.1f} MB)"]
     else:
         lines = [f"{'made of':<18}psnr and esrgan, which come with the package"]
-    not_stated = "assumed" if measured else "default"  # what a file of ours need not state
+    not_stated = "default"  # a file of ours need not state it
+    if measured:
+        not_stated = "assumed"
+        del facts["schema"]
     for name, value in facts.items():
         note = "measured" if name in measured else not_stated if name in assumed else "stated"
-        known = "not known" if value is None else f"{value}  ({note})"
+        known = "not known" if value in (None, "unknown") else f"{value}  ({note})"
         lines.append(f"{name:<18}{known}")
+    if measured:
+        lines += [f"{'':<18}{why}" for fact, why in WHY_ASSUMED.items() if fact in assumed]
     if info.tile_error > 1:
         lines.append(f"{'':<18}tiles change the result by up to {info.tile_error}/255")
     return "\n".join(map(printable, lines))

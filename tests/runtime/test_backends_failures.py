@@ -19,6 +19,7 @@ from sr_runtime.backends.onnxruntime.cpu import OnnxRuntimeBackend
 from sr_runtime.backends.onnxruntime.session import run_error
 from sr_runtime.backends.openvino import OpenVINOBackend
 from sr_runtime.backends.out_of_memory import is_out_of_memory
+from sr_runtime.backends.reason import first_line
 from tests.runtime.test_backends import PHOTO, expected
 
 
@@ -202,3 +203,31 @@ def test_memory_that_runs_out_leads_to_smaller_batches_and_then_to_smaller_tiles
         upscaler.upscale(photo)  # and it remembers, for no warning comes
         assert {batch[0] for batch in engine.taken} == {1}
     assert np.abs(result - expected(photo)).max() <= 1
+
+
+def test_a_long_message_keeps_its_end_which_has_the_reason() -> None:
+    signature = ", ".join(["const onnxruntime::logging::Logger&"] * 20)
+    end = "Unsupported model IR version: 99, max supported IR version: 13"
+    said = first_line(
+        RuntimeError(f"Load model from m.onnx failed: model.cc:256 ({signature}) {end}")
+    )
+    assert len(said) < 310
+    assert said.startswith("Load model from m.onnx failed")
+    assert said.endswith("max supported IR version: 13")
+
+
+def test_a_file_of_a_newer_onnx_says_what_reads_it(tiny_onnx, tmp_path: Path) -> None:
+    model = onnx.load(tiny_onnx())
+    model.ir_version = 99
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match="pip install --upgrade onnxruntime"):
+        sr_runtime.load(tmp_path / "m.onnx", backend="onnxruntime", device="cpu")
+
+
+def test_memory_that_runs_out_while_a_model_is_loaded_is_our_error(tiny_onnx, monkeypatch) -> None:
+    def no_memory(*_: object, **__: object) -> NoReturn:
+        raise MemoryError  # numpy's, for instance
+
+    monkeypatch.setattr("sr_runtime.backends.onnxruntime.cpu.declared_limits", no_memory)
+    with pytest.raises(OutOfMemoryError, match="to load the model"):
+        sr_runtime.load(tiny_onnx(), backend="onnxruntime", device="cpu")

@@ -130,8 +130,12 @@ def test_a_size_that_is_fixed_inside_is_found(tmp_path: Path) -> None:
 
 
 def test_a_network_that_looks_at_the_whole_image_runs_whole_or_warns(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    recwarn: pytest.WarningsRecorder,
 ) -> None:
+    monkeypatch.setattr("sr_runtime.tile_size.free_memory", lambda: 32_000_000_000)
     nodes = [
         node("GlobalMaxPool", "x", "most"),
         node("Mul", "x most", "m"),
@@ -152,6 +156,7 @@ def test_a_network_that_looks_at_the_whole_image_runs_whole_or_warns(
     assert f"tiles change the result by up to {upscaler.info.tile_error}/255" in said
     assert "(measured)" in said
     assert "(assumed)" in said
+    assert "(stated)" not in said
 
 
 @pytest.mark.parametrize(

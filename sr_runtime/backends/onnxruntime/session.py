@@ -120,7 +120,9 @@ def open_session(
             raise BackendError(
                 f"{providers[0][0]} cannot be used ({first_line(error)}){_advice(error)}"
             ) from error
-        raise UnreadableModelError(f"not a readable ONNX model ({first_line(error)})") from error
+        raise UnreadableModelError(
+            f"not a readable ONNX model ({first_line(error)}){_advice(error)}"
+        ) from error
     if session.get_providers()[0] != providers[0][0]:
         raise BackendError(
             f"{providers[0][0]} could not be loaded: a library is missing or has another version; "
@@ -190,7 +192,12 @@ def run_error(error: Exception) -> SRError:
 
 
 def _advice(error: Exception) -> str:
-    """What to do about an error of CUDA or of WebGPU, where that is known."""
+    """What to do about an error, where that is known."""
+    if re.search("Unsupported model IR version|opset .* is under development", str(error)):
+        return (
+            ": it is in a newer ONNX than this ONNX Runtime reads: pip install --upgrade "
+            "onnxruntime, or export the model for an older opset"
+        )
     # CUDA's runtime says the first; the second comes from kernels that the driver cannot translate.
     old = any(
         words in str(error) for words in ("driver version is insuff", "unsupported toolchain")

@@ -2,22 +2,39 @@
 
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from sr_runtime.backends.probe.cache import cached_facts, keep_facts
-from sr_runtime.backends.probe.sizes import find_sizes
+from sr_runtime.backends.probe.sizes import Found, find_sizes
 from sr_runtime.backends.probe.tiles import find_tiles
-from sr_runtime.backends.probe.trial import ExhaustedError, Run, Trial
+from sr_runtime.backends.probe.trial import LARGEST, ExhaustedError, Run, Trial
 from sr_runtime.backends.probe.values import find_ranges
-from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError
+from sr_runtime.backends.stated import shape_text
+from sr_runtime.errors import BackendError, ModelError
 from sr_runtime.model_info import ModelInfo
 
-__all__ = ["probe_info"]
+__all__ = ["WHY_ASSUMED", "probe_info"]
 
-SIZES = ("scale", "in_channels", "out_channels", "multiple_of", "layout", "output", "fixed_side")
+SIZES = (
+    "scale", "in_channels", "out_channels", "io", "multiple_of", "layout", "output", "fixed_side",
+)  # fmt: skip
 RANGES = ("input_range", "output_range")
 TILES = ("phase", "halo", "tile_error")
+
+WHY_ASSUMED = {
+    "input_range": "the network does not return the picture that it is shown in any value range "
+    "([0, 1], [0, 255], [-1, 1]), so that [0, 1] is assumed: check the colours of a result",
+    "halo": "runs at this model's size take too long or too much memory to measure its tiles, so "
+    "that their phase and halo are assumed: look for seams in a result",
+}
+"""By one of the facts that are assumed together: what a caller should know."""
+
+SAME = 1 / 255
+"""The largest difference, as a share of the range of the picture, between runs on one image."""
 
 
 def probe_info(model: Path, run: Run, shape: Sequence[int | None], dtype: str) -> ModelInfo:
@@ -33,37 +50,52 @@ def probe_info(model: Path, run: Run, shape: Sequence[int | None], dtype: str) -
     Raises:
         ModelError: The file is not a super-resolution model.
     """
-    if (known := cached_facts(model, shape, dtype)) is not None:
-        return known
-    trial = Trial(run, shape[0] or 1 if shape else 1)
+    info = cached_facts(model, shape, dtype)
+    if info is None:
+        info = _measured(Trial(run, shape[0] or 1 if shape else 1), shape, dtype)
+        keep_facts(model, shape, dtype, info)
+    for fact, words in WHY_ASSUMED.items():
+        if fact in info.assumed:
+            warnings.warn(words, RuntimeWarning, stacklevel=2)
+    return info
+
+
+def _measured(trial: Trial, shape: Sequence[int | None], dtype: str) -> ModelInfo:
     measured, assumed = list(SIZES), ["weights_dtype"]
     try:
         found = find_sizes(trial, shape, dtype)
     except ExhaustedError as error:
-        raise ModelError("not a super-resolution model: no input size gives a picture") from error
+        raise ModelError(
+            f"its input is {shape_text(shape)}, and at most {LARGEST} pixels are tried"
+        ) from error
+    with suppress(BackendError, ExhaustedError):
+        _check_same_again(trial, found)
     try:
         info = find_ranges(trial, found)
     except (BackendError, ExhaustedError):
         info = None
-    if info is None:
-        warnings.warn(
-            "the network does not return the picture that it is shown in any value range ([0, 1], "
-            "[0, 255], [-1, 1]), so that [0, 1] is assumed: check the colours of a result",
-            RuntimeWarning,
-            stacklevel=2,
-        )
     (assumed if info is None else measured).extend(RANGES)
     info = info or found.info
     sides = _sides(info, shape)
     try:
         info = find_tiles(trial, info, sides)
         measured += TILES
-    except (BackendError, ExhaustedError, OutOfMemoryError):
+    except (BackendError, ExhaustedError, MemoryError):
         assumed += TILES
         info = _with_assumed_tiles(info, sides)
-    info = replace(info, measured=tuple(measured), assumed=tuple(assumed))
-    keep_facts(model, shape, dtype, info)
-    return info
+    return replace(info, measured=tuple(measured), assumed=tuple(assumed))
+
+
+def _check_same_again(trial: Trial, found: Found) -> None:
+    """Raise ModelError if the network makes another picture of the same image each time."""
+    again = trial.planes(found.info, found.image)
+    with np.errstate(all="ignore"):
+        difference = np.abs(again - found.planes).max() / np.ptp(found.planes)
+    if difference > SAME:
+        raise ModelError(
+            f"two runs on one image differ by {difference:.0%} of its range: the network adds "
+            "noise, or was exported in training mode: call model.eval(), and export it again"
+        )
 
 
 def _sides(info: ModelInfo, shape: Sequence[int | None]) -> tuple[int | None, int | None]:

@@ -11,7 +11,7 @@ from sr_runtime.backends.base import UnreadableModelError
 from sr_runtime.backends.probe.trial import Trial, planes_of
 from sr_runtime.backends.stated import shape_text
 from sr_runtime.errors import BackendError, ModelError
-from sr_runtime.model_info import Layout, ModelInfo
+from sr_runtime.model_info import LIMITS, Layout, ModelInfo
 
 __all__ = ["Found", "find_sizes"]
 
@@ -53,7 +53,8 @@ def find_sizes(trial: Trial, shape: Sequence[int | None], dtype: str) -> Found:
             weights_dtype=dtype, layout=layout,
         )  # fmt: skip
         height, width = _sides(shape, layout)
-        for multiple, side in SIDES.items():
+        fixed = None not in (height, width)
+        for multiple, side in ({1: 0} if fixed else SIDES).items():
             size = height or side, width or side + multiple
             try:
                 found, seen = _at_size(trial, info, size)
@@ -61,12 +62,7 @@ def find_sizes(trial: Trial, shape: Sequence[int | None], dtype: str) -> Found:
                 refused = str(error)
                 continue
             if found is not None:
-                fixed = None not in (height, width)
-                return found._replace(
-                    info=replace(found.info, multiple_of=1 if fixed else multiple)
-                )
-            if None not in (height, width):
-                break
+                return found._replace(info=replace(found.info, multiple_of=multiple))
         if refused and height is None and width is None:
             for side in EXAMPLES:
                 try:
@@ -76,9 +72,8 @@ def find_sizes(trial: Trial, shape: Sequence[int | None], dtype: str) -> Found:
                 if found is not None:
                     return found._replace(info=replace(found.info, fixed_side=side))
     if not seen:
-        raise UnreadableModelError(
-            f"no input size that was tried ({', '.join(map(str, SIDES.values()))}) runs: {refused}"
-        )
+        tried = "" if fixed else f" that was tried ({', '.join(map(str, SIDES.values()))})"
+        raise UnreadableModelError(f"it runs at no input size{tried}: {refused}")
     raise ModelError(
         f"not a super-resolution model: for an input of {shape_text(shape)} its output is not "
         f"a picture enlarged by a whole factor; {seen}"
@@ -89,7 +84,7 @@ def _picture(height: int, width: int, channels: int) -> NDArray[np.float32]:
     """Ramps from dark to bright, in another direction in each channel; steps of them below."""
     down, across = np.mgrid[:height, :width].astype(np.float32)
     down, across = down / max(height - 1, 1), across / max(width - 1, 1)
-    ramps = np.stack([across, 1 - across, (down + across) / 2], axis=2)
+    ramps = np.stack([across, 1 - across, down], axis=2)
     ramps[height // 2 :] = np.rint(ramps[height // 2 :] * 4) / 4
     return (0.1 + 0.8 * ramps[:, :, :channels]).astype(np.float32)
 
@@ -97,10 +92,12 @@ def _picture(height: int, width: int, channels: int) -> NDArray[np.float32]:
 def _at_size(trial: Trial, info: ModelInfo, size: tuple[int, int]) -> tuple[Found | None, str]:
     """The facts if an output at this size is the picture, enlarged; and what the outputs were."""
     height, width = size
+    trial.check(height, width)  # before a picture of it is made
     image = _picture(height, width, info.in_channels)
     outputs = trial.outputs(info, image)
     for number, output in enumerate(outputs):
-        if output.ndim != 4 or output.dtype.kind not in "fu":
+        of_pixels = output.dtype == np.uint8
+        if output.ndim != 4 or not (of_pixels or output.dtype.kind == "f"):
             continue
         _, second, third, last = output.shape
         orders = {"NCHW": (second, third, last), "NHWC": (last, second, third)}
@@ -113,15 +110,21 @@ def _at_size(trial: Trial, info: ModelInfo, size: tuple[int, int]) -> tuple[Foun
                 raise ModelError(
                     f"its input is {info.layout} and its output {layout}: export it with one layout"
                 )
+            if scale > LIMITS["scale"]:
+                raise ModelError(
+                    f"it enlarges {scale} times, and {LIMITS['scale']} times is the most"
+                )
             info = replace(info, scale=scale, output=number)
+            if of_pixels:
+                info = replace(info, output_range="0..255")
             return Found(info, image, planes_of(info, outputs)), ""
-    shapes = " and ".join(shape_text(output.shape) for output in outputs) or "nothing"
+    shapes = " and ".join(f"{shape_text(one.shape)} {one.dtype}" for one in outputs) or "nothing"
     return None, f"{height}×{width} gave {shapes}"
 
 
 def _layouts(shape: Sequence[int | None], dtype: str) -> Iterator[tuple[Layout, int]]:
     """The layouts and channels that a declared shape allows, the likeliest first."""
-    if len(shape) != 4 or dtype not in ("float32", "float16"):
+    if len(shape) != 4 or 0 in shape or dtype not in ("float32", "float16"):
         raise ModelError(
             f"not a super-resolution model: its input is {shape_text(shape)} {dtype}, "
             "expected N×C×H×W or N×H×W×C float32 or float16"

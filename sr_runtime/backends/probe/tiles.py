@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sr_runtime.backends.probe.trial import ExhaustedError, Trial
-from sr_runtime.errors import OutOfMemoryError
+from sr_runtime.errors import ModelError, OutOfMemoryError
 from sr_runtime.model_info import DEFAULT_HALO, LIMITS, ModelInfo
 from sr_runtime.tensor import from_range
 
@@ -45,7 +45,8 @@ class _Comparison(NamedTuple):
     halo: int | None
     """LR pixels from a cut beyond which they match; None if they match nowhere."""
     error: float
-    """The largest difference around the middle, where both have most context."""
+    """The largest difference around the middle, where both have most context; or at a side, which
+    a tile may share with the whole image while its opposite side is another."""
 
 
 def find_tiles(trial: Trial, info: ModelInfo, sides: tuple[int | None, int | None]) -> ModelInfo:
@@ -54,9 +55,13 @@ def find_tiles(trial: Trial, info: ModelInfo, sides: tuple[int | None, int | Non
     Args:
         sides: The height and width that the model takes; None where it takes any.
 
-    Raises BackendError, ExhaustedError or OutOfMemoryError if they cannot be measured.
+    Raises:
+        ModelError: No tile has room for context.
+        BackendError, ExhaustedError, OutOfMemoryError: They cannot be measured.
     """
     least = min((side for side in sides if side is not None), default=4 * max(STARTS))
+    if least < 4:
+        raise ModelError(f"its input has a side of {least}, too little for a tile and its context")
     phases = [one for one in STARTS if one % info.multiple_of == 0 and one <= least // 4]
     strips = _Strips(trial, info, sides)
     tried: dict[int, _Comparison] = {}
@@ -64,6 +69,8 @@ def find_tiles(trial: Trial, info: ModelInfo, sides: tuple[int | None, int | Non
         for phase in phases or [info.multiple_of]:
             tried[phase] = strips.compare(phase, SIDE)
             if tried[phase].halo is not None:
+                with suppress(ExhaustedError, OutOfMemoryError):
+                    tried[phase] = strips.with_opposite_side(phase, tried[phase])
                 return _with_tiles(info, sides, phase, tried[phase])
     except (ExhaustedError, OutOfMemoryError):
         if not tried:
@@ -89,7 +96,7 @@ def _with_tiles(
         info,
         phase=phase,
         halo=min([-(-halo // 4) * 4, LIMITS["halo"], *(side // 4 for side in sides if side)]),
-        tile_error=1 if found.halo is not None else max(2, math.ceil(255 * min(found.error, 1))),
+        tile_error=max(1 if found.error <= MATCH else 2, math.ceil(255 * min(found.error, 1))),
     )
 
 
@@ -102,15 +109,36 @@ class _Strips:
 
     def compare(self, phase: int, length: int) -> _Comparison:
         """The worst of tiles that begin at multiples of `phase` and are at least that long."""
+        return self._worst(self._pairs(phase, length))
+
+    def with_opposite_side(self, phase: int, found: _Comparison) -> _Comparison:
+        """`found`, and how far pixels near a side change with those near the opposite one.
+
+        They do where a network pads its input with the opposite side.
+        """
+        pairs = self._pairs(phase, SIDE)
+        for axis, (image, whole, *_) in enumerate((pairs[0], pairs[-1])):
+            image = image[: whole[0], : whole[1]]
+            quarter, changed = whole[axis] // 4, image.copy()
+            opposite = changed.swapaxes(0, axis)[-quarter:]
+            opposite[...] = 1 - opposite
+            with np.errstate(invalid="ignore"):  # infinity minus infinity
+                difference = np.abs(self._whole_planes(image) - self._planes(changed))
+            near = difference.swapaxes(1, 1 + axis)[:, : quarter * self._info.scale]
+            found = found._replace(error=max(found.error, float(np.nan_to_num(near).max())))
+        return found
+
+    def _pairs(self, phase: int, length: int) -> list[tuple[NDArray[np.float32], Size, Size, Size]]:
+        """Pictures, and the size of the whole and the start and the size of a tile in each."""
         height, width = self._sides
         if height is not None and width is not None:
             far = (max(1, height // 2 // phase) * phase, max(1, width // 2 // phase) * phase)
             inner = (_around(far[0], height), _around(far[1], width))
-            image = _picture((2 * height, 2 * width), inner, self._info.in_channels)
+            end = far[0] + height, far[1] + width
+            image = _picture(end, inner, self._info.in_channels)
             shifts = dict.fromkeys([(phase, phase), far])
-            compared = [((height, width), shift, (height, width)) for shift in shifts]
-            return self._worst([(image, *each) for each in compared])
-        return self._worst([self._strip(axis, phase, length) for axis in (0, 1)])
+            return [(image, (height, width), shift, (height, width)) for shift in shifts]
+        return [self._strip(axis, phase, length) for axis in (0, 1)]
 
     def _strip(
         self, axis: int, phase: int, length: int
