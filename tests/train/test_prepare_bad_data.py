@@ -1,5 +1,7 @@
 """Images, folders and names that cannot be prepared."""
 
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -106,6 +108,20 @@ def test_an_image_too_large_for_memory_is_named_with_fewer_jobs(
     with pytest.raises(OutOfMemoryError, match=r"mine/0\.png: .*memory.*--jobs"):
         prepare_own(tmp_path / "mine", tmp_path / "data")
     assert tree(tmp_path / "data") == {}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no FIFOs")
+@pytest.mark.parametrize("name", ["hr.bin", "lr_x4.bin", "x4.json"])
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_a_fifo_or_folder_in_place_of_a_packed_file_is_named(
+    tmp_path: Path, name: str, make: Callable[[Path], None]
+) -> None:
+    save_folder(tmp_path / "mine", SIZE)
+    folder = prepare_own(tmp_path / "mine", tmp_path / "data").folder
+    (folder / name).unlink()
+    make(folder / name)
+    with pytest.raises(DataError, match=rf"{name}: is not a regular file: remove it"):
+        prepare_own(tmp_path / "mine", tmp_path / "data")
 
 
 def test_a_pair_of_unfitting_sizes_is_named(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from sr_runtime.errors import ImageError, StorageError
+from sr_runtime.errors import DataError, ImageError, StorageError
 from sr_runtime.printable import printable
 from sr_runtime.resize import downscale
 from sr_runtime.storage.atomic import atomic_path, create_folder
@@ -54,6 +54,7 @@ def pack_images(
 
     Raises:
         OutOfMemoryError: An image, or `jobs` of them, do not fit into memory.
+        DataError: A folder or FIFO has the name of one of the split's files.
         StorageError: The disk is full or cannot be written.
     """
     kept: list[Candidate] = []
@@ -122,6 +123,9 @@ def _packed(
     `scales` has the files' names, and how many times smaller their images are than `index.sizes`.
     """
     create_folder(folder)
+    for path in (index_path(folder, index.scale), *(folder / name for name in scales)):
+        if path.exists() and not path.is_file():  # a FIFO would never end
+            raise DataError("is not a regular file: remove it", path=path)
     pixels = sum((h // scale) * (w // scale) for h, w in index.sizes for scale in scales.values())
     needed = pixels * index.channels
     if (free := shutil.disk_usage(folder).free) < needed:
