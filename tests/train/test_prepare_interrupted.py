@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from sr_runtime.errors import ArgumentError, StorageError
+from sr_runtime.storage import temporary
 from sr_train.data.prepared import prepared
 from sr_train.lock import only_process_in
 from tests.train.made_images import SIZE, prepare_own, save_folder, tree
@@ -188,3 +189,18 @@ def test_files_that_no_index_names_are_removed_by_the_next_call(tmp_path: Path) 
     own = prepare_own(tmp_path / "mine", tmp_path / "data")
     own.verify()
     assert sorted(path.name for path in folder.iterdir()) == ["hr.bin", "lr_x4.bin", "x4.json"]
+
+
+def test_what_a_killed_call_left_is_removed_though_the_set_is_prepared(tmp_path: Path) -> None:
+    save_folder(tmp_path / "mine", SIZE)
+    root = tmp_path / "data"
+    folder = prepare_own(tmp_path / "mine", root).folder
+    (folder / "lr_x2.bin").write_bytes(b"of an index that was just removed")
+    # As a dead process names its files, on the same machine.
+    leftover = f".sr-{'-'.join(temporary._machine())}-0123456789ab"
+    (root / "downloads" / leftover).mkdir(parents=True)
+    (folder / f"{leftover}.bin").touch()
+    temporary._remove_leftovers.cache_clear()  # each process looks once
+    prepare_own(tmp_path / "mine", root)
+    assert sorted(path.name for path in folder.iterdir()) == ["hr.bin", "lr_x4.bin", "x4.json"]
+    assert not list((root / "downloads").iterdir())

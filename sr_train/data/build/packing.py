@@ -23,7 +23,7 @@ from sr_train.data.build.processes import map_in_processes
 from sr_train.data.packed_dataset import PackedImages
 from sr_train.data.packed_index import Index, PackedFile, index_path, indexes
 
-__all__ = ["pack_images", "pack_scale"]
+__all__ = ["pack_images", "pack_scale", "remove_unused"]
 
 Pixels = NDArray[np.uint8]
 
@@ -88,7 +88,6 @@ def pack_images(
         lr=lr,
     )
     index.write(folder)
-    _remove_unused(folder)
     if converted:
         more = f" and {len(converted) - NAMED} more" if len(converted) > NAMED else ""
         report(
@@ -164,8 +163,8 @@ def _forget_others(folder: Path, hr: PackedFile, report: Callable[[str], None]) 
             )
 
 
-def _remove_unused(folder: Path) -> None:
-    """Remove damaged indexes, and the files that no index names."""
+def remove_unused(folder: Path) -> None:
+    """Remove damaged indexes from the folder of a split, and the files that no index names."""
     used = set()
     for index in indexes(folder):
         used |= {index_path(folder, index.scale).name, index.hr.name, index.lr.name}

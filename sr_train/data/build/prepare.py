@@ -9,7 +9,9 @@ from pathlib import Path
 from sr_runtime.errors import ArgumentError, DataError, SRError
 from sr_runtime.evaluation.pairs import Pair, find_pairs, sort_pairs
 from sr_runtime.image import IMAGE_SUFFIXES
+from sr_runtime.storage.temporary import remove_leftovers
 from sr_train.data.build.archives import unpacked
+from sr_train.data.build.packing import remove_unused
 from sr_train.data.build.split import Wanted, fingerprint, prepare_split
 from sr_train.data.build.unpack import AGAIN
 from sr_train.data.catalogue import DATASETS, Split
@@ -85,13 +87,17 @@ def prepare(
     with _alone_in(folder, made, report):
         for wanted in splits:
             prepare_split(wanted, jobs=jobs, report=report)
+            remove_unused(wanted.folder)
     return folder
 
 
 @contextmanager
 def _alone_in(folder: Path, made: list[Path], report: Callable[[str], None]) -> Iterator[None]:
-    """Hold the lock of `folder`; afterwards remove folders that were made and left empty."""
+    """Hold the lock of `folder`; remove what a killed process left in those that can be `made`,
+    and afterwards those that were made and left empty."""
     with only_process_in(folder, report):
+        for path in made:
+            remove_leftovers(path)
         absent = [path for path in made if not path.exists()]
         try:
             yield
