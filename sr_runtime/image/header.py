@@ -111,6 +111,8 @@ def opened(file: BinaryIO, max_pixels: int, *, pixels: bool) -> Image.Image:
 def reading(path: str | os.PathLike[str]) -> Iterator[None]:
     """Raise what Pillow raises in the block as our errors about `path`."""
     with about(path):
+        if "\0" in os.fsdecode(path):
+            raise ImageError("no file can have this name, which holds a zero byte")
         try:
             yield
         except SRError:

@@ -16,7 +16,16 @@ from PIL import Image
 from sr_runtime.errors import ImageError
 from sr_runtime.image.xmp import PNG_KEYWORD
 
-__all__ = ["SIGNATURE", "is_text", "open_png", "png_texts", "text_in", "with_texts"]
+__all__ = [
+    "SIGNATURE",
+    "is_text",
+    "open_png",
+    "png_chunk",
+    "png_texts",
+    "scale_color_key",
+    "text_in",
+    "with_texts",
+]
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PICTURE = (b"IHDR", b"PLTE", b"tRNS", b"acTL", b"fcTL", b"IDAT", b"fdAT", b"IEND")
@@ -59,7 +68,7 @@ def open_png(file: BinaryIO, *, pixels: bool) -> Image.Image:
         else:
             ancillary.setdefault(name, content)
     head = [
-        _chunk(name, ancillary[name])
+        png_chunk(name, ancillary[name])
         for name, size in COLORS.items()
         if len(ancillary.get(name, b"")) == size
     ]
@@ -97,7 +106,7 @@ def png_texts(text: Sequence[tuple[bytes, bytes]], xmp: bytes | None) -> list[tu
 def with_texts(png: bytes, texts: Sequence[tuple[bytes, bytes]]) -> bytes:
     """A PNG with chunks of text behind its header."""
     end = len(SIGNATURE) + 25
-    return b"".join((png[:end], *(_chunk(*text) for text in texts), png[end:]))
+    return b"".join((png[:end], *(png_chunk(*text) for text in texts), png[end:]))
 
 
 def _chunks(file: BinaryIO, pixels: bool) -> Iterator[tuple[bytes, bytes]]:
@@ -132,7 +141,8 @@ def _chunks(file: BinaryIO, pixels: bool) -> Iterator[tuple[bytes, bytes]]:
                 yield name, content
 
 
-def _chunk(name: bytes, content: bytes) -> bytes:
+def png_chunk(name: bytes, content: bytes) -> bytes:
+    """A chunk as it lies in a file."""
     checksum = struct.pack(">I", zlib.crc32(name + content))
     return b"".join((struct.pack(">I", len(content)), name, content, checksum))
 
@@ -188,3 +198,12 @@ def _unpacked(data: bytes) -> bytes | None:
     except zlib.error:
         return None
     return None if engine.unconsumed_tail else unpacked
+
+
+def scale_color_key(image: Image.Image) -> None:
+    """Scale a PNG's transparent gray of 2 or 4 bits to 8 bits, as Pillow scales the pixels."""
+    most = {"L;2": 3, "L;4": 15}
+    key = image.info.get("transparency")
+    rawmode = image.tile[0].args  # type: ignore[attr-defined]
+    if isinstance(key, int) and rawmode in most:
+        image.info["transparency"] = (key & most[rawmode]) * 255 // most[rawmode]

@@ -4,6 +4,7 @@ import io
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,6 +15,7 @@ from PIL.ExifTags import Base
 
 from sr_runtime.errors import ArgumentError, ImageError
 from sr_runtime.image import sixteen_bit
+from sr_runtime.image.animation import Region, drawn, gif_regions, png_regions
 from sr_runtime.image.bit_depth import bits_per_channel, file_bytes, jpeg2000_depths
 from sr_runtime.image.color import with_profile
 from sr_runtime.image.comment import with_comment
@@ -25,6 +27,7 @@ from sr_runtime.image.jpeg import with_end_mark
 from sr_runtime.image.out_of_memory import memory_for
 from sr_runtime.image.picture import MOST_PLAYS, Picture, pixels_text, rounded_durations
 from sr_runtime.image.pillow import dpi_of, pixels_of
+from sr_runtime.image.png import scale_color_key
 from sr_runtime.image.tga import read_tga
 from sr_runtime.image.tiff_compression import told_apart_from_damage
 from sr_runtime.image.xmp import descriptive_xmp
@@ -72,7 +75,7 @@ def read(path: str | os.PathLike[str], *, max_pixels: int = DEFAULT_MAX_PIXELS) 
         if image.format == "TIFF":
             first, *pages = _read_pages(image, indices, max_pixels)
             return replace(first, pages=tuple(pages))
-        _check_size(image, len(indices), max_pixels)
+        _check_size(image.width, image.height, len(indices), max_pixels)
         return _picture(image, indices, max_pixels)
 
 
@@ -94,7 +97,7 @@ def _read_pages(image: Image.Image, indices: Sequence[int], max_pixels: int) -> 
         _go_to_page(image, index)
         total += image.width * image.height
     if len(indices) == 1:
-        _check_size(image, 1, max_pixels)
+        _check_size(image.width, image.height, 1, max_pixels)
     elif total > max_pixels:
         raise ImageError(
             f"{len(indices)} pages of {total} pixels are more than the limit of {max_pixels}: "
@@ -127,7 +130,7 @@ def _picture(image: Image.Image, indices: Sequence[int], max_pixels: int) -> Pic
 def _decoded(image: Image.Image, indices: Sequence[int], bits: int, max_pixels: int) -> Picture:
     durations: tuple[int, ...] = ()
     text = with_comment(image.info.get("png_text", ()), image.info.get("comment"))
-    if len(indices) > 1:
+    if len(indices) > 1 or _is_part_of_its_canvas(image):
         frames, durations = _read_animation(image, indices, max_pixels)
         frames, profile = with_profile(image, frames)
     elif bits > 8 and image.mode in ("RGB", "RGBA", "L", "LA"):
@@ -156,10 +159,10 @@ def _decoded(image: Image.Image, indices: Sequence[int], bits: int, max_pixels: 
     )
 
 
-def _check_size(image: Image.Image, frames: int, max_pixels: int) -> None:
-    if image.width * image.height * frames > max_pixels:
+def _check_size(width: int, height: int, frames: int, max_pixels: int) -> None:
+    if width * height * frames > max_pixels:
         raise ImageError(
-            f"{pixels_text(image.height, image.width, frames)} are more than the limit of "
+            f"{pixels_text(height, width, frames)} are more than the limit of "
             f"{max_pixels}: raise it with --max-pixels"
         )
 
@@ -196,21 +199,12 @@ def _read_still(image: Image.Image) -> tuple[NDArray[Any], bytes | None]:
     if image.format == "TGA":
         return read_tga(image)
     if image.format == "PNG":
-        _scale_color_key(image)
+        scale_color_key(image)
     if _tiff_tag(image, Base.SamplesPerPixel) == 1 and _tiff_tag(image, PLANES) == SEPARATE:
         # Pillow would forget that white is zero in a plane of its own, or how many bits it has.
         image.tag_v2[PLANES] = INTERLEAVED  # type: ignore[attr-defined]
         image._setup()  # type: ignore[attr-defined]
     return pixels_of(image)
-
-
-def _scale_color_key(image: Image.Image) -> None:
-    """Scale a PNG's transparent gray of 2 or 4 bits to 8 bits, as Pillow scales the pixels."""
-    most = {"L;2": 3, "L;4": 15}
-    key = image.info.get("transparency")
-    rawmode = image.tile[0].args  # type: ignore[attr-defined]
-    if isinstance(key, int) and rawmode in most:
-        image.info["transparency"] = (key & most[rawmode]) * 255 // most[rawmode]
 
 
 def _read_deep_color(image: Image.Image, page: int, bits: int) -> NDArray[Any]:
@@ -227,22 +221,42 @@ def _read_animation(
     image: Image.Image, indices: Sequence[int], max_pixels: int
 ) -> tuple[list[NDArray[Any]], tuple[int, ...]]:
     """Composited frames, RGBA if any pixel of any frame is transparent, and their durations."""
-    if image.format == "WEBP":
-        # Without the file's alpha flag, Pillow would show black where no frame covers the canvas.
-        image.rawmode = image._mode = "RGBA"  # type: ignore[attr-defined]
     frames: list[NDArray[Any]] = []
     durations: list[float] = []
-    for index in indices:
-        image.seek(index)
-        _check_size(image, len(indices), max_pixels)  # a GIF's frame may be larger than its canvas
-        canvas = image if image.mode == "RGBA" else image.convert("RGBA")
-        if frames and canvas.size != frames[0].shape[1::-1]:
-            canvas = canvas.crop((0, 0, frames[0].shape[1], frames[0].shape[0]))
-        frames.append(np.asarray(canvas))
-        durations.append(image.info.get("duration", 0))
+    if image.format in ("PNG", "GIF"):
+        regions = _regions(image, len(indices), max_pixels)
+        frames += drawn(regions, image.height, image.width)
+        durations += [region.duration for region in regions]
+    else:
+        if image.format == "WEBP":
+            # Without the file's alpha flag, Pillow shows black where no frame covers the canvas.
+            image.rawmode = image._mode = "RGBA"  # type: ignore[attr-defined]
+        for index in indices:
+            image.seek(index)
+            frames.append(np.asarray(image.convert("RGBA")))
+            durations.append(image.info.get("duration", 0))
     if all((frame[:, :, 3] == 255).all() for frame in frames):
         frames = [frame[:, :, :3] for frame in frames]
-    return frames, rounded_durations(durations, 1)
+    return frames, rounded_durations(durations, 1) if len(frames) > 1 else ()
+
+
+def _is_part_of_its_canvas(image: Image.Image) -> bool:
+    """Whether a PNG or GIF of one frame shows something else than Pillow's first frame."""
+    if image.format == "GIF":
+        frame = next(gif_regions(file_bytes(image)), None)
+        return frame is not None and (frame.width, frame.height) != image.size
+    return getattr(image, "default_image", False)
+
+
+def _regions(image: Image.Image, count: int, max_pixels: int) -> list[Region]:
+    """The `count` frames of a PNG or GIF, as they are stored."""
+    split = png_regions if image.format == "PNG" else gif_regions
+    regions = list(islice(split(file_bytes(image)), count))
+    if len(regions) < count:
+        raise ValueError(f"{len(regions)} of {count} frames are there")
+    for region in regions:  # which may be larger than the canvas
+        _check_size(region.width, region.height, count, max_pixels)
+    return regions
 
 
 def _tiff_tag(image: Image.Image, tag: int) -> Any:

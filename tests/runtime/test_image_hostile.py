@@ -252,3 +252,9 @@ def test_a_progressive_jpeg_that_lacks_its_last_scan_is_an_error(tmp_path: Path)
     path.write_bytes(data[: data.rfind(b"\xff\xda")])
     with pytest.raises(ImageError, match="truncated"):
         read(path)
+
+
+def test_a_name_that_no_file_can_have_is_not_damage() -> None:
+    for attempt in (read, read_header):
+        with pytest.raises(ImageError, match="zero byte"):
+            attempt("a\0b.png")
