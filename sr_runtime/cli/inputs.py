@@ -21,6 +21,8 @@ EARLIER = "image that is named as a result"
 PIPE = "pipe or device"
 PLURALS = {
     "linked folder": "linked folders",
+    "subfolder": "subfolders",
+    "image in no pair": "images in no pair",
     PIPE: "pipes or devices",
     EARLIER: "images that are named as results",
 }

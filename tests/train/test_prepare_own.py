@@ -36,6 +36,22 @@ def test_given_lr_images_are_kept(tmp_path: Path, layout: str) -> None:
         prepare_own(tmp_path / "mine", tmp_path / "data", scale=2)
 
 
+def test_what_a_folder_holds_besides_is_reported(tmp_path: Path) -> None:
+    for kind, size in (("HR", (32, 40)), ("LR", (8, 10))):
+        save(made_image(0, *size), tmp_path / "mine" / f"a_{kind}.png")
+    save(made_image(0, *SIZE), tmp_path / "mine" / "holiday.png")
+    (tmp_path / "mine" / "2024").mkdir()
+    for name in ("notes.txt", "b.dng", ".hidden"):
+        (tmp_path / "mine" / name).touch()
+    lines: list[str] = []
+    own = prepare_own(tmp_path / "mine", tmp_path / "data", report=lines.append)
+    assert own.names == ("a",)
+    assert lines[0].startswith("mine: left out: ")
+    for fact in ("1 image in no pair", "1 subfolder", "1 .txt", "1 .dng"):
+        assert fact in lines[0]
+    assert "hidden" not in lines[0]
+
+
 def test_gray_images_alone_are_a_gray_data_set(tmp_path: Path) -> None:
     save_folder(tmp_path / "gray", (*SIZE, 1), (*SIZE, 1))
     assert prepare_own(tmp_path / "gray", tmp_path / "data").lr(0).shape == (8, 10, 1)

@@ -8,9 +8,14 @@ from pathlib import Path
 
 from sr_runtime.errors import ArgumentError, DataError, SRError
 from sr_runtime.evaluation.pairs import Pair, find_pairs, sort_pairs
-from sr_runtime.image import IMAGE_SUFFIXES
 from sr_runtime.storage.temporary import remove_leftovers
 from sr_train.data.build.archives import unpacked
+from sr_train.data.build.folders import (
+    check_is_not_above_images,
+    folders_below,
+    has_images,
+    left_out_of,
+)
 from sr_train.data.build.packing import remove_unused
 from sr_train.data.build.split import Wanted, fingerprint, prepare_split
 from sr_train.data.build.unpack import AGAIN
@@ -128,7 +133,7 @@ def _pairs_of_archive(
 ) -> Iterator[tuple[list[Pair], list[SRError]]]:
     folders, root = published.named(options.scale), options.root
     with unpacked(published.archive, root, folders, options.report) as content:
-        found = _folders_below(content, folders)
+        found = folders_below(content, folders)
         pairs = find_pairs(found[0]) if found else []
         if len(pairs) != published.images:
             raise DataError(
@@ -146,8 +151,8 @@ def _given(name: str, source: Path, options: _Options) -> list[Wanted]:
     splits = DATASETS[name].splits
     given = []
     for split, published in splits.items():
-        folders = _folders_below(source, published.named(options.scale))
-        if not folders and len(splits) == 1 and _has_images(source):
+        folders = folders_below(source, published.named(options.scale))
+        if not folders and len(splits) == 1 and has_images(source):
             folders = [source]
         if not folders:
             options.report(f"{name}:{split} is not in {source}")
@@ -194,8 +199,12 @@ def _own(item: str, options: _Options) -> Wanted:
             "or has a : or +: rename the folder",
             path=folder,
         )
-    _check_is_not_above_images(folder)
-    return _of_folder(name, OWN_SPLIT, folder, sort_pairs(folder), options)
+    check_is_not_above_images(folder)
+    pairs, unpaired = sort_pairs(folder)
+    used = {path for pair in pairs for path in (pair.hr, pair.lr)} | {e.path for e in unpaired}
+    if left_out := left_out_of(folder, used):
+        options.report(f"{name}: left out: {left_out}")
+    return _of_folder(name, OWN_SPLIT, folder, (pairs, unpaired), options)
 
 
 def _of_folder(
@@ -217,27 +226,3 @@ def _of_folder(
         skip_bad=options.skip_bad,
         pairs=nullcontext(found),
     )
-
-
-def _check_is_not_above_images(folder: Path) -> None:
-    if _has_images(folder) or ((folder / "HR").is_dir() and (folder / "LR").is_dir()):
-        return
-    for below in sorted(folder.iterdir()):
-        if below.is_dir() and _has_images(below):
-            raise ArgumentError(
-                f"no images in it, but in its subfolders: prepare one of them, as {below}",
-                path=folder,
-            )
-
-
-def _folders_below(source: Path, names: tuple[str, ...]) -> list[Path]:
-    """The folder itself and those below it, at any depth, that have such a name and images."""
-    return [
-        path
-        for path in (source.resolve(), *sorted(source.rglob("*")))
-        if path.name in names and path.is_dir() and _has_images(path)
-    ]
-
-
-def _has_images(folder: Path) -> bool:
-    return any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.iterdir())
