@@ -13,11 +13,11 @@ import sr_runtime
 from sr_export.repeat import keep_one_block, repeat_block
 from sr_export.report import DEFAULT_OPSET, Precision
 from sr_runtime.errors import ArgumentError
-from sr_runtime.model_info import IO, ModelInfo
+from sr_runtime.model_info import IO, LARGEST_HALO, ModelInfo
 from sr_train.checkpoint import weights_sha256
 from sr_train.models.generator import Generator
 
-__all__ = ["onnx_from_generator", "require_size"]
+__all__ = ["model_info", "onnx_from_generator", "require_size"]
 
 MAX_BYTES = (1 << 31) - 1
 """The most that an ONNX file holds, which is one message of protobuf."""
@@ -72,21 +72,27 @@ def onnx_from_generator(
     if blocks:
         repeat_block(model, blocks, weights)
     _strip(model)
-    info = ModelInfo(
+    info = model_info(generator, dtype=dtype, io=io, halo=halo)
+    onnx.helper.set_model_props(model, info.to_metadata())
+    onnx.checker.check_model(model)
+    return model
+
+
+def model_info(generator: Generator, *, dtype: torch.dtype, io: IO, halo: int) -> ModelInfo:
+    """The facts of the file; a receptive radius that no tile could hold is not stated."""
+    radius = generator.receptive_radius
+    return ModelInfo(
         arch=generator.arch,
         scale=generator.scale_factor,
-        in_channels=channels,
+        in_channels=generator.in_channels,
         out_channels=generator.out_channels,
         io=io,
         weights_dtype=str(dtype).removeprefix("torch."),
         multiple_of=generator.multiple_of,
         halo=halo,
-        receptive_radius=generator.receptive_radius,
+        receptive_radius=None if radius is None or radius > LARGEST_HALO else radius,
         weights_sha256=weights_sha256(generator),
     )
-    onnx.helper.set_model_props(model, info.to_metadata())
-    onnx.checker.check_model(model)
-    return model
 
 
 def require_size(generator: Generator, precision: Precision) -> None:

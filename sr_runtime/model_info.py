@@ -7,7 +7,15 @@ from typing import Any, Literal, Self, get_args
 
 from sr_runtime.errors import ModelError
 
-__all__ = ["DEFAULT_HALO", "IO", "LARGEST_HALO", "Layout", "ModelInfo", "ValueRange"]
+__all__ = [
+    "DEFAULT_HALO",
+    "IO",
+    "LARGEST_HALO",
+    "LARGEST_SCALE",
+    "Layout",
+    "ModelInfo",
+    "ValueRange",
+]
 
 SCHEMA = 1
 PREFIX = "sr."
@@ -20,6 +28,9 @@ LARGEST_HALO = 2048
 """The halo of a caller and the receptive radius; a network of 23 blocks behind a 4× unshuffle has
 a radius of 1,400. A tile of this halo has 17 megapixels, which few machines hold."""
 
+LARGEST_SCALE = 64
+"""The most that a model enlarges by."""
+
 IO = Literal["float32", "uint8"]
 Layout = Literal["NCHW", "NHWC"]
 ValueRange = Literal["0..1", "0..255", "-1..1"]
@@ -28,7 +39,7 @@ ValueRange = Literal["0..1", "0..255", "-1..1"]
 # gigabytes or switch tiling off.
 LIMITS = {
     "schema": SCHEMA,
-    "scale": 64,
+    "scale": LARGEST_SCALE,
     "in_channels": 4,
     "out_channels": 4,
     "multiple_of": 1024,

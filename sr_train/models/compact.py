@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sr_runtime.errors import ArgumentError, ModelError
+from sr_runtime.model_info import LARGEST_SCALE
 from sr_train.models.generator import (
     IMAGE_CHANNELS,
     Architecture,
@@ -148,7 +149,10 @@ def _check(options: Architecture) -> None:
         raise ArgumentError(
             f"activation is {options['activation']!r}: it must be one of {', '.join(ACTIVATIONS)}"
         )
-    least = {"scale_factor": 1, "num_features": 1, "num_convolutions": 0}
-    for name, limit in least.items():
-        if options[name] < limit:
-            raise ArgumentError(f"{name} is {options[name]}: it must be at least {limit}")
+    if not 1 <= options["scale_factor"] <= LARGEST_SCALE:
+        raise ArgumentError(
+            f"scale_factor is {options['scale_factor']}: it must be from 1 to {LARGEST_SCALE}"
+        )
+    for name, least in {"num_features": 1, "num_convolutions": 0}.items():
+        if options[name] < least:
+            raise ArgumentError(f"{name} is {options[name]}: it must be at least {least}")

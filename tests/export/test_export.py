@@ -16,7 +16,7 @@ from sr_export.__main__ import main
 from sr_export.fp16_check import half_precision_checks
 from sr_export.parity import compare, require
 from sr_export.photos import calibration_images, tensor_from_crop
-from sr_export.to_onnx import onnx_from_generator, require_size
+from sr_export.to_onnx import model_info, onnx_from_generator, require_size
 from sr_runtime.errors import ArgumentError, ModelError
 from sr_runtime.model_info import ModelInfo
 from sr_train.checkpoint import save_generator, weights_sha256
@@ -179,6 +179,16 @@ def test_the_same_checkpoint_gives_the_same_bytes_in_another_process(checkpoint,
             capture_output=True,
         )
     assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_a_receptive_radius_that_no_tile_holds_is_not_stated() -> None:
+    generator = tiny_generator()
+    for radius, stated in ((2048, 2048), (2049, None), (None, None)):
+        generator.receptive_radius = radius
+        facts = model_info(generator, dtype=torch.float16, io="float32", halo=8).to_metadata()
+        read = ModelInfo.from_metadata(facts)
+        assert read is not None
+        assert (read.receptive_radius, read.weights_dtype) == (stated, "float16")
 
 
 def test_a_network_that_no_onnx_file_holds_is_refused_before_the_work() -> None:

@@ -207,6 +207,7 @@ def test_rrdbnet_names_the_option_outside_its_range(option: dict[str, float]) ->
     "option",
     [
         {"scale_factor": 0},
+        {"scale_factor": 65},
         {"img_channels": 2},
         {"num_features": 0},
         {"activation": "gelu"},
