@@ -89,13 +89,14 @@ def export_onnx(
         halo = calibrate_halo(generator, images, progress=report_share)
     with stages.stage("exporting to ONNX"):
         model = onnx_from_generator(generator, precision=precision, io=io, opset=opset, halo=halo)
+        content = model.SerializeToString(deterministic=True)
     with atomic_path(output) as temporary, stages.stage("verifying the file"):
-        temporary.write_bytes(model.SerializeToString(deterministic=True))
+        temporary.write_bytes(content)
         with about(output, instead_of=temporary):
             checks = require(compare(generator, temporary))
     return ExportReport(
         output=output,
-        bytes=output.stat().st_size,
+        bytes=len(content),
         arch=generator.arch,
         scale=generator.scale_factor,
         parameters=sum(weights.numel() for weights in generator.parameters()),

@@ -57,6 +57,20 @@ def test_an_export_reports_its_stages_and_what_it_found(checkpoint, tmp_path) ->
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no FIFOs")
+def test_a_pipe_gets_the_whole_model(tmp_path) -> None:
+    checkpoint, pipe = tmp_path / "m.safetensors", tmp_path / "m.onnx"
+    save_generator(SRVGGNetCompact(num_features=1, num_convolutions=0), checkpoint)
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    report = export_onnx(checkpoint, pipe)
+    content = os.read(reader, 1 << 16)
+    os.close(reader)
+    assert report.bytes == len(content)
+    onnx.checker.check_model(content)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("when", [0.0, 1.0])
 def test_an_export_that_its_callback_ends_leaves_nothing(when, checkpoint, tmp_path) -> None:
     def stop(stage: str, share: float) -> None:
