@@ -25,7 +25,7 @@ from sr_runtime.backends.tensorrt.options import (
     parse_sm,
     sm_text,
 )
-from sr_runtime.cli.console import say, say_text
+from sr_runtime.cli.console import say
 from sr_runtime.cli.parser import Parser, nonempty, path, program_name, whole_number
 from sr_runtime.errors import ArgumentError
 from sr_runtime.model_info import IO
@@ -50,7 +50,7 @@ def run(words: Sequence[str]) -> int:
     try:
         command(**options)
     except sr_export.VerificationError as error:
-        say_text(table(error.checks))
+        say(*table(error.checks))
         raise
     return 0
 
@@ -58,7 +58,7 @@ def run(words: Sequence[str]) -> int:
 def _onnx(**options: Any) -> None:
     with StageLines() as progress:
         report = sr_export.export_onnx(**options, progress=progress)
-    say_text(table(report.checks))
+    say(*table(report.checks))
     say(
         f"{report.output}: {report.arch} ×{report.scale}, {report.parameters / 1e6:.2f} M "
         f"parameters, halo {report.halo} (exact {report.receptive_radius or 'not known'}), "
@@ -77,7 +77,7 @@ def _engine(
     with StageLines() as progress:
         report = sr_export.build_engine(**options, progress=progress)
     info = report.info
-    say_text(table(report.checks))
+    say(*table(report.checks))
     if report.not_run is not None:
         say(f"not run: the engine itself, only its graph was verified: {report.not_run}")
     say(
@@ -93,7 +93,7 @@ def _triton(**options: Any) -> None:
 
 
 def _verify(**options: Any) -> None:
-    say_text(table(sr_export.verify(**options)))
+    say(*table(sr_export.verify(**options)))
 
 
 def _bytes(text: str) -> int:

@@ -111,12 +111,12 @@ class TritonVersion:
     """The command that starts a server with this repository."""
 
 
-def table(checks: Sequence[Check]) -> str:
-    """The checks as aligned text, one line each."""
+def table(checks: Sequence[Check]) -> list[str]:
+    """The checks as aligned lines."""
     width = max(len(check.name) for check in checks)
-    return "\n".join(
+    return [
         f"{check.name:<{width}}  {check.value:>9.3g}  "
         f"{'at least' if check.at_least else 'at most'} {check.limit:<7.4g}  "
         f"{'ok' if check.passed else 'FAILED'}"
         for check in checks
-    )
+    ]

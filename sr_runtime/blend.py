@@ -19,6 +19,7 @@ from sr_runtime.backends.onnx_schema import GRAPH, INITIALIZER
 from sr_runtime.backends.protobuf import encode, fields, message
 from sr_runtime.embedded import EMBEDDED, model_file
 from sr_runtime.errors import ArgumentError, about
+from sr_runtime.printable import shown
 from sr_runtime.storage.temporary import scratch_errors, temporary_folder
 
 __all__ = ["blended_file"]
@@ -41,12 +42,12 @@ def blended_file(model: object, blend: float) -> Iterator[Path]:
     """
     if model not in EMBEDDED:
         raise ArgumentError(
-            f"a blend mixes the embedded models, {' and '.join(EMBEDDED)}, and not {model}: leave "
-            "out the blend or the model"
+            f"a blend mixes the embedded models, {' and '.join(EMBEDDED)}, and not {shown(model)}: "
+            "leave out the blend or the model"
         )
     if not (isinstance(blend, Real) and 0 <= blend <= 1):
         raise ArgumentError(
-            f"blend {blend!r} is out of range: give a number from 0 (psnr) to 1 (esrgan)"
+            f"blend {shown(blend)} is out of range: give a number from 0 (psnr) to 1 (esrgan)"
         )
     data = _blended_model(float(blend))
     with ExitStack() as held:

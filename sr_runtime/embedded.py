@@ -5,7 +5,8 @@ import hashlib
 import os
 from pathlib import Path
 
-from sr_runtime.errors import ArgumentError, ModelError
+from sr_runtime.errors import ArgumentError, ModelError, StorageError
+from sr_runtime.printable import shown
 
 __all__ = ["DEFAULT", "EMBEDDED", "model_file"]
 
@@ -23,11 +24,12 @@ def model_file(model: str | os.PathLike[str]) -> Path:
     """The file of `model`: a name in `EMBEDDED`, or a path. A `Path` is always a path.
 
     Raises ModelError if the file does not exist, or an embedded one is not the published one;
-    ArgumentError if `model` is neither a name nor a path.
+    StorageError if its path is too long, or its folder cannot be entered; ArgumentError if `model`
+    is neither a name nor a path.
     """
     if model == "" or not isinstance(model, str | os.PathLike):
         raise ArgumentError(
-            f"the model is {model!r}: give {' or '.join(EMBEDDED)}, or a path to a file"
+            f"the model is {shown(model)}: give {' or '.join(EMBEDDED)}, or a path to a file"
         )
     if not isinstance(model, str) or model not in EMBEDDED:
         return _users_file(model)
@@ -50,8 +52,11 @@ def model_file(model: str | os.PathLike[str]) -> Path:
 
 def _users_file(model: str | os.PathLike[str]) -> Path:
     path = Path(model)
-    if path.is_file():
-        return path
+    try:
+        if path.is_file():
+            return path
+    except OSError as error:  # a name that is too long, a folder that cannot be entered
+        raise StorageError(f"cannot be opened ({error.strerror})", path=path) from error
     names = f"the package carries {' and '.join(EMBEDDED)}"
     if path.is_dir():
         raise ModelError(f"this is a folder: name a model file; {names}", path=path)

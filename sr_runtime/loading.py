@@ -9,6 +9,7 @@ from sr_runtime.blend import blended_file
 from sr_runtime.embedded import DEFAULT, model_file
 from sr_runtime.errors import ArgumentError
 from sr_runtime.file_kinds import refuse_other_kinds
+from sr_runtime.printable import shown
 from sr_runtime.upscaler import Upscaler
 
 __all__ = ["load"]
@@ -59,14 +60,15 @@ def load(
     Raises:
         ModelError: The file does not exist or is not a super-resolution model, or an embedded
             model is damaged.
+        StorageError: The file cannot be opened.
         BackendError: The backend, device or precision is not available here.
         ArgumentError: A value is not one of those above.
     """
     for argument, word in {"backend": backend, "device": device, "precision": precision}.items():
         if not isinstance(word, str):
-            raise ArgumentError(f'{argument} is {word!r}: give a name such as "auto"')
+            raise ArgumentError(f'{argument} is {shown(word)}: give a name such as "auto"')
     if not isinstance(tta, bool):
-        raise ArgumentError(f"tta is {tta!r}: give True or False")
+        raise ArgumentError(f"tta is {shown(tta)}: give True or False")
     with nullcontext(model_file(model)) if blend is None else blended_file(model, blend) as file:
         if not is_engine(file):
             refuse_other_kinds(file)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 
 from sr_runtime.errors import ArgumentError
+from sr_runtime.printable import shown
 
 __all__ = ["OutputSize"]
 
@@ -33,13 +34,14 @@ class OutputSize:
             raise ArgumentError(f"{' and '.join(given)} exclude each other: give one of them")
         if self.scale is not None and not _is_number(self.scale, Real, MAX_SCALE):
             raise ArgumentError(
-                f"scale {self.scale!r} is out of range: give a number above 0 and up to {MAX_SCALE}"
+                f"scale {shown(self.scale)} is out of range: give a number above 0 and up to "
+                f"{MAX_SCALE}"
             )
         for name in ("width", "height"):
             value = getattr(self, name)
             if value is not None and not _is_number(value, Integral, MAX_SIDE):
                 raise ArgumentError(
-                    f"{name} {value!r} is out of range: give 1 to {MAX_SIDE} pixels"
+                    f"{name} {shown(value)} is out of range: give 1 to {MAX_SIDE} pixels"
                 )
 
     def factor(self, height: int, width: int, model_scale: int) -> float:

@@ -1,8 +1,9 @@
 """Text from files and file names, made fit for a terminal."""
 
 import unicodedata
+from pathlib import PurePath
 
-__all__ = ["printable"]
+__all__ = ["printable", "shown"]
 
 # Control characters, formatting characters such as those that reverse the direction of text,
 # surrogates, and the separators of lines and paragraphs.
@@ -23,6 +24,19 @@ def printable(text: object) -> str:
     if len(line) > LONGEST:
         line = f"{line[: LONGEST // 2]} … {line[-LONGEST // 2 :]}"
     return "".join(char if _is_harmless(char) else _escaped(char) for char in line)
+
+
+def shown(value: object) -> str:
+    """A value that somebody gave, for a message: its `repr`, shortened."""
+    if isinstance(value, PurePath):
+        value = str(value)
+    if isinstance(value, str) and len(value) > 60:
+        value = f"{value[:40]}…"
+    try:
+        text = repr(value)
+    except Exception:  # an integer of more digits than Python prints, or an error of the object's
+        return f"(an {type(value).__name__} that cannot be printed)"
+    return text if len(text) <= 60 else f"{text[:40]}…"
 
 
 def _is_harmless(char: str) -> bool:

@@ -6,6 +6,7 @@ from sr_runtime.backends.base import Backend
 from sr_runtime.errors import ArgumentError
 from sr_runtime.memory.free import free_memory
 from sr_runtime.model_info import LARGEST_HALO, ModelInfo
+from sr_runtime.printable import shown
 
 __all__ = ["halo_pixels", "largest_tile"]
 
@@ -41,7 +42,7 @@ def halo_pixels(info: ModelInfo, halo: object) -> int:
     if isinstance(halo, int) and not isinstance(halo, bool) and 0 <= halo <= LARGEST_HALO:
         return halo
     raise ArgumentError(
-        f"halo {halo!r} is not valid: give auto, exact, or a number from 0 to {LARGEST_HALO}"
+        f"halo {shown(halo)} is not valid: give auto, exact, or a number from 0 to {LARGEST_HALO}"
     )
 
 
@@ -58,8 +59,8 @@ def largest_tile(backend: Backend, tile: object, halo: int) -> tuple[int, int]:
         side = tile
     else:
         raise ArgumentError(
-            f"tile {tile!r} is not valid: give auto, or a number from {least}, the smallest that "
-            f"this model takes, to {LARGEST_TILE}"
+            f"tile {shown(tile)} is not valid: give auto, or a number from {least}, the smallest "
+            f"that this model takes, to {LARGEST_TILE}"
         )
     most = limits.max_tile or (side, side)
     return min(side, most[0]), min(side, most[1])

@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple, get_args
 
 from sr_runtime.errors import ArgumentError
 from sr_runtime.model_info import ModelInfo
+from sr_runtime.printable import shown
 
 __all__ = ["NO_WRAP", "Tileable", "Wrap", "check_wrap", "wrap_of"]
 
@@ -28,7 +29,7 @@ def wrap_of(tileable: object) -> Wrap:
         return NO_WRAP
     if not isinstance(tileable, str) or tileable not in get_args(Tileable):
         raise ArgumentError(
-            f"tileable {tileable!r} is not valid: give x if the left and right edges "
+            f"tileable {shown(tileable)} is not valid: give x if the left and right edges "
             "continue each other, y if the top and bottom do, or xy"
         )
     return Wrap(rows="y" in tileable, cols="x" in tileable)

@@ -16,6 +16,7 @@ from itertools import pairwise, product
 from numbers import Integral
 
 from sr_runtime.errors import ArgumentError
+from sr_runtime.printable import shown
 
 __all__ = ["LONGEST", "Span", "Tile", "TilePlan", "plan_tiles"]
 
@@ -102,8 +103,8 @@ def plan_tiles(
     """
     if not all(isinstance(side, Integral) and 0 < side <= LONGEST for side in (height, width)):
         raise ArgumentError(
-            f"an image of {height!r}×{width!r} cannot be cut into tiles: its sides are whole "
-            f"numbers from 1 to {LONGEST}"
+            f"an image of {shown(height)}×{shown(width)} cannot be cut into tiles: its sides are "
+            f"whole numbers from 1 to {LONGEST}"
         )
     grid = math.lcm(multiple_of, phase)
     rows = _Axis(height, min_tile[0], max_tile[0], halo, multiple_of, grid)

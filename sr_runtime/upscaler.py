@@ -21,6 +21,7 @@ from sr_runtime.memory.result import Enlargement, check_memory
 from sr_runtime.model_info import ModelInfo
 from sr_runtime.output_size import OutputSize
 from sr_runtime.passes import Layers, Passes, Progress
+from sr_runtime.printable import shown
 from sr_runtime.storage.atomic import check_target
 from sr_runtime.tensor import check_image
 from sr_runtime.tileable import Tileable, check_wrap, wrap_of
@@ -136,14 +137,8 @@ class Upscaler:
         else:
             with memory_for("convert the array", getattr(image, "nbytes", 0)):
                 picture = Picture(frames=(image,))
-        result = self.upscale_picture(
-            picture,
-            scale=scale,
-            width=width,
-            height=height,
-            tileable=tileable,
-            progress=progress,
-        )
+        size = OutputSize(scale=scale, width=width, height=height)
+        result = self._upscale(picture, size, tileable, progress)
         if isinstance(image, Image.Image):
             with memory_for("convert the result", sum(frame.nbytes for frame in result.frames)):
                 return to_pil(result)
@@ -182,14 +177,7 @@ class Upscaler:
         check_target(output.path, inputs=[Path(source)])
         picture = read(source, max_pixels=max_pixels)
         self.check_result(picture, output, size=size)
-        result = self.upscale_picture(
-            picture,
-            scale=scale,
-            width=width,
-            height=height,
-            tileable=tileable,
-            progress=progress,
-        )
+        result = self._upscale(picture, size, tileable, progress)
         output.write(result)
 
     def check_result(self, picture: Picture, output: Output, *, size: OutputSize) -> None:
@@ -212,13 +200,21 @@ class Upscaler:
 
         Further pages of a TIFF are enlarged as many times as the first.
         """
+        size = OutputSize(scale=scale, width=width, height=height)
+        return self._upscale(picture, size, tileable, progress)
+
+    def _upscale(
+        self,
+        picture: Picture,
+        size: OutputSize,
+        tileable: Tileable | None,
+        progress: Progress | None,
+    ) -> Picture:
         self._check_no_callback()
-        size, wrap = OutputSize(scale=scale, width=width, height=height), wrap_of(tileable)
+        if progress is not None and not callable(progress):
+            raise ArgumentError(f"progress is {shown(progress)}: give a function of two numbers")
+        wrap = wrap_of(tileable)
         pages = (picture, *picture.pages)
-        for page in pages:
-            for frame in page.frames:
-                check_image(color_planes(frame), self.info)
-                check_wrap(frame.shape[0], frame.shape[1], wrap, self.info)
         rows, columns = picture.frames[0].shape[:2]
         targets = [size.target(rows, columns, self.info.scale)]
         sizes = [size]
@@ -228,6 +224,10 @@ class Upscaler:
             height, width = page.frames[0].shape[:2]
             targets.append(sizes[-1].target(height, width, self.info.scale))
         needed = self._check_memory(pages, sizes, targets)
+        for page in pages:
+            for frame in page.frames:
+                check_wrap(frame.shape[0], frame.shape[1], wrap, self.info)
+                check_image(color_planes(frame), self.info)
         with self._lifetime.kept_open(), memory_for("upscale the image", needed):
             passes = Passes(
                 self._network,

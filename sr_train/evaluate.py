@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 import sr_runtime
-from sr_runtime.cli.console import say, say_text
+from sr_runtime.cli.console import say
 from sr_runtime.embedded import model_file
 from sr_runtime.errors import ArgumentError, about
 from sr_runtime.evaluation import scoring
@@ -119,9 +119,10 @@ def evaluate(
             if images:
                 for name, rows in scores.items():
                     say("")
-                    say_text(f"{printable(name)}: {scoring.table(rows, crop=factor)}")
+                    text = f"{printable(name)}: {scoring.table(rows, crop=factor)}"
+                    say(*text.split("\n"))
             means = [scoring.mean(rows, name) for name, rows in scores.items()]
-            say_text(scoring.models_table(means, images=len(pairs), crop=factor))
+            say(*scoring.models_table(means, images=len(pairs), crop=factor).split("\n"))
             facts = {
                 name: {"mean": asdict(scoring.mean(rows)), "images": [*map(asdict, rows)]}
                 for name, rows in scores.items()

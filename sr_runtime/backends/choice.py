@@ -26,6 +26,7 @@ from sr_runtime.errors import (
     SRError,
     about,
 )
+from sr_runtime.printable import shown
 
 __all__ = ["choose", "is_engine", "open_backend", "open_model"]
 
@@ -135,7 +136,9 @@ def _candidates(name: str, file: FileType, model: Path | None) -> tuple[BackendR
         return tuple(row for row in BACKENDS if types & {*row.auto})
     found = rows(name)
     if not found:
-        raise ArgumentError(f"backend {name!r} is none of auto, {', '.join(names())}, plugin:NAME")
+        raise ArgumentError(
+            f"backend {shown(name)} is none of auto, {', '.join(names())}, plugin:NAME"
+        )
     if file.endswith("engine") and not any(file in row.auto for row in found):
         raise ArgumentError(
             f"this is a {file}, which backend {name} does not run: leave the backend out, or give "
@@ -222,10 +225,10 @@ def _device_names(device: str, kinds: Iterable[Kind]) -> tuple[str, ...]:
     kind = _kind(devices[0])
     gpus = kind in numbered and all(re.fullmatch(rf"{kind}:\d+", name) for name in devices)
     if gpus and len(set(devices)) < len(devices):
-        raise ArgumentError(f"device {device!r} names a device twice: name each once")
+        raise ArgumentError(f"device {shown(device)} names a device twice: name each once")
     if not (gpus or devices == ("cpu",)):
         raise ArgumentError(
-            f"device {device!r} is none of auto, cpu, "
+            f"device {shown(device)} is none of auto, cpu, "
             f"{', '.join(f'{kind}, {kind}:N' for kind in numbered)}, or several of a kind such as "
             f"{numbered[0]}:0,{numbered[0]}:1"
         )

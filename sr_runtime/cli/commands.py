@@ -11,8 +11,8 @@ import sr_runtime
 from sr_runtime.backends.choice import is_engine
 from sr_runtime.backends.registry import names
 from sr_runtime.backends.tensorrt.engine_file import read_engine
-from sr_runtime.cli.console import say, say_text
-from sr_runtime.cli.info import backends_text, engine_text, facts_text, running_text
+from sr_runtime.cli.console import say
+from sr_runtime.cli.info import backends_lines, engine_lines, facts_lines, running_lines
 from sr_runtime.cli.parser import (
     Parser,
     nonempty,
@@ -48,7 +48,7 @@ def _upscale(arguments: argparse.Namespace) -> int:
 
 def _info(arguments: argparse.Namespace) -> int:
     say(f"{'sr-toolkit':<18}{sr_runtime.__version__}")
-    say_text(backends_text())
+    say(*backends_lines())
     if arguments.blend is not None:
         arguments.model = arguments.model or DEFAULT
     if arguments.model is not None:
@@ -58,19 +58,19 @@ def _info(arguments: argparse.Namespace) -> int:
             _engine_info(arguments, file)
         else:
             with _load(arguments) as upscaler:
-                say_text(facts_text(file, upscaler.info))
-                say_text(running_text(upscaler))
+                say(*facts_lines(file, upscaler.info))
+                say(*running_lines(upscaler))
     return 0
 
 
 def _engine_info(arguments: argparse.Namespace, file: Path) -> None:
     """The facts of an engine, on a machine that does not run it too."""
     _, engine = read_engine(file)
-    say_text(facts_text(file, engine.model))
-    say_text(engine_text(engine))
+    say(*facts_lines(file, engine.model))
+    say(*engine_lines(engine))
     try:
         with _load(arguments) as upscaler:
-            say_text(running_text(upscaler))
+            say(*running_lines(upscaler))
     except (BackendError, ModelError, OutOfMemoryError) as error:
         say(f"{'runs here':<18}no: {error.args[0]}")
 

@@ -16,7 +16,7 @@ from sr_runtime.errors import SRError, StorageError
 from sr_runtime.printable import printable
 from sr_runtime.signals import signals_as_interrupts
 
-__all__ = ["BUG", "DEBUG", "run_cli", "say", "say_text"]
+__all__ = ["BUG", "DEBUG", "run_cli", "say"]
 
 DEBUG = "--debug"
 
@@ -80,11 +80,6 @@ def say(*lines: str, file: TextIO | None = None) -> None:
     """
     for line in lines:
         print(printable(line), file=file, flush=True)
-
-
-def say_text(text: str) -> None:
-    """Print a text of several lines, whose names have been through `printable` alone."""
-    say(*text.split("\n"))
 
 
 def _ending(error: Exception) -> tuple[str, int]:

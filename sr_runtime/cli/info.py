@@ -17,14 +17,13 @@ from sr_runtime.backends.tensorrt.options import CARDS, NAMES
 from sr_runtime.embedded import DEFAULT, EMBEDDED
 from sr_runtime.errors import BackendError
 from sr_runtime.model_info import ModelInfo
-from sr_runtime.printable import printable
 from sr_runtime.tensor import tensor_from_tiles
 from sr_runtime.upscaler import Upscaler
 
-__all__ = ["backends_text", "engine_text", "facts_text", "running_text"]
+__all__ = ["backends_lines", "engine_lines", "facts_lines", "running_lines"]
 
 
-def backends_text() -> str:
+def backends_lines() -> list[str]:
     """Which backend is for which hardware, and whether it works here, or why not; our models."""
     lines = [
         f"{'platform':<18}{platform.system()} {platform.machine()}, "
@@ -39,7 +38,7 @@ def backends_text() -> str:
             f"{'':<18}{_state(row)}",
             f"{'':<18}tested {row.tested}",
         ]
-    return "\n".join(map(printable, lines))
+    return lines
 
 
 def _state(row: registry.BackendRow) -> str:
@@ -51,7 +50,7 @@ def _state(row: registry.BackendRow) -> str:
     return f"works here on {', '.join(devices)} in {' or '.join(precisions)}"
 
 
-def facts_text(model: Path, info: ModelInfo) -> str:
+def facts_lines(model: Path, info: ModelInfo) -> list[str]:
     """The facts of a model file, or of a blend, which has none."""
     facts = {field.name: getattr(info, field.name) for field in fields(ModelInfo)}
     measured, assumed = facts.pop("measured"), facts.pop("assumed")
@@ -72,21 +71,20 @@ def facts_text(model: Path, info: ModelInfo) -> str:
         lines += [f"{'':<18}{why}" for fact, why in WHY_ASSUMED.items() if fact in assumed]
     if info.tile_error > 1:
         lines.append(f"{'':<18}tiles change the result by up to {info.tile_error}/255")
-    return "\n".join(map(printable, lines))
+    return lines
 
 
-def engine_text(info: EngineInfo) -> str:
+def engine_lines(info: EngineInfo) -> list[str]:
     """The GPUs that an engine is good for, the library that built it, and the shapes it takes."""
     version = "or another version of it" if info.version_compatible else "and no other version"
     first, *others = _gpus_of(info)
     least, best, most = info.profile.min, info.profile.opt, info.profile.max
-    lines = [
+    return [
         f"{'built by':<18}{NAMES[info.kind]} {info.tensorrt}; it needs that {version}",
         f"{'for GPUs':<18}{first}",
         *(f"{'':<18}{other}" for other in others),
         f"{'batches':<18}{least} to {most} (batch, height, width), tuned for {best}",
     ]
-    return "\n".join(map(printable, lines))
 
 
 def _gpus_of(info: EngineInfo) -> list[str]:
@@ -104,7 +102,7 @@ def _gpus_of(info: EngineInfo) -> list[str]:
     }[info.hardware_compatible]
 
 
-def running_text(upscaler: Upscaler) -> str:
+def running_lines(upscaler: Upscaler) -> list[str]:
     """How an open model runs here, and the memory that its tiles take."""
     backend = upscaler.backend
     lines = [f"{'runs on':<18}{backend.name}, {backend.device}, {backend.compute_dtype}"]
@@ -114,7 +112,7 @@ def running_text(upscaler: Upscaler) -> str:
         f"{'largest tile':<18}{height}×{width}, including a halo of {upscaler.halo} on each side"
     )
     lines.append(f"{'memory of a tile':<18}{_memory_text(backend, height, width)}")
-    return "\n".join(map(printable, lines))
+    return lines
 
 
 def _memory_text(backend: Backend, height: int, width: int) -> str:

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from sr_runtime.cli.console import DEBUG
 from sr_runtime.errors import ArgumentError
+from sr_runtime.printable import shown
 
 __all__ = [
     "Parser",
@@ -51,12 +52,12 @@ class Parser(argparse.ArgumentParser):
     ) -> tuple[argparse.Namespace, list[str]]:
         """Refuse unknown arguments here, where the options of the command are known."""
         for word in self._options_that_are_files(sys.argv[1:] if args is None else args):
-            self.error(f"{_short(word)} looks like an option: write ./{word} for the file")
+            self.error(f"{shown(word)} looks like an option: write ./{word} for the file")
         found, unknown = super().parse_known_args(args, namespace)
         if unknown:
             word = unknown[0].partition("=")[0]
             near = _near(word, self._option_string_actions) if word.startswith("-") else ""
-            self.error(f"{_short(unknown[0])} is not known{near}")
+            self.error(f"{shown(unknown[0])} is not known{near}")
         return found, unknown
 
     def _options_that_are_files(self, words: Sequence[str]) -> Iterator[str]:
@@ -74,7 +75,7 @@ class Parser(argparse.ArgumentParser):
         if choice := re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", said):
             given, choices = choice.groups()
             said = (
-                f"{said[: choice.start()]}{_short(given)} is none of {choices.replace(chr(39), '')}"
+                f"{said[: choice.start()]}{shown(given)} is none of {choices.replace(chr(39), '')}"
                 f"{_near(given, re.findall(r'[^ ,]+', choices.replace(chr(39), '')))}"
             )
         said += "" if said.endswith("?") else ";"
@@ -84,11 +85,6 @@ class Parser(argparse.ArgumentParser):
 def _near(word: str, known: Any) -> str:
     match = get_close_matches(word, known, 1)
     return f": did you mean {match[0]}?" if match else ""
-
-
-def _short(text: str) -> str:
-    """A word of the command line for a message."""
-    return repr(text if len(text) <= 60 else f"{text[:40]}…")
 
 
 def nonempty(text: str) -> str:
@@ -106,7 +102,7 @@ def path(text: str) -> Path:
 def whole_number(text: str) -> int:
     """An int that fits 64 bits."""
     if not re.fullmatch(r"[+-]?\d{1,18}", text):
-        raise argparse.ArgumentTypeError(f"{_short(text)} is not a whole number below 10^18")
+        raise argparse.ArgumentTypeError(f"{shown(text)} is not a whole number below 10^18")
     return int(text)
 
 
@@ -131,5 +127,5 @@ def number(text: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f"{_short(text)} is not a number")
+        raise argparse.ArgumentTypeError(f"{shown(text)} is not a number")
     return value

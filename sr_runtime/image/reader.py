@@ -31,6 +31,7 @@ from sr_runtime.image.png import scale_color_key
 from sr_runtime.image.tga import read_tga
 from sr_runtime.image.tiff_compression import told_apart_from_damage
 from sr_runtime.image.xmp import descriptive_xmp
+from sr_runtime.printable import shown
 
 __all__ = ["read", "read_still"]
 
@@ -67,7 +68,7 @@ def read(path: str | os.PathLike[str], *, max_pixels: int = DEFAULT_MAX_PIXELS) 
         ArgumentError: `max_pixels` is not a whole number, at least 1.
     """
     if type(max_pixels) is not int or max_pixels < 1:
-        raise ArgumentError(f"max_pixels is {max_pixels!r}: give a whole number, at least 1")
+        raise ArgumentError(f"max_pixels is {shown(max_pixels)}: give a whole number, at least 1")
     with reading(path), Path(path).open("rb") as stream:
         file: BinaryIO = stream if stream.seekable() else io.BytesIO(stream.read())
         image = opened(file, max_pixels, pixels=True)

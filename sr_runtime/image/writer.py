@@ -25,6 +25,7 @@ from sr_runtime.image.formats import (
 )
 from sr_runtime.image.out_of_memory import memory_for
 from sr_runtime.image.picture import Picture, pixels_text
+from sr_runtime.printable import shown
 from sr_runtime.storage.atomic import atomic_path
 
 __all__ = ["Output", "Quality", "write"]
@@ -53,7 +54,7 @@ class Output:
         suffix = self.path.suffix.lower()
         if suffix not in SUFFIXES:
             raise ImageError(
-                f"images cannot be written with the suffix {suffix!r}: use one of "
+                f"images cannot be written with the suffix {shown(suffix)}: use one of "
                 f"{', '.join(SUFFIXES)}",
                 path=path,
             )
@@ -125,13 +126,13 @@ def _check_quality(format: Format, quality: Quality) -> None:
         if format not in LOSSLESS_FORMATS:
             raise ArgumentError(f"{format} cannot be lossless: use {', '.join(LOSSLESS_FORMATS)}")
     elif type(quality) is not int:
-        raise ArgumentError(f'quality {quality!r} is neither 1 to 100 nor "lossless"')
+        raise ArgumentError(f'quality {shown(quality)} is neither 1 to 100 nor "lossless"')
     elif format not in QUALITY_FORMATS:
         raise ArgumentError(
             f"quality is for {', '.join(QUALITY_FORMATS)}, and not for {format}: leave it out"
         )
     elif not 1 <= quality <= 100:
-        raise ArgumentError(f"quality {quality} is outside 1 to 100")
+        raise ArgumentError(f"quality {shown(quality)} is outside 1 to 100")
 
 
 def _is_partly_transparent(frame: NDArray[Any]) -> bool:

@@ -15,7 +15,7 @@ from sr_runtime.__main__ import main
 from sr_runtime.backends.base import infer
 from sr_runtime.backends.registry import BackendRow
 from sr_runtime.blend import blended_file
-from sr_runtime.cli.info import facts_text
+from sr_runtime.cli.info import facts_lines
 from sr_runtime.embedded import FOLDER
 from tests.runtime.every_row import every_fast_row
 from tests.runtime.tiny_engine import engine_file, expected, open_engine
@@ -83,7 +83,7 @@ def test_tensorrt_for_rtx_builds_and_runs_a_blend(card: Machine, tmp_path: Path)
 
 @pytest.mark.parametrize("model", ["mine.onnx", Path("esrgan")])
 def test_only_the_embedded_models_are_blended(model: str | Path) -> None:
-    with pytest.raises(ArgumentError, match=rf"esrgan and psnr, and not {model}"):
+    with pytest.raises(ArgumentError, match=rf"esrgan and psnr, and not '{model}'"):
         sr_runtime.load(model, blend=0.5)
 
 
@@ -127,6 +127,6 @@ def test_the_command_line_blends_and_says_so(tmp_path: Path, capsys) -> None:
 
 def test_info_shows_the_blend_in_place_of_a_file() -> None:
     with sr_runtime.load(blend=0.6) as upscaler:
-        lines = facts_text(FOLDER / "esrgan.onnx", upscaler.info).splitlines()
+        lines = facts_lines(FOLDER / "esrgan.onnx", upscaler.info)
     assert ["blend", "0.6"] in [line.split()[:2] for line in lines]
     assert not any(line.startswith("file") for line in lines)

@@ -1,12 +1,18 @@
 """Errors carry the file that they are about, wherever it becomes known."""
 
 import pickle
+import sys
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from sr_runtime import Upscaler, load
 from sr_runtime.errors import ArgumentError, ModelError, OutOfMemoryError, StorageError, about
+from sr_runtime.image import Output
 from sr_runtime.storage.atomic import atomic_path
+from tests.runtime.known_network import KnownNetwork
 
 
 def test_the_path_stands_in_front_of_the_message_and_by_itself() -> None:
@@ -14,6 +20,31 @@ def test_the_path_stands_in_front_of_the_message_and_by_itself() -> None:
     assert str(error) == "models/x4.onnx: not a readable ONNX model"
     assert error.path == Path("models/x4.onnx")
     assert str(ArgumentError("tile 0 is too small")) == "tile 0 is too small"
+
+
+@pytest.mark.parametrize(
+    "value", [10**5000, -(10**5000), "x" * 5000], ids=["large", "less", "text"]
+)
+def test_a_value_of_any_length_is_refused_in_a_short_sentence(value: object) -> None:
+    upscaler = Upscaler(KnownNetwork(radius=1))
+    image = np.zeros((4, 4, 3), np.uint8)
+    for call in (
+        *(partial(upscaler.upscale, image, **{name: value}) for name in ("scale", "width")),
+        *(partial(upscaler.upscale, image, **{name: value}) for name in ("tileable", "progress")),
+        partial(upscaler.plan, 4, value) if isinstance(value, int) else partial(load, blend=value),
+        *(partial(load, **{name: value}) for name in ("tile", "halo", "tta", "blend", "backend")),
+        partial(load, value, blend=0.5),
+        partial(Output, "a.webp", quality=value),
+    ):
+        with pytest.raises(ArgumentError) as caught:
+            call()
+        assert 20 < len(str(caught.value)) < 250
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a long name does not exist there")
+def test_a_model_whose_name_is_too_long_is_one_sentence() -> None:
+    with pytest.raises(StorageError, match="File name too long"):
+        load("n" * 300)
 
 
 def test_a_file_that_becomes_known_later_is_added_once() -> None:

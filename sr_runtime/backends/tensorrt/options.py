@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple, Self, get_args
 
 from sr_runtime.errors import ArgumentError
 from sr_runtime.model_info import ModelInfo
+from sr_runtime.printable import shown
 
 __all__ = [
     "CARDS",
@@ -61,7 +62,7 @@ class Shape(NamedTuple):
         match = re.fullmatch(r"(\d{1,5})[x×](\d{1,5})[x×](\d{1,5})", text.strip().lower())
         if match is None or 0 in (sides := [int(side) for side in match.groups()]):
             raise ArgumentError(
-                f"shape {text!r} is not BATCHxHEIGHTxWIDTH with numbers from 1 to 99999, "
+                f"shape {shown(text)} is not BATCHxHEIGHTxWIDTH with numbers from 1 to 99999, "
                 "4x256x256 for instance"
             )
         return cls(*sides)
@@ -162,13 +163,15 @@ class BuildOptions:
     def __post_init__(self) -> None:
         for name, known in (("kind", Kind), ("hardware_compatible", HardwareCompatible)):
             if (value := getattr(self, name)) not in get_args(known):
-                raise ArgumentError(f"{name} {value!r} is none of {', '.join(get_args(known))}")
+                raise ArgumentError(
+                    f"{name} {shown(value)} is none of {', '.join(get_args(known))}"
+                )
         capabilities = self.compute_capabilities
         # By repr, because 8.6 without quotes is a mistake that callers make.
         named = [re.fullmatch(r"'\d+\.\d'", repr(one)) for one in capabilities]
         if capabilities != ("all",) and not all(named):
             raise ArgumentError(
-                f"compute_capabilities {capabilities!r} are not like "
+                f"compute_capabilities {shown(capabilities)} are not like "
                 '("8.6", "8.9"), and not ("all",)'
             )
         if not 0 <= self.level <= 5:
@@ -203,8 +206,8 @@ def parse_sm(text: str) -> tuple[str, ...]:
     numbers = [re.fullmatch(r"(\d{1,2})\.?(\d)", part.strip()) for part in text.split(",")]
     if None in numbers:
         raise ArgumentError(
-            f"--sm {text!r} is not a list of compute capabilities: give 75,86,89,120 or all, for "
-            "instance"
+            f"--sm {shown(text)} is not a list of compute capabilities: give 75,86,89,120 or all, "
+            "for instance"
         )
     return tuple(f"{number[1]}.{number[2]}" for number in numbers if number)
 
