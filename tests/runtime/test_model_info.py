@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sr_runtime import ArgumentError, ModelError, Upscaler
-from sr_runtime.cli.info import facts_text
+from sr_runtime.cli.info import facts_lines
 from sr_runtime.model_info import ModelInfo
 from tests.runtime.known_network import KnownNetwork
 
@@ -83,6 +83,6 @@ def test_info_tells_the_default_of_a_fact_from_one_that_is_stated(tmp_path: Path
     del stated["sr.phase"]
     info = ModelInfo.from_metadata(stated)
     assert info is not None
-    lines = [line.split() for line in facts_text(tmp_path / "model.onnx", info).splitlines()]
+    lines = [line.split() for line in facts_lines(tmp_path / "model.onnx", info)]
     assert ["phase", "1", "(default)"] in lines
     assert ["scale", "4", "(stated)"] in lines
