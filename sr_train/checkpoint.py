@@ -17,7 +17,7 @@ from sr_runtime.storage.atomic import atomic_path
 from sr_train.generator_search import find_generator
 from sr_train.models.generator import Architecture, Generator
 from sr_train.models.registry import recognise
-from sr_train.tensor_file import read_tensor_file
+from sr_train.tensor_file import fp32_copies, read_tensor_file
 
 __all__ = ["load_generator", "save_generator", "weights_sha256"]
 
@@ -63,11 +63,7 @@ def load_generator(
                 f"the activation of this {generator.arch} is {has}, and {activation} was asked "
                 "for: leave --activation out"
             )
-        # A copy, even of fp32: the tensors may be mapped into memory from the file.
-        weights = {name: v.to(torch.float32, copy=True) for name, v in found.state.items()}
-        for name, tensor in weights.items():
-            if not tensor.isfinite().all():
-                raise ModelError(f"{name} holds NaN or infinity: its training diverged")
+        weights = fp32_copies(found.state)
     generator.load_state_dict(weights, assign=True)
     return generator.eval()
 

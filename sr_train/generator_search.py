@@ -15,6 +15,7 @@ from sr_train.models.generator import Generator, check_names
 from sr_train.models.other_networks import name_network
 from sr_train.models.registry import ARCHITECTURES, build_generator, recognise
 from sr_train.pytorch_file import SAVE_TENSORS, NotATensor
+from sr_train.tensor_file import is_dense, require_floats
 
 __all__ = ["Found", "find_generator"]
 
@@ -25,8 +26,6 @@ MAX_VALUES = 1_000_000
 MAX_PLACES = 16
 # A file holds equal tensors once, so that small networks may claim more than its bytes.
 FREE_CLAIM = 1 << 28
-
-LOADABLE = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 # DataParallel's and torch.compile's, which may stand in the middle of a name.
 DECORATION = re.compile(r"\b(?:module|_orig_mod)\.")
@@ -113,18 +112,13 @@ def _mappings(content: Mapping[Any, Any]) -> Iterator[tuple[str, Mapping[Any, An
 
 
 def _tensors(mapping: Mapping[Any, Any]) -> dict[str, Tensor]:
-    """The tensors of a mapping whose values are in the file one by one, without counters."""
+    """The dense tensors of a mapping, without counters."""
     return {
         name: value
         for name, value in mapping.items()
-        if isinstance(name, str) and isinstance(value, Tensor)
-        if _is_plain(value)
+        if isinstance(name, str) and is_dense(value)
         if name.rpartition(".")[2] not in BOOKKEEPING
     }
-
-
-def _is_plain(tensor: Tensor) -> bool:
-    return tensor.layout == torch.strided and not tensor.is_meta
 
 
 def _places(name: str, mapping: Mapping[Any, Any]) -> Iterator[_Place]:
@@ -174,10 +168,7 @@ def _complete(place: _Place, known: Mapping[str, Any], size: int) -> list[Found]
                 f"{name} has the shape {tuple(tensor.shape)}, and {tuple(expected[name].shape)} "
                 "was expected"
             )
-        if tensor.dtype not in LOADABLE:
-            raise ModelError(
-                f"{name} is stored as {tensor.dtype}: fp64, fp32, fp16 and bf16 can be read"
-            )
+    require_floats(network.state)
     return [Found(place.name, generator, network.state)]
 
 
@@ -224,7 +215,7 @@ def _what_is_there(
         )
     values = [(key, value) for _, each in mappings for key, value in each.items()]
     arrays = [key for key, value in values if isinstance(value, NotATensor)]
-    if odd := [key for key, value in values if isinstance(value, Tensor) and not _is_plain(value)]:
+    if odd := [key for key, value in values if isinstance(value, Tensor) and not is_dense(value)]:
         return (
             f"{len(odd)} tensors such as {odd[0]!r} are sparse, or on the meta device and without "
             f"values: {SAVE_TENSORS}, with dense tensors"

@@ -93,5 +93,5 @@ def load_lpips(validation: Validation, root: Path) -> LPIPS:
     shapes = {
         f"lin{k}.model.1.weight": (1, channels, 1, 1) for k, channels in enumerate(LAYERS.values())
     }
-    heads = [head.clone() for head in read_weights(linear, shapes).values()]
+    heads = list(read_weights(linear, shapes).values())
     return LPIPS(features, heads).eval()

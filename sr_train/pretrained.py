@@ -8,13 +8,13 @@ from pathlib import Path
 from torch import Tensor
 
 from sr_runtime.cli.console import say
-from sr_runtime.errors import ArgumentError, DataError, ModelError
+from sr_runtime.errors import ArgumentError, DataError, ModelError, about
 from sr_runtime.storage.atomic import atomic_path, create_folder
 from sr_train.config.schema import PerceptualLoss
 from sr_train.download import checked_sha256, download
 from sr_train.lock import only_process_in
 from sr_train.models.features import FeatureNetwork, build_features
-from sr_train.tensor_file import read_tensor_file
+from sr_train.tensor_file import fp32_copies, is_dense, read_tensor_file
 
 __all__ = [
     "WEIGHTS",
@@ -143,20 +143,22 @@ def load_tensors(network: FeatureNetwork, path: Path) -> None:
 def read_weights(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
     """The tensors of these names and shapes in a file, with or without the prefix `features.`.
 
-    Raises ModelError if a tensor is missing or has another shape.
+    They are copies in fp32. Raises ModelError if a tensor is missing, has another shape or type, or
+    holds NaN or infinity.
     """
     content, _ = read_tensor_file(path)
     tensors = {str(name).removeprefix("features."): tensor for name, tensor in content.items()}
     for name, shape in shapes.items():
-        found = tuple(tensors[name].shape) if name in tensors else None
+        found = tuple(tensors[name].shape) if is_dense(tensors.get(name)) else None
         if found != shape:
-            what = f"no {name!r}" if found is None else f"{name!r} with the shape {found}"
+            what = f"no tensor {name!r}" if found is None else f"{name!r} with the shape {found}"
             raise ModelError(
                 f"the file has {what}, and the shape {shape} was expected: these are the weights "
                 "of another network",
                 path=path,
             )
-    return {name: tensors[name] for name in shapes}
+    with about(path):
+        return fp32_copies({name: tensors[name] for name in shapes})
 
 
 def _found(name: str, folder: Path) -> Path | None:

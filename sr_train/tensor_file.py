@@ -5,16 +5,20 @@ import stat
 import struct
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import safetensors
+import torch
+from torch import Tensor
 
 from sr_runtime.backends.out_of_memory import is_out_of_memory
 from sr_runtime.errors import ModelError, OutOfMemoryError, StorageError, about
 from sr_runtime.file_kinds import HEAD, kind_of
 from sr_train.pytorch_file import read_pytorch
 
-__all__ = ["read_tensor_file"]
+__all__ = ["fp32_copies", "is_dense", "read_tensor_file", "require_floats"]
+
+LOADABLE = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 ORIGINAL = (
     "its weights cannot be read back: give the .pth or .safetensors file that it was made from"
@@ -49,6 +53,32 @@ def read_tensor_file(path: Path) -> tuple[Mapping[Any, Any], Mapping[str, str]]:
             what, remedy = kind
             raise ModelError(f"this is {what}: {remedy or ORIGINAL}")
         return read_pytorch(path, head), {}
+
+
+def is_dense(value: object) -> TypeGuard[Tensor]:
+    """Whether a value in a file is a tensor with all of its numbers: not sparse, not meta."""
+    return isinstance(value, Tensor) and value.layout == torch.strided and not value.is_meta
+
+
+def require_floats(tensors: Mapping[str, Tensor]) -> None:
+    """Raise ModelError for a tensor of another type than fp64, fp32, fp16 and bf16."""
+    for name, tensor in tensors.items():
+        if tensor.dtype not in LOADABLE:
+            raise ModelError(
+                f"{name} is stored as {tensor.dtype}: fp64, fp32, fp16 and bf16 can be read"
+            )
+
+
+def fp32_copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Dense tensors in fp32, which outlive the file. Raises ModelError for NaN and other types."""
+    require_floats(tensors)
+    copies = {name: tensor.to(torch.float32, copy=True) for name, tensor in tensors.items()}
+    for name, tensor in copies.items():
+        if not tensor.isfinite().all():
+            raise ModelError(
+                f"{name} holds NaN or infinity: its training diverged, or the file is damaged"
+            )
+    return copies
 
 
 def _check_kind(path: Path) -> None:

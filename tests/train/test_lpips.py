@@ -82,5 +82,5 @@ def test_autocast_does_not_change_it(lpips: LPIPS, photo: Tensor) -> None:
 def test_heads_of_another_network_are_refused(data: Path) -> None:
     squeezenet = str(data / "weights" / "squeezenet1_1_features.pth")
     wrong = Validation(squeezenet_weights=squeezenet, lpips_weights=squeezenet)
-    with pytest.raises(ModelError, match=r"no 'lin0\.model\.1\.weight'"):
+    with pytest.raises(ModelError, match=r"no tensor 'lin0\.model\.1\.weight'"):
         load_lpips(wrong, Path("nowhere"))

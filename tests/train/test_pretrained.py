@@ -1,10 +1,13 @@
 """Pretrained weights: where they are looked for, which files are accepted, and what errors say."""
 
 import hashlib
+import math
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from sr_runtime.errors import ArgumentError, DataError, ModelError, StorageError
 from sr_train import pretrained
@@ -132,6 +135,34 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     broken.write_bytes(b"<html>not found</html>")
     with pytest.raises(ModelError, match=r"broken\.pth: .*web page"):
         load_tensors(network, broken)
+
+
+@pytest.mark.parametrize(
+    ("stored", "says"),
+    [
+        (lambda _: 3, "no tensor '0.weight'"),
+        (torch.Tensor.to_sparse, "no tensor '0.weight'"),
+        (lambda weight: weight.to("meta"), "no tensor '0.weight'"),
+        (lambda weight: weight.to(torch.int8), "stored as torch.int8"),
+        (lambda weight: weight.to(torch.complex64), "stored as torch.complex64"),
+        (lambda weight: weight * math.nan, "0.weight holds NaN"),
+    ],
+)
+def test_what_is_no_dense_finite_float_is_refused(
+    stored: Callable[[Tensor], object], says: str, tmp_path: Path
+) -> None:
+    network = build_features("vgg11", ["conv1_1"])
+    weights = network.state_dict()
+    path = saved(tmp_path / "w.pth", {**weights, "0.weight": stored(weights["0.weight"])})
+    with pytest.raises(ModelError, match=rf"w\.pth: .*{says}"):
+        load_tensors(network, path)
+
+
+def test_half_precision_weights_are_loaded_in_fp32(tmp_path: Path) -> None:
+    network = build_features("vgg11", ["conv1_1"])
+    half = {name: tensor.bfloat16() for name, tensor in network.state_dict().items()}
+    load_tensors(network, saved(tmp_path / "w.pth", half))
+    assert torch.equal(network.state_dict()["0.weight"], half["0.weight"].float())
 
 
 def test_preparing_copies_files_whose_digest_is_known(data: Path, tmp_path: Path) -> None:
