@@ -14,13 +14,12 @@ from PIL.ExifTags import Base
 from sr_runtime.errors import ImageError, OutOfMemoryError, SRError, about, system_error
 from sr_runtime.image.bit_depth import bits_per_channel
 from sr_runtime.image.exif import descriptive_exif
-from sr_runtime.image.formats import FORMATS, formats_for
+from sr_runtime.image.formats import formats_for
 from sr_runtime.image.jxl import check_jxl
 from sr_runtime.image.png import SIGNATURE, open_png
 from sr_runtime.image.raw import refuse_raw
 from sr_runtime.image.stated_colors import state_colors
-from sr_runtime.image.tiff_compression import unread_tiff
-from sr_runtime.image.tiff_directories import TIFF_STARTS
+from sr_runtime.image.unread import unread
 
 __all__ = [
     "DEFAULT_MAX_PIXELS",
@@ -90,19 +89,17 @@ def opened(file: BinaryIO, max_pixels: int, *, pixels: bool) -> Image.Image:
     """
     start = file.read(64)
     refuse_raw(file)
-    if start.startswith(SIGNATURE):
-        image = open_png(file, pixels=pixels)
-    else:
-        formats = formats_for(start)
-        if formats == ("JXL",):
-            check_jxl(file, max_pixels)
-        file.seek(0)
-        try:
+    try:
+        if start.startswith(SIGNATURE):
+            image = open_png(file, pixels=pixels)
+        else:
+            formats = formats_for(start)
+            if formats == ("JXL",):
+                check_jxl(file, max_pixels)
+            file.seek(0)
             image = Image.open(file, formats=formats)
-        except UnidentifiedImageError as error:
-            if not start.startswith(TIFF_STARTS):
-                raise
-            raise unread_tiff(file) from error
+    except UnidentifiedImageError as error:
+        raise unread(file, start) from error
     state_colors(image)
     return image
 
@@ -120,11 +117,6 @@ def reading(path: str | os.PathLike[str]) -> Iterator[None]:
         except MemoryError as error:
             raise OutOfMemoryError(
                 "not enough memory to open it: close other programs or use a smaller image"
-            ) from error
-        except UnidentifiedImageError as error:
-            known = ", ".join(FORMATS)
-            raise ImageError(
-                f"not an image that can be read ({known}, HEIC and JPEG XL)"
             ) from error
         except Image.DecompressionBombError as error:
             # Pillow checks its own limit first, unless the program has switched it off.

@@ -34,9 +34,6 @@ def state_colors(image: Image.Image) -> None:
                 info["icc_profile"] = profile
         case "BMP":
             _state_bmp(image)
-        case "QOI":
-            if file_bytes(image)[13:14] == b"\1":
-                info["color_space"] = ColorSpace(BT709, (1.0,))
 
 
 def _profile_in_box(box: re.Match[bytes]) -> bytes | None:

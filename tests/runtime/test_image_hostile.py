@@ -129,6 +129,28 @@ def test_a_file_that_is_not_an_image_is_named_in_one_sentence(tmp_path: Path) ->
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("start", "kind"),
+    [
+        (b"8BPS\0\1", "Photoshop"),
+        (b"\n<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+        (b"<!DOCTYPE html><html>", "web page"),
+        (b"\xff\xd8\xff\xc3\0\x0b", "JPEG"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(40), "PNG"),
+        (b"\0\0\0\x1cftypavif", "AVIF"),
+        (b"", "empty"),
+    ],
+)
+def test_a_file_that_is_not_opened_is_called_what_it_is(
+    tmp_path: Path, start: bytes, kind: str
+) -> None:
+    (tmp_path / "a.png").write_bytes(start)
+    for attempt in (read, read_header):
+        with pytest.raises(ImageError, match=kind):
+            attempt(tmp_path / "a.png")
+
+
 def test_postscript_is_never_run(tmp_path: Path) -> None:
     path = saved(tmp_path / "program.eps", Image.fromarray(RGB))
 
