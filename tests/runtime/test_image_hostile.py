@@ -136,7 +136,7 @@ def test_a_file_that_is_not_an_image_is_named_in_one_sentence(tmp_path: Path) ->
         (b"\n<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG"),
         (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
         (b"<!DOCTYPE html><html>", "web page"),
-        (b"\xff\xd8\xff\xc3\0\x0b", "JPEG"),
+        (b"\xff\xd8\xff\xc3\0\x0b\x10\0\1\0\1\1\1\x11\0", "JPEG"),
         (b"\x89PNG\r\n\x1a\n" + bytes(40), "PNG"),
         (b"\0\0\0\x1cftypavif", "AVIF"),
         (b"", "empty"),
