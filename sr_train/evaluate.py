@@ -75,7 +75,7 @@ def evaluate(
     Raises an SRError before anything is measured if something is missing or does not fit.
     """
     if json is not None:
-        check_target(json)
+        check_target(json, inputs=[Path(model) for model in models])
     with contextlib.ExitStack() as stack:
         torch_device = stack.enter_context(init_distributed(device)).device
         # With auto the runtime may lack a GPU that PyTorch has.
@@ -146,7 +146,8 @@ def _check_scales(models: Sequence[OpenModel]) -> None:
 
 def _pairs(item: str, root: Path, scale: int) -> Sequence[ImagePair]:
     """The images of a prepared data set, or of a folder."""
-    if item.partition(":")[0] not in DATASETS and Path(item).is_dir():
+    is_path = Path(item).is_dir() or Path(item).name != item
+    if item.partition(":")[0] not in DATASETS and is_path:
         return find_pairs(item)
     return [
         PackedPair(name, images, i, images.channels)

@@ -53,9 +53,10 @@ def super_resolved(
     device = next(generator.parameters()).device
     low = tensor_from_image(image, device)
     if low.shape[1] not in (1, generator.in_channels):
+        remedy = "convert the image to gray, or take an RGB generator"
         raise ArgumentError(
             f"the generator takes {generator.in_channels} channel(s) and the image has "
-            f"{low.shape[1]}: convert the image to gray, or take an RGB generator"
+            f"{low.shape[1]}: {'remove its transparency' if low.shape[1] in (2, 4) else remedy}"
         )
     low = low.expand(-1, generator.in_channels, -1, -1)
     height, width = low.shape[2:]

@@ -1,6 +1,7 @@
 """The folder of a run: the path for a name, and the result of `sr_train.fit`."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,9 @@ __all__ = ["WEIGHTS", "FitResult", "run_folder", "run_path", "weights_path"]
 
 WEIGHTS: Mapping[str, str] = {"pretraining": "psnr", "training": "esrgan"}
 """The weights file with the result of each stage."""
+
+UNUSABLE = re.compile("[\0\ud800-\udfff]")
+"""NUL, and what stands for a byte that is no UTF-8: safetensors opens no such file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +47,10 @@ def run_folder(run: str | os.PathLike[str], *, resume: bool) -> Path:
     Raises:
         ArgumentError: A new run would overwrite another; or the one to resume has no state.
     """
-    if not str(run).strip() or "\0" in str(run):
+    if not str(run).strip() or UNUSABLE.search(str(run)):
         raise ArgumentError(
-            "the run needs a name that a folder can have: give it one with --run, or --resume an "
-            "old one"
+            "the run needs a name that a folder can have, in UTF-8: give it one with --run, or "
+            "--resume an old one"
         )
     folder = run_path(run, resume=resume)
     saved = (folder / "state.pt").exists()

@@ -189,6 +189,10 @@ def test_arguments_that_do_not_fit_are_refused_before_anything_is_measured(
         evaluate([two, four], [folder], root=tmp_path, lpips=False)
     with pytest.raises(ArgumentError, match="set5"):
         evaluate([four], [folder, "set5"], root=tmp_path, lpips=False)
+    with pytest.raises(ArgumentError, match=r"nowhere: not a folder"):
+        evaluate([four], [str(tmp_path / "nowhere")], root=tmp_path, lpips=False)
+    with pytest.raises(ArgumentError, match=r"four\.pth: .*overwritten"):
+        evaluate([four], [folder], root=tmp_path, lpips=False, json=four)
     with pytest.raises(ArgumentError, match="does not exist"):
         evaluate([four], [folder], root=tmp_path, lpips=False, json=tmp_path / "no" / "a.json")
     assert capsys.readouterr().out == ""
@@ -207,6 +211,10 @@ def test_a_failure_names_the_model_and_the_image(pairs: list[Pair], tmp_path: Pa
     for path, reason in ((gray, "1 channel"), (broken, "NaN")):
         with pytest.raises(SRError, match=rf"{path.name} on first of .*stripes: .*{reason}"):
             evaluate([path], [str(folder)], root=tmp_path, device="cpu", lpips=False)
+    Image.new("RGBA", (32, 32)).save(folder / "clear.png")
+    with pytest.raises(ArgumentError, match=r"on clear of .*stripes: .*remove its transparency"):
+        evaluate([good], [str(folder)], root=tmp_path, device="cpu", lpips=False)
+    (folder / "clear.png").unlink()
     Image.new("RGB", (3, 3)).save(folder / "dot.png")
     with pytest.raises(ArgumentError, match=r"on dot of .*stripes: .*3×3"):
         evaluate([good], [str(folder)], root=tmp_path, device="cpu", lpips=False)

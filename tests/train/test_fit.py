@@ -119,7 +119,7 @@ def test_a_path_is_a_folder_and_a_run_is_never_overwritten(config: Config) -> No
         sr_train.fit(config, "nothing", resume=True)
 
 
-@pytest.mark.parametrize("name", ["", " ", "a\0b"])
+@pytest.mark.parametrize("name", ["", " ", "a\0b", "caf\udce9"])
 def test_a_run_needs_a_name_that_a_folder_can_have(name: str, config: Config) -> None:
     with pytest.raises(ArgumentError, match="give it one with --run"):
         sr_train.fit(config, name)
