@@ -78,8 +78,10 @@ def _rows(path: Path) -> list[dict[str, str]]:
     """The complete rows of a file that need not exist; DataError if it holds anything else."""
     if not path.exists():
         return []
+    if not path.is_file():
+        raise StorageError("is a folder, a pipe or a device: move it elsewhere", path=path)
     try:
-        lines = path.read_text("utf-8").splitlines(keepends=True)
+        lines = path.read_text("utf-8-sig").splitlines(keepends=True)
         rows = list(csv.DictReader(line for line in lines if line.endswith("\n")))
         for row in rows:
             int(row["step"])
@@ -89,7 +91,9 @@ def _rows(path: Path) -> list[dict[str, str]]:
         raise StorageError(f"cannot be read ({error.strerror})", path=path) from error
     except (ValueError, LookupError, TypeError, csv.Error) as error:
         raise DataError(
-            "is damaged, or not the metrics of a run: delete it to record from here on", path=path
+            "is damaged, or no longer as the run wrote it, as after a spreadsheet saved it: put it "
+            "back, or move it elsewhere to record from here on",
+            path=path,
         ) from error
     return rows
 

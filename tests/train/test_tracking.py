@@ -13,7 +13,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from sr_runtime.errors import ArgumentError, StorageError
+from sr_runtime.errors import ArgumentError, DataError, StorageError
 from sr_train.config.schema import Config, Wandb
 from sr_train.metrics_file import COLUMNS, append_metrics, cut_metrics, read_metrics
 from sr_train.models.rrdbnet import RRDBNet
@@ -98,6 +98,35 @@ def test_a_row_cut_short_by_a_kill_is_removed(torn: str, tmp_path: Path) -> None
     assert content_by_step(tmp_path) == {10: 1.0}
     cut_metrics(path, step=99)
     assert path.read_text() == whole
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_metrics_that_a_spreadsheet_saved_are_read(mark: str, end: str, tmp_path: Path) -> None:
+    path = tmp_path / "metrics.csv"
+    cut_metrics(path, step=0)
+    append_metrics(path, 10, "pretraining", 0, {"content": 1.0})
+    whole = path.read_bytes()
+    path.write_bytes((mark + whole.decode().replace("\n", end)).encode())
+    cut_metrics(path, step=99)
+    assert path.read_bytes() == whole
+
+
+def test_metrics_in_another_format_are_refused_and_kept(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.csv"
+    cut_metrics(path, step=0)
+    append_metrics(path, 10, "pretraining", 0, {"content": 1.0})
+    path.write_text(saved := path.read_text().replace(",", ";"))
+    with pytest.raises(DataError, match="spreadsheet"):
+        cut_metrics(path, step=99)
+    assert path.read_text() == saved
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs FIFOs")
+def test_a_pipe_in_place_of_the_metrics_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "metrics.csv")
+    with pytest.raises(StorageError, match="a pipe"):
+        cut_metrics(tmp_path / "metrics.csv", step=0)
 
 
 def test_tensorboard_has_numbers_pictures_and_the_graph(tmp_path: Path) -> None:
