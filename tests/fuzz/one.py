@@ -3,15 +3,25 @@
 libFuzzer ends the process. It exits with an error when it has found an input, which it keeps.
 """
 
+import contextlib
+import io
 import random
 import struct
 import sys
+import threading
 import zlib
 
 import atheris
+from tqdm import tqdm
 
-with atheris.instrument_imports(include=["sr_runtime", "sr_train", "sr_export", "PIL"]):
+# It says a line for every module.
+with (
+    contextlib.redirect_stderr(io.StringIO()),
+    atheris.instrument_imports(include=["sr_runtime", "sr_train", "sr_export", "PIL"]),
+):
     from tests.fuzz.targets import TARGETS, accepts
+
+__all__ = ["fuzz"]
 
 
 def mutate(data: bytes, max_size: int, seed: int) -> bytes:
@@ -33,8 +43,13 @@ def mutate(data: bytes, max_size: int, seed: int) -> bytes:
     return bytes(result)
 
 
-if __name__ == "__main__":
-    name = sys.argv.pop(1)
-    options = {"custom_mutator": mutate} if name == "image" else {}
-    atheris.Setup(sys.argv, lambda data: accepts(TARGETS[name], data), **options)
+def fuzz(target: str, options: list[str]) -> None:
+    """Fuzz a target until libFuzzer ends this process."""
+    tqdm.set_lock(threading.RLock())  # its own has a semaphore, which libFuzzer would leave behind
+    mutator = {"custom_mutator": mutate} if target == "image" else {}
+    atheris.Setup(["fuzz", *options], lambda data: accepts(TARGETS[target], data), **mutator)
     atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    fuzz(sys.argv[1], sys.argv[2:])

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.fuzz.run import reason
 from tests.fuzz.seeds import SEEDS
 from tests.fuzz.targets import TARGETS, accepts
 
@@ -19,3 +20,28 @@ def test_a_target_takes_its_seeds_and_refuses_what_is_cut_off(name: str) -> None
         assert accepts(TARGETS[name], seed)
         for length in range(0, len(seed), max(1, len(seed) // 8)):
             accepts(TARGETS[name], seed[:length])
+
+
+EARLY_ENDS = {
+    "an exception": (
+        "#2 INITED\n\n === Uncaught Python exception: ===\nValueError: 7\n\n==12== ERROR: exit",
+        "exit code 77: Uncaught Python exception: ===\nValueError: 7",
+    ),
+    "too much time": (
+        "#2 INITED\n==12== ERROR: libFuzzer: timeout after 20 seconds\n    #0 0x55",
+        "exit code 77: ==12== ERROR: libFuzzer: timeout after 20 seconds\n    #0 0x55",
+    ),
+    "no start": (
+        "\nTraceback (most recent call last):\nImportError: x",
+        "exit code 77: Traceback (most recent call last):\nImportError: x",
+    ),
+    "nothing that is known": (
+        "#2 INITED\nI cannot go on",
+        "exit code 77: #2 INITED\nI cannot go on",
+    ),
+}
+
+
+@pytest.mark.parametrize(("log", "said"), EARLY_ENDS.values(), ids=EARLY_ENDS)
+def test_a_run_that_ends_early_is_told_with_its_reason(log: str, said: str) -> None:
+    assert reason(log, 77) == said
