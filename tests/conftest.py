@@ -1,7 +1,9 @@
 """Real images and weights, and the models that several tests share."""
 
+import functools
 import os
 import secrets
+import shutil
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,6 +19,7 @@ import torch
 
 from benchmarks.data import DATA
 from sr_export.__main__ import main as sr_export
+from sr_export.photos import CALIBRATION
 from sr_export.to_onnx import onnx_from_generator
 from sr_runtime.backends.tensorrt.cache_folder import CACHE_VARIABLE
 from sr_runtime.signals import ENDING
@@ -71,21 +74,41 @@ def tiny_generator(seed: int = 0, **options: int) -> RRDBNet:
 
 
 @pytest.fixture(scope="session")
-def tiny_onnx(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+def tiny_onnx(tmp_path_factory: pytest.TempPathFactory, shared: Path) -> Callable[..., Path]:
     """`tiny_onnx(precision="fp16", io="uint8", scale_factor=2, …)`: an exported tiny generator."""
-    made: dict[tuple[tuple[str, object], ...], Path] = {}
 
-    def make(precision: str = "fp32", io: str = "float32", **options: int) -> Path:
-        key = tuple(sorted({"precision": precision, "io": io, **options}.items()))
-        if key not in made:
-            model = onnx_from_generator(
-                tiny_generator(**options), precision=precision, io=io, halo=16
-            )
-            made[key] = tmp_path_factory.mktemp("tiny") / "tiny.onnx"
-            made[key].write_bytes(model.SerializeToString())
-        return made[key]
+    @functools.cache
+    def make(precision: str, io: str, options: tuple[tuple[str, int], ...]) -> Path:
+        def export(path: Path) -> None:
+            generator = tiny_generator(**dict(options))
+            model = onnx_from_generator(generator, precision=precision, io=io, halo=16)
+            path.write_bytes(model.SerializeToString())
 
-    return make
+        sizes = (f"{name}={value}" for name, value in options)
+        exported = made_once(shared / "-".join(["tiny", precision, io, *sizes]), export)
+        own = tmp_path_factory.mktemp("tiny") / "tiny.onnx"  # tests put files beside it
+        return Path(shutil.copy(exported, own))
+
+    def tiny(precision: str = "fp32", io: str = "float32", **options: int) -> Path:
+        return make(precision, io, tuple(sorted(options.items())))
+
+    return tiny
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder that all processes that run tests have in common."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder if worker_id == "master" else folder.parent
+
+
+def made_once(path: Path, make: Callable[[Path], None]) -> Path:
+    """The file at a path in `shared`, which the first process that needs it makes."""
+    with path.with_name(f"{path.name}.lock").open("wb") as lock:
+        wait_for_lock(lock.fileno())
+        if not path.exists():
+            make(path)
+    return path
 
 
 @pytest.fixture
@@ -100,21 +123,21 @@ def hears_signals() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def exported(
-    data: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str
+    data: Path, tmp_path_factory: pytest.TempPathFactory, shared: Path
 ) -> Callable[[str], Path]:
-    """`exported("RRDB_PSNR_x4")`: the file that the command line makes of these weights, once for
-    all tests and all processes that run them."""
-    folder = tmp_path_factory.getbasetemp()
-    folder = folder if worker_id == "master" else folder.parent
+    """`exported("RRDB_PSNR_x4")`: the file that the command line makes of these weights. Its halo
+    is searched on one of the three photos, each of which takes half a minute."""
+    photos = tmp_path_factory.mktemp("calibration")
+    shutil.copy(CALIBRATION / "astronaut.png", photos)
 
     def export(name: str) -> Path:
-        path = folder / f"{name}.onnx"
-        with path.with_suffix(".lock").open("wb") as lock:
-            wait_for_lock(lock.fileno())
-            if not path.exists():
-                weights = data / "weights" / f"{name}.pth"
-                assert sr_export(["onnx", str(weights), "-o", str(path)]) == 0
-        return path
+        weights = data / "weights" / f"{name}.pth"
+        command = ["onnx", str(weights), "--calibrate", str(photos), "-o"]
+
+        def make(path: Path) -> None:
+            assert sr_export([*command, str(path)]) == 0
+
+        return made_once(shared / f"{name}.onnx", make)
 
     return export
 

@@ -77,7 +77,7 @@ def test_the_gan_needs_more_context_than_the_psnr_network(
         with sr_runtime.load(model) as upscaler:
             assert upscaler.info.receptive_radius == 349
             halos.append(upscaler.halo)
-    assert halos == [24, 40]  # on the crops in sr_export/calibration
+    assert halos == [24, 40]  # on the photo that they were exported with
 
 
 @pytest.fixture
