@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -64,9 +66,11 @@ def test_the_command_line_takes_the_names(photo: Path) -> None:
 
 
 @pytest.mark.slow
-def test_info_prints_the_facts_of_an_embedded_model(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["info", "psnr"]) == 0
-    assert str(FOLDER / "psnr.onnx") in capsys.readouterr().out
+def test_info_prints_the_facts_of_an_embedded_model() -> None:
+    # In a process of its own: where much memory was taken before, only large tiles can be measured.
+    command = [sys.executable, "-m", "sr_runtime", "info", "psnr"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert str(FOLDER / "psnr.onnx") in said
 
 
 def test_a_path_with_the_name_of_an_embedded_model_is_the_users_file(tmp_path, monkeypatch) -> None:
