@@ -21,6 +21,7 @@ __all__ = [
     "SRError",
     "StorageError",
     "about",
+    "reading",
     "require_extra",
     "system_error",
     "together",
@@ -111,6 +112,15 @@ def together(errors: Sequence[SRError], *, hint: str = "") -> SRError:
         parts.append(f"{images} unfit too: {named}{more}")
     first.args = ("; ".join([*parts, hint] if hint else parts),)
     return first
+
+
+@contextmanager
+def reading(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Raise StorageError where the system refuses to read the file or folder `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"cannot be read ({error.strerror or error})", path=path) from error
 
 
 def system_error(error: BaseException) -> OSError | None:

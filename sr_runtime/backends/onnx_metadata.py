@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from sr_runtime.backends.onnx_schema import tensors
 from sr_runtime.backends.protobuf import LENGTH, fields
-from sr_runtime.errors import ModelError, StorageError, about
+from sr_runtime.errors import ModelError, StorageError, about, reading
 from sr_runtime.model_info import ModelInfo
 
 __all__ = [
@@ -134,10 +134,8 @@ def require_one_file(model: Path, data: bytes) -> None:
 
 
 def _read(model: Path) -> bytes:
-    try:
+    with reading(model):
         return model.read_bytes()
-    except OSError as error:
-        raise StorageError(f"cannot be read ({error.strerror or error})", path=model) from error
 
 
 @contextmanager

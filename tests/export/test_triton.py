@@ -12,6 +12,7 @@ from tritonclient.grpc.model_config_pb2 import TYPE_FP32, ModelInstanceGroup
 
 from sr_export import triton_repository
 from sr_export.__main__ import main
+from sr_export.onnx_file import load_onnx
 from sr_runtime.backends.tensorrt.engine_file import facts_path, read_engine
 from sr_runtime.embedded import model_file
 from sr_runtime.errors import ArgumentError, ModelError, StorageError
@@ -231,6 +232,14 @@ def test_a_mistake_is_one_sentence_and_leaves_everything_as_it_was(
 def test_a_file_of_another_kind_or_none_at_all_is_named(name, tmp_path, capsys) -> None:
     assert main(["triton", name, "-o", str(tmp_path), "--name", "sr_x4"]) == 2
     assert f"error: {name}: there is no such model file" in capsys.readouterr().err
+
+
+def test_what_the_system_refuses_to_read_is_a_storage_error(tiny_onnx, tmp_path) -> None:
+    too_long = tmp_path / ("long" * 100)
+    with pytest.raises(StorageError, match="longlong: cannot be read"):
+        triton_repository(tiny_onnx(), too_long, "sr_x4")
+    with pytest.raises(StorageError, match="cannot be read"):
+        load_onnx(tmp_path)
 
 
 def test_an_embedded_model_is_served_by_its_name(tmp_path, capsys) -> None:

@@ -20,7 +20,7 @@ from sr_runtime.backends.tensorrt.options import (
     Shape,
     sm_text,
 )
-from sr_runtime.errors import ModelError, SRError, StorageError, about
+from sr_runtime.errors import ModelError, SRError, about, reading
 from sr_runtime.model_info import PREFIX, ModelInfo
 from sr_runtime.storage.atomic import atomic_path
 from sr_runtime.storage.lock import wait_for_lock
@@ -199,10 +199,8 @@ def read_facts(path: Path) -> EngineInfo:
 
 
 def _read(path: Path) -> bytes:
-    try:
+    with reading(path):
         return path.read_bytes()
-    except OSError as error:
-        raise StorageError(f"cannot be read ({error.strerror})", path=path) from error
 
 
 def facts_path(engine: Path) -> Path:
