@@ -103,9 +103,9 @@ class ModelInfo:
     receptive_radius: int | None = None
     """LR pixels beyond which the input cannot change an output pixel; None if not known."""
     tile_error: int = 1
-    """Largest difference in 1/255 between tiles with this halo and the whole image. It is above 1
-    where output pixels depend on the whole input, as with global attention or pooling, or on its
-    opposite side, as with circular padding."""
+    """Largest difference in 1/255 seen between tiles with this halo and the whole image. It
+    is above 1 where output pixels depend on the whole input, as with global attention or pooling,
+    or on its opposite side, as with circular padding."""
     layout: Layout = "NCHW"
     """The order of a float tensor's axes, in and out."""
     input_range: ValueRange = "0..1"

@@ -121,7 +121,7 @@ class TiledNetwork:
             if len(plan) > 1 and self.info.tile_error > 1:
                 warnings.warn(
                     "the network looks at the whole image or at its opposite side, and this one "
-                    f"needs {len(plan)} tiles, which change the result by up to "
+                    f"needs {len(plan)} tiles, which change the result by about "
                     f"{self.info.tile_error}/255: use a smaller image, or a larger --tile",
                     RuntimeWarning,
                     stacklevel=2,

@@ -70,7 +70,7 @@ def facts_lines(model: Path, info: ModelInfo) -> list[str]:
     if measured:
         lines += [f"{'':<18}{why}" for fact, why in WHY_ASSUMED.items() if fact in assumed]
     if info.tile_error > 1:
-        lines.append(f"{'':<18}tiles change the result by up to {info.tile_error}/255")
+        lines.append(f"{'':<18}tiles change the result by about {info.tile_error}/255")
     return lines
 
 

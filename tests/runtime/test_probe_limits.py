@@ -140,3 +140,47 @@ def test_a_large_fixed_size_is_measured_as_long_as_there_is_time(
     monkeypatch.setattr(trial, "MAX_SECONDS", 3600)
     assert main(words) == 0
     assert "phase             1  (measured)" in capsys.readouterr().out
+
+
+def test_a_range_that_no_network_has_is_warned_of_though_another_is_near(tmp_path: Path) -> None:
+    nodes = [node("Clip", "x low high", "c"), nearest("c", "y")]  # black is -0.5, white 0.5
+    model = save(tmp_path / "m.onnx", nodes, low=scalar(-0.5), high=scalar(0.5))
+    with pytest.warns(RuntimeWarning, match="check the colours"):
+        load(model).close()
+
+
+def test_the_mean_of_the_whole_image_is_noticed(tmp_path: Path) -> None:
+    nodes = [
+        node("ReduceMean", "x", "m", axes=[2, 3], keepdims=1),
+        node("Mul", "m tenth", "t"),
+        node("Add", "x t", "a"),
+        node("Mul", "a less", "l"),
+        nearest("l", "y"),
+    ]
+    model = save(tmp_path / "m.onnx", nodes, tenth=scalar(0.1), less=scalar(1 / 1.05))
+    with load(model) as upscaler:
+        assert upscaler.info.tile_error > 1
+
+
+@pytest.mark.parametrize("axis", [2, 3])
+def test_windows_along_one_axis_alone_are_found(axis: int, tmp_path: Path) -> None:
+    rows, columns = (8, 1) if axis == 2 else (1, 8)
+    nodes = [
+        node("MaxPool", "x", "p", kernel_shape=[rows, columns], strides=[rows, columns]),
+        nearest("p", "q", "window"),
+        node("Add", "x q", "a"),
+        node("Mul", "a half", "m"),
+        nearest("m", "y"),
+    ]
+    model = save(
+        tmp_path / "m.onnx", nodes, half=scalar(0.5),
+        window=np.array([1, 1, rows, columns], np.float32),
+    )  # fmt: skip
+    with load(model) as upscaler:
+        assert upscaler.info.multiple_of == upscaler.info.phase == 8
+
+
+def test_of_several_pictures_the_most_enlarged_is_the_result(tmp_path: Path) -> None:
+    nodes = [node("Identity", "x", "clean"), nearest("x", "y")]
+    with load(save(tmp_path / "m.onnx", nodes, outputs=("clean", "y"))) as upscaler:
+        np.testing.assert_array_equal(upscaler.upscale(PHOTO), DOUBLED)

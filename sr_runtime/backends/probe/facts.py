@@ -27,9 +27,10 @@ TILES = ("phase", "halo", "tile_error")
 
 WHY_ASSUMED = {
     "input_range": "the network does not return the picture that it is shown in any value range "
-    "([0, 1], [0, 255], [-1, 1]), so that [0, 1] is assumed: check the colours of a result",
-    "halo": "runs at this model's size take too long or too much memory to measure its tiles, so "
-    "that their phase and halo are assumed: look for seams in a result",
+    "([0, 1], [0, 255], [-1, 1]), so that the likeliest is assumed: check the colours of a result",
+    "halo": "the network's tiles cannot be measured, because it refuses the sizes for that, or its "
+    "runs take too long or too much memory: their phase and halo are assumed: look for seams in a "
+    "result",
 }
 """By one of the facts that are assumed together: what a caller should know."""
 
@@ -70,12 +71,10 @@ def _measured(trial: Trial, shape: Sequence[int | None], dtype: str) -> ModelInf
         ) from error
     with suppress(BackendError, ExhaustedError):
         _check_same_again(trial, found)
-    try:
-        info = find_ranges(trial, found)
-    except (BackendError, ExhaustedError):
-        info = None
-    (assumed if info is None else measured).extend(RANGES)
-    info = info or found.info
+    info, certain = found.info, False
+    with suppress(BackendError, ExhaustedError):
+        info, certain = find_ranges(trial, found)
+    (measured if certain else assumed).extend(RANGES)
     sides = _sides(info, shape)
     try:
         info = find_tiles(trial, info, sides)

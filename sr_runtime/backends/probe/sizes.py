@@ -11,12 +11,12 @@ from sr_runtime.backends.base import UnreadableModelError
 from sr_runtime.backends.probe.trial import Trial, planes_of
 from sr_runtime.backends.stated import shape_text
 from sr_runtime.errors import BackendError, ModelError
-from sr_runtime.model_info import LIMITS, Layout, ModelInfo
+from sr_runtime.model_info import LIMITS, Layout, ModelInfo, ValueRange
 
 __all__ = ["Found", "find_sizes"]
 
 # Sides by the largest of these numbers that divides them: the first witness for each of them. The
-# second is the next multiple, which is the width.
+# second is the next multiple. Each axis has both of them.
 SIDES = {
     1: 33, 2: 34, 4: 36, 7: 35, 8: 40, 12: 36, 16: 80, 24: 72, 32: 32, 48: 48, 64: 64, 128: 128,
 }  # fmt: skip
@@ -55,9 +55,12 @@ def find_sizes(trial: Trial, shape: Sequence[int | None], dtype: str) -> Found:
         height, width = _sides(shape, layout)
         fixed = None not in (height, width)
         for multiple, side in ({1: 0} if fixed else SIDES).items():
-            size = height or side, width or side + multiple
+            first = height or side, width or side + multiple
+            second = height or side + multiple, width or side
             try:
-                found, seen = _at_size(trial, info, size)
+                found, seen = _at_size(trial, info, first)
+                if found is not None and second != first:
+                    found, seen = _at_size(trial, info, second)
             except BackendError as error:
                 refused = str(error)
                 continue
@@ -90,11 +93,15 @@ def _picture(height: int, width: int, channels: int) -> NDArray[np.float32]:
 
 
 def _at_size(trial: Trial, info: ModelInfo, size: tuple[int, int]) -> tuple[Found | None, str]:
-    """The facts if an output at this size is the picture, enlarged; and what the outputs were."""
+    """The facts if an output at this size is the picture, enlarged; and what the outputs were.
+
+    Of several, the most enlarged is the result; others are of stages before it.
+    """
     height, width = size
     trial.check(height, width)  # before a picture of it is made
     image = _picture(height, width, info.in_channels)
     outputs = trial.outputs(info, image)
+    best: ModelInfo | None = None
     for number, output in enumerate(outputs):
         of_pixels = output.dtype == np.uint8
         if output.ndim != 4 or not (of_pixels or output.dtype.kind == "f"):
@@ -114,10 +121,11 @@ def _at_size(trial: Trial, info: ModelInfo, size: tuple[int, int]) -> tuple[Foun
                 raise ModelError(
                     f"it enlarges {scale} times, and {LIMITS['scale']} times is the most"
                 )
-            info = replace(info, scale=scale, output=number)
-            if of_pixels:
-                info = replace(info, output_range="0..255")
-            return Found(info, image, planes_of(info, outputs)), ""
+            if best is None or scale > best.scale:
+                values: ValueRange = "0..255" if of_pixels else "0..1"
+                best = replace(info, scale=scale, output=number, output_range=values)
+    if best is not None:
+        return Found(best, image, planes_of(best, outputs)), ""
     shapes = " and ".join(f"{shape_text(one.shape)} {one.dtype}" for one in outputs) or "nothing"
     return None, f"{height}×{width} gave {shapes}"
 

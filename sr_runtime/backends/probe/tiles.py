@@ -1,6 +1,8 @@
 """Where tiles of a model may start, and how much context they need: a tile against the whole."""
 
 import math
+from collections import deque
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple
@@ -37,6 +39,8 @@ EVIDENCE = 4
 MATCH = 1 / 255
 
 Size = tuple[int, int]
+_Pair = tuple[NDArray[np.float32], Size, Size, Size]
+"""A picture, the size of the whole, and the start and the size of a tile in it."""
 
 
 class _Comparison(NamedTuple):
@@ -67,7 +71,9 @@ def find_tiles(trial: Trial, info: ModelInfo, sides: tuple[int | None, int | Non
     tried: dict[int, _Comparison] = {}
     try:
         for phase in phases or [info.multiple_of]:
-            tried[phase] = strips.compare(phase, SIDE)
+            # Of many phases one may match by chance, but not in two lengths.
+            by_chance = phase != info.multiple_of and None in sides
+            tried[phase] = strips.compare(phase, *([SIDE, LONG_SIDE] if by_chance else [SIDE]))
             if tried[phase].halo is not None:
                 with suppress(ExhaustedError, OutOfMemoryError):
                     tried[phase] = strips.with_opposite_side(phase, tried[phase])
@@ -105,11 +111,12 @@ class _Strips:
 
     def __init__(self, trial: Trial, info: ModelInfo, sides: tuple[int | None, int | None]) -> None:
         self._trial, self._info, self._sides = trial, info, sides
-        self._whole: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
+        # The last whole pictures, one along each axis, and the outputs for them.
+        self._wholes = deque[tuple[NDArray[np.float32], NDArray[np.float32]]](maxlen=2)
 
-    def compare(self, phase: int, length: int) -> _Comparison:
-        """The worst of tiles that begin at multiples of `phase` and are at least that long."""
-        return self._worst(self._pairs(phase, length))
+    def compare(self, phase: int, *lengths: int) -> _Comparison:
+        """The worst of tiles that begin at multiples of `phase` and are at least so long."""
+        return self._worst(pair for length in lengths for pair in self._pairs(phase, length))
 
     def with_opposite_side(self, phase: int, found: _Comparison) -> _Comparison:
         """`found`, and how far pixels near a side change with those near the opposite one.
@@ -128,8 +135,7 @@ class _Strips:
             found = found._replace(error=max(found.error, float(np.nan_to_num(near).max())))
         return found
 
-    def _pairs(self, phase: int, length: int) -> list[tuple[NDArray[np.float32], Size, Size, Size]]:
-        """Pictures, and the size of the whole and the start and the size of a tile in each."""
+    def _pairs(self, phase: int, length: int) -> list[_Pair]:
         height, width = self._sides
         if height is not None and width is not None:
             far = (max(1, height // 2 // phase) * phase, max(1, width // 2 // phase) * phase)
@@ -140,10 +146,7 @@ class _Strips:
             return [(image, (height, width), shift, (height, width)) for shift in shifts]
         return [self._strip(axis, phase, length) for axis in (0, 1)]
 
-    def _strip(
-        self, axis: int, phase: int, length: int
-    ) -> tuple[NDArray[np.float32], Size, Size, Size]:
-        """The picture, the size of the whole, and the start and the size of a tile in it."""
+    def _strip(self, axis: int, phase: int, length: int) -> _Pair:
         multiple = self._info.multiple_of
         grid = math.lcm(multiple, phase)
         thickness = self._sides[1 - axis] or _round_up(max(THICKNESS, phase), multiple)
@@ -163,7 +166,7 @@ class _Strips:
             sizes = tuple((second, first) for first, second in sizes)  # type: ignore[assignment]
         return image, *sizes
 
-    def _worst(self, pairs: list[tuple[NDArray[np.float32], Size, Size, Size]]) -> _Comparison:
+    def _worst(self, pairs: Iterable[_Pair]) -> _Comparison:
         worst = _Comparison(0, 0)
         for pair in pairs:
             found = self._compare(*pair)
@@ -198,9 +201,11 @@ class _Strips:
 
     def _whole_planes(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         """The output for the whole picture, which several tiles may be compared with."""
-        if self._whole is None or not np.array_equal(self._whole[0], image):
-            self._whole = image, self._planes(image)
-        return self._whole[1]
+        for known, planes in self._wholes:
+            if np.array_equal(known, image):
+                return planes
+        self._wholes.append((image, self._planes(image)))
+        return self._wholes[-1][1]
 
     def _planes(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         planes = self._trial.planes(self._info, image)
@@ -210,8 +215,8 @@ class _Strips:
 def _picture(shape: Size, inner: tuple[slice, slice], channels: int) -> NDArray[np.float32]:
     """Detail of all sizes, `(*shape, C)`, and outside of `inner` blocks of the strongest colours.
 
-    So the whole image is as unlike a tile as can be, which a network that looks at everything
-    shows.
+    So the whole image is as unlike a tile as can be, also in brightness, which a network that looks
+    at everything shows.
     """
     random = np.random.default_rng(0)
 
@@ -219,7 +224,7 @@ def _picture(shape: Size, inner: tuple[slice, slice], channels: int) -> NDArray[
         coarse = random.standard_normal((-(-shape[0] // size), -(-shape[1] // size), channels))
         return coarse.repeat(size, axis=0).repeat(size, axis=1)[: shape[0], : shape[1]]
 
-    outside = noise(4) > 0
+    outside = noise(4) > -0.7  # three of four blocks are bright
     image = outside.astype(np.float32)
     image[inner] = (0.5 + 0.4 * np.tanh(0.35 * sum(map(noise, (1, 2, 4, 8, 16)))))[inner]
     return image
