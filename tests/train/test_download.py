@@ -35,6 +35,9 @@ class Server:
     """The Content-Length of its answers; None: the right one."""
     shift: int = 0
     """How many bytes later than requested its answers start."""
+    stalls: bool = False
+    """Whether its answers stop after 1000 bytes, until the test ends."""
+    ended: threading.Event = field(default_factory=threading.Event)
     headers: dict[str, str] = field(default_factory=dict)
     """More headers of answers of another status than 200."""
     requests: list[str | None] = field(default_factory=list)
@@ -68,6 +71,10 @@ def server() -> Iterator[Server]:
                 first = start + behaviour.shift
                 self.send_header("Content-Range", f"bytes {first}-/{len(CONTENT)}")
             self.end_headers()
+            if behaviour.stalls:
+                self.wfile.write(body[:1000])
+                behaviour.ended.wait(20)
+                return
             if behaviour.cuts:
                 behaviour.cuts -= 1
                 body = body[: len(body) // 3]
@@ -82,6 +89,7 @@ def server() -> Iterator[Server]:
         thread = threading.Thread(target=running.serve_forever, args=(0.01,))
         thread.start()
         yield behaviour
+        behaviour.ended.set()
         running.shutdown()
         thread.join()
 
@@ -136,6 +144,16 @@ def test_a_connection_that_brings_nothing_more_is_given_up_and_the_part_is_kept(
     with pytest.raises(StorageError, match=r"lost after 1,000,000 bytes .* same command"):
         download(server.url, tmp_path / "file.bin", digest=None)
     assert (tmp_path / "file.bin.part").stat().st_size == 1_000_000
+
+
+def test_a_server_that_stalls_is_given_up_after_a_while(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sr_train.download.TIMEOUT", 0.1)
+    server.ranges, server.stalls = False, True
+    with pytest.raises(StorageError, match=r"lost after 1,000 bytes .*timed out"):
+        download(server.url, tmp_path / "file.bin", digest=None)
+    assert (tmp_path / "file.bin.part").read_bytes() == CONTENT[:1000]
 
 
 def test_a_part_that_is_already_complete_only_gets_its_name(server: Server, tmp_path: Path) -> None:
