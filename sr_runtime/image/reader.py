@@ -4,7 +4,6 @@ import io
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,17 +14,17 @@ from PIL.ExifTags import Base
 
 from sr_runtime.errors import ArgumentError, ImageError
 from sr_runtime.image import sixteen_bit
-from sr_runtime.image.animation import Region, drawn, gif_regions, png_regions
 from sr_runtime.image.bit_depth import bits_per_channel, file_bytes, jpeg2000_depths
 from sr_runtime.image.color import with_profile
 from sr_runtime.image.comment import with_comment
 from sr_runtime.image.exif import descriptive_exif
+from sr_runtime.image.frames import check_size, is_part_of_its_canvas, play_count, read_frames
 from sr_runtime.image.header import DEFAULT_MAX_PIXELS, SIDEWAYS, frame_indices, opened, reading
 from sr_runtime.image.heif import decode_heif
 from sr_runtime.image.iptc import iptc_of
 from sr_runtime.image.jpeg import with_end_mark
 from sr_runtime.image.out_of_memory import memory_for
-from sr_runtime.image.picture import MOST_PLAYS, Picture, pixels_text, rounded_durations
+from sr_runtime.image.picture import Picture, pixels_text
 from sr_runtime.image.pillow import dpi_of, pixels_of
 from sr_runtime.image.png import scale_color_key
 from sr_runtime.image.tga import read_tga
@@ -76,7 +75,7 @@ def read(path: str | os.PathLike[str], *, max_pixels: int = DEFAULT_MAX_PIXELS) 
         if image.format == "TIFF":
             first, *pages = _read_pages(image, indices, max_pixels)
             return replace(first, pages=tuple(pages))
-        _check_size(image.width, image.height, len(indices), max_pixels)
+        check_size(image.width, image.height, len(indices), max_pixels)
         return _picture(image, indices, max_pixels)
 
 
@@ -98,7 +97,7 @@ def _read_pages(image: Image.Image, indices: Sequence[int], max_pixels: int) -> 
         _go_to_page(image, index)
         total += image.width * image.height
     if len(indices) == 1:
-        _check_size(image.width, image.height, 1, max_pixels)
+        check_size(image.width, image.height, 1, max_pixels)
     elif total > max_pixels:
         raise ImageError(
             f"{len(indices)} pages of {total} pixels are more than the limit of {max_pixels}: "
@@ -131,8 +130,8 @@ def _picture(image: Image.Image, indices: Sequence[int], max_pixels: int) -> Pic
 def _decoded(image: Image.Image, indices: Sequence[int], bits: int, max_pixels: int) -> Picture:
     durations: tuple[int, ...] = ()
     text = with_comment(image.info.get("png_text", ()), image.info.get("comment"))
-    if len(indices) > 1 or _is_part_of_its_canvas(image):
-        frames, durations = _read_animation(image, indices, max_pixels)
+    if len(indices) > 1 or is_part_of_its_canvas(image):
+        frames, durations = read_frames(image, indices, max_pixels)
         frames, profile = with_profile(image, frames)
     elif bits > 8 and image.mode in ("RGB", "RGBA", "L", "LA"):
         frames, profile = with_profile(image, [_read_deep_color(image, indices[0], bits)])
@@ -150,7 +149,7 @@ def _decoded(image: Image.Image, indices: Sequence[int], bits: int, max_pixels: 
     return Picture(
         frames=tuple(np.ascontiguousarray(turn(frame)) for frame in frames),
         durations=durations,
-        loop=_play_count(image) if durations else None,
+        loop=play_count(image) if durations else None,
         icc_profile=profile,
         exif=exif.tobytes() if exif else None,
         dpi=dpi,
@@ -158,14 +157,6 @@ def _decoded(image: Image.Image, indices: Sequence[int], bits: int, max_pixels: 
         iptc=iptc_of(image),
         png_text=text,
     )
-
-
-def _check_size(width: int, height: int, frames: int, max_pixels: int) -> None:
-    if width * height * frames > max_pixels:
-        raise ImageError(
-            f"{pixels_text(height, width, frames)} are more than the limit of "
-            f"{max_pixels}: raise it with --max-pixels"
-        )
 
 
 def _check_kind(image: Image.Image, frames: int, bits: int) -> None:
@@ -189,7 +180,8 @@ def _check_kind(image: Image.Image, frames: int, bits: int) -> None:
             "PPM": "I",
             "HEIF": "RGB RGBA L LA",
         }
-        if frames > 1 or image.mode not in readable.get(image.format or "", "").split():
+        several = frames > 1 or is_part_of_its_canvas(image)
+        if several or image.mode not in readable.get(image.format or "", "").split():
             raise ImageError(
                 f"its {bits} bits per channel would be cut to 8: convert it to 8 bits, or to a "
                 "16-bit RGB PNG or TIFF, first"
@@ -218,55 +210,5 @@ def _read_deep_color(image: Image.Image, page: int, bits: int) -> NDArray[Any]:
     return sixteen_bit.decode(file_bytes(image), "TIFF", page=page)[:, :, : len(image.getbands())]
 
 
-def _read_animation(
-    image: Image.Image, indices: Sequence[int], max_pixels: int
-) -> tuple[list[NDArray[Any]], tuple[int, ...]]:
-    """Composited frames, RGBA if any pixel of any frame is transparent, and their durations."""
-    frames: list[NDArray[Any]] = []
-    durations: list[float] = []
-    if image.format in ("PNG", "GIF"):
-        regions = _regions(image, len(indices), max_pixels)
-        frames += drawn(regions, image.height, image.width)
-        durations += [region.duration for region in regions]
-    else:
-        if image.format == "WEBP":
-            # Without the file's alpha flag, Pillow shows black where no frame covers the canvas.
-            image.rawmode = image._mode = "RGBA"  # type: ignore[attr-defined]
-        for index in indices:
-            image.seek(index)
-            frames.append(np.asarray(image.convert("RGBA")))
-            durations.append(image.info.get("duration", 0))
-    if all((frame[:, :, 3] == 255).all() for frame in frames):
-        frames = [frame[:, :, :3] for frame in frames]
-    return frames, rounded_durations(durations, 1) if len(frames) > 1 else ()
-
-
-def _is_part_of_its_canvas(image: Image.Image) -> bool:
-    """Whether a PNG or GIF of one frame shows something else than Pillow's first frame."""
-    if image.format == "GIF":
-        frame = next(gif_regions(file_bytes(image)), None)
-        return frame is not None and (frame.width, frame.height) != image.size
-    return getattr(image, "default_image", False)
-
-
-def _regions(image: Image.Image, count: int, max_pixels: int) -> list[Region]:
-    """The `count` frames of a PNG or GIF, as they are stored."""
-    split = png_regions if image.format == "PNG" else gif_regions
-    regions = list(islice(split(file_bytes(image)), count))
-    if len(regions) < count:
-        raise ValueError(f"{len(regions)} of {count} frames are there")
-    for region in regions:  # which may be larger than the canvas
-        _check_size(region.width, region.height, count, max_pixels)
-    return regions
-
-
 def _tiff_tag(image: Image.Image, tag: int) -> Any:
     return image.tag_v2.get(tag) if image.format == "TIFF" else None  # type: ignore[attr-defined]
-
-
-def _play_count(image: Image.Image) -> int | None:
-    """`Picture.loop`."""
-    loop: int | None = image.info.get("loop")
-    if loop and image.format == "GIF":
-        loop += 1  # a GIF states the repetitions after the first time
-    return loop and min(loop, MOST_PLAYS)

@@ -127,6 +127,14 @@ def test_the_only_frame_of_a_png_counts_and_not_the_still_before_it(tmp_path: Pa
     assert rows(tmp_path / "a.png") == [[[GREEN] * 4] * 2]
 
 
+def test_the_only_frame_of_a_png_is_not_cut_to_8_bits(tmp_path: Path) -> None:
+    file = apng([(GREEN, WHOLE, KEEP, SOURCE)], hidden=True)
+    deep = chunk(b"IHDR", struct.pack(">IIBBBBB", 4, 2, 16, 6, 0, 0, 0))
+    (tmp_path / "a.png").write_bytes(SIGNATURE + deep + file[len(SIGNATURE) + len(deep) :])
+    with pytest.raises(ImageError, match="16 bits"):
+        read(tmp_path / "a.png")
+
+
 def test_a_frame_beyond_the_canvas_is_cut_off_and_one_beyond_the_limit_is_refused(
     tmp_path: Path,
 ) -> None:
