@@ -6,7 +6,6 @@ Both run in turn on one core, with their files in the page cache: this compares 
 """
 
 import argparse
-import json
 import statistics
 import sys
 import tempfile
@@ -22,10 +21,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.data import DATA
+from benchmarks.json_file import write_json
 from sr_runtime.cli.console import run_cli
 from sr_runtime.errors import ArgumentError
 from sr_runtime.resize import downscale
-from sr_runtime.storage.atomic import atomic_path
+from sr_runtime.storage.atomic import check_target
 from sr_train.config.schema import Augmentation, Config, Pretraining
 from sr_train.data.build.prepare import prepare
 from sr_train.data.loader import training_loader
@@ -49,6 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(output: Path | None) -> int:
+    if output is not None:
+        check_target(output)
     with tempfile.TemporaryDirectory() as folder:
         pngs = _write_pngs(Path(folder, "pngs"))
         config = _prepared(pngs)
@@ -61,19 +63,15 @@ def _run(output: Path | None) -> int:
         gain = statistics.median(a / b for a, b in zip(values, rates[PNG], strict=True))
         print(f"| {name} | {statistics.median(values):,.0f} | {gain:,.0f}× |")
     if output is not None:
-        with atomic_path(output) as path:
-            path.write_text(json.dumps({"crops_per_second": rates}, indent=1) + "\n", "utf-8")
+        write_json(output, {"crops_per_second": rates})
     return 0
 
 
 def _rates(pngs: Path, config: Config) -> dict[str, list[float]]:
     """Crops per second of every contender in every round."""
-    plain = replace(
-        config, augmentation=Augmentation(probability=0, compression=0, coarse_dropout=0)
-    )
     contenders: dict[str, tuple[Iterator[Batch], int]] = {
         PNG: (_png_batches(pngs), 1),
-        "loader": (iter(training_loader(plain, "pretraining", epoch=0, batch=0)), 40),
+        "loader": (_plain_crops(config), 40),
         "loader, with pretraining's augmentation": (
             iter(training_loader(config, "pretraining", epoch=0, batch=0)),
             40,
@@ -90,12 +88,17 @@ def _rates(pngs: Path, config: Config) -> dict[str, list[float]]:
     return rates
 
 
-def _check_crops(pngs: Path, config: Config) -> None:
-    """Raise ArgumentError unless the loader's crops are parts of the PNGs, both LR and HR."""
+def _plain_crops(config: Config) -> Iterator[Batch]:
+    """Crops of the loader without augmentation."""
     plain = replace(
         config, augmentation=Augmentation(probability=0, compression=0, coarse_dropout=0)
     )
-    lr, hr = next(iter(training_loader(plain, "pretraining", epoch=0, batch=0)))
+    return iter(training_loader(plain, "pretraining", epoch=0, batch=0))
+
+
+def _check_crops(pngs: Path, config: Config) -> None:
+    """Raise ArgumentError unless the loader's crops are parts of the PNGs, both LR and HR."""
+    lr, hr = next(_plain_crops(config))
     photos = [
         tuple(np.asarray(PIL.Image.open(pngs / kind / f"{i}.png")) for kind in ("LR", "HR"))
         for i in range(PHOTOS)

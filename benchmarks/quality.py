@@ -4,7 +4,6 @@ python -m benchmarks.quality --model rrdb_psnr.onnx --data set5/x4 set14/x4
 """
 
 import argparse
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cache, partial
@@ -12,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import sr_runtime
+from benchmarks.json_file import write_json
 from sr_runtime import Upscaler
 from sr_runtime.cli.console import run_cli
-from sr_runtime.errors import ArgumentError
 from sr_runtime.evaluation.pairs import Pair, find_pairs
 from sr_runtime.evaluation.scoring import (
     TILE,
@@ -25,9 +24,9 @@ from sr_runtime.evaluation.scoring import (
     table,
     upscale_whole,
 )
-from sr_runtime.storage.atomic import atomic_path
+from sr_runtime.storage.atomic import check_target
 
-__all__ = ["TILE", "main", "upscale_whole"]
+__all__ = ["main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -57,6 +56,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    if arguments.json is not None:
+        check_target(arguments.json)
     data = {folder: tuple(find_pairs(folder)) for folder in arguments.data}
     results = []
     for model in arguments.model:
@@ -68,7 +69,7 @@ def _run(arguments: argparse.Namespace) -> int:
                 result = _measure(upscaler, pairs, arguments.crop)
                 results.append({"model": str(model), "data": str(folder), **result})
     if arguments.json is not None:
-        _write_json(arguments.json, results)
+        write_json(arguments.json, results)
     return 0
 
 
@@ -95,14 +96,6 @@ def _measure(upscaler: Upscaler, pairs: tuple[Pair, ...], crop: int | None) -> d
 def _bicubic(pairs: tuple[Pair, ...], scale: int, crop: int) -> Score:
     enlarge = partial(bicubic, scale=scale)
     return mean(score(enlarge, pairs, scale=scale, crop=crop), "bicubic mean")
-
-
-def _write_json(target: Path, results: list[dict[str, Any]]) -> None:
-    try:
-        with atomic_path(target) as path:
-            path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise ArgumentError(f"cannot write {target}: {error.strerror}") from error
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ the photo, round after round, because a machine's speed drifts.
 """
 
 import argparse
-import json
 import statistics
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from numpy.typing import NDArray
 
 import sr_runtime
 from benchmarks.data import DATA
+from benchmarks.json_file import write_json
 from benchmarks.machine import processor
 from sr_export.__main__ import main as sr_export
 from sr_runtime import Upscaler
@@ -65,8 +65,7 @@ def _run(models: Sequence[str], output: str, rounds: int) -> int:
     with tempfile.TemporaryDirectory() as folder:
         results = measure(models or [*EMBEDDED, *_exported_peers(Path(folder))], rounds)
     print(table(results))
-    with atomic_path(data) as path:
-        path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    write_json(data, results)
     with atomic_path(picture) as path:
         draw(results, path)
     return 0

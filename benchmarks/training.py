@@ -8,7 +8,6 @@ round does not.
 """
 
 import argparse
-import json
 import math
 import multiprocessing
 import statistics
@@ -24,12 +23,13 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.data import photo
+from benchmarks.json_file import write_json
 from benchmarks.machine import processor
 from benchmarks.peers import Step, plain_gan, plain_pretraining
 from sr_runtime.cli.console import run_cli
 from sr_runtime.errors import ArgumentError
 from sr_runtime.resize import downscale
-from sr_runtime.storage.atomic import atomic_path
+from sr_runtime.storage.atomic import check_target
 from sr_train.config.schema import Config, Stage
 from sr_train.distributed import Processes
 from sr_train.memory import peak_memory
@@ -58,12 +58,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(rounds: int, output: Path | None) -> int:
+    if output is not None:
+        check_target(output)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     results = measure(device, rounds)
     print(_table(results))
     if output is not None:
-        with atomic_path(output) as path:
-            path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        write_json(output, results)
     return 0
 
 

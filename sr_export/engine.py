@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 from sr_export.export import export_onnx
-from sr_export.report import Check, EngineReport
+from sr_export.report import EngineReport
 from sr_export.stages import BuildFraction, Progress, Stages
 from sr_runtime.backends.cuda.driver import device_names, open_device
 from sr_runtime.backends.onnx_metadata import read_fp16_onnx
@@ -130,7 +130,6 @@ def build_engine(
         from sr_train.checkpoint import load_generator
 
     stages = Stages(progress)
-    checks: tuple[Check, ...] = ()
     with temporary_folder(Path(tempfile.gettempdir())) as folder:
         with stages.stage("checking the model"):
             if from_onnx:

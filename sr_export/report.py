@@ -40,6 +40,11 @@ class Check:
     """Where the fault is, or what to do about it, if the check fails."""
 
     @property
+    def side(self) -> str:
+        """On which side of the limit the value passes, in words."""
+        return "at least" if self.at_least else "at most"
+
+    @property
     def passed(self) -> bool:
         """Whether the value keeps its limit; NaN never does."""
         return self.value >= self.limit if self.at_least else self.value <= self.limit
@@ -49,10 +54,9 @@ class VerificationError(ModelError):
     """An exported model does not compute what its checkpoint does."""
 
     def __init__(self, checks: Sequence[Check], failed: Check, *, path: Path | None = None) -> None:
-        limit = f"{'at least' if failed.at_least else 'at most'} {failed.limit:g}"
         super().__init__(
             f"the model does not match its checkpoint: {failed.name} is {failed.value:.3g} instead "
-            f"of {limit}; {failed.hint}",
+            f"of {failed.side} {failed.limit:g}; {failed.hint}",
             path=path,
         )
         self.checks = tuple(checks)
@@ -115,8 +119,7 @@ def table(checks: Sequence[Check]) -> list[str]:
     """The checks as aligned lines."""
     width = max(len(check.name) for check in checks)
     return [
-        f"{check.name:<{width}}  {check.value:>9.3g}  "
-        f"{'at least' if check.at_least else 'at most'} {check.limit:<7.4g}  "
+        f"{check.name:<{width}}  {check.value:>9.3g}  {check.side} {check.limit:<7.4g}  "
         f"{'ok' if check.passed else 'FAILED'}"
         for check in checks
     ]

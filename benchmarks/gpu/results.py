@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu.process import Event
+from benchmarks.json_file import write_json
 from sr_runtime.errors import ArgumentError
-from sr_runtime.storage.atomic import atomic_path
 
 __all__ = ["Results"]
 
@@ -77,8 +77,7 @@ class Results:
         self._save()
 
     def _save(self) -> None:
-        with atomic_path(self._output) as path:
-            path.write_text(json.dumps(self.content, indent=1) + "\n", encoding="utf-8")
+        write_json(self._output, self.content)
 
 
 def _commit() -> str | None:

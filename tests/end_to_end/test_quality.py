@@ -14,7 +14,7 @@ import sr_runtime
 from benchmarks import quality
 from sr_runtime.evaluation.metrics import psnr, ssim
 from sr_runtime.evaluation.pairs import find_pairs
-from sr_runtime.evaluation.scoring import Score, mean, score
+from sr_runtime.evaluation.scoring import TILE, Score, mean, score, upscale_whole
 from tests.runtime.every_row import cpu_precisions
 
 pytestmark = pytest.mark.slow
@@ -28,9 +28,9 @@ def mean_score(data: Path) -> Mean:
 
     @cache
     def measured(model: Path, name: str, precision: str) -> Score:
-        with sr_runtime.load(model, precision=precision, tile=quality.TILE) as upscaler:
+        with sr_runtime.load(model, precision=precision, tile=TILE) as upscaler:
             pairs = find_pairs(data / name / "x4")
-            return mean(score(partial(quality.upscale_whole, upscaler), pairs, scale=4))
+            return mean(score(partial(upscale_whole, upscaler), pairs, scale=4))
 
     return measured
 
