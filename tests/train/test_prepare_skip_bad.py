@@ -49,7 +49,6 @@ def test_every_image_that_cannot_be_prepared_is_left_out_and_named(
 def test_without_the_option_the_message_names_it_and_every_image(tmp_path: Path) -> None:
     save_many(tmp_path / "mine")
     bad = save_bad(tmp_path / "mine")
-    bad.remove("bad8.png")  # its header is right: it is found when the others are left out
     with pytest.raises(SRError, match=rf"{len(bad) - 1} other images .*; --skip-bad") as raised:
         prepare_own(tmp_path / "mine", tmp_path / "data")
     assert all(name in str(raised.value) for name in bad)

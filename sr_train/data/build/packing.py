@@ -37,7 +37,7 @@ def pack_images(
     folder: Path,
     *,
     jobs: int,
-    damaged: Callable[[Sequence[ImageError]], None],
+    judge: Callable[[Sequence[ImageError]], None],
     report: Callable[[str], None],
 ) -> Index:
     """Decode every pair, make the missing LR images, and write the split into `folder`.
@@ -46,8 +46,8 @@ def pack_images(
     `jobs` processes has a few images in memory.
 
     Args:
-        damaged: Called with the errors of all images that turn out to be damaged. Unless it raises,
-            the split is written without them.
+        judge: Called with the errors of all images that turn out to be damaged, when all are
+            decoded. Unless it raises, the split is written without them.
 
     Returns:
         The index that was written.
@@ -61,19 +61,18 @@ def pack_images(
     converted: list[str] = []
 
     def images() -> Generator[tuple[Pixels, ...], None, None]:
-        errors = []
+        damaged = []
         reader = partial(decode, scale=index.scale, channels=index.channels)
         with contextlib.closing(map_in_processes(reader, candidates, jobs)) as results:
             for candidate, result in zip(candidates, results, strict=True):
                 if isinstance(result, ImageError):
-                    errors.append(result)
+                    damaged.append(result)
                     continue
                 kept.append(candidate)
                 if result.converted:
                     converted.append(candidate.pair.hr.name)
                 yield result.hr, result.lr
-        if errors:
-            damaged(errors)
+        judge(damaged)
 
     scales = {index.hr.name: 1, index.lr.name: index.scale}
     with _packed(folder, index, scales, images()) as (hr, lr):

@@ -96,7 +96,8 @@ def prepare_split(wanted: Wanted, *, jobs: int, report: Callable[[str], None]) -
     with wanted.pairs as (pairs, unpaired):
         gray_among_rgb = not wanted.is_own
         candidates, unfit = check_pairs(pairs, wanted.scale, gray_among_rgb=gray_among_rgb)
-        _leave_out(wanted, [*unpaired, *unfit], len(candidates), report)
+        if not candidates:
+            raise together([*unpaired, *unfit])
         shared = len(candidates) == wanted.images and all(pair.lr is None for pair in pairs)
         index = Index(
             name=wanted.name,
@@ -116,8 +117,8 @@ def prepare_split(wanted: Wanted, *, jobs: int, report: Callable[[str], None]) -
             index,
             wanted.folder,
             jobs=jobs,
-            damaged=lambda errors: _leave_out(
-                wanted, errors, len(candidates) - len(errors), report
+            judge=lambda damaged: _leave_out(
+                wanted, [*unpaired, *unfit, *damaged], len(candidates) - len(damaged), report
             ),
             report=report,
         )
