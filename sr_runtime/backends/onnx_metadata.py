@@ -1,4 +1,4 @@
-"""Reads two things from an ONNX file without onnx: its facts, and which files hold its weights.
+"""Reads from an ONNX file without onnx: its facts, its inputs, and which files hold its weights.
 
 The facts are in `metadata_props`. Weights may be in files beside the model, which ONNX calls
 external data. The numbers of the fields are those of onnx.proto.
@@ -8,15 +8,18 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import NamedTuple
 
-from sr_runtime.backends.onnx_schema import tensors
-from sr_runtime.backends.protobuf import LENGTH, fields
+from sr_runtime.backends.onnx_schema import GRAPH, INITIALIZER, tensors
+from sr_runtime.backends.protobuf import LENGTH, VARINT, fields
 from sr_runtime.errors import ModelError, StorageError, about, reading
 from sr_runtime.model_info import ModelInfo
 
 __all__ = [
     "EXPORT_FP16",
+    "Tensor",
     "data_files",
+    "declared_inputs",
     "is_fp16_onnx",
     "read_fp16_onnx",
     "refuse_files_elsewhere",
@@ -30,10 +33,68 @@ NOT_ONNX = (
     "not a readable ONNX model: it is another kind of file, or damaged: copy or export it again"
 )
 
-# Field numbers in ModelProto, TensorProto and StringStringEntryProto, in this order.
+# Field numbers in ModelProto, GraphProto, TensorProto and StringStringEntryProto, in this order.
 METADATA_PROPS = 14
-EXTERNAL_DATA = 13
+INPUT = 11
+TENSOR_NAME, EXTERNAL_DATA = 8, 13
 KEY, VALUE = 1, 2
+# In ValueInfoProto, TypeProto, its tensor, TensorShapeProto and its Dimension.
+INPUT_NAME, INPUT_TYPE = 1, 2
+TENSOR_TYPE = 1
+ELEMENT_TYPE, SHAPE = 1, 2
+DIMENSION = 1
+DIMENSION_VALUE = 1
+
+# numpy's names of TensorProto.DataType.
+DTYPES = {1: "float32", 2: "uint8", 4: "uint16", 10: "float16", 11: "float64", 16: "bfloat16"}
+
+
+class Tensor(NamedTuple):
+    """An input or output of a model."""
+
+    name: str
+    shape: tuple[int | None, ...]
+    """None where it is dynamic."""
+    dtype: str
+    """numpy's name; the engine's or ONNX's for types that none of our models has."""
+
+
+def declared_inputs(model: Path) -> tuple[list[Tensor], dict[str, str]]:
+    """The inputs that a model declares, without those that have a value, and its metadata.
+
+    No engine opens it: a model for one device may be one that others cannot open.
+
+    Raises:
+        ModelError: It is not an ONNX model.
+        StorageError: It cannot be read.
+    """
+    data = _read(model)
+    with _readable(model):
+        (graph,) = _inside(data, GRAPH)
+        weights = {_text(tensor, TENSOR_NAME) for tensor in _inside(graph, INITIALIZER)}
+        inputs = [_declared(value) for value in _inside(graph, INPUT)]
+        given = [source for source in inputs if source.name not in weights]
+        return given, _entries(data, METADATA_PROPS)
+
+
+def _declared(value: memoryview) -> Tensor:
+    """The tensor that a ValueInfoProto declares; without a shape where it has none."""
+    kind, shape = 0, []
+    for value_type in _inside(value, INPUT_TYPE):
+        for tensor in _inside(value_type, TENSOR_TYPE):
+            kind = _number(tensor, ELEMENT_TYPE) or 0
+            for sides in _inside(tensor, SHAPE):
+                shape = [_number(side, DIMENSION_VALUE) for side in _inside(sides, DIMENSION)]
+    dtype = DTYPES.get(kind, f"of ONNX type {kind}")
+    return Tensor(_text(value, INPUT_NAME), tuple(shape), dtype)
+
+
+def _number(message: memoryview, number: int) -> int | None:
+    """A number that is not negative; None where it is not stated."""
+    found = [
+        field.value for field in fields(message) if (field.number, field.wire) == (number, VARINT)
+    ]
+    return found[-1] if found and found[-1] < 1 << 63 else None
 
 
 def read_fp16_onnx(model: Path) -> tuple[bytes, ModelInfo]:

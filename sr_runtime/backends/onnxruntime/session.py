@@ -4,12 +4,13 @@ import importlib.metadata
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from numpy.typing import NDArray
 
 from sr_runtime.backends.base import UnreadableModelError
 from sr_runtime.backends.importing import importing_an_engine
+from sr_runtime.backends.onnx_metadata import Tensor, declared_inputs
 from sr_runtime.backends.out_of_memory import is_out_of_memory
 from sr_runtime.backends.reason import first_line
 from sr_runtime.backends.stated import stated_info
@@ -69,26 +70,14 @@ class RecordingError(BackendError):
     """The kernels of a session cannot be recorded as a CUDA graph."""
 
 
-class Tensor(NamedTuple):
-    """An input or output of a model."""
-
-    name: str
-    shape: tuple[int | None, ...]
-    """None where it is dynamic."""
-    dtype: str
-    """numpy's name; ONNX Runtime's for types that none of our models has."""
-
-
 def facts_of(model: Path) -> tuple[Tensor, ModelInfo | None]:
-    """A model's input and the facts it states, read without preparing it for a device.
+    """A model's input and the facts it states, read before it is opened on its device.
 
-    Raises ModelError if it is not a readable ONNX model, or has several inputs.
+    Raises ModelError if it is not an ONNX model, or has several inputs.
     """
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = open_session(model, [("CPUExecutionProvider", {})], options)
-    source = input_of(session)
-    return source, info_of(session, source)
+    inputs, metadata = declared_inputs(model)
+    source = _only(inputs)
+    return source, stated_info(metadata, source.shape, source.dtype)
 
 
 def open_session(
@@ -142,13 +131,15 @@ def openable(model: Path) -> Path | bytes:
 
 def input_of(session: ort.InferenceSession) -> Tensor:
     """A model's only input; ModelError if it has several, or no output."""
-    inputs, outputs = session.get_inputs(), session.get_outputs()
-    if len(inputs) != 1 or not outputs:
-        raise ModelError(
-            f"not a super-resolution model: it has {len(inputs)} inputs and {len(outputs)} "
-            "outputs, expected 1 and at least 1"
-        )
-    return tensor_of(inputs[0])
+    if not session.get_outputs():
+        raise ModelError("not a super-resolution model: it has no output")
+    return _only([tensor_of(source) for source in session.get_inputs()])
+
+
+def _only(inputs: Sequence[Tensor]) -> Tensor:
+    if len(inputs) != 1:
+        raise ModelError(f"not a super-resolution model: it has {len(inputs)} inputs, expected 1")
+    return inputs[0]
 
 
 def info_of(session: ort.InferenceSession, source: Tensor) -> ModelInfo | None:
