@@ -208,13 +208,13 @@ def test_results_are_replaced_and_the_photo_never(tmp_path, photo, model, capsys
     assert (tmp_path / "before_after.png").read_bytes() == panels_before
 
 
-@pytest.fixture
-def refused(tmp_path: Path, photo: Path) -> Path:
+@pytest.fixture(scope="module")
+def refused(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of files that a page cannot show."""
-    folder = tmp_path / "refused"
-    folder.mkdir()
+    folder = tmp_path_factory.mktemp("refused")
     (folder / "text.jpg").write_text("no photo")
-    (folder / "cut.png").write_bytes(photo.read_bytes()[:900])
+    PIL.Image.effect_noise((100, 120), 50).save(folder / "cut.png")
+    (folder / "cut.png").write_bytes((folder / "cut.png").read_bytes()[:900])
     frames = [PIL.Image.new("RGB", (8, 8), (shade, 0, 0)) for shade in (0, 128)]
     frames[0].save(folder / "moves.gif", save_all=True, append_images=frames[1:])
     PIL.Image.fromarray(np.zeros((8, 8), np.uint16)).save(folder / "deep.png")
@@ -252,11 +252,11 @@ def test_a_user_error_is_one_sentence_and_nothing_is_written(
     arguments, says, tmp_path, photo, refused, model, monkeypatch, capsys
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    before = sorted(tmp_path.rglob("*"))
+    before = sorted([*tmp_path.rglob("*"), *refused.iterdir()])
     names = {"photo": photo, "refused": refused}
     assert main(["-m", model, *(text.format(**names) for text in arguments)]) == 2
     said = capsys.readouterr().err.strip()
     assert said.startswith("error: ")
     assert says in said
     assert "\n" not in said
-    assert sorted(tmp_path.rglob("*")) == before
+    assert sorted([*tmp_path.rglob("*"), *refused.iterdir()]) == before
