@@ -14,6 +14,7 @@ from benchmarks.gpu.parts import Part
 from benchmarks.gpu.run import Found, Run
 from sr_runtime.errors import BackendError
 from tests.end_to_end.gpu_benchmark import ON_CPU, started
+from tests.running import is_running
 
 pytestmark = pytest.mark.slow
 
@@ -46,14 +47,6 @@ def interrupts(run: Run) -> Found:
         time.sleep(0.01)  # until the results are written
     os.kill(parent.pid, signal.SIGINT)
     time.sleep(3600)
-
-
-def is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def test_a_part_that_fails_crashes_or_hangs_costs_the_others_nothing(tmp_path, capfd) -> None:

@@ -16,6 +16,7 @@ from sr_runtime.errors import ArgumentError, StorageError
 from sr_runtime.storage import temporary
 from sr_train.data.prepared import prepared
 from sr_train.lock import only_process_in
+from tests.running import is_running
 from tests.train.made_images import SIZE, prepare_own, save_folder, tree
 
 
@@ -146,14 +147,6 @@ def test_sigterm_cleans_up_as_ctrl_c_does(tmp_path: Path) -> None:
     assert "Traceback" not in run.stderr
     assert "resource_tracker" not in run.stderr
     assert not (tmp_path / "data").exists()
-
-
-def is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
