@@ -5,7 +5,7 @@ from torch import nn
 
 from sr_runtime.errors import OutOfMemoryError
 from sr_runtime.memory.free import free_memory
-from sr_train.config.schema import Config, GeneratorConfig
+from sr_train.config.schema import Config, GeneratorConfig, Stage
 from sr_train.models.rrdbnet import RRDBNet
 from sr_train.precision import compute_dtype
 from sr_train.stages import GanStage, build_discriminator
@@ -19,8 +19,8 @@ STATES = 4
 def check_memory_need(config: Config, device: torch.device) -> None:
     """Raise OutOfMemoryError, with the numbers, for a run that cannot fit on the device.
 
-    What is counted is the parameters, and the outputs of the generator's dense blocks, which its
-    backward pass needs. The networks of `init` are not known here.
+    What is counted is the parameters, and what the generator's dense blocks keep for their backward
+    pass: a run takes more. The networks of `init` are not known here.
     """
     free = torch.cuda.mem_get_info(device)[1] if device.type == "cuda" else free_memory()
     if config.init is not None or free is None:
@@ -67,13 +67,16 @@ def _dense_block_parameters(sizes: GeneratorConfig) -> int:
     return growth * (9 * inputs + early) + width * (9 * (width + early * growth) + 1)
 
 
-def _kept_values(config: Config, stage: str) -> int:
-    """The outputs that the backward pass of one part of a mini-batch needs, in the generator."""
-    patch = (config.pretraining if stage == "pretraining" else config.training).cr_patch_size
+def _kept_values(config: Config, stage: Stage) -> int:
+    """The values that the dense blocks keep for the backward pass of one part of a mini-batch."""
+    patch = config.section(stage).cr_patch_size
     if patch is None:
         return 0  # whole images, one by one
     sizes = config.generator
-    channels = sizes.growth_channels * (sizes.num_residual_blocks - 1) + sizes.rrdb_channels
+    width, growth, early = sizes.rrdb_channels, sizes.growth_channels, sizes.num_residual_blocks - 1
+    channels = width + early * growth
+    if not config.compile:  # a compiled network need not keep the joined inputs of convolutions
+        channels += early * width + growth * early * (early + 1) // 2
     blocks = sizes.num_basic_blocks * sizes.num_dense_blocks
     pixels = (patch[0] // config.scale_factor) * (patch[1] // config.scale_factor)
     return config.batch_size // config.grad_accumulation * pixels * channels * blocks
