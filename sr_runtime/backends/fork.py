@@ -51,10 +51,12 @@ def _prepare_child() -> None:
     for engine in _kept:
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(engine))
     # When a process ends, the destructors of C++ wait for threads that are not there; glibc does in
-    # `pthread_cond_destroy`. This comes before them, after Python's own end.
+    # `pthread_cond_destroy`. This comes before them, after Python's own end, and writes what C has
+    # buffered; what is registered last is called first.
     c_library = ctypes.CDLL(None)
     if hasattr(c_library, "on_exit"):  # glibc
         c_library.on_exit(c_library._exit, None)
+        c_library.__cxa_atexit(c_library.fflush, None, None)
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows

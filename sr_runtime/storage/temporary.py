@@ -17,6 +17,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from weakref import WeakSet
 
 from sr_runtime.errors import StorageError
 from sr_runtime.storage.lock import has_name, try_lock
@@ -31,6 +32,8 @@ __all__ = [
 
 NAME = re.compile(r"\.sr-([0-9a-f]{6})-([0-9a-f]{6})-[0-9a-f]{12}(\.\w+)?")
 
+_living: "WeakSet[Temporary]" = WeakSet()
+
 
 class Temporary:
     """A file or folder that this process has locked."""
@@ -39,6 +42,9 @@ class Temporary:
         self.path = path
         self.descriptor = descriptor
         """None once it is released, and for a folder on Windows, which opens none."""
+        self.inherited = False
+        """Whether another process made it, from which this one was forked."""
+        _living.add(self)
 
     def become(self, target: Path) -> None:
         """Take the place of the file `target`, or become a new folder of this name.
@@ -78,8 +84,9 @@ def temporary_file(folder: Path, suffix: str = "", *, mode: int = 0o666) -> Iter
             yield made
         finally:
             made.release()
-            with contextlib.suppress(OSError):
-                made.path.unlink()
+            if not made.inherited:
+                with contextlib.suppress(OSError):
+                    made.path.unlink()
 
 
 @contextlib.contextmanager
@@ -98,7 +105,8 @@ def temporary_folder(folder: Path) -> Iterator[Temporary]:
             yield made
         finally:
             made.release()
-            shutil.rmtree(made.path, ignore_errors=True)
+            if not made.inherited:
+                shutil.rmtree(made.path, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -190,3 +198,14 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _leave_to_parent() -> None:
+    """A lock lasts until every copy is closed, and who made a file removes it."""
+    for made in _living:
+        made.release()
+        made.inherited = True
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_leave_to_parent)

@@ -17,6 +17,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -150,17 +151,21 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
         os._exit(code)
     for number in (out_end, err_end, reached_end, waiting):
         os.close(number)
-    came = bool(os.read(reached, 1))  # nothing, if the child ends without it
-    if came and request["fault"] in SIGNALS:
-        os.kill(child, getattr(signal, request["fault"]))
-    os.close(go_on)
-    # At its end a child closes what it prints on.
-    printed = {"stdout": os.fdopen(out, "rb").read(), "stderr": os.fdopen(err, "rb").read()}
-    os.close(reached)
-    status = os.waitpid(child, 0)[1]
-    code = os.waitstatus_to_exitcode(status)
-    code = code if code >= 0 else 128 - code
-    return {"code": code, "came": came, **{k: v.decode() for k, v in printed.items()}}
+    # Both at once: a child waits when a pipe is full. At its end it closes what it prints on.
+    with (
+        os.fdopen(out, "rb") as stdout,
+        os.fdopen(err, "rb") as stderr,
+        ThreadPoolExecutor() as pool,
+    ):
+        printed = {"stdout": pool.submit(stdout.read), "stderr": pool.submit(stderr.read)}
+        came = bool(os.read(reached, 1))  # nothing, if the child ends without it
+        if came and request["fault"] in SIGNALS:
+            os.kill(child, getattr(signal, request["fault"]))
+        os.close(go_on)
+        os.close(reached)
+        said = {name: reading.result().decode() for name, reading in printed.items()}
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return {"code": code if code >= 0 else 128 - code, "came": came, **said}
 
 
 def make_inputs() -> None:

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,12 @@ import pytest
 from sr_runtime.storage import temporary
 from sr_runtime.storage.atomic import atomic_folder, atomic_path
 from sr_runtime.storage.lock import open_lock, try_lock
-from sr_runtime.storage.temporary import remove_leftovers, temporary_file, temporary_folder
+from sr_runtime.storage.temporary import (
+    Temporary,
+    remove_leftovers,
+    temporary_file,
+    temporary_folder,
+)
 from tests.runtime.test_plan import picture, plan
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks")
@@ -37,15 +43,17 @@ def in_child(work: Callable[[], object]) -> int:
     return os.waitpid(child, 0)[1]
 
 
-def killed_while_writing(target: Path) -> None:
+def killed_while_writing(target: Path, number: signal.Signals = signal.SIGKILL) -> None:
     """Leave behind what a process that writes `target` had done when it was killed."""
 
     def work() -> None:
         with atomic_path(target) as half:
             half.write_text("half")
-            os.kill(os.getpid(), signal.SIGKILL)
+            resource = pytest.importorskip("resource")
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            os.kill(os.getpid(), number)
 
-    assert in_child(work) == signal.SIGKILL
+    assert in_child(work) == number
 
 
 def test_the_next_file_in_a_folder_replaces_what_a_killed_process_left(tmp_path: Path) -> None:
@@ -151,6 +159,40 @@ def test_a_lock_ends_with_its_process_though_workers_were_forked_from_it(tmp_pat
     os.waitpid(child, 0)
     for descriptor in (*ready, go_on[0]):
         os.close(descriptor)
+
+
+@pytest.mark.parametrize("made", [temporary_file, temporary_folder])
+def test_a_forked_process_neither_removes_nor_locks_what_its_parent_writes(
+    tmp_path: Path, made: Callable[[Path], AbstractContextManager[Temporary]]
+) -> None:
+    ready, go_on = os.pipe(), os.pipe()
+    block = made(tmp_path)
+    written = block.__enter__()
+    child = os.fork()
+    if child == 0:
+        os.close(go_on[1])
+        block.__exit__(None, None, None)
+        os.write(ready[1], b"x")
+        os.read(go_on[0], 1)
+        os._exit(0)
+    os.read(ready[0], 1)
+    assert written.path.exists()
+    written.release()  # as if this process were killed, and its child lived on
+    temporary._remove_leftovers.cache_clear()
+    remove_leftovers(tmp_path)
+    assert not written.path.exists()
+    os.close(go_on[1])
+    os.waitpid(child, 0)
+    for descriptor in (*ready, go_on[0]):
+        os.close(descriptor)
+
+
+@pytest.mark.parametrize("number", [signal.SIGQUIT, signal.SIGUSR1])
+def test_what_other_signals_leave_is_removed_too(tmp_path: Path, number: signal.Signals) -> None:
+    killed_while_writing(tmp_path / "a.png", number)
+    assert len(names(tmp_path)) == 1
+    remove_leftovers(tmp_path)
+    assert names(tmp_path) == []
 
 
 def test_a_machine_is_recognised_after_a_restart(monkeypatch: pytest.MonkeyPatch) -> None:
