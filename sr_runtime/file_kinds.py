@@ -70,7 +70,8 @@ def kind_of(head: bytes) -> tuple[str, str | None] | None:
 def refuse_other_kinds(path: Path) -> None:
     """Raise ModelError if `path`, an existing file that is no engine, is known to be no ONNX model.
 
-    That is told by the content; only weights of ncnn and OpenVINO have no mark but their names.
+    That is told by the content. Weights of ncnn and OpenVINO have no mark but their names, and a
+    Core ML model begins as ONNX does.
     """
     try:
         with path.open("rb") as file:
@@ -78,6 +79,8 @@ def refuse_other_kinds(path: Path) -> None:
     except OSError as error:
         raise ModelError(f"cannot be read ({error.strerror})", path=path) from error
     what, remedy = kind_of(head) or ("", None)
+    if path.suffix.lower() == ".mlmodel":
+        what, remedy = "a Core ML model", None
     if what == "an ONNX model":
         return
     if what == "an engine of TensorRT":

@@ -108,3 +108,10 @@ def test_options_of_another_type_are_refused(options, tiny_onnx) -> None:
 def test_sizes_of_another_type_are_refused(size, tiny_onnx) -> None:
     with sr_runtime.load(tiny_onnx()) as upscaler, pytest.raises(ArgumentError, match="range"):
         upscaler.upscale(np.zeros((4, 4, 3), np.uint8), **size)
+
+
+def test_a_core_ml_model_which_begins_as_onnx_does_is_told_by_its_name(tmp_path: Path) -> None:
+    model = tmp_path / "net.mlmodel"
+    model.write_bytes(b"\x08\x04\x12\x10" + bytes(40))
+    with pytest.raises(ModelError, match="Core ML model: give the ONNX file"):
+        sr_runtime.load(model)
