@@ -1,10 +1,13 @@
-"""Whether a process is still there: for tests of what must not outlive what."""
+"""What is still running: for tests of what must not outlive what."""
 
 import os
 import sys
+import threading
 from pathlib import Path
 
-__all__ = ["is_running"]
+from tqdm import TMonitor
+
+__all__ = ["is_running", "own_threads"]
 
 
 def is_running(process: int) -> bool:
@@ -14,3 +17,8 @@ def is_running(process: int) -> bool:
         return sys.platform != "linux" or ") Z " not in Path(f"/proc/{process}/stat").read_text()
     except (ProcessLookupError, FileNotFoundError):
         return False
+
+
+def own_threads() -> set[threading.Thread]:
+    """This process's threads but the one that tqdm starts with its first bar and keeps."""
+    return {thread for thread in threading.enumerate() if not isinstance(thread, TMonitor)}

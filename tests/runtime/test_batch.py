@@ -22,6 +22,7 @@ from sr_runtime.cli.batch import run_jobs
 from sr_runtime.cli.job import Job
 from sr_runtime.image import header, reader
 from sr_runtime.output_size import OutputSize
+from tests.running import own_threads
 from tests.runtime.known_network import KnownNetwork
 from tests.runtime.tiny_engine import engine_file
 from tests.simulated_tensorrt import simulated
@@ -219,10 +220,10 @@ def test_a_model_that_does_not_work_ends_the_run(images: int, tmp_path: Path) ->
     jobs = folder_of(60, tmp_path)
     network = Wrong(radius=1, limits=Limits(depth=3, images=images))
     upscaler = Upscaler(network)
-    threads = threading.active_count()
+    threads = own_threads()
     with pytest.raises(ModelError, match="scale 2"):
         run(upscaler, jobs)
-    assert threading.active_count() == threads
+    assert own_threads() == threads
     assert_ended_early(jobs, network)
     assert len(run(upscaler, jobs[6:])) == 0  # and nobody holds anything of it
 
@@ -261,10 +262,10 @@ def test_ctrl_c_ends_the_run_with_nothing_half_written(images: int, tmp_path: Pa
 
     jobs = folder_of(60, tmp_path)
     network = Interrupting(radius=1, limits=Limits(depth=3, images=images))
-    threads = threading.active_count()
+    threads = own_threads()
     with pytest.raises(KeyboardInterrupt):
         run(Upscaler(network), jobs)
-    assert threading.active_count() == threads
+    assert own_threads() == threads
     assert_ended_early(jobs, network)
 
 
