@@ -35,10 +35,10 @@ def main() -> int:
             f"{result.target:<15}{result.executions:>12,}{result.edges:>8,}{result.inputs:>8,}"
             f"{len(result.found):>7}"
         )
-    failed = [result for result in results if result.error]
+    failed = [result for result in results if result.found or result.error]
     for result in failed:
         print(f"\n{result.target}: {', '.join(map(str, result.found)) or 'no input was kept'}")
-        print(result.error)
+        print(result.error or "the run went on after an input that took more than 10 seconds")
     return 1 if failed else 0
 
 
