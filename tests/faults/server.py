@@ -163,9 +163,11 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
             elif end == reached:
                 came = True
                 os.kill(child, getattr(signal, request["fault"]))
+                os.close(go_on)
             else:
                 said[end] += block
-    os.close(go_on)
+    if not came:
+        os.close(go_on)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     code = code if code >= 0 else 128 - code
     return {"code": code, "came": came, "stdout": said[out].decode(), "stderr": said[err].decode()}
