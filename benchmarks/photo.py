@@ -1,0 +1,97 @@
+"""What one photo of many megapixels takes: seconds, peak memory, and the size of the result.
+
+    python -m benchmarks.photo PHOTO [PHOTO ...] [--size 3000x4000] [-m MODEL]
+
+Photos of that size are not at hand everywhere, and an enlarged one would be blurred, which PNG
+stores in little space. So the photo is a mosaic of the given ones, each at its own resolution. For
+each format a new process upscales it from file to file, and the system reports its peak memory.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from itertools import cycle
+from pathlib import Path
+
+import PIL.Image
+
+from benchmarks.machine import processor
+from sr_runtime.cli.console import run_cli
+from sr_runtime.embedded import DEFAULT
+from sr_runtime.errors import ArgumentError
+
+FORMATS = ("jpg", "webp", "png")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure and print; return 0, or 2 after an error."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.photo", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("photos", nargs="+", type=Path, metavar="PHOTO")
+    parser.add_argument("--size", default="3000x4000", help="height x width (%(default)s)")
+    parser.add_argument("-m", "--model", default=DEFAULT, help="as for upscale (%(default)s)")
+    arguments = parser.parse_args(argv)
+    return run_cli(lambda _: _run(arguments.photos, arguments.size, arguments.model))
+
+
+def _run(photos: Sequence[Path], size: str, model: str) -> int:
+    try:
+        height, width = map(int, size.split("x"))
+    except ValueError as error:
+        raise ArgumentError(f"--size {size} is not HEIGHTxWIDTH, such as 3000x4000") from error
+    print(f"{width}×{height} with {model} on {processor()}, {os.cpu_count()} cores")
+    print("| result | seconds | peak memory | file |\n|---|--:|--:|--:|")
+    PIL.Image.MAX_IMAGE_PIXELS = None  # results are larger than Pillow's limit
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "photo.jpg")
+        mosaic(photos, height, width).save(source, quality=92)
+        for suffix in FORMATS:
+            target = Path(folder, f"large.{suffix}")
+            seconds, peak = upscale(source, target, model)
+            with PIL.Image.open(target) as large:
+                result = f"{large.width}×{large.height}"
+            print(
+                f"| {result}, {suffix.upper()} | {seconds:.0f} | {peak / 1e9:.1f} GB | "
+                f"{target.stat().st_size / 1e6:.0f} MB |",
+                flush=True,
+            )
+            target.unlink()
+    return 0
+
+
+def mosaic(photos: Sequence[Path], height: int, width: int) -> PIL.Image.Image:
+    """A picture of this size, filled with the photos in rows, again and again."""
+    images = [PIL.Image.open(photo).convert("RGB") for photo in photos]
+    canvas = PIL.Image.new("RGB", (width, height))
+    left = top = tallest = 0
+    for image in cycle(images):
+        if left >= width:
+            left, top, tallest = 0, top + tallest, 0
+        if top >= height:
+            return canvas
+        canvas.paste(image, (left, top))
+        left, tallest = left + image.width, max(tallest, image.height)
+    raise AssertionError("cycle does not end")
+
+
+def upscale(source: Path, target: Path, model: str) -> tuple[float, int]:
+    """Seconds and peak bytes of a process that upscales `source` to `target`."""
+    command = [sys.executable, "-m", "sr_runtime", "upscale", source, "-o", target, "-m", model]
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)  # not on Windows
+    seconds = time.perf_counter() - start
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return seconds, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
