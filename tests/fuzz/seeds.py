@@ -143,10 +143,20 @@ def archives() -> list[bytes]:
 
 
 def arguments() -> list[bytes]:
-    photo = str(Path(__file__).parents[2] / "sr_runtime" / "examples" / "chelsea.png")
     lines = [
-        ["upscale", photo, "-o", "large.webp", "--width", "3840", "--tile", "256"],
-        ["upscale", photo, "-m", "psnr", "--scale", "2.5", "--quality", "90", "--halo", "exact"],
+        ["upscale", "photo.png", "-o", "large.webp", "--width", "3840", "--tile", "256"],
+        [
+            "upscale",
+            "photo.png",
+            "-m",
+            "psnr",
+            "--scale",
+            "2.5",
+            "--quality",
+            "90",
+            "--halo",
+            "exact",
+        ],
         ["fit", "--preset", "tiny", "--pretraining.lr", "1e-4", "--print_config"],
         ["fit", "--preset", "paper", "--batch_size", "4", "--training.betas", "[0.9, 0.99]"],
         ["engine", "a.onnx", "-o", "a.engine", "--for", "rtx", "--sm", "75", "--max", "8x512x512"],

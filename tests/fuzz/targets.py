@@ -6,6 +6,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from PIL import Image
+
 import sr_export.commands as export_command
 import sr_runtime.cli.commands as runtime_command
 from sr_runtime import image
@@ -14,7 +16,7 @@ from sr_runtime.backends.onnx_metadata import read_fp16_onnx
 from sr_runtime.backends.tensorrt.engine_file import facts_path, read_engine
 from sr_runtime.backends.tensorrt.options import Profile, parse_sm
 from sr_runtime.cli.names import Naming
-from sr_runtime.cli.pipes import Pipes, is_pipe
+from sr_runtime.cli.pipes import Pipes
 from sr_runtime.cli.plan import plan_jobs
 from sr_runtime.errors import SRError
 from sr_runtime.output_size import OutputSize
@@ -116,10 +118,23 @@ def unpack_archive(folder: Path, data: bytes) -> None:
 
 
 def parse_arguments(folder: Path, data: bytes) -> None:
-    """Words separated by NUL; the first one names the program."""
+    """Words separated by NUL; the first one names the program.
+
+    Only what is named within `folder` is looked for: a word such as / takes minutes.
+    """
     program, *words = data.decode("utf-8", "surrogateescape").split("\0")
+    Image.new("RGB", (7, 5)).save(folder / "photo.png")
+    folder = folder.resolve()
+
+    def is_within(word: str) -> bool:
+        return Path(word).resolve().is_relative_to(folder)
+
     unread = io.StringIO()
-    with contextlib.redirect_stdout(unread), contextlib.redirect_stderr(unread):
+    with (
+        contextlib.redirect_stdout(unread),
+        contextlib.redirect_stderr(unread),
+        contextlib.chdir(folder),
+    ):
         if program == "fit":
             fit_arguments(words)
         elif program == "upscale":
@@ -132,9 +147,10 @@ def parse_arguments(folder: Path, data: bytes) -> None:
                 keep_format=options.keep_format,
                 template=options.name,
             )
-            with Pipes() as pipes:  # without a standard input, and no device is waited for
-                inputs = [word for word in options.inputs if not is_pipe(Path(word))]
-                plan_jobs(inputs or ["."], options.output, naming, pipes)
+            with Pipes() as pipes:  # without a standard input
+                inputs = [word for word in options.inputs if is_within(word)]
+                output = options.output if is_within(str(options.output or "")) else None
+                plan_jobs(inputs or ["."], output, naming, pipes)
         elif program == "engine":
             options = export_command._parser().parse_args(["engine", *words])
             Profile.parse(options.min, options.opt, options.max)
