@@ -82,7 +82,8 @@ def mosaic(photos: Sequence[Path], height: int, width: int) -> PIL.Image.Image:
 
 def upscale(source: Path, target: Path, model: str) -> tuple[float, int]:
     """Seconds and peak bytes of a process that upscales `source` to `target`."""
-    command = [sys.executable, "-m", "sr_runtime", "upscale", source, "-o", target, "-m", model]
+    files = [str(source), "-o", str(target)]
+    command = [sys.executable, "-m", "sr_runtime", "upscale", *files, "-m", model]
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)  # not on Windows
