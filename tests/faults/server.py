@@ -25,6 +25,7 @@ import numpy as np
 import torch.utils.tensorboard.writer
 from matplotlib import font_manager
 from PIL import Image
+from tqdm import tqdm
 
 import sr_export.commands
 import sr_export.halo
@@ -142,6 +143,8 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.alarm(SECONDS)
+        # tqdm's own lock is shared by all children: one that is killed would keep it for ever.
+        tqdm.set_lock(threading.RLock())
         Fault(request, reached_end, waiting).install()
         main = importlib.import_module(f"{request['program']}.__main__").main
         code = main(request["words"])
