@@ -21,6 +21,14 @@ __all__ = ["Processes", "init_distributed"]
 
 T = TypeVar("T")
 
+LOST_PEER = re.compile(r"gloo|NCCL|client socket|TCPStore|wait timeout")
+"""What PyTorch says when a process waits for one that is gone."""
+
+FOREIGN_VARIABLES = (
+    "RANK and WORLD_SIZE are set, but not as torchrun sets them, with MASTER_ADDR and MASTER_PORT: "
+    "unset them, or start the run with torchrun"
+)
+
 
 @dataclass(frozen=True)
 class Processes:
@@ -92,10 +100,14 @@ def init_distributed(device: str) -> Iterator[Processes]:
     `device` is auto, cpu, cuda or cuda:N.
 
     Raises:
-        ArgumentError: `device` is none of these, or is cuda:N under torchrun.
-        BackendError: There is no such GPU.
+        ArgumentError: `device` is none of these, or is cuda:N under torchrun; or the variables that
+            torchrun sets have other values.
+        BackendError: There is no such GPU, or another process ended or cannot be reached.
     """
-    rank, world_size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    try:
+        rank, world_size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    except ValueError as error:
+        raise ArgumentError(FOREIGN_VARIABLES) from error
     chosen = _device(device, alone=world_size == 1)
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
@@ -104,8 +116,19 @@ def init_distributed(device: str) -> Iterator[Processes]:
     try:
         if world_size > 1:
             # Flags and results are CPU tensors, which gloo reduces where NCCL reduces gradients.
-            dist.init_process_group("cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo")
+            try:
+                dist.init_process_group("cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo")
+            except ValueError as error:
+                raise ArgumentError(FOREIGN_VARIABLES) from error
         yield Processes(rank, world_size, chosen)
+    except RuntimeError as error:
+        if not LOST_PEER.search(str(error)):
+            raise
+        reason = str(error).partition("\n")[0]
+        raise BackendError(
+            f"another process of the run ended or cannot be reached ({reason}): see what it said, "
+            "then continue the run with --resume"
+        ) from error
     finally:
         torch.backends.cudnn.allow_tf32 = tf32
         if world_size > 1 and dist.is_initialized():

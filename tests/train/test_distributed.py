@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import sr_train
+from sr_runtime.errors import ArgumentError, BackendError
 from sr_train.distributed import init_distributed
 from tests.train.processes import ROOT, finish
 from tests.train.resumable_run import rows, write_config_of
@@ -38,6 +39,26 @@ def test_tf32_is_off_in_a_run_and_as_before_after_it() -> None:
         assert torch.backends.cudnn.allow_tf32
     finally:
         torch.backends.cudnn.allow_tf32 = before
+
+
+@pytest.mark.parametrize("variables", [{"RANK": "x"}, {"WORLD_SIZE": "2"}])
+def test_variables_that_are_not_torchruns_are_refused(
+    variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ArgumentError, match="start the run with torchrun"), init_distributed("cpu"):
+        raise AssertionError
+
+
+def test_a_lost_process_is_no_bug_of_this_one() -> None:
+    lost = "[gloo/transport/tcp/pair.cc:537] Read error [::1]:48837: Connection reset by peer"
+    with pytest.raises(BackendError, match=r"reset by peer.*--resume"), init_distributed("cpu"):
+        raise RuntimeError(lost)
+    with pytest.raises(RuntimeError, match="another"), init_distributed("cpu"):
+        raise RuntimeError("another")
 
 
 @pytest.mark.slow
