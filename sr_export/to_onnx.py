@@ -7,6 +7,9 @@ from collections.abc import Iterator
 
 import onnx
 import torch
+
+# torch.export imports it when it is first needed, also in an `except` clause that hides a Ctrl-C.
+import torch._dynamo
 from torch import Tensor, nn
 
 import sr_runtime

@@ -51,6 +51,8 @@ def killed_while_writing(target: Path, number: signal.Signals = signal.SIGKILL) 
             half.write_text("half")
             resource = pytest.importorskip("resource")
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            if number != signal.SIGKILL:  # a shell's background jobs ignore some
+                signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
 
     assert in_child(work) == number

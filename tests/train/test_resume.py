@@ -166,12 +166,12 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "metrics of something else": (
         "metrics.csv",
         lambda path: path.write_text("step,loss\n1,x\n"),
-        "delete it",
+        "put it back",
     ),
     "metrics that are no text": (
         "metrics.csv",
         lambda path: path.write_bytes(b"\xff\0,\n1,2\n"),
-        "delete it",
+        "put it back",
     ),
 }
 
