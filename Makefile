@@ -3,13 +3,13 @@ PYTHON ?= python3
 SR_DATA ?= ../shared/data
 VENV := .venv
 RUN := $(VENV)/bin/python
-EXTRAS := cpu,export,train,vips,bench,dev
+EXTRAS := cpu,export,train,vips,bench,dev,docs
 DEMO := demo/venv
 # A file's tests share what they set up, so they stay in one process; the slowest files come first.
 IN_PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: install quick test fuzz lint demo bench constraints clean
+.PHONY: install quick test fuzz lint docs demo bench constraints clean
 
 install: $(VENV)/complete
 
@@ -58,6 +58,10 @@ lint: install
 	  $$(grep -rlE '\btrt\.' --include='*.py' sr_runtime sr_export benchmarks)
 	$(VENV)/bin/lint-imports --config setup.cfg
 
+# The site, in site/. A page without a place in it and a link that leads nowhere fail.
+docs: install
+	NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true $(RUN) -m mkdocs build --strict --quiet
+
 # -P: the installed package, and not the folder of the same name here.
 demo: $(DEMO)/complete
 	$(DEMO)/bin/python -P -m sr_runtime.examples.before_after -o demo
@@ -73,4 +77,4 @@ constraints: install
 	$(RUN) -m pip freeze --exclude-editable | sed 's/+cpu$$//' > constraints.txt
 
 clean:
-	rm -rf $(VENV) .fuzz build dist *.egg-info demo .benchmarks
+	rm -rf $(VENV) .fuzz build dist site *.egg-info demo .benchmarks
