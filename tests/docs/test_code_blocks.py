@@ -1,0 +1,74 @@
+"""The code in the README and on the pages of the site works as it stands there.
+
+What cannot run here says so above the block, `title="Not run by tests: needs a GPU"`, and is still
+compiled, or read by the parsers of the programs. The content of a file has its name there.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sr_runtime.errors import SRError
+from tests.docs import shell
+from tests.docs.markdown import PAGES, Block, blocks, name_of
+
+WITH_CODE = [page for page in PAGES if any(blocks(page))]
+
+# No bash, console or py: a block in them would not be tested.
+LANGUAGES = {"python", "sh", "text", "ini", "json", "yaml", "toml", "dockerfile", "protobuf"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", WITH_CODE, ids=name_of)
+def test_the_code_of_a_page_works(page: Path, folder: Path) -> None:
+    with Image.open("photo.jpg") as photo:
+        names: dict[str, Any] = {"__name__": "page", "image": np.asarray(photo)}
+    for block in blocks(page):
+        try:
+            use(block, page, names)
+        except Exception as error:
+            raise AssertionError(f"{name_of(page)}, line {block.line}: {error!r}") from error
+
+
+def use(block: Block, page: Path, names: dict[str, Any]) -> None:
+    """Run a block, or read it if it cannot run; a file is written into the current folder."""
+    if block.file is not None:
+        file = Path(block.file)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(block.text, encoding="utf-8")
+    if block.language == "python" and not block.is_fragment:
+        # Tracebacks name the lines of the page.
+        code = compile("\n" * (block.line - 1) + block.text, page, "exec")
+        if block.title == "":
+            exec(code, names)
+    elif block.language == "sh":
+        for line in shell.commands(block.text):
+            (shell.parse if block.title else shell.run)(line)
+
+
+@pytest.mark.parametrize("page", WITH_CODE, ids=name_of)
+def test_every_block_says_what_it_is(page: Path) -> None:
+    for block in blocks(page):
+        assert block.language in LANGUAGES, f"line {block.line}"
+        assert block.not_run != "", f"line {block.line}: the reason is missing"
+        assert block.file is None or Path(block.file).suffix, f"line {block.line}: {block.title}"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "python -m sr_runtime upscale photo.jpg --tiles 4",
+        "cat a.png | sr-upscale upscale - --nmae x > b.png",
+        "torchrun --nproc-per-node 8 -m -- sr_train fit --preset papre",
+        "SR_DATA=x python -m sr_export engine rrdb.onnx --for rtx",
+        "python -m benchmarks.nothing",
+        'pip install "sr-toolkit[cpu,gup]"',
+        "make demmo",
+    ],
+)
+def test_a_mistake_in_a_line_that_does_not_run_is_found(line: str) -> None:
+    with pytest.raises((SRError, AssertionError)):
+        shell.parse(line)
