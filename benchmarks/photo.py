@@ -24,7 +24,7 @@ from sr_runtime.cli.console import run_cli
 from sr_runtime.embedded import DEFAULT
 from sr_runtime.errors import ArgumentError
 
-FORMATS = ("jpg", "webp", "png")
+FORMATS = ("jpg", "png")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -18,6 +18,8 @@ __all__ = ["check_limits", "without_opaque_alpha"]
 LARGEST_SIDE = {"jpg": 65500, "webp": 16383, "gif": 65535, "avif": 32768}
 LARGEST_AVIF = 2**28
 """Pixels: libavif, and so most programs, decode no more."""
+LARGEST_LOSSY_WEBP = 2**27
+"""Pixels: noise of that size is still written. How its blocks are predicted must fit 512 KiB."""
 LONGEST_FRAME = {"png": 65535, "gif": 655350, "webp": 2**24 - 1}
 """Milliseconds that the format can state."""
 LARGEST_JPEG_PROFILE = 255 * 65519
@@ -44,7 +46,9 @@ def without_opaque_alpha(picture: Picture, format: Format) -> Picture:
     return replace(picture, frames=frames, pages=pages)
 
 
-def check_limits(format: Format, picture: Picture, rows: float, columns: float) -> None:
+def check_limits(
+    format: Format, picture: Picture, rows: float, columns: float, *, lossless: bool
+) -> None:
     """Raise ImageError if `format` cannot hold `picture`, enlarged `rows` × `columns` times."""
     if picture.pages and format != "tiff":
         raise ImageError(f"{format} cannot hold {len(picture.pages) + 1} pages: use tiff")
@@ -53,7 +57,7 @@ def check_limits(format: Format, picture: Picture, rows: float, columns: float) 
         frame = page.frames[0]
         height, width = round(frame.shape[0] * rows), round(frame.shape[1] * columns)
         nbytes += height * width * frame.shape[2] * frame.itemsize
-        _check_size(format, height, width)
+        _check_size(format, height, width, lossless)
         _check_kind(format, frame, len(page.frames))
     if format == "tiff" and nbytes > LARGEST_TIFF:
         raise ImageError(
@@ -68,7 +72,7 @@ def check_limits(format: Format, picture: Picture, rows: float, columns: float) 
         )
 
 
-def _check_size(format: Format, height: int, width: int) -> None:
+def _check_size(format: Format, height: int, width: int, lossless: bool) -> None:
     side = LARGEST_SIDE.get(format)
     if side is not None and max(height, width) > side:
         raise ImageError(
@@ -78,6 +82,11 @@ def _check_size(format: Format, height: int, width: int) -> None:
     if format == "avif" and height * width > LARGEST_AVIF:
         raise ImageError(
             f"{width} × {height} exceeds {LARGEST_AVIF} pixels, the limit of avif: use png or tiff"
+        )
+    if format == "webp" and not lossless and height * width > LARGEST_LOSSY_WEBP:
+        raise ImageError(
+            f"{width} × {height} exceeds {LARGEST_LOSSY_WEBP} pixels, the limit of webp with "
+            "losses: use jpg, png, or webp with quality lossless"
         )
 
 

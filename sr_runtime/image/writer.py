@@ -73,7 +73,7 @@ class Output:
         rows, columns = picture.frames[0].shape[:2]
         with about(self.path), _refusals_as_image_errors():
             kept = without_opaque_alpha(picture, self.format)
-            check_limits(self.format, kept, height / rows, width / columns)
+            self._check_limits(kept, height / rows, width / columns)
             encode(_of_one_pixel(kept), io.BytesIO(), self.format, self.quality)
         if self.format == "gif" and any(map(_is_partly_transparent, kept.frames)):
             warnings.warn(
@@ -98,7 +98,7 @@ class Output:
         height, width = picture.frames[0].shape[:2]
         with about(self.path):
             kept = without_opaque_alpha(picture, self.format)
-            check_limits(self.format, kept, 1, 1)
+            self._check_limits(kept, 1, 1)
         task = f"write {pixels_text(height, width, len(picture.frames))} as {self.format}"
         with (
             about(self.path),
@@ -112,6 +112,10 @@ class Output:
             encode(kept, whole, self.format, self.quality)
             if isinstance(whole, io.BytesIO):
                 file.write(whole.getbuffer())
+
+    def _check_limits(self, picture: Picture, rows: float, columns: float) -> None:
+        lossless = self.quality == "lossless"
+        check_limits(self.format, picture, rows, columns, lossless=lossless)
 
 
 def write(picture: Picture, path: str | os.PathLike[str], *, quality: Quality = None) -> None:

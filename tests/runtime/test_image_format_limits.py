@@ -24,6 +24,7 @@ def pixels(channels: int, dtype: type = np.uint8) -> np.ndarray:
         ("jpg", {"channels": 4}, "transparency"),
         ("jpg", {"width": 65501}, "65500"),
         ("webp", {"height": 16384}, "16383"),
+        ("webp", {"height": 12000, "width": 16000}, "134217728"),
         ("gif", {"height": 65536}, "65535"),
         ("tiff", {"height": 60000, "width": 30000}, r"5\.4 GB.*4 GiB"),
         ("jpg", {"frames": 2}, "animation"),
@@ -45,6 +46,11 @@ def test_what_a_format_cannot_hold_is_known_beforehand(
         check(**changes)
     assert caught.value.path == tmp_path / f"image.{format}"
     assert "\n" not in str(caught.value)
+
+
+def test_webp_without_losses_is_limited_by_its_sides_alone(tmp_path: Path) -> None:
+    picture = Picture(frames=(pixels(3),))
+    Output(tmp_path / "a.webp", quality="lossless").check(picture, height=16383, width=16383)
 
 
 def test_a_picture_that_the_format_cannot_hold_is_never_written(tmp_path: Path) -> None:
