@@ -104,6 +104,9 @@ def _program(words: Words) -> tuple[str, Words]:
     first, rest = Path(*words[start : start + 1]).name, words[start + 1 :]
     if first in SCRIPTS:
         return SCRIPTS[first], rest
+    if first == "docker" and rest[0] == "run":
+        image = next((n for n, word in enumerate(rest) if word.startswith("sr-toolkit")), None)
+        return ("", ()) if image is None else ("sr_runtime", rest[image + 1 :])
     if first in STARTERS and "-m" in rest:
         place = rest.index("-m") + 1
         place += rest[place] == "--"  # torchrun reads options behind the module's name otherwise

@@ -64,6 +64,7 @@ def test_every_block_says_what_it_is(page: Path) -> None:
         "cat a.png | sr-upscale upscale - --nmae x > b.png",
         "torchrun --nproc-per-node 8 -m -- sr_train fit --preset papre",
         "SR_DATA=x python -m sr_export engine rrdb.onnx --for rtx",
+        "docker run --rm --volume .:/photos sr-toolkit upscale photo.jpg --modle psnr",
         "python -m benchmarks.nothing",
         'pip install "sr-toolkit[cpu,gup]"',
         "make demmo",
