@@ -1,95 +1,136 @@
-"""The page with the slider in Chromium: where the boundary is, and what is on either side."""
+"""The page that shows a photo before and after: what it holds, and what a screen reader finds."""
 
 import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
+import re
+from itertools import pairwise
 
 import numpy as np
 import PIL.Image
 import pytest
+from PIL.Image import Resampling
 
-RED = (196, 32, 40)
-MARGIN = 20  # of the page, in pixels
-
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=f"no {', '.join(NAMES)} on the PATH")
-
-
-@pytest.fixture
-def page_of_red(tmp_path, tiny_onnx) -> Path:
-    """A page whose left side is red all over, and whose right side is not."""
-    photo, out = tmp_path / "red.png", tmp_path / "out"
-    PIL.Image.new("RGB", (200, 120), RED).save(photo)
-    program = [sys.executable, "-m", "sr_runtime.examples.before_after"]
-    subprocess.run([*program, photo, "-m", tiny_onnx(), "-o", out], check=True, timeout=600)
-    return out / "before_after.html"
+from sr_runtime.examples.before_after import page as page_module
+from sr_runtime.examples.before_after.__main__ import main
+from sr_runtime.examples.before_after.comparison import Comparison, compared
+from sr_runtime.examples.before_after.page import QUALITIES, filled_page
+from tests.runtime.before_after_page import Page, facts
 
 
-def screenshot(page: Path, width: int) -> PIL.Image.Image:
-    """What Chromium shows of a page in a window of `width` × 900."""
-    assert CHROMIUM is not None
-    picture = page.with_suffix(f".{width}.png")
-    root = os.name != "nt" and os.geteuid() == 0
-    command = [
-        CHROMIUM, "--headless", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-        "--hide-scrollbars", "--force-device-scale-factor=1", "--force-color-profile=srgb",
-        f"--user-data-dir={page.parent / 'profile'}", f"--window-size={width},900",
-        f"--screenshot={picture}", *(["--no-sandbox"] if root else []), page.as_uri(),
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
-    assert picture.exists(), done.stderr
-    with PIL.Image.open(picture) as image:
-        return image.convert("RGB")
+@pytest.fixture(scope="module")
+def comparison() -> Comparison:
+    # In shades of gray: a WebP keeps less of the colours.
+    pixels = np.random.default_rng(0).integers(0, 256, (100, 120), np.uint8)
+    photo = PIL.Image.fromarray(pixels).convert("RGB")
+    return compared(photo, photo.resize((480, 400), Resampling.NEAREST))
 
 
-def moved(page: Path, value: int) -> Path:
-    """A copy of the page whose boundary a script has moved as a hand would."""
-    script = (
-        "<script>{const hand = document.querySelector('input');"
-        f"hand.value = {value}; hand.dispatchEvent(new Event('input'));}}</script>"
+def filled(comparison: Comparison, model: str = "esrgan") -> str:
+    return filled_page(comparison, comparison.details(None), facts(comparison, model))
+
+
+@pytest.fixture(scope="module")
+def page(comparison) -> Page:
+    return Page(filled(comparison))
+
+
+def difference(a: PIL.Image.Image, b: PIL.Image.Image) -> float:
+    return float(np.abs(np.asarray(a, float) - np.asarray(b, float)).mean())
+
+
+def test_the_page_needs_nothing_but_itself(page) -> None:
+    addresses = [
+        value
+        for _, attributes in page.tags
+        for name, value in attributes.items()
+        if name in ("src", "href", "srcset", "data", "action", "poster", "xlink:href")
+    ]
+    assert len(addresses) == len(page.all("img"))
+    assert all(address.startswith("data:image/webp;base64,") for address in addresses)
+    words = ("http:", "https:", "url(", "@import", "fetch(", "import(")
+    assert not any(word in page.source for word in words)
+
+
+def test_the_page_holds_both_enlargements_and_details_at_full_size(page, comparison) -> None:
+    pictures = page.pictures
+    before = pictures["photo.png, ordinary enlargement"]
+    after = pictures["photo.png, AI enlargement"]
+    assert difference(before, comparison.bicubic) < difference(before, comparison.model) / 2
+    assert difference(after, comparison.model) < difference(after, comparison.bicubic) / 2
+    pixels, bicubic, model = comparison.crops(comparison.details(None)[0])
+    assert difference(pictures["Detail 1: the photo’s own pixels"], pixels) == 0
+    assert pictures["Detail 1: ordinary enlargement"].size == bicubic.size
+    assert pictures["Detail 1: AI enlargement"].size == model.size
+
+
+def test_the_page_says_what_is_shown(page, comparison) -> None:
+    for fact in ("photo.png", "120×100", "480×400", "photo_x4.png", "esrgan", "RRDBNet"):
+        assert fact in page.text
+    assert "non-commercial" in page.text
+    assert "non-commercial" not in Page(filled(comparison, "folder/other.onnx")).text
+    said = " ".join(page.text.split())
+    assert "Drag to compare: ordinary enlargement | AI enlargement" in said
+
+
+def test_a_page_of_pictures_that_compress_badly_has_lower_quality(comparison, monkeypatch) -> None:
+    best = filled(comparison)
+    limit = len(best) - 1
+    monkeypatch.setattr(page_module, "LARGEST", limit)
+    smaller = filled(comparison)
+    assert f"quality {QUALITIES[0]}" in best
+    assert f"quality {QUALITIES[1]}" in smaller
+    assert len(smaller) <= limit
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows allows no such file names")
+@pytest.mark.parametrize(
+    "name", ["\"><img src=x onerror=alert(1)>'&amp;$model${x}.png", "<script>.png", "\udcff.png"]
+)
+def test_a_hostile_file_name_is_text_in_the_page(
+    name, tmp_path, tiny_onnx, comparison, monkeypatch
+) -> None:
+    monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", PIL.Image.MAX_IMAGE_PIXELS)
+    comparison.photo.save(tmp_path / name, "PNG")
+    out = tmp_path / "out"
+    assert main([str(tmp_path / name), "-m", str(tiny_onnx()), "-o", str(out)]) == 0
+    page = Page((out / "before_after.html").read_text(encoding="utf-8"))
+    shown = name.encode("utf-8", "replace").decode()
+    assert shown in page.text
+    assert f"{shown}, AI enlargement" in page.pictures
+    assert len(page.all("script")) == 1
+
+
+def test_everything_has_a_name_for_a_screen_reader(page) -> None:
+    assert page.all("html")[0]["lang"] == "en"
+    assert "photo.png" in page.text_of("title")
+    assert len(page.all("main")) == 1
+    assert all(image["alt"] for image in page.all("img"))
+    (slider,) = page.all("input")
+    assert slider["type"] == "range"  # which has the role slider, its values and its keys
+    assert [label["for"] for label in page.all("label")] == [slider["id"]]
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(set(ids)) == len(ids)
+    assert slider["aria-describedby"] in ids
+
+
+def test_no_heading_level_is_skipped(page) -> None:
+    levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+
+
+def test_nothing_moves_by_itself_for_those_who_want_that(page) -> None:
+    wanted = re.sub(
+        r"@media \(prefers-reduced-motion: no-preference\) \{.*?\n\}",
+        "",
+        page.source,
+        flags=re.DOTALL,
     )
-    copy = page.with_name(f"moved{value}.html")
-    text = page.read_text(encoding="utf-8")
-    copy.write_text(text.replace("</body>", script + "</body>"), encoding="utf-8")
-    return copy
+    assert wanted != page.source
+    assert "transition" not in wanted
+    assert "animation" not in wanted
 
 
-def row_below_the_handle(shown: PIL.Image.Image) -> np.ndarray:
-    """A row of pixels three quarters down the red side: below the labels and the handle's knob."""
-    pixels = np.asarray(shown).astype(int)
-    rows = np.flatnonzero(is_red(pixels).sum(axis=1) > 20)
-    return pixels[rows[0] + (rows[-1] - rows[0]) * 3 // 4]
-
-
-def is_red(pixels: np.ndarray) -> np.ndarray:
-    return np.abs(pixels - RED).max(axis=-1) < 16
-
-
-@pytest.mark.parametrize("width", [1200, 400])
-def test_a_browser_shows_bicubic_on_the_left_and_the_model_on_the_right(page_of_red, width) -> None:
-    with PIL.Image.open(page_of_red.with_name("red_x4.png")) as image:
-        network = np.asarray(image).astype(int)
-    expected = network[network.shape[0] * 3 // 4, network.shape[1] * 3 // 4]
-    assert not is_red(expected)
-
-    row = row_below_the_handle(screenshot(page_of_red, width))
-    red = np.flatnonzero(is_red(row))
-    left, half = red[0], red[-1] - red[0] + 1
-    assert len(red) == half  # in one piece
-    side = row[left + half + 8 : left + 2 * half - 8]
-    assert np.abs(side - expected).max(axis=1).mean() < 24
-    assert left >= MARGIN
-    assert 2 * half == pytest.approx(min(800, width - 2 * MARGIN), abs=4)
-
-
-def test_moving_the_slider_moves_the_boundary(page_of_red) -> None:
-    def red_pixels(page: Path) -> int:
-        return int(is_red(row_below_the_handle(screenshot(page, 1200))).sum())
-
-    assert red_pixels(page_of_red) == pytest.approx(400, abs=4)
-    assert red_pixels(moved(page_of_red, 25)) == pytest.approx(200, abs=4)
-    assert red_pixels(moved(page_of_red, 90)) == pytest.approx(720, abs=4)
+def test_readers_can_zoom(page) -> None:
+    (viewport,) = (meta["content"] for meta in page.all("meta") if meta.get("name") == "viewport")
+    assert viewport == "width=device-width, initial-scale=1"

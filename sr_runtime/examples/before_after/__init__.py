@@ -1,0 +1,1 @@
+"""A program that embeds the runtime: it shows one photo before and after."""
