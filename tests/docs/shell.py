@@ -14,7 +14,7 @@ from sr_export import commands as export_commands
 from sr_export.__main__ import main as sr_export
 from sr_runtime.__main__ import main as sr_runtime
 from sr_runtime.cli import commands as runtime_commands
-from sr_runtime.examples import before_after
+from sr_runtime.examples.before_after import __main__ as before_after
 from sr_train import __main__ as train_commands
 from sr_train.config.file import fit_arguments
 from tests.docs.markdown import ROOT
