@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["PAGES", "ROOT", "Block", "anchors", "blocks", "links", "name_of"]
+__all__ = ["PAGES", "ROOT", "Block", "anchors", "blocks", "links", "name_of", "named_commands"]
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -20,6 +20,9 @@ TITLE = re.compile(r'title="(.*)"')
 NOT_RUN = "Not run by tests: "
 PART = "part of "
 
+COMMAND = re.compile(
+    r"`((?:python -m|sr-upscale|sr-export|sr-train|torchrun|pip install|make)\s[^`]+)`"
+)
 LINK = re.compile(r"\]\(([^)\s]+)(?: \"[^\"]*\")?\)")
 HEADING = re.compile(r"^#+ +(.*?) *$", re.MULTILINE)
 
@@ -62,6 +65,11 @@ def blocks(page: Path) -> Iterator[Block]:
             text=textwrap.dedent(fence["text"]),
             line=content.count("\n", 0, fence.start("text")) + 1,
         )
+
+
+def named_commands(page: Path) -> list[str]:
+    """The commands in the sentences of a page."""
+    return [" ".join(command.split()) for command in COMMAND.findall(_without_blocks(page))]
 
 
 def links(page: Path) -> list[str]:

@@ -4,6 +4,7 @@ What cannot run here says so above the block, `title="Not run by tests: needs a 
 compiled, or read by the parsers of the programs. The content of a file has its name there.
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sr_runtime.errors import SRError
+from sr_runtime.errors import ArgumentError, SRError
 from tests.docs import shell
-from tests.docs.markdown import PAGES, Block, blocks, name_of
+from tests.docs.markdown import PAGES, Block, blocks, name_of, named_commands
 
 WITH_CODE = [page for page in PAGES if any(blocks(page))]
 
@@ -47,6 +48,16 @@ def use(block: Block, page: Path, names: dict[str, Any]) -> None:
     elif block.language == "sh":
         for line in shell.commands(block.text):
             (shell.parse if block.title else shell.run)(line)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_the_commands_in_sentences_exist(page: Path, folder: Path) -> None:
+    for command in named_commands(page):
+        try:
+            shell.parse(command)
+        except ArgumentError:
+            if re.search(r" -(?!m )", command):  # else it names a command, without arguments
+                raise
 
 
 @pytest.mark.parametrize("page", WITH_CODE, ids=name_of)
