@@ -1,4 +1,4 @@
-# `make test` and `make demo` need nothing before them but Python 3.11 to 3.13.
+# `make test` and `make demo` need nothing before them but Python 3.11 to 3.14.
 PYTHON ?= python3
 SR_DATA ?= ../shared/data
 VENV := .venv
@@ -15,8 +15,8 @@ install: $(VENV)/complete
 
 # The environment in whose folder the target's stamp is to be.
 define create_environment
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
-	  { echo "Python 3.11 to 3.13 is needed: make PYTHON=python3.12 …"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' || \
+	  { echo "Python 3.11 to 3.14 is needed: make PYTHON=python3.12 …"; exit 1; }
 	$(PYTHON) -m venv $(@D)
 endef
 

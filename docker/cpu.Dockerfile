@@ -18,8 +18,8 @@ RUN --mount=type=bind,from=build,source=/dist,target=/dist \
 
 # What is measured about other people's models is kept here; it must belong to whoever runs it.
 ENV SR_CACHE=/tmp/sr-toolkit
-RUN useradd --create-home photographer
-USER photographer
+RUN useradd --create-home --uid 1000 photographer
+USER 1000:1000
 WORKDIR /photos
 VOLUME /photos
 ENTRYPOINT ["sr-upscale"]

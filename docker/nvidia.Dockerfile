@@ -22,8 +22,8 @@ RUN --mount=type=bind,from=build,source=/dist,target=/dist \
 ENV NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility \
     SR_CACHE=/tmp/sr-toolkit
-RUN useradd --create-home photographer
-USER photographer
+RUN useradd --create-home --uid 1000 photographer
+USER 1000:1000
 WORKDIR /photos
 VOLUME /photos
 ENTRYPOINT ["sr-upscale"]
