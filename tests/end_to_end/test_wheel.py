@@ -48,7 +48,7 @@ def test_the_wheel_upscales_a_picture_in_an_empty_environment(tmp_path: Path) ->
     with PIL.Image.open(target) as large:
         assert large.size == (1024, 1024)
     run(scripts / "python", "-m", "sr_runtime.examples.before_after", "-o", tmp_path / "demo")
-    assert (tmp_path / "demo" / "before_after.html").exists()
+    assert (tmp_path / "demo" / "before_after.html").stat().st_size < 3e6
 
     packages = run(scripts / "python", "-m", "pip", "list", "--format=freeze").lower()
     assert "torch" not in packages

@@ -4,9 +4,9 @@
 
 It writes the upscaled photo; `before_after.png`, a picture of the whole and of the details to
 which the model adds most; and `before_after.html`, a page on which one drags a boundary between
-bicubic interpolation and the model. The page is one file that needs no network. It holds at most 6
-megapixels: of a photo that becomes larger, only the part with most detail is upscaled and shown.
-Without PHOTO it shows the cat that comes with the package.
+bicubic interpolation and the model. The page is one file that needs no network. It holds 12.6
+megapixels at most: of a photo that becomes larger, only the part with most detail is upscaled and
+shown. Without PHOTO it shows the cat that comes with the package.
 """
 
 import argparse
@@ -106,9 +106,7 @@ def run(arguments: argparse.Namespace) -> int:
         result=large,
     )
     with atomic_path(drawing) as temporary:
-        draw(comparison, details).save(
-            temporary, optimize=True, icc_profile=whole.info.get("icc_profile")
-        )
+        draw(comparison, details).save(temporary, icc_profile=whole.info.get("icc_profile"))
     with atomic_path(page) as temporary:
         # A file name may hold bytes that are not text.
         text = filled_page(comparison, details, facts)

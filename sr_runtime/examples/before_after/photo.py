@@ -13,8 +13,8 @@ from sr_runtime.image import DEFAULT_MAX_PIXELS, Picture, read, read_header, to_
 
 __all__ = ["as_shown", "cut", "part_to_show", "read_photo"]
 
-# Limits on the enlargement that a page holds.
-MAX_PIXELS = 6_000_000  # two pictures of this size still look good in three megabytes
+# Limits on the enlargement that a page holds: a larger one would look bad in three megabytes.
+MAX_PIXELS = 4096 * 3072  # of a photo of 1024×768 pixels, four times enlarged
 MAX_SIDE = 16383  # of a WebP
 
 GRID = 16
