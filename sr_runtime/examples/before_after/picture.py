@@ -55,7 +55,7 @@ def _whole(comparison: Comparison, boxes: Sequence[Box]) -> Panels:
 
 
 def _mark(image: PIL.Image.Image, box: Sequence[int], number: str) -> None:
-    """A frame around a detail, light and dark to be seen on every photo, and its number beside it."""
+    """A frame around a detail, dark and light to be seen on every photo, and its number."""
     left, top, right, bottom = box
     frame = ImageDraw.Draw(image)
     frame.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline="black", width=4)
