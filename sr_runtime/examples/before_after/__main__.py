@@ -88,7 +88,10 @@ def run(arguments: argparse.Namespace) -> int:
 
         say(f"upscaling {file.name}, {size_text(whole)}, with {arguments.model}")
         if is_part:
-            say(f"a page cannot hold all of the result: it shows a part of {size_text(part)}")
+            say(
+                f"a page cannot hold all of the result: it shows a part of {size_text(part)}; "
+                "upscale all with python -m sr_runtime upscale"
+            )
         result = upscaler.upscale_picture(
             cut(picture, box), progress=lambda done, total: say(f"tile {done} of {total}")
         )
