@@ -106,6 +106,17 @@ def test_gray_and_transparent_photos_work_down_to_one_pixel(mode, tmp_path, phot
     assert has_alpha == (mode in ("LA", "RGBA"))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("scale", [1, 8])
+def test_models_of_every_scale_are_shown(scale, tmp_path, photo, tiny_onnx) -> None:
+    out = tmp_path / "out"
+    assert main([str(photo), "-m", str(tiny_onnx(scale_factor=scale)), "-o", str(out)]) == 0
+    pictures = page_in(out).pictures
+    assert pictures["photo.png, AI enlargement"].size == (120 * scale, 100 * scale)
+    width = min(120, DETAIL_WIDTH // scale) * scale
+    assert pictures["Detail 1: AI enlargement"].width == width
+
+
 def test_transparency_is_shown_on_white_and_kept_in_the_result(tmp_path, model) -> None:
     PIL.Image.new("RGBA", (120, 100), (0, 0, 0, 0)).save(tmp_path / "clear.png")
     out = tmp_path / "out"
