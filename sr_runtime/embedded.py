@@ -3,6 +3,7 @@
 import difflib
 import hashlib
 import os
+import stat
 from pathlib import Path
 
 from sr_runtime.errors import ArgumentError, ModelError, StorageError
@@ -53,14 +54,17 @@ def model_file(model: str | os.PathLike[str]) -> Path:
 def _users_file(model: str | os.PathLike[str]) -> Path:
     path = Path(model)
     try:
-        if path.is_file():
-            return path
+        mode = path.stat().st_mode  # from Python 3.14 on, is_file() has no error to tell
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        mode = 0
     except OSError as error:  # a name that is too long, a folder that cannot be entered
         raise StorageError(f"cannot be opened ({error.strerror})", path=path) from error
+    if stat.S_ISREG(mode):
+        return path
     names = f"the package carries {' and '.join(EMBEDDED)}"
-    if path.is_dir():
+    if stat.S_ISDIR(mode):
         raise ModelError(f"this is a folder: name a model file; {names}", path=path)
-    if path.exists():
+    if mode:
         raise ModelError(
             "a model is read from a regular file, and this is a pipe or a device: save it to a "
             "file first",

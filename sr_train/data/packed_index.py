@@ -11,6 +11,7 @@ for one scale, its HR images belong to that scale too (`hr_x4.bin`).
 import hashlib
 import json
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -84,7 +85,7 @@ class Index:
         """
         remedy = f"delete {path.parent} and prepare it again"
         try:
-            _require(path.is_file(), "the kind of file")
+            _require(stat.S_ISREG(path.stat().st_mode), "the kind of file")
             facts = json.loads(path.read_bytes())
             if facts["schema"] != SCHEMA:
                 raise DataError(

@@ -2,13 +2,14 @@
 
 import json
 import random
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sr_runtime.errors import DataError
+from sr_runtime.errors import DataError, StorageError
 from sr_train.data import packed_index
 from sr_train.data.packed_dataset import PackedImages
 from tests.train.made_images import prepare_own, save_folder
@@ -100,3 +101,10 @@ def test_an_index_that_is_no_file_is_named(
     make(path)
     with pytest.raises(DataError, match=r"x4\.json: "):
         PackedImages(packed.folder, 4)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a long name does not exist there")
+def test_an_index_that_the_system_does_not_give_is_not_called_damaged(tmp_path: Path) -> None:
+    """Its folder, which may be intact, is not to be deleted."""
+    with pytest.raises(StorageError, match="File name too long"):
+        packed_index.Index.read(tmp_path / f"{'n' * 300}.json")
