@@ -14,6 +14,10 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 
 
+# A path to the repository would let pip find the package installed there.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+
 def run(*command: str | Path) -> str:
     # Not from the repository, whose folders would be imported in place of the installed ones.
     done = subprocess.run(
@@ -21,6 +25,7 @@ def run(*command: str | Path) -> str:
         capture_output=True,
         text=True,
         cwd=Path(command[0]).parent,
+        env=ENVIRONMENT,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -61,3 +66,6 @@ def test_the_wheel_upscales_a_picture_in_an_empty_environment(tmp_path: Path) ->
     )
     assert missing.returncode == 2
     assert 'pip install "sr-toolkit[export]"' in missing.stderr
+    # Such a line works before any release, because the package itself is there.
+    dry = ("install", "-q", "--dry-run", "-c", constraints, "sr-toolkit[vips]")
+    run(scripts / "python", "-m", "pip", *dry)
