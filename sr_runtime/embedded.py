@@ -9,7 +9,7 @@ from pathlib import Path
 from sr_runtime.errors import ArgumentError, ModelError, StorageError
 from sr_runtime.printable import shown
 
-__all__ = ["DEFAULT", "EMBEDDED", "model_file"]
+__all__ = ["DEFAULT", "EMBEDDED", "checkpoint_file", "model_file"]
 
 FOLDER = Path(__file__).with_name("models")
 
@@ -49,6 +49,16 @@ def model_file(model: str | os.PathLike[str]) -> Path:
             path=file,
         )
     return file
+
+
+def checkpoint_file(model: str | os.PathLike[str]) -> Path:
+    """The file from which training goes on: an embedded model's weights in fp32, or a path.
+
+    Raises as `model_file` does.
+    """
+    if isinstance(model, str) and model in EMBEDDED:
+        return FOLDER / "training" / f"{model}.safetensors"
+    return _users_file(model)
 
 
 def _users_file(model: str | os.PathLike[str]) -> Path:

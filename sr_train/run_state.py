@@ -1,6 +1,6 @@
 """The state of a run: checking that it fits, and building its stage from it."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from sr_train.config.fixed import check_unchanged
 from sr_train.config.schema import Config, GeneratorConfig, Stage
 from sr_train.data.stage_data import data_digest
 from sr_train.distributed import Processes
+from sr_train.initial_generator import initial_generator
 from sr_train.models.features import FeatureNetwork
 from sr_train.models.generator import Generator
 from sr_train.models.registry import build_generator
@@ -164,21 +165,7 @@ def generator_config_of(generator: Generator, configured: GeneratorConfig) -> Ge
 def _generator(config: Config, name: Stage, folder: Path) -> Generator:
     if name != config.stage_names[0]:
         return load_generator(weights_path(folder, "psnr"))
-    if config.init is None:
-        return RRDBNet(
-            scale_factor=config.scale_factor,
-            img_channels=config.img_channels,
-            **asdict(config.generator),
-        )
-    generator = load_generator(config.init, scale=config.scale_factor)
-    channels = {generator.in_channels, generator.out_channels}
-    if channels != {config.img_channels}:
-        raise ArgumentError(
-            f"init has {' and '.join(map(str, sorted(channels)))} channels, but img_channels is "
-            f"{config.img_channels}: make them the same",
-            path=config.init,
-        )
-    return generator
+    return initial_generator(config)
 
 
 def random_state(device: torch.device) -> dict[str, Any]:

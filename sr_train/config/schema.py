@@ -40,7 +40,7 @@ class Config:
     stages: Literal["pretraining,training", "pretraining", "training"] = "pretraining,training"
     """Stages to run."""
     init: limits.Name | None = None
-    """Any trainer's checkpoint that the first stage starts from; null starts from fresh weights."""
+    """psnr, esrgan, or any trainer's checkpoint to start from; null starts from fresh weights."""
     seed: limits.Seed = 0
     """Seed of initial weights, crops and augmentation."""
     data_root: limits.Name = "data"

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -88,6 +89,14 @@ def check_data(config: Config) -> None:
     """
     for stage in config.stage_names:
         train, val = stage_images(config, stage, "train"), stage_images(config, stage, "val")
+        if seen := {images.name for images in train} & {images.name for images in val}:
+            warnings.warn(
+                f"{stage} trains on {', '.join(sorted(seen))} and validates on the same images, so "
+                "that overfitting does not show: hold some images out, in a data set of their own "
+                f"that {stage}.val_datasets names",
+                RuntimeWarning,
+                stacklevel=2,
+            )
         for images in train + val:
             if images.channels < config.img_channels:
                 raise DataError(

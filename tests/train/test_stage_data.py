@@ -60,6 +60,11 @@ def test_whole_images_that_a_unet_can_judge_are_accepted(root: Path) -> None:
     check_data(config(root, "rgb", val="rgb", cr_patch_size=None))
 
 
+def test_validation_on_images_of_the_training_is_warned_of(root: Path) -> None:
+    with pytest.warns(RuntimeWarning, match="pretraining trains on mine:all and validates on"):
+        check_data(config(root, "mine", val="mine"))
+
+
 def test_the_data_of_a_stage_that_is_not_run_is_not_needed(root: Path) -> None:
     settings = config(root, stages="pretraining")
     check_data(replace(settings, training=Training()))

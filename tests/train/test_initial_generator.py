@@ -1,0 +1,64 @@
+"""The generator that a run begins with."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from sr_runtime.embedded import EMBEDDED
+from sr_runtime.errors import ArgumentError, ModelError
+from sr_train.checkpoint import save_generator
+from sr_train.config.file import preset
+from sr_train.config.schema import Config
+from sr_train.initial_generator import initial_generator
+from sr_train.models.compact import SRVGGNetCompact
+from sr_train.models.generator import Generator
+from sr_train.models.rrdbnet import RRDBNet
+
+
+def tiny(**options: int) -> RRDBNet:
+    sizes = {"rrdb_channels": 4, "growth_channels": 2, "num_basic_blocks": 1}
+    return RRDBNet(**(sizes | options))  # type: ignore[arg-type]
+
+
+def saved(generator: Generator, folder: Path) -> str:
+    path = folder / "init.safetensors"
+    save_generator(generator, path)
+    return str(path)
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_a_run_begins_with_an_embedded_model_by_its_name(name: str) -> None:
+    generator = initial_generator(Config(init=name))
+    assert (generator.arch, generator.scale_factor) == ("RRDBNet", 4)
+    assert sum(p.numel() for p in generator.parameters()) == 758_755
+
+
+def test_the_preset_for_fine_tuning_begins_with_psnr() -> None:
+    assert preset("finetune").init == "psnr"
+
+
+@pytest.mark.parametrize(("before", "after"), [(4, 2), (2, 4)])
+def test_another_scale_takes_over_every_layer_that_it_has(
+    tmp_path: Path, before: int, after: int
+) -> None:
+    old = tiny(scale_factor=before)
+    config = Config(init=saved(old, tmp_path), scale_factor=after)  # type: ignore[arg-type]
+    with pytest.warns(RuntimeWarning, match=rf"scale {before}.*scale {after}.*conv_up2"):
+        new = initial_generator(config)
+    assert new.scale_factor == after
+    known = old.state_dict()
+    for layer, value in new.state_dict().items():
+        assert layer not in known or torch.equal(value, known[layer])
+    assert new(torch.zeros(1, 3, 5, 6)).shape == (1, 3, 5 * after, 6 * after)
+
+
+def test_another_architecture_keeps_its_scale(tmp_path: Path) -> None:
+    path = saved(SRVGGNetCompact(num_features=4, num_convolutions=1), tmp_path)
+    with pytest.raises(ModelError, match=r"SRVGGNetCompact for scale 4.*RRDBNet"):
+        initial_generator(Config(init=path, scale_factor=2))
+
+
+def test_other_channels_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match=r"1 channels.*img_channels is 3"):
+        initial_generator(Config(init=saved(tiny(img_channels=1), tmp_path)))
