@@ -1,4 +1,8 @@
-"""The progress bar of many images, several of which may be upscaled at once."""
+"""The progress of many images, several of which may be upscaled at once.
+
+A terminal shows a bar. In a pipe or a log file that would be one line of thousands of pieces:
+there, each of several images gets a line when it is done.
+"""
 
 import sys
 import threading
@@ -6,6 +10,7 @@ from collections.abc import Sequence
 
 from tqdm import tqdm
 
+from sr_runtime.cli.console import say
 from sr_runtime.cli.job import Job
 from sr_runtime.cli.names import header_of
 from sr_runtime.printable import printable
@@ -21,12 +26,15 @@ class ProgressBar:
         headers = [header_of(job.source) if shown else None for job in jobs]
         self._pixels = [h.height * h.width * h.frames if h else 0 for h in headers]
         self._finished = 0
+        self._ended = 0
+        on_terminal = sys.stderr is not None and sys.stderr.isatty()
+        self._logs = shown and not on_terminal and len(jobs) > 1
         self._places: dict[int, int] = {}  # of each image that was begun, from 1
         self._shares: dict[int, float] = {}  # done of each image in progress, latest last
         self._lock = threading.Lock()
         self._bar = tqdm(
             total=sum(self._pixels) / 1e6,
-            disable=not shown or sys.stderr is None,  # None in a program without a console
+            disable=not (shown and on_terminal),
             bar_format="{desc} {percentage:3.0f}%|{bar}| {n:.2f}/{total:.2f} MP "
             "[{elapsed}<{remaining}, {rate_noinv_fmt}]",
             unit=" MP",
@@ -56,7 +64,10 @@ class ProgressBar:
         with self._lock:
             del self._shares[number]
             self._finished += self._pixels[number]
+            self._ended += 1
             self._show("done")
+            if self._logs:
+                say(f"{self._ended}/{len(self._jobs)} {self._jobs[number].source}", file=sys.stderr)
 
     def _show(self, state: str) -> None:
         """Show what is done; `state` is shown only if one image is in progress."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from sr_runtime.cli.batch import run_jobs
 from sr_runtime.cli.console import say
 from sr_runtime.cli.inputs import Failure
-from sr_runtime.cli.names import Naming
+from sr_runtime.cli.names import Naming, header_of
 from sr_runtime.cli.pipes import STANDARD, Pipes
 from sr_runtime.cli.plan import Plan, plan_jobs
 from sr_runtime.errors import StorageError
@@ -52,7 +52,7 @@ def upscale_inputs(upscaler: Upscaler, arguments: argparse.Namespace, size: Outp
             tileable=arguments.tileable,
             show_progress=not arguments.quiet,
         )
-        seconds = time.perf_counter() - started
+        how = f"in {time.perf_counter() - started:.1f} s: {_sizes(plan, upscaler, size)}"
         pipes.send()
     failures = [_as_named(failure, pipes) for failure in (*plan.failures, *failed)]
     only = Path(arguments.inputs[0]) if len(arguments.inputs) == 1 else None
@@ -61,8 +61,8 @@ def upscale_inputs(upscaler: Upscaler, arguments: argparse.Namespace, size: Outp
     if not arguments.quiet:
         # The picture itself may go to standard output.
         stream = sys.stdout if pipes.sent is None else sys.stderr
-        how = "" if arguments.blend is None else f" with blend {arguments.blend:g}"
-        say(*_summary(plan, len(failed), f"in {seconds:.1f} s{how}", pipes), file=stream)
+        how += f"{_model_name(arguments)}, {_where(upscaler)}"
+        say(*_summary(plan, len(failed), how, pipes), file=stream)
     if failures:
         say(f"{len(failures)} failed:", *(f"  {each}" for each in failures), file=sys.stderr)
     return 1 if failures else 0
@@ -77,6 +77,26 @@ def _as_named(failure: Failure, pipes: Pipes) -> Failure:
             error.args = (f"its copy in {place} {error.args[0]}: set TMPDIR to another folder",)
         error.path = pipes.names[error.path]
     return replace(failure, source=pipes.names.get(failure.source, failure.source))
+
+
+def _sizes(plan: Plan, upscaler: Upscaler, size: OutputSize) -> str:
+    """`4000×3000 to 16000×12000 by ` for one image, whose file may be gone afterwards."""
+    header = header_of(plan.jobs[0].source) if len(plan.jobs) == 1 else None
+    if header is None:
+        return ""
+    height, width = size.target(header.height, header.width, upscaler.info.scale)
+    return f"{header.width}×{header.height} to {width}×{height} by "
+
+
+def _model_name(arguments: argparse.Namespace) -> str:
+    if arguments.blend is not None:
+        return f"blend {arguments.blend:g} of the embedded models"
+    return Path(arguments.model).name
+
+
+def _where(upscaler: Upscaler) -> str:
+    backend = upscaler.backend
+    return f"{backend.compute_dtype} on {backend.device} ({backend.name})"
 
 
 def _summary(plan: Plan, failed: int, how: str, pipes: Pipes) -> list[str]:

@@ -1,7 +1,6 @@
 """Folders of images, several of them at once: results, failures, errors and Ctrl-C."""
 
 import os
-import re
 import signal
 import threading
 import time
@@ -278,23 +277,3 @@ def assert_ended_early(jobs: Sequence[Job], network: KnownNetwork) -> None:
         number = targets[path]
         np.testing.assert_array_equal(result_of(jobs[number]), network.whole(photo(number)))
     assert network.in_flight == 0
-
-
-def test_the_bar_is_full_at_the_end_and_names_the_newest_image(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    class Gpu(KnownNetwork):
-        together = threading.Barrier(3)
-
-        def answer(self, batch: NDArray[Any]) -> NDArray[np.float32]:
-            self.together.wait(TOO_LONG)
-            return super().answer(batch)
-
-    jobs = folder_of(9, tmp_path, broken=[])
-    network = Gpu(radius=1, limits=Limits(depth=3, images=3))
-    run_jobs(Upscaler(network), jobs, size=OutputSize())
-    shown = capsys.readouterr().err
-    pixels = sum(photo(number).shape[0] * photo(number).shape[1] for number in range(9)) / 1e6
-    assert f"{pixels:.2f}/{pixels:.2f} MP" in shown.split("\r")[-1]
-    assert "9/9 008.png" in shown
-    assert re.search(r"/9 00\d\.png and 2 more", shown)
