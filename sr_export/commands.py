@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
 import sr_export
-import sr_runtime
 from sr_export.report import DEFAULT_OPSET, Precision, table
 from sr_export.stages import StageLines
 from sr_runtime.backends import registry
@@ -25,6 +24,7 @@ from sr_runtime.backends.tensorrt.options import (
     parse_sm,
     sm_text,
 )
+from sr_runtime.cli.completion import add_program_options
 from sr_runtime.cli.console import say
 from sr_runtime.cli.parser import Parser, nonempty, path, program_name, whole_number
 from sr_runtime.errors import ArgumentError
@@ -112,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES.replace("sr-export", program),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=sr_runtime.__version__)
+    add_program_options(parser)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_onnx(commands)
     _add_engine(commands)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import sr_runtime
+from sr_runtime.cli.completion import add_program_options
 from sr_runtime.cli.console import run_cli, say
 from sr_runtime.cli.parser import Parser, nonempty, number, path, program_name, whole_number
 from sr_runtime.embedded import EMBEDDED
@@ -149,7 +149,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Train ESRGAN generators, measure them, and convert any trainer's checkpoints.",
         epilog=f"{program} COMMAND --help shows a command's options and examples.",
     )
-    parser.add_argument("--version", action="version", version=sr_runtime.__version__)
+    add_program_options(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_prepare(commands)
     commands.add_parser("fit", help="train in two stages; fit --help lists every option")

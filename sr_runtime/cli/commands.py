@@ -11,6 +11,7 @@ import sr_runtime
 from sr_runtime.backends.choice import is_engine
 from sr_runtime.backends.registry import names
 from sr_runtime.backends.tensorrt.engine_file import read_engine
+from sr_runtime.cli.completion import add_program_options
 from sr_runtime.cli.console import say
 from sr_runtime.cli.info import backends_lines, engine_lines, facts_lines, running_lines
 from sr_runtime.cli.parser import (
@@ -95,9 +96,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Upscale images with an ESRGAN model.",
         epilog=f"{program} COMMAND --help shows a command's options and examples.",
     )
-    parser.add_argument(
-        "--version", action="version", version=sr_runtime.__version__, help="print the version"
-    )
+    add_program_options(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_upscale(commands, program)
     _add_info(commands, program)

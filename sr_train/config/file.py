@@ -39,6 +39,20 @@ OPTIONS = {
     "config": ("FILE", "YAML or JSON file with any of the fields below"),
 }
 
+HELP = """\
+Train an ESRGAN in two stages: the generator alone minimises the content loss,
+then it is trained against a discriminator. Values come from the preset, then
+the configuration file, then the command line.
+
+examples:
+  FIT --preset tiny --run demo
+  FIT --resume runs/demo
+  FIT --preset finetune --init esrgan --run mine
+  FIT --preset paper --generator.num_basic_blocks 8 --batch_size 8 --run small
+
+Most runs change --preset, --init, --data_root, --batch_size, and of each stage
+train_datasets, val_datasets, num_epoch and the learning rates."""
+
 DEFAULTS = Config()
 FIELDS = field_types(Config)
 SECTIONS: dict[str, Any] = {f.name: f.type for f in fields(Config) if is_dataclass(f.type)}
@@ -228,9 +242,8 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         prog=fit,
         usage=f"{fit} --run NAME [--preset NAME] [--config FILE] [--FIELD VALUE …]\n"
         f"       {fit} --resume RUN [--FIELD VALUE …]",
-        description="Train an ESRGAN in two stages: the generator alone minimises the content "
-        "loss, then it is trained against a discriminator. Values come from the preset, then the "
-        "configuration file, then the command line.",
+        description=HELP.replace("FIT", fit),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         exit_on_error=False,
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,

@@ -93,6 +93,7 @@ def test_presets_are_the_documented_ones() -> None:
     assert {path.stem for path in PRESETS.glob("*")} == {
         "default",
         "embedded",
+        "finetune",
         "128_23_div2k",
         "p192_t128_23_div2k_bsds500",
         "192_23_div2k",
