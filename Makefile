@@ -9,7 +9,7 @@ DEMO := demo/venv
 IN_PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: install quick test fuzz lint docs demo bench constraints clean
+.PHONY: install quick test support fuzz lint docs demo bench constraints clean
 
 install: $(VENV)/complete
 
@@ -43,6 +43,10 @@ quick: install
 
 test: install
 	SR_DATA=$(SR_DATA) $(RUN) -m pytest -q $(IN_PARALLEL)
+
+# What this machine runs, for docs/support.md.
+support: install
+	$(RUN) -m tests.support
 
 # Damaged files for every reader; a longer run learns more, and the next one goes on from there.
 MINUTES ?= 1
