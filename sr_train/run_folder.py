@@ -37,7 +37,8 @@ class FitResult:
     @property
     def weights(self) -> dict[str, Path]:
         """The generators saved so far: `psnr` and `esrgan`, the results of the two stages;
-        `interpolated` between them; `best`, which validated best in the last stage."""
+        `interpolated` between them; `best`, which validated best in the last stage; `latest`,
+        which is there until the run is complete."""
         return {path.stem: path for path in sorted(self.folder.glob("weights/*.safetensors"))}
 
 

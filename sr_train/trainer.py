@@ -143,6 +143,7 @@ class Run:
             if self.stage.name == self.config.stage_names[-1]:
                 if self.tracker:
                     write_results(self.config, self.folder, self.processes)
+                    weights_path(self.folder, "latest").unlink(missing_ok=True)
                 self._say(f"done: weights, samples and pictures are in {self.folder}")
                 return self._result(interrupted=None)
             self._start_gan_stage()
@@ -259,6 +260,8 @@ class Run:
         }
         save_state(state, self.folder / "state.pt")
         self.saved = self.position.step
+        if self.saved:  # to look at what the run makes so far
+            save_generator(self.stage.generator.averaged, weights_path(self.folder, "latest"))
 
     def _note_weights(self, path: Path) -> None:
         self.weights[path.stem] = file_sha256(path)
