@@ -156,7 +156,7 @@ class _Batch:
                 self._bar.start(number)
                 with self._noting_failure(number):
                     self._upscale(number, reading.result(), writers)
-                self._bar.finish(number)
+                self._bar.finish(number, failed=number in self._failures)
 
     def _upscale(self, number: int, picture: Picture, writers: ThreadPoolExecutor) -> None:
         output = self._outputs[number]

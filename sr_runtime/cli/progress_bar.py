@@ -59,15 +59,16 @@ class ProgressBar:
             self._shares[number] = done / total
             self._show(f"tile {done}/{total}")
 
-    def finish(self, number: int) -> None:
-        """End a job, with a result or without."""
+    def finish(self, number: int, *, failed: bool) -> None:
+        """End a job, with a result, which may still be written, or without."""
         with self._lock:
             del self._shares[number]
             self._finished += self._pixels[number]
             self._ended += 1
             self._show("done")
             if self._logs:
-                say(f"{self._ended}/{len(self._jobs)} {self._jobs[number].source}", file=sys.stderr)
+                place, source = f"{self._ended}/{len(self._jobs)}", self._jobs[number].source
+                say(f"{place} {source}{' failed' if failed else ''}", file=sys.stderr)
 
     def _show(self, state: str) -> None:
         """Show what is done; `state` is shown only if one image is in progress."""

@@ -47,6 +47,9 @@ def test_a_log_gets_a_line_for_each_image_and_no_bar(
     lines = capsys.readouterr().err.splitlines()
     assert [line.split()[0] for line in lines] == ["1/3", "2/3", "3/3"]
     assert sorted(line.split()[1] for line in lines) == [str(job.source) for job in jobs]
+    assert [line for line in lines if line.endswith(" failed")] == [
+        line for line in lines if "001.png" in line
+    ]
 
 
 def test_a_log_gets_nothing_for_one_image(
