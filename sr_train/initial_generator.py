@@ -28,8 +28,9 @@ def initial_generator(config: Config) -> Generator:
             **asdict(config.generator),
         )
     path = checkpoint_file(config.init)
-    # The tensors of a network for ×3 look like those of one for ×2.
-    generator = load_generator(path, scale=3 if config.scale_factor == 3 else None)
+    generator = load_generator(path)
+    if (generator.scale_factor, config.scale_factor) == (2, 3):  # their tensors look alike
+        generator = load_generator(path, scale=3)
     channels = {generator.in_channels, generator.out_channels}
     if channels != {config.img_channels}:
         raise ArgumentError(
@@ -58,12 +59,10 @@ def _for_scale(scale: int, generator: Generator, path: Path) -> Generator:
     known, fresh = generator.state_dict(), changed.state_dict()
     kept = {name for name in fresh if name in known and known[name].shape == fresh[name].shape}
     changed.load_state_dict({name: (known if name in kept else fresh)[name] for name in fresh})
-    left_out = _layers(known.keys() - kept)
-    new = _layers(fresh.keys() - kept)
     warnings.warn(
-        f"{path}: the network is for scale {generator.scale_factor}; for scale {scale} its layers "
-        f"are taken over, except that {left_out or 'none'} is left out and {new or 'none'} begins "
-        "with fresh weights: its first results are poor",
+        f"{path}: the network is for scale {generator.scale_factor}, and is trained for scale "
+        f"{scale}; not taken over: {_layers(known.keys() - kept)}; with fresh weights: "
+        f"{_layers(fresh.keys() - kept)}; its first results are poor",
         RuntimeWarning,
         stacklevel=2,
     )
@@ -71,4 +70,4 @@ def _for_scale(scale: int, generator: Generator, path: Path) -> Generator:
 
 
 def _layers(names: set[str]) -> str:
-    return ", ".join(sorted({name.rpartition(".")[0] for name in names}))
+    return ", ".join(sorted({name.rpartition(".")[0] for name in names})) or "none"

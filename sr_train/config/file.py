@@ -47,7 +47,7 @@ the configuration file, then the command line.
 examples:
   FIT --preset tiny --run demo
   FIT --resume runs/demo
-  FIT --preset finetune --init esrgan --run mine
+  FIT --preset finetune --run mine
   FIT --preset paper --generator.num_basic_blocks 8 --batch_size 8 --run small
 
 Most runs change --preset, --init, --data_root, --batch_size, and of each stage

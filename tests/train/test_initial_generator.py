@@ -9,7 +9,7 @@ from sr_runtime.embedded import EMBEDDED
 from sr_runtime.errors import ArgumentError, ModelError
 from sr_train.checkpoint import save_generator
 from sr_train.config.file import preset
-from sr_train.config.schema import Config
+from sr_train.config.schema import Config, Pretraining
 from sr_train.initial_generator import initial_generator
 from sr_train.models.compact import SRVGGNetCompact
 from sr_train.models.generator import Generator
@@ -38,12 +38,15 @@ def test_the_preset_for_fine_tuning_begins_with_psnr() -> None:
     assert preset("finetune").init == "psnr"
 
 
-@pytest.mark.parametrize(("before", "after"), [(4, 2), (2, 4)])
+@pytest.mark.parametrize(("before", "after"), [(4, 2), (2, 4), (4, 3)])
 def test_another_scale_takes_over_every_layer_that_it_has(
     tmp_path: Path, before: int, after: int
 ) -> None:
     old = tiny(scale_factor=before)
-    config = Config(init=saved(old, tmp_path), scale_factor=after)  # type: ignore[arg-type]
+    crop = Pretraining(cr_patch_size=(48, 48))
+    config = Config(
+        init=saved(old, tmp_path), scale_factor=after, stages="pretraining", pretraining=crop
+    )
     with pytest.warns(RuntimeWarning, match=rf"scale {before}.*scale {after}.*conv_up2"):
         new = initial_generator(config)
     assert new.scale_factor == after
