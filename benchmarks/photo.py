@@ -67,17 +67,17 @@ def _run(photos: Sequence[Path], size: str, model: str) -> int:
 
 def mosaic(photos: Sequence[Path], height: int, width: int) -> PIL.Image.Image:
     """A picture of this size, filled with the photos in rows, again and again."""
-    images = [PIL.Image.open(photo).convert("RGB") for photo in photos]
+    images = cycle([PIL.Image.open(photo).convert("RGB") for photo in photos])
     canvas = PIL.Image.new("RGB", (width, height))
-    left = top = tallest = 0
-    for image in cycle(images):
-        if left >= width:
-            left, top, tallest = 0, top + tallest, 0
-        if top >= height:
-            return canvas
-        canvas.paste(image, (left, top))
-        left, tallest = left + image.width, max(tallest, image.height)
-    raise AssertionError("cycle does not end")
+    top = 0
+    while top < height:
+        left = tallest = 0
+        while left < width:
+            image = next(images)
+            canvas.paste(image, (left, top))
+            left, tallest = left + image.width, max(tallest, image.height)
+        top += tallest
+    return canvas
 
 
 def upscale(source: Path, target: Path, model: str) -> tuple[float, int]:

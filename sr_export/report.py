@@ -41,7 +41,7 @@ class Check:
 
     @property
     def side(self) -> str:
-        """On which side of the limit the value passes, in words."""
+        """The words before the limit: values on this side of it pass."""
         return "at least" if self.at_least else "at most"
 
     @property

@@ -16,7 +16,7 @@ __all__ = ["INT32_MAX", "ServedModel", "served_model"]
 INT32_MAX = 2**31 - 1
 """The largest number that Triton's configuration takes."""
 
-# By the numbers of onnx.TensorProto.DataType.
+# Triton's names of the types in onnx.TensorProto.DataType.
 TYPES = {1: "TYPE_FP32", 2: "TYPE_UINT8", 9: "TYPE_BOOL", 10: "TYPE_FP16"}
 
 ENGINE_FACTS = ("tensorrt", "gpu", "compute_capability")

@@ -20,9 +20,9 @@ AUTO_TILE_BYTES = 2_000_000_000
 # in time that memory runs out, and where the system does not say how much is free.
 WHOLE_TILE = 1024
 
-# Elsewhere in what this share of the free memory holds, because Linux ends a process that takes
-# more than there is. Memory is taken to grow with a tile's area, as it does for pooling and for
-# attention between channels or within windows.
+# On a CPU such a tile may take this share of the free memory, because Linux kills a process that
+# takes more than there is. The estimate assumes that memory grows with a tile's area, as it does
+# for pooling and for attention between channels or within windows.
 WHOLE_TILE_SHARE = 0.5
 
 LARGEST_TILE = 1 << 16

@@ -42,7 +42,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of measured facts and built engines, an empty one for each test; it is made when
-    it is used. No test reads or writes that of the user."""
+    it is used. No test reads or writes the user's own."""
     folder = tmp_path_factory.getbasetemp() / "caches" / secrets.token_hex(8)
     folder.parent.mkdir(exist_ok=True)
     monkeypatch.setenv(CACHE_VARIABLE, str(folder))

@@ -28,7 +28,7 @@ INSIDE = {
     "type": {1: "tensor type"},
     "tensor type": {},
 }  # fmt: skip
-"""By message, the fields that lead to a tensor or a type: the message in each of them."""
+"""For each message, its fields that lead to a tensor or a type, and the message they hold."""
 
 
 def tensors(model: bytes) -> Iterator[memoryview]:

@@ -23,18 +23,19 @@ class ProgressBar:
 
     def __init__(self, jobs: Sequence[Job], shown: bool) -> None:
         self._jobs = jobs
-        headers = [header_of(job.source) if shown else None for job in jobs]
-        self._pixels = [h.height * h.width * h.frames if h else 0 for h in headers]
         self._finished = 0
         self._ended = 0
         on_terminal = sys.stderr is not None and sys.stderr.isatty()
         self._logs = shown and not on_terminal and len(jobs) > 1
+        has_bar = shown and on_terminal
+        headers = [header_of(job.source) if has_bar else None for job in jobs]
+        self._pixels = [h.height * h.width * h.frames if h else 0 for h in headers]
         self._places: dict[int, int] = {}  # of each image that was begun, from 1
         self._shares: dict[int, float] = {}  # done of each image in progress, latest last
         self._lock = threading.Lock()
         self._bar = tqdm(
             total=sum(self._pixels) / 1e6,
-            disable=not (shown and on_terminal),
+            disable=not has_bar,
             bar_format="{desc} {percentage:3.0f}%|{bar}| {n:.2f}/{total:.2f} MP "
             "[{elapsed}<{remaining}, {rate_noinv_fmt}]",
             unit=" MP",

@@ -52,7 +52,8 @@ def upscale_inputs(upscaler: Upscaler, arguments: argparse.Namespace, size: Outp
             tileable=arguments.tileable,
             show_progress=not arguments.quiet,
         )
-        how = f"in {time.perf_counter() - started:.1f} s: {_sizes(plan, upscaler, size)}"
+        seconds = time.perf_counter() - started
+        sizes = "" if failed else _sizes(plan, upscaler, size)
         pipes.send()
     failures = [_as_named(failure, pipes) for failure in (*plan.failures, *failed)]
     only = Path(arguments.inputs[0]) if len(arguments.inputs) == 1 else None
@@ -61,7 +62,7 @@ def upscale_inputs(upscaler: Upscaler, arguments: argparse.Namespace, size: Outp
     if not arguments.quiet:
         # The picture itself may go to standard output.
         stream = sys.stdout if pipes.sent is None else sys.stderr
-        how += f"{_model_name(arguments)}, {_where(upscaler)}"
+        how = f"in {seconds:.1f} s: {sizes}{_model_name(arguments)}, {_where(upscaler)}"
         say(*_summary(plan, len(failed), how, pipes), file=stream)
     if failures:
         say(f"{len(failures)} failed:", *(f"  {each}" for each in failures), file=sys.stderr)

@@ -146,7 +146,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _table_bytes(flags: int) -> int:
-    """How long the colour table is that the flags of a screen or an image announce."""
+    """The length of the colour table, from the flags of a screen or an image."""
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 

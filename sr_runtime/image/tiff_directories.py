@@ -10,7 +10,7 @@ from PIL.ExifTags import Base
 __all__ = ["TIFF_STARTS", "Directory", "text_of", "tiff_directories"]
 
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-"""Of both byte orders; those with a plus are BigTIFFs, whose offsets have 64 bits."""
+"""The first bytes in both byte orders. A plus marks BigTIFF, whose offsets have 64 bits."""
 
 LARGEST_FILE = 2**62
 """Bytes; a damaged file may claim a place beyond any."""
@@ -22,13 +22,13 @@ Directory = dict[int, list[int]]
 
 
 class _Layout(NamedTuple):
-    """How the numbers of a file are stored, as of the module struct."""
+    """The formats of a file's numbers, in the notation of the module struct."""
 
     order: str
     offset: str
-    """Of places and of how many values a tag has."""
+    """Offsets, and the number of values in a tag."""
     tags: str
-    """Of how many tags a directory has."""
+    """The number of tags in a directory."""
 
 
 def tiff_directories(file: BinaryIO) -> Iterator[Directory]:

@@ -39,7 +39,7 @@ class Command:
     words: Sequence[str]
     """The command line; results are in the folder `out`, everything else is in `inputs`."""
     suffix: str
-    """Of the temporary file."""
+    """The suffix of the temporary file."""
     nth: int = 1
     """Which file of this suffix."""
     codes: Mapping[str, int]

@@ -42,7 +42,7 @@ class Page(HTMLParser):
 
     @property
     def pictures(self) -> dict[str | None, PIL.Image.Image]:
-        """By what a screen reader says of them."""
+        """The pictures by their alternative texts."""
         return {image["alt"]: embedded(image) for image in self.all("img")}
 
 
@@ -54,7 +54,7 @@ def embedded(image: Attributes) -> PIL.Image.Image:
 
 
 def facts(comparison: Comparison, model: str = "esrgan") -> dict[str, object]:
-    """Of a photo called photo.png."""
+    """The page's facts about a photo called photo.png."""
     return facts_of(
         name="photo.png",
         photo=from_pil(comparison.photo),

@@ -2,12 +2,14 @@
 
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import PIL.Image
 import pytest
 
 from sr_runtime import Upscaler
+from sr_runtime.__main__ import main
 from sr_runtime.backends.base import Limits
 from tests.runtime.known_network import KnownNetwork
 from tests.runtime.test_batch import folder_of, run
@@ -46,3 +48,15 @@ def test_a_full_disk_ends_the_run_and_keeps_what_is_done(tmp_path: Path, images:
     assert {jobs[0].source, jobs[1].source} <= done
     assert len(failures) > 1
     assert done | {failure.source for failure in failures} == {job.source for job in jobs}
+
+
+def test_every_failure_is_listed_where_the_only_image_left_cannot_be_enlarged_so_far(
+    tmp_path: Path, tiny_onnx: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    PIL.Image.new("RGB", (10, 10)).save(tmp_path / "small.png")
+    words = [str(tmp_path / "small.png"), str(tmp_path / "missing.png"), "-o", f"{tmp_path}/out/"]
+    assert main(["upscale", *words, "--width", "100000", "-m", str(tiny_onnx())]) == 1
+    said = capsys.readouterr().err
+    assert "2 failed:" in said
+    assert "missing.png: there is no such file" in said
+    assert "small.png: the result would be 10000 times the image" in said

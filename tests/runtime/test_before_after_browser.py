@@ -88,7 +88,7 @@ def test_moving_the_slider_moves_the_boundary(page) -> None:
 
 
 def test_the_loupe_shows_both_enlargements_beside_each_other(page) -> None:
-    # Over the red side alone: what is green left of the middle is in the loupe.
+    # The pointer is over the red side, so any green in the left half is in the loupe.
     shown = screenshot(
         page, 1200,
         "moveLoupe(new PointerEvent('pointermove', {clientX: 300, clientY: 600}));",

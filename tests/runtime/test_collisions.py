@@ -63,7 +63,7 @@ def test_names_that_differ_only_in_case_are_two_where_the_disk_says_so(tmp_path:
 def test_names_that_lead_to_one_file_on_the_disk_are_made_distinct(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on Windows and macOS, whose disks are not to be had everywhere."""
+    """Disks of Windows and macOS ignore case; a replaced check lets any disk behave like them."""
     asked = functools.lru_cache(lambda folder: True)
     monkeypatch.setattr(folders_module, "_ignores_case", asked)
     names = ("p/Photo.jpg", "q/photo.png", "p/\u00e9.jpg", "q/e\u0301.png", "p/b.png", "q/B.PNG")

@@ -11,6 +11,7 @@ from PIL import Image, ImageCms
 
 from sr_runtime.errors import ImageError
 from sr_runtime.image import from_pil, read, to_pil, write
+from tests.managed_color import shown_in_srgb
 from tests.runtime.image_files import SRGB, png_of, strips, tiff_of
 
 Y, X = np.mgrid[:16, :24]
@@ -50,15 +51,7 @@ def shown(path: Path) -> np.ndarray:
     with Image.open(path) as image:
         profile = image.info.get("icc_profile")
         image = image if image.mode == "L" and profile else image.convert("RGB")
-        if profile is not None:
-            image = ImageCms.profileToProfile(
-                image,
-                ImageCms.ImageCmsProfile(io.BytesIO(profile)),
-                ImageCms.createProfile("sRGB"),
-                renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-                outputMode="RGB",
-            )
-        return np.asarray(image).astype(float)
+        return shown_in_srgb(image, profile).astype(float)
 
 
 def copied(tmp_path: Path, png: bytes, suffix: str = "png") -> np.ndarray:

@@ -10,6 +10,7 @@ from PIL import Image, ImageCms
 
 from sr_runtime.image import from_pil, read, write
 from sr_runtime.image.icc import BT709, ColorSpace, curve_tag, profile_of, profile_with
+from tests.managed_color import shown_in_srgb
 from tests.runtime.image_files import SRGB, png_of
 
 Y, X = np.mgrid[:16, :24]
@@ -43,16 +44,7 @@ def by_formula(kind: int, *numbers: float) -> bytes:
 def shown(pixels: np.ndarray, profile: bytes | None) -> np.ndarray:
     """8-bit pixels in sRGB, as LittleCMS converts them."""
     image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-    if profile is None:
-        return np.asarray(image.convert("RGB")).astype(int)
-    converted = ImageCms.profileToProfile(
-        image,
-        ImageCms.ImageCmsProfile(io.BytesIO(profile)),
-        ImageCms.createProfile("sRGB"),
-        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-        outputMode="RGB",
-    )
-    return np.asarray(converted).astype(int)
+    return shown_in_srgb(image, profile).astype(int)
 
 
 @pytest.mark.parametrize(

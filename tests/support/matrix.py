@@ -50,7 +50,7 @@ class Cell:
     hardware: str
     precision: str
     systems: tuple[str, ...]
-    """For which it is written."""
+    """The systems that it is written for."""
 
     @property
     def name(self) -> str:

@@ -105,6 +105,6 @@ def test_an_index_that_is_no_file_is_named(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a long name does not exist there")
 def test_an_index_that_the_system_does_not_give_is_not_called_damaged(tmp_path: Path) -> None:
-    """Its folder, which may be intact, is not to be deleted."""
+    """Nobody is told to delete its folder, which may be intact."""
     with pytest.raises(StorageError, match="File name too long"):
         packed_index.Index.read(tmp_path / f"{'n' * 300}.json")

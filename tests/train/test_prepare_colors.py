@@ -1,6 +1,5 @@
 """Photos in other colour spaces are packed in sRGB."""
 
-import io
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ from PIL.PngImagePlugin import PngInfo
 from sr_runtime.image.color import ADOBE_RGB
 from sr_runtime.image.icc import BT709, ColorSpace, profile_of
 from sr_runtime.resize import downscale
+from tests.managed_color import shown_in_srgb
 from tests.train.made_images import SIZE, Pixels, made_image, prepare_own
 
 ADOBE = profile_of(ADOBE_RGB, channels=3)
@@ -19,17 +19,7 @@ SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
 def shown(image: Image.Image, profile: bytes | None) -> Pixels:
-    """What a viewer that manages colour shows, in sRGB."""
-    assert profile is not None
-    converted = ImageCms.profileToProfile(
-        image,
-        ImageCms.ImageCmsProfile(io.BytesIO(profile)),
-        ImageCms.createProfile("sRGB"),
-        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-        flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
-        outputMode="RGB",
-    )
-    return np.asarray(converted)
+    return shown_in_srgb(image, profile, black_point=True)
 
 
 @pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])

@@ -32,7 +32,7 @@ WHY_ASSUMED = {
     "runs take too long or too much memory: their phase and halo are assumed: look for seams in a "
     "result",
 }
-"""By one of the facts that are assumed together: what a caller should know."""
+"""The warning for facts that are assumed together, by the name of one of them."""
 
 SAME = 1 / 255
 """The largest difference, as a share of the range of the picture, between runs on one image."""

@@ -71,7 +71,7 @@ def find_tiles(trial: Trial, info: ModelInfo, sides: tuple[int | None, int | Non
     tried: dict[int, _Comparison] = {}
     try:
         for phase in phases or [info.multiple_of]:
-            # Of many phases one may match by chance, but not in two lengths.
+            # Among many phases, one may match by chance with tiles of one length, but not of two.
             by_chance = phase != info.multiple_of and None in sides
             tried[phase] = strips.compare(phase, *([SIDE, LONG_SIDE] if by_chance else [SIDE]))
             if tried[phase].halo is not None:

@@ -55,7 +55,7 @@ class Trial:
             ExhaustedError: The bound is reached.
         """
         pixels = self.check(*image.shape[:2])
-        # Every time other images beside it, so that a model that mixes them is noticed.
+        # Each run fills a fixed batch with other images, which shows a model that mixes them.
         random = np.random.default_rng(self._runs)
         others = [random.random(image.shape, np.float32) for _ in range(1, self._batch)]
         self._runs += 1

@@ -77,6 +77,11 @@ def unpack(archive: Path, is_wanted: Callable[[PurePosixPath], bool], target: Pa
         raise
     except MemoryError as error:
         raise OutOfMemoryError("not enough memory to unpack it", path=archive) from error
+    # So zipfile refuses methods of compression and encryption that it does not know.
+    except NotImplementedError as error:
+        raise DataError(
+            f"the archive cannot be unpacked ({_reason(error)}): {AGAIN}", path=archive
+        ) from error
     # Python's readers raise whatever the damaged bytes lead them to.
     except Exception as error:
         refused = system_error(error)
@@ -89,10 +94,13 @@ def unpack(archive: Path, is_wanted: Callable[[PurePosixPath], bool], target: Pa
             raise StorageError(
                 f"cannot be unpacked ({refused.strerror}): choose another --root", path=archive
             ) from error
-        reason = str(error).partition("\n")[0].rstrip(":") or type(error).__name__
-        # Unknown methods of compression, which zipfile tells with this.
-        what = "cannot be unpacked" if isinstance(error, NotImplementedError) else "is damaged"
-        raise DataError(f"the archive {what} ({reason}): {AGAIN}", path=archive) from error
+        raise DataError(
+            f"the archive is damaged ({_reason(error)}): {AGAIN}", path=archive
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    return str(error).partition("\n")[0].rstrip(":") or type(error).__name__
 
 
 def _write(
