@@ -1,12 +1,12 @@
 """The models that the package carries, and the check that their files are intact."""
 
-import difflib
 import hashlib
 import os
 import stat
 from pathlib import Path
 
 from sr_runtime.errors import ArgumentError, ModelError, StorageError
+from sr_runtime.nearest import nearest
 from sr_runtime.printable import shown
 
 __all__ = ["DEFAULT", "EMBEDDED", "checkpoint_file", "model_file"]
@@ -82,6 +82,6 @@ def _users_file(model: str | os.PathLike[str]) -> Path:
         )
     # Only a bare word can be a mistyped name; a path or a file name gets no guess.
     word = path.name.lower() if path.name == model and not path.suffix else ""
-    if near := difflib.get_close_matches(word, EMBEDDED, 1):
-        raise ModelError(f"there is no such model: did you mean {near[0]}? ({names})", path=path)
+    if near := nearest(word, EMBEDDED):
+        raise ModelError(f"there is no such model{near} ({names})", path=path)
     raise ModelError(f"there is no such model file; {names}", path=path)

@@ -12,7 +12,7 @@ from sr_runtime.cli.pipes import STANDARD, Pipes, is_pipe
 from sr_runtime.errors import ArgumentError, SRError, StorageError
 from sr_runtime.image import IMAGE_SUFFIXES, LEFT_OUT
 
-__all__ = ["EARLIER", "Failure", "Found", "Source", "find_images"]
+__all__ = ["EARLIER", "Failure", "Found", "Source", "could_be_made", "find_images"]
 
 KINDS = 8
 """How many kinds of left-out files are named; the others are counted."""
@@ -95,6 +95,12 @@ def find_images(words: Sequence[str], pipes: Pipes, leave_out: Path | None) -> F
             failure = StorageError(f"cannot be read ({error.strerror})", path=word)
             found.failures.append(Failure(Path(word), failure))
     return found
+
+
+def could_be_made(word: str) -> bool:
+    """Whether a word names nothing that can be read, and is fit to name a result."""
+    special = word == STANDARD or "://" in word or glob.has_magic(word)
+    return not special and not os.path.lexists(word)
 
 
 def _paths(word: str, found: Found) -> list[Path]:

@@ -1,18 +1,17 @@
 """The parser of all three programs, and the values that their options take."""
 
 import argparse
-import itertools
 import math
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from difflib import get_close_matches
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from sr_runtime.cli.console import DEBUG
+from sr_runtime.cli.mistakes import no_command, wrong_option
 from sr_runtime.errors import ArgumentError
+from sr_runtime.nearest import nearest
 from sr_runtime.printable import shown
 
 __all__ = [
@@ -25,6 +24,9 @@ __all__ = [
     "whole_number",
     "whole_number_or",
 ]
+
+# How argparse begins, before the names of the arguments.
+REQUIRED = "the following arguments are required: "
 
 
 def program_name(script: str, package: str) -> str:
@@ -50,41 +52,77 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(  # type: ignore[override]
         self, args: Any = None, namespace: Any = None
     ) -> tuple[argparse.Namespace, list[str]]:
-        """Refuse unknown arguments here, where the options of the command are known."""
-        for word in self._options_that_are_files(sys.argv[1:] if args is None else args):
-            self.error(f"{shown(word)} looks like an option: write ./{word} for the file")
-        found, unknown = super().parse_known_args(args, namespace)
-        if unknown:
-            word = unknown[0].partition("=")[0]
-            near = _near(word, self._option_string_actions) if word.startswith("-") else ""
-            self.error(f"{shown(unknown[0])} is not known{near}")
-        return found, unknown
+        """Refuse what is wrong here, where the options of the command are known."""
+        self._words = list(sys.argv[1:] if args is None else args)
+        if wrong := self._wrong_word():
+            self.error(wrong)
+        found, left = super().parse_known_args(self._words, namespace)
+        if left:
+            self.error(self._left_over(left[0]))
+        return found, left
 
-    def _options_that_are_files(self, words: Sequence[str]) -> Iterator[str]:
-        if self._subparsers is not None:  # the parser of the command knows its options
-            return
-        for word in itertools.takewhile(lambda word: word != "--", words):
-            if word.startswith("-") and word not in self._option_string_actions:
-                with suppress(OSError):
-                    if Path(word).is_file():
-                        yield word
+    def _wrong_word(self) -> str | None:
+        options = self._option_string_actions
+        if self._subparsers is None:
+            return wrong_option(self._words, options)
+        first = self._words[0].partition("=")[0] if self._words else ""
+        commands = self._commands()
+        if first in commands or (first and any(option.startswith(first) for option in options)):
+            return None
+        return no_command(self._words, self.prog, commands)
+
+    def _commands(self) -> Collection[str]:
+        return next(
+            action.choices
+            for action in self._actions
+            if isinstance(action, argparse._SubParsersAction)
+        )
+
+    def _left_over(self, word: str) -> str:
+        """What to do with a word that has no place."""
+        lists = [str(action.metavar) for action in self._actions if action.nargs == "+"]
+        if lists and not word.startswith("-"):
+            return f"{shown(word)} stands apart: write each {lists[0]} beside the others"
+        return f"{shown(word)} is one word too many"
+
+    def _missing(self, names: Sequence[str]) -> str:
+        """What to write for the arguments that are missing."""
+        missing = [action for action in self._actions if _name(action) in names]
+        said = (
+            f"{' and '.join(map(_usage, missing))} {'is' if len(missing) == 1 else 'are'} missing"
+        )
+        if len(missing) > 1 or not missing[0].option_strings:
+            return said
+        # What else was typed is known only once argparse misses nothing.
+        missing[0].required = False
+        left = super().parse_known_args(self._words)[1]
+        option = missing[0].option_strings[0]
+        return f"{said}: did you mean {option} {left[0]}?" if len(left) == 1 else said
 
     def error(self, message: str) -> NoReturn:
         """Raise `message`, with the nearest choice if there is one."""
         said = " ".join(message.removeprefix("argument ").split())
+        if (names := said.removeprefix(REQUIRED)) != said:
+            said = self._missing(names.split(", "))
         if choice := re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", said):
             given, choices = choice.groups()
             said = (
                 f"{said[: choice.start()]}{shown(given)} is none of {choices.replace(chr(39), '')}"
-                f"{_near(given, re.findall(r'[^ ,]+', choices.replace(chr(39), '')))}"
+                f"{nearest(given, re.findall(r'[^ ,]+', choices.replace(chr(39), '')))}"
             )
         said += "" if said.endswith("?") else ";"
         raise ArgumentError(f"{said} `{self.prog} --help` lists the arguments")
 
 
-def _near(word: str, known: Any) -> str:
-    match = get_close_matches(word, known, 1)
-    return f": did you mean {match[0]}?" if match else ""
+def _name(action: argparse.Action) -> str:
+    """What argparse calls an argument."""
+    return "/".join(action.option_strings) or str(action.metavar or action.dest)
+
+
+def _usage(action: argparse.Action) -> str:
+    """`-o OUT`."""
+    value = str(action.metavar or action.dest.upper())
+    return " ".join([*action.option_strings[:1], value])
 
 
 def nonempty(text: str) -> str:

@@ -11,7 +11,7 @@ from sr_runtime.cli.collisions import (
     without_results,
 )
 from sr_runtime.cli.folders import forget_folders, real_folder
-from sr_runtime.cli.inputs import EARLIER, Failure, Found, Source, find_images
+from sr_runtime.cli.inputs import EARLIER, Failure, Found, Source, could_be_made, find_images
 from sr_runtime.cli.job import Job
 from sr_runtime.cli.names import Naming
 from sr_runtime.cli.pipes import STANDARD, Pipes, is_pipe
@@ -58,6 +58,8 @@ def plan_jobs(
         StorageError: The folder of the results cannot be written.
     """
     forget_folders()
+    if output is None:
+        _refuse_result_among(inputs)
     folder = None if output is None or not _is_folder(output, inputs) else Path(output)
     found = find_images(inputs, pipes, folder)
     if output is not None and folder is None:
@@ -89,6 +91,15 @@ def plan_jobs(
     return Plan(
         jobs=jobs, failures=found.failures, existing=existing, left_out=found.left_out_text()
     )
+
+
+def _refuse_result_among(inputs: Sequence[str]) -> None:
+    """Raise ArgumentError for `photo.jpg large.png`, as other programs name a result."""
+    if len(inputs) == 2 and os.path.lexists(inputs[0]) and could_be_made(inputs[1]):
+        raise ArgumentError(
+            f"there is no such file or folder: if it names the result, write -o {inputs[1]}",
+            path=inputs[1],
+        )
 
 
 def _is_folder(output: str, inputs: Sequence[str]) -> bool:

@@ -7,8 +7,7 @@ import argparse
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, fields, is_dataclass
-from difflib import get_close_matches
+from dataclasses import asdict, dataclass
 from functools import reduce
 from operator import attrgetter, getitem
 from pathlib import Path
@@ -17,27 +16,28 @@ from typing import Any, Literal, get_args, get_origin
 import yaml
 from docstring_parser import parse_from_object
 
-from sr_runtime.cli.parser import add_debug, program_name
+from sr_runtime.cli.parser import add_debug
 from sr_runtime.errors import ArgumentError, about
+from sr_runtime.nearest import nearest
 from sr_runtime.storage.atomic import atomic_path
 from sr_train.config import limits
 from sr_train.config.document import parse_yaml, read_document
 from sr_train.config.fixed import check_unchanged, fixed_values
-from sr_train.config.limits import Positive, as_text, field_types
+from sr_train.config.limits import Positive, as_text
+from sr_train.config.names import (
+    FIELDS,
+    OPTIONS,
+    PRESET_NAMES,
+    PRESETS,
+    SECTIONS,
+    fit_command,
+    stray,
+    unknown,
+)
 from sr_train.config.schema import Config
 from sr_train.run_folder import run_path
 
 __all__ = ["FitArguments", "config_text", "fit_arguments", "preset", "read_config", "write_config"]
-
-PRESETS = Path(__file__).parents[1] / "presets"
-PRESET_NAMES = sorted(path.stem for path in PRESETS.glob("*.yaml"))
-
-OPTIONS = {
-    "run": ("NAME", "name of a new run in the folder runs, or a path"),
-    "resume": ("RUN", "run to continue, named as by --run"),
-    "preset": ("NAME", ", ".join(PRESET_NAMES)),
-    "config": ("FILE", "YAML or JSON file with any of the fields below"),
-}
 
 HELP = """\
 Train an ESRGAN in two stages: the generator alone minimises the content loss,
@@ -54,8 +54,6 @@ Most runs change --preset, --init, --data_root, --batch_size, and of each stage
 train_datasets, val_datasets, num_epoch and the learning rates."""
 
 DEFAULTS = Config()
-FIELDS = field_types(Config)
-SECTIONS: dict[str, Any] = {f.name: f.type for f in fields(Config) if is_dataclass(f.type)}
 
 # One layer's weight can be set alone: `--perceptual_loss.layer_weights.conv5_4 1`.
 LAYER_WEIGHTS = "perceptual_loss.layer_weights"
@@ -154,7 +152,9 @@ def _config(values: Mapping[str, Any]) -> Config:
 
 def _preset_values(name: str) -> dict[str, Any]:
     if name not in PRESET_NAMES:
-        raise ArgumentError(f"there is no preset {name}: take one of {', '.join(PRESET_NAMES)}")
+        raise ArgumentError(
+            f"preset {name} is none of {', '.join(PRESET_NAMES)}{nearest(name, PRESET_NAMES)}"
+        )
     return _file_values(PRESETS / f"{name}.yaml")
 
 
@@ -194,7 +194,7 @@ def _flat(
             continue
         with _at_line(lines.get(name)):
             if name not in SECTIONS:
-                raise ArgumentError(_unknown(name))
+                raise ArgumentError(unknown(name))
             if not isinstance(value, Mapping):
                 raise ArgumentError(f"{name} is {as_text(value)}: it must be a section with fields")
         yield from _flat(value, lines, f"{name}.")
@@ -212,13 +212,15 @@ def _value(name: str, given: Any) -> Any:
 def _command_line(arguments: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The options, and the values of fields, that are given on a command line."""
     try:
-        found, unknown = _parser(arguments).parse_known_args(arguments)
+        found, left = _parser(arguments).parse_known_args(arguments)
     except argparse.ArgumentError as error:
         hint = FIELDS.get(str(error.argument_name).removeprefix("--"))
-        more = f"it must be {limits.wanted(hint)}" if hint else f"`{_fit()} --help` explains it"
+        more = (
+            f"it must be {limits.wanted(hint)}" if hint else f"`{fit_command()} --help` explains it"
+        )
         raise ArgumentError(f"{error.argument_name}: {error.message}; {more}") from error
-    if unknown:
-        raise ArgumentError(_unknown(unknown[0].removeprefix("--").partition("=")[0]))
+    if left:
+        raise ArgumentError(stray(left[0]))
     values = vars(found)
     options = {name: values.pop(name) for name in [*OPTIONS, "print_config"] if name in values}
     for name, given in options.items():
@@ -231,13 +233,8 @@ def _command_line(arguments: Sequence[str]) -> tuple[dict[str, Any], dict[str, A
     return options, values
 
 
-def _fit() -> str:
-    """The command as the user typed it."""
-    return f"{program_name('sr-train', 'sr_train')} fit"
-
-
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
-    fit = _fit()
+    fit = fit_command()
     parser = argparse.ArgumentParser(
         prog=fit,
         usage=f"{fit} --run NAME [--preset NAME] [--config FILE] [--FIELD VALUE …]\n"
@@ -271,20 +268,3 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         if word.startswith(f"--{LAYER_WEIGHTS}."):
             parser.add_argument(word, help=argparse.SUPPRESS)
     return parser
-
-
-def _unknown(name: str) -> str:
-    """The message for a name that is not a field."""
-    if name in SECTIONS:
-        field = next(full for full in FIELDS if full.startswith(f"{name}."))
-        return f"{name} is a section: name one of its fields, such as {field}"
-    full_names = {full.rpartition(".")[2]: full for full in reversed(FIELDS)}
-    # Not the name itself: an option of the command line is not a field of a file.
-    known = [known for known in (*FIELDS, *SECTIONS, *OPTIONS) if known != name]
-    near = get_close_matches(name, known, n=2) or [
-        full_names[part]
-        for part in get_close_matches(name.rpartition(".")[2], full_names, n=2, cutoff=0.75)
-    ]
-    if not near:
-        return f"{name} is not a field: `{_fit()} --help` lists them all"
-    return f"{name} is not a field: did you mean {' or '.join(near)}?"

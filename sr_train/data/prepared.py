@@ -1,11 +1,11 @@
 """Opening prepared data sets by the names that a configuration gives them."""
 
-import difflib
 import shlex
 from pathlib import Path
 from typing import Literal
 
 from sr_runtime.errors import ArgumentError
+from sr_runtime.nearest import nearest
 from sr_train.data.catalogue import DATASETS
 from sr_train.data.packed_dataset import PackedImages
 from sr_train.data.packed_index import index_path, indexes
@@ -81,10 +81,7 @@ def _not_prepared(name: str, split: str, root: Path, scale: int) -> ArgumentErro
 
 def known_names(wrong: str) -> str:
     """The known data sets for a message, with the nearest name to a wrong one."""
-    near = difflib.get_close_matches(wrong.lower(), DATASETS, 1)
-    return f"a known data set ({', '.join(DATASETS)})" + (
-        f": did you mean {near[0]}?" if near else ""
-    )
+    return f"a known data set ({', '.join(DATASETS)}){nearest(wrong.lower(), DATASETS)}"
 
 
 def prepare_command(name: str, root: Path, scale: int, source: str | None) -> str:

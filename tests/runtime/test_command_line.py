@@ -130,6 +130,11 @@ def test_a_run_that_was_stopped_goes_on_with_skip_existing(photo, model, capsys)
     ("arguments", "says"),
     [
         (["{photo}.nowhere", "-m", "{model}"], "no such file"),
+        (
+            ["{photo}", "large.png", "-m", "{model}"],
+            "large.png: there is no such file or folder: if",
+        ),
+        (["{photo}", "large.png", "-m", "{model}"], "write -o large.png"),
         (["{photo}", "-m", "{photo}"], "is an image"),
         (["{photo}", "-m", "nowhere.onnx"], "nowhere.onnx: there is no such model"),
         (["{photo}", "-m", "{model}", "-o", "{photo}"], "overwrite the input"),

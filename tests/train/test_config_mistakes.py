@@ -32,6 +32,10 @@ def file(tmp_path: Path) -> Path:
         (["--zzzz", "1"], ["zzzz", "`python -m sr_train fit --help`"]),
         (["--pretraining", "1"], ["pretraining is a section", "pretraining.num_epoch"]),
         (["demo"], ["demo"]),
+        (["preset=tiny"], ["'preset=tiny'", "write --preset=tiny"]),
+        (["-preset", "tiny"], ["'-preset'", "write --preset"]),
+        (["tiny"], ["write --preset tiny"]),
+        (["mine.yaml"], ["write --config mine.yaml"]),
         (["--discriminator.type", "x"], ["discriminator.type is x", "'vgg', 'unet'"]),
         (["--pretraining.lr", "fast"], ["pretraining.lr is fast", "number, above 0"]),
         (["--pretraining.lr"], ["--pretraining.lr", "argument", "number, above 0"]),
@@ -61,6 +65,7 @@ def file(tmp_path: Path) -> Path:
         (["--preset=tiny", "--preset=paper"], ["--preset", "twice", "tiny", "paper"]),
         (["--config=a", "--config=b"], ["--config", "twice", "a and b"]),
         (["--preset", "large"], ["large", "128_23_div2k, ", "tiny"]),
+        (["--preset", "tinny"], ["tinny", "did you mean tiny?"]),
         (["--config", "missing.yaml"], ["missing.yaml: ", "No such file"]),
         (["--resume", "missing"], ["missing", "config.yaml"]),
         (
