@@ -6,16 +6,29 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["PAGES", "ROOT", "Block", "anchors", "blocks", "links", "name_of", "named_commands"]
+__all__ = [
+    "PAGES",
+    "ROOT",
+    "TEXTS",
+    "Block",
+    "anchors",
+    "blocks",
+    "links",
+    "lost_fences",
+    "name_of",
+    "named_commands",
+]
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+TEXTS = [*PAGES, *sorted(ROOT.glob("[!R]*.md"))]
 
 FENCE = re.compile(
     r"^(?P<indent> *)(?P<ticks>```+) *(?P<language>[\w-]*) *(?P<options>.*)\n"
     r"(?P<text>(?:.*\n)*?)(?P=indent)(?P=ticks) *$",
     re.MULTILINE,
 )
+ANY_FENCE = re.compile(r"^[ \t>]*(?:```|~~~).*", re.MULTILINE)
 TITLE = re.compile(r'title="(.*)"')
 NOT_RUN = "Not run by tests: "
 PART = "part of "
@@ -65,6 +78,11 @@ def blocks(page: Path) -> Iterator[Block]:
             text=textwrap.dedent(fence["text"]),
             line=content.count("\n", 0, fence.start("text")) + 1,
         )
+
+
+def lost_fences(page: Path) -> list[str]:
+    """Lines that open or close code which `blocks` does not see: unclosed, quoted, or of ~~~."""
+    return ANY_FENCE.findall(_without_blocks(page))
 
 
 def named_commands(page: Path) -> list[str]:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from sr_runtime.errors import ArgumentError, SRError
 from tests.docs import shell
-from tests.docs.markdown import PAGES, Block, blocks, name_of, named_commands
+from tests.docs.markdown import PAGES, TEXTS, Block, blocks, lost_fences, name_of, named_commands
 
 WITH_CODE = [page for page in PAGES if any(blocks(page))]
 
@@ -50,7 +50,7 @@ def use(block: Block, page: Path, names: dict[str, Any]) -> None:
             (shell.parse if block.title else shell.run)(line)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@pytest.mark.parametrize("page", TEXTS, ids=name_of)
 def test_the_commands_in_sentences_exist(page: Path, folder: Path) -> None:
     for command in named_commands(page):
         try:
@@ -60,12 +60,32 @@ def test_the_commands_in_sentences_exist(page: Path, folder: Path) -> None:
                 raise
 
 
-@pytest.mark.parametrize("page", WITH_CODE, ids=name_of)
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_block_says_what_it_is(page: Path) -> None:
+    assert lost_fences(page) == []
     for block in blocks(page):
         assert block.language in LANGUAGES, f"line {block.line}"
         assert block.not_run != "", f"line {block.line}: the reason is missing"
-        assert block.file is None or Path(block.file).suffix, f"line {block.line}: {block.title}"
+        is_file = block.file is None or re.fullmatch(r"\S+\.\w+", block.file)
+        assert is_file, f"line {block.line}: {block.title}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```sh\nfalse\n",
+        "~~~sh\nfalse\n~~~\n",
+        "> ```sh\n> false\n> ```\n",
+        "\t```sh\n\tfalse\n\t```\n",
+    ],
+    ids=["unclosed", "tildes", "quoted", "tabs"],
+)
+def test_a_block_that_would_not_run_is_found(text: str, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"```sh\ntrue\n```\n\n{text}")
+    assert lost_fences(page)
+    page.write_text("```sh\ntrue\n```\n")
+    assert lost_fences(page) == []
 
 
 @pytest.mark.parametrize(
