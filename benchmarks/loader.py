@@ -73,7 +73,7 @@ def _rates(pngs: Path, config: Config) -> dict[str, list[float]]:
         PNG: (_png_batches(pngs), 1),
         "loader": (_plain_crops(config), 40),
         "loader, with pretraining's augmentation": (
-            iter(training_loader(config, "pretraining", epoch=0, batch=0)),
+            iter(training_loader(config, "pretraining", batch=0)),
             40,
         ),
     }
@@ -93,7 +93,7 @@ def _plain_crops(config: Config) -> Iterator[Batch]:
     plain = replace(
         config, augmentation=Augmentation(probability=0, compression=0, coarse_dropout=0)
     )
-    return iter(training_loader(plain, "pretraining", epoch=0, batch=0))
+    return iter(training_loader(plain, "pretraining", batch=0))
 
 
 def _check_crops(pngs: Path, config: Config) -> None:

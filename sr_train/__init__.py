@@ -37,7 +37,7 @@ def fit(config: "Config", run: str | os.PathLike[str], *, resume: bool = False) 
             one: `replace(preset("tiny"), seed=7)`.
         run: Name of the run, whose folder is then `runs/NAME`, or a path to its folder.
         resume: Continue the run in this folder from its saved state. `config` must be that of the
-            run except for fields that may change, such as `num_epoch` or a learning rate.
+            run except for fields that may change, such as `num_steps` or a learning rate.
 
     Returns:
         A FitResult: `folder`, `weights` (paths by name: psnr, esrgan, best, interpolated),

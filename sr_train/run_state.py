@@ -1,5 +1,6 @@
 """The state of a run: checking that it fits, and building its stage from it."""
 
+import math
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from sr_train.checkpoint import load_generator
 from sr_train.checksum import file_sha256
 from sr_train.config.fixed import check_unchanged
 from sr_train.config.schema import Config, GeneratorConfig, Stage
-from sr_train.data.stage_data import data_digest
+from sr_train.data.stage_data import StageSteps, data_digest, stage_steps
 from sr_train.distributed import Processes
 from sr_train.initial_generator import initial_generator
 from sr_train.models.features import FeatureNetwork
@@ -36,34 +37,28 @@ class Position:
     """How far a run is."""
 
     stage: Stage
-    epoch: int = 0
-    """Finished epochs of the stage."""
     batch: int = 0
-    """Finished mini-batches of the current epoch."""
+    """Finished mini-batches of the stage."""
     step: int = 0
     """Finished mini-batches of the run."""
     validated: int = 0
-    """Epochs that were finished at the last validation."""
+    """Mini-batches of the stage that were finished at the last validation."""
 
-    def advance(self, per_epoch: int) -> None:
+    def advance(self) -> None:
         """Count one mini-batch."""
         self.step += 1
         self.batch += 1
-        if self.batch == per_epoch:
-            self.epoch, self.batch = self.epoch + 1, 0
 
-    def validation_is_due(self, config: Config) -> bool:
-        """Whether an epoch has just ended that `config` wants validated and that was not yet."""
-        if self.batch or self.epoch == self.validated:
-            return False
-        last = config.section(self.stage).num_epoch
-        return self.epoch % config.validation.every_epochs == 0 or self.epoch == last
+    def validation_is_due(self, steps: StageSteps) -> bool:
+        """Whether the stage is at the end of an interval, or at its own, and not validated yet."""
+        at_an_end = self.batch % steps.between_validations == 0 or self.batch == steps.total
+        return at_an_end and self.batch != self.validated
 
 
 def data_fingerprint(config: Config) -> dict[str, dict[str, Any]]:
     """What a state depends on besides its networks, by stage."""
     return {
-        stage: {"epochs": config.section(stage).num_epoch, "data": data_digest(config, stage)}
+        stage: {"steps": stage_steps(config, stage).total, "data": data_digest(config, stage)}
         for stage in config.stage_names
     }
 
@@ -72,15 +67,16 @@ def check_resumable(config: Config, folder: Path, state: dict[str, Any]) -> None
     """Check that the run's state fits this configuration, the images it names, and its weights.
 
     Raises:
-        ArgumentError: `num_epoch` is less than what the run has done, or differs in a stage that
-            it has finished; or another field cannot change.
+        ArgumentError: A stage is shorter than what the run has done of it, or is finished and of
+            another length; or another field cannot change.
         DataError: The training images, or weights that the run needs again, have changed.
     """
     check_unchanged(config, state["fixed"], folder)
     position = Position(**state["position"])
+    steps = stage_steps(config, position.stage)
     name = "best" if position.stage == PsnrStage.name else "psnr"
     # A validation writes `best` before the state says that it took place.
-    if name in state["weights"] and not (name == "best" and position.validation_is_due(config)):
+    if name in state["weights"] and not (name == "best" and position.validation_is_due(steps)):
         _check_is_ours(weights_path(folder, name), state["weights"][name])
     stages = config.stage_names
     fingerprint = data_fingerprint(config)
@@ -92,19 +88,28 @@ def check_resumable(config: Config, folder: Path, state: dict[str, Any]) -> None
                 "prepare those again, or start a new run with --init on its weights",
                 path=folder,
             )
-        if stage != position.stage and before["epochs"] != now["epochs"]:
+        if stage != position.stage and before["steps"] != now["steps"]:
             raise ArgumentError(
-                f"{stage}.num_epoch cannot become {now['epochs']}: the run finished that stage "
-                f"after {before['epochs']} epochs; start a new run with --init on its weights",
+                f"{_length(config, stage)}: the run finished that stage after {before['steps']} "
+                "mini-batches; start a new run with --init on its weights",
                 path=folder,
             )
-    last = config.section(position.stage).num_epoch
-    if last < position.epoch or (last == position.epoch and position.batch):
+    if steps.total < position.batch:
+        in_epochs = config.section(position.stage).num_steps is None
+        least = math.ceil(position.batch / steps.per_epoch) if in_epochs else position.batch
         raise ArgumentError(
-            f"{position.stage}.num_epoch cannot become {last}: the run is in epoch "
-            f"{position.epoch + 1}; give {position.epoch + 1} or more",
+            f"{_length(config, position.stage)}: the run has done {position.batch} mini-batches of "
+            f"that stage; give {least} or more",
             path=folder,
         )
+
+
+def _length(config: Config, stage: Stage) -> str:
+    """The beginning of a message about the length of a stage."""
+    section = config.section(stage)
+    if section.num_steps is None:
+        return f"{stage}.num_epoch cannot become {section.num_epoch}"
+    return f"{stage}.num_steps cannot become {section.num_steps}"
 
 
 def _check_is_ours(path: Path, sha256: str) -> None:

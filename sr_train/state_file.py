@@ -19,8 +19,9 @@ from sr_train.memory import is_exhaustion
 
 __all__ = ["FORMAT", "load_state", "save_state"]
 
-FORMAT = 2
-"""Format 1 is that of sr-toolkit 0.1, whose states give neither format nor version."""
+FORMAT = 3
+"""Format 1 is that of sr-toolkit 0.1, whose states give neither format nor version; 2 counted
+epochs, before 0.2.0 was released."""
 
 
 def save_state(state: Mapping[str, Any], path: Path) -> None:

@@ -17,7 +17,7 @@ from sr_train.config.file import write_config
 from sr_train.config.fixed import fixed_values
 from sr_train.config.schema import Config, Stage
 from sr_train.data.loader import training_loader
-from sr_train.data.stage_data import batches_per_epoch, check_data
+from sr_train.data.stage_data import check_data, stage_steps
 from sr_train.distributed import Processes, init_distributed
 from sr_train.interruption import interruption
 from sr_train.lock import only_training_in
@@ -83,8 +83,8 @@ class Run:
             training_loader, config, rank=processes.rank, world_size=processes.world_size
         )
         for name in config.stage_names:  # refuses mini-batches that the processes cannot share
-            self.loader(name, epoch=0, batch=0)
-        self.per_epoch = {name: batches_per_epoch(config, name) for name in config.stage_names}
+            self.loader(name, batch=0)
+        self.steps = {name: stage_steps(config, name) for name in config.stage_names}
         self.position = Position(config.stage_names[0])
         self.best: dict[Stage, float] = {}
         """The best validation score of each stage, greater is better."""
@@ -116,13 +116,12 @@ class Run:
         with contextlib.ExitStack() as stack:
             if self.processes.is_main:
                 write_config(self.config, self.folder / "config.yaml", is_new=self.is_new)
-                epochs = {name: self.config.section(name).num_epoch for name in self.per_epoch}
                 self.tracker = Tracker(
                     self.folder,
                     self.config,
                     step=self.position.step,
-                    validated=not self.position.validation_is_due(self.config),
-                    total_steps=sum(self.per_epoch[name] * epochs[name] for name in epochs),
+                    validated=not self._validation_is_due(),
+                    total_steps=sum(steps.total for steps in self.steps.values()),
                     wandb_id=self.wandb_id,
                 )
                 stack.enter_context(self.tracker)
@@ -156,20 +155,20 @@ class Run:
     def _train_stage(self, interrupted: Callable[[], int | None]) -> int | None:
         """Train the remaining epochs of the stage; return the signal that ended them early."""
         config, position, stage = self.config, self.position, self.stage
-        if position.validation_is_due(config):  # interrupted by a kill
+        if self._validation_is_due():  # interrupted by a kill
             self._validate()
             self._save()
         self._start_clock()
-        for lr, hr in self.loader(stage.name, epoch=position.epoch, batch=position.batch):
+        for lr, hr in self.loader(stage.name, batch=position.batch):
             if self.tracker and position.step == 0 and not config.compile:
                 self.tracker.graph(stage.generator.averaged, lr[:1].to(self.processes.device) / 255)
-            self.meter.add(stage.step(lr, hr, self._batches()))
-            position.advance(self.per_epoch[stage.name])
+            self.meter.add(stage.step(lr, hr, position.batch))
+            position.advance()
             self.seen += len(lr) * self.processes.world_size
             if position.step % config.log_every == 0:
                 self._log()
-            if position.validation_is_due(config):
-                self._save()  # save first: a kill must not lose the epoch
+            if self._validation_is_due():
+                self._save()  # save first: a kill must not lose what was trained
                 self._validate()
                 self._save()
             number = interrupted()
@@ -177,7 +176,7 @@ class Run:
             if stopping or position.step % config.save_every == 0:
                 self._save()
             if self.tracker:
-                self.tracker.advance(position.step, stage.name, position.epoch)
+                self.tracker.advance(position.step, stage.name, self._epoch())
             if stopping:
                 return number or signal.SIGTERM
         return None
@@ -189,20 +188,19 @@ class Run:
         values["images_per_second"] = self.seen / (time.perf_counter() - self.started)
         values["peak_memory_gb"] = peak_memory(self.processes.device) / 1e9
         values["skipped_steps"] = sum(float(each.skipped) for each in stage.trainables.values())
-        for name, rate in stage.learning_rates(self._batches() - 1).items():
+        for name, rate in stage.learning_rates(self.position.batch - 1).items():
             values[f"lr_{name}"] = rate
         for name, trainable in stage.trainables.items():
             for group, norm in trainable.gradient_norms().items():
                 values[f"gradient/{name}/{group}"] = norm
         if self.tracker:
             finite = {name: value for name, value in values.items() if math.isfinite(value)}
-            self.tracker.log(self.position.step, stage.name, self.position.epoch, finite)
+            self.tracker.log(self.position.step, stage.name, self._epoch(), finite)
         self._check_convergence()
         self._start_clock()
 
     def _check_convergence(self) -> None:
-        trainables = self.stage.trainables.values()
-        skipped = max(int(each.most_skipped_in_a_row) for each in trainables)
+        skipped = max(int(each.most_skipped_in_a_row) for each in self.stage.trainables.values())
         if skipped > self.config.max_skipped_steps:
             raise NonFiniteError(
                 f"training diverged: {skipped} steps in a row had NaN or infinite gradients, and "
@@ -228,13 +226,13 @@ class Run:
         improved = score > self.best.get(stage.name, -math.inf)
         if improved:
             self.best[stage.name] = score
-        position.validated = position.epoch
+        position.validated = position.batch
         if self.tracker:
             if improved:
                 path = weights_path(self.folder, "best")
                 save_generator(averaged, path)
                 self._note_weights(path)
-            self.tracker.log(position.step, stage.name, position.epoch, means)
+            self.tracker.log(position.step, stage.name, self._epoch(), means)
             for name, picture in pictures:
                 self.tracker.picture(position.step, name, picture)
         self._start_clock()
@@ -277,9 +275,12 @@ class Run:
         )
         self._save()
 
-    def _batches(self) -> int:
-        """Finished mini-batches of the stage."""
-        return self.position.epoch * self.per_epoch[self.position.stage] + self.position.batch
+    def _validation_is_due(self) -> bool:
+        return self.position.validation_is_due(self.steps[self.position.stage])
+
+    def _epoch(self) -> int:
+        """Finished epochs of the stage."""
+        return self.position.batch // self.steps[self.position.stage].per_epoch
 
     def _start_clock(self) -> None:
         self.started, self.seen = time.perf_counter(), 0

@@ -34,7 +34,7 @@ from sr_train.config.names import (
     stray,
     unknown,
 )
-from sr_train.config.schema import Config
+from sr_train.config.schema import EPOCHS_OR_STEPS, Config
 from sr_train.run_folder import run_path
 
 __all__ = ["FitArguments", "config_text", "fit_arguments", "preset", "read_config", "write_config"]
@@ -51,7 +51,7 @@ examples:
   FIT --preset paper --generator.num_basic_blocks 8 --batch_size 8 --run small
 
 Most runs change --preset, --init, --data_root, --batch_size, and of each stage
-train_datasets, val_datasets, num_epoch and the learning rates."""
+train_datasets, val_datasets, num_steps and the learning rates."""
 
 DEFAULTS = Config()
 
@@ -169,7 +169,7 @@ def _file_values(path: Path) -> dict[str, Any]:
                 if name in values:  # as `pretraining.lr` and in the section `pretraining`
                     raise ArgumentError(f"{name} appears twice: remove one of them")
                 values[name] = _value(name, given)
-        return values
+        return _one_length(values)
 
 
 @contextmanager
@@ -230,7 +230,16 @@ def _command_line(arguments: Sequence[str]) -> tuple[dict[str, Any], dict[str, A
     for name, text in values.items():
         null = text == "null" and limits.takes_null(FIELDS.get(name))
         values[name] = _value(name, None if null else text)
-    return options, values
+    return options, _one_length(values)
+
+
+def _one_length(values: dict[str, Any]) -> dict[str, Any]:
+    """The values of a source, in which a length in epochs replaces one in steps and vice versa."""
+    for pair in EPOCHS_OR_STEPS:
+        for given, other in (pair, pair[::-1]):
+            if values.get(given) is not None:
+                values.setdefault(other, None)
+    return values
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:

@@ -6,6 +6,7 @@ combinations of fields. `sr_train.config.file` reads one from YAML, JSON and the
 
 from dataclasses import dataclass, field
 from math import lcm
+from operator import attrgetter
 from typing import Literal
 
 from sr_runtime.errors import ArgumentError
@@ -26,11 +27,19 @@ from sr_train.config.sections import (
 from sr_train.network_facts import perceptual_layers
 
 __all__ = [
-    "AdversarialLoss", "Augmentation", "Config", "ContentLoss", "DiscriminatorConfig",
-    "GeneratorConfig", "PerceptualLoss", "Pretraining", "Stage", "Training", "Validation", "Wandb",
+    "EPOCHS_OR_STEPS", "AdversarialLoss", "Augmentation", "Config", "ContentLoss",
+    "DiscriminatorConfig", "GeneratorConfig", "PerceptualLoss", "Pretraining", "Stage", "Training",
+    "Validation", "Wandb",
 ]  # fmt: skip
 
 Stage = Literal["pretraining", "training"]
+
+EPOCHS_OR_STEPS = (
+    ("pretraining.num_epoch", "pretraining.num_steps"),
+    ("training.num_epoch", "training.num_steps"),
+    ("validation.every_epochs", "validation.every_steps"),
+)
+"""Fields for the same length in epochs and in mini-batches: one of each two is null."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +102,7 @@ class Config:
     def __post_init__(self) -> None:
         """Raise ArgumentError for the first value, or pair of values, that is not allowed."""
         limits.check_fields(self)
+        self._check_lengths()
         self._check_layers()
         self._check_symmetry()
         if self.stages == "training" and self.init is None:
@@ -119,6 +129,16 @@ class Config:
     def section(self, stage: Stage) -> Pretraining | Training:
         """The section of a stage."""
         return self.pretraining if stage == "pretraining" else self.training
+
+    def _check_lengths(self) -> None:
+        for epochs, steps in EPOCHS_OR_STEPS:
+            given = attrgetter(epochs, steps)(self)
+            if given.count(None) != 1:
+                values = ["null" if value is None else str(value) for value in given]
+                raise ArgumentError(
+                    f"{epochs} is {values[0]} and {steps} is {values[1]}: give one of them a "
+                    "number, and null to the other"
+                )
 
     def _check_layers(self) -> None:
         network = self.perceptual_loss.vgg_type

@@ -21,8 +21,10 @@ __all__ = [
 class Pretraining:
     """The PSNR stage: the generator alone minimises the content loss."""
 
-    num_epoch: Count = 10_000
-    """Number of epochs; an epoch takes one crop from every training image."""
+    num_epoch: Count | None = 10_000
+    """Number of epochs, each with one crop from every training image; or else num_steps."""
+    num_steps: Count | None = None
+    """Number of mini-batches, in place of num_epoch."""
     cr_patch_size: tuple[Count, Count] | None = (128, 128)
     """Height and width of the HR crops in pixels; null takes whole images, one per mini-batch."""
     lr: Positive = 2e-4
@@ -43,8 +45,10 @@ class Pretraining:
 class Training:
     """The GAN stage: the generator is trained against a discriminator."""
 
-    num_epoch: Count = 8_000
-    """Number of epochs; an epoch takes one crop from every training image."""
+    num_epoch: Count | None = 8_000
+    """Number of epochs, each with one crop from every training image; or else num_steps."""
+    num_steps: Count | None = None
+    """Number of mini-batches, in place of num_epoch."""
     cr_patch_size: tuple[Count, Count] | None = (128, 128)
     """Height and width of the HR crops in pixels; null takes whole images, one per mini-batch."""
     g_lr: Positive = 1e-4
@@ -188,8 +192,10 @@ class Augmentation:
 class Validation:
     """Measurements on whole images."""
 
-    every_epochs: Count = 100
-    """Epochs between validations; the end of a stage always validates."""
+    every_epochs: Count | None = 100
+    """Epochs between validations, or else every_steps; the end of a stage always validates."""
+    every_steps: Count | None = None
+    """Mini-batches between validations, in place of every_epochs."""
     samples: limits.CountOrZero = 4
     """Number of images shown side by side as LR | bicubic | SR | HR."""
     lpips_weights: limits.Name | None = None

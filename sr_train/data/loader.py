@@ -23,7 +23,7 @@ from sr_runtime.signals import ENDING
 from sr_train.config.schema import Config, Stage
 from sr_train.data.augmentation import Augment
 from sr_train.data.packed_dataset import PackedImages, in_channels
-from sr_train.data.stage_data import batch_size, batches_per_epoch, stage_images
+from sr_train.data.stage_data import batch_size, stage_images, stage_steps
 
 __all__ = ["Key", "TrainingCrops", "training_loader"]
 
@@ -43,9 +43,9 @@ class Key(NamedTuple):
 
 
 def training_loader(
-    config: Config, stage: Stage, *, epoch: int, batch: int, rank: int = 0, world_size: int = 1
+    config: Config, stage: Stage, *, batch: int, rank: int = 0, world_size: int = 1
 ) -> DataLoader[Batch]:
-    """Mini-batches from number `batch` of epoch `epoch`, both from 0, to the end of the stage.
+    """The mini-batches of the stage from number `batch`, counted from 0, to the last.
 
     Yields LR (N, C, h, w) and HR (N, C, scale·h, scale·w), uint8 and contiguous, where N is this
     rank's share of the mini-batch. Raises ArgumentError if the ranks cannot share it equally.
@@ -62,7 +62,6 @@ def training_loader(
         config,
         stage,
         images=len(crops),
-        epoch=epoch,
         batch=batch,
         share=range(rank * share, (rank + 1) * share),
     )
@@ -86,13 +85,12 @@ class _Order(Sampler[list[Key]]):
     """
 
     def __init__(
-        self, config: Config, stage: Stage, *, images: int, epoch: int, batch: int, share: range
+        self, config: Config, stage: Stage, *, images: int, batch: int, share: range
     ) -> None:
         self._config, self._stage = config, stage
         self._images, self._share = images, share
-        self._batches = batches_per_epoch(config, stage)
-        self._start = epoch * self._batches + batch
-        self._stop = config.section(stage).num_epoch * self._batches
+        steps = stage_steps(config, stage)
+        self._start, self._stop, self._per_epoch = batch, steps.total, steps.per_epoch
 
     def __len__(self) -> int:
         return max(0, self._stop - self._start)
@@ -101,7 +99,7 @@ class _Order(Sampler[list[Key]]):
         size = batch_size(self._config, self._stage)
         order = None
         for number in range(self._start, self._stop):
-            epoch, batch = divmod(number, self._batches)
+            epoch, batch = divmod(number, self._per_epoch)
             if order is None or batch == 0:
                 generator = _random_generator(self._config, self._stage, epoch, stream=0)
                 order = generator.permutation(self._images)

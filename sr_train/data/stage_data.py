@@ -5,6 +5,7 @@ import json
 import math
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -15,11 +16,12 @@ from sr_train.data.prepared import prepared
 from sr_train.network_facts import UNET_STRIDE
 
 __all__ = [
+    "StageSteps",
     "batch_size",
-    "batches_per_epoch",
     "check_data",
     "data_digest",
     "stage_images",
+    "stage_steps",
     "validation_pairs",
 ]
 
@@ -49,10 +51,31 @@ def batch_size(config: Config, stage: Stage) -> int:
     return 1 if config.section(stage).cr_patch_size is None else config.batch_size
 
 
-def batches_per_epoch(config: Config, stage: Stage) -> int:
-    """Mini-batches that show every training image once; the last one is filled up."""
+@dataclass(frozen=True, kw_only=True)
+class StageSteps:
+    """Lengths in a stage, in mini-batches."""
+
+    per_epoch: int
+    """Those that show every training image once; the last one is filled up."""
+    total: int
+    """Those of the whole stage."""
+    between_validations: int
+
+
+def stage_steps(config: Config, stage: Stage) -> StageSteps:
+    """The lengths that the configuration gives in epochs or in mini-batches."""
     images = sum(len(images) for images in stage_images(config, stage, "train"))
-    return math.ceil(images / batch_size(config, stage))
+    per_epoch = math.ceil(images / batch_size(config, stage))
+
+    def steps(epochs: int | None, steps: int | None) -> int:
+        return steps or (epochs or 0) * per_epoch  # one of them is given
+
+    section, validation = config.section(stage), config.validation
+    return StageSteps(
+        per_epoch=per_epoch,
+        total=steps(section.num_epoch, section.num_steps),
+        between_validations=steps(validation.every_epochs, validation.every_steps),
+    )
 
 
 def data_digest(config: Config, stage: Stage) -> str:
@@ -118,11 +141,11 @@ def check_data(config: Config) -> None:
                 "choose training.cr_patch_size, or crop such images",
             )
         critic = config.adversarial_loss
-        steps = config.section(stage).num_epoch * batches_per_epoch(config, stage)
+        steps = stage_steps(config, stage).total
         if stage == "training" and critic.type in ("wgan", "wgan-gp") and steps < critic.n_critic:
             raise ArgumentError(
                 f"training has {steps} mini-batches, and the generator's first step comes after "
-                f"adversarial_loss.n_critic = {critic.n_critic} of them: take more epochs"
+                f"adversarial_loss.n_critic = {critic.n_critic} of them: make it longer"
             )
         side = MEASURABLE + 2 * config.scale_factor
         _check_minimum(val, (side, side), "what SSIM and LPIPS need", "remove small images")

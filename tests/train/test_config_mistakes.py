@@ -30,6 +30,11 @@ def file(tmp_path: Path) -> Path:
         (["--lr=1"], ["lr", "did you mean pretraining.lr?"]),
         (["--presets", "tiny"], ["presets", "did you mean preset"]),
         (["--zzzz", "1"], ["zzzz", "`python -m sr_train fit --help`"]),
+        (
+            ["--training.num_epoch", "3", "--training.num_steps", "300"],
+            ["training.num_epoch is 3 and training.num_steps is 300", "null"],
+        ),
+        (["--validation.every_epochs", "null"], ["every_epochs is null", "every_steps is null"]),
         (["--pretraining", "1"], ["pretraining is a section", "pretraining.num_epoch"]),
         (["demo"], ["demo"]),
         (["preset=tiny"], ["'preset=tiny'", "write --preset=tiny"]),

@@ -16,7 +16,7 @@ from sr_train.config.schema import Augmentation
 from sr_train.data.build.prepare import prepare
 from sr_train.data.loader import training_loader
 from sr_train.data.prepared import prepared
-from sr_train.data.stage_data import batches_per_epoch
+from sr_train.data.stage_data import stage_steps
 from tests.train.training_sets import N, batches, config
 
 
@@ -66,7 +66,7 @@ def test_lr_crops_of_real_photos_are_their_downscaled_hr(data: Path, tmp_path: P
 def test_an_epoch_has_every_image_and_is_filled_up_with_the_first_ones(
     root: Path,
 ) -> None:
-    assert batches_per_epoch(config(root), "pretraining") == 3
+    assert stage_steps(config(root), "pretraining").per_epoch == 3
     order = images_of(batches(config(root)))
     assert len(order) == 3 * 12
     for epoch in (order[:12], order[12:24], order[24:]):
@@ -86,13 +86,13 @@ def test_repeated_images_are_cropped_differently(root: Path) -> None:
 
 
 def test_fewer_images_than_a_mini_batch_are_enough(root: Path) -> None:
-    assert batches_per_epoch(config(root, "rgb", batch_size=5), "pretraining") == 1
+    assert stage_steps(config(root, "rgb", batch_size=5), "pretraining").per_epoch == 1
     found = batches(config(root, "rgb", batch_size=5, epochs=2))
     assert [len(hr) for _, hr in found] == [5, 5]
 
 
 def test_several_sets_and_splits_are_joined(root: Path) -> None:
-    assert batches_per_epoch(config(root, "mine", "rgb", "rgb:all"), "training") == 4  # 14 images
+    assert stage_steps(config(root, "mine", "rgb", "rgb:all"), "training").per_epoch == 4  # 14
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -100,10 +100,10 @@ def test_a_loader_that_starts_later_continues_with_the_same_bytes(root: Path, wo
     settings = config(root, workers=workers, augmentation=Augmentation())
     expected = digests(batches(replace(settings, workers=0)))
     assert len(set(expected)) == len(expected) == 9
-    for epoch, batch in ((0, 0), (0, 2), (1, 0), (2, 2), (3, 0)):
-        later = training_loader(settings, "pretraining", epoch=epoch, batch=batch)
-        assert len(later) == 9 - 3 * epoch - batch
-        assert digests(later) == expected[3 * epoch + batch :]
+    for batch in (0, 2, 3, 8, 9):
+        later = training_loader(settings, "pretraining", batch=batch)
+        assert len(later) == 9 - batch
+        assert digests(later) == expected[batch:]
 
 
 def test_only_the_seed_and_the_stage_change_the_crops(root: Path) -> None:
@@ -123,6 +123,6 @@ def test_loading_draws_nothing_from_the_global_generator(root: Path) -> None:
 
 def test_without_a_crop_size_whole_images_come_one_by_one(root: Path) -> None:
     settings = config(root, "small", cr_patch_size=None, epochs=1)
-    assert batches_per_epoch(settings, "pretraining") == 3
+    assert stage_steps(settings, "pretraining").per_epoch == 3
     shapes = {tuple(hr.shape) for _, hr in batches(settings)}
     assert shapes == {(1, 3, 40, 40), (1, 3, 28, 40), (1, 3, 40, 24)}

@@ -20,7 +20,7 @@ from tests.train.training_sets import batches, config
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_workers_ignore_the_signals_that_stop_a_process_group(root: Path, number: int) -> None:
-    found = iter(training_loader(config(root, workers=2, epochs=30), "training", epoch=0, batch=0))
+    found = iter(training_loader(config(root, workers=2, epochs=30), "training", batch=0))
     for _ in range(2):  # one from each worker: both are running
         next(found)
     for worker in multiprocessing.active_children():
@@ -50,7 +50,7 @@ from tests.train.training_sets import config
 
 torch.utils.data._utils.worker.MP_STATUS_CHECK_INTERVAL = 0.1  # how often workers look for us
 settings = config(Path(root), workers=2, epochs=100)
-batches = iter(training_loader(settings, "training", epoch=0, batch=0))
+batches = iter(training_loader(settings, "training", batch=0))
 next(batches)
 if how == "kill":
     os.kill(os.getpid(), signal.SIGKILL)
@@ -127,4 +127,4 @@ def test_a_mini_batch_that_ranks_cannot_share_equally_is_refused(root: Path) -> 
         (config(root, cr_patch_size=None), "mini-batch of 1"),
     ):
         with pytest.raises(ArgumentError, match=words):
-            training_loader(settings, "pretraining", epoch=0, batch=0, rank=0, world_size=3)
+            training_loader(settings, "pretraining", batch=0, rank=0, world_size=3)

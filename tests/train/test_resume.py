@@ -46,7 +46,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return said
 
 
-def test_a_finished_run_can_be_resumed_with_more_epochs_and_not_with_fewer(
+def test_a_finished_run_can_be_made_longer_and_not_shorter(
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     psnr, esrgan, both = (
@@ -59,9 +59,17 @@ def test_a_finished_run_can_be_resumed_with_more_epochs_and_not_with_fewer(
     with PIL.Image.open(run / "comparison.png") as picture:
         assert picture.width > 6 * 64  # LR, bicubic, three networks, HR
 
-    for field, epochs in (("training", 2), ("pretraining", 4)):
-        said = refused(capsys, "--resume", str(run), f"--{field}.num_epoch", str(epochs))
-        assert f"{field}.num_epoch cannot become {epochs}" in said
+    for field, length, limit in (
+        ("training.num_epoch", 2, "9 mini-batches of that stage; give 3 or more"),
+        ("training.num_steps", 8, "9 mini-batches of that stage; give 9 or more"),
+        ("pretraining.num_epoch", 4, "finished that stage after 9 mini-batches"),
+        ("pretraining.num_steps", 10, "finished that stage after 9 mini-batches"),
+    ):
+        said = refused(capsys, "--resume", str(run), f"--{field}", str(length))
+        assert f"{field} cannot become {length}" in said
+        assert limit in said
+    assert main(["fit", "--resume", str(run), "--training.num_steps", "10"]) == 0
+    assert int(rows(run)[-1]["step"]) == 19
     assert main(["fit", "--resume", str(run), "--training.num_epoch", "4"]) == 0
     assert int(rows(run)[-1]["step"]) == 21
 

@@ -64,6 +64,4 @@ def config(root: Path, *train: str, val: str = "mine", epochs: int = 3, **fields
 
 def batches(config: Config, stage: Stage = "pretraining", **where: int) -> list[tuple[Tensor, ...]]:
     """The LR and HR mini-batches, from the first one unless `where` says otherwise."""
-    return [
-        tuple(batch) for batch in training_loader(config, stage, **{"epoch": 0, "batch": 0} | where)
-    ]
+    return [tuple(batch) for batch in training_loader(config, stage, **{"batch": 0} | where)]
