@@ -12,8 +12,8 @@ from sr_runtime.backends.choice import is_engine
 from sr_runtime.backends.registry import names
 from sr_runtime.backends.tensorrt.engine_file import read_engine
 from sr_runtime.cli.completion import add_program_options
-from sr_runtime.cli.console import say
-from sr_runtime.cli.info import backends_lines, engine_lines, facts_lines, running_lines
+from sr_runtime.cli.facts import facts_rows
+from sr_runtime.cli.info import engine_rows, machine_rows, running_rows
 from sr_runtime.cli.parser import (
     Parser,
     nonempty,
@@ -22,6 +22,7 @@ from sr_runtime.cli.parser import (
     whole_number,
     whole_number_or,
 )
+from sr_runtime.cli.rows import say_rows
 from sr_runtime.cli.upscale import upscale_inputs
 from sr_runtime.embedded import DEFAULT, EMBEDDED, model_file
 from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError
@@ -48,32 +49,31 @@ def _upscale(arguments: argparse.Namespace) -> int:
 
 
 def _info(arguments: argparse.Namespace) -> int:
-    say(f"{'sr-toolkit':<18}{sr_runtime.__version__}")
-    say(*backends_lines())
+    say_rows(machine_rows())
     if arguments.blend is not None:
         arguments.model = arguments.model or DEFAULT
     if arguments.model is not None:
-        say("")
+        say_rows([("", "")])
         file = model_file(arguments.model)
         if is_engine(file):
             _engine_info(arguments, file)
         else:
             with _load(arguments) as upscaler:
-                say(*facts_lines(file, upscaler.info))
-                say(*running_lines(upscaler))
+                say_rows(facts_rows(file, upscaler.info))
+                say_rows(running_rows(upscaler))
     return 0
 
 
 def _engine_info(arguments: argparse.Namespace, file: Path) -> None:
     """The facts of an engine, on a machine that does not run it too."""
     _, engine = read_engine(file)
-    say(*facts_lines(file, engine.model))
-    say(*engine_lines(engine))
+    say_rows(facts_rows(file, engine.model))
+    say_rows(engine_rows(engine))
     try:
         with _load(arguments) as upscaler:
-            say(*running_lines(upscaler))
+            say_rows(running_rows(upscaler))
     except (BackendError, ModelError, OutOfMemoryError) as error:
-        say(f"{'runs here':<18}no: {error.args[0]}")
+        say_rows([("runs here on", f"nothing: {error.args[0]}")])
 
 
 def _load(arguments: argparse.Namespace) -> sr_runtime.Upscaler:

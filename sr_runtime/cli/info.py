@@ -1,44 +1,55 @@
-"""What the command `info` prints: what works on this machine, and facts of models and engines."""
+"""What the command `info` prints of this machine, of engines, and of how a model runs here."""
 
 import platform
 import sys
 from contextlib import closing
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 
+import sr_runtime
 from sr_runtime.backends import registry
 from sr_runtime.backends.base import Backend
+from sr_runtime.backends.choice import choose
 from sr_runtime.backends.cuda.driver import open_device
-from sr_runtime.backends.probe.facts import WHY_ASSUMED
 from sr_runtime.backends.tensorrt.engine_file import EngineInfo
 from sr_runtime.backends.tensorrt.options import CARDS, NAMES
-from sr_runtime.embedded import DEFAULT, EMBEDDED
+from sr_runtime.cli.rows import Row
+from sr_runtime.embedded import DEFAULT, EMBEDDED, model_file
 from sr_runtime.errors import BackendError
-from sr_runtime.model_info import ModelInfo
 from sr_runtime.tensor import tensor_from_tiles
 from sr_runtime.upscaler import Upscaler
 
-__all__ = ["backends_lines", "engine_lines", "facts_lines", "running_lines"]
+__all__ = ["engine_rows", "machine_rows", "running_rows"]
 
 
-def backends_lines() -> list[str]:
-    """Which backend is for which hardware, and whether it works here, or why not; our models."""
-    lines = [
-        f"{'platform':<18}{platform.system()} {platform.machine()}, "
-        f"Python {platform.python_version()}",
-        f"{'embedded models':<18}{', '.join(EMBEDDED)} (default: {DEFAULT})",
-        "",
-        'Backends, in the order in which "auto" takes them:',
+def machine_rows() -> list[Row]:
+    """What `upscale` uses here; which backends work, which not and why, and for what they are."""
+    system = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    others = [name for name in EMBEDDED if name != DEFAULT]
+    rows: list[Row] = [
+        ("sr-toolkit", sr_runtime.__version__),
+        ("computer", system),
+        ("models", f"{DEFAULT}, which is the default, and {' and '.join(others)}"),
+        ("upscale uses", _automatic()),
+        ("", ""),
+        ("Backends, which run the models; the first that works and suits the model is used:", ""),
     ]
     for row in registry.BACKENDS:
-        lines += [
-            f"{row.name:<18}for {row.hardware} (extra {row.extra})",
-            f"{'':<18}{_state(row)}",
-            f"{'':<18}tested {row.tested}",
+        rows += [
+            (row.name, _state(row)),
+            ("", f"for {row.hardware} (extra {row.extra})"),
+            ("", f"tested {row.tested}"),
         ]
-    return lines
+    return rows
+
+
+def _automatic() -> str:
+    try:
+        backend, device = choose("auto", "auto", model_file(DEFAULT))
+    except BackendError:
+        return "nothing yet: no backend works here, for the reasons below"
+    return f"{device} (backend {backend}), unless --device or --backend says otherwise"
 
 
 def _state(row: registry.BackendRow) -> str:
@@ -50,40 +61,16 @@ def _state(row: registry.BackendRow) -> str:
     return f"works here on {', '.join(devices)} in {' or '.join(precisions)}"
 
 
-def facts_lines(model: Path, info: ModelInfo) -> list[str]:
-    """The facts of a model file, or of a blend, which has none."""
-    facts = {field.name: getattr(info, field.name) for field in fields(ModelInfo)}
-    measured, assumed = facts.pop("measured"), facts.pop("assumed")
-    if info.blend is None:
-        del facts["blend"]
-        lines = [f"{'file':<18}{model} ({model.stat().st_size / 1e6:.1f} MB)"]
-    else:
-        lines = [f"{'made of':<18}psnr and esrgan, which come with the package"]
-    not_stated = "default"  # a file of ours need not state it
-    if measured:
-        not_stated = "assumed"
-        del facts["schema"]
-    for name, value in facts.items():
-        note = "measured" if name in measured else not_stated if name in assumed else "stated"
-        known = "not known" if value in (None, "unknown") else f"{value}  ({note})"
-        lines.append(f"{name:<18}{known}")
-    if measured:
-        lines += [f"{'':<18}{why}" for fact, why in WHY_ASSUMED.items() if fact in assumed]
-    if info.tile_error > 1:
-        lines.append(f"{'':<18}tiles change the result by about {info.tile_error}/255")
-    return lines
-
-
-def engine_lines(info: EngineInfo) -> list[str]:
+def engine_rows(info: EngineInfo) -> list[Row]:
     """The GPUs that an engine is good for, the library that built it, and the shapes it takes."""
     version = "or another version of it" if info.version_compatible else "and no other version"
     first, *others = _gpus_of(info)
     least, best, most = info.profile.min, info.profile.opt, info.profile.max
     return [
-        f"{'built by':<18}{NAMES[info.kind]} {info.tensorrt}; it needs that {version}",
-        f"{'for GPUs':<18}{first}",
-        *(f"{'':<18}{other}" for other in others),
-        f"{'batches':<18}{least} to {most} (batch, height, width), tuned for {best}",
+        ("built by", f"{NAMES[info.kind]} {info.tensorrt}; it needs that {version}"),
+        ("for GPUs", first),
+        *(("", other) for other in others),
+        ("batches", f"{least} to {most} (tiles × height × width), fastest at {best}"),
     ]
 
 
@@ -102,17 +89,20 @@ def _gpus_of(info: EngineInfo) -> list[str]:
     }[info.hardware_compatible]
 
 
-def running_lines(upscaler: Upscaler) -> list[str]:
+def running_rows(upscaler: Upscaler) -> list[Row]:
     """How an open model runs here, and the memory that its tiles take."""
     backend = upscaler.backend
-    lines = [f"{'runs on':<18}{backend.name}, {backend.device}, {backend.compute_dtype}"]
-    lines += [f"{'':<18}{note}" for note in backend.notes]
     height, width = upscaler.max_tile
-    lines.append(
-        f"{'largest tile':<18}{height}×{width}, including a halo of {upscaler.halo} on each side"
-    )
-    lines.append(f"{'memory of a tile':<18}{_memory_text(backend, height, width)}")
-    return lines
+    return [
+        ("runs here on", f"{backend.device} in {backend.compute_dtype} (backend {backend.name})"),
+        *(("", note) for note in backend.notes),
+        (
+            "tiles here",
+            f"at most {height}×{width} pixels, with {upscaler.halo} of their surroundings on each "
+            "side (-t makes them smaller)",
+        ),
+        ("memory of a tile", _memory_text(backend, height, width)),
+    ]
 
 
 def _memory_text(backend: Backend, height: int, width: int) -> str:

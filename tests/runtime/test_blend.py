@@ -15,7 +15,7 @@ from sr_runtime.__main__ import main
 from sr_runtime.backends.base import infer
 from sr_runtime.backends.registry import BackendRow
 from sr_runtime.blend import blended_file
-from sr_runtime.cli.info import facts_lines
+from sr_runtime.cli.facts import facts_rows
 from sr_runtime.embedded import FOLDER
 from tests.runtime.every_row import every_fast_row
 from tests.runtime.tiny_engine import engine_file, expected, open_engine
@@ -127,6 +127,7 @@ def test_the_command_line_blends_and_says_so(tmp_path: Path, capsys) -> None:
 
 def test_info_shows_the_blend_in_place_of_a_file() -> None:
     with sr_runtime.load(blend=0.6) as upscaler:
-        lines = facts_lines(FOLDER / "esrgan.onnx", upscaler.info)
-    assert ["blend", "0.6"] in [line.split()[:2] for line in lines]
-    assert not any(line.startswith("file") for line in lines)
+        rows = dict(facts_rows(FOLDER / "esrgan.onnx", upscaler.info))
+    assert rows["made of"] == "40% psnr and 60% esrgan"
+    assert "blend 0.6" in rows["facts stated"]
+    assert "file" not in rows

@@ -11,7 +11,7 @@ import pytest
 
 from sr_runtime import OutOfMemoryError, Upscaler
 from sr_runtime.__main__ import main
-from sr_runtime.cli.info import running_lines
+from sr_runtime.cli.info import running_rows
 from tests.runtime.known_network import KnownNetwork
 from tests.simulated_tensorrt import simulated
 
@@ -226,7 +226,7 @@ def test_info_releases_the_gpu_when_inference_fails(monkeypatch) -> None:
 
     with simulated() as machine:
         with pytest.raises(OutOfMemoryError, match="the GPU is full"):
-            running_lines(Upscaler(Failing(radius=1)))
+            running_rows(Upscaler(Failing(radius=1)))
         assert machine.gpus[0].retained == 0
 
 

@@ -36,8 +36,8 @@ def test_an_engine_is_described_where_it_runs(
     assert "8.6 (GeForce RTX 30" in said
     assert "8.9 (GeForce RTX 40" in said
     assert "1x16x16 to 4x96x96" in said
-    assert "runs on           tensorrt-rtx, cuda:0, fp16" in said
-    assert "largest tile      96×96" in said
+    assert "runs here on      cuda:0 in fp16 (backend tensorrt-rtx)" in said
+    assert "tiles here        at most 96×96" in said
 
 
 def test_an_engine_is_described_without_a_gpu_or_its_library_and_with_the_reason(
@@ -46,8 +46,8 @@ def test_an_engine_is_described_without_a_gpu_or_its_library_and_with_the_reason
     with simulated(None, driver=False, rtx=True):
         said = said_of(engine, capsys)
     assert "8.6 (GeForce RTX 30" in said
-    assert "scale             4" in said
-    assert "runs here         no: " in said
+    assert "enlarges          4 times" in said
+    assert "runs here on      nothing: " in said
     assert "there is no NVIDIA driver" in said
     with simulated(None):
         assert 'pip install "sr-toolkit[rtx]"' in said_of(engine, capsys)
@@ -59,7 +59,7 @@ def test_an_engine_for_other_cards_says_so_with_the_command_that_builds_it_here(
     with simulated(None, rtx=True) as machine:
         machine.gpu.name, machine.gpu.compute_capability = "RTX 5090", (12, 0)
         said = said_of(engine, capsys)
-    assert "runs here         no: " in said
+    assert "runs here on      nothing: " in said
     assert "L4 (8.9), and this is RTX 5090 (12.0)" in said
     assert "--for rtx --sm 120" in said
 
@@ -129,8 +129,8 @@ def test_facts_that_would_forge_a_line_are_shown_as_they_are(
     engine: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     facts = facts_path(engine)
-    forged = '"arch": "RRDBNet\\nruns here         yes\\u001b[2J"'
+    forged = '"arch": "RRDBNet\\nruns here on      yes\\u001b[2J"'
     facts.write_text(facts.read_text().replace('"arch": "RRDBNet"', forged))
     said = said_of(engine, capsys)
-    assert r"RRDBNet\nruns here         yes\x1b[2J" in said
+    assert r"RRDBNet\nruns here on      yes\x1b[2J" in said
     assert "\x1b" not in said

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sr_runtime import ArgumentError, ModelError, Upscaler
-from sr_runtime.cli.info import facts_lines
+from sr_runtime.cli.facts import facts_rows
 from sr_runtime.model_info import ModelInfo
 from tests.runtime.known_network import KnownNetwork
 
@@ -83,6 +83,7 @@ def test_info_tells_the_default_of_a_fact_from_one_that_is_stated(tmp_path: Path
     del stated["sr.phase"]
     info = ModelInfo.from_metadata(stated)
     assert info is not None
-    lines = [line.split() for line in facts_lines(tmp_path / "model.onnx", info)]
-    assert ["phase", "1", "(default)"] in lines
-    assert ["scale", "4", "(stated)"] in lines
+    rows = dict(facts_rows(tmp_path / "model.onnx", info))
+    assert "phase 1" in rows["facts by default"]
+    assert "scale 4" in rows["facts stated"]
+    assert rows["enlarges"] == "4 times in width and in height"

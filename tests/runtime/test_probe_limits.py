@@ -1,5 +1,6 @@
 """What the probe refuses, what it cannot measure, and where it ends."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -133,13 +134,13 @@ def test_a_large_fixed_size_is_measured_as_long_as_there_is_time(
     monkeypatch.setattr(trial, "MAX_SECONDS", 0)
     assert main(words) == 0
     said = capsys.readouterr()
-    assert "phase             16  (assumed)" in said.out
+    assert re.search("facts assumed .*phase 16", said.out)
     for text in said:
         assert "phase and halo are assumed: look for seams" in text
     monkeypatch.setenv("SR_CACHE", str(tmp_path / "another"))
     monkeypatch.setattr(trial, "MAX_SECONDS", 3600)
     assert main(words) == 0
-    assert "phase             1  (measured)" in capsys.readouterr().out
+    assert re.search("facts measured .*phase 1,", capsys.readouterr().out)
 
 
 def test_a_range_that_no_network_has_is_warned_of_though_another_is_near(tmp_path: Path) -> None:

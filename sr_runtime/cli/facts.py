@@ -1,0 +1,68 @@
+"""What `info` says of a model: plain words, then the facts as the file and the code name them."""
+
+from dataclasses import fields
+from pathlib import Path
+
+from sr_runtime.backends.probe.facts import WHY_ASSUMED
+from sr_runtime.cli.rows import Row
+from sr_runtime.model_info import ModelInfo
+
+__all__ = ["facts_rows"]
+
+COLOURS = {1: "gray", 3: "RGB", 4: "RGB with alpha"}
+HOW = ("stated", "by default", "measured", "assumed", "not known")
+"""How a fact is known, in the order in which they are shown."""
+
+
+def facts_rows(model: Path, info: ModelInfo) -> list[Row]:
+    """The facts of a model file, or of a blend, which has none."""
+    if info.blend is None:
+        made: Row = ("file", f"{model} ({model.stat().st_size / 1e6:.1f} MB)")
+    else:
+        made = ("made of", f"{1 - info.blend:.0%} psnr and {info.blend:.0%} esrgan")
+    why = [text for fact, text in WHY_ASSUMED.items() if fact in info.assumed and info.measured]
+    return [
+        made,
+        ("enlarges", f"{info.scale} times in width and in height"),
+        ("images", f"{COLOURS.get(info.in_channels, 'of other channels')}, {_sizes(info)}"),
+        ("tiles", f"overlap by {info.halo} pixels on each side; {_seams(info)}"),
+        *(("", text) for text in why),
+        *_exact_rows(info),
+    ]
+
+
+def _sizes(info: ModelInfo) -> str:
+    if info.fixed_side is not None:
+        return f"of any size, in tiles of {info.fixed_side}×{info.fixed_side} pixels"
+    if info.multiple_of > 1:
+        return f"of any size, padded to multiples of {info.multiple_of} pixels"
+    return "of any size"
+
+
+def _seams(info: ModelInfo) -> str:
+    if info.tile_error > 1:
+        return f"tiles change the result by about {info.tile_error}/255"
+    return "no value differs by more than 1/255 from the whole image's"
+
+
+def _exact_rows(info: ModelInfo) -> list[Row]:
+    """`facts stated: scale 4, …`: all facts, by how they are known."""
+    known: dict[str, list[str]] = {how: [] for how in HOW}
+    for field in fields(ModelInfo):
+        name, value = field.name, getattr(info, field.name)
+        none = value is None and name in ("fixed_side", "blend")  # as in most models
+        if none or name in ("measured", "assumed") or (name == "schema" and info.measured):
+            continue
+        how = _how(info, name)
+        known[how].append(name if how == "not known" else f"{name} {value}")
+    return [(f"facts {how}", ", ".join(facts)) for how, facts in known.items() if facts]
+
+
+def _how(info: ModelInfo, name: str) -> str:
+    if getattr(info, name) in (None, "unknown"):
+        return "not known"
+    if name in info.measured:
+        return "measured"
+    if name in info.assumed:
+        return "assumed" if info.measured else "by default"  # a file of ours need not state it
+    return "stated"
