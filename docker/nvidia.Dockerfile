@@ -4,9 +4,9 @@
 #     docker run --rm --gpus all --user "$(id -u):$(id -g)" --volume "$PWD:/photos" \
 #         sr-toolkit:nvidia upscale photo.jpg
 #
-# The driver comes from the host, and CUDA and cuDNN come with the wheels, so that the base is a plain
-# Python. Add the extra `tensorrt` or `rtx` below for TensorRT; engines that it builds on first use are
-# kept in SR_CACHE, for which a volume is worth its while. Not yet built, and not run on a GPU.
+# The driver comes from the host, and CUDA and cuDNN come with the wheels, so the base is a plain
+# Python. Add the extra `tensorrt` or `rtx` below for TensorRT. It builds engines on first use and keeps
+# them in SR_CACHE: mount a volume there. Not yet built, and not run on a GPU.
 
 FROM python:3.13-slim-trixie AS build
 WORKDIR /source
@@ -18,7 +18,7 @@ RUN --mount=type=bind,from=build,source=/dist,target=/dist \
     --mount=type=bind,source=constraints.txt,target=/constraints.txt \
     python -m pip install --no-cache-dir --constraint /constraints.txt "$(echo /dist/*.whl)[gpu,vips]"
 
-# Which parts of the driver the container toolkit passes on.
+# The parts of the driver that the container toolkit passes on.
 ENV NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility \
     SR_CACHE=/tmp/sr-toolkit

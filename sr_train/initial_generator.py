@@ -46,7 +46,7 @@ def initial_generator(config: Config) -> Generator:
 def _for_scale(scale: int, generator: Generator, path: Path) -> Generator:
     """An RRDBNet for another scale, with all layers of `generator` that it has too.
 
-    What it has not are convolutions between the steps of upsampling; a warning names them.
+    They differ in the convolutions between the steps of upsampling; a warning names those.
     """
     if not isinstance(generator, RRDBNet):
         raise ModelError(
@@ -60,9 +60,9 @@ def _for_scale(scale: int, generator: Generator, path: Path) -> Generator:
     kept = {name for name in fresh if name in known and known[name].shape == fresh[name].shape}
     changed.load_state_dict({name: (known if name in kept else fresh)[name] for name in fresh})
     warnings.warn(
-        f"{path}: the network is for scale {generator.scale_factor}, and is trained for scale "
-        f"{scale}; not taken over: {_layers(known.keys() - kept)}; with fresh weights: "
-        f"{_layers(fresh.keys() - kept)}; its first results are poor",
+        f"{path}: the network was trained for scale {generator.scale_factor} and goes on for scale "
+        f"{scale}: layers left out: {_layers(known.keys() - kept)}; layers with fresh weights: "
+        f"{_layers(fresh.keys() - kept)}; its first results will be poor",
         RuntimeWarning,
         stacklevel=2,
     )

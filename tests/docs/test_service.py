@@ -2,12 +2,14 @@
 
 import io
 import os
+import socket
 import subprocess
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import PIL.Image
@@ -44,11 +46,21 @@ def answer(address: str, body: bytes | None) -> tuple[int, bytes]:
             return refusal.code, refusal.read()
 
 
+def stalled(address: str) -> socket.socket:
+    """A client that announces a picture and never sends it."""
+    host, _, port = address.removeprefix("http://").rstrip("/").partition(":")
+    client = socket.create_connection((host, int(port)))
+    client.sendall(b"POST / HTTP/1.0\r\nContent-Length: 1000\r\n\r\n")
+    return client
+
+
 def test_the_web_service_of_the_docs_answers_several_clients_and_refuses_nonsense(
     address: str, folder: Path
 ) -> None:
     photo = Path("photo.jpg").read_bytes()
-    with ThreadPoolExecutor(4) as clients:
+    with ExitStack() as slow, ThreadPoolExecutor(4) as clients:
+        for _ in range(4):
+            slow.enter_context(stalled(address))
         answers = list(clients.map(lambda body: answer(address, body), [photo] * 4))
     assert len(set(answers)) == 1
     status, large = answers[0]

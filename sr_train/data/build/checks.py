@@ -26,8 +26,8 @@ def check_pairs(
 ) -> tuple[list[Candidate], list[SRError]]:
     """The pairs that can be prepared, and the errors of all others.
 
-    An image cannot if it is damaged, an animation, of several pages, of more than 8 bits, has
-    alpha, or is smaller than `scale`; nor can an LR image of another size than its HR's.
+    An image is refused if it is damaged, an animation, of several pages, of more than 8 bits, has
+    alpha, or is smaller than `scale`. So is an LR image whose size does not fit its HR's.
 
     Args:
         gray_among_rgb: Accept gray images among RGB ones, as benchmarks have them; they will be
