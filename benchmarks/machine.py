@@ -11,5 +11,6 @@ def processor() -> str:
     try:
         facts = Path("/proc/cpuinfo").read_text()
     except OSError:
-        return platform.processor()
-    return facts.partition("model name\t: ")[2].partition("\n")[0]
+        facts = ""
+    name = facts.partition("model name\t: ")[2].partition("\n")[0]  # ARM's kernels give none
+    return name or platform.processor() or platform.machine()

@@ -38,8 +38,6 @@ class BackendRow:
     """The extra of sr-toolkit that installs the library."""
     hardware: str
     """What it is for, in the words of someone who buys hardware."""
-    tested: str
-    """Where it was tested: what follows "tested" in a sentence."""
     auto: tuple[FileType, ...] = ()
     """The files for which "auto" takes it. When it is named, it runs these engines too, and every
     ONNX file that suits it."""
@@ -68,7 +66,6 @@ BACKENDS = (
         opens="sr_runtime.backends.tensorrt.rtx:TensorRTForRTXBackend",
         extra="rtx",
         hardware="NVIDIA GeForce RTX and RTX PRO",
-        tested="with real engines in a simulation of what runs them; on no GPU yet",
         auto=("tensorrt-rtx engine", "fp16 onnx"),
     ),
     BackendRow(
@@ -77,7 +74,6 @@ BACKENDS = (
         opens="sr_runtime.backends.tensorrt.backend:TensorRTBackend",
         extra="tensorrt",
         hardware="NVIDIA data centre GPUs, any since Turing",
-        tested="in a simulation of TensorRT 10 and 11 and CUDA; on no GPU yet",
         auto=("tensorrt engine",),
     ),
     BackendRow(
@@ -86,7 +82,6 @@ BACKENDS = (
         opens="sr_runtime.backends.onnxruntime.cuda:OnnxRuntimeCudaBackend",
         extra="gpu",
         hardware="NVIDIA GPUs, any since Turing",
-        tested="in a simulation of CUDA, with its CPU provider; on no GPU yet",
         auto=("fp16 onnx", "onnx"),
     ),
     BackendRow(
@@ -95,7 +90,6 @@ BACKENDS = (
         opens="sr_runtime.backends.onnxruntime.webgpu:WebGpuBackend",
         extra="webgpu",
         hardware="AMD, Intel and Apple GPUs, and NVIDIA GPUs without CUDA",
-        tested="with SwiftShader, which emulates a GPU on the CPU and has no fp16; on no GPU yet",
         auto=("fp16 onnx", "onnx"),
     ),
     BackendRow(
@@ -104,7 +98,6 @@ BACKENDS = (
         opens="sr_runtime.backends.openvino:OpenVINOBackend",
         extra="cpu",
         hardware="Intel and AMD CPUs",
-        tested="on AMD EPYC with AVX512-BF16",
         auto=("fp16 onnx", "onnx"),
     ),
     BackendRow(
@@ -113,7 +106,6 @@ BACKENDS = (
         opens="sr_runtime.backends.onnxruntime.cpu:OnnxRuntimeBackend",
         extra="cpu",
         hardware="any CPU",
-        tested="on AMD EPYC",
         auto=("fp16 onnx", "onnx"),
     ),
 )
@@ -134,7 +126,6 @@ def rows(name: str) -> tuple[BackendRow, ...]:
                 opens="sr_runtime.backends.onnxruntime.plugin:plugin_backend",
                 extra="cpu",
                 hardware="whatever the plug-in is for",
-                tested="with the plug-in for WebGPU",
             )
             for kind in PLUGIN_KINDS
         )

@@ -14,6 +14,7 @@ from sr_runtime.backends.choice import choose
 from sr_runtime.backends.cuda.driver import open_device
 from sr_runtime.backends.tensorrt.engine_file import EngineInfo
 from sr_runtime.backends.tensorrt.options import CARDS, NAMES
+from sr_runtime.backends.tested import recorded
 from sr_runtime.cli.rows import Row
 from sr_runtime.embedded import DEFAULT, EMBEDDED, model_file
 from sr_runtime.errors import BackendError
@@ -39,7 +40,7 @@ def machine_rows() -> list[Row]:
         rows += [
             (row.name, _state(row)),
             ("", f"for {row.hardware} (extra {row.extra})"),
-            ("", f"tested {row.tested}"),
+            ("", _tested(row)),
         ]
     return rows
 
@@ -59,6 +60,15 @@ def _state(row: registry.BackendRow) -> str:
     except BackendError as error:
         return f"does not work here: {error}"
     return f"works here on {', '.join(devices)} in {' or '.join(precisions)}"
+
+
+def _tested(row: registry.BackendRow) -> str:
+    precisions: dict[str, list[str]] = {}
+    for one in recorded():
+        if (one.backend, one.kind) == (row.name, row.kind):
+            precisions.setdefault(f"{one.device} ({one.system})", []).append(one.precision)
+    seen = (f"{where} in {' and '.join(found)}" for where, found in precisions.items())
+    return f"tested on {', '.join(seen)}" if precisions else "not tested on such hardware yet"
 
 
 def engine_rows(info: EngineInfo) -> list[Row]:

@@ -38,6 +38,7 @@ def test_the_wheel_upscales_a_picture_in_an_empty_environment(tmp_path: Path) ->
         metadata = next(name for name in archive.namelist() if name.endswith("/METADATA"))
         told = archive.read(metadata).decode().splitlines()
         assert "sr_runtime/backends/cuda/pixels.ptx" in archive.namelist()
+        assert "sr_runtime/backends/tested.json" in archive.namelist()
         assert "sr_runtime/models/training/psnr.safetensors" in archive.namelist()
     # The weights are not for commercial use, which whoever looks for licences is to find.
     assert "License: Apache-2.0 AND LicenseRef-sr-toolkit-weights" in told

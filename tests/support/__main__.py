@@ -1,41 +1,40 @@
-"""`python -m tests.support`: try each backend that works here, and write docs/support.md."""
+"""Try each backend that works here on a photo, and record what did, for docs/support.md.
 
-import json
-import platform
+It writes sr_runtime/backends/tested.json, which `info` reads too, and the page. What was recorded
+for this system and fails now is taken back, and the exit code is 1.
+"""
+
 import sys
+from collections.abc import Sequence
 
-from benchmarks.machine import processor
+from sr_runtime.backends.tested import recorded
+from sr_runtime.cli.console import run_cli, say
+from sr_runtime.cli.parser import Parser
 from tests.runtime.software_adapter import use_software_adapter
-from tests.support.matrix import (
-    PAGE,
-    RECORD,
-    cells_here,
-    page_of,
-    read_record,
-    this_system,
-    try_cell,
-)
+from tests.support.matrix import updated, write
+from tests.support.trial import cells_here, try_cell
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Try, record and write; return 1 if something did not work."""
+    return run_cli(_run, argv)
+
+
+def _run(words: Sequence[str]) -> int:
+    Parser(prog="python -m tests.support", description=__doc__).parse_args(words)
     use_software_adapter()
-    record, failed = read_record(), False
+    record, failed = recorded(), False
     for cell in cells_here():
-        found = record.setdefault(cell.name, {})
-        found.pop(this_system(), None)
+        device = None
         try:
-            try_cell(cell)
+            device = try_cell(cell)
+            say(f"{cell.name}: works on {device}")
+        # One that fails must not lose the others.
         except Exception as error:
             failed = True
-            print(f"{cell.name}: {type(error).__name__}: {error}")
-            continue
-        found[this_system()] = (
-            f"{processor()}, {platform.machine()}, Python {platform.python_version()}"
-        )
-        print(f"{cell.name}: works")
-    RECORD.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    PAGE.write_text(page_of(record), encoding="utf-8")
+            say(f"{cell.name}: {type(error).__name__}: {error}")
+        record = updated(record, cell, device)
+    write(record)
     return failed
 
 

@@ -1,25 +1,17 @@
-"""Which backend was seen to work on which system and hardware: the record, and its page."""
+"""The table of what runs where: its cells, the record of those that were tried, and its page."""
 
 import json
 import platform
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
-import PIL.Image
+from sr_runtime.backends.registry import BackendRow, rows
+from sr_runtime.backends.tested import RECORD, Tested
 
-import sr_runtime
-from sr_runtime.backends.onnxruntime.vulkan import vulkan_adapters
-from sr_runtime.backends.registry import rows
-from sr_runtime.errors import BackendError
-from tests.tolerances import LARGEST_DIFFERENCE
+__all__ = ["CELLS", "IN_SOFTWARE", "PAGE", "Cell", "page_of", "this_system", "updated", "write"]
 
-__all__ = ["CELLS", "PAGE", "RECORD", "Cell", "cells_here", "page_of", "try_cell"]
-
-ROOT = Path(__file__).parents[2]
-RECORD = ROOT / "docs/support.json"
-PAGE = ROOT / "docs/support.md"
+PAGE = Path(__file__).parents[2] / "docs/support.md"
 
 SYSTEMS = {"Linux": "Linux", "Windows": "Windows", "Darwin": "macOS"}
 EVERYWHERE = tuple(SYSTEMS.values())
@@ -27,18 +19,19 @@ NOT_MACOS = ("Linux", "Windows")
 
 IN_SOFTWARE = "SwiftShader, a GPU in software"
 
-
 INTRODUCTION = """\
 # What runs where
 
 Each cell is one of three things. **Tested**: `python -m tests.support` upscaled a photo on the
-machine of that number, and compared the result with another engine's. **Written, not run**: the
+machines of these numbers, and compared the result with another engine's. **Written, not run**: the
 code is there, and tested as far as that goes without the hardware ([GPUs](gpus.md) says how).
 **No**: it is not meant to run there."""
 
 END = """\
-`make support` tries what a machine has and adds it to `docs/support.json`, of which this page
-is made. Training and export were run on Linux, on the same CPU, with Python 3.11."""
+`make support` tries what a machine has and adds it to the record of which this page is made
+(`sr_runtime/backends/tested.json`); `info` prints that too. A GPU's engine is tried where it is
+installed beside torch and onnx, as by `pip install ".[gpu,tensorrt,export]"`, with `python -m
+tests.support`. Training and export were run on Linux, on the same CPU, with Python 3.11."""
 
 
 @dataclass(frozen=True)
@@ -56,12 +49,23 @@ class Cell:
     def name(self) -> str:
         return f"{self.backend}, {self.hardware}, {self.precision}"
 
+    def worked(self, one: Tested, system: str) -> bool:
+        """Whether `one` is this cell, on that system."""
+        return (one.backend, one.hardware, one.precision, one.system) == (
+            self.backend, self.hardware, self.precision, system,
+        )  # fmt: skip
+
+    @property
+    def row(self) -> BackendRow:
+        """Its row in the registry."""
+        return next(row for row in rows(self.backend) if row.kind == self.kind)
+
 
 CELLS = (
     Cell("tensorrt-rtx", "cuda", "NVIDIA GeForce RTX, RTX PRO", "fp16", NOT_MACOS),
-    Cell("tensorrt", "cuda", "NVIDIA data centre GPU", "fp16", NOT_MACOS),
-    Cell("onnxruntime", "cuda", "NVIDIA GPU", "fp16", NOT_MACOS),
-    Cell("onnxruntime", "cuda", "NVIDIA GPU", "fp32", NOT_MACOS),
+    Cell("tensorrt", "cuda", "NVIDIA GPU since Turing", "fp16", NOT_MACOS),
+    Cell("onnxruntime", "cuda", "NVIDIA GPU since Turing", "fp16", NOT_MACOS),
+    Cell("onnxruntime", "cuda", "NVIDIA GPU since Turing", "fp32", NOT_MACOS),
     Cell("webgpu", "webgpu", "GPU of any maker", "fp16", EVERYWHERE),
     Cell("webgpu", "webgpu", "GPU of any maker", "fp32", EVERYWHERE),
     Cell("webgpu", "webgpu", IN_SOFTWARE, "fp32", ("Linux",)),
@@ -71,57 +75,45 @@ CELLS = (
 )
 
 
-def cells_here() -> Iterator[Cell]:
-    """Those whose hardware and library this machine has."""
-    for cell in CELLS:
-        row = next(row for row in rows(cell.backend) if row.kind == cell.kind)
-        try:
-            found = row.load()
-            found.devices()
-        except BackendError:
-            continue
-        # Where Vulkan is not asked, WebGPU runs on what the system itself calls a GPU.
-        in_software = (
-            cell.kind == "webgpu" and this_system() == "Linux" and vulkan_adapters()[0].software
-        )
-        if in_software == (cell.hardware == IN_SOFTWARE) and cell.precision in found.precisions():
-            yield cell
+def updated(record: Iterable[Tested], cell: Cell, device: str | None) -> list[Tested]:
+    """`record`, after `cell` was tried on this system.
+
+    Args:
+        device: The name of what computed it, which is added; None: it failed, and whatever worked
+            on this system before is taken back.
+    """
+    kept = [
+        one
+        for one in record
+        if not cell.worked(one, this_system()) or device not in (None, one.device)
+    ]
+    if device is None:
+        return kept
+    machine = f"{platform.machine()}, Python {platform.python_version()}"
+    new = Tested(
+        backend=cell.backend, kind=cell.kind, hardware=cell.hardware, precision=cell.precision,
+        system=this_system(), device=device, machine=machine,
+    )  # fmt: skip
+    return sorted([*kept, new])
 
 
-def try_cell(cell: Cell) -> None:
-    """Upscale a detail of a photo; AssertionError if it is not what another engine makes of it."""
-    with PIL.Image.open(ROOT / "sr_runtime/examples/chelsea.png") as photo:
-        detail = np.asarray(photo.convert("RGB").crop((130, 76, 146, 92)))
-    other = "openvino" if cell.backend == "onnxruntime" and cell.kind == "cpu" else "onnxruntime"
-    with sr_runtime.load("psnr", backend=other, device="cpu", precision="fp32") as reference:
-        wanted = reference.upscale(detail)
-    with sr_runtime.load(
-        "psnr", backend=cell.backend, device=cell.kind, precision=cell.precision
-    ) as upscaler:
-        assert upscaler.backend.compute_dtype == cell.precision
-        result = upscaler.upscale(detail)
-    difference = np.abs(result.astype(int) - wanted).max()
-    assert difference <= LARGEST_DIFFERENCE[cell.precision], f"{cell.name}: {difference}"
-
-
-def page_of(record: dict[str, dict[str, str]]) -> str:
-    """docs/support.md. The record has, by cell and system, the machine on which it worked."""
+def page_of(record: Sequence[Tested]) -> str:
+    """docs/support.md."""
     lines = [
         *INTRODUCTION.splitlines(),
         "",
         f"| backend | hardware | precision | {' | '.join(EVERYWHERE)} |",
         f"|---|---|---|{'---|' * len(EVERYWHERE)}",
     ]
-    machines = sorted({machine for found in record.values() for machine in found.values()})
+    machines = sorted({_machine(one) for one in record})
     for cell in CELLS:
-        states = [
-            f"tested ({machines.index(record[cell.name][system]) + 1})"
-            if system in record.get(cell.name, {})
-            else "written, not run"
-            if system in cell.systems
-            else "no"
-            for system in EVERYWHERE
-        ]
+        states = []
+        for system in EVERYWHERE:
+            numbers = ", ".join(
+                str(machines.index(_machine(one)) + 1) for one in record if cell.worked(one, system)
+            )
+            otherwise = "written, not run" if system in cell.systems else "no"
+            states.append(f"tested ({numbers})" if numbers else otherwise)
         lines.append(
             f"| `{cell.backend}` | {cell.hardware} | {cell.precision} | {' | '.join(states)} |"
         )
@@ -130,12 +122,17 @@ def page_of(record: dict[str, dict[str, str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def read_record() -> dict[str, dict[str, str]]:
-    """What was seen so far, by cell and system."""
-    found: dict[str, dict[str, str]] = json.loads(RECORD.read_text("utf-8"))
-    return found
+def write(record: Sequence[Tested]) -> None:
+    """Write the record and its page."""
+    lines = ",\n".join(f" {json.dumps(asdict(one))}" for one in record)
+    RECORD.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+    PAGE.write_text(page_of(record), encoding="utf-8")
 
 
 def this_system() -> str:
     """Linux, Windows or macOS."""
     return SYSTEMS.get(platform.system(), platform.system())
+
+
+def _machine(one: Tested) -> str:
+    return f"{one.device}, {one.machine}"
