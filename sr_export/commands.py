@@ -25,7 +25,7 @@ from sr_runtime.backends.tensorrt.options import (
     sm_text,
 )
 from sr_runtime.cli.completion import add_program_options
-from sr_runtime.cli.console import say
+from sr_runtime.cli.console import LOADING, say, say_waiting
 from sr_runtime.cli.parser import Parser, nonempty, path, program_name, whole_number
 from sr_runtime.errors import ArgumentError
 from sr_runtime.model_info import IO
@@ -46,6 +46,7 @@ sr-export COMMAND --help explains every option. From Python: import sr_export; h
 def run(words: Sequence[str]) -> int:
     """Run the command that the words of the command line ask for; return its exit code."""
     options = vars(_parser().parse_args(words))
+    say_waiting(LOADING)
     command: Callable[..., None] = options.pop("command")
     try:
         command(**options)

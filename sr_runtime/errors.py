@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from sr_runtime.printable import some
+
 __all__ = [
     "ArgumentError",
     "BackendError",
@@ -103,13 +105,12 @@ def together(errors: Sequence[SRError], *, hint: str = "") -> SRError:
     first, *others = errors
     parts = [str(first.args[0])]
     if others:
-        named = ", ".join(
+        named = [
             f"{error.path.name if error.path else 'an image'} ({error.args[0].partition(': ')[0]})"
-            for error in others[:NAMED]
-        )
-        more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
+            for error in others
+        ]
         images = "another image is" if len(others) == 1 else f"{len(others)} other images are"
-        parts.append(f"{images} unfit too: {named}{more}")
+        parts.append(f"{images} unfit too: {some(named, NAMED)}")
     first.args = ("; ".join([*parts, hint] if hint else parts),)
     return first
 

@@ -1,9 +1,10 @@
 """Text from files and file names, made fit for a terminal."""
 
 import unicodedata
+from collections.abc import Sequence
 from pathlib import PurePath
 
-__all__ = ["printable", "shown"]
+__all__ = ["printable", "shown", "some"]
 
 # Control characters, formatting characters such as those that reverse the direction of text,
 # surrogates, and the separators of lines and paragraphs.
@@ -37,6 +38,12 @@ def shown(value: object) -> str:
     except Exception:  # an integer of more digits than Python prints, or an error of the object's
         return f"(an {type(value).__name__} that cannot be printed)"
     return text if len(text) <= 60 else f"{text[:40]}…"
+
+
+def some(names: Sequence[object], most: int) -> str:
+    """`a.png, b.png and 7 more`: at most so many of the names."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(str, names[:most])) + more
 
 
 def _is_harmless(char: str) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from sr_runtime.cli.completion import add_program_options
-from sr_runtime.cli.console import run_cli, say
+from sr_runtime.cli.console import LOADING, run_cli, say, say_waiting
 from sr_runtime.cli.parser import Parser, nonempty, number, path, program_name, whole_number
 from sr_runtime.embedded import EMBEDDED
 from sr_runtime.errors import require_extra
@@ -36,6 +36,7 @@ def _run(words: Sequence[str]) -> int:
     if list(words[:1]) == ["fit"]:  # its options are the fields of the configuration
         return _fit(words[1:])
     options = vars(_parser().parse_args(words))
+    say_waiting(LOADING)
     options.pop("command")(**options)
     return 0
 
@@ -48,6 +49,7 @@ def _fit(words: Sequence[str]) -> int:
         if arguments.print_config:
             print(config_text(arguments.config), end="")  # a file, in which YAML escapes names
             return 0
+    say_waiting(LOADING)
     resume = arguments.resume is not None
     result = fit(arguments.config, arguments.resume or arguments.run or "", resume=resume)
     return 0 if result.interrupted is None else 128 + result.interrupted

@@ -12,6 +12,7 @@ from sr_runtime.backends.choice import is_engine
 from sr_runtime.backends.registry import names
 from sr_runtime.backends.tensorrt.engine_file import read_engine
 from sr_runtime.cli.completion import add_program_options
+from sr_runtime.cli.console import say_waiting
 from sr_runtime.cli.facts import facts_rows
 from sr_runtime.cli.info import engine_rows, machine_rows, running_rows
 from sr_runtime.cli.parser import (
@@ -23,7 +24,7 @@ from sr_runtime.cli.parser import (
     whole_number_or,
 )
 from sr_runtime.cli.rows import say_rows
-from sr_runtime.cli.upscale import upscale_inputs
+from sr_runtime.cli.upscale import model_name, upscale_inputs
 from sr_runtime.embedded import DEFAULT, EMBEDDED, model_file
 from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError
 from sr_runtime.image import DEFAULT_MAX_PIXELS, LOSSLESS_FORMATS, QUALITY_FORMATS, Format
@@ -77,6 +78,8 @@ def _engine_info(arguments: argparse.Namespace, file: Path) -> None:
 
 
 def _load(arguments: argparse.Namespace) -> sr_runtime.Upscaler:
+    if not arguments.quiet:
+        say_waiting(f"loading {model_name(arguments)}")
     return sr_runtime.load(
         arguments.model,
         backend=arguments.backend,
@@ -197,7 +200,7 @@ examples:
   {program} info esrgan          and a model that comes with the package
   {program} info rrdb.onnx --device cuda:0""",
     )
-    info.set_defaults(command=_info, tta=False)
+    info.set_defaults(command=_info, tta=False, quiet=False)
     info.add_argument(
         "model", nargs="?", type=nonempty, metavar="MODEL", help=f"{MODEL} (default: no model)"
     )

@@ -16,9 +16,12 @@ from sr_runtime.errors import SRError, StorageError
 from sr_runtime.printable import printable
 from sr_runtime.signals import signals_as_interrupts
 
-__all__ = ["BUG", "DEBUG", "run_cli", "say"]
+__all__ = ["BUG", "DEBUG", "LOADING", "run_cli", "say", "say_waiting"]
 
 DEBUG = "--debug"
+
+LOADING = "loading libraries"
+"""What `say_waiting` is told where PyTorch is imported."""
 
 BUG = 70
 """The exit code of a bug in this project, EX_SOFTWARE of sysexits.h."""
@@ -80,6 +83,12 @@ def say(*lines: str, file: TextIO | None = None) -> None:
     """
     for line in lines:
         print(printable(line), file=file, flush=True)
+
+
+def say_waiting(text: str) -> None:
+    """Tell a terminal, and nobody else, what takes the next seconds."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        say(f"{text} …", file=sys.stderr)
 
 
 def _ending(error: Exception) -> tuple[str, int]:

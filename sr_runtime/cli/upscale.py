@@ -15,9 +15,13 @@ from sr_runtime.cli.pipes import STANDARD, Pipes
 from sr_runtime.cli.plan import Plan, plan_jobs
 from sr_runtime.errors import StorageError
 from sr_runtime.output_size import OutputSize
+from sr_runtime.printable import some
 from sr_runtime.upscaler import Upscaler
 
-__all__ = ["upscale_inputs"]
+__all__ = ["model_name", "upscale_inputs"]
+
+NAMED = 5
+"""Results that are there already and that the summary names, at most."""
 
 
 def upscale_inputs(upscaler: Upscaler, arguments: argparse.Namespace, size: OutputSize) -> int:
@@ -62,7 +66,7 @@ def upscale_inputs(upscaler: Upscaler, arguments: argparse.Namespace, size: Outp
     if not arguments.quiet:
         # The picture itself may go to standard output.
         stream = sys.stdout if pipes.sent is None else sys.stderr
-        how = f"in {seconds:.1f} s: {sizes}{_model_name(arguments)}, {_where(upscaler)}"
+        how = f"in {seconds:.1f} s: {sizes}{model_name(arguments)}, {_where(upscaler)}"
         say(*_summary(plan, len(failed), how, pipes), file=stream)
     if failures:
         say(f"{len(failures)} failed:", *(f"  {each}" for each in failures), file=sys.stderr)
@@ -89,7 +93,8 @@ def _sizes(plan: Plan, upscaler: Upscaler, size: OutputSize) -> str:
     return f"{header.width}×{header.height} to {width}×{height} by "
 
 
-def _model_name(arguments: argparse.Namespace) -> str:
+def model_name(arguments: argparse.Namespace) -> str:
+    """The model as the summary names it."""
     if arguments.blend is not None:
         return f"blend {arguments.blend:g} of the embedded models"
     return Path(arguments.model).name
@@ -108,7 +113,7 @@ def _summary(plan: Plan, failed: int, how: str, pipes: Pipes) -> list[str]:
     if plan.existing:
         several = len(plan.existing) > 1
         kept = f"{len(plan.existing)} results exist" if several else f"{plan.existing[0]} exists"
-        kept += " already"
+        kept += " already" + (f": {some(plan.existing, NAMED)}" if several else "")
     lines = []
     if jobs:
         target = pipes.names.get(jobs[0].target, jobs[0].target)

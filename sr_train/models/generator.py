@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 from torch import Tensor, nn
 
 from sr_runtime.errors import ModelError
+from sr_runtime.printable import some
 
 __all__ = [
     "IMAGE_CHANNELS",
@@ -117,5 +118,4 @@ def conv_channels(state: Mapping[str, Tensor], convolution: str) -> tuple[int, i
 def _some(names: set[str]) -> str:
     if not names:
         return "nothing"
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(map(repr, sorted(names)[:3])) + more
+    return some([repr(name) for name in sorted(names)], 3)

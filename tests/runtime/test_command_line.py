@@ -1,5 +1,6 @@
 """`python -m sr_runtime` as a user meets it: files out, exit codes, one sentence per mistake."""
 
+import io
 import os
 import subprocess
 import sys
@@ -124,6 +125,39 @@ def test_a_run_that_was_stopped_goes_on_with_skip_existing(photo, model, capsys)
     assert main(["upscale", str(photo), "-m", model, "-o", str(target), "--skip-existing"]) == 0
     assert target.read_text() == "finished before"
     assert capsys.readouterr().out == f"nothing to do: {target} exists already\n"
+
+
+def test_results_that_are_skipped_are_named_and_the_rest_of_many_counted(
+    photo, model, capsys
+) -> None:
+    folder, out = photo.parent / "in", photo.parent / "out"
+    folder.mkdir()
+    out.mkdir()
+    for number in range(7):
+        (folder / f"{number}.png").write_bytes(photo.read_bytes())
+        (out / f"{number}.png").touch()
+    words = ["upscale", str(folder), "-m", model, "-o", str(out), "--skip-existing"]
+    assert main(words) == 0
+    named = ", ".join(str(out / f"{number}.png") for number in range(5))
+    said = f"7 results exist already: {named} and 2 more\n"
+    assert capsys.readouterr().out == f"nothing to do: {said}"
+    assert main([*words[:2], str(photo), *words[2:]]) == 0
+    assert capsys.readouterr().out.endswith(f"; {said}")
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_terminal_is_told_that_the_model_is_loading_and_a_pipe_is_not(
+    terminal, photo, model, monkeypatch, capsys
+) -> None:
+    monkeypatch.setattr(sys, "stderr", shown := io.StringIO())
+    monkeypatch.setattr(shown, "isatty", lambda: terminal)
+    assert main(["upscale", str(photo), "-m", model]) == 0
+    assert shown.getvalue().startswith("loading tiny.onnx …\n") == terminal
+    assert ("loading" in shown.getvalue()) == terminal
+    assert "loading" not in capsys.readouterr().out
+    shown.truncate(0)
+    assert main(["upscale", str(photo), "-m", model, "-q"]) == 0
+    assert not shown.getvalue()
 
 
 @pytest.mark.parametrize(

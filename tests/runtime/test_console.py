@@ -167,6 +167,24 @@ def test_a_wrong_option_or_command_is_one_sentence_that_names_the_nearest(
     assert len(said) < 400
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        ("sr_train", ["convert", "no.pth", "-o", "a.pth"]),
+        ("sr_export", ["verify", "no.pth", "psnr"]),
+    ],
+)
+def test_a_terminal_alone_is_told_of_the_seconds_in_which_libraries_load(
+    program, words, terminal, monkeypatch
+) -> None:
+    monkeypatch.setattr(sys, "stderr", shown := io.StringIO())
+    monkeypatch.setattr(shown, "isatty", lambda: terminal)
+    assert PROGRAMS[program](words) == 2
+    first = "loading libraries …\n" if terminal else ""
+    assert shown.getvalue().startswith(f"{first}error: no.pth: ")
+
+
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_help_and_version_work_in_every_program_under_the_name_that_was_typed(
     program, capsys, monkeypatch

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from sr_runtime.errors import DataError, ImageError, StorageError
-from sr_runtime.printable import printable
+from sr_runtime.printable import printable, some
 from sr_runtime.resize import downscale
 from sr_runtime.storage.atomic import atomic_path, create_folder
 from sr_train.data.build.checks import Candidate
@@ -88,10 +88,9 @@ def pack_images(
     )
     index.write(folder)
     if converted:
-        more = f" and {len(converted) - NAMED} more" if len(converted) > NAMED else ""
         report(
             f"{index.name}:{index.split}: {len(converted)} of {len(kept)} images converted to sRGB "
-            f"from their profiles: {', '.join(converted[:NAMED])}{more}"
+            f"from their profiles: {some(converted, NAMED)}"
         )
     return index
 
