@@ -1,51 +1,28 @@
-"""The commands `onnx`, `engine`, `triton` and `verify`: their options, and what they print.
+"""The commands `onnx`, `engine`, `triton` and `verify`: what they are called with and print."""
 
-The options of a command are the arguments of the function in `sr_export` that does its work.
-"""
-
-import argparse
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, get_args
+from typing import Any
 
 import sr_export
-from sr_export.report import DEFAULT_OPSET, Precision, table
-from sr_export.stages import StageLines
-from sr_runtime.backends import registry
-from sr_runtime.backends.tensorrt.options import (
-    CARDS,
-    DEFAULT_LEVEL,
-    DEFAULT_PROFILE,
-    LIBRARIES,
-    NAMES,
-    HardwareCompatible,
-    Profile,
-    cards_text,
-    parse_sm,
-    sm_text,
+from sr_export.options import (
+    add_engine_options,
+    add_onnx_options,
+    add_triton_options,
+    add_verify_options,
 )
-from sr_runtime.cli.completion import add_program_options
+from sr_export.report import table
+from sr_export.stages import StageLines
+from sr_runtime.backends.tensorrt.options import LIBRARIES, NAMES, Profile, cards_text, parse_sm
+from sr_runtime.cli.completion import add_print_completion
 from sr_runtime.cli.console import LOADING, say, say_waiting
-from sr_runtime.cli.parser import Parser, nonempty, path, program_name, whole_number
+from sr_runtime.cli.parser import Parser, add_command, program_name
 from sr_runtime.errors import ArgumentError
-from sr_runtime.model_info import IO
-
-EXAMPLES = """\
-examples:
-  sr-export onnx RRDB_ESRGAN_x4.pth -o esrgan.onnx
-  sr-export onnx RRDB_ESRGAN_x4.pth -o esrgan_fp16.onnx --precision fp16
-  sr-export engine esrgan_fp16.onnx -o esrgan.engine --max 4x512x512
-  sr-export engine RRDB_ESRGAN_x4.pth -o esrgan_rtx.engine --for rtx
-  sr-export triton esrgan.onnx -o repository --name esrgan_x4
-  sr-export verify RRDB_ESRGAN_x4.pth esrgan.onnx
-
-sr-export COMMAND --help explains every option. From Python: import sr_export; help(sr_export).
-"""
 
 
 def run(words: Sequence[str]) -> int:
     """Run the command that the words of the command line ask for; return its exit code."""
-    options = vars(_parser().parse_args(words))
+    options = vars(parser().parse_args(words))
     say_waiting(LOADING)
     command: Callable[..., None] = options.pop("command")
     try:
@@ -105,174 +82,71 @@ def _bytes(text: str) -> int:
     return int(float(match[1]) * 1024 ** " KMGT".index(match[2].upper() or " "))
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
+    """The command line of this program."""
     program = program_name("sr-export", "sr_export")
-    parser = Parser(
+    made = Parser(
         prog=program,
         description="Turn any ESRGAN checkpoint into a verified ONNX model or TensorRT engine.",
-        epilog=EXAMPLES.replace("sr-export", program),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples={
+            "onnx rrdb.pth -o rrdb.onnx": "",
+            "engine rrdb.pth -o rrdb.engine --for rtx": "",
+            "triton rrdb.onnx -o repository --name rrdb_x4": "",
+            "verify rrdb.pth rrdb.onnx": "",
+        },
+        epilog=f"{program} COMMAND --help shows a command's options and examples. From Python: "
+        "import sr_export; help(sr_export).",
     )
-    add_program_options(parser)
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    _add_onnx(commands)
-    _add_engine(commands)
-    _add_triton(commands)
-    _add_verify(commands)
-    return parser
+    add_print_completion(made)
+    commands = made.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-
-def _add_command(
-    commands: Any, name: str, run: Callable[..., None], description: str
-) -> argparse.ArgumentParser:
-    summary = description.split(". ")[0].rstrip(".")
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name, help=summary[0].lower() + summary[1:], description=description
+    onnx = add_command(
+        commands,
+        "onnx",
+        "Export a checkpoint to ONNX and verify the file. One that fails is not written.",
+        {
+            "rrdb.pth -o rrdb.onnx": "",
+            "rrdb.pth -o half.onnx --precision fp16": "for GPUs",
+            "3x_model.pth -o 3x.onnx --scale 3": "",
+        },
     )
-    parser.set_defaults(command=run)
-    return parser
+    onnx.set_defaults(command=_onnx)
+    add_onnx_options(onnx)
 
-
-def _add_checkpoint(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "checkpoint", type=path, metavar="CHECKPOINT", help="any trainer's .pth or .safetensors"
+    engine = add_command(
+        commands,
+        "engine",
+        "Build an FP16 engine and verify it. TensorRT takes minutes, and builds for a GPU of this "
+        "machine; TensorRT for RTX takes seconds, and builds on any machine, for many cards. If "
+        "that fails, nothing is written. Ctrl-C cancels.",
+        {
+            "half.onnx -o half.engine": "for this GPU",
+            "half.onnx -o half.engine --max 4x768x768": "",
+            "esrgan -o esrgan.engine --for rtx": "for GeForce RTX",
+        },
     )
-    _add_what_files_leave_open(parser.add_argument)
+    engine.set_defaults(command=_engine)
+    add_engine_options(engine)
 
-
-def _add_what_files_leave_open(add: Callable[..., Any]) -> None:
-    add(
-        "--scale", type=whole_number, metavar="S",
-        help="scale of the network; needed only for x3, whose weights look like those of x2",
-    )  # fmt: skip
-    add(
-        "--activation", choices=("relu", "leakyrelu"),
-        help="needed only for an SRVGGNetCompact without PReLU, whose file does not name it",
-    )  # fmt: skip
-
-
-def _add_onnx(commands: Any) -> None:
-    description = "Export a checkpoint to ONNX and verify the file. One that fails is not written."
-    parser = _add_command(commands, "onnx", _onnx, description)
-    _add_checkpoint(parser)
-    add = parser.add_argument
-    add("-o", "--output", type=path, required=True, metavar="MODEL.onnx")
-    add(
-        "--precision", choices=get_args(Precision), default="fp32",
-        help="how weights are stored; fp16 is for GPUs (default: %(default)s)",
-    )  # fmt: skip
-    add(
-        "--io", choices=get_args(IO), default="float32", help="float32: NxCxHxW in [0, 1]; uint8: "
-        "NxHxWxC, rounded by the model (default: %(default)s)",
-    )  # fmt: skip
-    add(
-        "--opset", type=whole_number, default=DEFAULT_OPSET, metavar="N",
-        help="version of the ONNX operator set, 18 to 25 (default: %(default)s)",
-    )  # fmt: skip
-    add(
-        "--calibrate", dest="calibration", type=path, metavar="DIR", help="images on which the "
-        "halo is measured, 256x256 or larger (default: three photos that are shipped)",
-    )  # fmt: skip
-
-
-def _add_engine(commands: Any) -> None:
-    description = (
-        "Build an FP16 engine and verify it: with TensorRT within minutes, on and for a GPU of "
-        "this machine; with TensorRT for RTX within seconds, on any machine, for many cards. If "
-        "that fails, nothing is written. Ctrl-C cancels."
-    )
-    parser = _add_command(commands, "engine", _engine, description)
-    add = parser.add_argument
-    add(
-        "model", type=nonempty, metavar="MODEL",
-        help="ONNX file exported with --precision fp16, esrgan or psnr, which the package carries, "
-        "or any trainer's .pth or .safetensors",
-    )  # fmt: skip
-    add("-o", "--output", type=path, required=True, metavar="MODEL.engine")
-    add(
-        "--for", dest="library", choices=LIBRARIES, default="tensorrt",
-        help="the library that runs it (default: %(default)s)",
-    )  # fmt: skip
-    add(
-        "--device", type=nonempty, metavar="cuda:N",
-        help="the GPU (default: cuda:0; with --for rtx it only verifies the engine, by default the "
-        "first that can run it, if there is one)",
-    )  # fmt: skip
-    add(
-        "--workspace", type=nonempty, metavar="SIZE",
-        help="most GPU memory for a layer's scratch space, 4G for instance (default: no limit)",
-    )  # fmt: skip
-    add("--io", choices=get_args(IO), help="as for onnx; only for a checkpoint (default: float32)")
-    _add_what_files_leave_open(add)
-    add = parser.add_argument_group(
-        "tiles, as BATCHxHEIGHTxWIDTH with the halo included"
-    ).add_argument
-    for name, what in (("min", "smallest"), ("opt", "fastest"), ("max", "largest")):
-        add(
-            f"--{name}", type=nonempty, metavar="NxHxW",
-            default=str(getattr(DEFAULT_PROFILE, name)),
-            help=f"the {what} shape (default: %(default)s)",
-        )  # fmt: skip
-    cards = "; ".join(f"{sm_text([sm])}: {card}" for sm, card in CARDS.items())
-    parser.add_argument_group("with --for rtx").add_argument(
-        "--sm", type=nonempty, metavar="SM,SM",
-        help=f"compute capabilities of the cards ({cards}), or all. They share one program, and "
-        "with 75 among them it is that of 75 (default: all but 75)",
-    )  # fmt: skip
-    add = parser.add_argument_group("with --for tensorrt").add_argument
-    add(
-        "--timing-cache", type=path, metavar="FILE",
-        help="measurements of earlier builds, read and added to: the next build is faster",
-    )  # fmt: skip
-    add(
-        "--level", type=whole_number, default=DEFAULT_LEVEL, metavar="N",
-        help="how long TensorRT searches for fast kernels, 0 to 5 (default: %(default)s)",
-    )  # fmt: skip
-    add(
-        "--version-compatible", action="store_true",
-        help="build for other versions of TensorRT too, and for its lean runtime",
-    )  # fmt: skip
-    add(
-        "--hardware-compatible", choices=get_args(HardwareCompatible), default="none",
-        help="GPUs that can run it: none: this model of GPU; ampere+: compute capability 8.0 and "
-        "newer; same: this compute capability (default: %(default)s)",
-    )  # fmt: skip
-
-
-def _add_triton(commands: Any) -> None:
-    description = (
+    triton = add_command(
+        commands,
+        "triton",
         "Put an ONNX file or an engine into a model repository of Triton Inference Server. A name "
-        "that is there already gets one more version; none is replaced."
+        "that is there already gets one more version; none is replaced.",
+        {
+            "rrdb.onnx -o repository --name rrdb_x4": "",
+            "half.engine -o repository --name half_x4 --instances 2": "",
+        },
     )
-    add = _add_command(commands, "triton", _triton, description).add_argument
-    add(
-        "model", type=nonempty, metavar="MODEL",
-        help=".onnx, esrgan or psnr, which the package carries, or TensorRT's .engine or .plan, "
-        "not RTX's",
-    )  # fmt: skip
-    add("-o", "--output", dest="repository", type=path, required=True, metavar="REPOSITORY")
-    add("--name", type=nonempty, required=True, help="what clients call the model")
-    add(
-        "--instances", type=whole_number, metavar="N",
-        help="copies that run at once on each GPU (default: 1); only for a new name",
-    )  # fmt: skip
-    add(
-        "--max-batch", type=whole_number, metavar="N",
-        help="most images in one batch (default: what the engine takes, 4 for an ONNX file); only "
-        "for a new name",
-    )  # fmt: skip
+    triton.set_defaults(command=_triton)
+    add_triton_options(triton)
 
-
-def _add_verify(commands: Any) -> None:
-    description = "Compare an ONNX file with its checkpoint, and print what was measured."
-    parser = _add_command(commands, "verify", _verify, description)
-    _add_checkpoint(parser)
-    parser.add_argument(
-        "model", type=nonempty, metavar="MODEL",
-        help=".onnx, or esrgan or psnr, which the package carries",
-    )  # fmt: skip
-    parser.add_argument(
-        "--backend", type=nonempty, default="auto", metavar="NAME",
-        help="inference engine that runs the model on the CPU: auto, "
-        f"{', '.join(registry.names('cpu'))} (default: auto)",
-    )  # fmt: skip
+    verify = add_command(
+        commands,
+        "verify",
+        "Compare an ONNX file with its checkpoint, and print what was measured.",
+        {"rrdb.pth rrdb.onnx": "", "rrdb.pth rrdb.onnx --backend onnxruntime": ""},
+    )
+    verify.set_defaults(command=_verify)
+    add_verify_options(verify)
+    return made

@@ -1,32 +1,45 @@
-"""What every program has: its version, and the completion of its words in a shell."""
+"""The completion of a program's words in a shell."""
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import sr_runtime
-from sr_runtime.cli.parser import nonempty, path
+from sr_runtime.cli.parser import Parser, path
 from sr_runtime.errors import ArgumentError, require_extra
 
-__all__ = ["add_program_options"]
+__all__ = ["add_print_completion", "suggest"]
 
 SHELLS = ("bash", "zsh", "fish", "tcsh")
 
 
-def add_program_options(parser: argparse.ArgumentParser) -> None:
-    """Add --version and --print-completion to the parser of a program."""
-    parser.add_argument(
-        "--version", action="version", version=sr_runtime.__version__, help="print the version"
-    )
-    parser.add_argument(
+def add_print_completion(parser: Parser, fill: Callable[[], None] = lambda: None) -> None:
+    """Add --print-completion to the parser of a program.
+
+    Args:
+        fill: Adds to the parser what is too slow to import for each call of the program.
+    """
+    parser.general.add_argument(
         "--print-completion", action=_PrintCompletion, choices=SHELLS,
-        default=argparse.SUPPRESS,
-        help="print a script with which the shell completes commands, options and files",
+        default=argparse.SUPPRESS, fill=fill,
+        help="print a script with which the shell completes commands, options, names and files",
     )  # fmt: skip
+
+
+def suggest(action: argparse.Action, *words: str, files: bool = False) -> None:
+    """Have shells complete these words, and files, where an argument takes others too.
+
+    An argument of the type `path` has its files completed, and one with choices has these, without
+    a call.
+    """
+    action.suggested = words, files  # type: ignore[attr-defined]
 
 
 class _PrintCompletion(argparse.Action):
     """Print the script of a shell, which shtab makes from the parser, and exit."""
+
+    def __init__(self, *args: Any, fill: Callable[[], None], **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._fill = fill
 
     def __call__(
         self, parser: argparse.ArgumentParser, _: Any, values: Any, option_string: Any = None
@@ -38,9 +51,15 @@ class _PrintCompletion(argparse.Action):
             )
         with require_extra("completion", raising=ArgumentError):
             import shtab
+        self._fill()
         for action in _actions(parser):
-            if action.type in (path, nonempty):
+            words, files = getattr(action, "suggested", ((), action.type is path))
+            if words and files:
+                action.complete = _words_or_files(words)  # type: ignore[attr-defined]
+            elif files:
                 action.complete = shtab.FILE  # type: ignore[attr-defined]
+            elif words:
+                action.choices = words  # the parser parses nothing more
         print(shtab.complete(parser, shell=values))
         parser.exit()
 
@@ -52,3 +71,18 @@ def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
         if isinstance(action, argparse._SubParsersAction):
             for command in action.choices.values():
                 yield from _actions(command)
+
+
+def _words_or_files(words: Sequence[str]) -> dict[str, Any]:
+    """What each shell runs to complete words and files, as shtab takes it; tcsh has files alone."""
+    listed = " ".join(words)
+    # shtab has bash show the last part of a path alone if the function's name has `_file`.
+    name = f"_sr_file_or_{'_'.join(words)}"
+    function = f'{name}() {{ compgen -W "{listed}" -- "$1"; compgen -f -- "$1"; }}'
+    return {
+        "bash": name,
+        "zsh": f"{{compadd -- {listed}; _files}}",
+        "fish": f"(printf '%s\\n' {listed}; __fish_complete_path (commandline -ct))",
+        "tcsh": "f",
+        "preamble": {"bash": function},
+    }

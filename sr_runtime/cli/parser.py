@@ -4,11 +4,11 @@ import argparse
 import math
 import re
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from sr_runtime.cli.console import DEBUG
+from sr_runtime.cli.help import HelpFormatter, add_general_options, examples_text
 from sr_runtime.cli.mistakes import no_command, wrong_option
 from sr_runtime.errors import ArgumentError
 from sr_runtime.nearest import nearest
@@ -16,7 +16,7 @@ from sr_runtime.printable import shown
 
 __all__ = [
     "Parser",
-    "add_debug",
+    "add_command",
     "nonempty",
     "number",
     "path",
@@ -34,20 +34,24 @@ def program_name(script: str, package: str) -> str:
     return script if Path(sys.argv[0]).stem == script else f"python -m {package}"
 
 
-def add_debug(parser: argparse._ActionsContainer) -> None:
-    """Show --debug in the help; `run_cli` takes it from the command line beforehand."""
-    parser.add_argument(
-        DEBUG, action="store_true", default=argparse.SUPPRESS,
-        help="show the traceback of an error (or set SR_DEBUG=1)",
-    )  # fmt: skip
-
-
 class Parser(argparse.ArgumentParser):
     """Raises ArgumentError, one sentence, where argparse would print the usage and exit."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        add_debug(self)
+    def __init__(
+        self, *, examples: Mapping[str, str] | None = None, epilog: str = "", **options: Any
+    ) -> None:
+        """Take the words of each example without the program, with a comment or an empty text."""
+        super().__init__(formatter_class=HelpFormatter, add_help=False, **options)
+        shown_examples = examples_text(self.prog, examples) if examples else ""
+        self.epilog = f"{shown_examples}\n\n{epilog}".strip()
+        self._positionals.title = "arguments"
+        self.general = add_general_options(self)
+        """The group of options that every command has."""
+
+    def format_help(self) -> str:
+        """The help, with the general options last."""
+        self._action_groups.sort(key=lambda group: group is self.general)
+        return super().format_help()
 
     def parse_known_args(  # type: ignore[override]
         self, args: Any = None, namespace: Any = None
@@ -123,6 +127,23 @@ def _usage(action: argparse.Action) -> str:
     """`-o OUT`."""
     value = str(action.metavar or action.dest.upper())
     return " ".join([*action.option_strings[:1], value])
+
+
+def add_command(
+    commands: "argparse._SubParsersAction[Any]",
+    name: str,
+    description: str,
+    examples: Mapping[str, str],
+) -> Parser:
+    """Add a command to those of a program, which show the first sentence of its description."""
+    summary = re.split(r"\.(?:\s|$)", description, maxsplit=1)[0]
+    parser: Parser = commands.add_parser(
+        name,
+        help=summary[0].lower() + summary[1:],
+        description=description,
+        examples=examples,
+    )
+    return parser
 
 
 def nonempty(text: str) -> str:

@@ -9,14 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import reduce
-from operator import attrgetter, getitem
+from operator import getitem
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any
 
 import yaml
-from docstring_parser import parse_from_object
 
-from sr_runtime.cli.parser import add_debug
 from sr_runtime.errors import ArgumentError, about
 from sr_runtime.nearest import nearest
 from sr_runtime.storage.atomic import atomic_path
@@ -34,29 +32,13 @@ from sr_train.config.names import (
     stray,
     unknown,
 )
+from sr_train.config.options import fit_parser
 from sr_train.config.schema import EPOCHS_OR_STEPS, Config
 from sr_train.run_folder import run_path
 
 __all__ = ["FitArguments", "config_text", "fit_arguments", "preset", "read_config", "write_config"]
 
-HELP = """\
-Train an ESRGAN in two stages: the generator alone minimises the content loss,
-then it is trained against a discriminator. Values come from the preset, then
-the configuration file, then the command line.
-
-examples:
-  FIT --preset tiny --run demo
-  FIT --resume runs/demo
-  FIT --preset finetune --run mine
-  FIT --preset paper --generator.num_basic_blocks 8 --batch_size 8 --run small
-
-Most runs change --preset, --init, --data_root, --batch_size, and of each stage
-train_datasets, val_datasets, num_steps and the learning rates."""
-
 DEFAULTS = Config()
-
-# One layer's weight can be set alone: `--perceptual_loss.layer_weights.conv5_4 1`.
-LAYER_WEIGHTS = "perceptual_loss.layer_weights"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,7 +194,7 @@ def _value(name: str, given: Any) -> Any:
 def _command_line(arguments: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The options, and the values of fields, that are given on a command line."""
     try:
-        found, left = _parser(arguments).parse_known_args(arguments)
+        found, left = fit_parser(arguments).parse_known_args(arguments)
     except argparse.ArgumentError as error:
         hint = FIELDS.get(str(error.argument_name).removeprefix("--"))
         more = (
@@ -240,40 +222,3 @@ def _one_length(values: dict[str, Any]) -> dict[str, Any]:
             if values.get(given) is not None:
                 values.setdefault(other, None)
     return values
-
-
-def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
-    fit = fit_command()
-    parser = argparse.ArgumentParser(
-        prog=fit,
-        usage=f"{fit} --run NAME [--preset NAME] [--config FILE] [--FIELD VALUE …]\n"
-        f"       {fit} --resume RUN [--FIELD VALUE …]",
-        description=HELP.replace("FIT", fit),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        exit_on_error=False,
-        allow_abbrev=False,
-        argument_default=argparse.SUPPRESS,
-    )
-    run = parser.add_argument_group("New or old run")
-    for name, (metavar, about_it) in OPTIONS.items():
-        run.add_argument(f"--{name}", metavar=metavar, action="append", help=about_it)
-    run.add_argument("--print_config", action="store_true", help="print the configuration and stop")
-    add_debug(run)
-    for section, schema in {"": Config, **SECTIONS}.items():
-        group = parser.add_argument_group((schema.__doc__ or "").rstrip("."))
-        helps = {p.arg_name: p.description for p in parse_from_object(schema).params}
-        for name, hint in FIELDS.items():
-            if name.rpartition(".")[0] == section:
-                choices = get_args(hint) if get_origin(hint) is Literal else ()
-                choices = ("true", "false") if hint is bool else choices
-                wanted = "" if choices else f"{limits.wanted(hint)}; "
-                default = as_text(attrgetter(name)(DEFAULTS))
-                group.add_argument(
-                    f"--{name}",
-                    metavar="{" + " | ".join(choices) + "}" if choices else "VALUE",
-                    help=f"{helps[name.rpartition('.')[2]]} ({wanted}default {default})",
-                )
-    for word in {word.partition("=")[0] for word in arguments}:
-        if word.startswith(f"--{LAYER_WEIGHTS}."):
-            parser.add_argument(word, help=argparse.SUPPRESS)
-    return parser

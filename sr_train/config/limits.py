@@ -29,6 +29,8 @@ class Limit:
 
     words: str
     holds: Callable[[Any], object]
+    is_obvious: bool = False
+    """Whether it needs no words until somebody breaks it."""
 
 
 Count = Annotated[int, Limit("at least 1", lambda n: n >= 1)]
@@ -49,7 +51,7 @@ Device = Annotated[
     Limit("one of auto, cpu, cuda and cuda:N", re.compile(r"auto|cpu|cuda(:\d+)?").fullmatch),
 ]
 
-NOT_EMPTY = Limit("not empty", bool)
+NOT_EMPTY = Limit("not empty", bool, is_obvious=True)
 # An empty path would mean the current folder; NUL ends a path, and YAML loses a line's end. The
 # surrogates left out here stand for bytes that are no UTF-8; a path can have no others.
 NAMED = Limit(
@@ -57,6 +59,7 @@ NAMED = Limit(
     lambda text: (
         text.strip() and not re.search("[\0-\x1f\x7f-\x9f\ud800-\udc7f\udd00-\udfff]", text)
     ),
+    is_obvious=True,
 )
 ORDERED = Limit("the smaller first", lambda pair: pair[0] <= pair[1])
 ASCENDING = Limit("ascending", lambda xs: all(a < b for a, b in pairwise(xs)))
@@ -99,20 +102,22 @@ def checked(name: str, value: Any, hint: Any) -> Any:
         raise ArgumentError(said) from None
 
 
-def wanted(hint: Any) -> str:
-    """What a value of the type `hint` must be, in words."""
+def wanted(hint: Any, *, briefly: bool = False) -> str:
+    """What a value of the type `hint` must be, in words; briefly, without what is obvious."""
     kind, inner = get_origin(hint) or hint, get_args(hint)
     if kind is Annotated:
-        return ", ".join([wanted(inner[0]), *(limit.words for limit in inner[1:])])
+        told = (limit.words for limit in inner[1:] if not (briefly and limit.is_obvious))
+        return ", ".join([wanted(inner[0], briefly=briefly), *told])
     if takes_null(hint):
-        return f"{wanted(inner[0])}, or null"
+        return f"{wanted(inner[0], briefly=briefly)}, or null"
     if kind is Literal:
         return f"one of {', '.join(map(repr, inner))}"
+    if kind not in (Mapping, tuple):
+        return KINDS[kind]
+    each = f"each {wanted(inner[-1 if kind is Mapping else 0], briefly=briefly)}"
     if kind is Mapping:
-        return f"{{name: a, …}} with a space after each colon, each {wanted(inner[1])}"
-    if kind is tuple:
-        return f"{'a list [a, b, …]' if ... in inner else 'a pair [a, b]'}, each {wanted(inner[0])}"
-    return KINDS[kind]
+        return f"{{name: a, …}} with a space after each colon, {each}"
+    return f"{'a list [a, b, …]' if ... in inner else 'a pair [a, b]'}, {each}"
 
 
 def takes_null(hint: Any) -> bool:

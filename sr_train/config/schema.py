@@ -44,7 +44,7 @@ EPOCHS_OR_STEPS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """A training run."""
+    """The whole run."""
 
     stages: Literal["pretraining,training", "pretraining", "training"] = "pretraining,training"
     """Stages to run."""

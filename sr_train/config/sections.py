@@ -77,7 +77,7 @@ class Training:
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratorConfig:
-    """The RRDBNet to train; if `init` is set, the checkpoint's architecture replaces it."""
+    """The RRDBNet to train; with `init` it is that of the checkpoint."""
 
     rrdb_channels: Count = 64
     """Channels of the trunk."""

@@ -15,7 +15,8 @@ from sr_export.__main__ import main as sr_export
 from sr_runtime.__main__ import main as sr_runtime
 from sr_runtime.cli import commands as runtime_commands
 from sr_runtime.examples.before_after import __main__ as before_after
-from sr_train import __main__ as train_commands
+from sr_train import commands as train_commands
+from sr_train.__main__ import main as sr_train
 from sr_train.config.file import fit_arguments
 from tests.docs.markdown import ROOT
 
@@ -27,13 +28,13 @@ Words = Sequence[str]
 def _parse_training(words: Words) -> object:
     if words[0] == "fit":  # its options are the fields of the configuration
         return fit_arguments(words[1:])
-    return train_commands._parser().parse_args(words)
+    return train_commands.parser().parse_args(words)
 
 
 PROGRAMS: dict[str, tuple[Callable[[Words], int], Callable[[Words], object]]] = {
-    "sr_runtime": (sr_runtime, lambda words: runtime_commands._parser().parse_args(words)),
-    "sr_export": (sr_export, lambda words: export_commands._parser().parse_args(words)),
-    "sr_train": (train_commands.main, _parse_training),
+    "sr_runtime": (sr_runtime, lambda words: runtime_commands.parser().parse_args(words)),
+    "sr_export": (sr_export, lambda words: export_commands.parser().parse_args(words)),
+    "sr_train": (sr_train, _parse_training),
     "sr_runtime.examples.before_after": (
         before_after.main,
         lambda words: before_after.parser().parse_args(words),

@@ -138,7 +138,7 @@ def parse_arguments(folder: Path, data: bytes) -> None:
         if program == "fit":
             fit_arguments(words)
         elif program == "upscale":
-            options = runtime_command._parser().parse_args(["upscale", *words])
+            options = runtime_command.parser().parse_args(["upscale", *words])
             naming = Naming(
                 model=options.model,
                 scale=4,
@@ -152,7 +152,7 @@ def parse_arguments(folder: Path, data: bytes) -> None:
                 output = options.output if is_within(str(options.output or "")) else None
                 plan_jobs(inputs or ["."], output, naming, pipes)
         elif program == "engine":
-            options = export_command._parser().parse_args(["engine", *words])
+            options = export_command.parser().parse_args(["engine", *words])
             Profile.parse(options.min, options.opt, options.max)
             parse_sm(options.sm or "all")
 

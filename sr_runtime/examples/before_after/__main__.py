@@ -48,6 +48,11 @@ def parser() -> Parser:
     made = Parser(
         prog="python -m sr_runtime.examples.before_after",
         description="Show a photo before and after: on a page with a slider, and in a picture.",
+        examples={
+            "": "a cat",
+            "photo.jpg -o compared": "",
+            "photo.jpg --detail 640,480": "",
+        },
     )
     made.add_argument(
         "photo", nargs="?", metavar="PHOTO", type=path,
