@@ -122,7 +122,7 @@ def parser() -> Parser:
         {
             "half.onnx -o half.engine": "for this GPU",
             "half.onnx -o half.engine --max 4x768x768": "",
-            "esrgan -o esrgan.engine --for rtx": "for GeForce RTX",
+            "esrgan -o rtx.engine --for rtx": "for RTX cards",
         },
     )
     engine.set_defaults(command=_engine)
@@ -135,7 +135,7 @@ def parser() -> Parser:
         "that is there already gets one more version; none is replaced.",
         {
             "rrdb.onnx -o repository --name rrdb_x4": "",
-            "half.engine -o repository --name half_x4 --instances 2": "",
+            "half.engine -o repository --name half --instances 2": "",
         },
     )
     triton.set_defaults(command=_triton)
