@@ -58,6 +58,7 @@ def run(line: str) -> None:
     """Run a line, or raise. What would install something is looked up and not done."""
     words = shlex.split(line, comments=True)
     if _is_known(words):
+        parse(line)  # of `pip install … && python -m …`, too
         return
     program, arguments = _program(words)
     unquoted = re.sub(r"'[^']*'|\"[^\"]*\"|#.*", "", line)

@@ -104,3 +104,8 @@ def test_a_block_that_would_not_run_is_found(text: str, tmp_path: Path) -> None:
 def test_a_mistake_in_a_line_that_does_not_run_is_found(line: str) -> None:
     with pytest.raises((SRError, AssertionError)):
         shell.parse(line)
+
+
+def test_a_mistake_after_an_installation_in_the_same_line_is_found() -> None:
+    with pytest.raises(ArgumentError, match="--nmae"):
+        shell.run('pip install ".[cpu]" && python -m sr_runtime upscale a.png --nmae x')
