@@ -24,7 +24,7 @@ __all__ = ["Dashboards"]
 class Dashboards:
     """The dashboards of a run, until its context ends.
 
-    One that fails is told by `say` and left out from then on. TensorBoard hides what an earlier
+    `say` tells of one that fails, which is left out from then on. TensorBoard hides what an earlier
     start of the run wrote after `step`. `wandb_id` is the W&B run to continue.
 
     Raises:

@@ -27,7 +27,7 @@ def check_is_not_above_images(folder: Path) -> None:
     for below in sorted(_inside(folder)):
         if has_images(below):
             raise ArgumentError(
-                f"no images in it, but in its subfolders: prepare one of them, as {below}",
+                f"it has no images, but its subfolders have: prepare one of them, such as {below}",
                 path=folder,
             )
 
