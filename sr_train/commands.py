@@ -47,7 +47,7 @@ def _fit(words: Sequence[str]) -> int:
     return 0 if result.interrupted is None else 128 + result.interrupted
 
 
-def _prepare(items: Sequence[str], scale: int, jobs: int, skip_bad: bool, **folders: Any) -> None:
+def _prepare(items: Sequence[str], root: Path, source: Path | None, **packing: Any) -> None:
     """Each item is a name of WEIGHTS, or what `sr_train.data.build.prepare` takes."""
     with require_extra("train"):
         from sr_train.data.build.prepare import prepare
@@ -55,9 +55,9 @@ def _prepare(items: Sequence[str], scale: int, jobs: int, skip_bad: bool, **fold
 
     for item in items:
         if item in WEIGHTS:
-            say(f"{item}: {prepare_weights(item, **folders)}")
+            say(f"{item}: {prepare_weights(item, root=root, source=source)}")
         else:
-            prepare(item, **folders, scale=scale, jobs=jobs, skip_bad=skip_bad, report=say)
+            prepare(item, root=root, source=source, **packing, report=say)
 
 
 def _evaluate(**options: Any) -> None:
@@ -125,7 +125,7 @@ def parser() -> Parser:
         prog=program,
         description="Train ESRGAN generators, measure them, and convert any trainer's checkpoints.",
         examples={
-            "prepare photos/": "pack your photos",
+            "prepare photos/ --hold-out 0.2": "pack your photos",
             "fit --preset finetune --run mine": "learn from them",
             "evaluate rrdb.pth --data photos/": "measure a model",
         },
@@ -138,7 +138,7 @@ def parser() -> Parser:
         "prepare",
         "Fetch data sets and pretrained weights, and pack images for fast training. Done once.",
         {
-            "photos/": "your own images",
+            "photos/ --hold-out 0.2": "your own images, a fifth to validate",
             "photos/ --scale 2": "for training at x2",
             "div2k bsds500": "downloaded",
             "set5 --from downloads/Set5": "on disk already",

@@ -53,6 +53,11 @@ def add_prepare_options(prepare: Parser) -> None:
         "--skip-bad", action="store_true",
         help="leave out images of a folder that cannot be prepared, and say which and why",
     )  # fmt: skip
+    prepare.add_argument(
+        "--hold-out", type=number, default=0, metavar="SHARE",
+        help="share of a folder's images to validate with and not to train on, such as 0.2: they "
+        "are NAME:val, and the others NAME:train (default: 0)",
+    )  # fmt: skip
 
 
 def add_evaluate_options(evaluate: Parser) -> None:

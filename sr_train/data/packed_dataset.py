@@ -29,8 +29,13 @@ class PackedImages:
     Pickling stores the folder's name only: another process maps the files itself.
     """
 
-    def __init__(self, folder: Path, scale: int) -> None:
+    def __init__(self, folder: Path, scale: int, part: str = "all") -> None:
         """Open a split. Files are checked for their length; `verify` checks every byte.
+
+        Args:
+            folder: The folder of the split.
+            scale: How many times smaller LR is than HR.
+            part: "val" opens the images that are held out alone, "train" all others.
 
         Raises:
             DataError: The split is damaged.
@@ -38,10 +43,16 @@ class PackedImages:
         """
         self.folder = folder
         self.scale = scale
+        self.part = part
         self.index = Index.read(index_path(folder, scale))
-        self.name = f"{self.index.name}:{self.index.split}"
+        self.name = f"{self.index.name}:{self.index.split if part == 'all' else part}"
         """Data set and split, as a configuration spells them: `bsds500:train`."""
-        self.names = self.index.names
+        self._places = [
+            place
+            for place, name in enumerate(self.index.names)
+            if part == "all" or (part == "val") == (name in self.index.held_out)
+        ]
+        self.names = tuple(self.index.names[place] for place in self._places)
         """The images' file names without suffix."""
         self.channels = self.index.channels
         """1 (gray) or 3 (RGB)."""
@@ -55,15 +66,15 @@ class PackedImages:
             accumulate((h // scale) * (w // scale) * self.channels for h, w in sizes)
         )
 
-    def __reduce__(self) -> tuple[type[Self], tuple[Path, int]]:
-        return type(self), (self.folder, self.scale)
+    def __reduce__(self) -> tuple[type[Self], tuple[Path, int, str]]:
+        return type(self), (self.folder, self.scale, self.part)
 
     def __len__(self) -> int:
         return len(self.names)
 
     def size(self, i: int) -> tuple[int, int]:
         """Height and width of HR image `i`, as `hr` returns it."""
-        height, width = self.index.sizes[i]
+        height, width = self.index.sizes[self._places[i]]
         return height - height % self.scale, width - width % self.scale
 
     def hr(self, i: int) -> Pixels:
@@ -73,12 +84,18 @@ class PackedImages:
 
     def uncropped_hr(self, i: int) -> Pixels:
         """(H, W, C) uint8, read-only: HR image `i` as stored."""
-        return self._view(self._hr, self._hr_ends, i, *self.index.sizes[i])
+        place = self._places[i]
+        return self._view(self._hr, self._hr_ends, place, *self.index.sizes[place])
 
     def lr(self, i: int) -> Pixels:
         """(H/scale, W/scale, C) uint8, read-only: LR image `i`."""
-        height, width = self.index.sizes[i]
-        return self._view(self._lr, self._lr_ends, i, height // self.scale, width // self.scale)
+        place = self._places[i]
+        height, width = (side // self.scale for side in self.index.sizes[place])
+        return self._view(self._lr, self._lr_ends, place, height, width)
+
+    def overlaps(self, other: "PackedImages") -> bool:
+        """Whether it has images in common with another part, or the whole, of the same split."""
+        return self.folder == other.folder and not {*self.names}.isdisjoint(other.names)
 
     def verify(self, *, trust_times: bool = False) -> None:
         """Raise DataError if a byte of the files differs from what was written.

@@ -66,6 +66,8 @@ class Index:
     """The user's folder it was made from; None: the official archive."""
     fingerprint: str | None
     """`split.fingerprint` of that folder."""
+    held_out: tuple[str, ...] = ()
+    """The names of images to validate with and not to train on."""
     schema: int = SCHEMA
 
     def write(self, folder: Path) -> None:
@@ -95,6 +97,7 @@ class Index:
             _require(facts.pop("checksum") == _checksum(facts), "its checksum")
             facts["hr"], facts["lr"] = PackedFile(**facts["hr"]), PackedFile(**facts["lr"])
             facts["names"] = tuple(facts["names"])
+            facts["held_out"] = tuple(facts.get("held_out", ()))  # 0.1 had none
             facts["sizes"] = tuple((height, width) for height, width in facts["sizes"])
             index = cls(**facts)
             index._check()
@@ -110,6 +113,7 @@ class Index:
         """Raise ValueError for the first fact of a wrong type, or that contradicts another."""
         texts = (self.name, self.split, self.command, *self.names)
         _require(all(type(text) is str for text in texts), "a name")
+        _require({*self.held_out} < {*self.names} or not self.held_out, "what is held out")
         optional = (self.source, self.fingerprint)
         _require(all(type(text) in (str, type(None)) for text in optional), "its source")
         _require(type(self.scale) is int and self.scale >= 1, "the scale")

@@ -8,12 +8,15 @@ from sr_runtime.errors import ArgumentError
 from sr_runtime.nearest import nearest
 from sr_train.data.catalogue import DATASETS
 from sr_train.data.packed_dataset import PackedImages
-from sr_train.data.packed_index import index_path, indexes
+from sr_train.data.packed_index import Index, index_path, indexes
 
 __all__ = ["OWN_SPLIT", "known_names", "prepare_command", "prepared"]
 
 OWN_SPLIT = "all"
-"""The only split of a data set made from a folder of the user's images."""
+"""The split of a data set made from a folder of the user's images.
+
+`train` and `val` are parts of it, if images are held out.
+"""
 
 
 def prepared(
@@ -21,30 +24,50 @@ def prepared(
 ) -> list[PackedImages]:
     """Open the splits that a configuration names: `bsds500`, `bsds500:train+test`, `my_photos`.
 
+    Of a folder whose images are held out in part, `my_photos` alone means the part for `purpose`.
+
     Raises:
         ArgumentError: There is no such split, or it is not prepared; the message has the command.
         DataError: The split is damaged.
     """
     _check_is_no_folder(specification, root, scale)
     name, colon, listed = specification.partition(":")
-    splits = listed.split("+") if colon else [_default_split(name, purpose)]
-    existing = tuple(DATASETS[name].splits) if name in DATASETS else (OWN_SPLIT,)
+    existing = _splits(name, root, scale)
+    splits = listed.split("+") if colon else [_default_split(name, purpose, existing)]
     if len(set(splits)) < len(splits):
         raise ArgumentError(f"{specification} names a split twice: name each of them once")
     for split in splits:
         if split not in existing:
-            raise ArgumentError(f"{name} has no split {split!r}: choose {' or '.join(existing)}")
-        if not index_path(root / name / split, scale).exists():
+            hint = "" if name in DATASETS else "; --hold-out 0.2 of `prepare` makes train and val"
+            raise ArgumentError(
+                f"{name} has no split {split!r}: choose {' or '.join(existing)}{hint}"
+            )
+        if name in DATASETS and not index_path(root / name / split, scale).exists():
             raise _not_prepared(name, split, root, scale)
-    sets = [PackedImages(root / name / split, scale) for split in splits]
+    sets = [
+        PackedImages(root / name / split, scale)
+        if name in DATASETS
+        else PackedImages(root / name / OWN_SPLIT, scale, split)
+        for split in splits
+    ]
     for images in sets:
         images.verify(trust_times=True)
     return sets
 
 
-def _default_split(name: str, purpose: Literal["train", "val"]) -> str:
+def _splits(name: str, root: Path, scale: int) -> tuple[str, ...]:
+    """The splits that there can be of a known data set, and that there are of another."""
+    if name in DATASETS:
+        return tuple(DATASETS[name].splits)
+    path = index_path(root / name / OWN_SPLIT, scale)
+    if not path.exists():
+        raise _not_prepared(name, OWN_SPLIT, root, scale)
+    return (OWN_SPLIT, "train", "val") if Index.read(path).held_out else (OWN_SPLIT,)
+
+
+def _default_split(name: str, purpose: Literal["train", "val"], existing: tuple[str, ...]) -> str:
     if name not in DATASETS:
-        return OWN_SPLIT
+        return purpose if purpose in existing else OWN_SPLIT
     dataset = DATASETS[name]
     split = dataset.train if purpose == "train" else dataset.val
     if split is None:
@@ -70,7 +93,8 @@ def _check_is_no_folder(specification: str, root: Path, scale: int) -> None:
 
 def _not_prepared(name: str, split: str, root: Path, scale: int) -> ArgumentError:
     other = next(indexes(root / name / split), None)
-    command = prepare_command(name, root, scale, other.source if other else None)
+    share = len(other.held_out) / len(other.names) if other else 0
+    command = prepare_command(name, root, scale, other.source if other else None, share)
     hint = ""
     if name not in DATASETS and not other:
         hint = f", where FOLDER/{name} holds your images; {name} is not {known_names(name)}"
@@ -84,10 +108,14 @@ def known_names(wrong: str) -> str:
     return f"a known data set ({', '.join(DATASETS)}){nearest(wrong.lower(), DATASETS)}"
 
 
-def prepare_command(name: str, root: Path, scale: int, source: str | None) -> str:
+def prepare_command(
+    name: str, root: Path, scale: int, source: str | None, hold_out: float = 0
+) -> str:
     """The command line that prepares a data set from the folder `source`, for messages."""
     item = name if name in DATASETS else source or f"FOLDER/{name}"
     words = ["prepare", item, "--root", str(root), "--scale", str(scale)]
     if source and name in DATASETS:
         words += ["--from", source]
+    if hold_out:
+        words += ["--hold-out", f"{hold_out:g}"]
     return f"python -m sr_train {shlex.join(words)}"

@@ -112,11 +112,11 @@ def check_data(config: Config) -> None:
     """
     for stage in config.stage_names:
         train, val = stage_images(config, stage, "train"), stage_images(config, stage, "val")
-        if seen := {images.name for images in train} & {images.name for images in val}:
+        if seen := {b.name for a in train for b in val if a.overlaps(b)}:
             warnings.warn(
                 f"{stage} trains on {', '.join(sorted(seen))} and validates on the same images, so "
-                "that overfitting does not show: hold some images out, in a data set of their own "
-                f"that {stage}.val_datasets names",
+                "that overfitting does not show: prepare your images with --hold-out 0.2, or name "
+                f"another data set in {stage}.val_datasets",
                 RuntimeWarning,
                 stacklevel=2,
             )

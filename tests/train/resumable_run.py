@@ -10,7 +10,7 @@ from sr_train.config.schema import Config
 from sr_train.lpips import LAYERS
 from sr_train.models.features import build_features
 
-__all__ = ["PLAIN_VGG", "UNET", "Killed", "rows", "write_config_of"]
+__all__ = ["PLAIN_VGG", "UNET", "Killed", "rows", "write_config_of", "write_loss_weights"]
 
 # Ten crops in mini-batches of four: three an epoch, of which the last is filled up.
 CONFIG = """
@@ -58,7 +58,7 @@ class Killed(BaseException):
     """Stands for SIGKILL: nothing in the product handles it."""
 
 
-def _write_loss_weights(folder: Path) -> None:
+def write_loss_weights(folder: Path) -> None:
     """A SqueezeNet and LPIPS's heads of random weights, which any user may give."""
     torch.manual_seed(0)
     network = build_features("squeezenet1_1", LAYERS)
@@ -78,7 +78,7 @@ def write_config_of(
     workers: int = 0,
 ) -> Config:
     """Write the configuration, with weights beside it, and return it."""
-    _write_loss_weights(path.parent)
+    write_loss_weights(path.parent)
     path.write_text(
         CONFIG.format(
             root=data_root,

@@ -145,6 +145,17 @@ def test_an_interrupted_run_says_so_and_ends_as_an_uninterrupted_one(
 
 
 @pytest.mark.slow
+def test_an_interrupted_stage_can_be_ended_where_it_is(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before_step(monkeypatch, 3, lambda: signal.raise_signal(signal.SIGTERM))
+    assert sr_train.fit(config, "demo").interrupted
+    length = replace(config.pretraining, num_epoch=None, num_steps=4)
+    done = sr_train.fit(replace(config, pretraining=length), "demo", resume=True)
+    assert [row["step"] for row in rows(done.folder) if row["val_psnr_y"]] == ["4"]
+
+
+@pytest.mark.slow
 def test_a_program_can_train_in_a_thread_of_its_own(config: Config) -> None:
     results = []
     thread = threading.Thread(target=lambda: results.append(sr_train.fit(config, "demo")))

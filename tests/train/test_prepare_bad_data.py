@@ -195,7 +195,7 @@ def test_empty_folders_and_wrong_names_are_refused(tmp_path: Path) -> None:
         ("bsds500:", "train", "bsds500 .* '': .*train or val or test"),
         ("bsds500:train+val+train", "train", "names a split twice"),
         ("photos", "train", r"prepare FOLDER/photos .*not a known data set"),
-        ("photos:train", "train", "photos .* 'train': .*all"),
+        ("photos:train", "train", r"photos:all is not prepared .*prepare FOLDER/photos"),
         ("dvi2k", "train", "did you mean div2k"),
     ],
 )

@@ -76,7 +76,8 @@ def test_a_set_with_images_left_out_is_kept_only_as_long_as_that_is_asked_for(
     prepare_own(tmp_path / "mine", tmp_path / "data", skip_bad=True, report=lines.append)
     assert ["already prepared" in line and "2 of 3" in line for line in lines] == [True]
     with pytest.raises(ImageError, match=r"bad\.png: .*alpha"):
-        prepare_own(tmp_path / "mine", tmp_path / "data")
+        prepare_own(tmp_path / "mine", tmp_path / "data", report=lines.append)
+    assert "1 of 3 images were left out of it" in lines[-1]
     assert tree(tmp_path / "data") == before
 
 

@@ -37,7 +37,7 @@ def pack_images(
     folder: Path,
     *,
     jobs: int,
-    judge: Callable[[Sequence[ImageError]], None],
+    judge: Callable[[Sequence[str], Sequence[ImageError]], Sequence[str]],
     report: Callable[[str], None],
 ) -> Index:
     """Decode every pair, make the missing LR images, and write the split into `folder`.
@@ -46,8 +46,9 @@ def pack_images(
     `jobs` processes has a few images in memory.
 
     Args:
-        judge: Called with the errors of all images that turn out to be damaged, when all are
-            decoded. Unless it raises, the split is written without them.
+        judge: Called when all images are decoded, with the names of the good ones and the errors
+            of those that turned out to be damaged. Unless it raises, the split is written without
+            these. Returns the names to hold out.
 
     Returns:
         The index that was written.
@@ -59,6 +60,7 @@ def pack_images(
     """
     kept: list[Candidate] = []
     converted: list[str] = []
+    held_out: list[str] = []
 
     def images() -> Generator[tuple[Pixels, ...], None, None]:
         damaged = []
@@ -72,7 +74,7 @@ def pack_images(
                 if result.converted:
                     converted.append(candidate.pair.hr.name)
                 yield result.hr, result.lr
-        judge(damaged)
+        held_out.extend(judge([candidate.pair.name for candidate in kept], damaged))
 
     scales = {index.hr.name: 1, index.lr.name: index.scale}
     with _packed(folder, index, scales, images()) as (hr, lr):
@@ -85,6 +87,7 @@ def pack_images(
         sizes=tuple(candidate.size for candidate in kept),
         hr=hr,
         lr=lr,
+        held_out=tuple(held_out),
     )
     index.write(folder)
     if converted:

@@ -33,6 +33,7 @@ class _Options:
     root: Path
     scale: int
     skip_bad: bool
+    hold_out: float
     report: Callable[[str], None]
 
 
@@ -44,6 +45,7 @@ def prepare(
     scale: int = 4,
     jobs: int = 1,
     skip_bad: bool = False,
+    hold_out: float = 0,
     report: Callable[[str], None] = lambda line: None,
 ) -> Path:
     """Prepare a data set: decode its images once, into files that training reads crops from.
@@ -62,6 +64,8 @@ def prepare(
             this needs `if __name__ == "__main__":`.
         skip_bad: Leave out the images of a folder that cannot be prepared, and report each. An
             official archive has to be whole.
+        hold_out: The share of the images of a folder that is kept apart, as `NAME:val`, which
+            `NAME` means as a validation set; as a training set it means the rest, `NAME:train`.
         report: Called with a line of text about each step; `print` shows them.
 
     Returns:
@@ -77,7 +81,14 @@ def prepare(
     for option, number in (("scale", scale), ("jobs", jobs)):
         if number < 1:
             raise ArgumentError(f"--{option} is {number}: it must be at least 1")
-    item, options = os.fspath(item), _Options(Path(root), scale, skip_bad, report)
+    if not 0 <= hold_out < 1:
+        raise ArgumentError(f"--hold-out is {hold_out:g}: it must be at least 0 and below 1")
+    item, options = os.fspath(item), _Options(Path(root), scale, skip_bad, hold_out, report)
+    if item in DATASETS and hold_out:
+        raise ArgumentError(
+            f"--hold-out is for folders of your own images, and {item} has the splits "
+            f"{', '.join(DATASETS[item].splits)}: prepare it without"
+        )
     if item in DATASETS:
         splits = _official(item, options) if source is None else _given(item, Path(source), options)
     elif source is None:
@@ -224,5 +235,6 @@ def _of_folder(
         source=str(source.resolve()),
         fingerprint=fingerprint(pairs),
         skip_bad=options.skip_bad,
+        hold_out=options.hold_out,
         pairs=nullcontext(found),
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from sr_runtime.errors import ArgumentError, SRError, together
 from sr_runtime.evaluation.pairs import Pair
 from sr_train.data.build.checks import check_pairs
+from sr_train.data.build.hold_out import held_out
 from sr_train.data.build.packing import pack_images, pack_scale
 from sr_train.data.packed_dataset import PackedImages
 from sr_train.data.packed_index import (
@@ -45,6 +46,8 @@ class Wanted:
     """`fingerprint` of that folder."""
     skip_bad: bool = False
     """Leave out images that cannot be prepared."""
+    hold_out: float = 0
+    """The share of the images to hold out for validation."""
     pairs: AbstractContextManager[tuple[list[Pair], list[SRError]]]
     """The images, and the errors of files that are in no pair: entered only if they are needed,
     since this may download them."""
@@ -60,7 +63,7 @@ class Wanted:
     @property
     def command(self) -> str:
         """The command line that prepares it."""
-        command = prepare_command(self.name, self.root, self.scale, self.source)
+        command = prepare_command(self.name, self.root, self.scale, self.source, self.hold_out)
         return f"{command} --skip-bad" if self.skip_bad else command
 
     @property
@@ -82,6 +85,10 @@ def prepare_split(wanted: Wanted, *, jobs: int, report: Callable[[str], None]) -
         index = remember_times(wanted.folder, wanted.scale)
         part = f" with {len(index.names)} of {wanted.images} images" if wanted.skip_bad else ""
         report(f"{wanted}: already prepared{part}, checksums verified")
+        chosen = _held_out(wanted, index.names, report)
+        if chosen != index.held_out:
+            index = replace(index, held_out=chosen, command=wanted.command)
+            index.write(wanted.folder)
         return
     if packed := _packed_for_another_scale(wanted):
         index = replace(
@@ -89,11 +96,17 @@ def prepare_split(wanted: Wanted, *, jobs: int, report: Callable[[str], None]) -
             scale=wanted.scale,
             command=wanted.command,
             lr=PackedFile(f"lr_x{wanted.scale}.bin"),
+            held_out=_held_out(wanted, packed.index.names, report),
         )
         pack_scale(packed, index, wanted.folder, jobs=jobs)
         report(f"{wanted}: {len(packed)} images, shrunk from those prepared for {packed.scale}")
         return
     with wanted.pairs as (pairs, unpaired):
+
+        def judge(names: Sequence[str], damaged: Sequence[SRError]) -> Sequence[str]:
+            _leave_out(wanted, [*unpaired, *unfit, *damaged], len(names), report)
+            return _held_out(wanted, names, report)
+
         gray_among_rgb = not wanted.is_own
         candidates, unfit = check_pairs(pairs, wanted.scale, gray_among_rgb=gray_among_rgb)
         if not candidates:
@@ -117,9 +130,7 @@ def prepare_split(wanted: Wanted, *, jobs: int, report: Callable[[str], None]) -
             index,
             wanted.folder,
             jobs=jobs,
-            judge=lambda damaged: _leave_out(
-                wanted, [*unpaired, *unfit, *damaged], len(candidates) - len(damaged), report
-            ),
+            judge=judge,
             report=report,
         )
     report(f"{wanted}: {len(packed_images.names)} images packed")
@@ -134,6 +145,18 @@ def _leave_out(
         raise together(unfit, hint=hint)
     for error in unfit:
         report(f"{wanted}: left out: {error}")
+
+
+def _held_out(
+    wanted: Wanted, names: Sequence[str], report: Callable[[str], None]
+) -> tuple[str, ...]:
+    """Those of the named images that are to be held out."""
+    if not wanted.hold_out:
+        return ()
+    with wanted.pairs as (pairs, _):
+        chosen = held_out([pair for pair in pairs if pair.name in {*names}], wanted.hold_out)
+    report(f"{wanted}: {len(chosen)} of {len(names)} images are held out for validation")
+    return chosen
 
 
 def fingerprint(pairs: Sequence[Pair]) -> str:
@@ -176,6 +199,8 @@ def _fault(wanted: Wanted) -> str | None:
             f"{len(packed)} images of {packed.index.source}, where the official split has "
             f"{wanted.images}"
         )
+    if wanted.fingerprint == packed.index.fingerprint:
+        return f"{wanted.images - len(packed)} of {wanted.images} images were left out of it"
     return f"its images are not those that `{packed.index.command}` packed"
 
 
