@@ -115,7 +115,8 @@ def _working(name: str, device: str, model: Path | None) -> Iterator[tuple[str, 
         return
     if not reasons:
         reasons = [f"backend {row.name} runs on {row.kind}" for row in candidates]
-    why = "; ".join(dict.fromkeys(reasons))
+    # The rows of the CPU come last, and what they need can be installed anywhere: it is said first.
+    why = "; ".join(dict.fromkeys(reversed(reasons)))
     if file.endswith("engine"):
         where = f"on {device}" if wanted else "here"
         raise BackendError(

@@ -102,6 +102,12 @@ def _ending(error: Exception) -> tuple[str, int]:
             # PyTorch raises the second. A command that can advise better raises OutOfMemoryError.
             detail = f" ({text})" if text else ""
             return f"not enough memory{detail}: close other programs or use a machine with more", 2
+        case ModuleNotFoundError(name="numpy" | "PIL" | "tqdm"):  # what every installation has
+            return (
+                f"{error.name} is not installed for {sys.executable}: activate the environment "
+                'that has sr-toolkit, or install it: in a clone pip install ".[cpu]"',
+                2,
+            )
         case OSError():
             where = f"{error.filename}: " if error.filename else ""
             return where + (error.strerror or text), 2

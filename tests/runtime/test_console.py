@@ -36,6 +36,7 @@ def raising(error: BaseException) -> Callable[[Sequence[str]], int]:
         (OSError("two\nlines"), "two lines"),
         (ModelError("the engine says\n  no", path="x.onnx"), "x.onnx: the engine says no"),
         (UnicodeEncodeError("utf-8", "a\ud800", 1, 2, "no"), r"'a\ud800' cannot be written"),
+        (ModuleNotFoundError("No module named 'PIL'", name="PIL"), 'pip install ".[cpu]"'),
     ],
 )
 def test_what_ends_any_command_is_one_sentence_with_its_own_advice(error, says, capsys) -> None:
@@ -48,7 +49,14 @@ def test_what_ends_any_command_is_one_sentence_with_its_own_advice(error, says, 
 
 
 @pytest.mark.parametrize(
-    "error", [KeyError("scale"), RecursionError("too deep"), AssertionError(), ValueError("1\n2")]
+    "error",
+    [
+        KeyError("scale"),
+        RecursionError("too deep"),
+        AssertionError(),
+        ValueError("1\n2"),
+        ModuleNotFoundError("No module named 'sr_runtime.x'", name="sr_runtime.x"),
+    ],
 )
 def test_a_bug_is_one_sentence_that_says_how_to_report_it(error, capsys) -> None:
     assert run_cli(raising(error), []) == BUG

@@ -1,5 +1,6 @@
 """Which library opens an engine, and what is said where that is missing or the card unsuited."""
 
+import sys
 from pathlib import Path
 from typing import get_args
 
@@ -7,6 +8,7 @@ import pytest
 
 from sr_runtime import ArgumentError, BackendError, ModelError
 from sr_runtime.backends.choice import choose
+from sr_runtime.backends.registry import BACKENDS
 from sr_runtime.backends.tensorrt.engine_file import EngineInfo, facts_path, write_engine
 from sr_runtime.backends.tensorrt.options import Kind
 from sr_runtime.model_info import ModelInfo
@@ -83,3 +85,16 @@ def test_a_driver_too_old_for_tensorrt_for_rtx_is_named() -> None:
         machine.cuda = 11080
         with pytest.raises(BackendError, match=r"knows CUDA 11\.8, and tensorrt_rtx needs CUDA 1"):
             choose("tensorrt-rtx", "auto")
+
+
+def test_where_nothing_is_installed_the_extra_for_every_computer_is_named_first(
+    monkeypatch,
+) -> None:
+    for row in BACKENDS:
+        monkeypatch.setitem(sys.modules, row.opens.partition(":")[0], None)
+    with pytest.raises(
+        BackendError, match=r"here: \w+: .* pip install .sr-toolkit\[cpu\]"
+    ) as raised:
+        choose("auto", "auto")
+    said = str(raised.value)
+    assert said.index("[cpu]") < said.index("[webgpu]")
