@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 
 from sr_runtime.errors import ArgumentError, ModelError, StorageError
-from sr_runtime.nearest import nearest
+from sr_runtime.nearest import nearest, nearest_file
 from sr_runtime.printable import shown
 
 __all__ = ["DEFAULT", "EMBEDDED", "checkpoint_file", "model_file"]
@@ -84,4 +84,6 @@ def _users_file(model: str | os.PathLike[str]) -> Path:
     word = path.name.lower() if path.name == model and not path.suffix else ""
     if near := nearest(word, EMBEDDED):
         raise ModelError(f"there is no such model{near} ({names})", path=path)
+    if near := nearest_file(path):
+        raise ModelError(f"there is no such model file{near} ({names})", path=path)
     raise ModelError(f"there is no such model file; {names}", path=path)

@@ -146,6 +146,8 @@ def _check_scales(models: Sequence[OpenModel]) -> None:
 
 def _pairs(item: str, root: Path, scale: int) -> Sequence[ImagePair]:
     """The images of a prepared data set, or of a folder."""
+    if Path(item).is_file():
+        raise ArgumentError("this is a file: name a folder, or a prepared data set", path=item)
     is_path = Path(item).is_dir() or Path(item).name != item
     if item.partition(":")[0] not in DATASETS and is_path:
         return find_pairs(item)

@@ -50,8 +50,8 @@ def run_folder(run: str | os.PathLike[str], *, resume: bool) -> Path:
     """
     if not str(run).strip() or UNUSABLE.search(str(run)):
         raise ArgumentError(
-            "the run needs a name that a folder can have, in UTF-8: give it one with --run, or "
-            "--resume an old one"
+            "the run needs a name that a folder can have, in UTF-8: give it one with --run NAME, "
+            "or continue an old run with --resume RUN"
         )
     folder = run_path(run, resume=resume)
     saved = (folder / "state.pt").exists()

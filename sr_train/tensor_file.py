@@ -14,6 +14,7 @@ from torch import Tensor
 from sr_runtime.backends.out_of_memory import is_out_of_memory
 from sr_runtime.errors import ModelError, OutOfMemoryError, StorageError, about
 from sr_runtime.file_kinds import HEAD, kind_of
+from sr_runtime.nearest import nearest_file
 from sr_train.pytorch_file import read_pytorch
 
 __all__ = ["fp32_copies", "is_dense", "read_tensor_file", "require_floats"]
@@ -42,9 +43,8 @@ def read_tensor_file(path: Path) -> tuple[Mapping[Any, Any], Mapping[str, str]]:
             with path.open("rb") as file:
                 head = file.read(HEAD)
         except (FileNotFoundError, ValueError) as error:  # the second for a name with NUL
-            raise ModelError(
-                "there is no such file: give the path of a .pth or .safetensors file"
-            ) from error
+            hint = nearest_file(path) or ": give the path of a .pth or .safetensors file"
+            raise ModelError(f"there is no such file{hint}") from error
         except OSError as error:
             raise StorageError(f"cannot be read ({error.strerror})") from error
         if _is_safetensors(head):

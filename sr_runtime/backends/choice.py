@@ -26,6 +26,7 @@ from sr_runtime.errors import (
     SRError,
     about,
 )
+from sr_runtime.nearest import nearest
 from sr_runtime.printable import shown
 
 __all__ = ["choose", "is_engine", "open_backend", "open_model"]
@@ -125,8 +126,12 @@ def _working(name: str, device: str, model: Path | None) -> Iterator[tuple[str, 
         )
     if wanted:
         raise BackendError(f"device {device} is not available here: {why}")
-    what = "no backend works" if name == "auto" else f"backend {name} does not work"
-    raise BackendError(f"{what} here: {why}")
+    if name == "auto":  # the last one needs a CPU alone
+        raise BackendError(
+            f"no backend works here: {reasons[-1]} (`python -m sr_runtime info` says what the "
+            "others need)"
+        )
+    raise BackendError(f"backend {name} does not work here: {why}")
 
 
 def _candidates(name: str, file: FileType, model: Path | None) -> tuple[BackendRow, ...]:
@@ -137,8 +142,9 @@ def _candidates(name: str, file: FileType, model: Path | None) -> tuple[BackendR
         return tuple(row for row in BACKENDS if types & {*row.auto})
     found = rows(name)
     if not found:
+        hint = ": that is a device" if name in kinds("auto") else nearest(name, names())
         raise ArgumentError(
-            f"backend {shown(name)} is none of auto, {', '.join(names())}, plugin:NAME"
+            f"backend {shown(name)} is none of auto, {', '.join(names())}, plugin:NAME{hint}"
         )
     if file.endswith("engine") and not any(file in row.auto for row in found):
         raise ArgumentError(
@@ -232,5 +238,6 @@ def _device_names(device: str, kinds: Iterable[Kind]) -> tuple[str, ...]:
             f"device {shown(device)} is none of auto, cpu, "
             f"{', '.join(f'{kind}, {kind}:N' for kind in numbered)}, or several of a kind such as "
             f"{numbered[0]}:0,{numbered[0]}:1"
+            + (": that is a backend" if device in names() else "")
         )
     return devices

@@ -19,6 +19,7 @@ from sr_runtime.cli.rows import say_rows
 from sr_runtime.cli.upscale import model_name, upscale_inputs
 from sr_runtime.embedded import DEFAULT, model_file
 from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError
+from sr_runtime.file_kinds import refuse_other_kinds
 from sr_runtime.output_size import OutputSize
 
 
@@ -38,12 +39,14 @@ def _upscale(arguments: argparse.Namespace) -> int:
 
 
 def _info(arguments: argparse.Namespace) -> int:
-    say_rows(machine_rows())
     if arguments.blend is not None:
         arguments.model = arguments.model or DEFAULT
-    if arguments.model is not None:
+    file = None if arguments.model is None else model_file(arguments.model)
+    if file is not None and not is_engine(file):
+        refuse_other_kinds(file)  # before many lines about the machine
+    say_rows(machine_rows())
+    if file is not None:
         say_rows([("", "")])
-        file = model_file(arguments.model)
         if is_engine(file):
             _engine_info(arguments, file)
         else:

@@ -11,6 +11,7 @@ from sr_runtime.cli.folders import real_folder
 from sr_runtime.cli.pipes import STANDARD, Pipes, is_pipe
 from sr_runtime.errors import ArgumentError, SRError, StorageError
 from sr_runtime.image import IMAGE_SUFFIXES, LEFT_OUT
+from sr_runtime.nearest import nearest_file
 
 __all__ = ["EARLIER", "Failure", "Found", "Source", "could_be_made", "find_images"]
 
@@ -137,7 +138,10 @@ def _images(path: Path, pipes: Pipes, found: Found, leave_out: Path | None) -> I
     elif os.path.lexists(path):
         yield Source(path)
     else:
-        raise ArgumentError("there is no such file or folder", path=path)
+        hint = nearest_file(path)
+        if not hint and path.parts[0] == "~":
+            hint = ": a shell knows ~ only where it is not in quotes"
+        raise ArgumentError(f"there is no such file or folder{hint}", path=path)
 
 
 def _images_below(folder: Path, found: Found, leave_out: Path | None) -> list[Path]:

@@ -12,6 +12,9 @@ from sr_runtime.printable import shown
 
 __all__ = ["no_command", "with_dashes", "wrong_option"]
 
+LONG_DASHES = "\N{EN DASH}\N{EM DASH}\N{MINUS SIGN}"
+"""What web pages and word processors make of hyphens."""
+
 
 def wrong_option(words: Sequence[str], options: Collection[str]) -> str | None:
     """What is wrong with the first of the words of a command that is none of its options."""
@@ -36,9 +39,13 @@ def wrong_option(words: Sequence[str], options: Collection[str]) -> str | None:
 
 
 def with_dashes(word: str, options: Collection[str]) -> str | None:
-    """How to write `-model` and `model=x`; None for everything else."""
-    bare = word.lstrip("-")
-    if f"--{bare.partition('=')[0]}" not in options or word.startswith("--"):
+    """How to write `-model`, `model=x` and `—model`; None for everything else."""
+    bare = word.lstrip("-" + LONG_DASHES)
+    name = bare.partition("=")[0]
+    if word.startswith(tuple(LONG_DASHES)) and {f"-{name}", f"--{name}"} & {*options}:
+        dashes = "-" if len(name) == 1 else "--"
+        return f"{shown(word)} begins with a long dash: write {dashes}{bare}"
+    if f"--{name}" not in options or word.startswith("--"):
         return None
     if word.startswith("-"):
         return f"{shown(word)} has one dash and needs two: write --{bare}"

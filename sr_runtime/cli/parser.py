@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import os
 import re
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -27,6 +28,12 @@ __all__ = [
 
 # How argparse begins, before the names of the arguments.
 REQUIRED = "the following arguments are required: "
+# Its other sentences that need plainer words, as patterns.
+PHRASES = {
+    "expected (at least )?one argument": "a value is missing",
+    "not allowed with argument (.*)": r"cannot be together with \1: leave one of them out",
+    "ignored explicit argument (.*)": r"takes no value: leave out \1",
+}
 
 
 def program_name(script: str, package: str) -> str:
@@ -84,6 +91,11 @@ class Parser(argparse.ArgumentParser):
 
     def _left_over(self, word: str) -> str:
         """What to do with a word that has no place."""
+        before = self._words[self._words.index(word) - 1]
+        action = self._option_string_actions.get(before)
+        is_file = Path(word).suffix or os.path.lexists(word)
+        if action is not None and action.nargs == 0 and not is_file:
+            return f"{before} takes no value: leave out {shown(word)}"
         lists = [str(action.metavar) for action in self._actions if action.nargs == "+"]
         if lists and not word.startswith("-"):
             return f"{shown(word)} stands apart: write each {lists[0]} beside the others"
@@ -95,8 +107,14 @@ class Parser(argparse.ArgumentParser):
         said = (
             f"{' and '.join(map(_usage, missing))} {'is' if len(missing) == 1 else 'are'} missing"
         )
-        if len(missing) > 1 or not missing[0].option_strings:
+        if len(missing) > 1:
             return said
+        if not missing[0].option_strings:
+            options = self._option_string_actions.items()
+            lists = {name for name, action in options if action.nargs == "+"}
+            taking = [word for word in self._words if word in lists]
+            where = f": write it before {taking[0]}, which takes every word after it"
+            return said + (where if taking else "")
         # What else was typed is known only once argparse misses nothing.
         missing[0].required = False
         left = super().parse_known_args(self._words)[1]
@@ -108,6 +126,8 @@ class Parser(argparse.ArgumentParser):
         said = " ".join(message.removeprefix("argument ").split())
         if (names := said.removeprefix(REQUIRED)) != said:
             said = self._missing(names.split(", "))
+        for argparses, ours in PHRASES.items():
+            said = re.sub(argparses, ours, said)
         if choice := re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", said):
             given, choices = choice.groups()
             said = (
@@ -160,8 +180,10 @@ def path(text: str) -> Path:
 
 def whole_number(text: str) -> int:
     """An int that fits 64 bits."""
-    if not re.fullmatch(r"[+-]?\d{1,18}", text):
-        raise argparse.ArgumentTypeError(f"{shown(text)} is not a whole number below 10^18")
+    digits = re.fullmatch(r"[+-]?(\d+)", text)
+    if digits is None or len(digits[1]) > 18:
+        limit = " below 10^18" if digits else ""
+        raise argparse.ArgumentTypeError(f"{shown(text)} is not a whole number{limit}")
     return int(text)
 
 
@@ -174,7 +196,7 @@ def whole_number_or(*words: str) -> Callable[[str], int | str]:
         try:
             return whole_number(text)
         except argparse.ArgumentTypeError as error:
-            raise argparse.ArgumentTypeError(f"{error}, and not {' or '.join(words)}") from None
+            raise argparse.ArgumentTypeError(f"{error}, nor {' or '.join(words)}") from None
 
     return parse
 

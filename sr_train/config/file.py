@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from sr_runtime.errors import ArgumentError, about
-from sr_runtime.nearest import nearest
+from sr_runtime.nearest import nearest, nearest_file
 from sr_runtime.storage.atomic import atomic_path
 from sr_train.config import limits
 from sr_train.config.document import parse_yaml, read_document
@@ -110,7 +110,8 @@ def config_text(config: Config) -> str:
 def _resumed(folder: Path, changes: dict[str, Any]) -> Config:
     path = folder / "config.yaml"
     if not path.exists():
-        raise ArgumentError(f"{folder} is not a run: {path} is missing; check --resume")
+        hint = nearest_file(folder) or "; check --resume"
+        raise ArgumentError(f"{folder} is not a run: {path} is missing{hint}")
     values = _file_values(path)
     if not values:  # the defaults would be another run
         raise ArgumentError(

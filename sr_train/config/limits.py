@@ -98,8 +98,9 @@ def checked(name: str, value: Any, hint: Any) -> Any:
         return _converted(value, hint)
     except (ValueError, OverflowError):
         given = as_text(value).strip() or "empty"
-        said = f"{name} is {given}: it must be {wanted(hint)}"
-        raise ArgumentError(said) from None
+        must = wanted(hint)
+        listed = f" (write [{given}])" if must.startswith("a list") and "[" not in given else ""
+        raise ArgumentError(f"{name} is {given}: it must be {must}{listed}") from None
 
 
 def wanted(hint: Any, *, briefly: bool = False) -> str:

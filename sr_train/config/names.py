@@ -63,6 +63,7 @@ def unknown(name: str) -> str:
         full_names[part]
         for part in get_close_matches(name.rpartition(".")[2], full_names, n=2, cutoff=0.75)
     ]
+    near = near or [full for part, full in full_names.items() if name.rstrip("s") in part][:2]
     if not near:
         return f"{name} is not a field: `{fit_command()} --help` lists them all"
     return f"{name} is not a field: did you mean {' or '.join(near)}?"

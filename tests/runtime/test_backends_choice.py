@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
@@ -293,3 +294,12 @@ def test_a_named_backend_that_does_not_work_is_named_once(monkeypatch) -> None:
 def test_a_plugin_that_no_file_can_be_is_not_found(path: str) -> None:
     with pytest.raises(BackendError, match="no such plug-in"):
         choose(f"plugin:{path}", "auto")
+
+
+def test_where_nothing_works_the_extra_for_any_computer_is_named(monkeypatch) -> None:
+    without = [replace(row, opens=f"no_library_{row.extra}:Backend") for row in BACKENDS]
+    monkeypatch.setattr("sr_runtime.backends.choice.BACKENDS", without)
+    with pytest.raises(BackendError, match="no_library_cpu is not installed: ") as raised:
+        choose("auto", "auto")
+    assert "NVIDIA" not in str(raised.value)
+    assert "no_library_webgpu" not in str(raised.value)

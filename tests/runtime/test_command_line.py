@@ -170,6 +170,12 @@ def test_a_terminal_is_told_that_the_model_is_loading_and_a_pipe_is_not(
         ),
         (["{photo}", "large.png", "-m", "{model}"], "write -o large.png"),
         (["{photo}", "-m", "{photo}"], "is an image"),
+        (["{folder}/Photo.jpg", "-m", "{model}"], "photo.png?"),
+        (["~/x.png", "-m", "{model}"], "a shell knows ~ only where it is not in quotes"),
+        (["{photo}", "-m", "{model}.onnx"], "did you mean {model}?"),
+        (["{photo}", "-m", "{model}", "--backend", "cuda"], "plugin:NAME: that is a device"),
+        (["{photo}", "-m", "{model}", "--backend", "opnvino"], "did you mean openvino?"),
+        (["{photo}", "-m", "{model}", "--device", "openvino"], "that is a backend"),
         (["{photo}", "-m", "nowhere.onnx"], "nowhere.onnx: there is no such model"),
         (["{photo}", "-m", "{model}", "-o", "{photo}"], "overwrite the input"),
         (["{photo}", "-m", "{model}", "-o", "{folder}/no/out.png"], "does not exist"),
@@ -197,7 +203,7 @@ def test_a_user_error_is_one_sentence_and_exit_code_2(
     assert main(["upscale", "-q", *(text.format(**names) for text in arguments)]) == 2
     said = capsys.readouterr().err.strip()
     assert said.startswith("error: ")
-    assert says in said
+    assert says.format(**names) in said
     assert "\n" not in said
     assert sorted(photo.parent.iterdir()) == before
 
@@ -272,6 +278,12 @@ def test_info_prints_the_facts_and_the_engines(tiny_onnx) -> None:
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     for word in ("openvino", "onnxruntime", "RRDBNet", "halo", "weights_sha256", "GB (measured"):
         assert word in said
+
+
+@pytest.mark.parametrize("wrong", ["{photo}", "nowhere.onnx"])
+def test_info_tells_of_a_wrong_model_before_all_else(wrong, photo, capsys) -> None:
+    assert main(["info", wrong.format(photo=photo)]) == 2
+    assert not capsys.readouterr().out
 
 
 def test_info_without_a_model_prints_the_engines(capsys) -> None:

@@ -40,6 +40,8 @@ def file(tmp_path: Path) -> Path:
         (["preset=tiny"], ["'preset=tiny'", "write --preset=tiny"]),
         (["-preset", "tiny"], ["'-preset'", "write --preset"]),
         (["tiny"], ["write --preset tiny"]),
+        (["—seed", "3"], ["begins with a long dash: write --seed"]),
+        (["--epochs", "3"], ["epochs", "pretraining.num_epoch"]),
         (["mine.yaml"], ["write --config mine.yaml"]),
         (["--discriminator.type", "x"], ["discriminator.type is x", "'vgg', 'unet'"]),
         (["--pretraining.lr", "fast"], ["pretraining.lr is fast", "number, above 0"]),
@@ -50,7 +52,10 @@ def file(tmp_path: Path) -> Path:
         (["--batch_size", "0"], ["batch_size is 0", "from 1 to 65536"]),
         (["--compile", "1"], ["compile is 1", "true or false"]),
         (["--seed", "null"], ["seed is null", "whole number"]),
-        (["--training.train_datasets", "div2k"], ["training.train_datasets is div2k", "[a, b, …]"]),
+        (
+            ["--training.train_datasets", "div2k"],
+            ["train_datasets is div2k", "[a, b, …]", "write [div2k]"],
+        ),
         (
             ["--pretraining.cr_patch_size", "[64]"],
             ["pretraining.cr_patch_size is [64]", "[a, b]", "or null"],
@@ -206,3 +211,9 @@ def test_a_pipe_as_a_file_is_refused_instead_of_waited_for(file: Path) -> None:
 def test_an_empty_configuration_of_a_run_is_not_taken_for_the_defaults(file: Path) -> None:
     file.touch()
     assert "is empty" in sentence("--resume", str(file.parent))
+
+
+def test_a_run_that_is_not_there_is_told_with_the_nearest(tmp_path: Path) -> None:
+    (tmp_path / "portraits").mkdir()
+    said = sentence("--resume", str(tmp_path / "portrait"))
+    assert f"did you mean {tmp_path / 'portraits'}?" in said

@@ -202,6 +202,8 @@ def _own(item: str, options: _Options) -> Wanted:
     """A folder of the user's images."""
     folder = Path(item)
     if not item or not folder.is_dir():  # Path("") would be the current folder
+        if folder.is_file():
+            raise ArgumentError("this is a file: name the folder of your images", path=folder)
         raise ArgumentError(f"{item!r} is neither a folder nor {known_names(item)}")
     name = folder.resolve().name
     if name in DATASETS or not name or set(name) & set(":+"):
