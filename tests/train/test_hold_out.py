@@ -97,7 +97,9 @@ def test_another_share_and_another_scale_need_no_second_packing(folder: Path, ro
     prepare(folder, root=root, hold_out=0.5)
     assert {*first} < {*parts(root)[1].names}
     assert "--hold-out 0.5" in parts(root)[1].index.command
-    prepare(folder, root=root)
+    lines: list[str] = []
+    prepare(folder, root=root, report=lines.append)
+    assert "none is held out any more" in lines[-1]
     train, val = parts(root)
     assert train.names == val.names
     assert (packed.stat().st_ino, packed.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
@@ -110,7 +112,7 @@ def test_images_that_are_left_out_do_not_count(folder: Path, root: Path) -> None
     lines: list[str] = []
     prepare(folder, root=root, hold_out=0.3, skip_bad=True, report=lines.append)
     assert [len(part) for part in parts(root)] == [7, 3]
-    assert any("3 of 10 images are held out" in line for line in lines)
+    assert "10 images packed; 7 to train on, 3 to validate with" in lines[-1]
 
 
 @pytest.mark.parametrize("share", [1, -0.1, float("nan")])
@@ -146,7 +148,7 @@ def test_messages_tell_how_to_hold_images_out(
     with pytest.raises(ArgumentError, match=r"mine has no split 'val': choose all; --hold-out"):
         prepared("mine:val", root=root, scale=4, purpose="val")
     assert main([*words, "--hold-out", "0.3"]) == 0
-    assert "3 of 10 images are held out" in capsys.readouterr().out
+    assert "checksums verified; 7 to train on, 3 to validate with" in capsys.readouterr().out
     with pytest.raises(ArgumentError, match=r"--scale 2 --hold-out 0\.3`"):
         prepared("mine:val", root=root, scale=2, purpose="val")
 

@@ -82,7 +82,9 @@ def prepare(
         if number < 1:
             raise ArgumentError(f"--{option} is {number}: it must be at least 1")
     if not 0 <= hold_out < 1:
-        raise ArgumentError(f"--hold-out is {hold_out:g}: it must be at least 0 and below 1")
+        raise ArgumentError(
+            f"--hold-out is {hold_out:g}: it must be at least 0 and below 1, such as 0.2"
+        )
     item, options = os.fspath(item), _Options(Path(root), scale, skip_bad, hold_out, report)
     if item in DATASETS and hold_out:
         raise ArgumentError(
@@ -96,7 +98,7 @@ def prepare(
     else:
         raise ArgumentError(
             f"{item} is not a known data set ({', '.join(DATASETS)}), and only these are taken "
-            "from a folder with --from (in Python: source): leave it out"
+            "from a folder with --from (in Python: source): prepare it by itself, without --from"
         )
     folder = options.root / splits[0].name
     made = [options.root / "downloads", *(wanted.folder for wanted in splits)]

@@ -84,11 +84,12 @@ def prepare_split(wanted: Wanted, *, jobs: int, report: Callable[[str], None]) -
     elif index_path(wanted.folder, wanted.scale).exists():
         index = remember_times(wanted.folder, wanted.scale)
         part = f" with {len(index.names)} of {wanted.images} images" if wanted.skip_bad else ""
-        report(f"{wanted}: already prepared{part}, checksums verified")
-        chosen = _held_out(wanted, index.names, report)
-        if chosen != index.held_out:
+        before, chosen = index.held_out, _held_out(wanted, index.names)
+        if chosen != before:
             index = replace(index, held_out=chosen, command=wanted.command)
             index.write(wanted.folder)
+        division = _division(index) or ("; none is held out any more" if before else "")
+        report(f"{wanted}: already prepared{part}, checksums verified{division}")
         return
     if packed := _packed_for_another_scale(wanted):
         index = replace(
@@ -96,16 +97,19 @@ def prepare_split(wanted: Wanted, *, jobs: int, report: Callable[[str], None]) -
             scale=wanted.scale,
             command=wanted.command,
             lr=PackedFile(f"lr_x{wanted.scale}.bin"),
-            held_out=_held_out(wanted, packed.index.names, report),
+            held_out=_held_out(wanted, packed.index.names),
         )
         pack_scale(packed, index, wanted.folder, jobs=jobs)
-        report(f"{wanted}: {len(packed)} images, shrunk from those prepared for {packed.scale}")
+        report(
+            f"{wanted}: {len(packed)} images, shrunk from those prepared for {packed.scale}"
+            f"{_division(index)}"
+        )
         return
     with wanted.pairs as (pairs, unpaired):
 
         def judge(names: Sequence[str], damaged: Sequence[SRError]) -> Sequence[str]:
             _leave_out(wanted, [*unpaired, *unfit, *damaged], len(names), report)
-            return _held_out(wanted, names, report)
+            return _held_out(wanted, names)
 
         gray_among_rgb = not wanted.is_own
         candidates, unfit = check_pairs(pairs, wanted.scale, gray_among_rgb=gray_among_rgb)
@@ -125,7 +129,7 @@ def prepare_split(wanted: Wanted, *, jobs: int, report: Callable[[str], None]) -
             source=wanted.source,
             fingerprint=wanted.fingerprint,
         )
-        packed_images = pack_images(
+        index = pack_images(
             candidates,
             index,
             wanted.folder,
@@ -133,7 +137,7 @@ def prepare_split(wanted: Wanted, *, jobs: int, report: Callable[[str], None]) -
             judge=judge,
             report=report,
         )
-    report(f"{wanted}: {len(packed_images.names)} images packed")
+    report(f"{wanted}: {len(index.names)} images packed{_division(index)}")
 
 
 def _leave_out(
@@ -147,16 +151,18 @@ def _leave_out(
         report(f"{wanted}: left out: {error}")
 
 
-def _held_out(
-    wanted: Wanted, names: Sequence[str], report: Callable[[str], None]
-) -> tuple[str, ...]:
+def _held_out(wanted: Wanted, names: Sequence[str]) -> tuple[str, ...]:
     """Those of the named images that are to be held out."""
     if not wanted.hold_out:
         return ()
     with wanted.pairs as (pairs, _):
-        chosen = held_out([pair for pair in pairs if pair.name in {*names}], wanted.hold_out)
-    report(f"{wanted}: {len(chosen)} of {len(names)} images are held out for validation")
-    return chosen
+        return held_out([pair for pair in pairs if pair.name in {*names}], wanted.hold_out)
+
+
+def _division(index: Index) -> str:
+    """The end of a report: how many images are trained on, and how many are held out."""
+    held = len(index.held_out)
+    return f"; {len(index.names) - held} to train on, {held} to validate with" if held else ""
 
 
 def fingerprint(pairs: Sequence[Pair]) -> str:
