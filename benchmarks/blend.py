@@ -1,12 +1,9 @@
 """Two ways from `psnr` to `esrgan`: mixed results, as the runtime blends, or interpolated weights.
 
-    python -m benchmarks.blend [--blends 0 0.5 1] [--images 14]
-
-Prints PSNR of Y in dB and LPIPS (lower is better) on Set14 and on BSDS500's validation images, all
-whole and in fp32, and the time that each way takes.
+It prints PSNR of Y in dB and LPIPS (lower is better) on Set14 and on BSDS500's validation images of
+SR_DATA, all whole and in fp32, and the time that each way takes.
 """
 
-import argparse
 import statistics
 import sys
 import time
@@ -18,9 +15,11 @@ from typing import Any
 from numpy.typing import NDArray
 
 import sr_runtime
-from benchmarks.data import DATA, photo
+from benchmarks.arguments import count
+from benchmarks.data import DATA, in_data, photo
 from benchmarks.machine import processor
 from sr_runtime.cli.console import run_cli
+from sr_runtime.cli.parser import Parser, number
 from sr_runtime.embedded import FOLDER
 from sr_runtime.evaluation.metrics import cropped, psnr
 from sr_runtime.evaluation.pairs import Pair, find_pairs
@@ -38,22 +37,29 @@ ROUNDS = 5
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print; return 0, or 2 after an error."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.blend", description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    return run_cli(lambda words: _run(**vars(parser().parse_args(words))), argv)
+
+
+def parser() -> Parser:
+    """The command line."""
+    made = Parser(
+        prog="python -m benchmarks.blend",
+        description=__doc__,
+        examples={"": "", "--blends 0 0.5 1 --images 3": "within a minute"},
+    )
+    made.add_argument(
+        "--blends", nargs="+", type=number, default=[0, 0.2, 0.4, 0.6, 0.8, 1], metavar="B",
+        help="from 0 (psnr) to 1 (esrgan) (default: %(default)s)",
     )  # fmt: skip
-    parser.add_argument(
-        "--blends", nargs="+", type=float, default=[0, 0.2, 0.4, 0.6, 0.8, 1], metavar="B"
-    )
-    parser.add_argument(
-        "--images", type=int, default=14, metavar="N", help="at most, of each set (%(default)s)"
-    )
-    arguments = parser.parse_args(argv)
-    return run_cli(lambda _: _run(arguments.blends, arguments.images))
+    made.add_argument(
+        "--images", type=count, default=14, metavar="N",
+        help="how many images of each set, at most (default: %(default)s)",
+    )  # fmt: skip
+    return made
 
 
 def _run(blends: Sequence[float], images: int) -> int:
-    sets = {name: _some(find_pairs(DATA / path), images) for name, path in SETS.items()}
+    sets = {name: _some(find_pairs(in_data(path)), images) for name, path in SETS.items()}
     lpips = load_lpips(Validation(), DATA)
     print(f"{processor()}; " + ", ".join(f"{len(s)} images of {name}" for name, s in sets.items()))
     print(f"\n| blend | way |{''.join(f' {name} PSNR Y | LPIPS |' for name in sets)}")

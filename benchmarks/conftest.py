@@ -8,37 +8,30 @@ import PIL.Image
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks.data import DATA
+from benchmarks.data import PHOTO, WEIGHTS, in_data
 from sr_export.__main__ import main as sr_export
 from sr_train.checkpoint import load_generator
 from sr_train.models.generator import Generator
-
-WEIGHTS = DATA / "weights" / "RRDB_PSNR_x4.pth"
-PHOTO = DATA / "photos" / "chelsea.png"
 
 
 @pytest.fixture(scope="session")
 def photo() -> NDArray[np.uint8]:
     """300×451, RGB."""
-    if not PHOTO.exists():
-        pytest.skip(f"{PHOTO} is not there: set SR_DATA")
-    with PIL.Image.open(PHOTO) as image:
+    with PIL.Image.open(in_data(PHOTO)) as image:
         return np.asarray(image.convert("RGB"))
 
 
 @pytest.fixture(scope="session")
 def generator() -> Generator:
     """RRDB-23 ×4, the authors' RRDB_PSNR_x4."""
-    if not WEIGHTS.exists():
-        pytest.skip(f"{WEIGHTS} is not there: set SR_DATA")
-    return load_generator(WEIGHTS)
+    return load_generator(in_data(WEIGHTS))
 
 
 @pytest.fixture(scope="session")
 def model(generator: Generator, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same as ONNX."""
     path = tmp_path_factory.mktemp("model") / "rrdb.onnx"
-    assert sr_export(["onnx", str(WEIGHTS), "-o", str(path)]) == 0
+    assert sr_export(["onnx", str(in_data(WEIGHTS)), "-o", str(path)]) == 0
     return path
 
 
@@ -46,7 +39,7 @@ def model(generator: Generator, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def uint8_model(generator: Generator, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same as ONNX with 8-bit pixels in and out."""
     path = tmp_path_factory.mktemp("model") / "rrdb_uint8.onnx"
-    assert sr_export(["onnx", str(WEIGHTS), "-o", str(path), "--io", "uint8"]) == 0
+    assert sr_export(["onnx", str(in_data(WEIGHTS)), "-o", str(path), "--io", "uint8"]) == 0
     return path
 
 

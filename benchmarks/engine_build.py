@@ -1,12 +1,9 @@
 """How long an engine takes to build, and how large it is.
 
-    python -m benchmarks.engine_build [--for rtx|tensorrt] [--model MODEL.onnx]
-
 The network is RRDB-23 ×4 with random weights, in FP16; what is verified at export is not counted.
 TensorRT for RTX builds on any machine, TensorRT only on one with an NVIDIA GPU.
 """
 
-import argparse
 import os
 import sys
 import tempfile
@@ -18,26 +15,36 @@ from benchmarks.gpu.network import chosen_generator, write_onnx
 from benchmarks.machine import processor
 from sr_runtime.backends.tensorrt.build import build_engine
 from sr_runtime.backends.tensorrt.library import builder_library
-from sr_runtime.backends.tensorrt.options import LIBRARIES, BuildOptions, Kind
+from sr_runtime.backends.tensorrt.options import LIBRARIES, BuildOptions
 from sr_runtime.cli.console import run_cli
+from sr_runtime.cli.parser import Parser, path
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Build and print; return 0, or 2 after an error."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.engine_build", description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
-    parser.add_argument(
-        "--for", dest="library", choices=LIBRARIES, default="rtx", help="(%(default)s)"
+    return run_cli(lambda words: _run(**vars(parser().parse_args(words))), argv)
+
+
+def parser() -> Parser:
+    """The command line."""
+    made = Parser(
+        prog="python -m benchmarks.engine_build",
+        description=__doc__,
+        examples={"": "", "--for tensorrt": "needs a GPU"},
     )
-    parser.add_argument("--model", type=Path, help="an FP16 ONNX file (default: RRDB-23 ×4)")
-    arguments = parser.parse_args(argv)
-    return run_cli(lambda _: _run(arguments.model, LIBRARIES[arguments.library]))
+    made.add_argument(
+        "--for", dest="library", choices=LIBRARIES, default="rtx",
+        help="which library builds (default: %(default)s)",
+    )  # fmt: skip
+    made.add_argument(
+        "--model", type=path, metavar="ONNX", help="an FP16 ONNX file (default: RRDB-23 ×4)"
+    )
+    return made
 
 
-def _run(model: Path | None, kind: Kind) -> int:
-    library = builder_library(kind)
+def _run(model: Path | None, library: str) -> int:
+    kind = LIBRARIES[library]
+    builder = builder_library(kind)
     options = BuildOptions(kind=kind)
     with tempfile.TemporaryDirectory() as folder:
         if model is None:
@@ -47,7 +54,7 @@ def _run(model: Path | None, kind: Kind) -> int:
         plan, _ = build_engine(model, options)
         seconds = time.monotonic() - start
     print(
-        f"{model.stem}, profile to {options.profile.max}, {library.name}, "
+        f"{model.stem}, profile to {options.profile.max}, {builder.name}, "
         f"{os.cpu_count()} cores ({processor()}): {seconds:.0f} s, {len(plan) / 1e6:.0f} MB"
     )
     return 0

@@ -1,18 +1,17 @@
 """Crops per second of the training loader, against decoding PNGs of DIV2K's size for each crop.
 
-    python -m benchmarks.loader [-o results.json]
-
-Both run in turn on one core, with their files in the page cache: this compares the work per crop.
+The photos of SR_DATA/bsds500 are laid out side by side to that size. Both run in turn on one core,
+with their files in the page cache: this compares the work per crop.
 """
 
-import argparse
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -20,9 +19,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmarks.data import DATA
+from benchmarks.data import in_data
 from benchmarks.json_file import write_json
 from sr_runtime.cli.console import run_cli
+from sr_runtime.cli.parser import Parser, path
 from sr_runtime.errors import ArgumentError
 from sr_runtime.resize import downscale
 from sr_runtime.storage.atomic import check_target
@@ -42,10 +42,21 @@ Batch = Sequence[Tensor]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print; return 0, or 2 after an error."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.loader", description=__doc__)
-    parser.add_argument("-o", "--output", type=Path, help="also write the results here")
-    arguments = parser.parse_args(argv)
-    return run_cli(lambda _: _run(arguments.output))
+    return run_cli(lambda words: _run(parser().parse_args(words).output), argv)
+
+
+def parser() -> Parser:
+    """The command line."""
+    made = Parser(
+        prog="python -m benchmarks.loader",
+        description=__doc__,
+        examples={"": "", "-o benchmarks/results/cpu_loader.json": ""},
+    )
+    made.add_argument(
+        "-o", "--output", type=path, metavar="JSON",
+        help="write the results here too (default: print them only)",
+    )  # fmt: skip
+    return made
 
 
 def _run(output: Path | None) -> int:
@@ -56,15 +67,22 @@ def _run(output: Path | None) -> int:
         config = _prepared(pngs)
         _check_crops(pngs, config)
         rates = _rates(pngs, config)
-    crops = f"{CROP}×{CROP}"
-    print(f"\n| {crops} crops from {WIDTH}×{HEIGHT} pixels, one core | crops/s | gain |")
-    print("|---|--:|--:|")
+    results = {"crops_per_second": rates}
+    print(f"\n{table(results)}")
+    if output is not None:
+        write_json(output, results)
+    return 0
+
+
+def table(results: Mapping[str, Any]) -> str:
+    """Markdown: a row for each contender."""
+    rates = results["crops_per_second"]
+    crops = f"{CROP}×{CROP} crops from {WIDTH}×{HEIGHT} pixels, one core"
+    lines = [f"| {crops} | crops/s | gain |", "|---|--:|--:|"]
     for name, values in rates.items():
         gain = statistics.median(a / b for a, b in zip(values, rates[PNG], strict=True))
-        print(f"| {name} | {statistics.median(values):,.0f} | {gain:,.0f}× |")
-    if output is not None:
-        write_json(output, {"crops_per_second": rates})
-    return 0
+        lines.append(f"| {name} | {statistics.median(values):,.0f} | {gain:,.0f}× |")
+    return "\n".join(lines)
 
 
 def _rates(pngs: Path, config: Config) -> dict[str, list[float]]:
@@ -128,10 +146,7 @@ def _mosaic(paths: Sequence[Path]) -> Photo:
 
 def _write_pngs(folder: Path) -> Path:
     """A folder of HR/NAME.png and LR/NAME.png, of real photos."""
-    source = DATA / "bsds500" / "train"
-    if not source.is_dir():
-        raise ArgumentError(f"{source} is not there: set SR_DATA to the folder of real images")
-    paths = sorted(source.glob("*.jpg"))
+    paths = sorted(in_data("bsds500/train").glob("*.jpg"))
     for i in range(PHOTOS):
         hr = _mosaic(paths[25 * i :])
         for kind, image in (("HR", hr), ("LR", downscale(hr, SCALE))):

@@ -1,7 +1,5 @@
 """What one photo of many megapixels takes: seconds, peak memory, and the size of the result.
 
-    python -m benchmarks.photo PHOTO [PHOTO ...] [--size 3000x4000] [-m MODEL]
-
 Photos of that size are not at hand everywhere, and an enlarged one would be blurred, which PNG
 stores in little space. So the photo is a mosaic of the given ones, each at its own resolution. For
 each format a new process upscales it from file to file, and the system reports its peak memory.
@@ -9,6 +7,7 @@ each format a new process upscales it from file to file, and the system reports 
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -21,36 +20,57 @@ import PIL.Image
 
 from benchmarks.machine import processor
 from sr_runtime.cli.console import run_cli
+from sr_runtime.cli.parser import Parser, nonempty, path
 from sr_runtime.embedded import DEFAULT
-from sr_runtime.errors import ArgumentError
+from sr_runtime.errors import BackendError, SRError
+from sr_runtime.printable import shown
 
 FORMATS = ("jpg", "png")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print; return 0, or 2 after an error."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.photo", description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    return run_cli(lambda words: _run(**vars(parser().parse_args(words))), argv)
+
+
+def parser() -> Parser:
+    """The command line."""
+    made = Parser(
+        prog="python -m benchmarks.photo",
+        description=__doc__,
+        examples={"holiday/*.jpg": "", "photo.jpg --size 6000x4000": "24 megapixels"},
+    )
+    made.add_argument(
+        "photos", nargs="+", type=path, metavar="PHOTO", help="photos to make the large one of"
+    )
+    made.add_argument(
+        "--size", type=_size, default="4000x3000", metavar="WxH",
+        help="its width and height in pixels (default: %(default)s)",
     )  # fmt: skip
-    parser.add_argument("photos", nargs="+", type=Path, metavar="PHOTO")
-    parser.add_argument("--size", default="3000x4000", help="height x width (%(default)s)")
-    parser.add_argument("-m", "--model", default=DEFAULT, help="as for upscale (%(default)s)")
-    arguments = parser.parse_args(argv)
-    return run_cli(lambda _: _run(arguments.photos, arguments.size, arguments.model))
+    made.add_argument(
+        "-m", "--model", type=nonempty, default=DEFAULT,
+        help="psnr, esrgan or a file, as for upscale (default: %(default)s)",
+    )  # fmt: skip
+    return made
 
 
-def _run(photos: Sequence[Path], size: str, model: str) -> int:
-    try:
-        height, width = map(int, size.split("x"))
-    except ValueError as error:
-        raise ArgumentError(f"--size {size} is not HEIGHTxWIDTH, such as 3000x4000") from error
+def _size(text: str) -> tuple[int, int]:
+    """Width and height."""
+    if not (sides := re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text)):
+        raise argparse.ArgumentTypeError(f"{shown(text)} is not WIDTHxHEIGHT, such as 4000x3000")
+    return int(sides[1]), int(sides[2])
+
+
+def _run(photos: Sequence[Path], size: tuple[int, int], model: str) -> int:
+    if sys.platform == "win32":
+        raise BackendError("Windows does not report a process's peak memory: use Linux or macOS")
+    width, height = size
     print(f"{width}×{height} with {model} on {processor()}, {os.cpu_count()} cores")
     print("| result | seconds | peak memory | file |\n|---|--:|--:|--:|")
     PIL.Image.MAX_IMAGE_PIXELS = None  # results are larger than Pillow's limit
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "photo.jpg")
-        mosaic(photos, height, width).save(source, quality=92)
+        mosaic(photos, width, height).save(source, quality=92)
         for suffix in FORMATS:
             target = Path(folder, f"large.{suffix}")
             seconds, peak = upscale(source, target, model)
@@ -65,7 +85,7 @@ def _run(photos: Sequence[Path], size: str, model: str) -> int:
     return 0
 
 
-def mosaic(photos: Sequence[Path], height: int, width: int) -> PIL.Image.Image:
+def mosaic(photos: Sequence[Path], width: int, height: int) -> PIL.Image.Image:
     """A picture of this size, filled with the photos in rows, again and again."""
     images = cycle([PIL.Image.open(photo).convert("RGB") for photo in photos])
     canvas = PIL.Image.new("RGB", (width, height))
@@ -90,7 +110,7 @@ def upscale(source: Path, target: Path, model: str) -> tuple[float, int]:
     seconds = time.perf_counter() - start
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command)
+        raise SRError(f"upscale ended with exit code {process.returncode}, for the reason above")
     return seconds, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 

@@ -1,19 +1,20 @@
 """PSNR and SSIM of models on data sets, on whole images, beside bicubic interpolation.
 
-python -m benchmarks.quality --model rrdb_psnr.onnx --data set5/x4 set14/x4
+Every model is measured on every data set, and each has a table. The LR image is read if the data
+set has one, and else made by MATLAB's bicubic interpolation.
 """
 
 import argparse
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cache, partial
-from pathlib import Path
 from typing import Any
 
 import sr_runtime
 from benchmarks.json_file import write_json
 from sr_runtime import Upscaler
 from sr_runtime.cli.console import run_cli
+from sr_runtime.cli.parser import Parser, nonempty, path, whole_number
 from sr_runtime.evaluation.pairs import Pair, find_pairs
 from sr_runtime.evaluation.scoring import (
     TILE,
@@ -31,28 +32,45 @@ __all__ = ["main"]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print one table for every model and data set; return 0, or 2 after an error."""
-    arguments = _parser().parse_args(argv)
-    return run_cli(lambda _: _run(arguments))
+    return run_cli(lambda words: _run(parser().parse_args(words)), argv)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
-    parser.add_argument(
-        "--model", nargs="+", required=True, metavar="ONNX", help="files, psnr or esrgan"
+def parser() -> Parser:
+    """The command line."""
+    made = Parser(
+        prog="python -m benchmarks.quality",
+        description=__doc__,
+        examples={
+            "--model psnr esrgan --data set5/x4": "",
+            "--model rrdb.onnx --data set5/x4 set14/x4": "",
+        },
     )
-    parser.add_argument(
-        "--data",
-        nargs="+",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="NAME_HR.png beside NAME_LR.png, folders HR and LR, or high-resolution images alone",
-    )
-    parser.add_argument("--backend", default="auto", help="openvino, onnxruntime or auto")
-    parser.add_argument("--precision", default="auto", help="fp32, bf16 or auto")
-    parser.add_argument("--crop", type=int, metavar="N", help="border left out (default: scale)")
-    parser.add_argument("--json", type=Path, metavar="OUT", help="also write the results here")
-    return parser
+    made.add_argument(
+        "--model", nargs="+", type=nonempty, required=True, metavar="ONNX",
+        help="ONNX files, psnr or esrgan",
+    )  # fmt: skip
+    made.add_argument(
+        "--data", nargs="+", type=path, required=True, metavar="DIR",
+        help="folders with NAME_HR.png beside NAME_LR.png, with folders HR and LR, or with "
+        "high-resolution images alone",
+    )  # fmt: skip
+    made.add_argument(
+        "--backend", type=nonempty, default="auto", metavar="NAME",
+        help="openvino, onnxruntime and so on, or auto (default: %(default)s)",
+    )  # fmt: skip
+    made.add_argument(
+        "--precision", type=nonempty, default="auto", metavar="TYPE",
+        help="fp32, bf16 or auto (default: %(default)s)",
+    )  # fmt: skip
+    made.add_argument(
+        "--crop", type=whole_number, metavar="N",
+        help="pixels to leave out along every border (default: the model's scale)",
+    )  # fmt: skip
+    made.add_argument(
+        "--json", type=path, metavar="OUT",
+        help="write the results here too (default: print them only)",
+    )  # fmt: skip
+    return made
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -1,13 +1,10 @@
 """The price of quality: time per LR megapixel against PSNR and LPIPS, as a table and a plot.
 
-    python -m benchmarks.quality_per_cost [MODEL ...] [-o NAME]
-
-Writes NAME.json and NAME.png. Without models it measures the embedded ones and those in
+It writes NAME.json and NAME.png. Without models it measures the embedded ones and those in
 SR_DATA/weights. All run whole images in the default backend and precision. The models take turns at
 the photo, round after round, because a machine's speed drifts.
 """
 
-import argparse
 import statistics
 import sys
 import tempfile
@@ -24,12 +21,14 @@ import PIL.Image
 from numpy.typing import NDArray
 
 import sr_runtime
-from benchmarks.data import DATA
+from benchmarks.arguments import count
+from benchmarks.data import DATA, in_data
 from benchmarks.json_file import write_json
 from benchmarks.machine import processor
 from sr_export.__main__ import main as sr_export
 from sr_runtime import Upscaler
 from sr_runtime.cli.console import run_cli
+from sr_runtime.cli.parser import Parser, nonempty
 from sr_runtime.embedded import EMBEDDED
 from sr_runtime.errors import ArgumentError
 from sr_runtime.evaluation.pairs import find_pairs
@@ -44,18 +43,29 @@ SETS = ("set5", "set14")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print and draw; return 0, or 2 after an error."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.quality_per_cost", description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    return run_cli(lambda words: _run(**vars(parser().parse_args(words))), argv)
+
+
+def parser() -> Parser:
+    """The command line."""
+    made = Parser(
+        prog="python -m benchmarks.quality_per_cost",
+        description=__doc__,
+        examples={"": "", "esrgan mine.onnx -o mine": "two models"},
+    )
+    made.add_argument(
+        "models", nargs="*", type=nonempty, metavar="MODEL",
+        help="ONNX files, psnr or esrgan (default: as above)",
     )  # fmt: skip
-    parser.add_argument("models", nargs="*", metavar="MODEL", help="ONNX files, psnr or esrgan")
-    parser.add_argument(
-        "-o", "--output", default="benchmarks/results/cpu_quality_per_cost", metavar="NAME",
-        help="of the .json and the .png (%(default)s)",
+    made.add_argument(
+        "-o", "--output", type=nonempty, default="benchmarks/results/cpu_quality_per_cost",
+        metavar="NAME", help="name of the .json and the .png (default: %(default)s)",
     )  # fmt: skip
-    parser.add_argument("--rounds", type=int, default=5, help="after one to warm up (%(default)s)")
-    arguments = parser.parse_args(argv)
-    return run_cli(lambda _: _run(arguments.models, arguments.output, arguments.rounds))
+    made.add_argument(
+        "--rounds", type=count, default=5, metavar="N",
+        help="how many rounds, after one to warm up (default: %(default)s)",
+    )  # fmt: skip
+    return made
 
 
 def _run(models: Sequence[str], output: str, rounds: int) -> int:
@@ -74,9 +84,7 @@ def _run(models: Sequence[str], output: str, rounds: int) -> int:
 def _exported_peers(folder: Path) -> list[str]:
     models = []
     for name in PEERS:
-        checkpoint, model = DATA / "weights" / f"{name}.pth", folder / f"{name}.onnx"
-        if not checkpoint.exists():
-            raise ArgumentError(f"{checkpoint} is not there: set SR_DATA, or name the models")
+        checkpoint, model = in_data(f"weights/{name}.pth"), folder / f"{name}.onnx"
         if sr_export(["onnx", str(checkpoint), "-o", str(model)]):
             raise ArgumentError(f"{checkpoint} could not be exported")
         models.append(str(model))
@@ -125,7 +133,7 @@ def _quality(upscaler: Upscaler | None, lpips: LPIPS) -> dict[str, Any]:
     enlarge = partial(bicubic, scale=4) if upscaler is None else partial(upscale_whole, upscaler)
     quality: dict[str, Any] = {}
     for name in SETS:
-        pairs = find_pairs(DATA / name / "x4")
+        pairs = find_pairs(in_data(f"{name}/x4"))
         means = mean(score(enlarge, pairs, scale=4, distance=lpips.of_images))
         quality[name] = {"psnr_y": means.psnr_y, "ssim_y": means.ssim_y, "lpips": means.lpips}
     return quality
@@ -150,7 +158,7 @@ def table(results: dict[str, Any]) -> str:
     rows += [(n, f"{_ms_per_megapixel(results, n):,.0f}", results["models"][n]) for n in names]
     for name, cost, quality in rows:
         psnr = [f"{quality[data]['psnr_y']:.2f}" for data in SETS]
-        lpips = [f"{quality[data]['lpips']:.4f}" for data in SETS]
+        lpips = [f"{quality[data]['lpips']:.4f}".removeprefix("0") for data in SETS]
         lines.append(f"| {' | '.join([name, cost, *psnr, *lpips])} |")
     return "\n".join(lines)
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pytest_benchmark.fixture import BenchmarkFixture
 
 import sr_runtime
-from benchmarks.peers import torch_tile_loop
+from benchmarks.plain_torch import torch_tile_loop
 from sr_runtime import Upscaler
 from sr_runtime.tensor import tensor_from_tiles
 from sr_train.models.generator import Generator

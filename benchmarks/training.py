@@ -1,13 +1,10 @@
 """Training steps per second of both stages, against a plain loop with the same networks.
 
-    python -m benchmarks.training [-o results.json] [--rounds 3]
-
 The networks are those of the default configuration, with fresh weights, on the GPU if there is one.
 The contenders run in turn, round after round: a machine's speed drifts, and a ratio within one
 round does not.
 """
 
-import argparse
 import math
 import multiprocessing
 import statistics
@@ -22,11 +19,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmarks.arguments import count
 from benchmarks.data import photo
 from benchmarks.json_file import write_json
 from benchmarks.machine import processor
-from benchmarks.peers import Step, plain_gan, plain_pretraining
+from benchmarks.plain_torch import Step, plain_gan, plain_pretraining
 from sr_runtime.cli.console import run_cli
+from sr_runtime.cli.parser import Parser, path
 from sr_runtime.errors import ArgumentError
 from sr_runtime.resize import downscale
 from sr_runtime.storage.atomic import check_target
@@ -38,7 +37,7 @@ from sr_train.models.rrdbnet import RRDBNet
 from sr_train.precision import resolve_precision
 from sr_train.stages import GanStage, PsnrStage
 
-__all__ = ["PLAIN", "measure"]
+__all__ = ["PLAIN", "main", "measure", "parser", "table"]
 
 STAGES: tuple[Stage, ...] = ("pretraining", "training")
 
@@ -50,11 +49,25 @@ DEFAULTS = Config()
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print; return 0, or 2 after an error."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__)
-    parser.add_argument("-o", "--output", type=Path, help="also write the results here")
-    parser.add_argument("--rounds", type=int, default=3, help="after one to warm up (%(default)s)")
-    arguments = parser.parse_args(argv)
-    return run_cli(lambda _: _run(arguments.rounds, arguments.output))
+    return run_cli(lambda words: _run(**vars(parser().parse_args(words))), argv)
+
+
+def parser() -> Parser:
+    """The command line."""
+    made = Parser(
+        prog="python -m benchmarks.training",
+        description=__doc__,
+        examples={"": "", "--rounds 1 -o training.json": ""},
+    )
+    made.add_argument(
+        "-o", "--output", type=path, metavar="JSON",
+        help="write the results here too (default: print them only)",
+    )  # fmt: skip
+    made.add_argument(
+        "--rounds", type=count, default=3, metavar="N",
+        help="how many rounds, after one to warm up (default: %(default)s)",
+    )  # fmt: skip
+    return made
 
 
 def _run(rounds: int, output: Path | None) -> int:
@@ -62,7 +75,7 @@ def _run(rounds: int, output: Path | None) -> int:
         check_target(output)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     results = measure(device, rounds)
-    print(_table(results))
+    print(table(results))
     if output is not None:
         write_json(output, results)
     return 0
@@ -231,7 +244,8 @@ def _seconds(step: Step, lr: Tensor, hr: Tensor, device: torch.device) -> float:
     return (time.perf_counter() - start) / count
 
 
-def _table(results: Mapping[str, Any]) -> str:
+def table(results: Mapping[str, Any]) -> str:
+    """Markdown: environment, then a table for each stage."""
     count, _, height, width = results["crops"]
     lines = [
         f"{results['device']}, {results['threads']} threads, PyTorch {results['torch']}; "

@@ -1,7 +1,9 @@
 """Every --help: what a command needs, its options with their defaults, and examples to copy."""
 
 import argparse
+import importlib
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -15,14 +17,23 @@ from sr_runtime.examples.before_after.__main__ import main as before_after
 from sr_runtime.examples.before_after.__main__ import parser as before_after_parser
 from sr_train.__main__ import main as sr_train
 from sr_train.commands import parser as train_parser
+from tests.docs import shell
 
 Main = Callable[[Sequence[str]], int]
+
+ROOT = Path(__file__).parents[1]
+BENCHMARKS = [
+    importlib.import_module(".".join(file.relative_to(ROOT).with_suffix("").parts))
+    for file in sorted((ROOT / "benchmarks").rglob("*.py"))
+    if 'if __name__ == "__main__"' in file.read_text("utf-8")
+]
 
 PROGRAMS: list[tuple[Main, Parser]] = [
     (sr_runtime, runtime_parser()),
     (sr_export, export_parser()),
     (sr_train, train_parser()),
     (before_after, before_after_parser()),
+    *((benchmark.main, benchmark.parser()) for benchmark in BENCHMARKS),
 ]
 
 
@@ -64,6 +75,26 @@ def test_every_command_tells_the_version(
 ) -> None:
     assert main([*words, "--version"]) == 0
     assert capsys.readouterr().out == f"{__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "example",
+    [
+        line.strip()
+        for _, program in PROGRAMS
+        for parser in (program, *commands(program).values())
+        for line in str(parser.epilog).splitlines()
+        if line.startswith(f"  {program.prog}")
+    ],
+)
+def test_an_example_can_be_typed_as_it_stands(example: str) -> None:
+    shell.parse(example)
+
+
+def test_every_benchmark_is_in_the_docs() -> None:
+    page = (ROOT / "docs" / "benchmarks.md").read_text("utf-8")
+    for benchmark in BENCHMARKS:
+        assert f"`{benchmark.parser().prog}" in page
 
 
 def described() -> Iterator[tuple[argparse.ArgumentParser, argparse.Action]]:

@@ -1,7 +1,5 @@
 """One command for any CUDA machine: are results right, how fast are they, how far from peak?
 
-    python -m benchmarks.gpu -o gpu.json [--minutes 8] [--parts driver,correct]
-
 Every part runs in a process of its own, if there is time for it. Each measurement is written to the
 results at once. The same command again goes on after the last finished part. At the end, all
 results are printed as tables, with what was not measured and why. Models and engines are kept in
@@ -9,16 +7,15 @@ the folder gpu.json.cache beside the results, and made only once.
 """
 
 import argparse
-import math
 import re
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 
+from benchmarks.arguments import count
 from benchmarks.gpu.environment import environment
 from benchmarks.gpu.network import WEIGHTS, chosen_generator, network_of
 from benchmarks.gpu.parts import PARTS, Part
@@ -27,10 +24,11 @@ from benchmarks.gpu.report import report
 from benchmarks.gpu.results import Results
 from benchmarks.gpu.run import Run
 from sr_runtime.cli.console import run_cli
+from sr_runtime.cli.parser import Parser, nonempty, number, path
 from sr_runtime.errors import ArgumentError, BackendError
 from sr_runtime.storage.atomic import check_target
 
-DEFAULT_MINUTES = 10.0
+DEFAULT_MINUTES = 10
 # A part is killed after so many times its seconds.
 OVERRUN = 3
 # Seconds for the facts of the machine, and for importing torch before that.
@@ -39,30 +37,45 @@ LIMIT = 60
 
 def main(argv: Sequence[str] | None = None, *, parts: Sequence[Part] = PARTS) -> int:
     """Measure, write and print; return 0, or 2 where the device does not exist."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.gpu", description=__doc__,
+    return run_cli(lambda words: _run(parser(parts).parse_args(words), parts), argv)
+
+
+def parser(parts: Sequence[Part] = PARTS) -> Parser:
+    """The command line."""
+    made = Parser(
+        prog="python -m benchmarks.gpu",
+        description=__doc__,
         epilog="parts, in the order in which they run, with their seconds on a data-centre GPU:\n"
         + "\n".join(f"  {part.name:13} {part.seconds:3g}  {part.about}" for part in parts),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples={
+            "-o gpu.json": "",
+            "-o gpu.json --minutes 4 --parts driver,correct": "",
+            "-o try.json --device cpu --blocks 1": "without a GPU",
+        },
+    )
+    made.add_argument(
+        "-o", "--output", type=path, required=True, metavar="JSON", help="where the results go"
+    )
+    made.add_argument(
+        "--minutes", type=number, default=DEFAULT_MINUTES, metavar="M",
+        help="time limit (default: %(default)s)",
     )  # fmt: skip
-    parser.add_argument("-o", "--output", type=Path, required=True, help="the results, as JSON")
-    parser.add_argument(
-        "--minutes", type=float, default=DEFAULT_MINUTES, help="time limit (default: %(default)g)"
+    made.add_argument(
+        "--parts", type=nonempty, metavar="NAME[,NAME]",
+        help="only these, and those they need (default: all)",
+    )  # fmt: skip
+    made.add_argument(
+        "--checkpoint", type=path, metavar="FILE", help="the network to measure (default: RRDB-23)"
     )
-    parser.add_argument(
-        "--parts", metavar="NAME[,NAME]", help="only these, and those they need (default: all)"
-    )
-    parser.add_argument("--checkpoint", type=Path, help="the network to measure (default: RRDB-23)")
-    parser.add_argument(
-        "--blocks", type=int, metavar="N",
+    made.add_argument(
+        "--blocks", type=count, metavar="N",
         help="measure a small network of N blocks, to try the benchmark itself out",
     )  # fmt: skip
-    parser.add_argument(
-        "--device", default="cuda:0",
+    made.add_argument(
+        "--device", type=nonempty, default="cuda:0", metavar="NAME",
         help="cuda:N, or cpu for a trial with small images (default: %(default)s)",
     )  # fmt: skip
-    arguments = parser.parse_args(argv)
-    return run_cli(lambda _: _run(arguments, parts))
+    return made
 
 
 def _run(arguments: argparse.Namespace, parts: Sequence[Part]) -> int:
@@ -70,7 +83,7 @@ def _run(arguments: argparse.Namespace, parts: Sequence[Part]) -> int:
     output, blocks, checkpoint = arguments.output, arguments.blocks, arguments.checkpoint
     device = _device(arguments.device)
     check_target(output)
-    if not 0 < arguments.minutes < math.inf:
+    if arguments.minutes <= 0:
         raise ArgumentError(f"minutes must be more than 0, not {arguments.minutes}: give 8")
     if checkpoint is not None and blocks is not None:
         raise ArgumentError("--checkpoint and --blocks exclude each other: give one of them")

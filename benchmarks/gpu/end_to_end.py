@@ -15,7 +15,7 @@ from benchmarks.gpu.engines import open_engines
 from benchmarks.gpu.parity import TORCH
 from benchmarks.gpu.run import Found, Run
 from benchmarks.gpu.stream import stream
-from benchmarks.peers import torch_tile_loop
+from benchmarks.plain_torch import torch_tile_loop
 from sr_runtime import Upscaler
 from sr_runtime.cli.batch import run_jobs
 from sr_runtime.cli.names import Naming

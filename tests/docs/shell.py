@@ -1,6 +1,7 @@
 """Lines of a shell: those of this project's programs run in this process, others in bash."""
 
 import configparser
+import importlib
 import importlib.util
 import os
 import re
@@ -97,7 +98,11 @@ def _parse_command(words: Words) -> None:
             if end.code:  # not --help or --version
                 raise
     elif program:
-        assert importlib.util.find_spec(program), f"there is no module {program}"
+        found = importlib.util.find_spec(program)
+        assert found, f"there is no module {program}"
+        if program.startswith("benchmarks."):
+            place = f"{program}.__main__" if found.submodule_search_locations else program
+            importlib.import_module(place).parser().parse_args(arguments)
 
 
 def _program(words: Words) -> tuple[str, Words]:

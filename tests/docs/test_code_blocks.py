@@ -14,7 +14,16 @@ from PIL import Image
 
 from sr_runtime.errors import ArgumentError, SRError
 from tests.docs import shell
-from tests.docs.markdown import PAGES, TEXTS, Block, blocks, lost_fences, name_of, named_commands
+from tests.docs.markdown import (
+    PAGES,
+    ROOT,
+    TEXTS,
+    Block,
+    blocks,
+    lost_fences,
+    name_of,
+    named_commands,
+)
 
 WITH_CODE = [page for page in PAGES if any(blocks(page))]
 
@@ -60,6 +69,14 @@ def test_the_commands_in_sentences_exist(page: Path, folder: Path) -> None:
                 raise
 
 
+def test_the_commands_for_the_first_gpu_can_be_typed() -> None:
+    todo = ROOT / "benchmarks" / "gpu" / "TODO.md"
+    lines = [line for block in blocks(todo) for line in shell.commands(block.text)]
+    assert len(lines) > 5
+    for line in lines:
+        shell.parse(line)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_block_says_what_it_is(page: Path) -> None:
     assert lost_fences(page) == []
@@ -97,6 +114,8 @@ def test_a_block_that_would_not_run_is_found(text: str, tmp_path: Path) -> None:
         "SR_DATA=x python -m sr_export engine rrdb.onnx --for rtx",
         "docker run --rm --volume .:/photos sr-toolkit upscale photo.jpg --modle psnr",
         "python -m benchmarks.nothing",
+        "python -m benchmarks.quality --data set5/x4 --modle psnr",
+        "python -m benchmarks.gpu --device cuda:0",
         'pip install "sr-toolkit[cpu,gup]"',
         "make demmo",
     ],

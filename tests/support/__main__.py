@@ -20,8 +20,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run_cli(_run, argv)
 
 
+def parser() -> Parser:
+    """The command line."""
+    return Parser(prog="python -m tests.support", description=__doc__, examples={"": ""})
+
+
 def _run(words: Sequence[str]) -> int:
-    Parser(prog="python -m tests.support", description=__doc__).parse_args(words)
+    parser().parse_args(words)
     use_software_adapter()
     record, failed = recorded(), False
     for cell in cells_here():

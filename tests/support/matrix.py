@@ -17,7 +17,7 @@ SYSTEMS = {"Linux": "Linux", "Windows": "Windows", "Darwin": "macOS"}
 EVERYWHERE = tuple(SYSTEMS.values())
 NOT_MACOS = ("Linux", "Windows")
 
-IN_SOFTWARE = "SwiftShader, a GPU in software"
+IN_SOFTWARE = "SwiftShader, which emulates a GPU on the CPU"
 
 INTRODUCTION = """\
 # What runs where
@@ -31,7 +31,7 @@ END = """\
 `make support` tries what a machine has and adds it to the record of which this page is made
 (`sr_runtime/backends/tested.json`); `info` prints that too. A GPU's engine is tried where it is
 installed beside torch and onnx, as by `pip install ".[gpu,tensorrt,export]"`, with `python -m
-tests.support`. Training and export were run on Linux, on the same CPU, with Python 3.11."""
+tests.support`."""
 
 
 @dataclass(frozen=True)
