@@ -138,7 +138,7 @@ def parser() -> Parser:
         "prepare",
         "Fetch data sets and pretrained weights, and pack images for fast training. Done once.",
         {
-            "photos/ --hold-out 0.2": "your own images, a fifth to validate",
+            "photos/ --hold-out 0.2": "a fifth to validate",
             "photos/ --scale 2": "for training at x2",
             "div2k bsds500": "downloaded",
             "set5 --from downloads/Set5": "on disk already",

@@ -43,7 +43,8 @@ def add_prepare_options(prepare: Parser) -> None:
     )  # fmt: skip
     prepare.add_argument(
         "--scale", type=whole_number, default=4, metavar="S",
-        help="how much smaller LR images are than HR images (default: %(default)s)",
+        help="how many times the trained model will enlarge; what it learns to enlarge is made by "
+        "shrinking the images that much (default: %(default)s)",
     )  # fmt: skip
     prepare.add_argument(
         "--jobs", type=whole_number, default=os.cpu_count() or 1, metavar="N",
@@ -73,8 +74,8 @@ def add_evaluate_options(evaluate: Parser) -> None:
     )  # fmt: skip
     suggest(data, *DATASETS, files=True)
     _add_root(evaluate)
-    evaluate.add_argument("--images", action="store_true", help="also show every single image")
-    evaluate.add_argument("--json", type=path, metavar="OUT", help="also write the numbers here")
+    evaluate.add_argument("--images", action="store_true", help="show each image's numbers too")
+    evaluate.add_argument("--json", type=path, metavar="OUT", help="write the numbers here too")
     evaluate.add_argument("--no-lpips", dest="lpips", action="store_false", help="leave out LPIPS")
     device = evaluate.add_argument(
         "--device", type=nonempty, default="auto", metavar="NAME",

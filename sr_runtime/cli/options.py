@@ -98,8 +98,8 @@ def _add_what_to_write(upscale: Parser) -> None:
     suggest(quality, "lossless")
     group.add_argument(
         "--skip-existing", action="store_true",
-        help="skip images whose result exists, whoever made it, and what is named as one: this "
-        "continues a run that was interrupted",
+        help="skip images whose result exists, whoever made it, and those that are named like "
+        "results; this continues a run that was interrupted",
     )  # fmt: skip
 
 

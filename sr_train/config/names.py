@@ -24,10 +24,22 @@ __all__ = [
 PRESETS = Path(__file__).parents[1] / "presets"
 PRESET_NAMES = sorted(path.stem for path in PRESETS.glob("*.yaml"))
 
+# What the ones that people ask for are good for.
+PRESET_USES = {
+    "finetune": "to go on learning from your own photos",
+    "tiny": "to see everything work in minutes",
+    "embedded": "as the models of the package were trained",
+    "paper": "as ESRGAN was",
+}
+PRESET_HELP = (
+    f"{'; '.join(f'{name}, {use}' for name, use in PRESET_USES.items())}; or one of "
+    f"{', '.join(name for name in PRESET_NAMES if name not in PRESET_USES)}"
+)
+
 OPTIONS = {
     "run": ("NAME", "name of a new run in the folder runs, or a path"),
     "resume": ("RUN", "run to continue, named as by --run"),
-    "preset": ("NAME", ", ".join(PRESET_NAMES)),
+    "preset": ("NAME", PRESET_HELP),
     "config": ("FILE", "YAML or JSON file with any of the fields below"),
 }
 

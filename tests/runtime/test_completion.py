@@ -1,8 +1,9 @@
-"""A shell completes the programs' commands, options and files, by the script that they print."""
+"""Shells complete the programs' commands, options, names and files, by scripts that they print."""
 
+import contextlib
+import io
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from sr_export.__main__ import main as sr_export
 from sr_runtime.__main__ import main as sr_upscale
 from sr_train.__main__ import main as sr_train
+from sr_train.config.names import FIELDS, OPTIONS, PRESET_NAMES
 
 PROGRAMS = {"sr-upscale": sr_upscale, "sr-export": sr_export, "sr-train": sr_train}
 
@@ -26,55 +28,71 @@ printf '%s\\n' "${COMPREPLY[@]}"
 """
 
 
-def script(
-    program: str, shell: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> str:
-    monkeypatch.setattr(sys, "argv", [program])
-    assert PROGRAMS[program](["--print-completion", shell]) == 0
-    return capsys.readouterr().out
+def script(program: str, shell: str) -> str:
+    printed = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
+        patch.setattr("sys.argv", [program])
+        assert PROGRAMS[program](["--print-completion", shell]) == 0
+    return printed.getvalue()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a few files, and with the scripts for bash in a folder of its own."""
+    made = tmp_path_factory.mktemp("completion")
+    for name in ("photo.jpg", "esthetic.onnx"):
+        (made / name).touch()
+    (made / ".scripts").mkdir()
+    for program in PROGRAMS:
+        (made / ".scripts" / program).write_text(script(program, "bash"))
+    return made
+
+
+FILES = {"photo.jpg", "esthetic.onnx", ".scripts"}
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
 @pytest.mark.parametrize(
     ("words", "completed"),
     [
-        (["sr-upscale", "up"], "upscale"),
-        (["sr-upscale", "upscale", "--tile"], "--tileable"),
-        (["sr-upscale", "upscale", "--tileable", "x"], "xy"),
-        (["sr-upscale", "upscale", "pho"], "photo.jpg"),
-        (["sr-export", "onnx", "--prec"], "--precision"),
-        (["sr-train", "ev"], "evaluate"),
+        ("sr-upscale up", {"upscale"}),
+        ("sr-upscale upscale --ti", {"--tile", "--tileable"}),
+        ("sr-upscale upscale --tileable ", {"x", "y", "xy"}),
+        ("sr-upscale upscale pho", {"photo.jpg"}),
+        ("sr-upscale upscale photo.jpg -m es", {"esrgan", "esthetic.onnx"}),
+        ("sr-upscale info ", {"esrgan", "psnr", *FILES}),
+        ("sr-upscale info --backend o", {"openvino", "onnxruntime"}),
+        ("sr-upscale upscale photo.jpg --halo ", {"auto", "exact"}),
+        ("sr-export onnx --prec", {"--precision"}),
+        ("sr-export verify --backend ", {"auto", "openvino", "onnxruntime"}),
+        ("sr-train ev", {"evaluate"}),
+        ("sr-train prepare s", {"set5", "set14", "squeezenet1_1"}),
+        ("sr-train evaluate esrgan --data set", {"set5", "set14"}),
+        ("sr-train fit --pres", {"--preset"}),
+        ("sr-train fit --preset ", {*PRESET_NAMES}),
+        ("sr-train fit --generator.u", {"--generator.use_subpixel_conv"}),
+        ("sr-train fit --generator.use_subpixel_conv ", {"true", "false"}),
+        ("sr-train fit --discriminator.type ", {"vgg", "unet"}),
+        ("sr-train fit --init e", {"esrgan", "esthetic.onnx"}),
+        ("sr-train fit --config p", {"photo.jpg"}),
     ],
 )
-def test_bash_completes(
-    words: list[str],
-    completed: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    (tmp_path / "photo.jpg").touch()
-    file = tmp_path / "completion"
-    file.write_text(script(words[0], "bash", monkeypatch, capsys))
+def test_bash_completes(words: str, completed: set[str], folder: Path) -> None:
+    program = words.partition(" ")[0]
     done = subprocess.run(
-        ["bash", "-c", COMPLETE, "bash", str(file), *words],
-        cwd=tmp_path, capture_output=True, text=True, check=True,
+        ["bash", "-c", COMPLETE, "bash", f".scripts/{program}", *words.split(" ")],
+        cwd=folder, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert completed in [line.strip() for line in done.stdout.splitlines()]
+    assert {line.strip() for line in done.stdout.splitlines()} == completed
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
-@pytest.mark.parametrize("shell", ["zsh", "fish"])
-def test_other_shells_get_a_script_too(
-    program: str,
-    shell: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert program in script(program, shell, monkeypatch, capsys)
+@pytest.mark.parametrize("shell", ["zsh", "fish", "tcsh"])
+def test_every_shell_gets_the_fields_of_fit(shell: str) -> None:
+    printed = script("sr-train", shell)
+    assert [name for name in (*OPTIONS, *FIELDS) if name not in printed] == []
 
 
-@pytest.mark.parametrize("main", [sr_upscale, sr_export, sr_train])
+@pytest.mark.parametrize("main", PROGRAMS.values())
 def test_a_module_has_no_completion(
     main: Callable[[list[str]], int], capsys: pytest.CaptureFixture[str]
 ) -> None:
