@@ -112,8 +112,8 @@ class Parser(argparse.ArgumentParser):
         if not missing[0].option_strings:
             options = self._option_string_actions.items()
             lists = {name for name, action in options if action.nargs == "+"}
-            taking = [word for word in self._words if word in lists]
-            where = f": write it before {taking[0]}, which takes every word after it"
+            taking = next((word for word in self._words if word in lists), None)
+            where = f": write it before {taking}, which takes every word after it"
             return said + (where if taking else "")
         # What else was typed is known only once argparse misses nothing.
         missing[0].required = False

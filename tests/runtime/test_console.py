@@ -130,6 +130,7 @@ def test_a_console_that_knows_ascii_alone_shows_every_name(monkeypatch) -> None:
             ["-m", "psnr", "upscale", "a.png"],
             "write `python -m sr_runtime upscale -m",
         ),
+        ("sr_runtime", ["upscale"], "INPUT is missing; `"),
         ("sr_runtime", ["info", "psnr", "esrgan"], "'esrgan' is one word too many"),
         (
             "sr_runtime",

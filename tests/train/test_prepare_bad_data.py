@@ -175,7 +175,7 @@ def test_empty_folders_and_wrong_names_are_refused(tmp_path: Path) -> None:
             prepare(item, root=tmp_path / "data")
     with pytest.raises(DataError, match=r"empty: .* no images"):
         prepare(str(tmp_path / "empty"), root=tmp_path / "data")
-    with pytest.raises(ArgumentError, match="--from"):
+    with pytest.raises(ArgumentError, match=r"empty: a folder of your own takes no --from"):
         prepare(str(tmp_path / "empty"), root=tmp_path, source=tmp_path)
     with pytest.raises(ArgumentError, match=r"scale is 0.* at least 1"):
         prepare("set5", root=tmp_path, scale=0)

@@ -95,6 +95,12 @@ def prepare(
         splits = _official(item, options) if source is None else _given(item, Path(source), options)
     elif source is None:
         splits = [_own(item, options)]
+    elif Path(item).is_dir():
+        raise ArgumentError(
+            "a folder of your own takes no --from (in Python: source), which is for known data "
+            "sets and weights: prepare it by a command of its own",
+            path=item,
+        )
     else:
         raise ArgumentError(
             f"{item} is not a known data set ({', '.join(DATASETS)}), and only these are taken "
