@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from sr_runtime.backends.tested import recorded
 from sr_runtime.cli.console import run_cli, say
 from sr_runtime.cli.parser import Parser
-from tests.runtime.software_adapter import use_software_adapter
 from tests.support.matrix import updated, write
-from tests.support.trial import cells_here, try_cell
+from tests.support.trial import cells_here, try_cell, use_gpu_or_software_adapter
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,7 +26,7 @@ def parser() -> Parser:
 
 def _run(words: Sequence[str]) -> int:
     parser().parse_args(words)
-    use_software_adapter()
+    use_gpu_or_software_adapter()
     record, failed = recorded(), False
     for cell in cells_here():
         device = None

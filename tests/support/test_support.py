@@ -1,15 +1,18 @@
 """docs/support.md says what was seen to work, and it works."""
 
+import sys
 from contextlib import AbstractContextManager
 
 import pytest
 
 from sr_runtime.__main__ import main as sr_runtime
+from sr_runtime.backends.onnxruntime.vulkan import Adapter
 from sr_runtime.backends.registry import BACKENDS
 from sr_runtime.backends.tested import recorded
 from tests.runtime.simulated_onnxruntime import simulated_cuda_provider
 from tests.runtime.software_adapter import use_software_adapter
 from tests.simulated_tensorrt import Machine, simulated
+from tests.support import trial
 from tests.support.matrix import CELLS, PAGE, Cell, page_of, this_system, updated
 from tests.support.trial import cells_here, try_cell
 
@@ -55,6 +58,26 @@ def test_with_a_gpu_its_cells_are_tried_and_the_gpu_is_named(cell: Cell) -> None
     with simulated_machine(cell) as machine:
         assert cell in cells_here()
         assert try_cell(cell) == machine.gpu.name
+
+
+def test_a_cell_without_an_engine_to_compare_with_is_not_tried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Else a machine with a GPU and without OpenVINO would take back what others recorded.
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    monkeypatch.delitem(sys.modules, "sr_runtime.backends.openvino", raising=False)
+    assert not [cell for cell in cells_here() if cell.kind == "cpu"]
+
+
+@pytest.mark.parametrize("software", [True, False])
+def test_an_adapter_in_software_does_not_hide_a_gpu(
+    software: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[bool] = []
+    monkeypatch.setattr(trial, "vulkan_adapters", lambda: [Adapter("an adapter", software)])
+    monkeypatch.setattr(trial, "use_software_adapter", lambda: used.append(True))
+    trial.use_gpu_or_software_adapter()
+    assert used == [True] * software
 
 
 def test_several_devices_of_a_kind_are_recorded_each_once() -> None:

@@ -11,15 +11,17 @@ import PIL.Image
 import sr_runtime
 from benchmarks.machine import processor
 from sr_runtime.backends.base import Backend
+from sr_runtime.backends.choice import choose
 from sr_runtime.backends.cuda.driver import device_facts
 from sr_runtime.backends.onnx_fp32 import fp32_from_fp16
 from sr_runtime.backends.onnxruntime.vulkan import vulkan_adapters
 from sr_runtime.embedded import model_file
 from sr_runtime.errors import BackendError
+from tests.runtime.software_adapter import use_software_adapter
 from tests.support.matrix import CELLS, IN_SOFTWARE, Cell, this_system
 from tests.tolerances import LARGEST_DIFFERENCE
 
-__all__ = ["cells_here", "try_cell"]
+__all__ = ["cells_here", "try_cell", "use_gpu_or_software_adapter"]
 
 PHOTO = Path(sr_runtime.__file__).parent / "examples/chelsea.png"
 # The least that engines of TensorRT take: a smaller image is mirrored at its sides, where the
@@ -27,12 +29,23 @@ PHOTO = Path(sr_runtime.__file__).parent / "examples/chelsea.png"
 SIDE = 64
 
 
+def use_gpu_or_software_adapter() -> None:
+    """Let WebGPU run on SwiftShader, where that is installed and Vulkan finds no GPU."""
+    try:
+        found = not vulkan_adapters()[0].software
+    except BackendError:
+        found = False
+    if not found:
+        use_software_adapter()
+
+
 def cells_here() -> Iterator[Cell]:
-    """Those whose hardware and library this machine has."""
+    """Those whose hardware and library this machine has, and another engine to compare with."""
     for cell in CELLS:
         try:
             found = cell.row.load()
             found.devices()
+            choose(reference_of(cell), "cpu")
         except BackendError:
             continue
         # Where Vulkan is not asked, WebGPU runs on what the system itself calls a GPU.
@@ -51,8 +64,9 @@ def try_cell(cell: Cell) -> str:
     side = 8 if cell.hardware == IN_SOFTWARE else SIDE
     with PIL.Image.open(PHOTO) as photo:
         detail = np.asarray(photo.convert("RGB").crop((130, 76, 130 + side, 76 + side)))
-    other = "openvino" if cell.backend == "onnxruntime" and cell.kind == "cpu" else "onnxruntime"
-    with sr_runtime.load("psnr", backend=other, device="cpu", precision="fp32") as reference:
+    with sr_runtime.load(
+        "psnr", backend=reference_of(cell), device="cpu", precision="fp32"
+    ) as reference:
         wanted = reference.upscale(detail)
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -69,6 +83,11 @@ def try_cell(cell: Cell) -> str:
     difference = np.abs(result.astype(int) - wanted).max()
     assert difference <= LARGEST_DIFFERENCE[cell.precision], f"{cell.name}: {difference}"
     return device
+
+
+def reference_of(cell: Cell) -> str:
+    """The backend that computes the right picture, on the CPU."""
+    return "openvino" if cell.backend == "onnxruntime" and cell.kind == "cpu" else "onnxruntime"
 
 
 def model_of(cell: Cell, folder: Path) -> Path | str:
