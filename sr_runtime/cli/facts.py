@@ -42,7 +42,11 @@ def _sizes(info: ModelInfo) -> str:
 def _seams(info: ModelInfo) -> str:
     if info.tile_error > 1:
         return f"tiles change the result by about {info.tile_error}/255"
-    return "no value differs by more than 1/255 from the whole image's"
+    if "halo" in info.assumed:
+        return "whether that is enough is not known"
+    return (
+        "no value of the photos that were tried differs by more than 1/255 from the whole image's"
+    )
 
 
 def _exact_rows(info: ModelInfo) -> list[Row]:

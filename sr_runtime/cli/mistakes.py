@@ -1,9 +1,10 @@
 """What people type wrong, found before argparse reports what is missing because of it."""
 
+import argparse
 import itertools
 import os
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,11 +17,13 @@ LONG_DASHES = "\N{EN DASH}\N{EM DASH}\N{MINUS SIGN}"
 """What web pages and word processors make of hyphens."""
 
 
-def wrong_option(words: Sequence[str], options: Collection[str]) -> str | None:
+def wrong_option(words: Sequence[str], options: Mapping[str, argparse.Action]) -> str | None:
     """What is wrong with the first of the words of a command that is none of its options."""
-    for word in itertools.takewhile(lambda word: word != "--", words):
+    before_dashes = itertools.takewhile(lambda word: word != "--", words)
+    for before, word in itertools.pairwise(["", *before_dashes]):
         name = word.partition("=")[0]
-        if name in options:
+        is_value = before in options and options[before].nargs != 0 and not word.startswith("-")
+        if name in options or is_value:
             continue
         with suppress(OSError, ValueError):  # a name that no file can have
             if Path(word).is_file():

@@ -223,6 +223,12 @@ def test_names_that_are_no_text_or_no_line_work(backend, photo, model, capsys) -
     assert r"caf\xe9\n\x1b[31m" in said.out
 
 
+def test_a_value_may_look_like_a_field_without_dashes(photo, model) -> None:
+    target = photo.with_name("scale=2.png")
+    for words in ([str(photo), "-o", str(target)], [str(target), "-o", str(photo) + ".png"]):
+        assert main(["upscale", *words, "-m", model, "-q"]) == 0
+
+
 def test_a_file_whose_name_begins_with_a_dash_gets_advice(
     photo, model, monkeypatch, capsys
 ) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -87,3 +88,19 @@ def test_info_tells_the_default_of_a_fact_from_one_that_is_stated(tmp_path: Path
     assert "phase 1" in rows["facts by default"]
     assert "scale 4" in rows["facts stated"]
     assert rows["enlarges"] == "4 times in width and in height"
+
+
+@pytest.mark.parametrize(
+    ("facts", "says"),
+    [
+        ({"tile_error": 1}, "no value of the photos that were tried differs by more than 1/255"),
+        ({"tile_error": 2}, "tiles change the result by about 2/255"),
+        ({"tile_error": 1, "assumed": ("halo",)}, "whether that is enough is not known"),
+    ],
+)
+def test_info_promises_of_tiles_what_was_measured_alone(
+    facts: dict[str, Any], says: str, tmp_path: Path
+) -> None:
+    (tmp_path / "model.onnx").touch()
+    rows = dict(facts_rows(tmp_path / "model.onnx", replace(INFO, **facts)))
+    assert rows["tiles"].startswith(f"overlap by 24 pixels on each side; {says}")
