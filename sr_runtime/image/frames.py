@@ -60,7 +60,7 @@ def check_size(width: int, height: int, frames: int, max_pixels: int) -> None:
     if width * height * frames > max_pixels:
         raise ImageError(
             f"{pixels_text(height, width, frames)} are more than the limit of "
-            f"{max_pixels}: raise it with --max-pixels"
+            f"{max_pixels}: raise it with --max-pixels (in Python: max_pixels)"
         )
 
 

@@ -50,7 +50,7 @@ def check_jxl(file: BinaryIO, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise ImageError(
             f"{width} × {height} pixels are more than the limit of {max_pixels}: raise it with "
-            "--max-pixels"
+            "--max-pixels (in Python: max_pixels)"
         )
     if animated:
         raise ImageError(

@@ -101,7 +101,7 @@ def _read_pages(image: Image.Image, indices: Sequence[int], max_pixels: int) -> 
     elif total > max_pixels:
         raise ImageError(
             f"{len(indices)} pages of {total} pixels are more than the limit of {max_pixels}: "
-            "raise it with --max-pixels"
+            "raise it with --max-pixels (in Python: max_pixels)"
         )
     pages = []
     for index in indices:

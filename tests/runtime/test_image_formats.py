@@ -108,7 +108,7 @@ def test_the_orientation_in_a_jpeg_xl_counts_once(tmp_path: Path, jxl: Any) -> N
 
 def test_a_jpeg_xl_is_refused_by_its_header(tmp_path: Path, jxl: Any) -> None:
     Image.fromarray(NOISE).save(tmp_path / "a.jxl")
-    with pytest.raises(ImageError, match=r"60 × 40 pixels.*2399.*--max-pixels"):
+    with pytest.raises(ImageError, match=r"60 × 40 pixels.*2399.*--max-pixels .*max_pixels"):
         read(tmp_path / "a.jxl", max_pixels=2399)
     assert read(tmp_path / "a.jxl", max_pixels=2400).frames[0].shape == (40, 60, 4)
     for bits in (
