@@ -75,6 +75,7 @@ bench: install
 	SR_DATA=$(SR_DATA) $(RUN) -m benchmarks.training -o benchmarks/results/cpu_training.json
 	SR_DATA=$(SR_DATA) $(RUN) -m benchmarks.loader -o benchmarks/results/cpu_loader.json
 	SR_DATA=$(SR_DATA) $(RUN) -m benchmarks.quality_per_cost
+	SR_DATA=$(SR_DATA) $(RUN) -m benchmarks.photo $(SR_DATA)/photos/*
 
 # What is installed here and was tested becomes what others install.
 constraints: install
