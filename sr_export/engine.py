@@ -81,7 +81,7 @@ def build_engine(
         workspace: Most bytes of GPU memory for a layer's scratch space; None: no limit.
         timing_cache: File with the measurements of earlier builds, which is read and added to, so
             that the next build is faster; it need not exist yet.
-        version_compatible: Build an engine that other versions of TensorRT can run, and
+        version_compatible: Build an engine that later versions of TensorRT can run, and
             TensorRT's lean runtime.
         hardware_compatible: GPUs that can run it. "none": this model of GPU; "same": this compute
             capability; "ampere+": compute capability 8.0 and newer.

@@ -119,7 +119,7 @@ def add_engine_options(command: Parser) -> None:
     )  # fmt: skip
     add(
         "--version-compatible", action="store_true",
-        help="build for other versions of TensorRT too, and for its lean runtime",
+        help="build for later versions of TensorRT too, and for its lean runtime",
     )  # fmt: skip
     add(
         "--hardware-compatible", choices=get_args(HardwareCompatible), default="none",

@@ -154,7 +154,7 @@ class BuildOptions:
     level: int = DEFAULT_LEVEL
     """Only for TensorRT: how long the builder searches, 0 to 5."""
     version_compatible: bool = False
-    """Only for TensorRT: whether the plan also runs in its other versions and its lean runtime; a
+    """Only for TensorRT: whether the plan also runs in its later versions and its lean runtime; a
     bit slower."""
     hardware_compatible: HardwareCompatible = "none"
     """Only for TensorRT: the GPUs that the plan runs on. "none": the same model; "ampere+": compute
