@@ -7,6 +7,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from sr_runtime.frame import count_layers
+from sr_runtime.image import Picture
+from sr_runtime.output_size import OutputSize
 from sr_runtime.tileable import Wrap
 from sr_runtime.tiled_network import TiledNetwork
 
@@ -28,6 +31,13 @@ class Layers:
     width: int
     passes: int
     count: int
+
+    @classmethod
+    def of(cls, page: Picture, size: OutputSize, scale: int) -> "Layers":
+        """Those of all frames of a page, by a model of `scale`."""
+        height, width = page.frames[0].shape[:2]
+        count = sum(map(count_layers, page.frames))
+        return cls(height, width, size.passes(height, width, scale), count)
 
 
 class Passes:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sr_runtime.errors import ArgumentError
 from sr_runtime.tileable import NO_WRAP, Wrap
 
-__all__ = ["downscale", "mod_crop", "resize"]
+__all__ = ["combine_rows", "downscale", "mod_crop", "resize", "resize_bands", "resize_columns"]
 
 # Outputs per matrix. At a scale of ½, 16 outputs read 38 inputs, and each output needs 8 of them.
 BAND = 16
@@ -52,9 +52,9 @@ def resize(image: NDArray[Any], height: int, width: int, wrap: Wrap = NO_WRAP) -
     pixels = image[:, :, None] if image.ndim == 2 else image
     # Like MATLAB, the axis that shrinks most comes first, which also leaves less for the second.
     if width / image.shape[1] < height / image.shape[0]:
-        pixels = _resize_rows(_resize_columns(pixels, width, wrap.cols), height, wrap.rows)
+        pixels = _resize_rows(resize_columns(pixels, width, wrap.cols), height, wrap.rows)
     else:
-        pixels = _resize_columns(_resize_rows(pixels, height, wrap.rows), width, wrap.cols)
+        pixels = resize_columns(_resize_rows(pixels, height, wrap.rows), width, wrap.cols)
     return pixels.reshape(height, width, *image.shape[2:])
 
 
@@ -75,12 +75,13 @@ def downscale(image: NDArray[Any], factor: int) -> NDArray[Any]:
     return resize(cropped, cropped.shape[0] // factor, cropped.shape[1] // factor)
 
 
-def _bands(
-    length: int, wanted: int, wraps: bool
-) -> Iterator[tuple[slice, slice | NDArray[np.int64], NDArray[np.float64]]]:
+def resize_bands(
+    length: int, wanted: int, wraps: bool = False
+) -> Iterator[tuple[slice, range, NDArray[np.float64]]]:
     """Split an axis with `length` inputs and `wanted` outputs into bands of outputs.
 
-    Yields the outputs, the inputs that they read, and the weights: one row for each output.
+    Yields the outputs, the inputs that they read, which may lie beyond the ends if the axis wraps,
+    and the weights: one row for each output.
     """
     scale = wanted / length
     shrink = min(scale, 1.0)
@@ -96,8 +97,7 @@ def _bands(
         first, last = int(taps.min()), int(taps.max()) + 1
         matrix = np.zeros((stop - start, last - first))
         np.add.at(matrix, (np.arange(stop - start)[:, None], taps - first), weights)
-        inputs = np.arange(first, last) % length if wraps else slice(first, last)
-        yield slice(start, stop), inputs, matrix
+        yield slice(start, stop), range(first, last), matrix
 
 
 def _cubic(x: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -110,34 +110,46 @@ def _cubic(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _resize_rows(image: NDArray[Any], height: int, wraps: bool) -> NDArray[Any]:
     """(H, W, C) to (height, W, C)."""
-    rows, width, channels = image.shape
-    result = np.empty((height, width, channels), image.dtype)
-    for outputs, inputs, weights in _bands(rows, height, wraps):
-        step = max(1, BLOCK // (weights.shape[1] * channels))
-        for left in range(0, width, step):
-            columns = slice(left, left + step)
-            block = image[inputs, columns].astype(np.float64, order="C")
-            sums = weights @ block.reshape(len(block), -1)
-            target = result[outputs, columns]
-            target[...] = _quantised(sums, image.dtype).reshape(target.shape)
+    result = np.empty((height, *image.shape[1:]), image.dtype)
+    for outputs, inputs, weights in resize_bands(len(image), height, wraps):
+        combine_rows(image[_places(inputs, len(image))], weights, result[outputs])
     return result
 
 
-def _resize_columns(image: NDArray[Any], width: int, wraps: bool) -> NDArray[Any]:
+def combine_rows(rows: NDArray[Any], weights: NDArray[np.float64], result: NDArray[Any]) -> None:
+    """Write into `result`, `(h, W, C)`, weighted sums of `rows`, `(n, W, C)`."""
+    _, width, channels = rows.shape
+    step = max(1, BLOCK // (weights.shape[1] * channels))
+    for left in range(0, width, step):
+        columns = slice(left, left + step)
+        block = rows[:, columns].astype(np.float64, order="C")
+        sums = weights @ block.reshape(len(block), -1)
+        target = result[:, columns]
+        target[...] = _quantised(sums, rows.dtype).reshape(target.shape)
+
+
+def resize_columns(image: NDArray[Any], width: int, wraps: bool = False) -> NDArray[Any]:
     """(H, W, C) to (H, width, C)."""
     height, columns, channels = image.shape
     result = np.empty((height, width, channels), image.dtype)
-    for outputs, inputs, weights in _bands(columns, width, wraps):
+    for outputs, inputs, weights in resize_bands(columns, width, wraps):
         # Zeros keep the interleaved channels apart, which is cheaper than transposing the image.
         matrix = np.kron(weights.T, np.eye(channels))
         step = max(1, BLOCK // len(matrix))
         for top in range(0, height, step):
             rows = slice(top, top + step)
-            block = image[rows, inputs].astype(np.float64, order="C")
+            block = image[rows, _places(inputs, columns)].astype(np.float64, order="C")
             sums = block.reshape(len(block), -1) @ matrix
             target = result[rows, outputs]
             target[...] = _quantised(sums, image.dtype).reshape(target.shape)
     return result
+
+
+def _places(inputs: range, length: int) -> slice | NDArray[np.int64]:
+    """Where they lie on an axis, which wraps if they reach beyond it."""
+    if inputs.start < 0 or inputs.stop > length:
+        return np.arange(inputs.start, inputs.stop) % length
+    return slice(inputs.start, inputs.stop)
 
 
 def _quantised(values: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -3,6 +3,7 @@
 Plan the tiles, run them, use smaller tiles if memory runs out.
 """
 
+import math
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from sr_runtime.backends.base import Backend, PendingBatch
 from sr_runtime.errors import ArgumentError, ModelError, NonFiniteError
 from sr_runtime.in_flight import InFlightLimiter
+from sr_runtime.self_ensemble import VIEWS, apply_view, undo_view
 from sr_runtime.tensor import (
     check_finite,
     float_planes,
@@ -30,6 +32,11 @@ from sr_runtime.tiling import Tile, TilePlan
 from sr_runtime.wrapped_tiling import extended, plan_wrapped
 
 __all__ = ["TiledNetwork"]
+
+# Pixels of the result that a row of tiles makes: two such rows are in memory where an image is read
+# and written by rows, and RGB of 8 bits takes 3 bytes for each. The plan is the same in memory, so
+# that both give the same result.
+ROW_OF_TILES = 1 << 27
 
 # In and out: alpha goes through the network apart from colour.
 CHANNELS = ((1, 1), (3, 3))
@@ -70,8 +77,7 @@ class TiledNetwork:
         self._backend = backend
         self._model = model
         self._batch = limits.batch
-        # The eight flips and rotations of the self-ensemble (EDSR, Lim et al. 2017).
-        self._views = range(8 if tta else 1)
+        self._views = VIEWS if tta else VIEWS[:1]
         # The self-ensemble averages floats.
         self._pixels = limits.pixels and not tta
         self._in_flight = InFlightLimiter(limits.depth)
@@ -88,11 +94,12 @@ class TiledNetwork:
     ) -> TilePlan:
         """The tiles of an image of `height` × `width`."""
         limits = self._backend.limits
+        most, across = max_tile or self.max_tile
         return plan_wrapped(
             height,
             width,
             wrap,
-            max_tile=max_tile or self.max_tile,
+            max_tile=(min(most, self._tallest_tile(width)), across),
             halo=self.halo,
             multiple_of=self.info.multiple_of,
             phase=self.info.phase,
@@ -102,7 +109,11 @@ class TiledNetwork:
         )
 
     def run(
-        self, planes: NDArray[Any], wrap: Wrap, on_tiles: Callable[[int, int], None]
+        self,
+        planes: NDArray[Any],
+        wrap: Wrap,
+        on_tiles: Callable[[int, int], None],
+        plan: TilePlan | None = None,
     ) -> NDArray[Any]:
         """Apply the network once: `(H, W, C)` colour planes to `(scale·H, scale·W, C)`.
 
@@ -111,25 +122,28 @@ class TiledNetwork:
 
         Args:
             on_tiles: Called with (tiles done, tiles of this run). What it raises ends the run.
+            plan: The tiles, if `planes` are a part of an image whose plan is known. What its tiles
+                do not write stays undefined. Once tiles have shrunk below it, the part has a plan
+                of its own.
 
         Raises:
             SRError: A batch failed. None of this run's batches is in flight any more.
         """
         (height, width, channels), scale = planes.shape, self.info.scale
         while True:
-            plan, batch = self._plan_batches(height, width, wrap)
-            if len(plan) > 1 and self.info.tile_error > 1:
+            tiles, batch = self._plan_batches(height, width, wrap, plan)
+            if len(tiles) > 1 and self.info.tile_error > 1:
                 warnings.warn(
                     "the network looks at the whole image or at its opposite side, and this one "
-                    f"needs {len(plan)} tiles, which change the result by about "
+                    f"needs {len(tiles)} tiles, which change the result by about "
                     f"{self.info.tile_error}/255: use a smaller image, or a larger --tile",
                     RuntimeWarning,
                     stacklevel=2,
                 )
             result = np.empty((height * scale, width * scale, channels), planes.dtype)
-            image = extended(planes, plan, wrap)
+            image = extended(planes, tiles, wrap)
             try:
-                self._run_tiles(image, result, plan, batch, on_tiles)
+                self._run_tiles(image, result, tiles, batch, on_tiles)
                 return result
             except ModelError as error:
                 error.path = error.path or self._model
@@ -140,8 +154,8 @@ class TiledNetwork:
                 with self._in_flight.exclusive():
                     self._backend.shrink()
                     # If several threads ran out of memory together, one reduction is enough.
-                    if self._plan_batches(height, width, wrap) == (plan, batch):
-                        self._take_less(plan, batch, error)
+                    if self._plan_batches(height, width, wrap, plan) == (tiles, batch):
+                        self._take_less(tiles, batch, error)
 
     def _run_tiles(
         self,
@@ -170,7 +184,7 @@ class TiledNetwork:
                 planes = self._planes_from(handle.result(), outputs, plan.shape, view)
                 planes = planes[: len(tiles)]
                 if last_view > 0:
-                    share = _undo_view(float_planes(planes), view) / len(self._views)
+                    share = undo_view(float_planes(planes), view) / len(self._views)
                     planes = mean = share if view == 0 else mean + share
                 if view == last_view:
                     for tile, tile_planes in zip(tiles, planes, strict=True):
@@ -193,7 +207,7 @@ class TiledNetwork:
                     if backend.limits.fixed_batch:
                         inputs += inputs[-1:] * (backend.limits.batch - len(inputs))
                     for view in self._views:
-                        viewed = [_apply_view(tile, view) for tile in inputs]
+                        viewed = [apply_view(tile, view) for tile in inputs]
                         tensor = tensor_from_tiles(viewed, self.info, pixels=pixels)
                         while not in_flight.take(holder, wait=not pending):
                             finish_oldest()
@@ -226,10 +240,21 @@ class TiledNetwork:
             check_finite(planes)
         return planes
 
-    def _plan_batches(self, height: int, width: int, wrap: Wrap) -> tuple[TilePlan, int]:
+    def _plan_batches(
+        self, height: int, width: int, wrap: Wrap, plan: TilePlan | None
+    ) -> tuple[TilePlan, int]:
         """The tiles of an image, and how many go into a batch."""
-        plan = self.plan(height, width, wrap)
+        if plan is None or any(map(int.__gt__, plan.shape, self.max_tile)):
+            plan = self.plan(height, width, wrap)
         return plan, min(self._batch, len(plan))
+
+    def _tallest_tile(self, width: int) -> int:
+        """Height up to which a row of tiles over an image of `width` gives few enough pixels."""
+        info = self.info
+        affordable = ROW_OF_TILES // (width * info.scale**2)
+        # Lower rows would compute more halo than they write.
+        least = 4 * self.halo + 64 + math.lcm(info.multiple_of, info.phase)
+        return max(affordable, least, self._backend.limits.min_tile[0])
 
     def _remedy(self) -> str:
         """What helps against NaN and infinity, which depends on how the model runs."""
@@ -270,16 +295,3 @@ def _cut(image: NDArray[Any], plan: TilePlan, tile: Tile) -> NDArray[Any]:
     """The part of an extended image that a tile reads."""
     top, left = tile.rows.start - plan.rows[0].start, tile.cols.start - plan.cols[0].start
     return image[top : top + plan.shape[0], left : left + plan.shape[1]]
-
-
-def _apply_view(tile: NDArray[Any], view: int) -> NDArray[Any]:
-    """Rotate an `(h, w, C)` tile by `view` % 4 quarter turns; views 4 to 7 are mirrored too."""
-    rotated = np.rot90(tile, view % 4)
-    return rotated[:, ::-1] if view >= 4 else rotated
-
-
-def _undo_view(planes: NDArray[np.float32], view: int) -> NDArray[np.float32]:
-    """Undo `_apply_view` on `(N, C, h, w)` planes."""
-    if view >= 4:
-        planes = planes[:, :, :, ::-1]
-    return np.rot90(planes, -(view % 4), axes=(2, 3))

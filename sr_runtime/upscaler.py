@@ -2,18 +2,18 @@
 
 import os
 import threading
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
+import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from sr_runtime.backends.base import Backend
 from sr_runtime.errors import ArgumentError
-from sr_runtime.frame import color_planes, count_layers, upscale_frame
+from sr_runtime.frame import color_planes, upscale_frame
 from sr_runtime.image import DEFAULT_MAX_PIXELS, Output, Picture, Quality, from_pil, read, to_pil
 from sr_runtime.image.out_of_memory import memory_for
 from sr_runtime.lifetime import Lifetime
@@ -22,6 +22,8 @@ from sr_runtime.model_info import ModelInfo
 from sr_runtime.output_size import OutputSize
 from sr_runtime.passes import Layers, Passes, Progress
 from sr_runtime.printable import shown
+from sr_runtime.rows.protocols import RowReader, RowWriter
+from sr_runtime.rows.stream import stream
 from sr_runtime.storage.atomic import check_target
 from sr_runtime.tensor import check_image
 from sr_runtime.tileable import Tileable, check_wrap, wrap_of
@@ -203,6 +205,40 @@ class Upscaler:
         size = OutputSize(scale=scale, width=width, height=height)
         return self._upscale(picture, size, tileable, progress)
 
+    def upscale_stream(
+        self,
+        reader: RowReader,
+        writer: RowWriter,
+        *,
+        scale: float | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """Upscale an image that need not fit into memory: rows in, rows out.
+
+        The result has the pixels of `upscale`, but for an image with alpha that takes several
+        passes of the network. About 2 GB are needed for RGB of 8 bits, whatever the height, for
+        images up to 30,000 pixels wide at ×4.
+
+        Size and `progress` are as in `upscale`.
+
+        Args:
+            reader: Gives the image. It and the writer are called from threads of their own, each
+                from one at a time.
+            writer: Takes the result. What it says that it has already is not made again.
+
+        Raises:
+            ArgumentError: As in `upscale`, or the reader gives other rows than it states.
+            NonFiniteError, OutOfMemoryError: As in `upscale`.
+        """
+        self._check_no_callback()
+        size = OutputSize(scale=scale, width=width, height=height)
+        check_image(color_planes(np.empty((1, 1, reader.shape[2]), reader.dtype)), self.info)
+        report = (lambda done, total: None) if progress is None else partial(self._report, progress)
+        with self._lifetime.kept_open():
+            stream(reader, writer, self._network, size, report)
+
     def _upscale(
         self,
         picture: Picture,
@@ -223,7 +259,11 @@ class Upscaler:
             sizes.append(OutputSize(scale=size.factor(rows, columns, self.info.scale)))
             height, width = page.frames[0].shape[:2]
             targets.append(sizes[-1].target(height, width, self.info.scale))
-        needed = self._check_memory(pages, sizes, targets)
+        needed = check_memory(
+            Enlargement.of(frame, each, target, self.info.scale)
+            for page, each, target in zip(pages, sizes, targets, strict=True)
+            for frame in page.frames
+        )
         for page in pages:
             for frame in page.frames:
                 check_wrap(frame.shape[0], frame.shape[1], wrap, self.info)
@@ -231,7 +271,7 @@ class Upscaler:
         with self._lifetime.kept_open(), memory_for("upscale the image", needed):
             passes = Passes(
                 self._network,
-                map(self._layers, pages, sizes),
+                (Layers.of(*each, self.info.scale) for each in zip(pages, sizes, strict=True)),
                 wrap=wrap,
                 progress=None if progress is None else partial(self._report, progress),
             )
@@ -245,35 +285,6 @@ class Upscaler:
                 for page, target in zip(pages, targets, strict=True)
             )
         return replace(first, pages=tuple(others))
-
-    def _check_memory(
-        self,
-        pages: Sequence[Picture],
-        sizes: Sequence[OutputSize],
-        targets: Sequence[tuple[int, int]],
-    ) -> int:
-        """Bytes that the results take; OutOfMemoryError, before the work, if they cannot fit."""
-        scale = self.info.scale
-        frames = [
-            Enlargement(
-                height=frame.shape[0],
-                width=frame.shape[1],
-                channels=frame.shape[2],
-                itemsize=frame.itemsize,
-                varying_alpha=count_layers(frame) > 1,
-                factor=scale ** size.passes(frame.shape[0], frame.shape[1], scale),
-                scale=scale,
-                target=target,
-            )
-            for page, size, target in zip(pages, sizes, targets, strict=True)
-            for frame in page.frames
-        ]
-        return check_memory(frames)
-
-    def _layers(self, page: Picture, size: OutputSize) -> Layers:
-        height, width = page.frames[0].shape[:2]
-        passes = size.passes(height, width, self.info.scale)
-        return Layers(height, width, passes, sum(map(count_layers, page.frames)))
 
     def _report(self, progress: Progress, done: int, total: int) -> None:
         self._thread.in_callback = True

@@ -2,9 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
 
 from sr_runtime.errors import OutOfMemoryError
+from sr_runtime.frame import count_layers
 from sr_runtime.memory.free import free_memory
+from sr_runtime.output_size import OutputSize
 
 __all__ = ["Enlargement", "check_memory", "peak_bytes"]
 
@@ -29,6 +34,23 @@ class Enlargement:
     """By one pass."""
     target: tuple[int, int]
     """(height, width) of the result."""
+
+    @classmethod
+    def of(
+        cls, frame: NDArray[Any], size: OutputSize, target: tuple[int, int], scale: int
+    ) -> "Enlargement":
+        """A frame to `target`, by a model of `scale`."""
+        height, width, channels = frame.shape
+        return cls(
+            height=height,
+            width=width,
+            channels=channels,
+            itemsize=frame.itemsize,
+            varying_alpha=count_layers(frame) > 1,
+            factor=scale ** size.passes(height, width, scale),
+            scale=scale,
+            target=target,
+        )
 
     def result_bytes(self) -> int:
         height, width = self.target

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sr_runtime.frame import bleed, restore_flat_areas
+from sr_runtime.transparency import bleed, restore_flat_areas
 
 RNG = np.random.default_rng(0)
 

@@ -1,0 +1,93 @@
+"""From a reader through the network to a writer. Reading and writing go on meanwhile.
+
+The rows take the way of `Upscaler.upscale`: passes of the network, then bicubic resizing to the
+size that was asked for. What is in memory depends on the image's width and not on its height.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sr_runtime.errors import ArgumentError
+from sr_runtime.output_size import OutputSize
+from sr_runtime.rows.enlarging import enlarged
+from sr_runtime.rows.protocols import RowReader, RowWriter
+from sr_runtime.rows.resizing import resized
+from sr_runtime.rows.window import MadeRows
+from sr_runtime.tiled_network import TiledNetwork
+
+__all__ = ["stream"]
+
+CHUNK = 256
+"""Rows that are read at a time."""
+
+
+def stream(
+    reader: RowReader,
+    writer: RowWriter,
+    network: TiledNetwork,
+    size: OutputSize,
+    progress: Callable[[int, int], None],
+) -> None:
+    """Upscale what `reader` gives into `writer`; `Upscaler.upscale_stream` documents it."""
+    height, width, _ = reader.shape
+    scale = network.info.scale
+    target = size.target(height, width, scale)
+    passes = size.passes(height, width, scale)
+    sides = [(height * scale**i, width * scale**i) for i in range(passes)]
+    total, done = sum(len(network.plan(*side)) for side in sides), 0
+
+    def on_tiles(more: int) -> None:
+        nonlocal done
+        done += more
+        progress(done, total)
+
+    with ThreadPoolExecutor(1) as reading, ThreadPoolExecutor(1) as writing:
+        rows = _read_ahead(reader, reading)
+        for _ in sides:
+            rows = enlarged(rows, network, on_tiles)
+        rows = resized(rows, *target)
+        there = writer.start(rows.shape, rows.dtype)
+        if not 0 <= there <= target[0]:
+            raise ArgumentError(
+                f"start of the writer returned {there!r}: give how many of the {target[0]} rows "
+                "are there already"
+            )
+        written: Future[None] | None = None
+        for band in rows.bands(there):
+            if band.dtype.kind == "f":  # bicubic overshoots
+                np.clip(band, 0, 1, out=band)
+            if written is not None:
+                written.result()
+            written = writing.submit(writer.write, band)
+        if written is not None:
+            written.result()
+
+
+def _read_ahead(reader: RowReader, thread: ThreadPoolExecutor) -> MadeRows:
+    """The reader's rows; some are read while those before them are in work."""
+    height, width, channels = reader.shape
+
+    def read(begin: int) -> NDArray[Any]:
+        end = min(begin + CHUNK, height)
+        rows = reader.read(begin, end)
+        expected = (end - begin, width, channels)
+        if (rows.shape, rows.dtype) != (expected, reader.dtype):
+            raise ArgumentError(
+                f"the reader gave {rows.shape} of {rows.dtype} for its rows from {begin} to {end}, "
+                f"and its shape and type say {expected} of {reader.dtype}"
+            )
+        return rows
+
+    def bands(begin: int) -> Iterator[NDArray[Any]]:
+        following = thread.submit(read, begin)
+        for first in range(begin + CHUNK, height, CHUNK):
+            rows = following.result()
+            following = thread.submit(read, first)
+            yield rows
+        yield following.result()
+
+    return MadeRows((height, width, channels), reader.dtype, bands)
