@@ -5,7 +5,7 @@ from typing import Any
 from PIL import Image
 from PIL.ExifTags import IFD, Base
 
-__all__ = ["descriptive_exif", "exif_with_size", "unchanged"]
+__all__ = ["descriptive_exif", "exif_with_size", "orientation_of", "unchanged"]
 
 ORIENTATION = Base.Orientation
 
@@ -39,6 +39,12 @@ def descriptive_exif(image: Image.Image) -> Image.Exif:
     except Exception:  # damaged EXIF raises nearly anything and must not cost the photo
         return Image.Exif()
     return kept
+
+
+def orientation_of(image: Image.Image) -> int | None:
+    """How the pixels are turned (Exif 2.32, tag 274), if it is stated."""
+    orientation: int | None = descriptive_exif(image).get(ORIENTATION)
+    return orientation
 
 
 def unchanged(value: Any) -> Any:

@@ -13,7 +13,7 @@ from PIL.ExifTags import Base
 
 from sr_runtime.errors import ImageError, OutOfMemoryError, SRError, about, system_error
 from sr_runtime.image.bit_depth import bits_per_channel
-from sr_runtime.image.exif import descriptive_exif
+from sr_runtime.image.exif import orientation_of
 from sr_runtime.image.formats import formats_for
 from sr_runtime.image.jxl import check_jxl
 from sr_runtime.image.png import SIGNATURE, open_png
@@ -68,7 +68,7 @@ def read_header(path: str | os.PathLike[str]) -> Header:
     ):
         height, width = image.height, image.width
         # Pillow has turned the size of a TIFF already.
-        if image.format != "TIFF" and _orientation(image) in SIDEWAYS:
+        if image.format != "TIFF" and orientation_of(image) in SIDEWAYS:
             height, width = width, height
         return Header(
             height=height,
@@ -171,10 +171,3 @@ def _pages(image: Image.Image) -> Sequence[int]:
         )
     image.seek(pages[0])
     return pages
-
-
-def _orientation(image: Image.Image) -> int | None:
-    # Pillow would decode a PNG without EXIF to look for it behind the pixels.
-    if image.format == "PNG" and "exif" not in image.info:
-        return None
-    return descriptive_exif(image).get(Base.Orientation)

@@ -77,6 +77,7 @@ def open_png(file: BinaryIO, *, pixels: bool) -> Image.Image:
     image.info.update(_colors(ancillary) | _texts(text))
     if b"eXIf" in ancillary:
         image.info["exif"] = ancillary[b"eXIf"]
+    image.info.setdefault("exif", b"")  # else Pillow decodes the pixels to look for it behind them
     return image
 
 

@@ -17,7 +17,7 @@ from sr_runtime.image import sixteen_bit
 from sr_runtime.image.bit_depth import bits_per_channel, file_bytes, jpeg2000_depths
 from sr_runtime.image.color import with_profile
 from sr_runtime.image.comment import with_comment
-from sr_runtime.image.exif import descriptive_exif
+from sr_runtime.image.exif import descriptive_exif, orientation_of
 from sr_runtime.image.frames import check_size, is_part_of_its_canvas, play_count, read_frames
 from sr_runtime.image.header import DEFAULT_MAX_PIXELS, SIDEWAYS, frame_indices, opened, reading
 from sr_runtime.image.heif import decode_heif
@@ -32,7 +32,7 @@ from sr_runtime.image.tiff_compression import told_apart_from_damage
 from sr_runtime.image.xmp import descriptive_xmp
 from sr_runtime.printable import shown
 
-__all__ = ["read", "read_still"]
+__all__ = ["TURNS", "check_kind", "described", "read", "read_still"]
 
 PLANES, INTERLEAVED, SEPARATE = Base.PlanarConfiguration, 1, 2
 UNSIGNED = 1
@@ -119,7 +119,7 @@ def _go_to_page(image: Image.Image, index: int) -> None:
 
 def _picture(image: Image.Image, indices: Sequence[int], max_pixels: int) -> Picture:
     bits = bits_per_channel(image)
-    _check_kind(image, len(indices), bits)
+    check_kind(image, len(indices), bits)
     size = pixels_text(image.height, image.width, len(indices))
     pixels = image.width * image.height * len(indices)
     nbytes = pixels * len(image.getbands()) * (2 if bits > 8 else 1)
@@ -129,7 +129,7 @@ def _picture(image: Image.Image, indices: Sequence[int], max_pixels: int) -> Pic
 
 def _decoded(image: Image.Image, indices: Sequence[int], bits: int, max_pixels: int) -> Picture:
     durations: tuple[int, ...] = ()
-    text = with_comment(image.info.get("png_text", ()), image.info.get("comment"))
+    sideways = orientation_of(image) in SIDEWAYS  # Pillow turns a TIFF itself, and forgets it
     if len(indices) > 1 or is_part_of_its_canvas(image):
         frames, durations = read_frames(image, indices, max_pixels)
         frames, profile = with_profile(image, frames)
@@ -140,26 +140,43 @@ def _decoded(image: Image.Image, indices: Sequence[int], bits: int, max_pixels: 
         frame, profile = _read_still(image)
         frames = [frame]
 
-    exif = descriptive_exif(image)
-    orientation = exif.pop(Base.Orientation, 1)
-    turn = TURNS.get(orientation, TURNS[1])
-    dpi = dpi_of(image)
-    if dpi is not None and orientation in SIDEWAYS:
-        dpi = dpi[::-1]
-    return Picture(
-        frames=tuple(np.ascontiguousarray(turn(frame)) for frame in frames),
+    turn = TURNS.get(orientation_of(image) or 1, TURNS[1])
+    return replace(
+        described(
+            image,
+            [np.ascontiguousarray(turn(frame)) for frame in frames],
+            profile,
+            sideways=sideways,
+        ),
         durations=durations,
         loop=play_count(image) if durations else None,
+    )
+
+
+def described(
+    image: Image.Image,
+    frames: Sequence[NDArray[Any]],
+    profile: bytes | None,
+    *,
+    sideways: bool,
+) -> Picture:
+    """A Picture of upright `frames` with all that `image` states; its pixels may lie `sideways`."""
+    exif, dpi = descriptive_exif(image), dpi_of(image)
+    exif.pop(Base.Orientation, None)
+    if sideways and dpi is not None:
+        dpi = dpi[::-1]
+    return Picture(
+        frames=tuple(frames),
         icc_profile=profile,
         exif=exif.tobytes() if exif else None,
         dpi=dpi,
         xmp=descriptive_xmp(image.info.get("xmp")),
         iptc=iptc_of(image),
-        png_text=text,
+        png_text=with_comment(image.info.get("png_text", ()), image.info.get("comment")),
     )
 
 
-def _check_kind(image: Image.Image, frames: int, bits: int) -> None:
+def check_kind(image: Image.Image, frames: int, bits: int) -> None:
     """Raise ImageError for a file that would lose bits, or whose range is not known."""
     if image.format == "TIFF":
         unsigned = set(_tiff_tag(image, Base.SampleFormat) or (UNSIGNED,)) == {UNSIGNED}

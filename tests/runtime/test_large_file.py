@@ -1,0 +1,145 @@
+"""Files that are read by rows have the pixels and metadata that they have when read whole."""
+
+import struct
+import zlib
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+from PIL.PngImagePlugin import PngInfo
+
+from sr_runtime import ImageError
+from sr_runtime.image import Picture, read, write
+from sr_runtime.rows.large_file import LargeFile
+
+vips = pytest.importorskip("pyvips", exc_type=ImportError)
+RNG = np.random.default_rng(5)
+
+
+def pixels(channels: int, dtype: type[np.integer] = np.uint8) -> np.ndarray:
+    """Smooth, so that JPEG changes little, and different in every place."""
+    steps = np.arange(600 * 70 * channels).reshape(600, 70, channels)
+    wave = np.sin(steps / 997) * 0.4 + 0.5 + RNG.normal(0, 0.02, steps.shape)
+    return (wave.clip(0, 1) * np.iinfo(dtype).max).astype(dtype)
+
+
+def check_same(path: Path) -> None:
+    whole = read(path)
+    large = LargeFile(path)
+
+    assert (large.shape, large.dtype) == (whole.frames[0].shape, whole.frames[0].dtype)
+    height = large.shape[0]
+    starts = [0, 1, 130, 300, height // 2 + 200, height]
+    rows = np.concatenate([large.read(a, b) for a, b in pairwise(starts) if a < b <= height])
+    np.testing.assert_array_equal(rows, whole.frames[0][: len(rows)])
+    for name in ("icc_profile", "exif", "dpi", "xmp", "iptc", "png_text"):
+        assert getattr(large.picture, name) == getattr(whole, name), name
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_every_kind_of_pixels(
+    channels: int, dtype: type[np.integer], suffix: str, tmp_path: Path
+) -> None:
+    if (channels, dtype, suffix) == (2, np.uint16, ".tif"):
+        pytest.skip("the writer refuses it")
+    path = tmp_path / f"a{suffix}"
+    dpi = (300.0, 300.0)
+    write(Picture(frames=(pixels(channels, dtype),), dpi=dpi, xmp=b"<x:xmpmeta/>"), path)
+
+    check_same(path)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("format", ["JPEG", "TIFF", "PNG"])
+def test_turned_files_are_upright(format: str, orientation: int, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[274] = orientation
+    path = tmp_path / "a"
+    Image.fromarray(pixels(3)).save(path, format, exif=exif, dpi=(200, 100))
+
+    check_same(path)
+    dpi = read(path).dpi
+    assert dpi is not None
+    assert tuple(map(round, dpi)) == ((200, 100) if orientation < 5 else (100, 200))
+
+
+def test_colors_become_those_that_reading_whole_gives(tmp_path: Path) -> None:
+    linear = tmp_path / "linear.png"
+    gamma = PngInfo()
+    gamma.add(b"gAMA", struct.pack(">I", 100_000))  # linear light
+    Image.fromarray(pixels(3)).save(linear, pnginfo=gamma)
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    managed = tmp_path / "managed.jpg"
+    Image.fromarray(pixels(3)).save(managed, icc_profile=profile)
+
+    check_same(linear)
+    check_same(managed)
+
+
+def test_tiled_and_big_tiffs_of_other_programs(tmp_path: Path) -> None:
+    path, content = tmp_path / "a.tif", np.ascontiguousarray(pixels(3, np.uint16))
+    image = vips.Image.new_from_array(content, interpretation="rgb16")
+    for options in (
+        {"tile": True, "bigtiff": True, "compression": "deflate", "predictor": "horizontal"},
+        {"compression": "lzw"},
+    ):
+        image.tiffsave(str(path), **options)
+        check_same(path)
+
+
+@pytest.mark.parametrize(
+    ("reason", "save"),
+    [
+        ("2 frames or pages", {"format": "TIFF", "save_all": True, "append": 1}),
+        ("is a WEBP", {"format": "WEBP"}),
+        ("pixels are P of", {"format": "PNG", "mode": "P"}),
+        ("pixels are CMYK of", {"format": "JPEG", "mode": "CMYK"}),
+        ("transparency by a colour", {"format": "PNG", "transparency": (1, 2, 3)}),
+    ],
+)
+def test_other_kinds_are_refused_with_the_reason(
+    reason: str, save: dict[str, Any], tmp_path: Path
+) -> None:
+    image = Image.fromarray(pixels(3)).convert(save.pop("mode", "RGB"))
+    if save.pop("append", 0):
+        save["append_images"] = [image]
+    image.save(tmp_path / "a", **save)
+
+    with pytest.raises(ImageError, match=f"read by rows, and this one is not.*{reason}"):
+        LargeFile(tmp_path / "a")
+
+
+def test_damage_is_an_error_of_the_rows_where_it_lies(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    write(Picture(frames=(pixels(3),)), path)
+    content = bytearray(path.read_bytes())
+    path.write_bytes(content[: len(content) * 2 // 3])
+
+    large = LargeFile(path)
+    large.read(0, 100)
+    with pytest.raises(ImageError, match="damaged"):
+        large.read(100, 600)
+
+
+def test_a_small_file_that_claims_gigapixels_costs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    path = tmp_path / "a.png"
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        check = struct.pack(">I", zlib.crc32(name + content))
+        return struct.pack(">I", len(content)) + name + content + check
+
+    header = struct.pack(">IIBBBBB", 100_000, 1_000_000, 8, 2, 0, 0, 0)
+    data = zlib.compress(bytes(300_001 * 300))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data))
+
+    large = LargeFile(path)
+    assert large.shape == (1_000_000, 100_000, 3)
+    assert large.read(0, 256).sum() == 0
