@@ -44,7 +44,7 @@ class KeptRows:
         self._target, self._made_from = target, dict(made_from)
         self._journal = self.folder / "journal.json"
         self._bands: list[Band] = []
-        self._shape, self._dtype = (0, 0, 0), np.dtype(np.uint8)
+        self.shape, self.dtype = (0, 0, 0), np.dtype(np.uint8)
         self._rows: BinaryIO | None = None
         self._lock: BinaryIO | None = None
 
@@ -75,7 +75,7 @@ class KeptRows:
             ArgumentError: The folder holds rows of another result.
             StorageError: The disk has less room than the other rows take.
         """
-        self._shape, self._dtype = shape, dtype
+        self.shape, self.dtype = shape, dtype
         self._bands = self._read_journal()
         try:
             self._rows = self.file.open("r+b" if self.file.exists() else "w+b")
@@ -117,14 +117,14 @@ class KeptRows:
 
     @property
     def _row_bytes(self) -> int:
-        return self._shape[1] * self._shape[2] * self._dtype.itemsize
+        return self.shape[1] * self.shape[2] * self.dtype.itemsize
 
     def _facts(self) -> dict[str, str]:
-        height, width, channels = self._shape
+        height, width, channels = self.shape
         return {
             **self._made_from,
             "size": f"{width}×{height}",
-            "kind": f"{channels} channels of {self._dtype}",
+            "kind": f"{channels} channels of {self.dtype}",
         }
 
     def _read_journal(self) -> list[Band]:

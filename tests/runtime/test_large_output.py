@@ -1,0 +1,129 @@
+"""Results that are written from kept rows: the pixels, the metadata, and nothing half written."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from sr_runtime import ArgumentError, ImageError, StorageError
+from sr_runtime.image import Picture, read
+from sr_runtime.rows.kept import KeptRows
+from sr_runtime.rows.large_output import LargeOutput
+
+vips = pytest.importorskip("pyvips", exc_type=ImportError)
+RNG = np.random.default_rng(9)
+EXIF = Image.Exif()
+EXIF[0x010F] = "a camera"
+
+
+def written(target: Path, pixels: np.ndarray, **metadata: object) -> Picture:
+    picture = Picture(frames=(pixels[:1, :1],), **metadata)  # type: ignore[arg-type]
+    output = LargeOutput(target)
+    with KeptRows(target, {}) as kept:
+        kept.start(pixels.shape, pixels.dtype)
+        kept.write(pixels[:100])
+        kept.write(pixels[100:])
+        output.check(picture, height=len(pixels), width=pixels.shape[1])
+        output.write(kept, picture)
+    return picture
+
+
+def pixels(channels: int, dtype: type[np.integer] = np.uint8) -> np.ndarray:
+    return RNG.integers(0, np.iinfo(dtype).max, (300, 520, channels), dtype, endpoint=True)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_pixels_and_metadata_are_those_that_were_given(
+    channels: int, dtype: type[np.integer], suffix: str, tmp_path: Path
+) -> None:
+    if (channels, dtype, suffix) == (2, np.uint16, ".tif"):
+        pytest.skip("it is refused")
+    target, content = tmp_path / f"a{suffix}", pixels(channels, dtype)
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    picture = written(
+        target,
+        content,
+        dpi=(300.0, 100.0),
+        xmp=b'<x:xmpmeta xmlns:x="adobe:ns:meta/"/>',
+        icc_profile=profile if channels > 2 else None,
+        exif=EXIF.tobytes() if suffix == ".png" else None,
+    )
+
+    result = read(target)
+    np.testing.assert_array_equal(result.frames[0], content)
+    assert result.dpi == pytest.approx(picture.dpi, abs=0.1)
+    assert result.xmp == picture.xmp
+    assert result.icc_profile == picture.icc_profile
+    assert suffix == ".tif" or b"a camera" in (result.exif or b"")
+
+
+def test_a_jpeg_is_close(tmp_path: Path) -> None:
+    content = np.full((300, 520, 3), (200, 90, 30), np.uint8)
+    written(tmp_path / "a.jpg", content, exif=EXIF.tobytes())
+
+    result = read(tmp_path / "a.jpg")
+    assert np.abs(result.frames[0].astype(int) - content).max() <= 2
+    assert result.exif is not None
+    assert b"a camera" in result.exif
+
+
+def test_a_tiff_is_a_tiled_bigtiff(tmp_path: Path) -> None:
+    written(tmp_path / "a.tif", pixels(3))
+
+    assert (tmp_path / "a.tif").read_bytes()[:4] == b"II+\0"
+    with Image.open(tmp_path / "a.tif") as image:
+        assert image.tag_v2[322] == 256  # type: ignore[attr-defined]
+
+
+def test_deep_zoom_is_a_file_and_its_tiles(tmp_path: Path) -> None:
+    content = np.full((300, 520, 3), 77, np.uint8)
+    written(tmp_path / "scan.dzi", content)
+
+    assert sorted(p.name for p in tmp_path.iterdir() if p.suffix != ".part") == [
+        "scan.dzi",
+        "scan_files",
+    ]
+    assert 'Width="520"' in (tmp_path / "scan.dzi").read_text()
+    levels = tmp_path / "scan_files"
+    assert {int(level.name) for level in levels.iterdir() if level.is_dir()} == {*range(11)}
+    tile = np.asarray(Image.open(levels / "10" / "0_0.jpg"))
+    assert np.abs(tile.astype(int) - 77).max() <= 1
+    with pytest.raises(ArgumentError, match="scan_files, which Deep Zoom has"):
+        LargeOutput(tmp_path / "scan.dzi").check(
+            Picture(frames=(content[:1, :1],)), height=300, width=520
+        )
+
+
+def test_what_no_format_holds_is_refused_before_the_work(tmp_path: Path) -> None:
+    picture = Picture(frames=(np.zeros((1, 1, 3), np.uint8),))
+    with pytest.raises(ImageError, match="not written as webp: use png"):
+        LargeOutput(tmp_path / "a.webp")
+    with pytest.raises(ImageError, match="65500 pixels per side"):
+        LargeOutput(tmp_path / "a.jpg").check(picture, height=70_000, width=10)
+    deep = Picture(frames=(np.zeros((1, 1, 2), np.uint16),))
+    with pytest.raises(ImageError, match="16-bit gray with alpha"):
+        LargeOutput(tmp_path / "a.tif").check(deep, height=10, width=10)
+    with pytest.raises(ArgumentError, match="does not exist"):
+        LargeOutput(tmp_path / "missing" / "a.png").check(picture, height=10, width=10)
+    with pytest.warns(RuntimeWarning, match="EXIF is not kept in a TIFF"):
+        LargeOutput(tmp_path / "a.tif").check(
+            Picture(frames=picture.frames, exif=EXIF.tobytes()), height=10, width=10
+        )
+
+
+def test_a_failing_disk_leaves_what_was_there(tmp_path: Path) -> None:
+    target = tmp_path / "a.tif"
+    target.write_bytes(b"earlier")
+    content = pixels(3)
+    with KeptRows(target, {}) as kept:
+        kept.start(content.shape, content.dtype)
+        kept.write(content[:100])  # libvips reads beyond the end
+        with pytest.raises(StorageError, match=r"a\.tif: cannot be written"):
+            LargeOutput(target).write(kept, Picture(frames=(content[:1, :1],)))
+
+    assert target.read_bytes() == b"earlier"
+    assert json.loads((tmp_path / "a.tif.part" / "journal.json").read_text())["bands"]
