@@ -46,6 +46,8 @@ class Upscaler:
         info: The model's facts, such as `scale` and `in_channels`.
         backend: The engine that runs it.
         halo: LR pixels of context around a tile.
+        tta: Whether results are the mean over eight flips and rotations.
+        model: The model's file; None for a blend of the embedded models.
     """
 
     def __init__(
@@ -60,9 +62,9 @@ class Upscaler:
         """Take over an open backend. `load` documents the other arguments.
 
         Args:
-            model: The backend's file, for messages.
+            model: The backend's file.
         """
-        self.backend = backend
+        self.backend, self.tta, self.model = backend, tta, model
         self.info: ModelInfo = backend.info
         self._network = TiledNetwork(backend, tile=tile, halo=halo, tta=tta, model=model)
         self.halo = self._network.halo

@@ -17,6 +17,8 @@ from sr_runtime.cli.names import header_of
 from sr_runtime.cli.progress_bar import ProgressBar
 from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError, SRError, StorageError
 from sr_runtime.image import Picture, Quality
+from sr_runtime.large.output import LargeOutput, output_of
+from sr_runtime.large.upscale import is_too_large, upscale_large
 from sr_runtime.output_size import OutputSize
 from sr_runtime.storage.atomic import check_target, create_folder
 from sr_runtime.tileable import Tileable
@@ -24,6 +26,9 @@ from sr_runtime.tiling import LONGEST
 from sr_runtime.upscaler import Upscaler
 
 __all__ = ["run_jobs"]
+
+Reading = Future[Picture | None]
+"""None where the image is read by rows."""
 
 # A GPU, which works on two images at once, makes 80 to 180 MP/s at ×4; a thread writes 18 of PNG.
 WRITERS_PER_IMAGE = 6
@@ -38,7 +43,7 @@ def run_jobs(
     *,
     size: OutputSize,
     quality: Quality = None,
-    max_pixels: int = image.DEFAULT_MAX_PIXELS,
+    max_pixels: int | None = None,
     tileable: Tileable | None = None,
     show_progress: bool = True,
 ) -> list[Failure]:
@@ -46,6 +51,8 @@ def run_jobs(
 
     The jobs are taken in their order. Where the engine prepares itself for every new tile shape,
     those that share a shape are taken together, so that it does so once.
+
+    An image too large for memory is upscaled by rows, unless `max_pixels` refuses it.
 
     On a CPU one image is upscaled at a time; the next one and the last result are in memory too.
     On GPUs there are more of all three, since each GPU upscales two images at once.
@@ -72,7 +79,7 @@ class _Batch:
         jobs: Sequence[Job],
         size: OutputSize,
         quality: Quality,
-        max_pixels: int,
+        max_pixels: int | None,
         tileable: Tileable | None,
         show_progress: bool,
     ) -> None:
@@ -130,20 +137,32 @@ class _Batch:
 
         return sorted(range(len(self._jobs)), key=group)
 
-    def _read_ahead(self, readers: ThreadPoolExecutor) -> Iterator[tuple[int, Future[Picture]]]:
+    def _read_ahead(self, readers: ThreadPoolExecutor) -> Iterator[tuple[int, Reading]]:
         """Each image as a future; as many are read ahead as are upscaled at once."""
-        reading: deque[tuple[int, Future[Picture]]] = deque()
+        reading: deque[tuple[int, Reading]] = deque()
         for number in self._order:
-            source = self._jobs[number].source
-            picture = readers.submit(image.read, source, max_pixels=self._max_pixels)
+            picture = readers.submit(self._read, number)
             reading.append((number, picture))
             if len(reading) == self._images:
                 yield reading.popleft()
         yield from reading
 
-    def _work(
-        self, images: Iterator[tuple[int, Future[Picture]]], writers: ThreadPoolExecutor
-    ) -> None:
+    def _read(self, number: int) -> Picture | None:
+        """The picture of a job; None if it is to be read by rows."""
+        source, output = self._jobs[number].source, self._outputs[number]
+        if isinstance(output, LargeOutput):
+            return None
+        most = self._max_pixels or image.DEFAULT_MAX_PIXELS
+        header = header_of(source)
+        if header is not None and self._tileable is None:
+            many = header.height * header.width > most
+            if many and self._max_pixels is None:
+                return None
+            if not many and is_too_large(header, output.format, self._size, self._upscaler):
+                return None
+        return image.read(source, max_pixels=most)
+
+    def _work(self, images: Iterator[tuple[int, Reading]], writers: ThreadPoolExecutor) -> None:
         """Upscale one image after the other, until there is none left or the run ends."""
         with self._ending_on_error():
             while not (self._ended or self._disk_full):
@@ -158,12 +177,17 @@ class _Batch:
                     self._upscale(number, reading.result(), writers)
                 self._bar.finish(number, failed=number in self._failures)
 
-    def _upscale(self, number: int, picture: Picture, writers: ThreadPoolExecutor) -> None:
-        output = self._outputs[number]
+    def _upscale(self, number: int, picture: Picture | None, writers: ThreadPoolExecutor) -> None:
+        output, progress = self._outputs[number], partial(self._on_tiles, number)
+        if picture is None or isinstance(output, LargeOutput):
+            create_folder(output.path.parent)
+            large = LargeOutput(output.path, quality=output.quality)
+            source = self._jobs[number].source
+            upscale_large(self._upscaler, source, large, size=self._size, progress=progress)
+            return
         if output.path.parent.is_dir():
             check_target(output.path)
         self._upscaler.check_result(picture, output, size=self._size)
-        progress = partial(self._on_tiles, number)
         result = self._upscaler.upscale_picture(
             picture, **asdict(self._size), tileable=self._tileable, progress=progress
         )
@@ -185,7 +209,9 @@ class _Batch:
             with self._ending_on_error(), self._noting_failure(number):
                 # Not before there is a result: a model that fails leaves no folder behind.
                 create_folder(self._jobs[number].target.parent)
-                self._outputs[number].write(result)
+                output = self._outputs[number]
+                assert isinstance(output, image.Output)
+                output.write(result)
         finally:
             with self._changed:
                 del self._written[number]
@@ -224,13 +250,13 @@ class _Batch:
             self._failures[number] = Failure(job.source, OutOfMemoryError(reason, path=job.source))
 
 
-def _outputs(jobs: Sequence[Job], quality: Quality) -> list[image.Output]:
+def _outputs(jobs: Sequence[Job], quality: Quality) -> list[image.Output | LargeOutput]:
     """What is written; a quality in numbers is for the formats that have one, if any has."""
-    outputs = [image.Output(job.target) for job in jobs]
+    outputs = [output_of(job.target) for job in jobs]
     without = {output.format for output in outputs}.difference(image.QUALITY_FORMATS)
     if isinstance(quality, str) or all(output.format in without for output in outputs):
         without = set()
     return [
-        output if output.format in without else image.Output(output.path, quality=quality)
+        output if output.format in without else output_of(output.path, quality=quality)
         for output in outputs
     ]

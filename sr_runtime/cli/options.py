@@ -55,9 +55,9 @@ def _add_what_to_read(upscale: Parser) -> None:
     )  # fmt: skip
     suggest(inputs, files=True)
     group.add_argument(
-        "--max-pixels", type=whole_number, default=DEFAULT_MAX_PIXELS, metavar="N",
-        help="refuse images of more pixels, all frames counted (default: %(default)s, "
-        f"{DEFAULT_MAX_PIXELS / 1e6:.0f} megapixels)",
+        "--max-pixels", type=whole_number, metavar="N",
+        help="refuse images of more pixels, all frames counted (default: read those of more than "
+        f"{DEFAULT_MAX_PIXELS / 1e6:.0f} megapixels by rows, which needs the extra vips)",
     )  # fmt: skip
     group.add_argument(
         "--tileable", choices=get_args(Tileable),

@@ -21,7 +21,8 @@ def load_vips() -> Any:
         return importlib.import_module("pyvips")
     except (ImportError, OSError) as error:
         raise ImageError(
-            'colour of 16 bits per channel needs pyvips: pip install "sr-toolkit[vips]"'
+            "colour of 16 bits per channel, and images too large for memory, need pyvips: "
+            'pip install "sr-toolkit[vips]"'
         ) from error
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sr_runtime import ArgumentError, StorageError
-from sr_runtime.rows.kept import KeptRows
+from sr_runtime.large.kept_rows import KeptRows
 
 SHAPE, MADE_FROM = (9, 4, 3), {"source": "scan.tif", "model": "psnr"}
 ROWS = np.random.default_rng(3).integers(0, 256, SHAPE, np.uint8)
@@ -100,7 +100,7 @@ def test_whenever_a_run_is_killed_its_bands_are_whole(tmp_path: Path) -> None:
     program = f"""if True:
         import numpy as np, sys
         from pathlib import Path
-        from sr_runtime.rows.kept import KeptRows
+        from sr_runtime.large.kept_rows import KeptRows
         with KeptRows(Path({str(target)!r}), {{}}) as kept:
             there = kept.start((1 << 20, 64, 3), np.dtype(np.uint8))
             print(there, flush=True)

@@ -13,7 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from sr_runtime import ImageError
 from sr_runtime.image import Picture, read, write
-from sr_runtime.rows.large_file import LargeFile
+from sr_runtime.large.source import LargeFile
 
 vips = pytest.importorskip("pyvips", exc_type=ImportError)
 RNG = np.random.default_rng(5)

@@ -9,8 +9,8 @@ from PIL import Image, ImageCms
 
 from sr_runtime import ArgumentError, ImageError, StorageError
 from sr_runtime.image import Picture, read
-from sr_runtime.rows.kept import KeptRows
-from sr_runtime.rows.large_output import LargeOutput
+from sr_runtime.large.kept_rows import KeptRows
+from sr_runtime.large.output import LargeOutput
 
 vips = pytest.importorskip("pyvips", exc_type=ImportError)
 RNG = np.random.default_rng(9)

@@ -112,5 +112,6 @@ def _only_page(image: Image.Image) -> int:
 def _refusal(reason: str) -> ImageError:
     return ImageError(
         f"an image too large for memory is read by rows, and this one is not ({reason}): save it "
-        "as a PNG, TIFF or JPEG of one page, in gray or RGB of 8 or 16 bits"
+        "as a PNG, TIFF or JPEG of one page, in gray or RGB of 8 or 16 bits, or read it whole with "
+        "--max-pixels"
     )

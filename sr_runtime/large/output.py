@@ -13,10 +13,10 @@ from sr_runtime.image.color import profile_for
 from sr_runtime.image.encode import PNG_COMPRESSION, QUALITY
 from sr_runtime.image.exif import exif_with_size
 from sr_runtime.image.sixteen_bit import INCH, load_vips
-from sr_runtime.rows.kept import KeptRows
+from sr_runtime.large.kept_rows import KeptRows
 from sr_runtime.storage.atomic import atomic_folder, atomic_path, check_target
 
-__all__ = ["LargeOutput"]
+__all__ = ["LargeOutput", "output_of"]
 
 DEEP_ZOOM = ".dzi"
 TILE = 256
@@ -51,7 +51,8 @@ class LargeOutput:
                 "tiff, jpg, or dzi for Deep Zoom",
                 path=path,
             )
-        self._quality = QUALITY if quality is None else quality
+        self.format = "dzi" if self._is_deep_zoom else self._output.format
+        self.quality = quality
 
     def check(self, picture: Picture, *, height: int, width: int) -> None:
         """Raise ImageError if the format cannot hold `picture`, of one pixel, at that size.
@@ -96,7 +97,7 @@ class LargeOutput:
             case "png":
                 image.pngsave(path, compression=PNG_COMPRESSION, keep=keep)
             case "jpg":
-                image.jpegsave(path, Q=self._quality, subsample_mode="off", keep=keep)
+                image.jpegsave(path, Q=self._jpeg_quality, subsample_mode="off", keep=keep)
             case "tiff":
                 image.tiffsave(
                     path,
@@ -114,15 +115,26 @@ class LargeOutput:
         """The tiles first, so that the file that names them means that they are there."""
         tiles = self._deep_zoom_tiles
         with atomic_path(self.path) as description, atomic_folder(tiles) as folder:
-            image.dzsave(os.fspath(folder / "all"), suffix=f".jpg[Q={self._quality}]")
+            image.dzsave(os.fspath(folder / "all"), suffix=f".jpg[Q={self._jpeg_quality}]")
             (folder / "all.dzi").replace(description)
             for level in (folder / "all_files").iterdir():
                 level.replace(folder / level.name)
             (folder / "all_files").rmdir()
 
     @property
+    def _jpeg_quality(self) -> int | str:
+        return QUALITY if self.quality is None else self.quality
+
+    @property
     def _deep_zoom_tiles(self) -> Path:
         return self.path.with_name(f"{self.path.stem}_files")
+
+
+def output_of(path: Path, *, quality: Quality = None) -> Output | LargeOutput:
+    """What writes a file of that suffix: a Deep Zoom image is always written by rows."""
+    if path.suffix.lower() == DEEP_ZOOM:
+        return LargeOutput(path, quality=quality)
+    return Output(path, quality=quality)
 
 
 def _rows_of(kept: KeptRows) -> Any:

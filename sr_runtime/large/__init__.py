@@ -1,0 +1,1 @@
+"""Image files too large for memory: read by rows, kept as rows, written from rows."""

@@ -1,0 +1,74 @@
+"""An image file too large for memory, from the file to its result."""
+
+import os
+from pathlib import Path
+
+from sr_runtime.image import Header
+from sr_runtime.image.tiff import LARGEST_TIFF
+from sr_runtime.large.kept_rows import KeptRows
+from sr_runtime.large.output import LargeOutput
+from sr_runtime.large.source import LargeFile
+from sr_runtime.made_with import made_with
+from sr_runtime.memory.free import free_memory
+from sr_runtime.memory.result import WORTH_ASKING, Enlargement
+from sr_runtime.output_size import OutputSize
+from sr_runtime.passes import Progress
+from sr_runtime.upscaler import Upscaler
+
+__all__ = ["is_too_large", "upscale_large"]
+
+
+def is_too_large(header: Header, format: str, size: OutputSize, upscaler: Upscaler) -> bool:
+    """Whether a still's result would be refused in memory, or as a TIFF that is written there."""
+    if header.frames > 1:
+        return False
+    rows, columns, scale = header.height, header.width, upscaler.info.scale
+    target = size.target(rows, columns, scale)
+    frame = Enlargement(
+        height=rows,
+        width=columns,
+        channels=(1 if header.gray else 3) + header.alpha,
+        itemsize=2 if header.bits > 8 else 1,
+        varying_alpha=header.alpha,
+        factor=scale ** size.passes(rows, columns, scale),
+        scale=scale,
+        target=target,
+    )
+    if format == "tiff" and frame.result_bytes() > LARGEST_TIFF:
+        return True
+    needed = frame.peak_bytes()
+    free = free_memory() if needed > WORTH_ASKING else None
+    return free is not None and needed > free
+
+
+def upscale_large(
+    upscaler: Upscaler,
+    source: str | os.PathLike[str],
+    output: LargeOutput,
+    *,
+    size: OutputSize,
+    progress: Progress | None = None,
+) -> None:
+    """Upscale a file by rows, in about 2 GB of memory whatever its height.
+
+    The rows that are done are kept beside the result, in a folder of its name with `.part`, until
+    it is written. An interrupted call is gone on with by the same one.
+
+    Raises what `LargeFile`, `LargeOutput`, `KeptRows` and `Upscaler.upscale_stream` raise.
+    """
+    path = Path(source)
+    reader = LargeFile(path)
+    rows, columns, _ = reader.shape
+    height, width = size.target(rows, columns, upscaler.info.scale)
+    output.check(reader.picture, height=height, width=width)
+    facts = path.stat()
+    made_from = {
+        "input": f"{path.resolve()}, {facts.st_size} bytes of {facts.st_mtime_ns}",
+        **made_with(upscaler),
+    }
+    with KeptRows(output.path, made_from) as kept:
+        upscaler.upscale_stream(
+            reader, kept, scale=size.scale, width=size.width, height=size.height, progress=progress
+        )
+        output.write(kept, reader.picture)
+        kept.remove()

@@ -1,0 +1,28 @@
+"""What the pixels of a result depend on besides its image, for work that goes on another day."""
+
+import hashlib
+
+import sr_runtime
+from sr_runtime.upscaler import Upscaler
+
+__all__ = ["made_with"]
+
+
+def made_with(upscaler: Upscaler) -> dict[str, str]:
+    """By names for a message. Equal values give equal pixels, up to the engine's own rounding."""
+    backend = upscaler.backend
+    height, width = upscaler.max_tile
+    return {
+        "model": _model(upscaler),
+        "backend": f"{backend.name} in {backend.compute_dtype}",
+        "halo": str(upscaler.halo),
+        "tile": f"{width}×{height}",
+        "tta": "yes" if upscaler.tta else "no",
+    }
+
+
+def _model(upscaler: Upscaler) -> str:
+    if upscaler.model is None:
+        return f"blend {upscaler.info.blend} of sr-toolkit {sr_runtime.__version__}"
+    with upscaler.model.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
