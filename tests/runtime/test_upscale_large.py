@@ -1,3 +1,145 @@
-"""A file by rows is the file in memory, and a killed run goes on where it was."""
+"""A file by rows has the pixels of the file in memory, and a killed run goes on where it was."""
 
-from tests.files import TINY  # noqa
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import sr_runtime
+from sr_runtime import ArgumentError
+from sr_runtime.__main__ import main
+from sr_runtime.image import Picture, read, write
+from sr_runtime.large import upscale
+from sr_runtime.large.output import LargeOutput
+from sr_runtime.large.upscale import upscale_large
+from sr_runtime.output_size import OutputSize
+
+pytest.importorskip("pyvips", exc_type=ImportError)
+RNG = np.random.default_rng(11)
+
+
+@pytest.fixture
+def model(tiny_onnx: Callable[..., Path]) -> Path:
+    return tiny_onnx()
+
+
+def image_file(path: Path, height: int, width: int, channels: int = 3) -> np.ndarray:
+    pixels = RNG.integers(0, 256, (height, width, channels), np.uint8)
+    write(Picture(frames=(pixels,), xmp=b"<x:xmpmeta/>"), path)
+    return pixels
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_the_pixels_are_those_of_the_file_in_memory(
+    channels: int, model: Path, tmp_path: Path
+) -> None:
+    source = tmp_path / "a.png"
+    image_file(source, 300, 50, channels)
+
+    with sr_runtime.load(model, backend="onnxruntime", tile=64) as upscaler:
+        upscaler.upscale_file(source, tmp_path / "whole.png", scale=3)
+        upscale_large(
+            upscaler, source, LargeOutput(tmp_path / "rows.png"), size=OutputSize(scale=3)
+        )
+
+    whole, rows = read(tmp_path / "whole.png"), read(tmp_path / "rows.png")
+    np.testing.assert_array_equal(rows.frames[0], whole.frames[0])
+    assert rows.xmp == whole.xmp
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_result_with_other_settings_is_not_mixed_with_kept_rows(
+    model: Path, tmp_path: Path
+) -> None:
+    source, output = tmp_path / "a.png", LargeOutput(tmp_path / "rows.png")
+    image_file(source, 300, 40)
+
+    def stop(done: int, total: int) -> None:
+        if done > total / 2:
+            raise InterruptedError
+
+    with sr_runtime.load(model, backend="onnxruntime", tile=64) as upscaler:
+        with pytest.raises(InterruptedError):
+            upscale_large(upscaler, source, output, size=OutputSize(), progress=stop)
+        with pytest.raises(ArgumentError, match="size 160×1200 and not 120×900: give the same"):
+            upscale_large(upscaler, source, output, size=OutputSize(scale=3))
+    with (
+        sr_runtime.load(model, backend="onnxruntime", tile=96) as upscaler,
+        pytest.raises(ArgumentError, match="tile 64×64 and not 96×96"),
+    ):
+        upscale_large(upscaler, source, output, size=OutputSize())
+
+
+def test_what_does_not_fit_into_memory_goes_by_rows_by_itself(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "a.png"
+    image_file(source, 300, 50)
+    monkeypatch.setattr(upscale, "WORTH_ASKING", 0)
+    monkeypatch.setattr(upscale, "free_memory", lambda: 100_000)
+    words = [
+        "upscale",
+        str(source),
+        "-m",
+        str(model),
+        "-t",
+        "512",
+        "-q",
+        "--backend",
+        "onnxruntime",
+    ]
+
+    assert main([*words, "-o", str(tmp_path / "rows.tif")]) == 0
+    monkeypatch.undo()
+    assert main([*words, "-o", str(tmp_path / "whole.tif")]) == 0
+
+    rows, whole = tmp_path / "rows.tif", tmp_path / "whole.tif"
+    assert (rows.read_bytes()[:4], whole.read_bytes()[:4]) == (b"II+\0", b"II*\0")
+    np.testing.assert_array_equal(read(rows).frames[0], read(whole).frames[0])
+
+
+def test_a_deep_zoom_image_may_be_asked_for(model: Path, tmp_path: Path) -> None:
+    image_file(tmp_path / "a.png", 40, 50)
+
+    words = ["upscale", str(tmp_path / "a.png"), "-o", str(tmp_path / "a.dzi"), "-q"]
+    assert main([*words, "-m", str(model)]) == 0
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.dzi", "a.png", "a_files"]
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_and_gives_the_same_file(model: Path, tmp_path: Path) -> None:
+    source, target = tmp_path / "a.png", tmp_path / "a.tif"
+    image_file(source, 2000, 60)
+    program = f"""if True:
+        import sr_runtime, sys, time
+        from sr_runtime.large.output import LargeOutput
+        from sr_runtime.large.upscale import upscale_large
+        from sr_runtime.output_size import OutputSize
+        with sr_runtime.load({str(model)!r}, backend="onnxruntime", tile=64) as upscaler:
+            upscale_large(
+                upscaler, {str(source)!r}, LargeOutput({str(target)!r}), size=OutputSize(),
+                progress=lambda done, total: time.sleep(float(sys.argv[1])),
+            )
+        """
+    journal, bands = tmp_path / "a.tif.part" / "journal.json", [0]
+    for _ in range(2):
+        run = subprocess.Popen([sys.executable, "-c", program, "0.02"])
+        while not journal.exists() or len(json.loads(journal.read_text())["bands"]) == bands[-1]:
+            time.sleep(0.01)
+        run.send_signal(signal.SIGKILL)
+        run.wait()
+        bands.append(len(json.loads(journal.read_text())["bands"]))
+    subprocess.run([sys.executable, "-c", program, "0"], check=True)
+
+    assert 0 < bands[1] < bands[2] < 40
+    with sr_runtime.load(model, backend="onnxruntime", tile=64) as upscaler:
+        whole = upscaler.upscale(read(source).frames[0])
+    np.testing.assert_array_equal(read(target).frames[0], whole)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "a.tif"]
