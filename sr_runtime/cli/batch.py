@@ -18,7 +18,7 @@ from sr_runtime.cli.progress_bar import ProgressBar
 from sr_runtime.errors import BackendError, ModelError, OutOfMemoryError, SRError, StorageError
 from sr_runtime.image import Picture, Quality
 from sr_runtime.large.output import LargeOutput, output_of
-from sr_runtime.large.upscale import is_too_large, upscale_large
+from sr_runtime.large.upscale import goes_by_rows, upscale_large
 from sr_runtime.output_size import OutputSize
 from sr_runtime.storage.atomic import check_target, create_folder
 from sr_runtime.tileable import Tileable
@@ -152,14 +152,16 @@ class _Batch:
         source, output = self._jobs[number].source, self._outputs[number]
         if isinstance(output, LargeOutput):
             return None
+        if self._tileable is None and goes_by_rows(
+            source,
+            header_of(source),
+            output.format,
+            size=self._size,
+            upscaler=self._upscaler,
+            max_pixels=self._max_pixels,
+        ):
+            return None
         most = self._max_pixels or image.DEFAULT_MAX_PIXELS
-        header = header_of(source)
-        if header is not None and self._tileable is None:
-            many = header.height * header.width > most
-            if many and self._max_pixels is None:
-                return None
-            if not many and is_too_large(header, output.format, self._size, self._upscaler):
-                return None
         return image.read(source, max_pixels=most)
 
     def _work(self, images: Iterator[tuple[int, Reading]], writers: ThreadPoolExecutor) -> None:

@@ -7,6 +7,7 @@ from string import Formatter
 from sr_runtime.embedded import DEFAULT
 from sr_runtime.errors import ArgumentError, ImageError, OutOfMemoryError
 from sr_runtime.image import SUFFIXES, Header, read_header
+from sr_runtime.image.geotiff import is_geotiff
 from sr_runtime.output_size import OutputSize
 
 __all__ = ["Naming", "header_of"]
@@ -30,7 +31,7 @@ class Naming:
     """The model's."""
     size: OutputSize
     format: str | None = None
-    """The format of all results; None: PNG, while animations and TIFFs of pages keep theirs."""
+    """The format of all results; None: PNG, while animations, pages and GeoTIFFs keep theirs."""
     keep_format: bool = False
     """Each result has the format of its input, where it can be written."""
     template: str | None = None
@@ -97,6 +98,8 @@ class Naming:
             return f".{self.format}"
         suffix = source.suffix.lower()
         if self.keep_format and suffix in SUFFIXES:
+            return source.suffix
+        if suffix in (".tif", ".tiff") and is_geotiff(source):
             return source.suffix
         header = header_of(source) if suffix in (".gif", ".webp", ".tif", ".tiff") else None
         return suffix if header is not None and header.frames > 1 else ".png"

@@ -20,10 +20,21 @@ from sr_runtime.errors import ArgumentError, StorageError
 from sr_runtime.storage.atomic import atomic_path
 from sr_runtime.storage.lock import open_lock, try_lock
 
-__all__ = ["KeptRows"]
+__all__ = ["KeptRows", "check_room"]
 
 Band = tuple[int, int]
 """How many rows it has, and their CRC-32."""
+
+
+def check_room(target: Path, needed: int) -> None:
+    """Raise StorageError if the disk of `target` has less room than the rows that are missing."""
+    free = shutil.disk_usage(target.parent).free
+    if needed > free:
+        raise StorageError(
+            f"the rows of this result take {needed / 1e9:.1f} GB before they are compressed, and "
+            f"{free / 1e9:.1f} GB of the disk are free: make room, or name a file on another disk",
+            path=target,
+        )
 
 
 class KeptRows:
@@ -82,14 +93,7 @@ class KeptRows:
             there = self._keep_intact(self._rows)
         except OSError as error:
             raise StorageError(f"cannot be written ({error.strerror})", path=self.file) from error
-        needed, free = (shape[0] - there) * self._row_bytes, shutil.disk_usage(self.folder).free
-        if needed > free:
-            raise StorageError(
-                f"the rows of this result take {needed / 1e9:.1f} GB before they are compressed, "
-                f"and {free / 1e9:.1f} GB of the disk are free: make room, or name a file on "
-                "another disk",
-                path=self._target,
-            )
+        check_room(self._target, (shape[0] - there) * self._row_bytes)
         return there
 
     def write(self, rows: NDArray[Any]) -> None:

@@ -1,10 +1,13 @@
 """An image file too large for memory, from the file to its result."""
 
 import os
+import warnings
 from pathlib import Path
 
-from sr_runtime.image import Header
+from sr_runtime.image import DEFAULT_MAX_PIXELS, Header
+from sr_runtime.image.geotiff import is_geotiff
 from sr_runtime.image.tiff import LARGEST_TIFF
+from sr_runtime.large.geo.upscale import upscale_geotiff
 from sr_runtime.large.kept_rows import KeptRows
 from sr_runtime.large.output import LargeOutput
 from sr_runtime.large.source import LargeFile
@@ -15,10 +18,41 @@ from sr_runtime.output_size import OutputSize
 from sr_runtime.passes import Progress
 from sr_runtime.upscaler import Upscaler
 
-__all__ = ["is_too_large", "upscale_large"]
+__all__ = ["goes_by_rows", "upscale_large"]
 
 
-def is_too_large(header: Header, format: str, size: OutputSize, upscaler: Upscaler) -> bool:
+def goes_by_rows(
+    source: Path,
+    header: Header | None,
+    format: str,
+    *,
+    size: OutputSize,
+    upscaler: Upscaler,
+    max_pixels: int | None,
+) -> bool:
+    """Whether a file is upscaled by rows: it is too large for memory, or a GeoTIFF to become one.
+
+    Args:
+        header: None for a file that is not read in memory, as a GeoTIFF of five bands.
+        max_pixels: What reading in memory refuses; None: such a file is read by rows.
+    """
+    pixels = 0 if header is None else header.height * header.width
+    if max_pixels is not None and pixels > max_pixels:
+        return False
+    if is_geotiff(source):
+        if format == "tiff":
+            return True
+        warnings.warn(
+            f"{source}: its place on the Earth is not kept in {format}: name a .tif to keep it",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    if header is None:
+        return False
+    return pixels > DEFAULT_MAX_PIXELS or _is_too_large(header, format, size, upscaler)
+
+
+def _is_too_large(header: Header, format: str, size: OutputSize, upscaler: Upscaler) -> bool:
     """Whether a still's result would be refused in memory, or as a TIFF that is written there."""
     if header.frames > 1:
         return False
@@ -57,18 +91,27 @@ def upscale_large(
     Raises what `LargeFile`, `LargeOutput`, `KeptRows` and `Upscaler.upscale_stream` raise.
     """
     path = Path(source)
+    if output.format == "tiff" and is_geotiff(path):
+        made_from = _made_from(path, upscaler)
+        upscale_geotiff(upscaler, path, output.path, made_from, size=size, progress=progress)
+        return
     reader = LargeFile(path)
     rows, columns, _ = reader.shape
     height, width = size.target(rows, columns, upscaler.info.scale)
     output.check(reader.picture, height=height, width=width)
-    facts = path.stat()
-    made_from = {
-        "input": f"{path.resolve()}, {facts.st_size} bytes of {facts.st_mtime_ns}",
-        **made_with(upscaler),
-    }
+    made_from = _made_from(path, upscaler)
     with KeptRows(output.path, made_from) as kept:
         upscaler.upscale_stream(
             reader, kept, scale=size.scale, width=size.width, height=size.height, progress=progress
         )
         output.write(kept, reader.picture)
         kept.remove()
+
+
+def _made_from(source: Path, upscaler: Upscaler) -> dict[str, str]:
+    """What the pixels of a result depend on, but for its size."""
+    facts = source.stat()
+    return {
+        "input": f"{source.resolve()}, {facts.st_size} bytes of {facts.st_mtime_ns}",
+        **made_with(upscaler),
+    }

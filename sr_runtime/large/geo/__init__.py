@@ -1,0 +1,1 @@
+"""GeoTIFFs: all bands upscaled by rows, and written as a Cloud Optimized GeoTIFF."""
