@@ -1,0 +1,33 @@
+"""Videos: every frame upscaled, and all else that the file holds kept. Needs the extra `video`.
+
+import sr_runtime
+from sr_runtime.video import upscale_video
+
+with sr_runtime.load() as upscaler:
+    upscale_video(upscaler, "clip.mp4", "clip_x4.mp4")
+"""
+
+from typing import TYPE_CHECKING
+
+from sr_runtime.lazy import imported_at_first_use
+from sr_runtime.video.formats import CODECS, CONTAINERS, VIDEO_SUFFIXES, Codec
+
+if TYPE_CHECKING:
+    from sr_runtime.video.upscale import UpscaledVideo, upscale_video
+else:
+    __getattr__ = imported_at_first_use(
+        __name__,
+        {
+            "UpscaledVideo": "sr_runtime.video.upscale",
+            "upscale_video": "sr_runtime.video.upscale",
+        },
+    )
+
+__all__ = [
+    "CODECS",
+    "CONTAINERS",
+    "VIDEO_SUFFIXES",
+    "Codec",
+    "UpscaledVideo",
+    "upscale_video",
+]

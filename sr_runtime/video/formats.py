@@ -1,0 +1,93 @@
+"""Which videos are read, and what a result can be: its container, codec and pixel format."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, get_args
+
+from sr_runtime.errors import ArgumentError
+
+__all__ = [
+    "CODECS",
+    "CONTAINERS",
+    "DEMUXERS",
+    "ENCODERS",
+    "VIDEO_SUFFIXES",
+    "Codec",
+    "Encoder",
+    "container_of",
+    "is_video",
+]
+
+# fmt: off
+VIDEO_SUFFIXES = frozenset({
+    ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts",
+    ".ogv", ".ts", ".vob", ".webm", ".wmv",
+})
+# fmt: on
+"""How videos are usually named."""
+
+CONTAINERS: Mapping[str, str] = {
+    ".mp4": "mp4",
+    ".m4v": "mp4",
+    ".mov": "mov",
+    ".mkv": "matroska",
+    ".webm": "webm",
+}
+"""What can be written: FFmpeg's name of the container, by the file's suffix."""
+
+DEMUXERS = "mov,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg"
+"""The only formats that FFmpeg may take a file for: its lists of files, such as HLS and concat,
+would open other files and addresses that a stranger's file names."""
+
+# The first bytes of each. TS has a mark every 188 bytes, and 192 with timestamps.
+STARTS = re.compile(
+    rb"....ftyp|....(?:moov|mdat|wide|free|skip)|\x1a\x45\xdf\xa3|RIFF....AVI |FLV\x01|"
+    rb"OggS|\x30\x26\xb2\x75\x8e\x66\xcf\x11|\0\0\x01[\xba\xb3]|"
+    rb"\x47.{187}\x47|.{4}\x47.{191}\x47",
+    re.DOTALL,
+)
+PICTURES = re.compile(rb"....ftyp(?:avi[fs]|hei[cxms]|hev[cxms]|mif1|msf1|jxl |crx )", re.DOTALL)
+
+Codec = Literal["h264", "hevc", "av1", "ffv1"]
+CODECS = get_args(Codec)
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """How a codec is written."""
+
+    name: str
+    """FFmpeg's name of the encoder."""
+    crf: int | None
+    """The default; None: it is lossless."""
+    largest_crf: int = 51
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+# The presets leave the processor to inference, which takes 0.2 s for a megapixel of the result on
+# two cores: x264 takes 2 % of that, SVT-AV1 some 10 %, x265 some 20 %.
+ENCODERS: Mapping[Codec, Encoder] = {
+    "h264": Encoder("libx264", crf=17, options={"preset": "veryfast"}),
+    "hevc": Encoder(
+        "libx265", crf=20, options={"preset": "superfast", "x265-params": "log-level=none"}
+    ),
+    "av1": Encoder("libsvtav1", crf=24, largest_crf=63, options={"preset": "10"}),
+    "ffv1": Encoder("ffv1", crf=None, options={"level": "3", "slices": "12", "slicecrc": "1"}),
+}
+
+
+def container_of(target: Path) -> str:
+    """FFmpeg's name of the container of a result; ArgumentError if it cannot be written."""
+    container = CONTAINERS.get(target.suffix.lower())
+    if container is None:
+        known = ", ".join(CONTAINERS)
+        raise ArgumentError(f"a video is written as {known}: give the result one of these suffixes",
+                            path=target)  # fmt: skip
+    return container
+
+
+def is_video(head: bytes) -> bool:
+    """Whether a file that begins with `head` (512 bytes) is a video, and not a picture."""
+    return bool(STARTS.match(head)) and not PICTURES.match(head)

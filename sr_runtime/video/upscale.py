@@ -1,0 +1,201 @@
+"""upscale_video(): from a video file to its result, in segments that outlive a kill."""
+
+import os
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import sr_runtime
+from sr_runtime.errors import ArgumentError, ImageError, about
+from sr_runtime.image import DEFAULT_MAX_PIXELS
+from sr_runtime.output_size import OutputSize
+from sr_runtime.storage.atomic import atomic_path, check_target
+from sr_runtime.upscaler import Upscaler
+from sr_runtime.video.assemble import assemble, check_container
+from sr_runtime.video.color import RgbFromFrame
+from sr_runtime.video.decode import TimedFrame, decoded
+from sr_runtime.video.encode import Encoding, Timing, encoding_for
+from sr_runtime.video.facts import DEINTERLACE, VideoFacts, read_facts
+from sr_runtime.video.formats import CODECS, Codec, container_of
+from sr_runtime.video.pipeline import Pipeline, source_digest
+from sr_runtime.video.segments import Segments, opened_segments
+
+__all__ = ["UpscaledVideo", "partial_file", "upscale_video"]
+
+
+@dataclass(frozen=True)
+class UpscaledVideo:
+    """What became of a video."""
+
+    frames: int
+    height: int
+    width: int
+    codec: Codec
+
+
+def upscale_video(
+    upscaler: Upscaler,
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    *,
+    scale: float | None = None,
+    width: int | None = None,
+    height: int | None = None,
+    codec: Codec | None = None,
+    crf: int | None = None,
+    deinterlace: bool = False,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> UpscaledVideo:
+    """Upscale every frame of a video file into the container of `target`'s suffix.
+
+    Timestamps, rotation, pixel aspect, colours, bit depth and metadata are kept; sound, subtitles,
+    chapters, covers and fonts are copied as they are.
+
+    Finished segments lie in the folder `target.parts` until the result is there. If the process is
+    killed, the same call goes on after the last of them, to the same bytes. After Ctrl-C, what is
+    done so far is also in a file that can be played, `partial_file(target)`.
+
+    Args:
+        scale: Result over source, as in `Upscaler.upscale`; `width` and `height` too. A side is
+            one pixel smaller where the colours' subsampling needs an even one.
+        codec: "h264", "hevc", "av1", or "ffv1", which is lossless and goes into .mkv. Default:
+            "h264" for 8 bits, "hevc" for more, "av1" for .webm.
+        crf: Quality of the codec: smaller is better, and larger the file. Default: 17 for h264, 20
+            for hevc, 24 for av1.
+        deinterlace: Make whole pictures of interlaced frames first.
+        max_pixels: Refuse frames of more pixels.
+        progress: Called with (frames done, frames in all or None if the file does not say) on
+            another thread. To cancel, raise an exception in it; what is finished is kept.
+
+    Raises:
+        ImageError: The source cannot be read, or has what would not become right.
+        ArgumentError: An argument is out of range, or the container cannot hold a stream.
+        StorageError: The target cannot be written.
+    """
+    source, target = Path(source), Path(target)
+    size = OutputSize(scale=scale, width=width, height=height)
+    container_of(target)
+    if codec is not None and codec not in CODECS:
+        raise ArgumentError(f"codec {codec!r} is none of {', '.join(CODECS)}")
+    check_target(target, inputs=[source])
+    with about(source):
+        facts = read_facts(source)
+        if facts.interlaced and not deinterlace:
+            raise ImageError(DEINTERLACE)
+        if facts.height * facts.width > max_pixels:
+            raise ImageError(
+                f"its frames have {facts.width}×{facts.height} pixels, more than the limit of "
+                f"{max_pixels}: raise max_pixels"
+            )
+        rows, columns = size.target(facts.height, facts.width, upscaler.info.scale)
+        encoding = encoding_for(
+            facts, codec or _default_codec(facts, target), crf, height=rows, width=columns
+        )
+    check_container(source, target, facts, encoding)
+    settings = _settings(upscaler, source, size, encoding, deinterlace)
+    with opened_segments(target, settings) as segments:
+        _work(upscaler, source, target, facts, encoding, size, segments, deinterlace, progress)
+        frames = segments.frames
+        segments.remove()
+    partial_file(target).unlink(missing_ok=True)
+    return UpscaledVideo(frames, encoding.height, encoding.width, encoding.codec)
+
+
+def partial_file(target: Path) -> Path:
+    """Where Ctrl-C leaves what can be played so far: clip_x4.partial.mp4 for clip_x4.mp4."""
+    return target.with_name(f"{target.stem}.partial{target.suffix}")
+
+
+def _default_codec(facts: VideoFacts, target: Path) -> Codec:
+    if target.suffix.lower() == ".webm":
+        return "av1"
+    return "h264" if facts.depth == 8 else "hevc"
+
+
+def _settings(
+    upscaler: Upscaler, source: Path, size: OutputSize, encoding: Encoding, deinterlace: bool
+) -> dict[str, object]:
+    """What the segments depend on: those of other settings are not gone on with."""
+    import av
+
+    about_file = source.stat()
+    backend = upscaler.backend
+    return {
+        "version": sr_runtime.__version__,
+        "libraries": {name: list(version) for name, version in av.library_versions.items()},
+        "source": [about_file.st_size, about_file.st_mtime_ns],
+        "model": asdict(upscaler.info),
+        "engine": [backend.name, backend.device, backend.compute_dtype],
+        "tiles": [*upscaler.max_tile, upscaler.halo],
+        "size": asdict(size),
+        "encoding": asdict(encoding),
+        "deinterlace": deinterlace,
+    }
+
+
+def _work(
+    upscaler: Upscaler,
+    source: Path,
+    target: Path,
+    facts: VideoFacts,
+    encoding: Encoding,
+    size: OutputSize,
+    segments: Segments,
+    deinterlace: bool,
+    progress: Callable[[int, int | None], None] | None,
+) -> None:
+    """Make the segments that are missing, and the result of all of them."""
+
+    def on_frame(done: int) -> None:
+        if progress is not None:
+            progress(done, None if facts.frames is None else max(done, facts.frames))
+
+    pipeline = Pipeline(upscaler, facts, encoding, size, segments, on_frame)
+    try:
+        with closing(_missing(source, facts, segments, deinterlace)) as frames:
+            pipeline.run(frames)
+    except KeyboardInterrupt:
+        parts = _parts(segments)
+        if pipeline.unfinished is not None:
+            parts.append((pipeline.unfinished.path, pipeline.unfinished.timing))
+        if parts:
+            until = parts[-1][1].end * facts.time_base - facts.start
+            with atomic_path(partial_file(target)) as file:
+                assemble(source, target, file, facts, encoding, parts, until=until)
+        raise
+    if not segments.finished:
+        raise ImageError("no frame of this video can be decoded: it is damaged", path=source)
+    with atomic_path(target) as file:
+        assemble(source, target, file, facts, encoding, _parts(segments))
+
+
+def _parts(segments: Segments) -> list[tuple[Path, Timing]]:
+    return [(segments.path(each), Timing(each.pts, each.end)) for each in segments.finished]
+
+
+def _missing(
+    source: Path, facts: VideoFacts, segments: Segments, deinterlace: bool
+) -> Generator[TimedFrame]:
+    """The frames after the last finished segment."""
+    if not segments.finished:
+        yield from decoded(source, facts, deinterlace=deinterlace)
+        return
+    last = segments.finished[-1]
+    if not deinterlace:  # which looks at the frames before
+        rgb_from_frame = RgbFromFrame(facts)
+        frames = decoded(source, facts, start=last.last_pts)
+        for timed in frames:
+            if timed.pts < last.last_pts:
+                continue
+            rgb = rgb_from_frame(timed.frame)
+            if timed.pts == last.last_pts and source_digest(rgb) == last.source_sha256:
+                yield from frames
+                return
+            break
+    # A wrong index, or no timestamps: count from the start.
+    frames = decoded(source, facts, deinterlace=deinterlace)
+    for number, timed in enumerate(frames):
+        if number >= segments.frames:
+            yield timed
