@@ -1,11 +1,11 @@
-"""What a file is that people give as a model and that is none, told by its first bytes."""
+"""What a file is, told by its first bytes: a video, or what people give as a model and is none."""
 
 import re
 from pathlib import Path
 
 from sr_runtime.errors import ModelError
 
-__all__ = ["HEAD", "kind_of", "refuse_other_kinds"]
+__all__ = ["HEAD", "is_video", "kind_of", "refuse_other_kinds"]
 
 HEAD = 512
 """How many bytes of a file tell what it is."""
@@ -14,6 +14,17 @@ LARGEST_HEADER = 100 << 20
 """Bytes of the header of a safetensors file, as its own library has it."""
 
 AGAIN = "download it again"
+
+# Pictures in the container of MP4: AVIF, HEIF, JPEG XL and Canon's raw files.
+PICTURES = rb"(?:avi[fs]|hei[cxms]|hev[cxms]|mif1|msf1|jxl |crx )"
+
+# MP4 and QuickTime, Matroska and WebM, AVI, FLV, Ogg, WMV, MPEG, and MPEG's transport stream, which
+# has a mark every 188 bytes, or 192 with times.
+VIDEO = (
+    rb".{4}ftyp(?!" + PICTURES + rb")|.{4}(?:moov|mdat|wide|free|skip)|\x1a\x45\xdf\xa3|"
+    rb"RIFF.{4}AVI |FLV\x01|OggS|\x30\x26\xb2\x75\x8e\x66\xcf\x11|\0\0\x01[\xba\xb3]|"
+    rb"\x47.{187}\x47|.{4}\x47.{191}\x47"
+)
 
 # How a file begins, what it is, and what to do about it; None: that depends on what was wanted.
 KINDS: tuple[tuple[bytes, str, str | None], ...] = (
@@ -52,6 +63,7 @@ KINDS: tuple[tuple[bytes, str, str | None], ...] = (
     ),
     (rb".{257}ustar", "a tar archive", "unpack it and give the file inside"),
     (rb"\x89PNG|\xff\xd8\xff|GIF8|RIFF.{4}WEBP|BM.{4}\0{4}", "an image, no model", "name a model"),
+    (VIDEO, "a video, no model", "name a model"),
     (rb"\0{16}", "a file that begins with zeros: its download or its disk failed half-way", AGAIN),
 )
 
@@ -65,6 +77,15 @@ def kind_of(head: bytes) -> tuple[str, str | None] | None:
         if re.match(start, head, re.DOTALL):
             return what, remedy
     return None
+
+
+def is_video(path: Path) -> bool:
+    """Whether a file is a video, and no picture; False if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return bool(re.match(VIDEO, file.read(HEAD), re.DOTALL))
+    except OSError:
+        return False
 
 
 def refuse_other_kinds(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Which images the words of a command line mean: files, folders, patterns, and what is left out."""
+"""Which files the words of a command line mean: by name, folder or pattern; what is left out."""
 
 import glob
 import os
@@ -10,8 +10,10 @@ from pathlib import Path
 from sr_runtime.cli.folders import real_folder
 from sr_runtime.cli.pipes import STANDARD, Pipes, is_pipe
 from sr_runtime.errors import ArgumentError, SRError, StorageError
+from sr_runtime.file_kinds import is_video
 from sr_runtime.image import IMAGE_SUFFIXES, LEFT_OUT
 from sr_runtime.nearest import nearest_file
+from sr_runtime.video import VIDEO_SUFFIXES
 
 __all__ = ["EARLIER", "Failure", "Found", "Source", "could_be_made", "find_images"]
 
@@ -20,6 +22,10 @@ KINDS = 8
 EARLIER = "image that is named as a result"
 """It is beside the input whose result would be named so; whoever made it, it is not replaced."""
 PIPE = "pipe or device"
+ADVICE = {
+    **LEFT_OUT,
+    **dict.fromkeys(VIDEO_SUFFIXES, "videos are upscaled if they are named themselves"),
+}
 PLURALS = {
     "linked folder": "linked folders",
     "subfolder": "subfolders",
@@ -42,13 +48,14 @@ class Failure:
 
 @dataclass(frozen=True)
 class Source:
-    """One image to upscale."""
+    """One image or video to upscale."""
 
     path: Path
     folder: Path | None = None
     """The input folder in which it was found; None: it was named itself."""
     piped: bool = False
     """`path` is a copy of what came from a pipe."""
+    video: bool = False
 
 
 @dataclass
@@ -68,8 +75,8 @@ class Found:
             text += f", {rest} others"
         advice: dict[str, list[str]] = {}
         for kind, _ in named:
-            if kind in LEFT_OUT:
-                advice.setdefault(LEFT_OUT[kind], []).append(kind)
+            if kind in ADVICE:
+                advice.setdefault(ADVICE[kind], []).append(kind)
         hints = "; ".join(f"{' '.join(kinds)}: {hint}" for hint, kinds in advice.items())
         return f"{text} ({hints})" if hints else text
 
@@ -136,7 +143,8 @@ def _images(path: Path, pipes: Pipes, found: Found, leave_out: Path | None) -> I
         for image in images:
             yield Source(image, folder=path)
     elif os.path.lexists(path):
-        yield Source(path)
+        looked_at = path.suffix.lower() not in IMAGE_SUFFIXES
+        yield Source(path, video=looked_at and is_video(path))
     else:
         hint = nearest_file(path)
         if not hint and path.parts[0] == "~":

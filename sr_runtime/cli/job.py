@@ -1,4 +1,4 @@
-"""One image to upscale, and where its result goes."""
+"""One image or video to upscale, and where its result goes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +10,11 @@ __all__ = ["Job"]
 
 @dataclass(frozen=True)
 class Job:
-    """One image to upscale."""
+    """One image or video to upscale."""
 
     source: Path
     target: Path
+    video: bool = False
 
     @property
     def is_beside(self) -> bool:

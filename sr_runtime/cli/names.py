@@ -9,6 +9,7 @@ from sr_runtime.errors import ArgumentError, ImageError, OutOfMemoryError
 from sr_runtime.image import SUFFIXES, Header, read_header
 from sr_runtime.image.geotiff import is_geotiff
 from sr_runtime.output_size import OutputSize
+from sr_runtime.video import CONTAINERS, read_facts
 
 __all__ = ["Naming", "header_of"]
 
@@ -75,17 +76,19 @@ class Naming:
     def _model_name(self) -> str:
         return Path(self.model).stem if self.blend is None else f"blend{self.blend:g}"
 
-    def name(self, source: Path, *, labelled: bool) -> str:
-        """The name of the result of `source`.
+    def name(self, source: Path, *, labelled: bool, video: bool = False) -> str:
+        """The name of the result of `source`; a video keeps its container, or becomes Matroska.
 
         Raises ImageError, OutOfMemoryError or ArgumentError if the template needs the size of an
         image that cannot be read or enlarged so far.
         """
-        suffix = self._suffix(source)
+        suffix = _container(source) if video else self._suffix(source)
         if self.template is None:
             return f"{source.stem}_{self.label}{suffix}" if labelled else source.stem + suffix
-        name = self.template.format(**self._values(source, suffix))
+        name = self.template.format(**self._values(source, suffix, video=video))
         ending = Path(self.template).suffix.lower()
+        if video:
+            return name if ending in (*CONTAINERS, ".{format}") else name + suffix
         if ending in SUFFIXES and ending != suffix.lower():
             raise ArgumentError(
                 f"--name {self.template} ends in {ending}, and the format is {suffix[1:]}: leave "
@@ -104,7 +107,7 @@ class Naming:
         header = header_of(source) if suffix in (".gif", ".webp", ".tif", ".tiff") else None
         return suffix if header is not None and header.frames > 1 else ".png"
 
-    def _values(self, source: Path, suffix: str) -> dict[str, object]:
+    def _values(self, source: Path, suffix: str, *, video: bool) -> dict[str, object]:
         values: dict[str, object] = {
             "stem": source.stem,
             "model": self._model_name,
@@ -114,12 +117,17 @@ class Naming:
         given = self.size.width is not None or self.size.height is not None
         asked = {field for _, field, _, _ in Formatter().parse(self.template or "")}
         if asked & {"width", "height"} or (given and "scale" in asked):
-            header = read_header(source)
+            header = read_facts(source) if video else read_header(source)
             height, width = self.size.target(header.height, header.width, self.scale)
             values |= {"height": height, "width": width}
             if given:
                 values["scale"] = f"{height / header.height:.3g}"
         return values
+
+
+def _container(source: Path) -> str:
+    """The suffix of a video's result."""
+    return source.suffix if source.suffix.lower() in CONTAINERS else ".mkv"
 
 
 def header_of(source: Path) -> Header | None:

@@ -9,6 +9,7 @@ from sr_runtime.cli.parser import Parser, nonempty, number, whole_number, whole_
 from sr_runtime.embedded import DEFAULT, EMBEDDED
 from sr_runtime.image import DEFAULT_MAX_PIXELS, LOSSLESS_FORMATS, QUALITY_FORMATS, Format
 from sr_runtime.tileable import Tileable
+from sr_runtime.video import CODECS, ENCODERS
 
 __all__ = ["add_info_options", "add_upscale_options"]
 
@@ -20,6 +21,7 @@ def add_upscale_options(upscale: Parser) -> None:
     _add_what_to_read(upscale)
     _add_what_to_write(upscale)
     _add_how_large(upscale)
+    _add_for_videos(upscale)
     which = upscale.add_argument_group("which model")
     model = which.add_argument(
         "-m", "--model", type=nonempty, default=DEFAULT, help=f"{MODEL} (default: %(default)s)"
@@ -51,7 +53,8 @@ def _add_what_to_read(upscale: Parser) -> None:
     group = upscale.add_argument_group("what to read")
     inputs = group.add_argument(
         "inputs", nargs="+", type=nonempty, metavar="INPUT",
-        help="an image, a folder of images, a pattern such as '*.jpg', or - for standard input",
+        help="an image, a video, a folder of images, a pattern such as '*.jpg', or - for standard "
+        "input",
     )  # fmt: skip
     suggest(inputs, files=True)
     group.add_argument(
@@ -117,6 +120,26 @@ def _add_how_large(upscale: Parser) -> None:
     size.add_argument(
         "--height", type=whole_number, metavar="H", help="height of the result in pixels"
     )
+
+
+def _add_for_videos(upscale: Parser) -> None:
+    group = upscale.add_argument_group("for videos")
+    group.add_argument(
+        "--codec", choices=CODECS,
+        help="how the result is encoded; ffv1 is lossless, and for .mkv (default: h264, hevc "
+        "for more than 8 bits, av1 for .webm)",
+    )  # fmt: skip
+    group.add_argument(
+        "--crf", type=whole_number, metavar="N",
+        help="quality of the codec; smaller is better, and larger the file (default: "
+        + ", ".join(f"{each.crf} for {name}" for name, each in ENCODERS.items() if each.crf)
+        + ")",
+    )  # fmt: skip
+    group.add_argument(
+        "--deinterlace", action="store_true",
+        help="make whole pictures of an interlaced video's half pictures first, which is refused "
+        "otherwise",
+    )  # fmt: skip
 
 
 def _add_blend(group: argparse._ArgumentGroup) -> None:

@@ -20,6 +20,7 @@ from sr_runtime.errors import ArgumentError, SRError
 from sr_runtime.image import IMAGE_SUFFIXES, Output
 from sr_runtime.storage.atomic import check_target
 from sr_runtime.storage.temporary import remove_leftovers
+from sr_runtime.video import container_of
 
 __all__ = ["Plan", "plan_jobs"]
 
@@ -136,6 +137,8 @@ def _one_job(found: Found, output: str, naming: Naming, pipes: Pipes) -> list[Jo
         return []
     if naming.template is not None:
         raise ArgumentError("-o names the result already: give a folder with -o, or no --name")
+    if found.sources[0].video:
+        return [_video_job(found.sources[0], output, naming)]
     path, source = Path(output), found.sources[0].path
     if output == STANDARD or is_pipe(path):
         suffix = path.suffix if path.suffix and naming.format is None else ""
@@ -152,14 +155,24 @@ def _one_job(found: Found, output: str, naming: Naming, pipes: Pipes) -> list[Jo
     return [Job(source, target)]
 
 
+def _video_job(source: Source, output: str, naming: Naming) -> Job:
+    if source.piped or output == STANDARD or is_pipe(Path(output)):
+        raise ArgumentError("videos are not read from pipes or written into them: name files")
+    if naming.format or naming.keep_format:
+        raise ArgumentError("--format and --keep-format are for images: a video's is -o's suffix")
+    container_of(Path(output))
+    check_target(Path(output))
+    return Job(source.path, Path(output), video=True)
+
+
 def _jobs(found: Found, folder: Path | None, naming: Naming) -> list[Job]:
     """The jobs whose results are named by `naming`; what cannot be named is a failure."""
     jobs = []
     for source in found.sources:
         place = _place(source, folder, naming)
-        job = Job(source.path, place / source.path.name)
+        job = Job(source.path, place / source.path.name, video=source.video)
         try:
-            name = naming.name(source.path, labelled=job.is_beside)
+            name = naming.name(source.path, labelled=job.is_beside, video=source.video)
         except SRError as error:
             found.failures.append(Failure(source.path, error))
             continue

@@ -4,19 +4,23 @@ import argparse
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from sr_runtime.cli.batch import run_jobs
 from sr_runtime.cli.console import say
 from sr_runtime.cli.inputs import Failure
+from sr_runtime.cli.job import Job
 from sr_runtime.cli.names import Naming, header_of
 from sr_runtime.cli.pipes import STANDARD, Pipes
 from sr_runtime.cli.plan import Plan, plan_jobs
+from sr_runtime.cli.videos import check_options, run_videos
 from sr_runtime.errors import StorageError
 from sr_runtime.output_size import OutputSize
 from sr_runtime.printable import some
 from sr_runtime.upscaler import Upscaler
+from sr_runtime.video import read_facts
 
 __all__ = ["model_name", "upscale_inputs"]
 
@@ -47,15 +51,19 @@ def upscale_inputs(upscaler: Upscaler, arguments: argparse.Namespace, size: Outp
             skip_existing=arguments.skip_existing,
         )
         started = time.perf_counter()
+        images = [job for job in plan.jobs if not job.video]
+        videos = [job for job in plan.jobs if job.video]
+        check_options(arguments, images, videos)
         failed = run_jobs(
             upscaler,
-            plan.jobs,
+            images,
             size=size,
             quality=arguments.quality,
             max_pixels=arguments.max_pixels,
             tileable=arguments.tileable,
             show_progress=not arguments.quiet,
         )
+        failed += run_videos(upscaler, videos, arguments, size)
         seconds = time.perf_counter() - started
         sizes = "" if failed else _sizes(plan, upscaler, size)
         pipes.send()
@@ -86,11 +94,19 @@ def _as_named(failure: Failure, pipes: Pipes) -> Failure:
 
 def _sizes(plan: Plan, upscaler: Upscaler, size: OutputSize) -> str:
     """`4000×3000 to 16000×12000 by ` for one image, whose file may be gone afterwards."""
-    header = header_of(plan.jobs[0].source) if len(plan.jobs) == 1 else None
+    if len(plan.jobs) != 1:
+        return ""
+    job = plan.jobs[0]
+    header = read_facts(job.source) if job.video else header_of(job.source)
     if header is None:
         return ""
     height, width = size.target(header.height, header.width, upscaler.info.scale)
     return f"{header.width}×{header.height} to {width}×{height} by "
+
+
+def _kind(jobs: Sequence[Job]) -> str:
+    videos = [job.video for job in jobs]
+    return "videos" if all(videos) else "files" if any(videos) else "images"
 
 
 def model_name(arguments: argparse.Namespace) -> str:
@@ -118,7 +134,7 @@ def _summary(plan: Plan, failed: int, how: str, pipes: Pipes) -> list[str]:
     if jobs:
         target = pipes.names.get(jobs[0].target, jobs[0].target)
         named = "to standard output" if str(target) == STANDARD else target
-        written = named if total == done == 1 else f"{done} of {total} images"
+        written = named if total == done == 1 else f"{done} of {total} {_kind(jobs)}"
         lines.append(f"wrote {written} {how}" + (kept and f"; {kept}"))
     elif kept:
         lines.append(f"nothing to do: {kept}")

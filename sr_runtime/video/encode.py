@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sr_runtime.errors import ArgumentError, StorageError
-from sr_runtime.video.facts import FULL, VideoFacts
+from sr_runtime.video.facts import FULL, LIMITED, VideoFacts
 from sr_runtime.video.formats import CODECS, ENCODERS, Codec
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Encoding", "SegmentFile", "Timing", "add_encoder", "encoding_for", "writing"]
 
-LIMITED = 1
+
 LONGEST = 250
 """Frames after which there is a keyframe at the latest, to which players jump."""
 WAITING_BYTES = 1 << 29

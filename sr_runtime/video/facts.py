@@ -29,7 +29,8 @@ CHROMA: dict[tuple[int, int], Chroma] = {
 BT709, UNSPECIFIED, FCC, BT470BG, SMPTE170M, SMPTE240M, BT2020 = 1, 2, 4, 5, 6, 7, 9
 MATRICES = (BT709, FCC, BT470BG, SMPTE170M, SMPTE240M, BT2020)
 """Those of ITU-T H.273 that are weights of red, green and blue."""
-FULL = 2
+LIMITED, FULL = 1, 2
+"""FFmpeg's numbers of the ranges."""
 HD_LINES, HD_COLUMNS = 720, 1280
 """From here on players take colours without a stated matrix for BT.709, and below for BT.601."""
 

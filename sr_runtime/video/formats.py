@@ -1,6 +1,5 @@
 """Which videos are read, and what a result can be: its container, codec and pixel format."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +16,6 @@ __all__ = [
     "Codec",
     "Encoder",
     "container_of",
-    "is_video",
 ]
 
 # fmt: off
@@ -40,15 +38,6 @@ CONTAINERS: Mapping[str, str] = {
 DEMUXERS = "mov,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg"
 """The only formats that FFmpeg may take a file for: its lists of files, such as HLS and concat,
 would open other files and addresses that a stranger's file names."""
-
-# The first bytes of each. TS has a mark every 188 bytes, and 192 with timestamps.
-STARTS = re.compile(
-    rb"....ftyp|....(?:moov|mdat|wide|free|skip)|\x1a\x45\xdf\xa3|RIFF....AVI |FLV\x01|"
-    rb"OggS|\x30\x26\xb2\x75\x8e\x66\xcf\x11|\0\0\x01[\xba\xb3]|"
-    rb"\x47.{187}\x47|.{4}\x47.{191}\x47",
-    re.DOTALL,
-)
-PICTURES = re.compile(rb"....ftyp(?:avi[fs]|hei[cxms]|hev[cxms]|mif1|msf1|jxl |crx )", re.DOTALL)
 
 Codec = Literal["h264", "hevc", "av1", "ffv1"]
 CODECS = get_args(Codec)
@@ -86,8 +75,3 @@ def container_of(target: Path) -> str:
         raise ArgumentError(f"a video is written as {known}: give the result one of these suffixes",
                             path=target)  # fmt: skip
     return container
-
-
-def is_video(head: bytes) -> bool:
-    """Whether a file that begins with `head` (512 bytes) is a video, and not a picture."""
-    return bool(STARTS.match(head)) and not PICTURES.match(head)

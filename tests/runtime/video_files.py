@@ -35,9 +35,9 @@ def pattern(number: int, height: int = HEIGHT, width: int = WIDTH) -> NDArray[np
 
 @dataclass(kw_only=True)
 class Clip:
-    """A video to be made."""
+    """A video to be made, of RGB arrays or of frames."""
 
-    frames: Sequence[NDArray[Any]] = field(default_factory=lambda: [pattern(n) for n in range(12)])
+    frames: Sequence[Any] = field(default_factory=lambda: [pattern(n) for n in range(12)])
     pts: Sequence[int] | None = None
     codec: str = "ffv1"
     pixels: str = "yuv444p"
@@ -56,13 +56,14 @@ class Clip:
 
     def write(self, path: Path) -> Path:
         """Make the file; the container follows the suffix."""
-        height, width = self.frames[0].shape[:2]
+        first = self.frames[0]
+        size = (first.height, first.width) if hasattr(first, "planes") else first.shape[:2]
         with av.open(str(path), "w") as file:
             file.metadata.update(self.metadata)
             file.set_chapters(self.chapters)
             video: Any = file.add_stream(
                 self.codec, rate=self.rate, time_base=self.time_base, options=self.options,
-                width=width, height=height,
+                height=size[0], width=size[1],
             )  # fmt: skip
             video.pix_fmt = self.pixels
             for name, value in self.context.items():
@@ -136,6 +137,38 @@ def packets_of(path: Path, kind: str) -> list[tuple[Fraction, bytes]]:
             for packet in file.demux(stream)
             if packet.pts is not None and packet.size
         ]
+
+
+class NearestNetwork(KnownNetwork):
+    """Repeats each pixel: the result's colours are the source's, to the last bit."""
+
+    def answer(self, batch: NDArray[Any]) -> NDArray[np.float32]:
+        scale = self.info.scale
+        return batch.repeat(scale, axis=2).repeat(scale, axis=3)
+
+
+def nearest_upscaler(*, scale: int = 2) -> Upscaler:
+    """Each pixel repeated."""
+    return Upscaler(NearestNetwork(radius=0, scale=scale, limits=Limits(depth=2)))
+
+
+def planes_of(frame: av.VideoFrame) -> list[NDArray[Any]]:
+    """The samples of a planar frame."""
+    dtype = np.uint8 if frame.format.components[0].bits == 8 else np.uint16
+    return [
+        np.frombuffer(plane, dtype).reshape(plane.height, -1)[:, : plane.width]
+        for plane in frame.planes
+    ]
+
+
+def frame_of_planes(planes: Sequence[NDArray[Any]], pixels: str) -> av.VideoFrame:
+    """A planar frame with these samples."""
+    frame = av.VideoFrame(planes[0].shape[1], planes[0].shape[0], pixels)
+    for plane, samples in zip(frame.planes, planes, strict=True):
+        rows = np.frombuffer(plane, samples.dtype).reshape(plane.height, -1).copy()
+        rows[:, : plane.width] = samples
+        plane.update(rows)
+    return frame
 
 
 def known_upscaler(*, scale: int = 2, images: int = 1) -> Upscaler:
