@@ -92,7 +92,11 @@ def _output(
     """The result's container, with the metadata and chapters of the source."""
     import av
 
-    with av.open(file, "w", format=container_of(target)) as output:
+    container, options = container_of(target), {}
+    if container in ("mp4", "mov"):  # it would count the start of a stream in milliseconds
+        ticks = facts.time_base.denominator
+        options["movie_timescale"] = str(ticks * -(-1000 // ticks))
+    with av.open(file, "w", format=container, container_options=options) as output:
         output.flags |= BITEXACT
         output.metadata.update(_metadata(inputs))
         output.set_chapters([_shifted(chapter, facts) for chapter in inputs.chapters()])

@@ -162,7 +162,10 @@ class Pipeline:
                 segment.add(frame, item.pts, item.duration)
                 source = item.source
                 done += 1
-                self._on_frame(done)
+                try:
+                    self._on_frame(done)
+                except BaseException as error:  # the caller cancels
+                    self._end(error)
                 if done % length == 0:
                     if finishing is not None:
                         finishing.result()

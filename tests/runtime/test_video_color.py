@@ -5,9 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-pytest.importorskip("av")
-
 from numpy.typing import NDArray
 
 from sr_runtime.video.color import FrameFromRgb, RgbFromFrame

@@ -6,13 +6,15 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from sr_runtime.backends.base import Limits
 from sr_runtime.upscaler import Upscaler
 from tests.runtime.known_network import KnownNetwork
+
+av = pytest.importorskip("av")  # without it, whatever imports this file is skipped
 
 WIDTH, HEIGHT = 32, 24
 
@@ -51,7 +53,7 @@ class Clip:
     sound: str | None = None
     subtitles: str | None = None
     rotation: float | None = None
-    prepare: Callable[[av.VideoFrame], None] | None = None
+    prepare: Callable[[Any], None] | None = None
     """Called with each frame before it is encoded."""
 
     def write(self, path: Path) -> Path:
@@ -97,7 +99,7 @@ class Clip:
         return path
 
 
-def _frame(pixels: NDArray[Any], clip: Clip) -> av.VideoFrame:
+def _frame(pixels: NDArray[Any], clip: Clip) -> Any:
     kind = "rgb24" if pixels.dtype == np.uint8 else "rgb48le"
     frame = av.VideoFrame.from_ndarray(pixels, format=kind)
     matrix = clip.context.get("colorspace", 6)
@@ -117,7 +119,7 @@ def _add_sound(file: Any, stream: Any, seconds: Fraction) -> None:
     file.mux(stream.encode())
 
 
-def frames_of(path: Path) -> list[av.VideoFrame]:
+def frames_of(path: Path) -> list[Any]:
     """Every decoded frame."""
     with av.open(str(path)) as file:
         return list(file.decode(video=0))
@@ -125,7 +127,7 @@ def frames_of(path: Path) -> list[av.VideoFrame]:
 
 def times_of(path: Path) -> list[Fraction]:
     """When each frame is shown, in seconds."""
-    return [frame.pts * frame.time_base for frame in frames_of(path)]  # type: ignore[operator]
+    return [frame.pts * frame.time_base for frame in frames_of(path)]
 
 
 def packets_of(path: Path, kind: str) -> list[tuple[Fraction, bytes]]:
@@ -152,7 +154,7 @@ def nearest_upscaler(*, scale: int = 2) -> Upscaler:
     return Upscaler(NearestNetwork(radius=0, scale=scale, limits=Limits(depth=2)))
 
 
-def planes_of(frame: av.VideoFrame) -> list[NDArray[Any]]:
+def planes_of(frame: Any) -> list[NDArray[Any]]:
     """The samples of a planar frame."""
     dtype = np.uint8 if frame.format.components[0].bits == 8 else np.uint16
     return [
@@ -161,7 +163,7 @@ def planes_of(frame: av.VideoFrame) -> list[NDArray[Any]]:
     ]
 
 
-def frame_of_planes(planes: Sequence[NDArray[Any]], pixels: str) -> av.VideoFrame:
+def frame_of_planes(planes: Sequence[NDArray[Any]], pixels: str) -> Any:
     """A planar frame with these samples."""
     frame = av.VideoFrame(planes[0].shape[1], planes[0].shape[0], pixels)
     for plane, samples in zip(frame.planes, planes, strict=True):

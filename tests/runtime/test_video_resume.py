@@ -1,0 +1,236 @@
+"""A video whose process ends early: what stays, what plays, and how the next run goes on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sr_runtime import StorageError
+from sr_runtime.errors import OutOfMemoryError
+from sr_runtime.storage.lock import open_lock, try_lock
+from sr_runtime.upscaler import Upscaler
+from sr_runtime.video import partial_file, pipeline
+from sr_runtime.video.segments import parts_folder
+from sr_runtime.video.upscale import upscale_video
+from tests.running import own_threads
+from tests.runtime.known_network import KnownNetwork
+from tests.runtime.video_files import Clip, frames_of, known_upscaler, pattern, times_of
+
+FRAMES = 20
+SEGMENT = 6
+
+
+@pytest.fixture(autouse=True)
+def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "SEGMENT_FRAMES", (SEGMENT, SEGMENT))
+
+
+@pytest.fixture(params=["libx264", "mpeg2video"])
+def source(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A clip whose frames depend on each other, in which a reader has to seek."""
+    ticks = [512 * n + (37 * n * n) % 400 for n in range(FRAMES)]
+    clip = Clip(
+        codec=request.param, pixels="yuv420p", frames=[pattern(n) for n in range(FRAMES)],
+        pts=ticks if request.param == "libx264" else None, sound="aac",
+        context={"gop_size": 8, "max_b_frames": 2},
+        time_base=Fraction(1, 12_800 if request.param == "libx264" else 25),
+    )  # fmt: skip
+    return clip.write(tmp_path / "a.mp4")
+
+
+class StoppedError(Exception):
+    """A caller's own."""
+
+
+def stop_after(frames: int, error: BaseException) -> Callable[[int, int | None], None]:
+    def progress(done: int, _total: int | None) -> None:
+        if done == frames:
+            raise error
+
+    return progress
+
+
+def whole(source: Path, **options: Any) -> bytes:
+    """The result of a run that nothing stops."""
+    target = source.with_name("whole.mp4")
+    upscale_video(known_upscaler(), source, target, **options)
+    return target.read_bytes()
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc", "ffv1"])
+def test_a_stopped_run_goes_on_to_the_same_bytes(source: Path, codec: Any) -> None:
+    expected = whole(source, codec=codec)
+    target, network = source.with_name("b.mp4"), KnownNetwork(radius=1)
+    upscaler = Upscaler(network)
+    for frames in (8, 15):
+        with pytest.raises(StoppedError):
+            upscale_video(
+                upscaler, source, target, codec=codec, progress=stop_after(frames, StoppedError())
+            )
+        assert not target.exists()
+    assert sorted(path.name for path in parts_folder(target).glob("*.mkv"))[:2] == [
+        "000000.mkv",
+        "000001.mkv",
+    ]
+    done: list[int] = []
+    upscale_video(upscaler, source, target, codec=codec, progress=lambda n, _total: done.append(n))
+    assert done == list(range(2 * SEGMENT + 1, FRAMES + 1))
+    assert target.read_bytes() == expected
+    assert sorted(each.name for each in source.parent.iterdir()) == ["a.mp4", "b.mp4", "whole.mp4"]
+
+
+def test_without_a_usable_index_the_frames_are_counted_from_the_start(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected, target = whole(source), source.with_name("b.mp4")
+    with pytest.raises(StoppedError):
+        upscale_video(known_upscaler(), source, target, progress=stop_after(8, StoppedError()))
+    journal = parts_folder(target) / "journal.jsonl"
+    head, line, *rest = journal.read_text().splitlines()
+    changed = json.loads(line) | {"source_sha256": "of another frame"}
+    journal.write_text("\n".join([head, json.dumps(changed), *rest, ""]))
+    done: list[int] = []
+    upscale_video(known_upscaler(), source, target, progress=lambda n, _total: done.append(n))
+    assert done[0] == SEGMENT + 1
+    assert target.read_bytes() == expected
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed", "gone", "torn journal", "other settings"])
+def test_what_is_not_as_the_journal_says_is_made_again(source: Path, damage: str) -> None:
+    expected, target = whole(source), source.with_name("b.mp4")
+    crf = 30 if damage == "other settings" else None
+    with pytest.raises(StoppedError):
+        upscale_video(
+            known_upscaler(), source, target, crf=crf, progress=stop_after(19, StoppedError())
+        )
+    folder = parts_folder(target)
+    second = folder / "000001.mkv"
+    match damage:
+        case "cut":
+            second.write_bytes(second.read_bytes()[:-100])
+        case "changed":
+            content = bytearray(second.read_bytes())
+            content[-50] ^= 1
+            second.write_bytes(content)
+        case "gone":
+            second.unlink()
+        case "torn journal":
+            journal = folder / "journal.jsonl"
+            lines = journal.read_bytes().splitlines(keepends=True)
+            journal.write_bytes(b"".join(lines[:2]) + lines[2][:40])
+    done: list[int] = []
+    upscale_video(known_upscaler(), source, target, progress=lambda n, _total: done.append(n))
+    assert done[0] == (1 if damage == "other settings" else SEGMENT + 1)
+    assert target.read_bytes() == expected
+
+
+def test_two_processes_do_not_write_one_result(source: Path) -> None:
+    target = source.with_name("b.mp4")
+    folder = parts_folder(target)
+    folder.mkdir()
+    with open_lock(folder / "lock") as lock:
+        assert try_lock(lock.fileno())
+        with pytest.raises(StorageError, match="another process"):
+            upscale_video(known_upscaler(), source, target)
+
+
+@pytest.mark.parametrize("frames", [3, 15])
+def test_ctrl_c_leaves_a_file_that_plays_until_there(
+    source: Path, frames: int, hears_signals: None
+) -> None:
+    target = source.with_name("b.mp4")
+
+    def press(done: int, _total: int | None) -> None:
+        if done == frames:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        upscale_video(known_upscaler(), source, target, progress=press)
+    assert not target.exists()
+    partial = partial_file(target)
+    assert partial.name == "b.partial.mp4"
+    played = times_of(partial)
+    assert played == times_of(source)[: len(played)]
+    assert len(played) >= frames
+    expected = whole(source)
+    upscale_video(known_upscaler(), source, target)
+    assert target.read_bytes() == expected
+    assert not partial.exists()
+
+
+@pytest.mark.filterwarnings("ignore:no room")
+def test_an_error_of_the_network_ends_every_thread(source: Path) -> None:
+    class Failing(KnownNetwork):
+        def answer(self, batch: Any) -> Any:
+            if len(self.batches) > 5:
+                raise OutOfMemoryError("no room")
+            return super().answer(batch)
+
+    before = own_threads()
+    with pytest.raises(OutOfMemoryError, match="no room"):
+        upscale_video(Upscaler(Failing(radius=1)), source, source.with_name("b.mp4"))
+    assert own_threads() == before
+
+
+def test_equal_frames_in_a_row_are_upscaled_once(tmp_path: Path) -> None:
+    shown = [0, 0, 0, 1, 1, 2, 0, 0]
+    source = Clip(frames=[pattern(n) for n in shown]).write(tmp_path / "a.mkv")
+    network, target = KnownNetwork(radius=1), tmp_path / "b.mkv"
+    upscale_video(Upscaler(network), source, target, codec="ffv1")
+    assert len(network.batches) == 4
+    results = [bytes(frame.planes[0]) for frame in frames_of(target)]
+    assert [results.index(each) for each in results] == [0, 0, 0, 3, 3, 5, 0, 0]
+
+
+@pytest.mark.parametrize("images", [1, 2])
+def test_a_slow_encoder_holds_the_frames_back(
+    images: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Clip(frames=[pattern(n) for n in range(30)]).write(tmp_path / "a.mkv")
+    upscaler = known_upscaler(images=images)
+    network: Any = upscaler.backend
+    add, encoded, most = pipeline.SegmentFile.add, 0, 0
+
+    def slow(self: Any, frame: Any, pts: int, duration: int) -> None:
+        nonlocal encoded, most
+        time.sleep(0.01)
+        add(self, frame, pts, duration)
+        encoded += 1
+        most = max(most, len(network.batches) - encoded)
+
+    monkeypatch.setattr(pipeline.SegmentFile, "add", slow)
+    upscale_video(upscaler, source, tmp_path / "b.mkv", codec="ffv1")
+    assert encoded == 30
+    assert 1 <= most <= images + 3
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
+def test_a_killed_process_loses_no_finished_segment(source: Path, tmp_path: Path) -> None:
+    expected, target = whole(source), source.with_name("b.mp4")
+    code = f"""
+import os, signal, sys
+from sr_runtime.video import pipeline
+from sr_runtime.video.upscale import upscale_video
+from tests.runtime.video_files import known_upscaler
+pipeline.SEGMENT_FRAMES = ({SEGMENT}, {SEGMENT})
+def progress(done, total):
+    if done == 15:
+        os.kill(os.getpid(), signal.SIGKILL)
+upscale_video(known_upscaler(), {str(source)!r}, {str(target)!r}, progress=progress)
+"""
+    process = subprocess.run([sys.executable, "-c", code], check=False)
+    assert process.returncode == -signal.SIGKILL
+    assert not target.exists()
+    done: list[int] = []
+    upscale_video(known_upscaler(), source, target, progress=lambda n, _total: done.append(n))
+    assert done[0] in (SEGMENT + 1, 2 * SEGMENT + 1)
+    assert target.read_bytes() == expected
