@@ -181,6 +181,9 @@ class SegmentFile:
             for packet in self._stream.encode(frame):
                 assert packet.pts is not None
                 self._pts.append(packet.pts)
+                # x265 states any decoding time for the last of a few frames, and FFmpeg refuses
+                # those after the showing time. Matroska stores none.
+                packet.dts = self._pts[0]
                 self._container.mux(packet)
 
 

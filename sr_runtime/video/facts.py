@@ -103,7 +103,10 @@ def picture_stream(container: "InputContainer") -> "VideoStream":
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic:
             if stream.codec_context is None:
-                raise ImageError("the codec of this video is not known here: convert it first")
+                raise ImageError(
+                    "the codec of this video is not known here, or its header is damaged: convert "
+                    "it first"
+                )
             return stream
     raise ImageError("there is no video in this file")
 
