@@ -21,10 +21,6 @@ __all__ = ["Encoding", "SegmentFile", "Timing", "add_encoder", "encoding_for", "
 
 LONGEST = 250
 """Frames after which there is a keyframe at the latest, to which players jump."""
-WAITING_BYTES = 1 << 29
-"""How much of the frames an encoder may hold to look ahead."""
-LOOKAHEAD = (8, 40)
-"""The fewest and the most frames that it looks ahead."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,16 +39,6 @@ class Encoding:
         options = dict(ENCODERS[self.codec].options)
         if self.crf is not None:
             options["crf"] = str(self.crf)
-        samples = 3 if "10" in self.pixels or "12" in self.pixels else 1.5
-        fewest, most = LOOKAHEAD
-        ahead = max(fewest, min(most, int(WAITING_BYTES / (self.height * self.width * samples))))
-        match self.codec:
-            case "h264":
-                options["rc-lookahead"] = str(ahead)
-            case "hevc":
-                options["x265-params"] += f":rc-lookahead={ahead}"
-            case "av1":
-                options["svtav1-params"] = f"lookahead={ahead}"
         return options
 
 

@@ -55,10 +55,10 @@ class Encoder:
     options: Mapping[str, str] = field(default_factory=dict)
 
 
-# The presets leave the processor to inference, which takes 0.2 s for a megapixel of the result on
-# two cores: x264 takes 2 % of that, SVT-AV1 some 10 %, x265 some 20 %.
+# The presets leave the processor to inference: `python -m benchmarks.video` measures them. A resumed
+# run must give the bytes that one in one piece gives, and x264's mbtree does not do so twice.
 ENCODERS: Mapping[Codec, Encoder] = {
-    "h264": Encoder("libx264", crf=17, options={"preset": "veryfast"}),
+    "h264": Encoder("libx264", crf=17, options={"preset": "veryfast", "x264-params": "mbtree=0"}),
     "hevc": Encoder(
         "libx265", crf=20, options={"preset": "superfast", "x265-params": "log-level=none"}
     ),

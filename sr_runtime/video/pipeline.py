@@ -3,7 +3,7 @@
 One thread decodes, as many as the engine feeds at once upscale, as many convert the results to YUV,
 and one encodes. They are coupled by a number of places: a frame takes one before it is decoded and
 gives it back when the encoder has it. So the memory is that of `images + 2` results and what the
-encoder looks ahead, however long the video is.
+encoder holds, however long the video is.
 """
 
 import hashlib
