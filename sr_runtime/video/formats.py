@@ -55,8 +55,8 @@ class Encoder:
     options: Mapping[str, str] = field(default_factory=dict)
 
 
-# The presets leave the processor to inference: `python -m benchmarks.video` measures them. A resumed
-# run must give the bytes that one in one piece gives, and x264's mbtree does not do so twice.
+# The presets leave the processor to inference: `python -m benchmarks.video` measures it. A resumed
+# run must give the bytes that one in one piece gives; with mbtree, two runs of x264 may differ.
 ENCODERS: Mapping[Codec, Encoder] = {
     "h264": Encoder("libx264", crf=17, options={"preset": "veryfast", "x264-params": "mbtree=0"}),
     "hevc": Encoder(

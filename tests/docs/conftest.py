@@ -4,6 +4,7 @@ tiny networks under the names of large ones."""
 import logging
 import shutil
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,10 @@ def examples(tmp_path_factory: pytest.TempPathFactory, tiny_onnx: Callable[..., 
     for name, precision in (("model", "fp32"), ("rrdb", "fp32"), ("rrdb_fp16", "fp16")):
         shutil.copy(tiny_onnx(precision=precision), folder / f"{name}.onnx")
     save_generator(tiny_generator(), folder / "RRDB_ESRGAN_x4.pth")
+    if find_spec("av"):
+        from tests.runtime.video_files import Clip
+
+        Clip(codec="libx264", pixels="yuv420p", sound="aac").write(folder / "clip.mp4")
     write_config(preset("tiny"), folder / "runs" / "demo" / "config.yaml")
     return folder
 
