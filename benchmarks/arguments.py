@@ -1,10 +1,12 @@
-"""A value that options of several benchmarks take."""
+"""Values that options of several benchmarks take."""
 
 import argparse
+import re
 
 from sr_runtime.cli.parser import whole_number
+from sr_runtime.printable import shown
 
-__all__ = ["count"]
+__all__ = ["count", "size"]
 
 
 def count(text: str) -> int:
@@ -12,3 +14,10 @@ def count(text: str) -> int:
     if (value := whole_number(text)) < 1:
         raise argparse.ArgumentTypeError(f"{value} is less than 1")
     return value
+
+
+def size(text: str) -> tuple[int, int]:
+    """Width and height."""
+    if not (sides := re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text)):
+        raise argparse.ArgumentTypeError(f"{shown(text)} is not WIDTHxHEIGHT, such as 4000x3000")
+    return int(sides[1]), int(sides[2])

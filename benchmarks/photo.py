@@ -5,9 +5,7 @@ stores in little space. So the photo is a mosaic of the given ones, each at its 
 each format a new process upscales it from file to file, and the system reports its peak memory.
 """
 
-import argparse
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -18,12 +16,12 @@ from pathlib import Path
 
 import PIL.Image
 
+from benchmarks.arguments import size
 from benchmarks.machine import processor
 from sr_runtime.cli.console import run_cli
 from sr_runtime.cli.parser import Parser, nonempty, path
 from sr_runtime.embedded import DEFAULT
 from sr_runtime.errors import BackendError, SRError
-from sr_runtime.printable import shown
 
 FORMATS = ("jpg", "png")
 
@@ -44,7 +42,7 @@ def parser() -> Parser:
         "photos", nargs="+", type=path, metavar="PHOTO", help="photos to make the large one of"
     )
     made.add_argument(
-        "--size", type=_size, default="4000x3000", metavar="WxH",
+        "--size", type=size, default="4000x3000", metavar="WxH",
         help="its width and height in pixels (default: %(default)s)",
     )  # fmt: skip
     made.add_argument(
@@ -52,13 +50,6 @@ def parser() -> Parser:
         help="psnr, esrgan or a file, as for upscale (default: %(default)s)",
     )  # fmt: skip
     return made
-
-
-def _size(text: str) -> tuple[int, int]:
-    """Width and height."""
-    if not (sides := re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text)):
-        raise argparse.ArgumentTypeError(f"{shown(text)} is not WIDTHxHEIGHT, such as 4000x3000")
-    return int(sides[1]), int(sides[2])
 
 
 def _run(photos: Sequence[Path], size: tuple[int, int], model: str) -> int:

@@ -1,16 +1,12 @@
 """Frames per second of a video, beside the bare rate of the network over the same frames.
 
-    python -m benchmarks.video [--size 180x320] [--frames 48] [--codec h264 hevc] [-m MODEL]
-
 The clip pans over a photo, so that no two frames are equal. In each round the network first
 upscales the decoded frames in memory, by as many threads as its engine takes images at once; then
 each codec makes a video of the same clip, with decoding, colour conversion, encoding and joining.
 The medians of all rounds are printed, and the peak memory of the process.
 """
 
-import argparse
 import os
-import resource
 import statistics
 import sys
 import tempfile
@@ -25,11 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 import sr_runtime
+from benchmarks.arguments import count, size
 from benchmarks.data import photo
 from benchmarks.machine import processor
 from sr_runtime.cli.console import run_cli
+from sr_runtime.cli.parser import Parser, nonempty
 from sr_runtime.embedded import DEFAULT
-from sr_runtime.errors import ArgumentError
+from sr_runtime.errors import BackendError
 from sr_runtime.video import CODECS, Codec, upscale_video
 
 RATE = 25
@@ -37,69 +35,96 @@ RATE = 25
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print; return 0, or 2 after an error."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.video", description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    return run_cli(lambda words: _run(**vars(parser().parse_args(words))), argv)
+
+
+def parser() -> Parser:
+    """The command line."""
+    made = Parser(
+        prog="python -m benchmarks.video",
+        description=__doc__,
+        examples={"": "", "--codec h264 hevc av1 ffv1": "every codec"},
+    )
+    made.add_argument(
+        "--size", type=size, default="320x180", metavar="WxH",
+        help="width and height of a frame in pixels (default: %(default)s)",
     )  # fmt: skip
-    parser.add_argument("--size", default="180x320", help="height x width (%(default)s)")
-    parser.add_argument("--frames", type=int, default=48, help="(%(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, help="(%(default)s)")
-    parser.add_argument("--codec", nargs="+", choices=CODECS, default=["h264"], help="(h264)")
-    parser.add_argument("-m", "--model", default=DEFAULT, help="as for upscale (%(default)s)")
-    parser.add_argument("--device", default="auto", help="as for upscale (%(default)s)")
-    arguments = parser.parse_args(argv)
-    return run_cli(lambda _: _run(arguments))
+    made.add_argument(
+        "--frames", type=count, default=48, metavar="N", help="frames (default: %(default)s)"
+    )
+    made.add_argument(
+        "--rounds", type=count, default=3, metavar="N",
+        help="how often everything is measured (default: %(default)s)",
+    )  # fmt: skip
+    made.add_argument(
+        "--codec", nargs="+", choices=CODECS, help="codecs of the result (default: h264)",
+    )  # fmt: skip
+    made.add_argument(
+        "-m", "--model", type=nonempty, default=DEFAULT,
+        help="psnr, esrgan or a file, as for upscale (default: %(default)s)",
+    )  # fmt: skip
+    made.add_argument(
+        "--device", type=nonempty, default="auto", help="as for upscale (default: %(default)s)"
+    )
+    return made
 
 
-def _run(arguments: argparse.Namespace) -> int:
-    try:
-        height, width = map(int, arguments.size.split("x"))
-    except ValueError as error:
-        size = arguments.size
-        raise ArgumentError(f"--size {size} is not HEIGHTxWIDTH, such as 180x320") from error
-    frames = panned(photo(), arguments.frames, height, width)
-    codecs: list[Codec] = arguments.codec
+def _run(
+    *,
+    size: tuple[int, int],
+    frames: int,
+    rounds: int,
+    codec: Sequence[Codec] | None,
+    model: str,
+    device: str,
+) -> int:
+    if sys.platform == "win32":
+        raise BackendError("Windows does not report a process's peak memory: use Linux or macOS")
+    import resource
+
+    width, height = size
+    codecs = codec or ["h264"]
+    pictures = panned(photo(), frames, height, width)
     bare: list[float] = []
-    rates: dict[Codec, list[float]] = {codec: [] for codec in codecs}
+    rates: dict[Codec, list[float]] = {each: [] for each in codecs}
     with (
         tempfile.TemporaryDirectory() as folder,
-        sr_runtime.load(arguments.model, device=arguments.device) as upscaler,
+        sr_runtime.load(model, device=device) as upscaler,
     ):
         clip, large = Path(folder, "clip.mp4"), Path(folder, "large.mkv")
-        write_clip(frames, clip)
-        upscaler.upscale(frames[0])
-        for _ in range(arguments.rounds):
-            bare.append(bare_rate(upscaler, frames))
-            for codec in codecs:
+        write_clip(pictures, clip)
+        upscaler.upscale(pictures[0])
+        for _ in range(rounds):
+            bare.append(bare_rate(upscaler, pictures))
+            for each in codecs:
                 start = time.perf_counter()
-                upscale_video(upscaler, clip, large, codec=codec)
-                rates[codec].append(len(frames) / (time.perf_counter() - start))
+                upscale_video(upscaler, clip, large, codec=each)
+                rates[each].append(frames / (time.perf_counter() - start))
         backend = upscaler.backend
         print(
-            f"{len(frames)} frames of {width}×{height} with {arguments.model}, "
-            f"{backend.compute_dtype} on {backend.device} ({backend.name}), {processor()}, "
-            f"{os.cpu_count()} cores"
+            f"{frames} frames of {width}×{height} with {model}, {backend.compute_dtype} on "
+            f"{backend.device} ({backend.name}), {processor()}, {os.cpu_count()} cores"
         )
     print("| | frames/s | of the bare rate |\n|---|--:|--:|")
     print(f"| the network alone | {statistics.median(bare):.2f} | |")
-    for codec in codecs:
-        shares = [rate / alone for rate, alone in zip(rates[codec], bare, strict=True)]
-        print(
-            f"| {codec} | {statistics.median(rates[codec]):.2f} | "
-            f"{100 * statistics.median(shares):.0f} % |"
-        )
+    for each in codecs:
+        shares = [rate / alone for rate, alone in zip(rates[each], bare, strict=True)]
+        share = 100 * statistics.median(shares)
+        print(f"| {each} | {statistics.median(rates[each]):.2f} | {share:.0f} % |")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(f"peak memory {peak * (1 if sys.platform == 'darwin' else 1024) / 1e9:.2f} GB")
     return 0
 
 
 def panned(
-    image: NDArray[np.uint8], count: int, height: int, width: int
+    image: NDArray[np.uint8], frames: int, height: int, width: int
 ) -> list[NDArray[np.uint8]]:
     """Frames of a camera that moves over the image, which is repeated."""
-    tiles = -(-(height + count) // image.shape[0]), -(-(width + 2 * count) // image.shape[1])
+    tiles = -(-(height + frames) // image.shape[0]), -(-(width + 2 * frames) // image.shape[1])
     wide = np.tile(image, (*tiles, 1))
-    return [np.ascontiguousarray(wide[n : n + height, 2 * n : 2 * n + width]) for n in range(count)]
+    return [
+        np.ascontiguousarray(wide[n : n + height, 2 * n : 2 * n + width]) for n in range(frames)
+    ]
 
 
 def write_clip(frames: Sequence[NDArray[np.uint8]], path: Path) -> None:

@@ -135,6 +135,7 @@ def test_options_are_in_groups_of_which_the_general_ones_are_the_last(
         "what to read:",
         "what to write:",
         "how large:",
+        "for videos:",
         "which model:",
         "how to run:",
         "general:",

@@ -12,6 +12,7 @@ from sr_runtime.cli.console import say
 from sr_runtime.cli.inputs import Failure
 from sr_runtime.cli.job import Job
 from sr_runtime.errors import ArgumentError, BackendError, ModelError, SRError
+from sr_runtime.image import DEFAULT_MAX_PIXELS
 from sr_runtime.output_size import OutputSize
 from sr_runtime.printable import printable
 from sr_runtime.storage.atomic import create_folder
@@ -70,7 +71,7 @@ def run_videos(
                     codec=arguments.codec,
                     crf=arguments.crf,
                     deinterlace=arguments.deinterlace,
-                    max_pixels=arguments.max_pixels,
+                    max_pixels=arguments.max_pixels or DEFAULT_MAX_PIXELS,
                     progress=show,
                 )
         except (ModelError, BackendError):
