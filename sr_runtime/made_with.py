@@ -1,11 +1,18 @@
-"""What the pixels of a result depend on besides its image, for work that goes on another day."""
+"""What the pixels of a result depend on, for work that goes on another day."""
 
 import hashlib
+from pathlib import Path
 
 import sr_runtime
 from sr_runtime.upscaler import Upscaler
 
-__all__ = ["made_with"]
+__all__ = ["input_fact", "made_with"]
+
+
+def input_fact(source: Path) -> str:
+    """What tells a file from a changed one, and from others, for a message."""
+    facts = source.stat()
+    return f"{source.resolve()}, {facts.st_size} bytes of {facts.st_mtime_ns}"
 
 
 def made_with(upscaler: Upscaler) -> dict[str, str]:

@@ -16,9 +16,9 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sr_runtime.errors import ArgumentError, StorageError
+from sr_runtime.errors import StorageError
 from sr_runtime.storage.atomic import atomic_path
-from sr_runtime.storage.lock import open_lock, try_lock
+from sr_runtime.storage.part_folder import lock_part_folder, part_folder, refuse_other_work
 
 __all__ = ["KeptRows", "check_room"]
 
@@ -50,7 +50,7 @@ class KeptRows:
         Args:
             made_from: All that the pixels depend on, by names for a message.
         """
-        self.folder = target.with_name(f"{target.name}.part")
+        self.folder = part_folder(target)
         self.file = self.folder / "rows"
         self._target, self._made_from = target, dict(made_from)
         self._journal = self.folder / "journal.json"
@@ -60,18 +60,7 @@ class KeptRows:
         self._lock: BinaryIO | None = None
 
     def __enter__(self) -> Self:
-        try:
-            self.folder.mkdir(exist_ok=True)
-            self._lock = open_lock(self.folder / "lock")
-            free = try_lock(self._lock.fileno())
-        except OSError as error:
-            raise StorageError(f"cannot be written ({error.strerror})", path=self.folder) from error
-        if not free:
-            self._lock.close()
-            raise StorageError(
-                "another process makes this result: wait for it, or name another file",
-                path=self._target,
-            )
+        self._lock = lock_part_folder(self._target)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -146,14 +135,7 @@ class KeptRows:
                 "left",
                 path=self._journal,
             ) from error
-        for name, now in self._facts().items():
-            if (before := earlier.get(name)) != now:
-                raise ArgumentError(
-                    f"an interrupted run left rows of this result in {self.folder}, with {name} "
-                    f"{before} and not {now}: give the same options to go on with them, or delete "
-                    "the folder to begin anew",
-                    path=self._target,
-                )
+        refuse_other_work(self._target, "rows", earlier, self._facts())
         return bands
 
     def _write_journal(self) -> None:

@@ -11,7 +11,7 @@ from sr_runtime.large.geo.upscale import upscale_geotiff
 from sr_runtime.large.kept_rows import KeptRows
 from sr_runtime.large.output import LargeOutput
 from sr_runtime.large.source import LargeFile
-from sr_runtime.made_with import made_with
+from sr_runtime.made_with import input_fact, made_with
 from sr_runtime.memory.free import free_memory
 from sr_runtime.memory.result import WORTH_ASKING, Enlargement
 from sr_runtime.output_size import OutputSize
@@ -92,26 +92,17 @@ def upscale_large(
     """
     path = Path(source)
     if output.format == "tiff" and is_geotiff(path):
-        made_from = _made_from(path, upscaler)
+        made_from = {"input": input_fact(path), **made_with(upscaler)}
         upscale_geotiff(upscaler, path, output.path, made_from, size=size, progress=progress)
         return
     reader = LargeFile(path)
     rows, columns, _ = reader.shape
     height, width = size.target(rows, columns, upscaler.info.scale)
     output.check(reader.picture, height=height, width=width)
-    made_from = _made_from(path, upscaler)
+    made_from = {"input": input_fact(path), **made_with(upscaler)}
     with KeptRows(output.path, made_from) as kept:
         upscaler.upscale_stream(
             reader, kept, scale=size.scale, width=size.width, height=size.height, progress=progress
         )
         output.write(kept, reader.picture)
         kept.remove()
-
-
-def _made_from(source: Path, upscaler: Upscaler) -> dict[str, str]:
-    """What the pixels of a result depend on, but for its size."""
-    facts = source.stat()
-    return {
-        "input": f"{source.resolve()}, {facts.st_size} bytes of {facts.st_mtime_ns}",
-        **made_with(upscaler),
-    }

@@ -1,6 +1,6 @@
 """The finished segments of a result: files in a folder beside it, from which a run goes on.
 
-`clip_x4.mp4.parts` holds a Matroska file for each segment and a journal. A segment is finished when
+`clip_x4.mp4.part` holds a Matroska file for each segment and a journal. A segment is finished when
 its file is on the disk and its line is in the journal; anything else in the folder is left from a
 run that was killed, and is made again.
 """
@@ -10,18 +10,22 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sr_runtime.errors import StorageError
-from sr_runtime.storage.lock import open_lock, try_lock
+from sr_runtime.storage.part_folder import (
+    LOCK,
+    lock_part_folder,
+    part_folder,
+    refuse_other_work,
+)
 from sr_runtime.video.encode import Timing
 
-__all__ = ["Segment", "Segments", "opened_segments", "parts_folder"]
+__all__ = ["Segment", "Segments", "opened_segments"]
 
 JOURNAL = "journal.jsonl"
-LOCK = "lock"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,23 +46,20 @@ class Segment:
         return max(self.pts)
 
 
-def parts_folder(target: Path) -> Path:
-    """The folder of a result's segments."""
-    return target.with_name(f"{target.name}.parts")
-
-
 class Segments:
     """The segments in one folder, which this process has locked."""
 
-    def __init__(self, folder: Path, settings: Mapping[str, object]) -> None:
-        self.folder = folder
-        self.finished: list[Segment] = []
-        journal = folder / JOURNAL
+    def __init__(self, target: Path, made_from: Mapping[str, str]) -> None:
+        self.folder = part_folder(target)
+        journal = self.folder / JOURNAL
         lines = journal.read_bytes().split(b"\n")[:-1] if journal.exists() else []
-        head = json.dumps(settings, sort_keys=True).encode()
-        if lines[:1] == [head]:
-            self.finished = list(_intact(folder, lines[1:]))
-        self._rewrite(head)
+        self.finished: list[Segment] = []
+        with suppress(ValueError, IndexError):  # a journal that is not even begun
+            earlier = json.loads(lines[0])
+            self.finished = list(_intact(self.folder, lines[1:]))
+        if self.finished:
+            refuse_other_work(target, "segments", earlier, made_from)
+        self._rewrite(json.dumps(made_from).encode())
 
     @property
     def frames(self) -> int:
@@ -128,21 +129,20 @@ def _intact(folder: Path, lines: list[bytes]) -> Iterator[Segment]:
 
 
 @contextmanager
-def opened_segments(target: Path, settings: Mapping[str, object]) -> Iterator[Segments]:
-    """The segments of `target` that were made with the same settings; others are removed.
+def opened_segments(target: Path, made_from: Mapping[str, str]) -> Iterator[Segments]:
+    """The finished segments of `target`.
+
+    Args:
+        made_from: All that they depend on, by names for a message.
 
     Raises:
+        ArgumentError: They are made from something else.
         StorageError: The folder cannot be written, or another process writes the same result.
     """
-    folder = parts_folder(target)
-    try:
-        folder.mkdir(exist_ok=True)
-        lock = open_lock(folder / LOCK)
-    except OSError as error:
-        raise StorageError(f"cannot be created ({error.strerror})", path=folder) from error
-    with lock:
-        if not try_lock(lock.fileno()):
-            raise StorageError(
-                "another process writes the same result: wait for it, or name another", path=folder
-            )
-        yield Segments(folder, settings)
+    with lock_part_folder(target):
+        segments = Segments(target, made_from)
+        try:
+            yield segments
+        finally:
+            if not segments.finished and segments.folder.exists():  # nothing is worth keeping it
+                segments.remove()

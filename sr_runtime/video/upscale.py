@@ -3,12 +3,13 @@
 import os
 from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import sr_runtime
 from sr_runtime.errors import ArgumentError, ImageError, about
 from sr_runtime.image import DEFAULT_MAX_PIXELS
+from sr_runtime.made_with import input_fact, made_with
 from sr_runtime.output_size import OutputSize
 from sr_runtime.storage.atomic import atomic_path, check_target
 from sr_runtime.upscaler import Upscaler
@@ -53,7 +54,7 @@ def upscale_video(
     Timestamps, rotation, pixel aspect, colours, bit depth and metadata are kept; sound, subtitles,
     chapters, covers and fonts are copied as they are.
 
-    Finished segments lie in the folder `target.parts` until the result is there. If the process is
+    Finished segments lie in the folder `target.part` until the result is there. If the process is
     killed, the same call goes on after the last of them, to the same bytes. After Ctrl-C, what is
     done so far is also in a file that can be played, `partial_file(target)`.
 
@@ -94,8 +95,8 @@ def upscale_video(
             facts, codec or _default_codec(facts, target), crf, height=rows, width=columns
         )
     check_container(source, target, facts, encoding)
-    settings = _settings(upscaler, source, size, encoding, deinterlace)
-    with opened_segments(target, settings) as segments:
+    made_from = _made_from(upscaler, source, facts, size, encoding, deinterlace)
+    with opened_segments(target, made_from) as segments:
         _work(upscaler, source, target, facts, encoding, size, segments, deinterlace, progress)
         frames = segments.frames
         segments.remove()
@@ -114,24 +115,28 @@ def _default_codec(facts: VideoFacts, target: Path) -> Codec:
     return "h264" if facts.depth == 8 else "hevc"
 
 
-def _settings(
-    upscaler: Upscaler, source: Path, size: OutputSize, encoding: Encoding, deinterlace: bool
-) -> dict[str, object]:
-    """What the segments depend on: those of other settings are not gone on with."""
+def _made_from(
+    upscaler: Upscaler,
+    source: Path,
+    facts: VideoFacts,
+    size: OutputSize,
+    encoding: Encoding,
+    deinterlace: bool,
+) -> dict[str, str]:
+    """What the segments depend on."""
     import av
 
-    about_file = source.stat()
-    backend = upscaler.backend
+    rows, columns = size.target(facts.height, facts.width, upscaler.info.scale)
+    libraries = av.library_versions.items()
     return {
+        "input": input_fact(source),
+        **made_with(upscaler),
+        "size": f"{columns}×{rows}",
+        "codec": f"{encoding.codec} in {encoding.pixels}",
+        "crf": str(encoding.crf),
+        "deinterlace": "yes" if deinterlace else "no",
         "version": sr_runtime.__version__,
-        "libraries": {name: list(version) for name, version in av.library_versions.items()},
-        "source": [about_file.st_size, about_file.st_mtime_ns],
-        "model": asdict(upscaler.info),
-        "engine": [backend.name, backend.device, backend.compute_dtype],
-        "tiles": [*upscaler.max_tile, upscaler.halo],
-        "size": asdict(size),
-        "encoding": asdict(encoding),
-        "deinterlace": deinterlace,
+        "FFmpeg": ", ".join(f"{name} {'.'.join(map(str, version))}" for name, version in libraries),
     }
 
 

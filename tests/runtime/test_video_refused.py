@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sr_runtime import ArgumentError, ImageError, SRError
-from sr_runtime.video.segments import parts_folder
+from sr_runtime.storage.part_folder import part_folder
 from sr_runtime.video.upscale import upscale_video
 from tests.runtime.video_files import (
     Clip,
@@ -157,4 +157,4 @@ def test_what_cannot_become_right_is_known_before_the_work(
         clip.frames = [pattern(0).astype(np.uint16) * 257]
     said = refusal(clip.write(tmp_path / "a.mkv"), target, **options)
     assert all(fact in said for fact in facts), said
-    assert not parts_folder(tmp_path / target).exists()
+    assert not part_folder(tmp_path / target).exists()

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from sr_runtime import StorageError
+from sr_runtime import ArgumentError, StorageError
 from sr_runtime.errors import OutOfMemoryError
 from sr_runtime.storage.lock import open_lock, try_lock
+from sr_runtime.storage.part_folder import part_folder
 from sr_runtime.upscaler import Upscaler
 from sr_runtime.video import partial_file, pipeline
-from sr_runtime.video.segments import parts_folder
 from sr_runtime.video.upscale import upscale_video
 from tests.running import own_threads
 from tests.runtime.known_network import KnownNetwork
@@ -76,7 +76,7 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(source: Path, codec: Any) -> No
                 upscaler, source, target, codec=codec, progress=stop_after(frames, StoppedError())
             )
         assert not target.exists()
-    assert sorted(path.name for path in parts_folder(target).glob("*.mkv"))[:2] == [
+    assert sorted(path.name for path in part_folder(target).glob("*.mkv"))[:2] == [
         "000000.mkv",
         "000001.mkv",
     ]
@@ -93,7 +93,7 @@ def test_without_a_usable_index_the_frames_are_counted_from_the_start(
     expected, target = whole(source), source.with_name("b.mp4")
     with pytest.raises(StoppedError):
         upscale_video(known_upscaler(), source, target, progress=stop_after(8, StoppedError()))
-    journal = parts_folder(target) / "journal.jsonl"
+    journal = part_folder(target) / "journal.jsonl"
     head, line, *rest = journal.read_text().splitlines()
     changed = json.loads(line) | {"source_sha256": "of another frame"}
     journal.write_text("\n".join([head, json.dumps(changed), *rest, ""]))
@@ -103,16 +103,14 @@ def test_without_a_usable_index_the_frames_are_counted_from_the_start(
     assert target.read_bytes() == expected
 
 
-@pytest.mark.parametrize("damage", ["cut", "changed", "gone", "torn journal", "other settings"])
+@pytest.mark.parametrize("damage", ["cut", "changed", "gone", "torn journal", "no head"])
 def test_what_is_not_as_the_journal_says_is_made_again(source: Path, damage: str) -> None:
     expected, target = whole(source), source.with_name("b.mp4")
-    crf = 30 if damage == "other settings" else None
     with pytest.raises(StoppedError):
-        upscale_video(
-            known_upscaler(), source, target, crf=crf, progress=stop_after(19, StoppedError())
-        )
-    folder = parts_folder(target)
-    second = folder / "000001.mkv"
+        upscale_video(known_upscaler(), source, target, progress=stop_after(19, StoppedError()))
+    folder = part_folder(target)
+    second, journal = folder / "000001.mkv", folder / "journal.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True)
     match damage:
         case "cut":
             second.write_bytes(second.read_bytes()[:-100])
@@ -123,18 +121,38 @@ def test_what_is_not_as_the_journal_says_is_made_again(source: Path, damage: str
         case "gone":
             second.unlink()
         case "torn journal":
-            journal = folder / "journal.jsonl"
-            lines = journal.read_bytes().splitlines(keepends=True)
             journal.write_bytes(b"".join(lines[:2]) + lines[2][:40])
+        case "no head":
+            journal.write_bytes(lines[0][:40])
     done: list[int] = []
     upscale_video(known_upscaler(), source, target, progress=lambda n, _total: done.append(n))
-    assert done[0] == (1 if damage == "other settings" else SEGMENT + 1)
+    assert done[0] == (1 if damage == "no head" else SEGMENT + 1)
     assert target.read_bytes() == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "fact"),
+    [({"crf": 30}, "crf 17 and not 30"), ({"scale": 1}, "size 64×48 and not 32×24"), ({}, "input")],
+)
+def test_segments_of_other_settings_are_refused_and_stay(
+    source: Path, options: dict[str, Any], fact: str
+) -> None:
+    target = source.with_name("b.mp4")
+    with pytest.raises(StoppedError):
+        upscale_video(known_upscaler(), source, target, progress=stop_after(15, StoppedError()))
+    kept = sorted(part_folder(target).iterdir())
+    if not options:
+        os.utime(source, (1, 1))
+    with pytest.raises(ArgumentError, match=f"{fact}.*delete the folder"):
+        upscale_video(known_upscaler(), source, target, **options)
+    assert [path for path in kept if path.suffix == ".mkv"] == [
+        path for path in sorted(part_folder(target).iterdir()) if path.suffix == ".mkv"
+    ]
 
 
 def test_two_processes_do_not_write_one_result(source: Path) -> None:
     target = source.with_name("b.mp4")
-    folder = parts_folder(target)
+    folder = part_folder(target)
     folder.mkdir()
     with open_lock(folder / "lock") as lock:
         assert try_lock(lock.fileno())
