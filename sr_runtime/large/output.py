@@ -1,11 +1,15 @@
 """Image files written from kept rows by libvips, in memory that does not grow with the image."""
 
+import mmap
 import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
+from PIL.ExifTags import Base
 
 from sr_runtime.errors import ArgumentError, ImageError, StorageError, about
 from sr_runtime.image import Output, Picture, Quality
@@ -21,6 +25,7 @@ __all__ = ["LargeOutput", "output_of"]
 DEEP_ZOOM = ".dzi"
 TILE = 256
 """Side of a TIFF's tiles, which viewers of large images load one by one."""
+RESOLUTION = {Base.XResolution, Base.YResolution, Base.ResolutionUnit}
 
 
 class LargeOutput:
@@ -68,7 +73,7 @@ class LargeOutput:
         if self._is_deep_zoom or self._output.format == "tiff":
             height = width = 1  # of a tile; and a BigTIFF has no limit
         self._output.check(picture, height=height, width=width)
-        if self._output.format == "tiff" and picture.exif is not None:
+        if self._output.format == "tiff" and _states_more_than_resolution(picture.exif):
             warnings.warn(
                 f"{self.path}: EXIF is not kept in a TIFF that is written by rows: use png",
                 RuntimeWarning,
@@ -82,8 +87,8 @@ class LargeOutput:
         Raises:
             StorageError: The disk is full, or the folder cannot be written.
         """
-        with about(self.path), _errors_of_vips():
-            image = _described(_rows_of(kept), picture)
+        with about(self.path), _errors_of_vips(), _rows_of(kept) as rows:
+            image = _described(rows, picture)
             if self._is_deep_zoom:
                 self._write_deep_zoom(image)
                 return
@@ -137,21 +142,32 @@ def output_of(path: Path, *, quality: Quality = None) -> Output | LargeOutput:
     return Output(path, quality=quality)
 
 
-def _rows_of(kept: KeptRows) -> Any:
-    """The image of libvips over the rows in a file."""
+def _states_more_than_resolution(exif: bytes | None) -> bool:
+    """Whether a TIFF would lose any of these tags: it has its resolution from the picture."""
+    tags = Image.Exif()
+    tags.load(exif or b"")
+    return not set(tags) <= RESOLUTION
+
+
+@contextmanager
+def _rows_of(kept: KeptRows) -> Iterator[Any]:
+    """The image of libvips over the rows in a file, for the block alone.
+
+    The file is mapped into memory. Its pages count as this process's until they are given back,
+    which libvips never does with those that it maps itself.
+    """
     height, width, channels = kept.shape
     deep = kept.dtype.itemsize > 1
     gray, color = ("grey16", "rgb16") if deep else ("b-w", "srgb")
-    return load_vips().Image.rawload(
-        os.fspath(kept.file),
-        width,
-        height,
-        channels,
-        format="ushort" if deep else "uchar",
-        interpretation=gray if channels < 3 else color,
-        access="sequential",
-        revalidate=True,
+    with kept.file.open("rb") as file:
+        rows = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    image = load_vips().Image.new_from_memory(
+        rows, width, height, channels, "ushort" if deep else "uchar"
     )
+    if hasattr(rows, "madvise"):  # not on Windows
+        image.set_progress(True)
+        image.signal_connect("eval", lambda *_: rows.madvise(mmap.MADV_DONTNEED))
+    yield image.copy(interpretation=gray if channels < 3 else color)
 
 
 def _described(image: Any, picture: Picture) -> Any:

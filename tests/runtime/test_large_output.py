@@ -1,6 +1,8 @@
 """Results that are written from kept rows: the pixels, the metadata, and nothing half written."""
 
 import json
+import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ from PIL import Image, ImageCms
 from sr_runtime import ArgumentError, ImageError, StorageError
 from sr_runtime.image import Picture, read
 from sr_runtime.large.kept_rows import KeptRows
-from sr_runtime.large.output import LargeOutput
+from sr_runtime.large.output import LargeOutput, _rows_of
 
 vips = pytest.importorskip("pyvips", exc_type=ImportError)
 RNG = np.random.default_rng(9)
@@ -127,3 +129,33 @@ def test_a_failing_disk_leaves_what_was_there(tmp_path: Path) -> None:
 
     assert target.read_bytes() == b"earlier"
     assert json.loads((tmp_path / "a.tif.part" / "journal.json").read_text())["bands"]
+
+
+def test_a_tiff_that_states_its_resolution_alone_loses_nothing(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    resolution = Image.Exif()
+    resolution[0x011A] = resolution[0x011B] = 300.0
+    picture = Picture(
+        frames=(np.zeros((1, 1, 3), np.uint8),), exif=resolution.tobytes(), dpi=(300.0, 300.0)
+    )
+
+    LargeOutput(tmp_path / "a.tif").check(picture, height=10, width=10)
+
+    assert not recwarn.list
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/smaps")
+def test_rows_that_are_encoded_do_not_stay_in_memory(tmp_path: Path) -> None:
+    rows = np.zeros((4000, 2000, 3), np.uint8)
+    with KeptRows(tmp_path / "a.jpg", {}) as kept:
+        kept.start(rows.shape, rows.dtype)
+        kept.write(rows)
+        with _rows_of(kept) as image:
+            image.jpegsave(str(tmp_path / "a.jpg"))
+
+            mapping = Path("/proc/self/smaps").read_text().partition(str(kept.file))[2]
+
+    resident = re.search(r"^Rss: +(\d+) kB", mapping, re.MULTILINE)
+    assert resident is not None
+    assert int(resident[1]) * 1024 < rows.nbytes / 4
