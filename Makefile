@@ -3,7 +3,7 @@ PYTHON ?= python3
 SR_DATA ?= ../shared/data
 VENV := .venv
 RUN := $(VENV)/bin/python
-EXTRAS := cpu,export,train,vips,bench,dev,docs
+EXTRAS := cpu,export,train,vips,geo,video,ray,bench,dev,docs
 DEMO := demo/venv
 # A file's tests share what they set up, so they stay in one process; the slowest files come first.
 IN_PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder
