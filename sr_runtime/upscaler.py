@@ -215,6 +215,7 @@ class Upscaler:
         scale: float | None = None,
         width: int | None = None,
         height: int | None = None,
+        end: int | None = None,
         progress: Progress | None = None,
     ) -> None:
         """Upscale an image that need not fit into memory: rows in, rows out.
@@ -229,6 +230,8 @@ class Upscaler:
             reader: Gives the image. It and the writer are called from threads of their own, each
                 from one at a time.
             writer: Takes the result. What it says that it has already is not made again.
+            end: The result's row before which to stop; None: behind its last one. With a writer
+                that has the rows before another one already, this makes a part of a result.
 
         Raises:
             ArgumentError: As in `upscale`, or the reader gives other rows than it states.
@@ -239,7 +242,7 @@ class Upscaler:
         check_image(color_planes(np.empty((1, 1, reader.shape[2]), reader.dtype)), self.info)
         report = (lambda done, total: None) if progress is None else partial(self._report, progress)
         with self._lifetime.kept_open():
-            stream(reader, writer, self._network, size, report)
+            stream(reader, writer, self._network, size, report, end)
 
     def _upscale(
         self,

@@ -2,6 +2,8 @@
 
 import os
 import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from sr_runtime.image import DEFAULT_MAX_PIXELS, Header
@@ -18,7 +20,7 @@ from sr_runtime.output_size import OutputSize
 from sr_runtime.passes import Progress
 from sr_runtime.upscaler import Upscaler
 
-__all__ = ["goes_by_rows", "upscale_large"]
+__all__ = ["goes_by_rows", "large_result", "upscale_large"]
 
 
 def goes_by_rows(
@@ -88,21 +90,36 @@ def upscale_large(
     The rows that are done are kept beside the result, in a folder of its name with `.part`, until
     it is written. An interrupted call is gone on with by the same one.
 
-    Raises what `LargeFile`, `LargeOutput`, `KeptRows` and `Upscaler.upscale_stream` raise.
+    Raises what `large_result` and `Upscaler.upscale_stream` raise.
     """
-    path = Path(source)
+    path, made = Path(source), made_with(upscaler)
     if output.format == "tiff" and is_geotiff(path):
-        made_from = {"input": input_fact(path), **made_with(upscaler)}
+        made_from = {"input": input_fact(path), **made}
         upscale_geotiff(upscaler, path, output.path, made_from, size=size, progress=progress)
         return
-    reader = LargeFile(path)
-    rows, columns, _ = reader.shape
-    height, width = size.target(rows, columns, upscaler.info.scale)
-    output.check(reader.picture, height=height, width=width)
-    made_from = {"input": input_fact(path), **made_with(upscaler)}
-    with KeptRows(output.path, made_from) as kept:
+    with large_result(path, output, size, upscaler.info.scale, made) as (reader, kept):
         upscaler.upscale_stream(
             reader, kept, scale=size.scale, width=size.width, height=size.height, progress=progress
         )
+
+
+@contextmanager
+def large_result(
+    source: Path, output: LargeOutput, size: OutputSize, scale: int, made: Mapping[str, str]
+) -> Iterator[tuple[LargeFile, KeptRows]]:
+    """The rows of a file, and what keeps those of its result, which is written after the block.
+
+    Args:
+        scale: The model's.
+        made: What `made_with` says of the upscaler.
+
+    Raises what `LargeFile`, `LargeOutput` and `KeptRows` raise.
+    """
+    reader = LargeFile(source)
+    rows, columns, _ = reader.shape
+    height, width = size.target(rows, columns, scale)
+    output.check(reader.picture, height=height, width=width)
+    with KeptRows(output.path, {"input": input_fact(source), **made}) as kept:
+        yield reader, kept
         output.write(kept, reader.picture)
         kept.remove()

@@ -31,6 +31,7 @@ def stream(
     network: TiledNetwork,
     size: OutputSize,
     progress: Callable[[int, int], None],
+    end: int | None = None,
 ) -> None:
     """Upscale what `reader` gives into `writer`; `Upscaler.upscale_stream` documents it."""
     height, width, _ = reader.shape
@@ -57,7 +58,11 @@ def stream(
                 "are there already"
             )
         written: Future[None] | None = None
-        for band in rows.bands(there):
+        left = (target[0] if end is None else end) - there
+        bands = rows.bands(there)
+        while left > 0:
+            band = next(bands)[:left]
+            left -= len(band)
             if band.dtype.kind == "f":  # bicubic overshoots
                 np.clip(band, 0, 1, out=band)
             if written is not None:

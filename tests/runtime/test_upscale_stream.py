@@ -113,6 +113,23 @@ def test_rows_that_are_there_are_neither_made_nor_read_again(
         assert not network.batches
 
 
+@pytest.mark.parametrize(("begin", "end"), [(0, 1), (0, 56), (55, 57), (300, 900), (1100, 1222)])
+@pytest.mark.parametrize("size", [{}, {"height": 1222}, {"scale": 1.4}])
+def test_a_part_has_the_rows_of_the_whole_and_takes_the_tiles_of_its_own(
+    begin: int, end: int, size: dict[str, float]
+) -> None:
+    image, network = pixels(900, 40, 3), KnownNetwork(radius=2)
+    with Upscaler(network, tile=64) as upscaler:
+        whole = upscaler.upscale(image, **size)
+        tiles = len(network.batches)
+        writer = Kept(begin)
+        network.batches.clear()
+        upscaler.upscale_stream(Rows(image), writer, **size, end=end)
+
+    np.testing.assert_array_equal(writer.rows, whole[begin:end])
+    assert len(network.batches) <= tiles * (end - begin) / len(whole) + 7
+
+
 def test_progress_reaches_the_number_of_tiles_and_cancels() -> None:
     seen: list[tuple[int, int]] = []
     image = pixels(300, 60, 3)
