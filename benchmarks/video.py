@@ -28,7 +28,8 @@ from sr_runtime.cli.console import run_cli
 from sr_runtime.cli.parser import Parser, nonempty
 from sr_runtime.embedded import DEFAULT
 from sr_runtime.errors import BackendError
-from sr_runtime.video import CODECS, Codec, upscale_video
+from sr_runtime.video import upscale_video
+from sr_runtime.video.formats import CODECS, Codec
 
 RATE = 25
 

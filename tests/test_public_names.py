@@ -10,6 +10,7 @@ PUBLIC = {
         "ArgumentError BackendError DataError ImageError ModelError ModelInfo NonFiniteError "
         "OutOfMemoryError Progress SRError StorageError Upscaler __version__ load"
     ),
+    "sr_runtime.video": "UpscaledVideo partial_file upscale_video",
     "sr_train": "FitResult fit load_generator",
     "sr_train.config": "Config preset",
     "sr_export": (

@@ -13,7 +13,7 @@ from sr_runtime.errors import ArgumentError, SRError, StorageError
 from sr_runtime.file_kinds import is_video
 from sr_runtime.image import IMAGE_SUFFIXES, LEFT_OUT
 from sr_runtime.nearest import nearest_file
-from sr_runtime.video import VIDEO_SUFFIXES
+from sr_runtime.video.formats import VIDEO_SUFFIXES
 
 __all__ = ["EARLIER", "Failure", "Found", "Source", "could_be_made", "find_images"]
 

@@ -9,7 +9,8 @@ from sr_runtime.errors import ArgumentError, ImageError, OutOfMemoryError
 from sr_runtime.image import SUFFIXES, Header, read_header
 from sr_runtime.image.geotiff import is_geotiff
 from sr_runtime.output_size import OutputSize
-from sr_runtime.video import CONTAINERS, read_facts
+from sr_runtime.video.facts import read_facts
+from sr_runtime.video.formats import CONTAINERS
 
 __all__ = ["Naming", "header_of"]
 

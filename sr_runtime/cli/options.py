@@ -9,7 +9,7 @@ from sr_runtime.cli.parser import Parser, nonempty, number, whole_number, whole_
 from sr_runtime.embedded import DEFAULT, EMBEDDED
 from sr_runtime.image import DEFAULT_MAX_PIXELS, LOSSLESS_FORMATS, QUALITY_FORMATS, Format
 from sr_runtime.tileable import Tileable
-from sr_runtime.video import CODECS, ENCODERS
+from sr_runtime.video.formats import CODECS, ENCODERS
 
 __all__ = ["add_info_options", "add_upscale_options"]
 

@@ -20,7 +20,7 @@ from sr_runtime.errors import ArgumentError, SRError
 from sr_runtime.image import IMAGE_SUFFIXES, Output
 from sr_runtime.storage.atomic import check_target
 from sr_runtime.storage.temporary import remove_leftovers
-from sr_runtime.video import container_of
+from sr_runtime.video.formats import container_of
 
 __all__ = ["Plan", "plan_jobs"]
 

@@ -20,7 +20,7 @@ from sr_runtime.errors import StorageError
 from sr_runtime.output_size import OutputSize
 from sr_runtime.printable import some
 from sr_runtime.upscaler import Upscaler
-from sr_runtime.video import read_facts
+from sr_runtime.video.facts import read_facts
 
 __all__ = ["model_name", "upscale_inputs"]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from sr_runtime.errors import ImageError, about, require_extra
+from sr_runtime.image import DEFAULT_MAX_PIXELS
 from sr_runtime.video.formats import DEMUXERS
 
 if TYPE_CHECKING:
@@ -111,15 +112,24 @@ def picture_stream(container: "InputContainer") -> "VideoStream":
     raise ImageError("there is no video in this file")
 
 
-def read_facts(path: Path) -> VideoFacts:
+def read_facts(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> VideoFacts:
     """Read the facts of a video, and decode its first frame for those that only frames have.
 
+    Args:
+        max_pixels: Refuse frames of more pixels.
+
     Raises:
-        ImageError: It cannot be read, or it has what would not become right: transparency, Dolby
-            Vision, a matrix that is no matrix.
+        ImageError: It cannot be read, is too large, or has what would not become right:
+            transparency, Dolby Vision, a matrix that is no matrix.
     """
     with opened(path) as container:
         stream = picture_stream(container)
+        width, height = stream.codec_context.width, stream.codec_context.height
+        if height * width > max_pixels:
+            raise ImageError(
+                f"its frames have {width}×{height} pixels, more than the limit of {max_pixels}: "
+                "raise it with --max-pixels (in Python: max_pixels)"
+            )
         frame = _first_frame(container, stream)
         chroma, depth = _samples(frame.format)
         is_rgb = frame.format.is_rgb or frame.format.has_palette

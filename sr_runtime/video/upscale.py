@@ -82,14 +82,9 @@ def upscale_video(
         raise ArgumentError(f"codec {codec!r} is none of {', '.join(CODECS)}")
     check_target(target, inputs=[source])
     with about(source):
-        facts = read_facts(source)
+        facts = read_facts(source, max_pixels=max_pixels)
         if facts.interlaced and not deinterlace:
             raise ImageError(DEINTERLACE)
-        if facts.height * facts.width > max_pixels:
-            raise ImageError(
-                f"its frames have {facts.width}×{facts.height} pixels, more than the limit of "
-                f"{max_pixels}: raise max_pixels"
-            )
         rows, columns = size.target(facts.height, facts.width, upscaler.info.scale)
         encoding = encoding_for(
             facts, codec or _default_codec(facts, target), crf, height=rows, width=columns

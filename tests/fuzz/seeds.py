@@ -69,6 +69,26 @@ def _with_plugins(image: Image.Image) -> list[bytes]:
     return [_saved(image, "HEIF"), _saved(image, "JXL", lossless=True)]
 
 
+def videos() -> list[bytes]:
+    from tests.runtime.video_files import Clip  # skips the tests where PyAV is not installed
+
+    kinds = [
+        (".mp4", {"codec": "libx264", "pixels": "yuv420p", "sound": "aac", "rotation": 90}),
+        (".mkv", {"codec": "ffv1", "pixels": "yuv422p"}),
+        (".mkv", {"codec": "libx264", "pixels": "yuv420p", "options": {"x264-params": "tff=1"}}),
+        (".avi", {"codec": "mpeg4", "pixels": "yuv420p"}),
+        (".ts", {"codec": "libx265", "pixels": "yuv420p10le",
+                 "options": {"x265-params": "log-level=none"}}),
+    ]  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        return [
+            Clip(frames=[PIXELS[:, :, :3].repeat(8, axis=0).repeat(4, axis=1)] * 2, **options)
+            .write(Path(folder, f"seed{suffix}"))
+            .read_bytes()
+            for suffix, options in kinds
+        ]
+
+
 def models() -> list[bytes]:
     network = small_generators()[-1]
     return [onnx_from_generator(network, precision="fp16", halo=8).SerializeToString()]
@@ -179,6 +199,7 @@ def _saved_generator(number: int, name: str) -> bytes:
 
 SEEDS = {
     "image": images,
+    "video": videos,
     "model": models,
     "engine": engine_facts,
     "pytorch": pytorch_files,

@@ -4,6 +4,7 @@ import contextlib
 import io
 import tempfile
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 from PIL import Image
@@ -20,6 +21,9 @@ from sr_runtime.cli.pipes import Pipes
 from sr_runtime.cli.plan import plan_jobs
 from sr_runtime.errors import SRError
 from sr_runtime.output_size import OutputSize
+from sr_runtime.video.color import RgbFromFrame
+from sr_runtime.video.decode import decoded
+from sr_runtime.video.facts import read_facts
 from sr_train.checkpoint import load_generator
 from sr_train.config.file import fit_arguments, read_config
 from sr_train.data.build.archives import unpacked
@@ -68,6 +72,15 @@ def read_image(folder: Path, data: bytes) -> None:
     if len(picture.frames) == 1 and not picture.pages:
         again = image.read(folder / "output.png").frames[0]
         assert again.shape[:2] == (height, width)
+
+
+def read_video(folder: Path, data: bytes) -> None:
+    """Facts, and the first frames with their colours."""
+    path = _file(folder, "input.mkv", data)
+    facts = read_facts(path, max_pixels=MAX_PIXELS)
+    rgb_from_frame = RgbFromFrame(facts)
+    for timed in islice(decoded(path, facts, deinterlace=facts.interlaced), 8):
+        rgb_from_frame(timed.frame)
 
 
 def read_model(folder: Path, data: bytes) -> None:
@@ -165,6 +178,7 @@ def _file(folder: Path, name: str, data: bytes) -> Path:
 
 TARGETS: dict[str, Target] = {
     "image": read_image,
+    "video": read_video,
     "model": read_model,
     "engine": read_engine_facts,
     "pytorch": read_pytorch,

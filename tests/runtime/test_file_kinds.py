@@ -14,6 +14,7 @@ from safetensors.torch import save
 
 import sr_runtime
 from sr_runtime import ArgumentError, ModelError
+from sr_runtime.file_kinds import is_video
 
 
 def checkpoint(**options: bool) -> bytes:
@@ -50,6 +51,9 @@ CONTENTS: dict[str, tuple[Callable[[], bytes], str]] = {
     "PNG": (lambda: picture("PNG"), "an image"),
     "JPEG": (lambda: picture("JPEG"), "an image"),
     "WebP": (lambda: picture("WEBP"), "an image"),
+    "MP4": (lambda: b"\0\0\0 ftypisom" + bytes(64), "a video"),
+    "Matroska": (lambda: b"\x1a\x45\xdf\xa3\x93" + bytes(64), "a video"),
+    "a transport stream": (lambda: (b"G" + bytes(187)) * 3, "a video"),
     "a zip": (archive, "unpack it"),
     "Lite": (lambda: struct.pack("<I4s", 28, b"TFL3") + bytes(40), "TensorFlow Lite"),
     "nothing": (lambda: b"", "an empty file"),
@@ -115,3 +119,27 @@ def test_a_core_ml_model_which_begins_as_onnx_does_is_told_by_its_name(tmp_path:
     model.write_bytes(b"\x08\x04\x12\x10" + bytes(40))
     with pytest.raises(ModelError, match="Core ML model: give the ONNX file"):
         sr_runtime.load(model)
+
+
+@pytest.mark.parametrize(
+    ("head", "is_one"),
+    [
+        (b"\0\0\0 ftypisom", True),
+        (b"\0\0\0 ftypqt  ", True),
+        (b"\0\0\0\x08wide", True),
+        (b"RIFF....AVI LIST", True),
+        (b"\0\0\0 ftypavif", False),
+        (b"\0\0\0 ftypheic", False),
+        (b"\0\0\0 ftypmif1", False),
+        (b"RIFF....WEBP", False),
+        (b"G is the first letter of a text" + bytes(300), False),
+        (b"", False),
+    ],
+)
+def test_videos_are_told_from_pictures_in_the_same_containers(
+    head: bytes, is_one: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(head)
+    assert is_video(path) == is_one
+    assert not is_video(tmp_path / "missing")
