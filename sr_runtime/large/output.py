@@ -59,10 +59,10 @@ class LargeOutput:
         self.format = "dzi" if self._is_deep_zoom else self._output.format
         self.quality = quality
 
-    def check(self, picture: Picture, *, height: int, width: int) -> None:
+    def check(self, picture: Picture, source: Path, *, height: int, width: int) -> None:
         """Raise ImageError if the format cannot hold `picture`, of one pixel, at that size.
 
-        Raises ArgumentError or StorageError if the place cannot be written.
+        Raises ArgumentError or StorageError if the place cannot be written, or is the source.
         """
         if self._is_deep_zoom and (tiles := self._deep_zoom_tiles).exists():
             raise ArgumentError(
@@ -79,7 +79,7 @@ class LargeOutput:
                 RuntimeWarning,
                 stacklevel=2,
             )
-        check_target(self.path)
+        check_target(self.path, inputs=[source])
 
     def write(self, kept: KeptRows, picture: Picture) -> None:
         """Write the rows, with the metadata of `picture`; a file of that name is replaced.

@@ -51,7 +51,9 @@ def goes_by_rows(
         )
     if header is None:
         return False
-    return pixels > DEFAULT_MAX_PIXELS or _is_too_large(header, format, size, upscaler)
+    if max_pixels is None and pixels > DEFAULT_MAX_PIXELS:
+        return True
+    return _is_too_large(header, format, size, upscaler)
 
 
 def _is_too_large(header: Header, format: str, size: OutputSize, upscaler: Upscaler) -> bool:
@@ -118,7 +120,7 @@ def large_result(
     reader = LargeFile(source)
     rows, columns, _ = reader.shape
     height, width = size.target(rows, columns, scale)
-    output.check(reader.picture, height=height, width=width)
+    output.check(reader.picture, source, height=height, width=width)
     with KeptRows(output.path, {"input": input_fact(source), **made}) as kept:
         yield reader, kept
         output.write(kept, reader.picture)

@@ -16,6 +16,7 @@ from sr_runtime.large.output import LargeOutput, _rows_of
 
 vips = pytest.importorskip("pyvips", exc_type=ImportError)
 RNG = np.random.default_rng(9)
+SOURCE = Path("elsewhere.png")
 EXIF = Image.Exif()
 EXIF[0x010F] = "a camera"
 
@@ -27,7 +28,7 @@ def written(target: Path, pixels: np.ndarray, **metadata: object) -> Picture:
         kept.start(pixels.shape, pixels.dtype)
         kept.write(pixels[:100])
         kept.write(pixels[100:])
-        output.check(picture, height=len(pixels), width=pixels.shape[1])
+        output.check(picture, SOURCE, height=len(pixels), width=pixels.shape[1])
         output.write(kept, picture)
     return picture
 
@@ -96,7 +97,7 @@ def test_deep_zoom_is_a_file_and_its_tiles(tmp_path: Path) -> None:
     assert np.abs(tile.astype(int) - 77).max() <= 1
     with pytest.raises(ArgumentError, match="scan_files, which Deep Zoom has"):
         LargeOutput(tmp_path / "scan.dzi").check(
-            Picture(frames=(content[:1, :1],)), height=300, width=520
+            Picture(frames=(content[:1, :1],)), SOURCE, height=300, width=520
         )
 
 
@@ -105,15 +106,15 @@ def test_what_no_format_holds_is_refused_before_the_work(tmp_path: Path) -> None
     with pytest.raises(ImageError, match="not written as webp: use png"):
         LargeOutput(tmp_path / "a.webp")
     with pytest.raises(ImageError, match="65500 pixels per side"):
-        LargeOutput(tmp_path / "a.jpg").check(picture, height=70_000, width=10)
+        LargeOutput(tmp_path / "a.jpg").check(picture, SOURCE, height=70_000, width=10)
     deep = Picture(frames=(np.zeros((1, 1, 2), np.uint16),))
     with pytest.raises(ImageError, match="16-bit gray with alpha"):
-        LargeOutput(tmp_path / "a.tif").check(deep, height=10, width=10)
+        LargeOutput(tmp_path / "a.tif").check(deep, SOURCE, height=10, width=10)
     with pytest.raises(ArgumentError, match="does not exist"):
-        LargeOutput(tmp_path / "missing" / "a.png").check(picture, height=10, width=10)
+        LargeOutput(tmp_path / "missing" / "a.png").check(picture, SOURCE, height=10, width=10)
     with pytest.warns(RuntimeWarning, match="EXIF is not kept in a TIFF"):
         LargeOutput(tmp_path / "a.tif").check(
-            Picture(frames=picture.frames, exif=EXIF.tobytes()), height=10, width=10
+            Picture(frames=picture.frames, exif=EXIF.tobytes()), SOURCE, height=10, width=10
         )
 
 

@@ -76,6 +76,20 @@ def test_a_result_with_other_settings_is_not_mixed_with_kept_rows(
         upscale_large(upscaler, source, output, size=OutputSize())
 
 
+def test_the_source_is_never_overwritten(model: Path, tmp_path: Path) -> None:
+    source = tmp_path / "a.png"
+    image_file(source, 30, 40)
+    content = source.read_bytes()
+
+    with (
+        sr_runtime.load(model, backend="onnxruntime") as upscaler,
+        pytest.raises(ArgumentError, match="never overwritten"),
+    ):
+        upscale_large(upscaler, source, LargeOutput(source), size=OutputSize())
+    assert source.read_bytes() == content
+    assert list(tmp_path.iterdir()) == [source]
+
+
 def test_what_does_not_fit_into_memory_goes_by_rows_by_itself(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

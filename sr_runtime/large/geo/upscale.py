@@ -33,7 +33,7 @@ def upscale_geotiff(
 
     Raises what `Scene`, `KeptRows`, `write_cog` and `Upscaler.upscale_stream` raise.
     """
-    check_target(target)
+    check_target(target, inputs=[source])
     with Scene(source, upscaler.info.in_channels) as scene, ExitStack() as stack:
         height, width = size.target(*scene.shape, upscaler.info.scale)
         kept = [
