@@ -141,7 +141,7 @@ def test_a_tiff_that_states_its_resolution_alone_loses_nothing(
         frames=(np.zeros((1, 1, 3), np.uint8),), exif=resolution.tobytes(), dpi=(300.0, 300.0)
     )
 
-    LargeOutput(tmp_path / "a.tif").check(picture, height=10, width=10)
+    LargeOutput(tmp_path / "a.tif").check(picture, SOURCE, height=10, width=10)
 
     assert not recwarn.list
 
