@@ -17,7 +17,7 @@ from benchmarks.gpu.run import Found, Run
 from benchmarks.gpu.stream import stream
 from benchmarks.plain_torch import torch_tile_loop
 from sr_runtime import Upscaler
-from sr_runtime.cli.batch import run_jobs
+from sr_runtime.batch.run import run_jobs
 from sr_runtime.cli.names import Naming
 from sr_runtime.cli.pipes import Pipes
 from sr_runtime.cli.plan import plan_jobs
@@ -110,7 +110,7 @@ def _in_turn(
 def _upscale_folder(upscaler: Upscaler, source: Path, target: Path) -> None:
     naming = Naming(model=DEFAULT, scale=upscaler.info.scale, size=OutputSize(), format="jpg")
     plan = plan_jobs([str(source)], str(target), naming, Pipes())
-    if failures := run_jobs(upscaler, plan.jobs, size=OutputSize(), show_progress=False):
+    if failures := run_jobs(upscaler, plan.jobs, size=OutputSize()):
         raise failures[0].error
 
 

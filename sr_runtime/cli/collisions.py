@@ -1,12 +1,13 @@
 """No result replaces an input or another result."""
 
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
-from sr_runtime.cli.folders import file_key
-from sr_runtime.cli.inputs import Failure
-from sr_runtime.cli.job import Job
+from sr_runtime.batch.job import Failure, Job
+from sr_runtime.cli.folders import file_key, real_folder
 from sr_runtime.cli.names import Naming
 from sr_runtime.errors import ArgumentError
 
@@ -15,8 +16,14 @@ __all__ = ["refuse_overwriting_inputs", "with_distinct_names", "without_results"
 
 def without_results(jobs: list[Job]) -> list[Job]:
     """Leave out what an earlier run has written beside its input: it is no input itself."""
-    results = {file_key(job.target) for job in jobs if job.is_beside}
-    return [job for job in jobs if file_key(job.source) not in results] if results else jobs
+    results = {
+        file_key(job.place, job.result)
+        for job in jobs
+        if job.place is job.folder or real_folder(job.place) == real_folder(job.folder)
+    }
+    if not results:
+        return jobs
+    return [job for job in jobs if file_key(job.folder, job.name) not in results]
 
 
 def with_distinct_names(jobs: list[Job], naming: Naming) -> tuple[list[Job], list[Failure]]:
@@ -28,18 +35,19 @@ def with_distinct_names(jobs: list[Job], naming: Naming) -> tuple[list[Job], lis
     """
 
     def ending(job: Job) -> str:
-        return job.target.name.removeprefix(job.source.stem)
+        return job.result.removeprefix(job.source.stem)
 
-    shared = _shared_targets(jobs)
+    if not (shared := _shared_targets(jobs)):
+        return jobs, []
     if naming.template is None:
         jobs = [
-            replace(job, target=job.target.with_name(job.source.name + ending(job)))
-            if file_key(job.target) in shared
+            replace(job, result=job.name + ending(job))
+            if file_key(job.place, job.result) in shared
             else job
             for job in jobs
         ]
         shared = _shared_targets(jobs)
-    elif shared and "{stem}" not in naming.template:
+    elif "{stem}" not in naming.template:
         raise ArgumentError(
             f"--name {naming.template} gives several results the same name: use {{stem}} in it"
         )
@@ -49,28 +57,42 @@ def with_distinct_names(jobs: list[Job], naming: Naming) -> tuple[list[Job], lis
             other = next(each for each in sharing if each is not job)
             reason = f"{other.source} would be written to {job.target} too: rename one of them"
             failures.append(Failure(job.source, ArgumentError(reason, path=job.source)))
-    return [job for job in jobs if file_key(job.target) not in shared], failures
+    return [job for job in jobs if file_key(job.place, job.result) not in shared], failures
 
 
 def _shared_targets(jobs: Sequence[Job]) -> dict[str, list[Job]]:
     """The jobs whose result is another's too, by that result."""
-    by_target: dict[str, list[Job]] = {}
-    for job in jobs:
-        by_target.setdefault(file_key(job.target), []).append(job)
-    return {key: sharing for key, sharing in by_target.items() if len(sharing) > 1}
+    keys = [file_key(job.place, job.result) for job in jobs]
+    counts = Counter(keys)
+    if len(counts) == len(jobs):
+        return {}
+    shared: dict[str, list[Job]] = {}
+    for key, job in zip(keys, jobs, strict=True):
+        if counts[key] > 1:
+            shared.setdefault(key, []).append(job)
+    return shared
 
 
-def refuse_overwriting_inputs(jobs: Sequence[Job]) -> None:
-    """Raise ArgumentError if a result is an input, by any of its names."""
+def refuse_overwriting_inputs(jobs: Sequence[Job], existing: Iterable[Job]) -> None:
+    """Raise ArgumentError if a result is an input, by any of its names.
+
+    Args:
+        existing: Those of the jobs that have a file of the result's name.
+    """
     sources: set[str] = set()
-    for job in jobs:
-        if not os.path.lexists(job.target):
-            continue
-        sources = sources or {os.path.realpath(job.source) for job in jobs}
-        if os.path.realpath(job.target) in sources or (
-            job.target.exists() and job.source.exists() and job.target.samefile(job.source)
+    for job in existing:
+        sources = sources or {_real(job.folder, job.name) for job in jobs}
+        target = job.target
+        if _real(job.place, job.result) in sources or (
+            target.exists() and job.source.exists() and target.samefile(job.source)
         ):
             raise ArgumentError(
-                f"the result would overwrite the input {job.target}: choose another with -o, or "
-                "leave out earlier results by --skip-existing"
+                f"the result would overwrite the input {target}: choose another with -o, or leave "
+                "out earlier results by --skip-existing or --resume"
             )
+
+
+def _real(folder: Path, name: str) -> str:
+    """A path without links."""
+    path = f"{real_folder(folder)}{os.sep}{name}"
+    return os.path.realpath(path) if os.path.islink(path) else path  # noqa: PTH114 (faster)

@@ -100,7 +100,7 @@ def parser() -> Parser:
     upscale = add_command(
         commands,
         "upscale",
-        "Upscale images, animations, folders of them, and videos.",
+        "Upscale images, animations and folders of them.",
         {
             "photo.jpg": "makes photo_x4.png",
             "photo.jpg -o big.webp": "in another format",
@@ -108,6 +108,7 @@ def parser() -> Parser:
             "photo.jpg -m psnr": "softer, invents less",
             "holiday/ -o large/": "subfolders too",
             "holiday/ --keep-format": "JPEG in, JPEG out",
+            "holiday/ -o large/ --resume": "go on where it ended",
             "clip.mp4": "makes clip_x4.mp4",
             "photo.jpg -m rrdb.onnx --device cuda:0": "",
         },

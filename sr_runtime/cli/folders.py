@@ -24,15 +24,14 @@ def nearest_existing(folder: Path) -> Path:
     return place
 
 
-def file_key(path: Path) -> str:
-    """Equal for two paths of the same file, which need not exist; links to files are not followed.
+def file_key(folder: Path, name: str) -> str:
+    """Equal for two names of the same file, which need not exist; links to files are not followed.
 
     Windows and macOS do not distinguish A.png from a.png, nor macOS the two ways to write é.
     """
-    name = path.name
-    if _ignores_case(nearest_existing(path.parent)):
+    if _ignores_case(folder):
         name = unicodedata.normalize("NFC", name).casefold()
-    return f"{real_folder(path.parent)}{os.sep}{name}"
+    return f"{real_folder(folder)}{os.sep}{name}"
 
 
 def forget_folders() -> None:
@@ -43,8 +42,9 @@ def forget_folders() -> None:
 
 @lru_cache(maxsize=4096)
 def _ignores_case(folder: Path) -> bool:
+    """Whether a folder, which need not exist, will."""
     try:
-        with temporary_file(folder) as made:  # its name has small letters
+        with temporary_file(nearest_existing(folder)) as made:  # its name has small letters
             return made.path.with_name(made.path.name.upper()).exists()
     except OSError:
         return True  # nothing can be written here, and so nothing replaced

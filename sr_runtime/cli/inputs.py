@@ -5,8 +5,10 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 
+from sr_runtime.batch.job import Failure
 from sr_runtime.cli.folders import real_folder
 from sr_runtime.cli.pipes import STANDARD, Pipes, is_pipe
 from sr_runtime.errors import ArgumentError, SRError, StorageError
@@ -15,7 +17,7 @@ from sr_runtime.image import IMAGE_SUFFIXES, LEFT_OUT
 from sr_runtime.nearest import nearest_file
 from sr_runtime.video.formats import VIDEO_SUFFIXES
 
-__all__ = ["EARLIER", "Failure", "Found", "Source", "could_be_made", "find_images"]
+__all__ = ["EARLIER", "Found", "Source", "could_be_made", "find_images"]
 
 KINDS = 8
 """How many kinds of left-out files are named; the others are counted."""
@@ -35,27 +37,22 @@ PLURALS = {
 }
 
 
-@dataclass(frozen=True)
-class Failure:
-    """An input that could not be upscaled, and why."""
-
-    source: Path
-    error: SRError
-
-    def __str__(self) -> str:
-        return str(self.error) if self.error.path == self.source else f"{self.source}: {self.error}"
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Source:
     """One image or video to upscale."""
 
-    path: Path
-    folder: Path | None = None
+    folder: Path
+    name: str
+    root: Path | None = None
     """The input folder in which it was found; None: it was named itself."""
     piped: bool = False
-    """`path` is a copy of what came from a pipe."""
+    """It is a copy of what came from a pipe."""
     video: bool = False
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.folder / self.name
 
 
 @dataclass
@@ -81,20 +78,22 @@ class Found:
         return f"{text} ({hints})" if hints else text
 
 
-def find_images(words: Sequence[str], pipes: Pipes, leave_out: Path | None) -> Found:
+def find_images(
+    words: Sequence[str], pipes: Pipes, leave_out: Path | None, *, may_be_empty: bool = False
+) -> Found:
     """The images that `words` name, each once; an input that fails does not stop the others.
 
     Args:
         leave_out: The folder of results, which are no inputs where it lies in an input folder.
+        may_be_empty: A folder without images is no failure.
     """
     found, known = Found(), set[tuple[str, str]]()
     for word in words:
         try:
             for path in _paths(word, found):
                 # A link of another name is an image of its own, with its own result.
-                for source in _images(path, pipes, found, leave_out):
-                    key = real_folder(source.path.parent), source.path.name
-                    if key not in known:
+                for source in _images(path, pipes, found, leave_out, may_be_empty):
+                    if (key := (real_folder(source.folder), source.name)) not in known:
                         known.add(key)
                         found.sources.append(source)
         except SRError as error:
@@ -127,24 +126,27 @@ def _paths(word: str, found: Found) -> list[Path]:
     return paths
 
 
-def _images(path: Path, pipes: Pipes, found: Found, leave_out: Path | None) -> Iterator[Source]:
+def _images(
+    path: Path, pipes: Pipes, found: Found, leave_out: Path | None, may_be_empty: bool
+) -> Iterator[Source]:
     if str(path) == STANDARD or is_pipe(path):
-        yield Source(pipes.received(path), piped=True)
+        copy = pipes.received(path)
+        yield Source(copy.parent, copy.name, piped=True)
     elif path.is_dir():
         before = found.left_out.total()
         images = _images_below(path, found, leave_out)
-        if not images and not any(failure.source == path for failure in found.failures):
+        refused = any(failure.source == path for failure in found.failures)
+        if not (images or may_be_empty or refused):
             text = found.left_out_text() if found.left_out.total() > before else ""
             raise ArgumentError(
                 f"no images in this folder ({' '.join(sorted(IMAGE_SUFFIXES))})"
                 + (f"; left out: {text}" if text else ""),
                 path=path,
             )
-        for image in images:
-            yield Source(image, folder=path)
+        yield from images
     elif os.path.lexists(path):
         looked_at = path.suffix.lower() not in IMAGE_SUFFIXES
-        yield Source(path, video=looked_at and is_video(path))
+        yield Source(path.parent, path.name, video=looked_at and is_video(path))
     else:
         hint = nearest_file(path)
         if not hint and path.parts[0] == "~":
@@ -152,30 +154,44 @@ def _images(path: Path, pipes: Pipes, found: Found, leave_out: Path | None) -> I
         raise ArgumentError(f"there is no such file or folder{hint}", path=path)
 
 
-def _images_below(folder: Path, found: Found, leave_out: Path | None) -> list[Path]:
+def _images_below(folder: Path, found: Found, leave_out: Path | None) -> list[Source]:
     """Images in a folder and its subfolders, without hidden files and earlier results."""
     images = []
     results = leave_out if leave_out is not None and leave_out.is_dir() else None
-    waiting = [folder]  # os.walk of Python 3.11 calls itself for every level
-    while waiting:
-        place = waiting.pop()
-        try:
-            inside = [(path, path.is_dir()) for path in place.iterdir()]
-        except OSError as error:
-            reason = StorageError(f"this folder cannot be read ({error.strerror})", path=place)
-            found.failures.append(Failure(place, reason))
+    # A call for each level would be too deep for Python.
+    levels = [(folder, _inside(folder, found))]
+    while levels:
+        place, entries = levels[-1]
+        if (entry := next(entries, None)) is None:
+            levels.pop()
             continue
-        for path, is_folder in inside:
-            if path.name.startswith(".") or (is_folder and results and path.samefile(results)):
+        is_image = os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122 (faster)
+        if entry.name.startswith("."):
+            continue
+        if is_image and entry.is_file(follow_symlinks=False):  # as the system has told already
+            images.append(Source(place, entry.name, root=folder))
+        elif (path := place / entry.name).is_dir():
+            if results and path.samefile(results):
                 continue
-            if is_folder and path.is_symlink():
+            if path.is_symlink():
                 found.left_out["linked folder"] += 1
-            elif is_folder:
-                waiting.append(path)
-            elif path.suffix.lower() not in IMAGE_SUFFIXES:
-                found.left_out[path.suffix.lower() or "without a suffix"] += 1
-            elif is_pipe(path):
-                found.left_out[PIPE] += 1
             else:
-                images.append(path)
-    return sorted(images)
+                levels.append((path, _inside(path, found)))
+        elif not is_image:
+            found.left_out[path.suffix.lower() or "without a suffix"] += 1
+        elif is_pipe(path):
+            found.left_out[PIPE] += 1
+        else:
+            images.append(Source(place, entry.name, root=folder))
+    return images
+
+
+def _inside(folder: Path, found: Found) -> Iterator[os.DirEntry[str]]:
+    """What is in a folder, by name; one that cannot be read is a failure."""
+    try:
+        with os.scandir(folder) as entries:
+            return iter(sorted(entries, key=attrgetter("name")))
+    except OSError as error:
+        reason = StorageError(f"this folder cannot be read ({error.strerror})", path=folder)
+        found.failures.append(Failure(folder, reason))
+        return iter(())

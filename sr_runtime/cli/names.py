@@ -1,18 +1,20 @@
 """How results are named: photo_x4.png, photo_psnr_x4.png, or by a template."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from string import Formatter
 
+from sr_runtime.batch.steps import header_of
 from sr_runtime.embedded import DEFAULT
-from sr_runtime.errors import ArgumentError, ImageError, OutOfMemoryError
-from sr_runtime.image import SUFFIXES, Header, read_header
+from sr_runtime.errors import ArgumentError
+from sr_runtime.image import SUFFIXES, read_header
 from sr_runtime.image.geotiff import is_geotiff
 from sr_runtime.output_size import OutputSize
 from sr_runtime.video.facts import read_facts
 from sr_runtime.video.formats import CONTAINERS
 
-__all__ = ["Naming", "header_of"]
+__all__ = ["Naming"]
 
 FIELDS = ("stem", "model", "scale", "width", "height", "format")
 
@@ -77,35 +79,40 @@ class Naming:
     def _model_name(self) -> str:
         return Path(self.model).stem if self.blend is None else f"blend{self.blend:g}"
 
-    def name(self, source: Path, *, labelled: bool, video: bool = False) -> str:
-        """The name of the result of `source`; a video keeps its container, or becomes Matroska.
+    def name(self, folder: Path, name: str, *, labelled: bool, video: bool = False) -> str:
+        """The name of the result of the file `name` in `folder`.
+
+        A video keeps its container, or becomes Matroska.
 
         Raises ImageError, OutOfMemoryError or ArgumentError if the template needs the size of an
         image that cannot be read or enlarged so far.
         """
-        suffix = _container(source) if video else self._suffix(source)
+        stem, ending = os.path.splitext(name)  # noqa: PTH122 (faster, for many images)
+        suffix = _container(ending) if video else self._suffix(folder, name, ending)
         if self.template is None:
-            return f"{source.stem}_{self.label}{suffix}" if labelled else source.stem + suffix
-        name = self.template.format(**self._values(source, suffix, video=video))
-        ending = Path(self.template).suffix.lower()
+            return f"{stem}_{self.label}{suffix}" if labelled else stem + suffix
+        made = self.template.format(**self._values(folder / name, suffix, video=video))
+        stated = Path(self.template).suffix.lower()
         if video:
-            return name if ending in (*CONTAINERS, ".{format}") else name + suffix
-        if ending in SUFFIXES and ending != suffix.lower():
+            return made if stated in (*CONTAINERS, ".{format}") else made + suffix
+        if stated in SUFFIXES and stated != suffix.lower():
             raise ArgumentError(
-                f"--name {self.template} ends in {ending}, and the format is {suffix[1:]}: leave "
+                f"--name {self.template} ends in {stated}, and the format is {suffix[1:]}: leave "
                 "the ending out, or choose it with --format"
             )
-        return name if ending in SUFFIXES or ending == ".{format}" else name + suffix
+        return made if stated in SUFFIXES or stated == ".{format}" else made + suffix
 
-    def _suffix(self, source: Path) -> str:
+    def _suffix(self, folder: Path, name: str, ending: str) -> str:
         if self.format is not None:
             return f".{self.format}"
-        suffix = source.suffix.lower()
+        suffix = ending.lower()
         if self.keep_format and suffix in SUFFIXES:
-            return source.suffix
-        if suffix in (".tif", ".tiff") and is_geotiff(source):
-            return source.suffix
-        header = header_of(source) if suffix in (".gif", ".webp", ".tif", ".tiff") else None
+            return ending
+        if suffix not in (".gif", ".webp", ".tif", ".tiff"):
+            return ".png"
+        if suffix in (".tif", ".tiff") and is_geotiff(folder / name):
+            return ending
+        header = header_of(folder / name)
         return suffix if header is not None and header.frames > 1 else ".png"
 
     def _values(self, source: Path, suffix: str, *, video: bool) -> dict[str, object]:
@@ -126,14 +133,6 @@ class Naming:
         return values
 
 
-def _container(source: Path) -> str:
+def _container(ending: str) -> str:
     """The suffix of a video's result."""
-    return source.suffix if source.suffix.lower() in CONTAINERS else ".mkv"
-
-
-def header_of(source: Path) -> Header | None:
-    """The header of an image; None if it cannot be read, since `run_jobs` will report that."""
-    try:
-        return read_header(source)
-    except (ImageError, OutOfMemoryError):
-        return None
+    return ending if ending.lower() in CONTAINERS else ".mkv"

@@ -36,6 +36,10 @@ def add_upscale_options(upscale: Parser) -> None:
     upscale.general.add_argument(
         "-q", "--quiet", action="store_true", help="print no progress bar and no summary"
     )
+    upscale.general.add_argument(
+        "--json", action="store_true",
+        help="print a line of JSON for each image and one for the sums, in place of the summary",
+    )  # fmt: skip
 
 
 def add_info_options(info: Parser) -> None:
@@ -99,10 +103,21 @@ def _add_what_to_write(upscale: Parser) -> None:
         f"{', '.join(LOSSLESS_FORMATS)}",
     )  # fmt: skip
     suggest(quality, "lossless")
-    group.add_argument(
+    kept = group.add_mutually_exclusive_group()
+    kept.add_argument(
+        "--resume", action="store_true",
+        help="skip images whose result was made from the same file with the same model and "
+        "options, by a run with --resume: this goes on with an interrupted run, does what has "
+        "changed again, and lets several processes share a folder",
+    )  # fmt: skip
+    kept.add_argument(
         "--skip-existing", action="store_true",
         help="skip images whose result exists, whoever made it, and those that are named like "
-        "results; this continues a run that was interrupted",
+        "results",
+    )  # fmt: skip
+    kept.add_argument(
+        "--watch", action="store_true",
+        help="as --resume, and go on with what arrives, until Ctrl-C",
     )  # fmt: skip
 
 

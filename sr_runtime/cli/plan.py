@@ -2,20 +2,22 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+from sr_runtime.batch.job import Failure, Job
+from sr_runtime.batch.ledger import Ledger
 from sr_runtime.cli.collisions import (
     refuse_overwriting_inputs,
     with_distinct_names,
     without_results,
 )
 from sr_runtime.cli.folders import forget_folders, real_folder
-from sr_runtime.cli.inputs import EARLIER, Failure, Found, Source, could_be_made, find_images
-from sr_runtime.cli.job import Job
+from sr_runtime.cli.inputs import EARLIER, Found, Source, could_be_made, find_images
 from sr_runtime.cli.names import Naming
 from sr_runtime.cli.pipes import STANDARD, Pipes, is_pipe
-from sr_runtime.cli.writable import target_errors
+from sr_runtime.cli.writable import look_at_targets
 from sr_runtime.errors import ArgumentError, SRError
 from sr_runtime.image import IMAGE_SUFFIXES, Output
 from sr_runtime.storage.atomic import check_target
@@ -32,8 +34,10 @@ class Plan:
     jobs: list[Job]
     failures: list[Failure]
     """Inputs that cannot be done; they do not stop the others."""
-    existing: list[Path]
-    """Results that were there already, and are kept."""
+    kept: list[Job]
+    """Those whose result is there already, and is not made again."""
+    kept_as: Literal["existing", "done"]
+    """Why: a file of that name exists, or the ledger says that it is done."""
     left_out: str
     """What was found and is no input, in words."""
 
@@ -45,6 +49,8 @@ def plan_jobs(
     pipes: Pipes,
     *,
     skip_existing: bool = False,
+    ledger: Ledger | None = None,
+    may_be_empty: bool = False,
 ) -> Plan:
     """Find the images and name their results.
 
@@ -52,6 +58,11 @@ def plan_jobs(
     `folder_x4`; a result never stands beside its input without such a label. With several images,
     if it ends in a slash or has no suffix, `output` is a folder that keeps the folders below each
     input. Animations keep their format and all else becomes PNG, unless `naming` says otherwise.
+
+    Args:
+        skip_existing: Keep results that are there, whoever made them.
+        ledger: Keep results that it says are done.
+        may_be_empty: A folder without images is no failure.
 
     Raises:
         ArgumentError: A result would replace an input or another result, or `output` is a file
@@ -62,35 +73,43 @@ def plan_jobs(
     if output is None:
         _refuse_result_among(inputs)
     folder = None if output is None or not _is_folder(output, inputs) else Path(output)
-    found = find_images(inputs, pipes, folder)
+    found = find_images(inputs, pipes, folder, may_be_empty=may_be_empty)
     if output is not None and folder is None:
         jobs = _one_job(found, output, naming, pipes)
     else:
         jobs = _jobs(found, folder, naming)
         named = len(jobs)
         # Earlier results are no inputs, neither under these names nor under the distinct ones.
-        if skip_existing:
+        goes_on = skip_existing or ledger is not None
+        if goes_on:
             jobs = without_results(jobs)
         jobs, failures = with_distinct_names(jobs, naming)
-        if skip_existing:
+        if goes_on:
             jobs = without_results(jobs)
         found.failures += failures
         found.left_out[EARLIER] = named - len(jobs) - len(failures)
-    errors = target_errors(job.target for job in jobs)
-    found.failures += [
-        Failure(job.source, errors[job.target]) for job in jobs if job.target in errors
-    ]
-    jobs = [job for job in jobs if job.target not in errors]
-    refuse_overwriting_inputs(jobs)
-    existing = []
+    existing, errors = look_at_targets(jobs)
+    if errors:
+        found.failures += [Failure(job.source, errors[job]) for job in jobs if job in errors]
+        jobs = [job for job in jobs if job not in errors]
+    kept: set[Job] = set()
+    if ledger is not None:
+        for place in {job.place for job in jobs}:
+            ledger.remove_leftovers(place)
+        kept = {job for job in existing if ledger.is_done(job)}
+        existing = [job for job in existing if job not in kept]
+    refuse_overwriting_inputs(jobs, existing)
     if skip_existing:
-        for parent in {job.target.parent for job in jobs}:
-            remove_leftovers(parent)  # where every result exists, nothing is written
-        done = {job.target: job.target.is_file() for job in jobs}
-        existing = [job.target for job in jobs if done[job.target]]
-        jobs = [job for job in jobs if not done[job.target]]
+        kept = {job for job in existing if job.target.is_file()}
+    if skip_existing or ledger is not None:
+        for place in {job.place for job in jobs}:
+            remove_leftovers(place)  # where every result exists, nothing is written
     return Plan(
-        jobs=jobs, failures=found.failures, existing=existing, left_out=found.left_out_text()
+        jobs=[job for job in jobs if job not in kept] if kept else jobs,
+        failures=found.failures,
+        kept=[job for job in jobs if job in kept] if kept else [],
+        kept_as="done" if ledger is not None else "existing",
+        left_out=found.left_out_text(),
     )
 
 
@@ -137,22 +156,23 @@ def _one_job(found: Found, output: str, naming: Naming, pipes: Pipes) -> list[Jo
         return []
     if naming.template is not None:
         raise ArgumentError("-o names the result already: give a folder with -o, or no --name")
-    if found.sources[0].video:
-        return [_video_job(found.sources[0], output, naming)]
-    path, source = Path(output), found.sources[0].path
+    path, source = Path(output), found.sources[0]
+    if source.video:
+        return [_video_job(source, output, naming)]
+    named = Path(naming.name(source.folder, source.name, labelled=False))
     if output == STANDARD or is_pipe(path):
         suffix = path.suffix if path.suffix and naming.format is None else ""
-        target = pipes.target(output, suffix or Path(naming.name(source, labelled=False)).suffix)
+        target = pipes.target(output, suffix or named.suffix)
     else:
         target = path
         check_target(target)
     wanted = naming.format
     if wanted is None and naming.keep_format:
-        wanted = Path(naming.name(source, labelled=False)).suffix.lower()[1:]
+        wanted = named.suffix.lower()[1:]
     if wanted is not None and Output(target).format != Output(f"x.{wanted}").format:
         option = f"--format {wanted}" if naming.format else "--keep-format"
         raise ArgumentError(f"{option} contradicts the suffix of {output}: leave out {option}")
-    return [Job(source, target)]
+    return [Job.of(source.path, target)]
 
 
 def _video_job(source: Source, output: str, naming: Naming) -> Job:
@@ -162,34 +182,40 @@ def _video_job(source: Source, output: str, naming: Naming) -> Job:
         raise ArgumentError("--format and --keep-format are for images: a video's is -o's suffix")
     container_of(Path(output))
     check_target(Path(output))
-    return Job(source.path, Path(output), video=True)
+    return Job.of(source.path, Path(output), video=True)
 
 
 def _jobs(found: Found, folder: Path | None, naming: Naming) -> list[Job]:
     """The jobs whose results are named by `naming`; what cannot be named is a failure."""
     jobs = []
+    places: dict[tuple[Path, Path | None], tuple[Path, bool]] = {}
     for source in found.sources:
-        place = _place(source, folder, naming)
-        job = Job(source.path, place / source.path.name, video=source.video)
+        if source.piped and folder is None:
+            raise ArgumentError(
+                "an image from a pipe has no place of its own: name its result with -o"
+            )
+        key = source.folder, source.root
+        if key not in places:
+            place = _place(source, folder, naming)
+            places[key] = place, real_folder(place) == real_folder(source.folder)
+        place, is_beside = places[key]
         try:
-            name = naming.name(source.path, labelled=job.is_beside, video=source.video)
+            name = naming.name(source.folder, source.name, labelled=is_beside, video=source.video)
         except SRError as error:
             found.failures.append(Failure(source.path, error))
             continue
         if not name.strip(". "):
             raise ArgumentError(f"--name {naming.template} leaves no name for {source.path}")
-        jobs.append(replace(job, target=place / name))
+        jobs.append(Job(source.folder, source.name, place, name, source.video))
     return jobs
 
 
 def _place(source: Source, folder: Path | None, naming: Naming) -> Path:
     """The folder of a result."""
-    if source.piped and folder is None:
-        raise ArgumentError("an image from a pipe has no place of its own: name its result with -o")
-    if source.folder is None:
-        return folder or source.path.parent
-    below = source.path.relative_to(source.folder).parent
+    if source.root is None:
+        return folder or source.folder
+    below = source.folder.relative_to(source.root)
     if folder is not None:
         return folder / below
-    whole = Path(real_folder(source.folder))
+    whole = Path(real_folder(source.root))
     return whole.with_name(f"{whole.name}_{naming.label}") / below

@@ -10,32 +10,41 @@ from collections.abc import Sequence
 
 from tqdm import tqdm
 
+from sr_runtime.batch.bar import Bar
+from sr_runtime.batch.job import Job
+from sr_runtime.batch.steps import header_of
 from sr_runtime.cli.console import say
-from sr_runtime.cli.job import Job
-from sr_runtime.cli.names import header_of
 from sr_runtime.printable import printable
 
 __all__ = ["ProgressBar"]
 
+SAMPLED = 1000
+"""Images whose size is read before the work, at most; of more images the total is estimated."""
 
-class ProgressBar:
+
+class ProgressBar(Bar):
     """Megapixels done of all images, and the latest one's name. Any thread may call it."""
 
-    def __init__(self, jobs: Sequence[Job], shown: bool) -> None:
+    def __init__(self, jobs: Sequence[Job], *, shown: bool, logs: bool = True) -> None:
+        """
+        Args:
+            logs: Print lines where there is no terminal.
+        """
         self._jobs = jobs
-        self._finished = 0
-        self._ended = 0
+        self._finished = 0.0
+        self._begun = self._ended = 0
         on_terminal = sys.stderr is not None and sys.stderr.isatty()
-        self._logs = shown and not on_terminal and len(jobs) > 1
-        has_bar = shown and on_terminal
-        headers = [header_of(job.source) if has_bar else None for job in jobs]
-        self._pixels = [h.height * h.width * h.frames if h else 0 for h in headers]
-        self._places: dict[int, int] = {}  # of each image that was begun, from 1
+        self._logs = shown and logs and not on_terminal and len(jobs) > 1
+        self._has_bar = shown and on_terminal and len(jobs) > 0
+        step = -(-len(jobs) // SAMPLED) if self._has_bar else len(jobs) + 1
+        self._pixels = {number: self._read_pixels(number) for number in range(0, len(jobs), step)}
+        self._mean = sum(self._pixels.values()) / max(1, len(self._pixels))
+        self._places: dict[int, int] = {}  # of each image in progress, from 1
         self._shares: dict[int, float] = {}  # done of each image in progress, latest last
         self._lock = threading.Lock()
         self._bar = tqdm(
-            total=sum(self._pixels) / 1e6,
-            disable=not has_bar,
+            total=self._mean * len(jobs) / 1e6,
+            disable=not self._has_bar,
             bar_format="{desc} {percentage:3.0f}%|{bar}| {n:.2f}/{total:.2f} MP "
             "[{elapsed}<{remaining}, {rate_noinv_fmt}]",
             unit=" MP",
@@ -48,28 +57,43 @@ class ProgressBar:
         self._bar.close()
 
     def start(self, number: int) -> None:
-        """Begin a job; its image may still be loading."""
         with self._lock:
-            self._shares[number] = 0
-            self._places[number] = len(self._places) + 1
+            if self._has_bar and number not in self._pixels:
+                self._pixels[number] = self._read_pixels(number)
+                self._expect(self._pixels[number] - self._mean)
+            self._begun += 1
+            self._shares[number], self._places[number] = 0, self._begun
             self._show("reading")
 
     def tiles(self, number: int, done: int, total: int) -> None:
-        """Show that `done` of a job's `total` tiles are done."""
         with self._lock:
             self._shares[number] = done / total
             self._show(f"tile {done}/{total}")
 
     def finish(self, number: int, *, failed: bool) -> None:
-        """End a job, with a result, which may still be written, or without."""
         with self._lock:
-            del self._shares[number]
-            self._finished += self._pixels[number]
+            del self._shares[number], self._places[number]
+            self._finished += self._pixels.pop(number, 0)
             self._ended += 1
             self._show("done")
             if self._logs:
                 place, source = f"{self._ended}/{len(self._jobs)}", self._jobs[number].source
                 say(f"{place} {source}{' failed' if failed else ''}", file=sys.stderr)
+
+    def skip(self, number: int) -> None:
+        with self._lock:
+            self._begun += 1
+            self._ended += 1
+            if self._has_bar:
+                self._expect(-self._pixels.pop(number, self._mean))
+
+    def _expect(self, more: float) -> None:
+        """Correct the total, by pixels."""
+        self._bar.total = (self._bar.total or 0) + more / 1e6
+
+    def _read_pixels(self, number: int) -> int:
+        header = header_of(self._jobs[number].source)
+        return header.height * header.width * header.frames if header else 0
 
     def _show(self, state: str) -> None:
         """Show what is done; `state` is shown only if one image is in progress."""
@@ -77,8 +101,8 @@ class ProgressBar:
             latest, *others = reversed(self._shares)
             place = f"{self._places[latest]}/{len(self._jobs)} " if len(self._jobs) > 1 else ""
             state = f"and {len(others)} more" if others else state
-            name = printable(self._jobs[latest].source.name)
+            name = printable(self._jobs[latest].name)
             self._bar.set_description_str(f"{place}{name} {state}", refresh=False)
-        begun = sum(share * self._pixels[number] for number, share in self._shares.items())
+        begun = sum(share * self._pixels.get(number, 0) for number, share in self._shares.items())
         if not self._bar.update((self._finished + begun) / 1e6 - self._bar.n):
             self._bar.refresh()

@@ -1,31 +1,27 @@
 """The command `upscale`: plan, run, and tell what became of everything that was named."""
 
 import argparse
-import sys
 import tempfile
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from sr_runtime.cli.batch import run_jobs
-from sr_runtime.cli.console import say
-from sr_runtime.cli.inputs import Failure
-from sr_runtime.cli.job import Job
-from sr_runtime.cli.names import Naming, header_of
-from sr_runtime.cli.pipes import STANDARD, Pipes
+from sr_runtime.batch.job import Failure
+from sr_runtime.batch.ledger import Ledger, settings_of
+from sr_runtime.batch.run import run_jobs
+from sr_runtime.cli.names import Naming
+from sr_runtime.cli.pipes import STANDARD, Pipes, is_pipe
 from sr_runtime.cli.plan import Plan, plan_jobs
+from sr_runtime.cli.progress_bar import ProgressBar
+from sr_runtime.cli.reports import Reports
 from sr_runtime.cli.videos import check_options, run_videos
-from sr_runtime.errors import StorageError
+from sr_runtime.cli.watch import watched
+from sr_runtime.errors import ArgumentError, StorageError
 from sr_runtime.output_size import OutputSize
-from sr_runtime.printable import some
 from sr_runtime.upscaler import Upscaler
-from sr_runtime.video.facts import read_facts
 
 __all__ = ["model_name", "upscale_inputs"]
-
-NAMED = 5
-"""Results that are there already and that the summary names, at most."""
 
 
 def upscale_inputs(upscaler: Upscaler, arguments: argparse.Namespace, size: OutputSize) -> int:
@@ -33,7 +29,71 @@ def upscale_inputs(upscaler: Upscaler, arguments: argparse.Namespace, size: Outp
 
     Raises the error of the only input, if that one failed.
     """
-    naming = Naming(
+    only = Path(arguments.inputs[0]) if len(arguments.inputs) == 1 else None
+    options = {"size": size, "quality": arguments.quality, "tileable": arguments.tileable}
+    ledger = None
+    if arguments.resume or arguments.watch:
+        for_videos = {name: getattr(arguments, name) for name in ("codec", "crf", "deinterlace")}
+        asked = {name: str(value) for name, value in for_videos.items() if value}
+        ledger = Ledger(settings_of(upscaler, **options) | asked)
+    by = f"{model_name(arguments)}, {_where(upscaler)}"
+    failures: list[Failure] = []
+    with (
+        Pipes() as pipes,
+        Reports(pipes, by, as_json=arguments.json, quiet=arguments.quiet) as reports,
+    ):
+        for plan in _plans(arguments, _naming(upscaler, arguments, size), pipes, ledger):
+            images = [job for job in plan.jobs if not job.video]
+            videos = [job for job in plan.jobs if job.video]
+            check_options(arguments, images, videos)
+            reports.begin(plan)
+            shown = not arguments.quiet
+            with ProgressBar(images, shown=shown, logs=not arguments.json) as bar:
+                failed = run_jobs(
+                    upscaler,
+                    images,
+                    **options,
+                    max_pixels=arguments.max_pixels,
+                    ledger=ledger,
+                    bar=bar,
+                    on_report=reports.add,
+                )
+            failed += run_videos(upscaler, videos, arguments, size, ledger, reports.add)
+            pipes.send()
+            failures = [_as_named(failure, pipes) for failure in (*plan.failures, *failed)]
+            if [failure.source for failure in failures] == [only]:
+                raise failures[0].error
+            reports.end(plan, failures)
+    return 1 if failures else 0
+
+
+def _plans(
+    arguments: argparse.Namespace, naming: Naming, pipes: Pipes, ledger: Ledger | None
+) -> Iterator[Plan]:
+    """One plan, or those of a folder that is watched."""
+    if arguments.json and arguments.output == STANDARD:
+        raise ArgumentError("--json prints on standard output, where the image goes: leave one out")
+    plan = partial(
+        plan_jobs,
+        arguments.inputs,
+        arguments.output,
+        naming,
+        pipes,
+        skip_existing=arguments.skip_existing,
+        ledger=ledger,
+        may_be_empty=arguments.watch,
+    )
+    if not arguments.watch:
+        yield plan()
+        return
+    for word in arguments.inputs:
+        if word == STANDARD or is_pipe(Path(word)):
+            raise ArgumentError("--watch takes files and folders, and no pipes", path=word)
+    yield from watched(plan)
+
+
+def _naming(upscaler: Upscaler, arguments: argparse.Namespace, size: OutputSize) -> Naming:
+    return Naming(
         model=arguments.model,
         blend=arguments.blend,
         scale=upscaler.info.scale,
@@ -42,43 +102,6 @@ def upscale_inputs(upscaler: Upscaler, arguments: argparse.Namespace, size: Outp
         keep_format=arguments.keep_format,
         template=arguments.name,
     )
-    with Pipes() as pipes:
-        plan = plan_jobs(
-            arguments.inputs,
-            arguments.output,
-            naming,
-            pipes,
-            skip_existing=arguments.skip_existing,
-        )
-        started = time.perf_counter()
-        images = [job for job in plan.jobs if not job.video]
-        videos = [job for job in plan.jobs if job.video]
-        check_options(arguments, images, videos)
-        failed = run_jobs(
-            upscaler,
-            images,
-            size=size,
-            quality=arguments.quality,
-            max_pixels=arguments.max_pixels,
-            tileable=arguments.tileable,
-            show_progress=not arguments.quiet,
-        )
-        failed += run_videos(upscaler, videos, arguments, size)
-        seconds = time.perf_counter() - started
-        sizes = "" if failed else _sizes(plan, upscaler, size)
-        pipes.send()
-    failures = [_as_named(failure, pipes) for failure in (*plan.failures, *failed)]
-    only = Path(arguments.inputs[0]) if len(arguments.inputs) == 1 else None
-    if [failure.source for failure in failures] == [only]:
-        raise failures[0].error
-    if not arguments.quiet:
-        # The picture itself may go to standard output.
-        stream = sys.stdout if pipes.sent is None else sys.stderr
-        how = f"in {seconds:.1f} s: {sizes}{model_name(arguments)}, {_where(upscaler)}"
-        say(*_summary(plan, len(failed), how, pipes), file=stream)
-    if failures:
-        say(f"{len(failures)} failed:", *(f"  {each}" for each in failures), file=sys.stderr)
-    return 1 if failures else 0
 
 
 def _as_named(failure: Failure, pipes: Pipes) -> Failure:
@@ -92,23 +115,6 @@ def _as_named(failure: Failure, pipes: Pipes) -> Failure:
     return replace(failure, source=pipes.names.get(failure.source, failure.source))
 
 
-def _sizes(plan: Plan, upscaler: Upscaler, size: OutputSize) -> str:
-    """`4000×3000 to 16000×12000 by ` for one image, whose file may be gone afterwards."""
-    if len(plan.jobs) != 1:
-        return ""
-    job = plan.jobs[0]
-    header = read_facts(job.source) if job.video else header_of(job.source)
-    if header is None:
-        return ""
-    height, width = size.target(header.height, header.width, upscaler.info.scale)
-    return f"{header.width}×{header.height} to {width}×{height} by "
-
-
-def _kind(jobs: Sequence[Job]) -> str:
-    videos = [job.video for job in jobs]
-    return "videos" if all(videos) else "files" if any(videos) else "images"
-
-
 def model_name(arguments: argparse.Namespace) -> str:
     """The model as the summary names it."""
     if arguments.blend is not None:
@@ -119,25 +125,3 @@ def model_name(arguments: argparse.Namespace) -> str:
 def _where(upscaler: Upscaler) -> str:
     backend = upscaler.backend
     return f"{backend.compute_dtype} on {backend.device} ({backend.name})"
-
-
-def _summary(plan: Plan, failed: int, how: str, pipes: Pipes) -> list[str]:
-    """What was written, kept and left out."""
-    done, jobs = len(plan.jobs) - failed, plan.jobs
-    total = len(jobs) + len(plan.failures)
-    kept = ""
-    if plan.existing:
-        several = len(plan.existing) > 1
-        kept = f"{len(plan.existing)} results exist" if several else f"{plan.existing[0]} exists"
-        kept += " already" + (f": {some(plan.existing, NAMED)}" if several else "")
-    lines = []
-    if jobs:
-        target = pipes.names.get(jobs[0].target, jobs[0].target)
-        named = "to standard output" if str(target) == STANDARD else target
-        written = named if total == done == 1 else f"{done} of {total} {_kind(jobs)}"
-        lines.append(f"wrote {written} {how}" + (kept and f"; {kept}"))
-    elif kept:
-        lines.append(f"nothing to do: {kept}")
-    if plan.left_out:
-        lines.append(f"left out: {plan.left_out}")
-    return lines

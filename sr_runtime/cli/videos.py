@@ -2,22 +2,24 @@
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from tqdm import tqdm
 
+from sr_runtime.batch.job import Failure, Job, Report
+from sr_runtime.batch.ledger import PATIENCE, Ledger
+from sr_runtime.batch.outcomes import Outcomes
 from sr_runtime.cli.console import say
-from sr_runtime.cli.inputs import Failure
-from sr_runtime.cli.job import Job
-from sr_runtime.errors import ArgumentError, BackendError, ModelError, SRError
+from sr_runtime.errors import ArgumentError
 from sr_runtime.image import DEFAULT_MAX_PIXELS
 from sr_runtime.output_size import OutputSize
 from sr_runtime.printable import printable
 from sr_runtime.storage.atomic import create_folder
 from sr_runtime.upscaler import Upscaler
-from sr_runtime.video import partial_file, upscale_video
+from sr_runtime.video import UpscaledVideo, partial_file, read_facts, upscale_video
 
 __all__ = ["check_options", "run_videos"]
 
@@ -46,39 +48,60 @@ def check_options(
 
 
 def run_videos(
-    upscaler: Upscaler, jobs: Sequence[Job], arguments: argparse.Namespace, size: OutputSize
+    upscaler: Upscaler,
+    jobs: Sequence[Job],
+    arguments: argparse.Namespace,
+    size: OutputSize,
+    ledger: Ledger | None,
+    on_report: Callable[[Report], None],
 ) -> list[Failure]:
     """Upscale the videos; return those that failed. After Ctrl-C, say what can be played."""
-    failures = []
-    for number, job in enumerate(jobs, start=1):
-        name = printable(job.source.name)
-        place = f"{number}/{len(jobs)} " if len(jobs) > 1 else ""
+    outcomes = Outcomes(jobs, ledger, on_report)
+    try:
+        for number, job in enumerate(jobs):
+            while not (taken := outcomes.take(number)) and not outcomes.has_ended(number):
+                time.sleep(PATIENCE)  # another process does it
+            if taken is None:
+                continue
+            place = f"{number + 1}/{len(jobs)} " if len(jobs) > 1 else ""
+            with outcomes.noting_failure(taken):
+                facts = read_facts(job.source)
+                taken.size = facts.height, facts.width
+                create_folder(job.place)
+                made = _upscale(upscaler, job, arguments, size, place)
+                taken.frames = made.frames
+                outcomes.succeed(taken, (made.height, made.width))
+            if len(jobs) > 1 and not arguments.quiet and not sys.stderr.isatty():
+                failed = " failed" if outcomes.has_failed(number) else ""
+                say(f"{place}{job.source}{failed}", file=sys.stderr)
+    finally:
+        outcomes.release_claims()
+    return outcomes.failures()
+
+
+def _upscale(
+    upscaler: Upscaler, job: Job, arguments: argparse.Namespace, size: OutputSize, place: str
+) -> UpscaledVideo:
+    with _bar(f"{place}{printable(job.name)}", shown=not arguments.quiet) as bar:
+
+        def show(done: int, total: int | None) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
         try:
-            create_folder(job.target.parent)
-            with _bar(place + name, shown=not arguments.quiet) as bar:
-
-                def show(done: int, total: int | None, bar: "tqdm[Any]" = bar) -> None:
-                    bar.total = total
-                    bar.update(done - bar.n)
-
-                upscale_video(
-                    upscaler,
-                    job.source,
-                    job.target,
-                    scale=size.scale,
-                    width=size.width,
-                    height=size.height,
-                    codec=arguments.codec,
-                    crf=arguments.crf,
-                    deinterlace=arguments.deinterlace,
-                    max_pixels=arguments.max_pixels or DEFAULT_MAX_PIXELS,
-                    progress=show,
-                )
-        except (ModelError, BackendError):
-            raise
-        except SRError as error:
-            error.path = error.path or job.source
-            failures.append(Failure(job.source, error))
+            return upscale_video(
+                upscaler,
+                job.source,
+                job.target,
+                scale=size.scale,
+                width=size.width,
+                height=size.height,
+                codec=arguments.codec,
+                crf=arguments.crf,
+                deinterlace=arguments.deinterlace,
+                max_pixels=arguments.max_pixels or DEFAULT_MAX_PIXELS,
+                progress=show,
+            )
         except KeyboardInterrupt:
             if (partial := partial_file(job.target)).exists():
                 say(
@@ -86,10 +109,6 @@ def run_videos(
                     file=sys.stderr,
                 )
             raise
-        if len(jobs) > 1 and not arguments.quiet and not sys.stderr.isatty():
-            failed = bool(failures) and failures[-1].source == job.source
-            say(f"{place}{job.source}{' failed' if failed else ''}", file=sys.stderr)
-    return failures
 
 
 @contextmanager

@@ -1,32 +1,53 @@
 """Whether results can be written where they go, before the first one is there."""
 
+import os
 import tempfile
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 
-from sr_runtime.cli.folders import nearest_existing
+from sr_runtime.batch.job import Job
+from sr_runtime.cli.folders import nearest_existing, real_folder
 from sr_runtime.cli.pipes import is_pipe
 from sr_runtime.errors import StorageError
 
-__all__ = ["target_errors"]
+__all__ = ["look_at_targets"]
 
 
-def target_errors(targets: Iterable[Path]) -> dict[Path, StorageError]:
-    """What keeps files from being written, as far as that is known.
+def look_at_targets(jobs: Iterable[Job]) -> tuple[list[Job], dict[Job, StorageError]]:
+    """The jobs whose result exists, and what keeps others from being written, as far as is known.
 
     Raises StorageError if none of the folders can be written into.
     """
-    targets = list(targets)
-    places = {folder: nearest_existing(folder) for folder in {each.parent for each in targets}}
-    refusals = {folder: _folder_error(folder, place) for folder, place in places.items()}
-    if refusals and all(refusals.values()):
-        raise next(error for error in refusals.values() if error)
-    found = {
-        target: refusals[target.parent] or _file_error(target, places[target.parent])
-        for target in targets
-    }
-    return {target: error for target, error in found.items() if error}
+    by_folder: dict[Path, list[Job]] = {}
+    for job in jobs:
+        by_folder.setdefault(job.place, []).append(job)
+    existing: list[Job] = []
+    errors: dict[Job, StorageError] = {}
+    refused = 0
+    for folder, inside in by_folder.items():
+        place = nearest_existing(folder)
+        if refusal := _folder_error(folder, place):
+            refused += 1
+            errors.update(dict.fromkeys(inside, refusal))
+            continue
+        there = str(place) == real_folder(folder)
+        for job in inside:
+            try:
+                os.lstat(f"{place}{os.sep}{job.result}")  # pathlib would take twice as long
+            except FileNotFoundError:
+                continue
+            except OSError as error:  # the name may be too long
+                reason = f"cannot be written ({error.strerror}): choose another name"
+                errors[job] = StorageError(f"{reason} with -o or --name", path=job.target)
+                continue
+            if there and is_pipe(job.target):
+                reason = "is a pipe or a device, which -o alone can name: delete it, or choose"
+                errors[job] = StorageError(f"{reason} another name", path=job.target)
+            elif there:
+                existing.append(job)
+    if by_folder and refused == len(by_folder):
+        raise next(iter(errors.values()))
+    return existing, errors
 
 
 def _folder_error(folder: Path, place: Path) -> StorageError | None:
@@ -35,17 +56,3 @@ def _folder_error(folder: Path, place: Path) -> StorageError | None:
             return None
     except OSError as error:
         return StorageError(f"cannot be written into ({error.strerror})", path=folder)
-
-
-def _file_error(target: Path, place: Path) -> StorageError | None:
-    """Why there can be no file of this name; it may be too long, or a pipe that nobody reads."""
-    try:
-        with suppress(FileNotFoundError):
-            (place / target.name).lstat()
-    except OSError as error:
-        reason = f"cannot be written ({error.strerror}): choose another name with -o or --name"
-        return StorageError(reason, path=target)
-    if is_pipe(target):
-        reason = "is a pipe or a device, which -o alone can name: delete it, or choose another name"
-        return StorageError(reason, path=target)
-    return None

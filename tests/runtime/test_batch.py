@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from sr_runtime import ArgumentError, ModelError, OutOfMemoryError, Upscaler, image
 from sr_runtime.backends.base import Limits
 from sr_runtime.backends.choice import open_backend
-from sr_runtime.cli.batch import run_jobs
-from sr_runtime.cli.job import Job
+from sr_runtime.batch.job import Job
+from sr_runtime.batch.run import run_jobs
 from sr_runtime.image import header, reader
 from sr_runtime.output_size import OutputSize
 from tests.running import own_threads
@@ -28,7 +28,7 @@ from tests.simulated_tensorrt import simulated
 
 TOO_LONG = 30  # seconds after which nothing is going to happen any more
 
-run = partial(run_jobs, size=OutputSize(), show_progress=False)
+run = partial(run_jobs, size=OutputSize())
 
 
 def photo(number: int) -> NDArray[np.uint8]:
@@ -43,7 +43,7 @@ def folder_of(count: int, folder: Path, *, broken: Sequence[int] = ()) -> list[J
         PIL.Image.fromarray(photo(number)).save(source)
         if number in broken:
             source.write_bytes(source.read_bytes()[:200])
-        jobs.append(Job(source, folder / "out" / source.name))
+        jobs.append(Job.of(source, folder / "out" / source.name))
     return jobs
 
 
@@ -150,7 +150,7 @@ def test_failures_are_returned_in_the_order_of_the_jobs(tmp_path: Path) -> None:
 
     jobs = folder_of(7, tmp_path, broken=[1, 5])
     jobs[3].target.mkdir(parents=True)  # where it cannot be written
-    jobs[4] = Job(tmp_path / "missing.png", jobs[4].target)
+    jobs[4] = Job.of(tmp_path / "missing.png", jobs[4].target)
     network = Damaged(radius=1, limits=Limits(depth=2, images=2))
     failures = run(Upscaler(network), jobs)
     assert [failure.source for failure in failures] == [jobs[i].source for i in (0, 1, 3, 4, 5)]
@@ -232,7 +232,8 @@ def test_a_model_that_fails_leaves_no_empty_folder(tmp_path: Path) -> None:
         def answer(self, batch: NDArray[Any]) -> NDArray[np.float32]:
             return super().answer(batch)[:, :, 1:]
 
-    jobs = [Job(job.source, tmp_path / "a/b" / job.target.name) for job in folder_of(3, tmp_path)]
+    place = tmp_path / "a/b"
+    jobs = [Job.of(job.source, place / job.result) for job in folder_of(3, tmp_path)]
     with pytest.raises(ModelError, match="scale 2"):
         run(Upscaler(Wrong(radius=1)), jobs)
     assert not (tmp_path / "a").exists()
@@ -240,7 +241,7 @@ def test_a_model_that_fails_leaves_no_empty_folder(tmp_path: Path) -> None:
 
 def test_a_quality_is_for_the_results_that_have_one(tmp_path: Path) -> None:
     jobs = folder_of(2, tmp_path)
-    jobs[1] = Job(jobs[1].source, jobs[1].target.with_suffix(".jpg"))
+    jobs[1] = Job.of(jobs[1].source, jobs[1].target.with_suffix(".jpg"))
     assert run(Upscaler(KnownNetwork(radius=1)), jobs, quality=5) == []
     assert jobs[1].target.stat().st_size < 3000
     for some, quality in ((jobs[:1], 5), (jobs, 101), (jobs, "lossless")):

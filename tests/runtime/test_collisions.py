@@ -91,7 +91,7 @@ def test_results_beside_their_inputs_are_not_upscaled_again(tmp_path: Path) -> N
         picture(job.target)
     for inputs, output in (([folder], folder), ([folder / "*.*", folder / "sub/*.*"], None)):
         again = plan(inputs, output, skip_existing=True)
-        assert (again.jobs, len(again.existing)) == ([], 5)
+        assert (again.jobs, len(again.kept)) == ([], 5)
         assert again.left_out == "5 images that are named as results"
     # Whether these are results or photos of the user's is not known without --skip-existing.
     with pytest.raises(ArgumentError, match="would overwrite the input"):
@@ -105,7 +105,7 @@ def test_results_do_not_change_the_names_of_the_next_run(tmp_path: Path) -> None
     for job in plan([tmp_path / "in"], tmp_path / "in", skip_existing=True).jobs:
         picture(job.target)
     again = plan([tmp_path / "in"], tmp_path / "in", skip_existing=True)
-    assert (again.jobs, len(again.existing)) == ([], 2)
+    assert (again.jobs, len(again.kept)) == ([], 2)
 
 
 def test_an_image_of_another_folder_is_not_taken_for_a_result(tmp_path: Path) -> None:

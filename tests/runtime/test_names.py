@@ -20,6 +20,10 @@ def picture(path: Path, frames: int = 1) -> Path:
     return path
 
 
+def name_of(named: Naming, path: Path, *, labelled: bool) -> str:
+    return named.name(path.parent, path.name, labelled=labelled)
+
+
 @pytest.mark.parametrize(
     ("model", "size", "label"),
     [
@@ -35,15 +39,15 @@ def picture(path: Path, frames: int = 1) -> Path:
 def test_the_label_tells_the_size_and_a_model_that_is_not_the_default(model, size, label) -> None:
     named = naming(model=model, size=OutputSize(**size))
     assert named.label == label
-    assert named.name(Path("a/photo.jpg"), labelled=True) == f"photo_{label}.png"
-    assert named.name(Path("a/photo.jpg"), labelled=False) == "photo.png"
+    assert name_of(named, Path("a/photo.jpg"), labelled=True) == f"photo_{label}.png"
+    assert name_of(named, Path("a/photo.jpg"), labelled=False) == "photo.png"
 
 
 @pytest.mark.parametrize("model", ["esrgan", "psnr"])
 def test_a_blend_takes_the_place_of_the_model(model: str) -> None:
     assert naming(model=model, blend=0.6).label == "blend0.6_x4"
     templated = naming(model=model, blend=0.25, template="{stem}-{model}")
-    assert templated.name(Path("photo.jpg"), labelled=True) == "photo-blend0.25.png"
+    assert name_of(templated, Path("photo.jpg"), labelled=True) == "photo-blend0.25.png"
 
 
 @pytest.mark.parametrize(
@@ -61,7 +65,7 @@ def test_a_blend_takes_the_place_of_the_model(model: str) -> None:
 )
 def test_a_template_names_results(template, options, name, tmp_path: Path) -> None:
     photo = picture(tmp_path / "photo.JPEG")
-    assert naming(template=template, **options).name(photo, labelled=True) == name
+    assert name_of(naming(template=template, **options), photo, labelled=True) == name
 
 
 @pytest.mark.parametrize(
@@ -77,18 +81,18 @@ def test_a_template_that_names_nothing_is_refused(template: str) -> None:
 def test_a_name_may_look_like_a_format(tmp_path: Path) -> None:
     """`holiday.jpg.png` is a photo called holiday.jpg."""
     photo = picture(tmp_path / "holiday.jpg.png")
-    assert naming(template="{stem}").name(photo, labelled=False) == "holiday.jpg.png"
+    assert name_of(naming(template="{stem}"), photo, labelled=False) == "holiday.jpg.png"
 
 
 def test_a_template_and_the_format_cannot_contradict_each_other() -> None:
     with pytest.raises(ArgumentError, match=r"ends in \.jpg, and the format is png"):
-        naming(template="{stem}.jpg").name(Path("a.jpg"), labelled=False)
+        name_of(naming(template="{stem}.jpg"), Path("a.jpg"), labelled=False)
 
 
 def test_a_template_with_the_size_of_a_damaged_image_fails_for_that_image(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"no image")
     with pytest.raises(ImageError, match=r"a\.png"):
-        naming(template="{stem}_{width}").name(tmp_path / "a.png", labelled=False)
+        name_of(naming(template="{stem}_{width}"), tmp_path / "a.png", labelled=False)
 
 
 def test_formats_are_kept_where_they_can_be_written(tmp_path: Path) -> None:
@@ -99,7 +103,7 @@ def test_formats_are_kept_where_they_can_be_written(tmp_path: Path) -> None:
         ("a.bmp", "a.png"),
         ("a", "a.png"),
     ]:
-        assert kept.name(Path(name), labelled=False) == result
+        assert name_of(kept, Path(name), labelled=False) == result
     moving = picture(tmp_path / "moving.gif", frames=3)
-    assert naming().name(moving, labelled=False) == "moving.gif"
-    assert naming().name(picture(tmp_path / "still.gif"), labelled=False) == "still.png"
+    assert name_of(naming(), moving, labelled=False) == "moving.gif"
+    assert name_of(naming(), picture(tmp_path / "still.gif"), labelled=False) == "still.png"

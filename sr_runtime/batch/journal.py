@@ -1,0 +1,94 @@
+"""The journal of one folder of results: a line of JSON for each, which says how it was made."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from sr_runtime.errors import StorageError
+
+__all__ = ["JOURNAL", "Journal", "Record"]
+
+JOURNAL = ".sr-journal.jsonl"
+
+
+class Record(NamedTuple):
+    """From which file a result was made, and how."""
+
+    size: int
+    """Bytes."""
+    mtime_ns: int
+    sha256: str
+    settings: str
+    """The key of a line of the journal that has them in words."""
+
+
+class Journal:
+    """Reads what any process has appended, and appends. One thread may call it at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        """The journal of a folder, which may not exist yet."""
+        self._path = folder / JOURNAL
+        self._records: dict[str, Record] = {}
+        self._settings: set[str] = set()
+        self._read = 0  # bytes of whole lines
+
+    def record_of(self, name: str) -> Record | None:
+        """How the result of this name was made, as far as any process has noted it.
+
+        Raises StorageError if the journal is there and cannot be read.
+        """
+        try:
+            if os.stat(self._path).st_size != self._read:  # noqa: PTH116 (asked for every image)
+                self._read_on()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StorageError(f"cannot be read ({error.strerror})", path=self._path) from error
+        return self._records.get(name)
+
+    def append(self, name: str, record: Record, settings: Mapping[str, str]) -> None:
+        """Note how a result was made; the line is on the disk when this returns.
+
+        Raises StorageError.
+        """
+        lines = [{"target": name, **record._asdict()}]
+        if record.settings not in self._settings:
+            lines.insert(0, {"settings": record.settings, "are": dict(settings)})
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        try:
+            # Lines of other processes stay whole: each is appended by one call of the system.
+            with self._path.open("a+b", buffering=0) as file:
+                end = file.seek(0, os.SEEK_END)
+                file.seek(max(0, end - 1))
+                torn = end > 0 and file.read(1) != b"\n"  # by a crash of the system
+                file.write(b"\n" * torn + text.encode())
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise StorageError(f"cannot be written ({error.strerror})", path=self._path) from error
+        self._settings.add(record.settings)
+
+    def _read_on(self) -> None:
+        with self._path.open("rb") as file:
+            if file.seek(0, os.SEEK_END) < self._read:  # it is another file
+                self._read = 0
+                self._records.clear()
+            file.seek(self._read)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                self._read += len(line)
+                self._take(line)
+
+    def _take(self, line: bytes) -> None:
+        """Note a line; one that a crash has damaged says nothing."""
+        try:
+            content = json.loads(line)
+            if "target" in content:
+                name = content.pop("target")
+                self._records[name] = Record(**content)
+            else:
+                self._settings.add(content["settings"])
+        except (ValueError, TypeError, KeyError):
+            return

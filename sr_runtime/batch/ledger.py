@@ -1,0 +1,173 @@
+"""What is done and who does what, so that a run goes on and several processes share a folder.
+
+Beside the results lies a journal, to which each process appends a line when a result has its name.
+The line says from which file it was made, and how: it counts as long as both are so. Whoever begins
+an image claims it by a lock, which the system frees when the process ends, even by a crash.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from sr_runtime.batch.job import Job
+from sr_runtime.batch.journal import Journal, Record
+from sr_runtime.errors import StorageError
+from sr_runtime.image import Quality
+from sr_runtime.made_with import made_with
+from sr_runtime.output_size import OutputSize
+from sr_runtime.storage.atomic import create_folder
+from sr_runtime.storage.lock import has_name, open_lock, try_lock
+from sr_runtime.tileable import Tileable
+from sr_runtime.upscaler import Upscaler
+
+__all__ = ["PATIENCE", "Claim", "Ledger", "settings_of"]
+
+PATIENCE = 0.5
+"""Seconds between two looks at what another process has claimed."""
+
+CLAIM = ".sr-claim-"
+
+
+def settings_of(
+    upscaler: Upscaler, *, size: OutputSize, quality: Quality, tileable: Tileable | None
+) -> dict[str, str]:
+    """All that a result depends on besides its image and its format, by names for the journal."""
+    wanted = {**asdict(size), "quality": quality, "tileable": tileable}
+    given = {name: str(value) for name, value in wanted.items() if value is not None}
+    return made_with(upscaler) | given
+
+
+class Ledger:
+    """The journals and claims of all folders of results. Any thread may call it.
+
+    A pickled one begins anew: it reads the journals again.
+    """
+
+    def __init__(self, settings: Mapping[str, str]) -> None:
+        """
+        Args:
+            settings: What `settings_of` returns. A result that was made with others is not done.
+        """
+        self._settings = dict(settings)
+        text = json.dumps(self._settings, sort_keys=True)
+        self._key = hashlib.sha256(text.encode()).hexdigest()[:16]
+        self._journals: dict[Path, Journal] = {}
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Ledger, (self._settings,)
+
+    def is_done(self, job: Job) -> bool:
+        """Whether the result is there, made from this content and with these settings.
+
+        Raises StorageError if the journal cannot be read.
+        """
+        with self._lock:
+            record = self._journal(job.target.parent).record_of(job.target.name)
+        if record is None or record.settings != self._key or not job.target.exists():
+            return False
+        try:
+            facts = job.source.stat()
+            if facts.st_size != record.size:
+                return False
+            return facts.st_mtime_ns == record.mtime_ns or _sha256(job.source) == record.sha256
+        except OSError:
+            return False  # reading it will report that
+
+    def claim(self, job: Job) -> "Claim | None":
+        """Claim a job; None if another process, or another run of this one, has done so.
+
+        Raises StorageError if the folder of the result cannot be written.
+        """
+        folder = job.target.parent
+        create_folder(folder)
+        path = folder / f"{CLAIM}{hashlib.sha256(os.fsencode(job.target.name)).hexdigest()[:24]}"
+        try:
+            while True:
+                file = open_lock(path)
+                if not _locked(file):
+                    file.close()
+                    return None
+                if has_name(file.fileno(), path):
+                    return Claim(self, job, path, file)
+                file.close()  # another process did the image in between, and removed the file
+        except OSError as error:
+            if sys.platform == "win32" and isinstance(error, PermissionError):
+                return None  # its owner is removing it
+            raise StorageError(f"cannot be written ({error.strerror})", path=folder) from error
+
+    def remove_leftovers(self, folder: Path) -> None:
+        """Remove the claims that dead processes left in a folder."""
+        with contextlib.suppress(OSError):  # it does not exist, or cannot be listed
+            for entry in os.scandir(folder):
+                if entry.name.startswith(CLAIM):
+                    with open_lock(Path(entry.path)) as file:
+                        if _locked(file):
+                            _remove(Path(entry.path), file)
+
+    def _journal(self, folder: Path) -> Journal:
+        return self._journals.setdefault(folder, Journal(folder))
+
+    def note(self, job: Job, facts: os.stat_result) -> None:
+        """Note a result that has its name, made from a file of these facts.
+
+        Raises StorageError.
+        """
+        try:
+            sha256, now = _sha256(job.source), job.source.stat()
+        except OSError:
+            return  # it was removed meanwhile
+        if (now.st_size, now.st_mtime_ns) != (facts.st_size, facts.st_mtime_ns):
+            return  # it has changed meanwhile, and is to be done again
+        record = Record(facts.st_size, facts.st_mtime_ns, sha256, self._key)
+        with self._lock:
+            self._journal(job.target.parent).append(job.target.name, record, self._settings)
+
+
+class Claim:
+    """An image that this process does, until `release` or until the process ends."""
+
+    def __init__(self, ledger: Ledger, job: Job, path: Path, file: BinaryIO) -> None:
+        self._ledger, self._job = ledger, job
+        self._path, self._file = path, file
+        self._facts: os.stat_result | None = None
+        with contextlib.suppress(OSError):  # reading it will report that
+            self._facts = job.source.stat()
+
+    def note_done(self) -> None:
+        """Note that the result has its name. Raises StorageError."""
+        if self._facts is not None:
+            self._ledger.note(self._job, self._facts)
+
+    def release(self) -> None:
+        """Let others have it."""
+        _remove(self._path, self._file)
+
+
+def _locked(file: BinaryIO) -> bool:
+    """Lock a file; False if another process has done so."""
+    try:
+        return try_lock(file.fileno())
+    except OSError:  # some network drives have no locks: there nobody can claim anything
+        return True
+
+
+def _remove(path: Path, file: BinaryIO) -> None:
+    """Remove a file that this process has locked."""
+    if sys.platform == "win32":  # it removes nothing that is open
+        file.close()
+    with contextlib.suppress(OSError):
+        path.unlink()
+    file.close()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,53 @@
+"""Results that are being written: as many at once as there are threads and memory for."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Self
+
+__all__ = ["Writing"]
+
+# Limit on the results that are being written; a larger one is written alone.
+WRITTEN_BYTES = 4 << 30
+
+
+class Writing:
+    """Threads that write; leaving the context waits for them."""
+
+    def __init__(self, most: int) -> None:
+        """
+        Args:
+            most: Results at once.
+        """
+        self._most = most
+        self._pool = ThreadPoolExecutor(most)
+        self._sizes: list[int] = []  # bytes of each result that is being written
+        self._changed = threading.Condition()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown()
+
+    def submit(self, nbytes: int, write: Callable[[], None]) -> None:
+        """Have a result of `nbytes` written; wait for a thread, and for memory. `write` raises
+        nothing.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._has_room(nbytes))
+            self._sizes.append(nbytes)
+        self._pool.submit(self._write, nbytes, write)
+
+    def _has_room(self, nbytes: int) -> bool:
+        return not self._sizes or (
+            len(self._sizes) < self._most and sum(self._sizes) + nbytes <= WRITTEN_BYTES
+        )
+
+    def _write(self, nbytes: int, write: Callable[[], None]) -> None:
+        try:
+            write()
+        finally:
+            with self._changed:
+                self._sizes.remove(nbytes)
+                self._changed.notify_all()
