@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -164,6 +165,7 @@ class _Run:
                 if following is None:
                     break
                 taken, reading = following
+                taken.started = time.perf_counter()
                 self._bar.start(taken.number)
                 with self._outcomes.noting_failure(taken):
                     self._upscale(taken, reading.result(), writing)

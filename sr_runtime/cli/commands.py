@@ -108,7 +108,7 @@ def parser() -> Parser:
             "photo.jpg -m psnr": "softer, invents less",
             "holiday/ -o large/": "subfolders too",
             "holiday/ --keep-format": "JPEG in, JPEG out",
-            "holiday/ -o large/ --resume": "go on where it ended",
+            "holiday/ -o large/ --resume": "",
             "clip.mp4": "makes clip_x4.mp4",
             "photo.jpg -m rrdb.onnx --device cuda:0": "",
         },

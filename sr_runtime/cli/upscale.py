@@ -1,6 +1,7 @@
 """The command `upscale`: plan, run, and tell what became of everything that was named."""
 
 import argparse
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,6 +11,7 @@ from pathlib import Path
 from sr_runtime.batch.job import Failure
 from sr_runtime.batch.ledger import Ledger, settings_of
 from sr_runtime.batch.run import run_jobs
+from sr_runtime.cli.console import say
 from sr_runtime.cli.names import Naming
 from sr_runtime.cli.pipes import STANDARD, Pipes, is_pipe
 from sr_runtime.cli.plan import Plan, plan_jobs
@@ -34,7 +36,7 @@ def upscale_inputs(upscaler: Upscaler, arguments: argparse.Namespace, size: Outp
     ledger = None
     if arguments.resume or arguments.watch:
         for_videos = {name: getattr(arguments, name) for name in ("codec", "crf", "deinterlace")}
-        asked = {name: str(value) for name, value in for_videos.items() if value}
+        asked = {n: str(v) for n, v in for_videos.items() if v is not None and v is not False}
         ledger = Ledger(settings_of(upscaler, **options) | asked)
     by = f"{model_name(arguments)}, {_where(upscaler)}"
     failures: list[Failure] = []
@@ -89,6 +91,8 @@ def _plans(
     for word in arguments.inputs:
         if word == STANDARD or is_pipe(Path(word)):
             raise ArgumentError("--watch takes files and folders, and no pipes", path=word)
+    if not arguments.quiet:
+        say("watching for images until Ctrl-C", file=sys.stderr)
     yield from watched(plan)
 
 

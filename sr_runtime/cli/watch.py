@@ -22,7 +22,8 @@ Facts = tuple[int, int] | None
 def watched(look: Callable[[], Plan]) -> Iterator[Plan]:
     """Plans with the images that are whole and that no earlier plan had, without an end.
 
-    What fails comes again only when it has changed.
+    What fails comes again only when it has changed. What is kept or left out is in the first
+    plan alone.
 
     Args:
         look: Makes a plan of all that is not done.
@@ -30,6 +31,7 @@ def watched(look: Callable[[], Plan]) -> Iterator[Plan]:
     before: dict[Job, Facts] = {}
     taken: dict[Job, Facts] = {}
     told: set[str] = set()
+    is_first = True
     while True:
         started = time.monotonic()
         plan = look()
@@ -42,8 +44,12 @@ def watched(look: Callable[[], Plan]) -> Iterator[Plan]:
         taken = {job: facts for job, facts in taken.items() if job in now}
         taken.update((job, now[job]) for job in jobs)
         told.update(map(str, failures))
-        if jobs or failures:
-            yield replace(plan, jobs=jobs, failures=failures)
+        plan = replace(plan, jobs=jobs, failures=failures)
+        if is_first:
+            yield plan
+        elif jobs or failures:
+            yield replace(plan, kept=[], left_out="")
+        is_first = False
         time.sleep(max(SECONDS, SHARE * seconds))
 
 
