@@ -19,7 +19,8 @@ from sr_runtime.output_size import OutputSize
 from sr_runtime.printable import printable
 from sr_runtime.storage.atomic import create_folder
 from sr_runtime.upscaler import Upscaler
-from sr_runtime.video import UpscaledVideo, partial_file, read_facts, upscale_video
+from sr_runtime.video import UpscaledVideo, partial_file, upscale_video
+from sr_runtime.video.facts import read_facts
 
 __all__ = ["check_options", "run_videos"]
 
