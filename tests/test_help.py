@@ -13,6 +13,8 @@ from sr_runtime import __version__
 from sr_runtime.__main__ import main as sr_runtime
 from sr_runtime.cli.commands import parser as runtime_parser
 from sr_runtime.cli.parser import Parser
+from sr_runtime.distributed.__main__ import main as distributed
+from sr_runtime.distributed.commands import parser as distributed_parser
 from sr_runtime.examples.before_after.__main__ import main as before_after
 from sr_runtime.examples.before_after.__main__ import parser as before_after_parser
 from sr_train.__main__ import main as sr_train
@@ -30,6 +32,7 @@ BENCHMARKS = [
 
 PROGRAMS: list[tuple[Main, Parser]] = [
     (sr_runtime, runtime_parser()),
+    (distributed, distributed_parser()),
     (sr_export, export_parser()),
     (sr_train, train_parser()),
     (before_after, before_after_parser()),

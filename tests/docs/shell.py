@@ -15,6 +15,8 @@ from sr_export import commands as export_commands
 from sr_export.__main__ import main as sr_export
 from sr_runtime.__main__ import main as sr_runtime
 from sr_runtime.cli import commands as runtime_commands
+from sr_runtime.distributed import commands as distributed_commands
+from sr_runtime.distributed.__main__ import main as sr_distributed
 from sr_runtime.examples.before_after import __main__ as before_after
 from sr_train import commands as train_commands
 from sr_train.__main__ import main as sr_train
@@ -34,6 +36,10 @@ def _parse_training(words: Words) -> object:
 
 PROGRAMS: dict[str, tuple[Callable[[Words], int], Callable[[Words], object]]] = {
     "sr_runtime": (sr_runtime, lambda words: runtime_commands.parser().parse_args(words)),
+    "sr_runtime.distributed": (
+        sr_distributed,
+        lambda words: distributed_commands.parser().parse_args(words),
+    ),
     "sr_export": (sr_export, lambda words: export_commands.parser().parse_args(words)),
     "sr_train": (sr_train, _parse_training),
     "sr_runtime.examples.before_after": (

@@ -1,0 +1,69 @@
+"""An image that all workers share: the file that one machine makes, also after an interruption."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import sr_runtime
+from sr_runtime.distributed.tasks import Settings
+from sr_runtime.large.output import LargeOutput
+from sr_runtime.large.upscale import upscale_large
+from sr_runtime.output_size import OutputSize
+
+pytest.importorskip("pyvips", exc_type=ImportError)
+pytest.importorskip("ray.data", exc_type=ImportError)
+bands = pytest.importorskip("sr_runtime.distributed.bands")
+cluster_of = pytest.importorskip("sr_runtime.distributed.cluster")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("cluster")]
+
+
+@pytest.fixture(scope="module")
+def load(tiny_onnx: Any) -> dict[str, Any]:
+    return {"model": str(tiny_onnx()), "backend": "onnxruntime", "precision": "fp32", "tile": 64}
+
+
+@pytest.fixture(scope="module")
+def actors(load: dict[str, Any], cluster: None) -> Iterator[list[Any]]:
+    settings = Settings(load=load, size=OutputSize(), quality=None, max_pixels=None, tileable=None)
+    with cluster_of.Workers(count=2, gpus=0).actors(bands.BandWorker, settings) as made:
+        yield made
+
+
+@pytest.fixture
+def scan(tmp_path: Path) -> Path:
+    path = tmp_path / "scan.tif"
+    Image.fromarray(np.random.default_rng(1).integers(0, 255, (300, 50, 4), np.uint8)).save(path)
+    return path
+
+
+@pytest.mark.parametrize("size", [OutputSize(), OutputSize(scale=1.7)])
+def test_bands_of_many_workers_make_the_file_of_one(
+    size: OutputSize, scan: Path, load: dict[str, Any], actors: list[Any], tmp_path: Path
+) -> None:
+    one, many = tmp_path / "one.png", tmp_path / "many.png"
+    with sr_runtime.load(**load) as upscaler:
+        upscale_large(upscaler, scan, LargeOutput(one), size=size)
+    bands.upscale_by_bands(actors, str(scan), LargeOutput(many), size=size)
+    assert many.read_bytes() == one.read_bytes()
+
+
+def test_one_machine_and_many_go_on_with_each_others_bands(
+    scan: Path, load: dict[str, Any], actors: list[Any], tmp_path: Path
+) -> None:
+    target = tmp_path / "large.png"
+
+    def stop(done: int, total: int) -> None:
+        if done > total // 2:
+            raise InterruptedError
+
+    with sr_runtime.load(**load) as upscaler:
+        whole = upscaler.upscale(np.asarray(Image.open(scan)))
+        with pytest.raises(InterruptedError):
+            upscale_large(upscaler, scan, LargeOutput(target), size=OutputSize(), progress=stop)
+    assert (tmp_path / "large.png.part" / "rows").stat().st_size > 0
+    bands.upscale_by_bands(actors, str(scan), LargeOutput(target), size=OutputSize())
+    np.testing.assert_array_equal(np.asarray(Image.open(target)), whole)
