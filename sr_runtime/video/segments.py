@@ -66,9 +66,9 @@ class Segments:
         """How many frames are finished."""
         return sum(len(segment.pts) for segment in self.finished)
 
-    def path(self, segment: Segment) -> Path:
-        """The file of a segment."""
-        return self.folder / segment.file
+    def parts(self) -> list[tuple[Path, Timing]]:
+        """The files of the finished ones, and their times."""
+        return [(self.folder / each.file, Timing(each.pts, each.end)) for each in self.finished]
 
     def new_path(self, number: int) -> Path:
         """Where segment `number` is to be written, from 0."""

@@ -1,9 +1,10 @@
 """upscale_video(): from a video file to its result, in segments that outlive a kill."""
 
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import sr_runtime
@@ -90,9 +91,11 @@ def upscale_video(
             facts, codec or _default_codec(facts, target), crf, height=rows, width=columns
         )
     check_container(source, target, facts, encoding)
-    made_from = _made_from(upscaler, source, facts, size, encoding, deinterlace)
-    with opened_segments(target, made_from) as segments:
-        _work(upscaler, source, target, facts, encoding, size, segments, deinterlace, progress)
+    task = _Task(upscaler, source, target, facts, encoding, size, deinterlace)
+    with opened_segments(target, task.made_from()) as segments:
+        task.make_segments(segments, progress)
+        with atomic_path(target) as file:
+            assemble(source, target, file, facts, encoding, segments.parts())
         frames = segments.frames
         segments.remove()
     partial_file(target).unlink(missing_ok=True)
@@ -110,92 +113,82 @@ def _default_codec(facts: VideoFacts, target: Path) -> Codec:
     return "h264" if facts.depth == 8 else "hevc"
 
 
-def _made_from(
-    upscaler: Upscaler,
-    source: Path,
-    facts: VideoFacts,
-    size: OutputSize,
-    encoding: Encoding,
-    deinterlace: bool,
-) -> dict[str, str]:
-    """What the segments depend on."""
-    import av
+@dataclass(frozen=True)
+class _Task:
+    """One call of `upscale_video`, checked."""
 
-    rows, columns = size.target(facts.height, facts.width, upscaler.info.scale)
-    libraries = av.library_versions.items()
-    return {
-        "input": input_fact(source),
-        **made_with(upscaler),
-        "size": f"{columns}×{rows}",
-        "codec": f"{encoding.codec} in {encoding.pixels}",
-        "crf": str(encoding.crf),
-        "deinterlace": "yes" if deinterlace else "no",
-        "version": sr_runtime.__version__,
-        "FFmpeg": ", ".join(f"{name} {'.'.join(map(str, version))}" for name, version in libraries),
-    }
+    upscaler: Upscaler
+    source: Path
+    target: Path
+    facts: VideoFacts
+    encoding: Encoding
+    size: OutputSize
+    deinterlace: bool
 
+    def made_from(self) -> dict[str, str]:
+        """What the segments depend on."""
+        import av
 
-def _work(
-    upscaler: Upscaler,
-    source: Path,
-    target: Path,
-    facts: VideoFacts,
-    encoding: Encoding,
-    size: OutputSize,
-    segments: Segments,
-    deinterlace: bool,
-    progress: Callable[[int, int | None], None] | None,
-) -> None:
-    """Make the segments that are missing, and the result of all of them."""
+        facts, encoding = self.facts, self.encoding
+        rows, columns = self.size.target(facts.height, facts.width, self.upscaler.info.scale)
+        libraries = (
+            f"{name} {'.'.join(map(str, version))}" for name, version in av.library_versions.items()
+        )
+        return {
+            "input": input_fact(self.source),
+            **made_with(self.upscaler),
+            "size": f"{columns}×{rows}",
+            "codec": f"{encoding.codec} in {encoding.pixels}",
+            "crf": str(encoding.crf),
+            "deinterlace": "yes" if self.deinterlace else "no",
+            "version": sr_runtime.__version__,
+            "FFmpeg": ", ".join(libraries),
+        }
 
-    def on_frame(done: int) -> None:
-        if progress is not None:
-            progress(done, None if facts.frames is None else max(done, facts.frames))
+    def make_segments(
+        self, segments: Segments, progress: Callable[[int, int | None], None] | None
+    ) -> None:
+        """Make the segments that are missing; after Ctrl-C, the file that plays until there."""
 
-    pipeline = Pipeline(upscaler, facts, encoding, size, segments, on_frame)
-    try:
-        with closing(_missing(source, facts, segments, deinterlace)) as frames:
-            pipeline.run(frames)
-    except KeyboardInterrupt:
-        parts = _parts(segments)
-        if pipeline.unfinished is not None:
-            parts.append((pipeline.unfinished.path, pipeline.unfinished.timing))
-        if parts:
-            until = parts[-1][1].end * facts.time_base - facts.start
-            with atomic_path(partial_file(target)) as file:
-                assemble(source, target, file, facts, encoding, parts, until=until)
-        raise
-    if not segments.finished:
-        raise ImageError("no frame of this video can be decoded: it is damaged", path=source)
-    with atomic_path(target) as file:
-        assemble(source, target, file, facts, encoding, _parts(segments))
+        def on_frame(done: int) -> None:
+            if progress is not None:
+                total = self.facts.frames
+                progress(done, None if total is None else max(done, total))
 
+        pipeline = Pipeline(self.upscaler, self.facts, self.encoding, self.size, segments, on_frame)
+        try:
+            with closing(self._missing_frames(segments)) as frames:
+                pipeline.run(frames)
+        except KeyboardInterrupt:
+            parts = segments.parts()
+            if pipeline.unfinished is not None:
+                parts.append((pipeline.unfinished.path, pipeline.unfinished.timing))
+            if parts:
+                self._join_what_plays(parts)
+            raise
+        if not segments.finished:
+            raise ImageError(
+                "no frame of this video can be decoded: it is damaged", path=self.source
+            )
 
-def _parts(segments: Segments) -> list[tuple[Path, Timing]]:
-    return [(segments.path(each), Timing(each.pts, each.end)) for each in segments.finished]
+    def _join_what_plays(self, parts: Sequence[tuple[Path, Timing]]) -> None:
+        until = parts[-1][1].end * self.facts.time_base - self.facts.start
+        with atomic_path(partial_file(self.target)) as file:
+            assemble(self.source, self.target, file, self.facts, self.encoding, parts, until=until)
 
-
-def _missing(
-    source: Path, facts: VideoFacts, segments: Segments, deinterlace: bool
-) -> Generator[TimedFrame]:
-    """The frames after the last finished segment."""
-    if not segments.finished:
-        yield from decoded(source, facts, deinterlace=deinterlace)
-        return
-    last = segments.finished[-1]
-    if not deinterlace:  # which looks at the frames before
-        rgb_from_frame = RgbFromFrame(facts)
-        frames = decoded(source, facts, start=last.last_pts)
-        for timed in frames:
-            if timed.pts < last.last_pts:
-                continue
-            rgb = rgb_from_frame(timed.frame)
-            if timed.pts == last.last_pts and source_digest(rgb) == last.source_sha256:
-                yield from frames
-                return
-            break
-    # A wrong index, or no timestamps: count from the start.
-    frames = decoded(source, facts, deinterlace=deinterlace)
-    for number, timed in enumerate(frames):
-        if number >= segments.frames:
-            yield timed
+    def _missing_frames(self, segments: Segments) -> Generator[TimedFrame]:
+        """The frames after the last finished segment."""
+        if segments.finished and not self.deinterlace:  # which looks at the frames before
+            last = segments.finished[-1]
+            rgb_from_frame = RgbFromFrame(self.facts)
+            frames = decoded(self.source, self.facts, start=last.last_pts)
+            for timed in frames:
+                if timed.pts < last.last_pts:
+                    continue
+                digest = source_digest(rgb_from_frame(timed.frame))
+                if timed.pts == last.last_pts and digest == last.source_sha256:
+                    yield from frames
+                    return
+                break  # a wrong index, or no timestamps: count from the start
+        frames = decoded(self.source, self.facts, deinterlace=self.deinterlace)
+        yield from islice(frames, segments.frames, None)
