@@ -1,5 +1,6 @@
 """Frames into the file of a segment, by an encoder of its own."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -109,6 +110,7 @@ def add_encoder(
     container: "OutputContainer", facts: VideoFacts, encoding: Encoding
 ) -> "VideoStream":
     """Add the stream of the result to a file."""
+    os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 prints all but errors unless it reads this
     stream: Any = container.add_stream(
         ENCODERS[encoding.codec].name,
         rate=facts.rate.limit_denominator(1 << 16),

@@ -62,7 +62,7 @@ ENCODERS: Mapping[Codec, Encoder] = {
     "hevc": Encoder(
         "libx265", crf=20, options={"preset": "superfast", "x265-params": "log-level=none"}
     ),
-    "av1": Encoder("libsvtav1", crf=24, largest_crf=63, options={"preset": "10"}),
+    "av1": Encoder("libsvtav1", crf=24, largest_crf=63, options={"preset": "8"}),
     "ffv1": Encoder("ffv1", crf=None, options={"level": "3", "slices": "12", "slicecrc": "1"}),
 }
 

@@ -9,6 +9,7 @@ import pytest
 
 from sr_runtime.video.color import FrameFromRgb, RgbFromFrame
 from sr_runtime.video.facts import read_facts
+from sr_runtime.video.formats import CODECS
 from sr_runtime.video.upscale import upscale_video
 from tests.runtime.known_network import KnownNetwork
 from tests.runtime.video_files import (
@@ -47,6 +48,15 @@ def test_every_frame_is_the_networks_answer(tmp_path: Path) -> None:
         expected = frame_from_rgb(network.whole(rgb_from_frame(before)))
         for one, other in zip(planes_of(expected), planes_of(after), strict=True):
             np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_no_encoder_prints(codec: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    source = Clip(pixels="yuv420p", frames=[pattern(n) for n in range(3)])
+    upscale_video(
+        known_upscaler(), source.write(tmp_path / "a.mkv"), tmp_path / "b.mkv", codec=codec
+    )
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
