@@ -7,10 +7,13 @@ from numpy.typing import NDArray
 
 from sr_runtime.tileable import NO_WRAP, Wrap
 
-__all__ = ["bleed", "bleed_reach", "restore_flat_areas"]
+__all__ = ["bleed", "bleed_reach", "bleed_rows", "restore_flat_areas"]
 
 # Hidden colours are taken from blocks of up to 2 to the power of this.
 FILL_LEVELS = 7
+
+# Columns that `bleed_rows` fills at a time: the floats of a wide image would take several GB.
+COLUMNS = 4096
 
 
 def bleed(color: NDArray[Any], alpha: NDArray[Any], wrap: Wrap = NO_WRAP) -> NDArray[Any]:
@@ -46,6 +49,22 @@ def bleed_reach(begin: int, end: int, height: int) -> tuple[int, int]:
     block = 1 << FILL_LEVELS
     first, last = begin // block - 4, -(-end // block) + 4
     return max(0, first * block), min(height, last * block)
+
+
+def bleed_rows(color: NDArray[Any], alpha: NDArray[Any], wanted: slice) -> NDArray[Any]:
+    """`bleed(color, alpha)[wanted]`, in memory that hardly depends on the width."""
+    width = color.shape[1]
+    filled = np.empty_like(color[wanted])
+    for left in range(0, width, COLUMNS):
+        right = min(left + COLUMNS, width)
+        if alpha[wanted, left:right].all():
+            filled[:, left:right] = color[wanted, left:right]
+            continue
+        first, last = bleed_reach(left, right, width)
+        columns = slice(first, last)
+        part = bleed(color[:, columns], alpha[:, columns])
+        filled[:, left:right] = part[wanted, left - first : right - first]
+    return filled
 
 
 def restore_flat_areas(

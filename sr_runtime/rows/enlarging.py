@@ -12,7 +12,7 @@ from sr_runtime.rows.window import MadeRows, Window
 from sr_runtime.tileable import NO_WRAP
 from sr_runtime.tiled_network import TiledNetwork
 from sr_runtime.tiling import Span, TilePlan
-from sr_runtime.transparency import bleed, bleed_reach
+from sr_runtime.transparency import bleed_reach, bleed_rows
 
 __all__ = ["enlarged"]
 
@@ -58,7 +58,7 @@ def enlarged(source: RowReader, network: TiledNetwork, on_tiles: Callable[[int],
 
         if alpha is None:
             return enlarge(rows)
-        color = enlarge(bleed(color_planes(rows), alpha)[part])
+        color = enlarge(bleed_rows(color_planes(rows), alpha, part))
         return with_alpha(color, alpha[part], enlarge)
 
     return MadeRows((height * scale, width * scale, channels), source.dtype, bands)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from sr_runtime.transparency import bleed, restore_flat_areas
+from sr_runtime import transparency
+from sr_runtime.transparency import bleed, bleed_reach, bleed_rows, restore_flat_areas
 
 RNG = np.random.default_rng(0)
 
@@ -52,6 +53,19 @@ def test_nothing_changes_where_all_or_nothing_is_visible(alpha: int) -> None:
     color = RNG.integers(0, 256, (9, 7, 3), np.uint8)
 
     np.testing.assert_array_equal(bleed(color, np.full((9, 7), alpha, np.uint8)), color)
+
+
+def test_rows_and_columns_alone_bleed_as_the_whole_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transparency, "COLUMNS", 300)
+    color = RNG.integers(0, 256, (1700, 1900, 3), np.uint8)
+    alpha = np.zeros((1700, 1900), np.uint8)
+    alpha[:750, :650] = alpha[900, 1000:] = 255
+    begin, end = 700, 800
+    first, last = bleed_reach(begin, end, len(color))
+
+    rows = bleed_rows(color[first:last], alpha[first:last], slice(begin - first, end - first))
+
+    np.testing.assert_array_equal(rows, bleed(color, alpha)[begin:end])
 
 
 def test_bleeding_is_deterministic() -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sr_runtime.errors import ImageError, require_extra
 from sr_runtime.image.header import reading
 from sr_runtime.rows.window import MadeRows, Window
-from sr_runtime.transparency import bleed, bleed_reach
+from sr_runtime.transparency import bleed_reach, bleed_rows
 
 __all__ = ["Layer", "Scene", "load_rasterio"]
 
@@ -102,7 +102,7 @@ class Scene:
                 reach = bleed_reach(first, end, height)
                 rows = window.rows(*reach)
                 part = slice(first - reach[0], end - reach[0])
-                yield bleed(rows[:, :, :-1], rows[:, :, -1])[part]
+                yield bleed_rows(rows[:, :, :-1], rows[:, :, -1], part)
 
         def complete(begin: int) -> Iterator[NDArray[Any]]:
             for first in range(begin, height, ROWS):
