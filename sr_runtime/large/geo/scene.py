@@ -20,7 +20,7 @@ __all__ = ["Layer", "Scene", "load_rasterio"]
 
 CACHE = 256 << 20
 """Bytes of blocks that GDAL keeps: a row of 512 × 512 tiles of a wide scene is read once."""
-ROWS = 256
+ROWS = 512
 """Rows that are read at a time."""
 FEWEST_BITS = 8
 
