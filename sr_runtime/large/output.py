@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 from PIL.ExifTags import Base
 
@@ -38,7 +39,8 @@ class LargeOutput:
     def __init__(self, path: str | os.PathLike[str], *, quality: Quality = None) -> None:
         """
         Args:
-            quality: 1 to 100 for JPEG and for the tiles of Deep Zoom, where None means 95.
+            quality: 1 to 100 for JPEG and for the tiles of Deep Zoom, where None means 95. Tiles
+                of 16 bits or with alpha are PNGs.
 
         Raises:
             ImageError: The suffix is not that of a format that is written by rows.
@@ -46,7 +48,7 @@ class LargeOutput:
         """
         self.path = Path(path)
         self._is_deep_zoom = self.path.suffix.lower() == DEEP_ZOOM
-        # The tiles of Deep Zoom are JPEGs.
+        # What checks the quality is the format of its tiles.
         self._output = Output(
             self.path.with_suffix(".jpg") if self._is_deep_zoom else path, quality=quality
         )
@@ -70,9 +72,10 @@ class LargeOutput:
                 "or use another name",
                 path=self.path,
             )
-        if self._is_deep_zoom or self._output.format == "tiff":
-            height = width = 1  # of a tile; and a BigTIFF has no limit
-        self._output.check(picture, height=height, width=width)
+        if self._output.format == "tiff":
+            height = width = 1  # a BigTIFF has no limit
+        if not self._is_deep_zoom:
+            self._output.check(picture, height=height, width=width)
         if self._output.format == "tiff" and _states_more_than_resolution(picture.exif):
             warnings.warn(
                 f"{self.path}: EXIF is not kept in a TIFF that is written by rows: use png",
@@ -90,7 +93,7 @@ class LargeOutput:
         with about(self.path), _errors_of_vips(), _rows_of(kept) as rows:
             image = _described(rows, picture)
             if self._is_deep_zoom:
-                self._write_deep_zoom(image)
+                self._write_deep_zoom(image, picture)
                 return
             with atomic_path(self.path) as temporary:
                 # libvips adds EXIF to an image that has none, unless only others are kept.
@@ -116,11 +119,13 @@ class LargeOutput:
                     keep=keep,
                 )
 
-    def _write_deep_zoom(self, image: Any) -> None:
+    def _write_deep_zoom(self, image: Any, picture: Picture) -> None:
         """The tiles first, so that the file that names them means that they are there."""
-        tiles = self._deep_zoom_tiles
+        tiles, pixel = self._deep_zoom_tiles, picture.frames[0]
+        is_jpeg = pixel.dtype == np.uint8 and pixel.shape[2] in (1, 3)
+        suffix = f".jpg[Q={self._jpeg_quality}]" if is_jpeg else ".png"
         with atomic_path(self.path) as description, atomic_folder(tiles) as folder:
-            image.dzsave(os.fspath(folder / "all"), suffix=f".jpg[Q={self._jpeg_quality}]")
+            image.dzsave(os.fspath(folder / "all"), suffix=suffix)
             (folder / "all.dzi").replace(description)
             for level in (folder / "all_files").iterdir():
                 level.replace(folder / level.name)

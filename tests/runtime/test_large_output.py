@@ -101,6 +101,17 @@ def test_deep_zoom_is_a_file_and_its_tiles(tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.parametrize(("channels", "dtype"), [(4, np.uint8), (3, np.uint16)])
+def test_what_a_jpeg_cannot_hold_makes_tiles_of_png(
+    channels: int, dtype: type[np.integer], tmp_path: Path
+) -> None:
+    content = np.full((300, 520, channels), np.iinfo(dtype).max // 3, dtype)
+    written(tmp_path / "scan.dzi", content)
+
+    tile = read(tmp_path / "scan_files" / "10" / "0_0.png").frames[0]
+    np.testing.assert_array_equal(tile, content[: tile.shape[0], : tile.shape[1]])
+
+
 def test_what_no_format_holds_is_refused_before_the_work(tmp_path: Path) -> None:
     picture = Picture(frames=(np.zeros((1, 1, 3), np.uint8),))
     with pytest.raises(ImageError, match="not written as webp: use png"):
