@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sr_runtime.batch.job import Job, Report
+from sr_runtime.batch.ledger import Ledger
 from sr_runtime.distributed.bands import BandWorker, upscale_by_bands
 from sr_runtime.distributed.cluster import Workers
 from sr_runtime.distributed.images import upscale_images
@@ -17,8 +18,14 @@ from sr_runtime.storage.atomic import create_folder
 __all__ = ["upscale_tasks"]
 
 
-def upscale_tasks(tasks: Sequence[Task], settings: Settings, workers: Workers) -> Iterator[Outcome]:
-    """Upscale all images; give the outcome of each, once."""
+def upscale_tasks(
+    tasks: Sequence[Task], settings: Settings, workers: Workers, ledger: Ledger | None
+) -> Iterator[Outcome]:
+    """Upscale all images; give the outcome of each, once.
+
+    Args:
+        ledger: Notes the images that are made by all workers; each worker has its own.
+    """
     # A single worker reads the largest images by rows itself.
     share = workers.count > 1 and settings.max_pixels is None and settings.tileable is None
     settings = replace(settings, share=share)
@@ -34,7 +41,7 @@ def upscale_tasks(tasks: Sequence[Task], settings: Settings, workers: Workers) -
             for outcome in shared:
                 task = by_target[outcome.target]
                 started = time.perf_counter()
-                report = _upscale(task, settings, actors, outcome)
+                report = _upscale(task, settings, actors, outcome, ledger)
                 names, seconds = {Path(task.source): ""}, time.perf_counter() - started
                 yield Outcome.of(
                     replace(report, seconds=seconds),
@@ -45,14 +52,25 @@ def upscale_tasks(tasks: Sequence[Task], settings: Settings, workers: Workers) -
                 )
 
 
-def _upscale(task: Task, settings: Settings, actors: Sequence[object], begun: Outcome) -> Report:
+def _upscale(
+    task: Task,
+    settings: Settings,
+    actors: Sequence[object],
+    begun: Outcome,
+    ledger: Ledger | None,
+) -> Report:
     """Upscale an image by bands; report what became of it."""
     job = Job.of(Path(task.source), Path(task.target))
     report = begun.report(job)
     try:
         create_folder(job.place)
+        claim = None if ledger is None else ledger.claim(job)
         output = LargeOutput(job.target, quality=settings.quality_for([job.target]))
+        # If another process has the claim, its lock on the rows that it keeps refuses this one.
         upscale_by_bands(actors, task.source, output, size=settings.size)
+        if claim is not None:
+            claim.note_done()
+            claim.release()
     except SRError as error:
         return replace(report, status="failed", error=error)
     return replace(report, bytes=job.target.stat().st_size)

@@ -66,7 +66,7 @@ def upscale_inputs(arguments: argparse.Namespace) -> int:
             reports.begin(plan)
             shown = not arguments.quiet
             with ProgressBar(plan.jobs, shown=shown, logs=not arguments.json) as bar:
-                for outcome in upscale_tasks(tasks, settings, workers):
+                for outcome in upscale_tasks(tasks, settings, workers, ledger):
                     number = numbers[outcome.target]
                     report = outcome.report(plan.jobs[number])
                     if isinstance(report.error, ModelError | BackendError):
@@ -82,7 +82,7 @@ def upscale_inputs(arguments: argparse.Namespace) -> int:
                     table.add(outcome)
             if len(failures) == len(arguments.inputs) == 1 and len(plan.jobs) <= 1:
                 raise failures[0].error
-            if not arguments.quiet and not arguments.json:
+            if tasks and not arguments.quiet and not arguments.json:
                 say(*table.lines(time.perf_counter() - started))
             reports.end(plan, failures)
     return 1 if failures else 0
