@@ -19,7 +19,8 @@ from sr_runtime.backends.base import Limits
 from sr_runtime.backends.choice import open_backend
 from sr_runtime.batch.job import Job
 from sr_runtime.batch.run import run_jobs
-from sr_runtime.image import header, reader
+from sr_runtime.image import encode, header, reader
+from sr_runtime.image.png_encoder import write_png
 from sr_runtime.output_size import OutputSize
 from tests.running import own_threads
 from tests.runtime.known_network import KnownNetwork
@@ -188,8 +189,8 @@ def test_an_image_that_needs_too_much_memory_fails_and_the_others_go_on(
         )
         monkeypatch.setattr(Upscaler, "upscale_picture", upscaled)
     else:
-        saved = short_of_memory(PIL.Image.Image.save, lambda result, _: result.width == 2 * width)
-        monkeypatch.setattr(PIL.Image.Image, "save", saved)
+        written = short_of_memory(write_png, lambda frame, *_: frame.shape[1] == 2 * width)
+        monkeypatch.setattr(encode, "write_png", written)
     network = KnownNetwork(radius=1, limits=Limits(depth=2, images=images))
     (failure,) = run_jobs(Upscaler(network), jobs, size=OutputSize())
     monkeypatch.undo()
