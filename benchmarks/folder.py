@@ -11,6 +11,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -74,8 +76,20 @@ def parser() -> Parser:
     return made
 
 
+@dataclass(frozen=True)
+class Spent:
+    """What a work took."""
+
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    """Of all cores together: it depends less on what else runs on the machine."""
+
+    def __add__(self, other: "Spent") -> "Spent":
+        return Spent(self.seconds + other.seconds, self.cpu_seconds + other.cpu_seconds)
+
+
 def _run(options: argparse.Namespace) -> int:
-    parts = []
+    bare, files, pixels = Spent(), Spent(), 0
     with tempfile.TemporaryDirectory() as place, sr_runtime.load(options.model) as upscaler:
         backend = upscaler.backend
         facts = {
@@ -86,40 +100,33 @@ def _run(options: argparse.Namespace) -> int:
         }
         print("\n".join(facts.values()))
         jobs = _jobs(Path(place), options.photos, options.format)
-        _measured(lambda: run_jobs(upscaler, jobs[:8], size=OutputSize()))  # warms both up
+        upscale = partial(run_jobs, upscaler, size=OutputSize())
+        upscale(jobs[: len(KINDS)])  # the engine prepares itself for all tile shapes
         for part in _parts(jobs, options.parts):
-            batches, pixels = _tiles(upscaler, part)
-            bare = _measured(lambda batches=batches: stream(backend, batches))
+            batches, count_of_pixels = _tiles(upscaler, part)
+            pixels += count_of_pixels
+            bare += _spent(partial(stream, backend, batches))
             del batches
-            files = _measured(lambda part=part: run_jobs(upscaler, part, size=OutputSize()))
-            parts.append({"megapixels": pixels / 1e6, "bare": bare, "from file to file": files})
-            shares = [bare[unit] / files[unit] for unit in ("seconds", "cpu_seconds")]
-            print(
-                f"{len(part)} photos, {pixels / 1e6:.2f} MP: {shares[0]:.3f} of the bare engine by "
-                f"the clock, {shares[1]:.3f} by the seconds of the cores",
-                flush=True,
-            )
-    total = {
-        what: {unit: sum(part[what][unit] for part in parts) for unit in ("seconds", "cpu_seconds")}
-        for what in ("bare", "from file to file")
-    }
-    megapixels = sum(part["megapixels"] for part in parts)
-    bare, files = total.values()
-    results = {
-        "megapixels": megapixels,
-        **total,
-        "megapixels_per_second": megapixels / files["seconds"],
-        "share_of_the_bare_engine": bare["seconds"] / files["seconds"],
-        "share_by_cpu_seconds": bare["cpu_seconds"] / files["cpu_seconds"],
-    }
-    print(
-        f"all: {megapixels:.2f} MP, {results['megapixels_per_second']:.3f} MP/s, "
-        f"{results['share_of_the_bare_engine']:.3f} of the bare engine; seconds of the cores: "
-        f"{bare['cpu_seconds']:.1f} bare, {files['cpu_seconds']:.1f} from file to file"
-    )
+            files += _spent(partial(upscale, part))
+            print(f"{pixels / 1e6:.2f} MP: {_shares(bare, files)}", flush=True)
+    print(f"{pixels / 1e6 / files.seconds:.3f} MP/s from file to file")
     if options.output is not None:
-        write_json(options.output, {**facts, **results, "parts": parts})
+        results = {
+            "megapixels": pixels / 1e6,
+            "bare": asdict(bare),
+            "from file to file": asdict(files),
+            "megapixels_per_second": pixels / 1e6 / files.seconds,
+            "share_of_the_bare_engine": bare.seconds / files.seconds,
+        }
+        write_json(options.output, facts | results)
     return 0
+
+
+def _shares(bare: Spent, files: Spent) -> str:
+    return (
+        f"{bare.seconds / files.seconds:.3f} of the bare engine by the clock, "
+        f"{bare.cpu_seconds / files.cpu_seconds:.3f} by the seconds of the cores"
+    )
 
 
 def _jobs(place: Path, photos: int, suffix: str) -> list[Job]:
@@ -127,8 +134,8 @@ def _jobs(place: Path, photos: int, suffix: str) -> list[Job]:
     (place / "photos").mkdir()
     sources = sorted(in_data(PHOTOS).glob("*.jpg"))
     jobs = []
-    for number, (source, kind) in enumerate(islice(zip(cycle(sources), cycle(KINDS)), photos)):
-        width, height, own = kind
+    pairs = zip(cycle(sources), cycle(KINDS), strict=False)
+    for number, (source, (width, height, own)) in enumerate(islice(pairs, photos)):
         file = place / "photos" / f"{number:04}.{own}"
         with PIL.Image.open(source) as photo:
             photo.resize((width, height), PIL.Image.Resampling.BICUBIC).save(file, quality=92)
@@ -159,11 +166,10 @@ def _tiles(upscaler: Upscaler, jobs: Sequence[Job]) -> tuple[list[NDArray[Any]],
     return batches, pixels
 
 
-def _measured(work: Callable[[], object]) -> dict[str, float]:
-    """What it takes: seconds, and seconds of all cores."""
+def _spent(work: Callable[[], object]) -> Spent:
     start, cores = time.perf_counter(), time.process_time()
     work()
-    return {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cores}
+    return Spent(time.perf_counter() - start, time.process_time() - cores)
 
 
 if __name__ == "__main__":
