@@ -56,6 +56,11 @@ class ProgressBar(Bar):
     def __exit__(self, *_: object) -> None:
         self._bar.close()
 
+    @property
+    def total(self) -> float:
+        """Megapixels of all images that are to be done, as far as is known."""
+        return self._bar.total or 0.0
+
     def start(self, number: int) -> None:
         with self._lock:
             if self._has_bar and number not in self._pixels:
@@ -89,7 +94,7 @@ class ProgressBar(Bar):
 
     def _expect(self, more: float) -> None:
         """Correct the total, by pixels."""
-        self._bar.total = (self._bar.total or 0) + more / 1e6
+        self._bar.total = self.total + more / 1e6
 
     def _read_pixels(self, number: int) -> int:
         header = header_of(self._jobs[number].source)
