@@ -1,5 +1,6 @@
 """Videos that would not become right are refused in one sentence, before the work; or mended."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -158,3 +159,9 @@ def test_what_cannot_become_right_is_known_before_the_work(
     said = refusal(clip.write(tmp_path / "a.mkv"), target, **options)
     assert all(fact in said for fact in facts), said
     assert not part_folder(tmp_path / target).exists()
+
+
+def test_without_pyav_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = Clip().write(tmp_path / "a.mkv")
+    monkeypatch.setitem(sys.modules, "av", None)
+    assert 'pip install "sr-toolkit[video]"' in refusal(source)
