@@ -10,6 +10,7 @@ import os
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -134,7 +135,10 @@ def write_source(file: Path, width: int, height: int, *, geo: bool) -> None:
     image.tiffsave(str(file), tile=True, tile_width=256, tile_height=256, compression="deflate")
     if geo:
         rasterio = load_rasterio()
-        with rasterio.open(file, "r+") as scene:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+            scene = rasterio.open(file, "r+")
+        with scene:
             scene.crs = "EPSG:32633"
             scene.transform = rasterio.Affine(0.5, 0, 500_000, 0, -0.5, 5_000_000)
 

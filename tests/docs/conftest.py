@@ -33,6 +33,14 @@ def examples(tmp_path_factory: pytest.TempPathFactory, tiny_onnx: Callable[..., 
     photo.crop((0, 0, 64, 64)).save(folder / "brick.png")
     gray = np.asarray(photo.convert("L")).astype(np.uint16) * 257
     Image.fromarray(gray).save(folder / "scan.tif")
+    if find_spec("rasterio"):
+        import rasterio
+
+        with rasterio.open(
+            folder / "scene.tif", "w", driver="GTiff", width=photo.width, height=photo.height,
+            count=3, dtype="uint8", crs="EPSG:32633", transform=rasterio.Affine.scale(2, -2),
+        ) as scene:  # fmt: skip
+            scene.write(np.moveaxis(np.asarray(photo), -1, 0))
     photo.putalpha(photo.convert("L"))
     photo.save(folder / "logo.png")
     for name, precision in (("model", "fp32"), ("rrdb", "fp32"), ("rrdb_fp16", "fp16")):

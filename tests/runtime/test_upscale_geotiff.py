@@ -1,5 +1,6 @@
 """A GeoTIFF keeps its place on the Earth, its bands and their meaning, and where it has no data."""
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -255,6 +256,34 @@ def test_all_bands_together_must_have_room(
     with pytest.raises(StorageError, match="GB of the disk are free"):
         upscale(upscaler, source, tmp_path / "b.tif")
     assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows limits no file's size")
+def test_a_result_that_finds_no_room_can_be_gone_on_with(
+    upscaler: Upscaler, tmp_path: Path
+) -> None:
+    import resource
+
+    source = scene(tmp_path / "a.tif", pixels(4, 60, 80), MEANINGS[:4])
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (240 * 320 * 3 + 1000, before[1]))
+    try:
+        with pytest.raises(StorageError, match="make room on the disk") as caught:
+            upscale(upscaler, source, tmp_path / "b.tif")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    assert caught.value.path == tmp_path / "b.tif"
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["a.tif", "b.tif.band4.part", "b.tif.part"]
+    assert upscale(upscaler, source, tmp_path / "b.tif").shape == (4, 240, 320)
+
+
+def test_a_scene_is_never_its_own_result(upscaler: Upscaler, tmp_path: Path) -> None:
+    source = scene(tmp_path / "a.tif", pixels(1, 9, 9))
+
+    with pytest.raises(ArgumentError, match="never overwritten"):
+        upscale(upscaler, source, source)
 
 
 def test_the_command_line_names_the_result_tif_and_warns_of_another_format(

@@ -5,13 +5,16 @@ same one, with its size, its place on the Earth at that size, and the kept rows 
 """
 
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
+
 from sr_runtime.errors import StorageError
-from sr_runtime.large.geo.scene import CACHE, Layer, Scene, load_rasterio
+from sr_runtime.large.geo.scene import CACHE, Layer, Scene, gdal_errors, load_rasterio, reason_of
 from sr_runtime.large.kept_rows import KeptRows
 from sr_runtime.storage.atomic import atomic_path
 from sr_runtime.storage.temporary import temporary_folder
@@ -29,6 +32,7 @@ OPTIONS = {
     # Pixels without data take no part in the mean.
     "OVERVIEW_RESAMPLING": "AVERAGE",
 }
+NEXT_STEP = "make room on the disk, and the same command goes on from here"
 OUTDATED = "STATISTICS_"
 """Begins the names of what GDAL once computed from the pixels of the source."""
 
@@ -55,7 +59,24 @@ def write_cog(scene: Scene, kept: Sequence[KeptRows], target: Path) -> None:
         _describe_result(description, scene, kept)
         made = folder.path / "result.tif"
         rasterio.shutil.copy(description, made, **OPTIONS)
+        _compare(description, made, target)
         made.replace(temporary)
+
+
+def _compare(expected: Path, made: Path, target: Path) -> None:
+    """Raise StorageError if the file holds other pixels than it was made of.
+
+    GDAL does not report it where the last bytes of a file find no room.
+    """
+    rasterio = load_rasterio()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+        with rasterio.open(expected) as rows, rasterio.open(made) as result:
+            for _, window in result.block_windows(1):
+                if not np.array_equal(rows.read(window=window), result.read(window=window)):
+                    raise StorageError(
+                        f"is incomplete once it is written: {NEXT_STEP}", path=target
+                    )
 
 
 def _describe_result(file: Path, scene: Scene, kept: Sequence[KeptRows]) -> None:
@@ -133,6 +154,7 @@ def _errors_of_gdal(target: Path) -> Iterator[None]:
     """What GDAL cannot write, having been given rows that it can, is due to the disk."""
     try:
         yield
-    except load_rasterio().errors.RasterioError as error:
-        reason = " ".join(str(error.__cause__ or error).split())
-        raise StorageError(f"cannot be written ({reason})", path=target) from error
+    except gdal_errors() as error:
+        raise StorageError(
+            f"cannot be written ({reason_of(error)}): {NEXT_STEP}", path=target
+        ) from error

@@ -16,7 +16,7 @@ from sr_runtime.image.header import reading
 from sr_runtime.rows.window import MadeRows, Window
 from sr_runtime.transparency import bleed_reach, bleed_rows
 
-__all__ = ["Layer", "Scene", "load_rasterio"]
+__all__ = ["Layer", "Scene", "gdal_errors", "load_rasterio", "reason_of"]
 
 CACHE = 256 << 20
 """Bytes of blocks that GDAL keeps: a row of 512 × 512 tiles of a wide scene is read once."""
@@ -159,18 +159,31 @@ class Scene:
         with self._lock, reading(self._path), rasterio.Env(GDAL_CACHEMAX=CACHE):
             try:
                 yield
-            except rasterio.errors.RasterioError as error:
-                raise ValueError(str(error.__cause__ or error)) from error
+            except gdal_errors() as error:
+                raise ValueError(reason_of(error)) from error
 
 
 def load_rasterio() -> Any:
     """The modules of rasterio that are used."""
     with require_extra("geo", raising=ImageError):
+        import rasterio._err
         import rasterio.enums
         import rasterio.errors
         import rasterio.shutil
         import rasterio.windows
     return rasterio
+
+
+def gdal_errors() -> tuple[type[Exception], ...]:
+    """What rasterio raises; not all of it has its base class."""
+    rasterio = load_rasterio()
+    return rasterio.errors.RasterioError, rasterio._err.CPLE_BaseError
+
+
+def reason_of(error: Exception) -> str:
+    """What GDAL says, in one line."""
+    cause = error.__cause__ or error
+    return " ".join(str(getattr(cause, "errmsg", cause)).split())
 
 
 def _check_kind(dataset: Any) -> None:
