@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
-import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -234,12 +233,12 @@ class Upscaler:
                 that has the rows before another one already, this makes a part of a result.
 
         Raises:
-            ArgumentError: As in `upscale`, or the reader gives other rows than it states.
+            ArgumentError: As in `upscale`; the reader gives other rows than it states; or the
+                result has no row `end`.
             NonFiniteError, OutOfMemoryError: As in `upscale`.
         """
         self._check_no_callback()
         size = OutputSize(scale=scale, width=width, height=height)
-        check_image(color_planes(np.empty((1, 1, reader.shape[2]), reader.dtype)), self.info)
         report = (lambda done, total: None) if progress is None else partial(self._report, progress)
         with self._lifetime.kept_open():
             stream(reader, writer, self._network, size, report, end)

@@ -12,17 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sr_runtime.errors import ArgumentError
+from sr_runtime.frame import color_planes
+from sr_runtime.model_info import ModelInfo
 from sr_runtime.output_size import OutputSize
 from sr_runtime.rows.enlarging import enlarged
 from sr_runtime.rows.protocols import RowReader, RowWriter
 from sr_runtime.rows.resizing import resized
 from sr_runtime.rows.window import MadeRows
+from sr_runtime.tensor import check_image
 from sr_runtime.tiled_network import TiledNetwork
 
 __all__ = ["stream"]
 
 CHUNK = 256
 """Rows that are read at a time."""
+CHANNELS = ((1,), (2,), (3,), (4,))
+DTYPES = (np.uint8, np.uint16, np.float32)
 
 
 def stream(
@@ -34,9 +39,12 @@ def stream(
     end: int | None = None,
 ) -> None:
     """Upscale what `reader` gives into `writer`; `Upscaler.upscale_stream` documents it."""
+    _check(reader, network.info)
     height, width, _ = reader.shape
     scale = network.info.scale
     target = size.target(height, width, scale)
+    if end is not None and not 0 <= end <= target[0]:
+        raise ArgumentError(f"end is {end!r}: give one of the {target[0]} rows of the result")
     passes = size.passes(height, width, scale)
     sides = [(height * scale**i, width * scale**i) for i in range(passes)]
     total, done = sum(len(network.plan(*side)) for side in sides), 0
@@ -70,6 +78,17 @@ def stream(
             written = writing.submit(writer.write, band)
         if written is not None:
             written.result()
+
+
+def _check(reader: RowReader, info: ModelInfo) -> None:
+    """Raise ArgumentError if what the reader states is no image, or none that the model takes."""
+    shape, dtype = reader.shape, reader.dtype
+    if 0 in shape or shape[2:] not in CHANNELS or dtype not in DTYPES:
+        raise ArgumentError(
+            f"the reader states {shape} of {dtype}: an image is (height, width, channels) with 1 "
+            "to 4 channels, of uint8, uint16 or float32 in native byte order"
+        )
+    check_image(color_planes(np.empty((1, 1, shape[2]), dtype)), info)
 
 
 def _read_ahead(reader: RowReader, thread: ThreadPoolExecutor) -> MadeRows:

@@ -182,6 +182,34 @@ def test_a_reader_that_gives_other_rows_than_it_states_is_refused() -> None:
         upscaler.upscale_stream(Short(pixels(300, 40, 3)), Kept())
 
 
+@pytest.mark.parametrize("end", [-1, 201, 1 << 40])
+def test_an_end_beyond_the_result_is_refused(end: int) -> None:
+    with (
+        Upscaler(KnownNetwork(radius=2), tile=64) as upscaler,
+        pytest.raises(ArgumentError, match=rf"end is {end}: give one of the 200 rows"),
+    ):
+        upscaler.upscale_stream(Rows(pixels(100, 40, 3)), Kept(), end=end)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((9, 9), np.uint8),
+        np.zeros((0, 9, 3), np.uint8),
+        np.zeros((9, 9, 5), np.uint8),
+        np.zeros((9, 9, 3), np.int32),
+        np.zeros((9, 9, 3), np.float64),
+        np.zeros((9, 9, 3), ">u2"),
+    ],
+)
+def test_a_reader_of_no_image_is_refused(image: NDArray[Any]) -> None:
+    with (
+        Upscaler(KnownNetwork(radius=2), tile=64) as upscaler,
+        pytest.raises(ArgumentError, match=r"the reader states .*: an image is"),
+    ):
+        upscaler.upscale_stream(Rows(image), Kept())
+
+
 def test_wide_images_get_lower_tiles_in_memory_too() -> None:
     network = KnownNetwork(radius=2, scale=4, limits=Limits())
     with Upscaler(network, tile=512) as upscaler:
