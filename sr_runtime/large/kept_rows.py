@@ -18,7 +18,12 @@ from numpy.typing import NDArray
 
 from sr_runtime.errors import StorageError
 from sr_runtime.storage.atomic import atomic_path
-from sr_runtime.storage.part_folder import lock_part_folder, part_folder, refuse_other_work
+from sr_runtime.storage.part_folder import (
+    lock_part_folder,
+    part_folder,
+    refuse_other_work,
+    remove_part_folder,
+)
 
 __all__ = ["KeptRows", "check_room"]
 
@@ -64,9 +69,9 @@ class KeptRows:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._lock is not None and not self._journal.exists():  # no band is worth keeping it
+            self.remove()
         self._close()
-        if self.folder.exists() and not self._journal.exists():  # no band is worth keeping it
-            shutil.rmtree(self.folder)
 
     def start(self, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> int:
         """As `RowWriter.start`: the rows that are there, and whose checksums are right.
@@ -100,8 +105,11 @@ class KeptRows:
 
     def remove(self) -> None:
         """Remove the folder, when the result is written."""
-        self._close()
-        shutil.rmtree(self.folder)
+        assert self._lock is not None
+        if self._rows is not None:
+            self._rows.close()
+        remove_part_folder(self._target, self._lock)
+        self._lock = None
 
     def _close(self) -> None:
         for file in (self._rows, self._lock):
@@ -141,7 +149,7 @@ class KeptRows:
     def _write_journal(self) -> None:
         with atomic_path(self._journal) as temporary:
             content = {"made from": self._facts(), "bands": self._bands}
-            temporary.write_text(json.dumps(content, ensure_ascii=False), "utf-8")
+            temporary.write_text(json.dumps(content), "utf-8")
 
     def _keep_intact(self, rows: BinaryIO) -> int:
         """Cut the file behind the last band before the first damaged one; return its rows."""

@@ -1,5 +1,6 @@
 """Rows that a run left behind are gone on with, and only where they are right."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -10,6 +11,8 @@ import pytest
 
 from sr_runtime import ArgumentError, StorageError
 from sr_runtime.large.kept_rows import KeptRows
+from sr_runtime.storage import part_folder
+from sr_runtime.storage.lock import try_lock
 
 SHAPE, MADE_FROM = (9, 4, 3), {"source": "scan.tif", "model": "psnr"}
 ROWS = np.random.default_rng(3).integers(0, 256, SHAPE, np.uint8)
@@ -75,6 +78,57 @@ def test_two_processes_do_not_make_one_result(tmp_path: Path) -> None:
         KeptRows(tmp_path / "a.tif", MADE_FROM),
     ):
         pass
+
+
+def test_the_end_of_a_run_leaves_the_next_one_alone(tmp_path: Path) -> None:
+    target = tmp_path / "a.tif"
+    with KeptRows(target, MADE_FROM) as first:
+        first.start(SHAPE, ROWS.dtype)
+        first.remove()
+        following = KeptRows(target, MADE_FROM).__enter__()
+        following.start(SHAPE, ROWS.dtype)
+
+    assert following.file.exists()
+    following.__exit__()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="removes nothing that is open")
+def test_a_folder_that_goes_before_it_is_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "a.tif"
+    ending = KeptRows(target, MADE_FROM).__enter__()
+
+    def lock_late(descriptor: int) -> bool:
+        ending.__exit__()
+        return try_lock(descriptor)
+
+    monkeypatch.setattr(part_folder, "try_lock", lock_late)
+    with KeptRows(target, MADE_FROM) as kept:
+        assert kept.start(SHAPE, ROWS.dtype) == 0
+        kept.write(ROWS)
+
+
+def test_a_folder_with_other_files_is_refused_and_kept(tmp_path: Path) -> None:
+    other = tmp_path / "a.tif.part" / "letter.txt"
+    other.parent.mkdir()
+    other.write_text("dear reader")
+
+    with (
+        pytest.raises(StorageError, match="holds other files: rename it"),
+        KeptRows(tmp_path / "a.tif", MADE_FROM),
+    ):
+        pass
+    assert other.read_text() == "dear reader"
+
+
+def test_a_source_may_have_a_name_that_is_not_utf_8(tmp_path: Path) -> None:
+    made_from = MADE_FROM | {"source": os.fsdecode(b"scan\xff.tif")}
+    for there in (0, 3):
+        with KeptRows(tmp_path / "a.tif", made_from) as kept:
+            assert kept.start(SHAPE, ROWS.dtype) == there
+            kept.write(ROWS[there : there + 3])
 
 
 def test_a_damaged_journal_names_the_folder_to_delete(tmp_path: Path) -> None:
