@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 import sr_runtime
+from sr_runtime.backends.onnx_metadata import content_hash
 from sr_runtime.upscaler import Upscaler
 
 __all__ = ["input_fact", "made_with"]
@@ -31,5 +32,7 @@ def made_with(upscaler: Upscaler) -> dict[str, str]:
 def _model(upscaler: Upscaler) -> str:
     if upscaler.model is None:
         return f"blend {upscaler.info.blend} of sr-toolkit {sr_runtime.__version__}"
-    with upscaler.model.open("rb") as file:
+    if upscaler.model.suffix.lower() == ".onnx":
+        return content_hash(upscaler.model)
+    with upscaler.model.open("rb") as file:  # an engine
         return hashlib.file_digest(file, "sha256").hexdigest()

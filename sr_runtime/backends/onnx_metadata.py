@@ -4,6 +4,7 @@ The facts are in `metadata_props`. Weights may be in files beside the model, whi
 external data. The numbers of the fields are those of onnx.proto.
 """
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from sr_runtime.model_info import ModelInfo
 __all__ = [
     "EXPORT_FP16",
     "Tensor",
+    "content_hash",
     "data_files",
     "declared_inputs",
     "is_fp16_onnx",
@@ -174,6 +176,15 @@ def data_files(model: Path) -> dict[str, int]:
     """
     with _readable(model):
         return _data_files(_read(model))
+
+
+def content_hash(model: Path) -> str:
+    """A hash of the file of an ONNX model and of those of its weights."""
+    digest = hashlib.sha256()
+    for path in (model, *(model.parent / name for name in sorted(data_files(model)))):
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
 
 
 def require_one_file(model: Path, data: bytes) -> None:

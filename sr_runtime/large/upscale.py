@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from sr_runtime.errors import ImageError
 from sr_runtime.image import DEFAULT_MAX_PIXELS, Header
 from sr_runtime.image.geotiff import is_geotiff
+from sr_runtime.image.header import reading
 from sr_runtime.image.tiff import LARGEST_TIFF
 from sr_runtime.large.geo.upscale import upscale_geotiff
 from sr_runtime.large.kept_rows import KeptRows
@@ -115,13 +117,26 @@ def large_result(
         scale: The model's.
         made: What `made_with` says of the upscaler.
 
-    Raises what `LargeFile`, `LargeOutput` and `KeptRows` raise.
+    Raises what `LargeFile`, `LargeOutput` and `KeptRows` raise, and ImageError if the file changed
+    meanwhile.
     """
+    file = _fact_of(source)
     reader = LargeFile(source)
     rows, columns, _ = reader.shape
     height, width = size.target(rows, columns, scale)
     output.check(reader.picture, source, height=height, width=width)
-    with KeptRows(output.path, {"input": input_fact(source), **made}) as kept:
+    with KeptRows(output.path, {"input": file, **made}) as kept:
         yield reader, kept
+        if _fact_of(source) != file:
+            raise ImageError(
+                "the file changed while it was upscaled, so that rows of both may be mixed in the "
+                f"result: delete the folder {kept.folder} and upscale it again",
+                path=source,
+            )
         output.write(kept, reader.picture)
         kept.remove()
+
+
+def _fact_of(source: Path) -> str:
+    with reading(source):
+        return input_fact(source)

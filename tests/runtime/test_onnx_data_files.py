@@ -11,6 +11,7 @@ import sr_runtime
 from sr_export import build_engine, triton_repository, verify
 from sr_runtime.backends.onnx_metadata import is_fp16_onnx, read_fp16_onnx
 from sr_runtime.errors import ModelError
+from sr_runtime.made_with import made_with
 from sr_train.checkpoint import save_generator
 from tests.conftest import tiny_generator
 from tests.runtime.every_row import every_fast_row
@@ -41,6 +42,16 @@ def test_weights_beside_the_model_are_found(row, split, tiny_onnx) -> None:
         wanted = upscaler.upscale(PHOTO)
     with sr_runtime.load(split(), **chosen(row)) as upscaler:
         np.testing.assert_array_equal(upscaler.upscale(PHOTO), wanted)
+
+
+def test_other_weights_make_other_pixels(split) -> None:
+    model = split()
+    with sr_runtime.load(model, backend="onnxruntime") as upscaler:
+        before = made_with(upscaler)
+        assert made_with(upscaler) == before
+        weights = model.with_name(DATA)
+        weights.write_bytes(bytes(weights.stat().st_size))
+        assert made_with(upscaler) != before
 
 
 @every_fast_row

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import sr_runtime
-from sr_runtime import ArgumentError
+from sr_runtime import ArgumentError, ImageError
 from sr_runtime.__main__ import main
 from sr_runtime.image import Picture, read, write
 from sr_runtime.large import upscale
@@ -74,6 +74,25 @@ def test_a_result_with_other_settings_is_not_mixed_with_kept_rows(
         pytest.raises(ArgumentError, match="tile 64×64 and not 96×96"),
     ):
         upscale_large(upscaler, source, output, size=OutputSize())
+
+
+def test_a_source_that_changes_meanwhile_gives_no_result(model: Path, tmp_path: Path) -> None:
+    source, other = tmp_path / "a.png", tmp_path / "b.png"
+    image_file(source, 300, 40)
+    image_file(other, 300, 40)
+
+    with (
+        sr_runtime.load(model, backend="onnxruntime", tile=64) as upscaler,
+        pytest.raises(ImageError, match=r"a\.png: the file changed while it was upscaled"),
+    ):
+        upscale_large(
+            upscaler,
+            source,
+            LargeOutput(tmp_path / "rows.png"),
+            size=OutputSize(),
+            progress=lambda done, total: other.replace(source) if other.exists() else None,
+        )
+    assert not (tmp_path / "rows.png").exists()
 
 
 def test_the_source_is_never_overwritten(model: Path, tmp_path: Path) -> None:

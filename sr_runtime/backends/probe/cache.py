@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
-from sr_runtime.backends.onnx_metadata import data_files
+from sr_runtime.backends.onnx_metadata import content_hash
 from sr_runtime.backends.tensorrt.cache_folder import (
     cache_folder,
     least_recently_used,
@@ -67,8 +67,5 @@ def keep_facts(model: Path, shape: Sequence[int | None], dtype: str, info: Model
 
 def _entry(model: Path, shape: Sequence[int | None], dtype: str) -> Path:
     """Where the facts of a file are kept: by its content, and that of the files of its weights."""
-    digest = hashlib.sha256(f"{VERSION} {list(shape)} {dtype}".encode())
-    for path in (model, *(model.parent / name for name in sorted(data_files(model)))):
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return cache_folder() / f"{digest.hexdigest()[:32]}{SUFFIX}"
+    facts = f"{VERSION} {list(shape)} {dtype} {content_hash(model)}"
+    return cache_folder() / f"{hashlib.sha256(facts.encode()).hexdigest()[:32]}{SUFFIX}"
