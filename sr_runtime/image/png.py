@@ -9,6 +9,7 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from PIL import Image
@@ -18,6 +19,7 @@ from sr_runtime.image.xmp import PNG_KEYWORD
 
 __all__ = [
     "SIGNATURE",
+    "append_texts",
     "is_text",
     "open_png",
     "png_chunk",
@@ -28,6 +30,7 @@ __all__ = [
 ]
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
+END = b"\0\0\0\0IEND\xaeB`\x82"
 PICTURE = (b"IHDR", b"PLTE", b"tRNS", b"acTL", b"fcTL", b"IDAT", b"fdAT", b"IEND")
 COLORS = {b"sRGB": 1, b"gAMA": 4, b"cHRM": 32, b"pHYs": 9}
 """Read by Pillow, like the resolution; and how many bytes they have."""
@@ -108,6 +111,13 @@ def with_texts(png: bytes, texts: Sequence[tuple[bytes, bytes]]) -> bytes:
     """A PNG with chunks of text behind its header."""
     end = len(SIGNATURE) + 25
     return b"".join((png[:end], *(png_chunk(*text) for text in texts), png[end:]))
+
+
+def append_texts(path: Path, texts: Sequence[tuple[bytes, bytes]]) -> None:
+    """Put chunks of text behind the pixels of a PNG file, which is not written again for them."""
+    with path.open("r+b") as file:
+        file.seek(-len(END), io.SEEK_END)
+        file.write(b"".join((*(png_chunk(*text) for text in texts), END)))
 
 
 def _chunks(file: BinaryIO, pixels: bool) -> Iterator[tuple[bytes, bytes]]:

@@ -3,8 +3,10 @@
 import mmap
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from sr_runtime.image import Output, Picture, Quality
 from sr_runtime.image.color import profile_for
 from sr_runtime.image.encode import PNG_COMPRESSION, QUALITY
 from sr_runtime.image.exif import exif_with_size
+from sr_runtime.image.png import append_texts
 from sr_runtime.image.sixteen_bit import INCH, load_vips
 from sr_runtime.large.kept_rows import KeptRows
 from sr_runtime.storage.atomic import atomic_folder, atomic_path, check_target
@@ -98,7 +101,9 @@ class LargeOutput:
             with atomic_path(self.path) as temporary:
                 # libvips adds EXIF to an image that has none, unless only others are kept.
                 keep = "all" if picture.exif is not None else "icc:xmp:iptc"
-                self._save(image, os.fspath(temporary), keep)
+                _interruptible(image, partial(self._save, image, os.fspath(temporary), keep))
+                if self._output.format == "png":
+                    append_texts(temporary, picture.png_text)
 
     def _save(self, image: Any, path: str, keep: str) -> None:
         match self._output.format:
@@ -125,7 +130,7 @@ class LargeOutput:
         is_jpeg = pixel.dtype == np.uint8 and pixel.shape[2] in (1, 3)
         suffix = f".jpg[Q={self._jpeg_quality}]" if is_jpeg else ".png"
         with atomic_path(self.path) as description, atomic_folder(tiles) as folder:
-            image.dzsave(os.fspath(folder / "all"), suffix=suffix)
+            _interruptible(image, partial(image.dzsave, os.fspath(folder / "all"), suffix=suffix))
             (folder / "all.dzi").replace(description)
             for level in (folder / "all_files").iterdir():
                 level.replace(folder / level.name)
@@ -152,6 +157,20 @@ def _states_more_than_resolution(exif: bytes | None) -> bool:
     tags = Image.Exif()
     tags.load(exif or b"")
     return not set(tags) <= RESOLUTION
+
+
+def _interruptible(image: Any, save: Callable[[], object]) -> None:
+    """Save an image in another thread, so that Ctrl-C ends it.
+
+    In the thread that calls libvips, Ctrl-C is raised in the callback, which loses exceptions.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        saving = thread.submit(save)
+        try:
+            saving.result()
+        except BaseException:
+            image.set_kill(True)
+            raise
 
 
 @contextmanager

@@ -1,8 +1,12 @@
 """Results that are written from kept rows: the pixels, the metadata, and nothing half written."""
 
 import json
+import os
 import re
+import signal
 import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -54,12 +58,14 @@ def test_pixels_and_metadata_are_those_that_were_given(
         xmp=b'<x:xmpmeta xmlns:x="adobe:ns:meta/"/>',
         icc_profile=profile if channels > 2 else None,
         exif=EXIF.tobytes() if suffix == ".png" else None,
+        png_text=((b"tEXt", b"Author\0A. \xc5ngstr\xf6m"),) if suffix == ".png" else (),
     )
 
     result = read(target)
     np.testing.assert_array_equal(result.frames[0], content)
     assert result.dpi == pytest.approx(picture.dpi, abs=0.1)
     assert result.xmp == picture.xmp
+    assert result.png_text == picture.png_text
     assert result.icc_profile == picture.icc_profile
     assert suffix == ".tif" or b"a camera" in (result.exif or b"")
 
@@ -141,6 +147,27 @@ def test_a_failing_disk_leaves_what_was_there(tmp_path: Path) -> None:
 
     assert target.read_bytes() == b"earlier"
     assert json.loads((tmp_path / "a.tif.part" / "journal.json").read_text())["bands"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="os.kill ends the process")
+def test_ctrl_c_ends_the_encoding(tmp_path: Path) -> None:
+    target, content = tmp_path / "a.png", RNG.integers(0, 256, (2000, 2000, 3), np.uint8)
+
+    def interrupt() -> None:
+        while not any(path.stat().st_size for path in tmp_path.glob(".sr-*")):
+            time.sleep(0.001)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with KeptRows(target, {}) as kept:
+        kept.start(content.shape, content.dtype)
+        kept.write(content)
+        interrupting = threading.Thread(target=interrupt)
+        interrupting.start()
+        with pytest.raises(KeyboardInterrupt):
+            LargeOutput(target).write(kept, Picture(frames=(content[:1, :1],)))
+        interrupting.join()
+
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png.part"]
 
 
 def test_a_tiff_that_states_its_resolution_alone_loses_nothing(
