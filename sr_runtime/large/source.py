@@ -27,6 +27,7 @@ CHANNELS = {"L": 1, "I;16": 1, "I;16B": 1, "LA": 2, "RGB": 3, "RGBA": 4}
 """Of Pillow's modes; libvips reads the same pixels of these."""
 BITS = (8, 16)
 BLACK_IS_ZERO, RGB, YCBCR = 1, 2, 6  # values of TIFF's tag PhotometricInterpretation
+PREMULTIPLIED = 1  # value of TIFF's tag ExtraSamples
 UPRIGHT, MIRRORED = 1, 2  # EXIF orientations
 
 
@@ -103,9 +104,14 @@ def _only_page(image: Image.Image) -> int:
         kind = "transparency by a colour" if "transparency" in image.info else image.mode
         raise _refusal(f"its pixels are {kind} of {bits} bits")
     if image.format == "TIFF":
-        photometric = image.tag_v2.get(Base.PhotometricInterpretation)  # type: ignore[attr-defined]
+        tags: Any = image.tag_v2  # type: ignore[attr-defined]
+        photometric = tags.get(Base.PhotometricInterpretation)
         if photometric not in (BLACK_IS_ZERO, RGB, YCBCR):
             raise _refusal(f"its photometric interpretation is {photometric}")
+        if bits == 8 and PREMULTIPLIED in tags.get(
+            Base.ExtraSamples, ()
+        ):  # Pillow rounds otherwise
+            raise _refusal("its colours are premultiplied with alpha")
     return pages[0]
 
 

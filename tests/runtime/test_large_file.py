@@ -114,6 +114,16 @@ def test_other_kinds_are_refused_with_the_reason(
         LargeFile(tmp_path / "a")
 
 
+def test_premultiplied_colors_of_8_bits_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    vips.Image.new_from_array(pixels(4), interpretation="srgb").tiffsave(
+        str(path), premultiply=True
+    )
+
+    with pytest.raises(ImageError, match="premultiplied"):
+        LargeFile(path)
+
+
 def test_damage_is_an_error_of_the_rows_where_it_lies(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     write(Picture(frames=(pixels(3),)), path)
