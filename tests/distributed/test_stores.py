@@ -38,7 +38,7 @@ def test_a_folder_of_a_store_has_the_results_of_one_of_files(
     capsys.readouterr()
 
     words = ["upscale", bucket.format("in"), "-o", bucket.format("out"), *model]
-    assert main([*words, "--concurrency", "2"]) == 1
+    assert main(words) == 1
 
     expected, found = files_of(tmp_path / "one"), {}
     for name in stores.files_below(bucket.format("out")):
