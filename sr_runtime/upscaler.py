@@ -223,19 +223,14 @@ class Upscaler:
         passes of the network. About 2 GB are needed for RGB of 8 bits, whatever the height, for
         images up to 30,000 pixels wide at ×4.
 
-        Size and `progress` are as in `upscale`.
-
         Args:
-            reader: Gives the image. It and the writer are called from threads of their own, each
-                from one at a time.
+            reader: Gives the image.
             writer: Takes the result. What it says that it has already is not made again.
             end: The result's row before which to stop; None: behind its last one. With a writer
                 that has the rows before another one already, this makes a part of a result.
 
-        Raises:
-            ArgumentError: As in `upscale`; the reader gives other rows than it states; or the
-                result has no row `end`.
-            NonFiniteError, OutOfMemoryError: As in `upscale`.
+        Raises as `upscale`, and ArgumentError if the reader gives other rows than it states, or the
+        result has no row `end`.
         """
         self._check_no_callback()
         size = OutputSize(scale=scale, width=width, height=height)
