@@ -220,8 +220,8 @@ class Upscaler:
         """Upscale an image that need not fit into memory: rows in, rows out.
 
         The result has the pixels of `upscale`, but for an image with alpha that takes several
-        passes of the network. About 2 GB are needed for RGB of 8 bits, whatever the height, for
-        images up to 30,000 pixels wide at ×4.
+        passes of the network, and the last bit of float32 that is resized. Size and `progress` are
+        as there. RGB of 8 bits, up to 30,000 pixels wide, needs about 2 GB whatever the height.
 
         Args:
             reader: Gives the image.
