@@ -73,7 +73,8 @@ class Steps:
             max_pixels=self._max_pixels,
         ):
             return None
-        return image.read(job.source, max_pixels=self._max_pixels or image.DEFAULT_MAX_PIXELS)
+        most = image.DEFAULT_MAX_PIXELS if self._max_pixels is None else self._max_pixels
+        return image.read(job.source, max_pixels=most)
 
     def enlarge(self, job: Job, picture: Picture, progress: Progress) -> Picture:
         """The result, for `write`, after it is known that it can be written."""

@@ -100,7 +100,9 @@ def _upscale(
                 codec=arguments.codec,
                 crf=arguments.crf,
                 deinterlace=arguments.deinterlace,
-                max_pixels=arguments.max_pixels or DEFAULT_MAX_PIXELS,
+                max_pixels=(
+                    DEFAULT_MAX_PIXELS if arguments.max_pixels is None else arguments.max_pixels
+                ),
                 progress=show,
             )
         except KeyboardInterrupt:

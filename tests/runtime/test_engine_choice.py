@@ -87,14 +87,11 @@ def test_a_driver_too_old_for_tensorrt_for_rtx_is_named() -> None:
             choose("tensorrt-rtx", "auto")
 
 
-def test_where_nothing_is_installed_the_extra_for_every_computer_is_named_first(
+def test_where_nothing_is_installed_only_the_extra_for_every_computer_is_named(
     monkeypatch,
 ) -> None:
     for row in BACKENDS:
         monkeypatch.setitem(sys.modules, row.opens.partition(":")[0], None)
-    with pytest.raises(
-        BackendError, match=r"here: \w+: .* pip install .sr-toolkit\[cpu\]"
-    ) as raised:
+    with pytest.raises(BackendError, match=r"pip install .sr-toolkit\[cpu\]") as raised:
         choose("auto", "auto")
-    said = str(raised.value)
-    assert said.index("[cpu]") < said.index("[webgpu]")
+    assert str(raised.value).count("pip install") == 1
