@@ -10,11 +10,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from sr_runtime import OutOfMemoryError, Upscaler
 from sr_runtime.__main__ import main
-from sr_runtime.cli.info import running_rows
-from tests.runtime.known_network import KnownNetwork
-from tests.simulated_tensorrt import simulated
 
 
 @pytest.fixture
@@ -261,73 +257,6 @@ def test_help_shows_examples_as_the_user_types_them(
     said = capsys.readouterr().out
     assert f"usage: {program} {command}" in said
     assert f"examples:\n  {program} {command} " in said
-
-
-def test_info_releases_the_gpu_when_inference_fails(monkeypatch) -> None:
-    class Failing(KnownNetwork):
-        device = "cuda:0"
-
-        def answer(self, batch: np.ndarray) -> np.ndarray:
-            raise OutOfMemoryError("the GPU is full")
-
-    with simulated() as machine:
-        with pytest.raises(OutOfMemoryError, match="the GPU is full"):
-            running_rows(Upscaler(Failing(radius=1)))
-        assert machine.gpus[0].retained == 0
-
-
-@pytest.mark.slow
-def test_info_prints_the_facts_and_the_engines(tiny_onnx) -> None:
-    # Wide enough, and in a process of its own, so that memory is seen to grow.
-    model = str(tiny_onnx(rrdb_channels=64, growth_channels=32))
-    command = [sys.executable, "-m", "sr_runtime", "info", model]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    for word in ("openvino", "onnxruntime", "RRDBNet", "halo", "weights_sha256", "GB (measured"):
-        assert word in said
-
-
-@pytest.mark.parametrize("wrong", ["{photo}", "nowhere.onnx"])
-def test_info_tells_of_a_wrong_model_before_all_else(wrong, photo, capsys) -> None:
-    assert main(["info", wrong.format(photo=photo)]) == 2
-    assert not capsys.readouterr().out
-
-
-def test_info_without_a_model_prints_the_engines(capsys) -> None:
-    assert main(["info"]) == 0
-    assert "openvino" in capsys.readouterr().out
-
-
-def test_importing_the_runtime_loads_no_engine_and_no_torch() -> None:
-    program = (
-        "import sys, sr_runtime; heavy = 'torch onnx onnxruntime openvino tensorrt'.split(); "
-        "print([name for name in heavy if name in sys.modules])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == "[]"
-
-
-def test_the_public_names_are_these() -> None:
-    import sr_runtime
-
-    assert sr_runtime.__all__ == sorted(sr_runtime.__all__)
-    assert set(sr_runtime.__all__) == {
-        "ArgumentError",
-        "BackendError",
-        "DataError",
-        "ImageError",
-        "ModelError",
-        "ModelInfo",
-        "NonFiniteError",
-        "OutOfMemoryError",
-        "Progress",
-        "SRError",
-        "StorageError",
-        "Upscaler",
-        "__version__",
-        "load",
-    }
 
 
 def test_the_example_program_runs(photo, model) -> None:

@@ -1,4 +1,4 @@
-"""The engines' libraries are imported without reports over the network and without lost signals."""
+"""The runtime loads no engine by itself, and an engine without reports or lost signals."""
 
 import contextlib
 import signal
@@ -42,3 +42,36 @@ def test_an_import_that_drops_every_exception_drops_no_signal(number: int) -> No
     with pytest.raises(KeyboardInterrupt) as interrupt:
         import_as_openvino_does(number)
     assert interrupt.value.args == (number,)
+
+
+def test_importing_the_runtime_loads_no_engine_and_no_torch() -> None:
+    program = (
+        "import sys, sr_runtime; heavy = 'torch onnx onnxruntime openvino tensorrt'.split(); "
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_public_names_are_these() -> None:
+    import sr_runtime
+
+    assert sr_runtime.__all__ == sorted(sr_runtime.__all__)
+    assert set(sr_runtime.__all__) == {
+        "ArgumentError",
+        "BackendError",
+        "DataError",
+        "ImageError",
+        "ModelError",
+        "ModelInfo",
+        "NonFiniteError",
+        "OutOfMemoryError",
+        "Progress",
+        "SRError",
+        "StorageError",
+        "Upscaler",
+        "__version__",
+        "load",
+    }
