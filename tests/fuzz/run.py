@@ -10,6 +10,8 @@ __all__ = ["ROOT", "Result", "corpus", "fuzz", "reason", "start_server"]
 
 ROOT = Path(".fuzz")
 INPUT_SECONDS = 20
+NOT_TOLD = 255
+"""The exit code of a process whose own one multiprocessing's server did not pass on."""
 MEMORY_MB = 2048
 
 
@@ -68,8 +70,13 @@ def fuzz(target: str, seconds: int) -> Result:
         edges=last(r"cov: (\d+)"),
         inputs=last(r"corp: (\d+)"),
         found=tuple(sorted(set(found.iterdir()) - before)),
-        error=reason(log, process.exitcode) if process.exitcode else "",
+        error="" if _ended_well(log, process.exitcode) else reason(log, process.exitcode or 0),
     )
+
+
+def _ended_well(log: str, code: int | None) -> bool:
+    """Whether libFuzzer ran for its time, which it says at the end, unless it found a fault."""
+    return code == 0 or (code == NOT_TOLD and re.search(r"^Done \d+ runs", log, re.M) is not None)
 
 
 def reason(log: str, code: int) -> str:
