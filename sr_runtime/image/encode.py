@@ -24,7 +24,7 @@ __all__ = ["encode"]
 
 QUALITY = 95
 
-# Of animations, and of what is written by rows. Measured with an upscaled photo of 2400 × 1600:
+# For animations and what is written by rows. Measured with an upscaled photo of 2400 × 1600:
 # level 1 writes 17.8 MP/s and 4.05 MB, level 3 11.4 MP/s and 3.80 MB, level 6 3.9 MP/s and 3.48 MB.
 PNG_COMPRESSION = 1
 # 18 MP/s; Pillow's default, 4, writes 8 MP/s and files 3 % smaller.
