@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from multiprocessing import forkserver, get_context
 from pathlib import Path
 
-__all__ = ["ROOT", "Result", "corpus", "fuzz", "reason", "start_server"]
+__all__ = ["ROOT", "Result", "corpus", "ended_well", "fuzz", "reason", "start_server"]
 
 ROOT = Path(".fuzz")
 INPUT_SECONDS = 20
@@ -70,11 +70,11 @@ def fuzz(target: str, seconds: int) -> Result:
         edges=last(r"cov: (\d+)"),
         inputs=last(r"corp: (\d+)"),
         found=tuple(sorted(set(found.iterdir()) - before)),
-        error="" if _ended_well(log, process.exitcode) else reason(log, process.exitcode or 0),
+        error="" if ended_well(log, process.exitcode) else reason(log, process.exitcode or 0),
     )
 
 
-def _ended_well(log: str, code: int | None) -> bool:
+def ended_well(log: str, code: int | None) -> bool:
     """Whether libFuzzer ran for its time, which it says at the end, unless it found a fault."""
     return code == 0 or (code == NOT_TOLD and re.search(r"^Done \d+ runs", log, re.M) is not None)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.fuzz.run import reason
+from tests.fuzz.run import ended_well, reason
 from tests.fuzz.seeds import SEEDS
 from tests.fuzz.targets import TARGETS, accepts
 
@@ -45,3 +45,19 @@ EARLY_ENDS = {
 @pytest.mark.parametrize(("log", "said"), EARLY_ENDS.values(), ids=EARLY_ENDS)
 def test_a_run_that_ends_early_is_told_with_its_reason(log: str, said: str) -> None:
     assert reason(log, 77) == said
+
+
+@pytest.mark.parametrize(
+    ("log", "code", "well"),
+    [
+        ("Done 5184 runs in 12 second(s)\nstat::", 0, True),
+        ("Done 5184 runs in 12 second(s)\nstat::", 255, True),
+        ("Done 5184 runs in 12 second(s)\nstat::", 77, False),
+        ("Done 5184 runs in 12 second(s)\nstat::", -11, False),
+        ("#4096 pulse", 255, False),
+    ],
+)
+def test_only_a_lost_exit_code_is_made_up_for_by_what_the_fuzzer_says(
+    log: str, code: int, well: bool
+) -> None:
+    assert ended_well(log, code) == well
