@@ -16,6 +16,7 @@ WORDS = (
     "failed to allocate",  # ONNX Runtime's arena, OpenVINO
     "available memory of",  # ONNX Runtime's arena, at its limit
     "alloc_failed",  # cuBLAS
+    "resource allocation failed",  # cuBLAS, through ONNX Runtime
     "allocation_failed",  # cuDNN
     "outofmemory",  # TensorRT
     "insufficient memory",

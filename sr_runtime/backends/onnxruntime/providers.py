@@ -45,14 +45,17 @@ def cuda_providers(ordinal: int, *, fp32: bool, memory: int, graph: bool) -> lis
             Only for models of one shape, all of whose nodes run on CUDA.
     """
     options: dict[str, object] = {
-        "device_id": ordinal,
         # The default doubles the arena each time, and fails when a GPU is only half full.
         "arena_extend_strategy": "kSameAsRequested",
         # Since ONNX Runtime 1.20 EXHAUSTIVE measures nothing. It asks the slower of two predictors,
-        # for every convolution and change of shape (microsoft/onnxruntime#22705), and others saw
-        # no gain (PaddlePaddle/PaddleX#5057).
+        # for every convolution and change of shape (microsoft/onnxruntime#22705), and its kernels
+        # were a tenth slower with RRDB-23 on an H200.
         "cudnn_conv_algo_search": "HEURISTIC",
         "cudnn_conv_use_max_workspace": 1,
+        # With 1, cuDNN fuses a convolution and its bias: RRDB-23 was a fifth faster on an H200. But
+        # it prepares a network of 65 convolutions for seconds, anew for each shape, and prints why
+        # it cannot use most of its kernels.
+        "fuse_conv_bias": 0,
         # NHWC is the layout of tensor cores. For an fp32 model cuDNN may have only kernels that use
         # TF32 in it, and ONNX Runtime takes those even where `use_tf32` is 0.
         "prefer_nhwc": int(not fp32),
@@ -62,6 +65,9 @@ def cuda_providers(ordinal: int, *, fp32: bool, memory: int, graph: bool) -> lis
         "enable_cuda_graph": int(graph),
         "gpu_mem_limit": memory,
     }
+    # ONNX Runtime 1.26 and later warn in every session that is told its GPU; they begin with 0.
+    if ordinal:
+        options["device_id"] = ordinal
     return [("CUDAExecutionProvider", options), ("CPUExecutionProvider", {})]
 
 

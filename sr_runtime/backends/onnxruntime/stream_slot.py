@@ -120,11 +120,12 @@ class StreamSlot:
 
     def _run(self) -> None:
         """Compute from device memory to device memory; returns when it is done."""
-        binding = self._session.io_binding()
-        for number, memory in enumerate(self._memory):
-            bind = binding.bind_output if number else binding.bind_input
-            bind(memory.name, MEMORY, self._ordinal, memory.dtype, memory.shape, memory.address)
         try:
+            # It opens streams and cuBLAS, for which there may be no memory either.
+            binding = self._session.io_binding()
+            for number, memory in enumerate(self._memory):
+                bind = binding.bind_output if number else binding.bind_input
+                bind(memory.name, MEMORY, self._ordinal, memory.dtype, memory.shape, memory.address)
             with self._turn:
                 self._session.run_with_iobinding(binding, self._recorded)
         except Exception as error:
