@@ -125,11 +125,10 @@ def _fastest(run: Run) -> tuple[str, Upscaler]:
 
 
 def _batches(upscaler: Upscaler, run: Run) -> Iterator[NDArray[Any]]:
-    """The batches of tiles into which the upscaler cuts the folder's photos."""
+    """The batches of tiles into which the upscaler cuts the folder's photos, shape by shape."""
     limits = upscaler.backend.limits
     made: dict[tuple[tuple[int, int], int], NDArray[Any]] = {}
-    for size in run.sizes.files:
-        plan = upscaler.plan(*size)
+    for plan in sorted((upscaler.plan(*size) for size in run.sizes.files), key=lambda p: p.shape):
         for begin in range(0, len(plan), limits.batch):
             rest = limits.batch if limits.fixed_batch else len(plan) - begin
             key = (plan.shape, min(limits.batch, rest))

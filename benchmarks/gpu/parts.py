@@ -41,7 +41,7 @@ PARTS = (
     Part("parity", "the engines against fp32 in PyTorch", 20, parity, ("engines",)),
     Part("kernels", "the bare engines by batch and tile", 60, kernels, ("engines",)),
     Part("whole_photo", "one photo from array to array", 45, whole_photo, ("engines",)),
-    Part("folder", "a folder of JPEGs from file to file", 30, folder, ("whole_photo",)),
+    Part("folder", "a folder of JPEGs from file to file", 60, folder, ("whole_photo",)),
     Part("convolutions", "a dense block's convolutions in PyTorch, TFLOP/s", 15, convolutions),
     Part("pretraining", "steps of PSNR training", 60, partial(training_steps, stage="pretraining")),
     Part("training", "steps of GAN training", 90, partial(training_steps, stage="training")),

@@ -22,10 +22,10 @@ IN_SOFTWARE = "SwiftShader, which emulates a GPU on the CPU"
 INTRODUCTION = """\
 # What runs where
 
-Each cell is one of three things. **Tested**: `python -m tests.support` upscaled a photo on the
-machines of these numbers, and compared the result with another engine's. **Written, not run**: the
-code is there, and tested as far as that goes without the hardware ([GPUs](gpus.md) says how).
-**No**: it is not meant to run there."""
+Each cell is one of three things. **Tested**: `python -m tests.support`, or on a GPU `python -m
+benchmarks.gpu`, upscaled a photo on the machines of these numbers, and compared the result with
+another engine's. **Written, not run**: the code is there, and tested as far as that goes without
+the hardware ([GPUs](gpus.md) says how). **No**: it is not meant to run there."""
 
 END = """\
 `make support` tries what a machine has and adds it to the record of which this page is made
