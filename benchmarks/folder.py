@@ -1,8 +1,9 @@
 """A folder of photos from file to file, against the bare engine on the same tiles.
 
-The photos are taken in parts. For each part both are timed, one after the other in one process:
-the engine alone, with as many batches in flight as it holds, and `run_jobs`, which reads, upscales
-and writes.
+First the command line upscales all photos, in a process of its own, whose peak memory the system
+reports. Then the photos are taken in parts. For each part both are timed, one after the other in
+one process: the engine alone, with as many batches in flight as it holds, and `run_jobs`, which
+reads, upscales and writes.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from benchmarks.data import in_data
 from benchmarks.gpu.stream import stream
 from benchmarks.json_file import write_json
 from benchmarks.machine import processor
+from benchmarks.photo import upscale as upscale_in_a_process
 from sr_runtime import Upscaler
 from sr_runtime.batch.job import Job
 from sr_runtime.batch.order import in_order
@@ -100,6 +102,12 @@ def _run(options: argparse.Namespace) -> int:
         }
         print("\n".join(facts.values()))
         jobs = _jobs(Path(place), options.photos, options.format)
+        source, target = Path(place, "photos"), Path(place, "by the command line")
+        seconds, peak = upscale_in_a_process(
+            source, target, options.model, "--format", options.format
+        )
+        size = sum(map(_pixels, source.iterdir())) * upscaler.info.scale**2
+        print(f"the command line: {size / 1e6 / seconds:.2f} MP/s of results, {peak / 1e9:.2f} GB")
         upscale = partial(run_jobs, upscaler, size=OutputSize())
         upscale(jobs[: len(KINDS)])  # the engine prepares itself for all tile shapes
         for part in _parts(jobs, options.parts):
@@ -109,13 +117,16 @@ def _run(options: argparse.Namespace) -> int:
             del batches
             files += _spent(partial(upscale, part))
             print(f"{pixels / 1e6:.2f} MP: {_shares(bare, files)}", flush=True)
-    print(f"{pixels / 1e6 / files.seconds:.3f} MP/s from file to file")
     if options.output is not None:
         results = {
             "megapixels": pixels / 1e6,
+            "command line": {
+                "seconds": seconds,
+                "megapixels_of_results_per_second": size / 1e6 / seconds,
+                "peak_gb": peak / 1e9,
+            },
             "bare": asdict(bare),
             "from file to file": asdict(files),
-            "megapixels_per_second": pixels / 1e6 / files.seconds,
             "share_of_the_bare_engine": bare.seconds / files.seconds,
         }
         write_json(options.output, facts | results)
@@ -164,6 +175,11 @@ def _tiles(upscaler: Upscaler, jobs: Sequence[Job]) -> tuple[list[NDArray[Any]],
             cut = padded[top : top + height, left : left + width]
             batches.append(tensor_from_tiles([cut], upscaler.info, pixels=False))
     return batches, pixels
+
+
+def _pixels(photo: Path) -> int:
+    with PIL.Image.open(photo) as file:
+        return file.width * file.height
 
 
 def _spent(work: Callable[[], object]) -> Spent:

@@ -91,10 +91,10 @@ def mosaic(photos: Sequence[Path], width: int, height: int) -> PIL.Image.Image:
     return canvas
 
 
-def upscale(source: Path, target: Path, model: str) -> tuple[float, int]:
+def upscale(source: Path, target: Path, model: str, *options: str) -> tuple[float, int]:
     """Seconds and peak bytes of a process that upscales `source` to `target`."""
     files = [str(source), "-o", str(target)]
-    command = [sys.executable, "-m", "sr_runtime", "upscale", *files, "-m", model]
+    command = [sys.executable, "-m", "sr_runtime", "upscale", *files, "-m", model, *options]
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)  # not on Windows

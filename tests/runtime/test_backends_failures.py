@@ -32,6 +32,7 @@ from tests.runtime.test_backends import PHOTO, expected
         "CUDA failure 2: out of memory ; GPU=0 ; expr=cudaMalloc((void**)&p, size);",
         "CUDNN failure 4002: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED ; GPU=0",
         "CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED ; GPU=0 ; expr=cublasCreate(&handle);",
+        "CUBLAS failure 3: the resource allocation failed ; GPU=0 ; expr=cublasCreate(&handle);",
         "Requested amount of GPU memory could not be allocated. OutOfMemory",
         "std::bad_alloc",
         "[CPU] Reorder node with name 'x_f32_abcd_bf16_acdb_y' can't alloc",

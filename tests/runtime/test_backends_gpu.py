@@ -31,9 +31,18 @@ PHOTO = np.random.default_rng(0).integers(0, 256, (90, 121, 3), np.uint8)
 
 @pytest.fixture
 def machine() -> Iterator[Machine]:
+    assert onnxruntime_cuda.cuda_providers is cuda_providers, "the test before left its patch"
     with simulated_cuda_provider() as machine:
         yield machine
     assert machine.gpu.is_clean
+
+
+@pytest.fixture
+def patch(machine: Machine) -> Iterator[pytest.MonkeyPatch]:
+    """Undone before the machine is. `monkeypatch` is undone after it, because a fixture that every
+    test has needs it first, and would bring the machine's patches back."""
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
 
 
 def on_the_cpu(model: Path, photo: np.ndarray = PHOTO, **options: object) -> np.ndarray:
@@ -89,7 +98,7 @@ def test_a_precision_that_is_not_the_files_is_refused_with_the_export_command(
 
 
 def test_an_fp16_model_keeps_its_tensor_cores_and_an_fp32_one_computes_in_fp32(
-    machine, tiny_onnx, monkeypatch
+    machine, tiny_onnx, patch
 ) -> None:
     asked = []
 
@@ -97,7 +106,7 @@ def test_an_fp16_model_keeps_its_tensor_cores_and_an_fp32_one_computes_in_fp32(
         asked.append(cuda_providers(ordinal, **options)[0][1])
         return [("CPUExecutionProvider", {})]
 
-    monkeypatch.setattr(onnxruntime_cuda, "cuda_providers", providers)
+    patch.setattr(onnxruntime_cuda, "cuda_providers", providers)
     for precision in ("fp16", "fp32"):
         sr_runtime.load(tiny_onnx(precision), device="cuda").close()
     assert [options["use_tf32"] for options in asked] == [1, 0]
@@ -105,9 +114,7 @@ def test_an_fp16_model_keeps_its_tensor_cores_and_an_fp32_one_computes_in_fp32(
     assert [options["prefer_nhwc"] for options in asked] == [1, 0]
 
 
-def test_kernels_that_cannot_be_recorded_are_launched_one_by_one(
-    machine, tmp_path, monkeypatch
-) -> None:
+def test_kernels_that_cannot_be_recorded_are_launched_one_by_one(machine, tmp_path, patch) -> None:
     model, asked = foreign(tmp_path / "m.onnx", doubling(), (1, 3, 32, 32)), []
     sessions: list[weakref.ref] = []
     open_session = onnxruntime_cuda.open_session
@@ -127,17 +134,15 @@ def test_kernels_that_cannot_be_recorded_are_launched_one_by_one(
         failed.set_exception(BackendError("operation not permitted when stream is capturing"))
         return failed
 
-    monkeypatch.setattr(onnxruntime_cuda, "cuda_providers", providers)
-    monkeypatch.setattr(onnxruntime_cuda, "open_session", opened)
-    monkeypatch.setattr(StreamSlot, "record", spoilt)
+    patch.setattr(onnxruntime_cuda, "cuda_providers", providers)
+    patch.setattr(onnxruntime_cuda, "open_session", opened)
+    patch.setattr(StreamSlot, "record", spoilt)
     with sr_runtime.load(model, device="cuda") as upscaler:
         np.testing.assert_array_equal(upscaler.upscale(PHOTO), PHOTO.repeat(2, 0).repeat(2, 1))
     assert asked == [True, False]
 
 
-def test_a_session_that_cannot_record_is_opened_without_recording(
-    machine, tmp_path, monkeypatch
-) -> None:
+def test_a_session_that_cannot_record_is_opened_without_recording(machine, tmp_path, patch) -> None:
     model, asked = foreign(tmp_path / "m.onnx", doubling(), (1, 3, 32, 32)), []
     session = onnxruntime_session.ort.InferenceSession
 
@@ -150,8 +155,8 @@ def test_a_session_that_cannot_record_is_opened_without_recording(
             raise RuntimeError("This session cannot use the graph capture feature as requested")
         return session(*arguments, **options)
 
-    monkeypatch.setattr(onnxruntime_cuda, "cuda_providers", providers)
-    monkeypatch.setattr(onnxruntime_session.ort, "InferenceSession", refuses)
+    patch.setattr(onnxruntime_cuda, "cuda_providers", providers)
+    patch.setattr(onnxruntime_session.ort, "InferenceSession", refuses)
     with sr_runtime.load(model, device="cuda") as upscaler:
         np.testing.assert_array_equal(upscaler.upscale(PHOTO), PHOTO.repeat(2, 0).repeat(2, 1))
     assert asked == [True, False]
@@ -165,7 +170,7 @@ def test_a_session_that_cannot_record_is_opened_without_recording(
     ],
 )
 def test_a_failure_that_is_not_about_recording_opens_the_model_once(
-    machine, tmp_path, monkeypatch, says, error
+    machine, tmp_path, patch, says, error
 ) -> None:
     model, opened = foreign(tmp_path / "m.onnx", doubling(), (1, 3, 32, 32)), []
 
@@ -180,15 +185,15 @@ def test_a_failure_that_is_not_about_recording_opens_the_model_once(
             raise RuntimeError(says)
         return session(*arguments, **options)
 
-    monkeypatch.setattr(onnxruntime_cuda, "cuda_providers", providers)
-    monkeypatch.setattr(onnxruntime_session.ort, "InferenceSession", refuses)
+    patch.setattr(onnxruntime_cuda, "cuda_providers", providers)
+    patch.setattr(onnxruntime_session.ort, "InferenceSession", refuses)
     with pytest.raises(error, match=r"m\.onnx"):
         sr_runtime.load(model, device="cuda")
     assert opened == [0]
 
 
 def test_a_precision_that_a_fixed_shape_model_lacks_is_refused_at_the_first_try(
-    machine, tmp_path, monkeypatch
+    machine, tmp_path, patch
 ) -> None:
     model, opened = foreign(tmp_path / "m.onnx", doubling(), (1, 3, 32, 32)), []
 
@@ -196,7 +201,7 @@ def test_a_precision_that_a_fixed_shape_model_lacks_is_refused_at_the_first_try(
         opened.append(ordinal)
         return [("CPUExecutionProvider", {})]
 
-    monkeypatch.setattr(onnxruntime_cuda, "cuda_providers", providers)
+    patch.setattr(onnxruntime_cuda, "cuda_providers", providers)
     with pytest.raises(BackendError, match=r"precision fp16.*file is fp32"):
         sr_runtime.load(model, device="cuda", precision="fp16")
     assert opened == [0]
@@ -222,6 +227,24 @@ def test_memory_that_runs_out_leads_to_smaller_tiles_and_the_same_picture(
             result = upscaler.upscale(photo)
         machine.gpu.total = 1 << 30
     assert np.abs(result.astype(int) - on_the_cpu(model, photo, tile=60, halo=8)).max() <= 1
+
+
+def test_memory_that_runs_out_while_tensors_are_bound_leads_to_smaller_tiles_too(
+    machine, tiny_onnx, patch
+) -> None:
+    bind, failures = ort.IOBinding.bind_input, iter([True])
+
+    def without_memory(*arguments: object) -> None:
+        if next(failures, False):
+            raise RuntimeError("CUBLAS failure 3: the resource allocation failed ; GPU=0")
+        bind(*arguments)
+
+    patch.setattr(ort.IOBinding, "bind_input", without_memory)
+    with (
+        sr_runtime.load(tiny_onnx(), device="cuda", tile=120, halo=8) as upscaler,
+        pytest.warns(RuntimeWarning, match="continuing with tiles of 60 instead of 120"),
+    ):
+        assert upscaler.upscale(PHOTO).shape == (360, 484, 3)
 
 
 # In a process of its own, whose memory no other test has touched.
