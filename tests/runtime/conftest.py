@@ -1,13 +1,16 @@
-"""The machines that the tests of TensorRT run on."""
+"""The simulated machines that the tests of GPUs run on."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from sr_runtime.backends.onnxruntime import cuda as onnxruntime_cuda
+from sr_runtime.backends.onnxruntime.providers import cuda_providers
 from sr_runtime.backends.tensorrt.library import builder_library
 from sr_runtime.backends.tensorrt.options import Kind
 from sr_runtime.errors import BackendError
+from tests.runtime.simulated_onnxruntime import simulated_cuda_provider
 from tests.runtime.tiny_engine import engine_file
 from tests.simulated_tensorrt import RUNNERS, VERSIONS, Machine, simulated, simulated_runner
 
@@ -57,3 +60,20 @@ def builder(request: pytest.FixtureRequest) -> Iterator[Kind]:
     except BackendError as error:
         pytest.skip(f"{request.param}: {error}")
     yield request.param
+
+
+@pytest.fixture
+def cuda() -> Iterator[Machine]:
+    """ONNX Runtime with a simulated GPU."""
+    assert onnxruntime_cuda.cuda_providers is cuda_providers, "the test before left its patch"
+    with simulated_cuda_provider() as machine:
+        yield machine
+    assert machine.gpu.is_clean
+
+
+@pytest.fixture
+def cuda_patch(cuda: Machine) -> Iterator[pytest.MonkeyPatch]:
+    """Undone before the machine is. `monkeypatch` is undone after it, because a fixture that every
+    test has needs it first, and would bring the machine's patches back."""
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch

@@ -3,10 +3,7 @@
 The GPUs are simulated; their memory is bound to ONNX Runtime's CPU provider.
 """
 
-import subprocess
-import sys
 import weakref
-from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -22,27 +19,9 @@ from sr_runtime.backends.onnxruntime import session as onnxruntime_session
 from sr_runtime.backends.onnxruntime.providers import cuda_providers
 from sr_runtime.backends.onnxruntime.session import Provider
 from sr_runtime.backends.onnxruntime.stream_slot import StreamSlot
-from tests.runtime.simulated_onnxruntime import simulated_cuda_provider
 from tests.runtime.test_backends import doubling, foreign
-from tests.simulated_tensorrt import Machine
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (90, 121, 3), np.uint8)
-
-
-@pytest.fixture
-def machine() -> Iterator[Machine]:
-    assert onnxruntime_cuda.cuda_providers is cuda_providers, "the test before left its patch"
-    with simulated_cuda_provider() as machine:
-        yield machine
-    assert machine.gpu.is_clean
-
-
-@pytest.fixture
-def patch(machine: Machine) -> Iterator[pytest.MonkeyPatch]:
-    """Undone before the machine is. `monkeypatch` is undone after it, because a fixture that every
-    test has needs it first, and would bring the machine's patches back."""
-    with pytest.MonkeyPatch.context() as patch:
-        yield patch
 
 
 def on_the_cpu(model: Path, photo: np.ndarray = PHOTO, **options: object) -> np.ndarray:
@@ -54,7 +33,7 @@ def on_the_cpu(model: Path, photo: np.ndarray = PHOTO, **options: object) -> np.
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 @pytest.mark.parametrize("io", ["float32", "uint8"])
-def test_tiles_in_flight_give_the_picture_of_the_cpu(machine, precision, io, tiny_onnx) -> None:
+def test_tiles_in_flight_give_the_picture_of_the_cpu(cuda, precision, io, tiny_onnx) -> None:
     model = tiny_onnx(precision, io)
     with sr_runtime.load(model, device="cuda", tile=48) as upscaler:
         backend = upscaler.backend
@@ -68,7 +47,7 @@ def test_tiles_in_flight_give_the_picture_of_the_cpu(machine, precision, io, tin
     assert small.shape == (40, 40, 3)
 
 
-def test_auto_takes_the_gpu_before_the_cpu(machine, tiny_onnx) -> None:
+def test_auto_takes_the_gpu_before_the_cpu(cuda, tiny_onnx) -> None:
     with sr_runtime.load(tiny_onnx()) as upscaler:
         assert upscaler.backend.device == "cuda:0"
     with sr_runtime.load(tiny_onnx(), device="cpu") as upscaler:
@@ -76,7 +55,7 @@ def test_auto_takes_the_gpu_before_the_cpu(machine, tiny_onnx) -> None:
 
 
 @pytest.mark.parametrize("shape", [["n", 3, "h", "w"], [1, 3, 24, 32], [2, 3, 24, "w"]])
-def test_anyone_elses_model_runs_with_dynamic_and_fixed_shapes(machine, shape, tmp_path) -> None:
+def test_anyone_elses_model_runs_with_dynamic_and_fixed_shapes(cuda, shape, tmp_path) -> None:
     model = foreign(tmp_path / "m.onnx", doubling(), shape)
     with sr_runtime.load(model, device="cuda") as upscaler:
         assert "scale" in upscaler.info.measured
@@ -84,7 +63,7 @@ def test_anyone_elses_model_runs_with_dynamic_and_fixed_shapes(machine, shape, t
 
 
 def test_a_precision_that_is_not_the_files_is_refused_with_the_export_command(
-    machine, tiny_onnx
+    cuda, tiny_onnx
 ) -> None:
     for stored, asked, remedy in [
         ("fp32", "fp16", "python -m sr_export onnx CHECKPOINT --precision fp16 -o MODEL.onnx"),
@@ -98,7 +77,7 @@ def test_a_precision_that_is_not_the_files_is_refused_with_the_export_command(
 
 
 def test_an_fp16_model_keeps_its_tensor_cores_and_an_fp32_one_computes_in_fp32(
-    machine, tiny_onnx, patch
+    cuda, tiny_onnx, cuda_patch
 ) -> None:
     asked = []
 
@@ -106,7 +85,7 @@ def test_an_fp16_model_keeps_its_tensor_cores_and_an_fp32_one_computes_in_fp32(
         asked.append(cuda_providers(ordinal, **options)[0][1])
         return [("CPUExecutionProvider", {})]
 
-    patch.setattr(onnxruntime_cuda, "cuda_providers", providers)
+    cuda_patch.setattr(onnxruntime_cuda, "cuda_providers", providers)
     for precision in ("fp16", "fp32"):
         sr_runtime.load(tiny_onnx(precision), device="cuda").close()
     assert [options["use_tf32"] for options in asked] == [1, 0]
@@ -114,7 +93,9 @@ def test_an_fp16_model_keeps_its_tensor_cores_and_an_fp32_one_computes_in_fp32(
     assert [options["prefer_nhwc"] for options in asked] == [1, 0]
 
 
-def test_kernels_that_cannot_be_recorded_are_launched_one_by_one(machine, tmp_path, patch) -> None:
+def test_kernels_that_cannot_be_recorded_are_launched_one_by_one(
+    cuda, tmp_path, cuda_patch
+) -> None:
     model, asked = foreign(tmp_path / "m.onnx", doubling(), (1, 3, 32, 32)), []
     sessions: list[weakref.ref] = []
     open_session = onnxruntime_cuda.open_session
@@ -134,15 +115,17 @@ def test_kernels_that_cannot_be_recorded_are_launched_one_by_one(machine, tmp_pa
         failed.set_exception(BackendError("operation not permitted when stream is capturing"))
         return failed
 
-    patch.setattr(onnxruntime_cuda, "cuda_providers", providers)
-    patch.setattr(onnxruntime_cuda, "open_session", opened)
-    patch.setattr(StreamSlot, "record", spoilt)
+    cuda_patch.setattr(onnxruntime_cuda, "cuda_providers", providers)
+    cuda_patch.setattr(onnxruntime_cuda, "open_session", opened)
+    cuda_patch.setattr(StreamSlot, "record", spoilt)
     with sr_runtime.load(model, device="cuda") as upscaler:
         np.testing.assert_array_equal(upscaler.upscale(PHOTO), PHOTO.repeat(2, 0).repeat(2, 1))
     assert asked == [True, False]
 
 
-def test_a_session_that_cannot_record_is_opened_without_recording(machine, tmp_path, patch) -> None:
+def test_a_session_that_cannot_record_is_opened_without_recording(
+    cuda, tmp_path, cuda_patch
+) -> None:
     model, asked = foreign(tmp_path / "m.onnx", doubling(), (1, 3, 32, 32)), []
     session = onnxruntime_session.ort.InferenceSession
 
@@ -155,8 +138,8 @@ def test_a_session_that_cannot_record_is_opened_without_recording(machine, tmp_p
             raise RuntimeError("This session cannot use the graph capture feature as requested")
         return session(*arguments, **options)
 
-    patch.setattr(onnxruntime_cuda, "cuda_providers", providers)
-    patch.setattr(onnxruntime_session.ort, "InferenceSession", refuses)
+    cuda_patch.setattr(onnxruntime_cuda, "cuda_providers", providers)
+    cuda_patch.setattr(onnxruntime_session.ort, "InferenceSession", refuses)
     with sr_runtime.load(model, device="cuda") as upscaler:
         np.testing.assert_array_equal(upscaler.upscale(PHOTO), PHOTO.repeat(2, 0).repeat(2, 1))
     assert asked == [True, False]
@@ -170,7 +153,7 @@ def test_a_session_that_cannot_record_is_opened_without_recording(machine, tmp_p
     ],
 )
 def test_a_failure_that_is_not_about_recording_opens_the_model_once(
-    machine, tmp_path, patch, says, error
+    cuda, tmp_path, cuda_patch, says, error
 ) -> None:
     model, opened = foreign(tmp_path / "m.onnx", doubling(), (1, 3, 32, 32)), []
 
@@ -185,15 +168,15 @@ def test_a_failure_that_is_not_about_recording_opens_the_model_once(
             raise RuntimeError(says)
         return session(*arguments, **options)
 
-    patch.setattr(onnxruntime_cuda, "cuda_providers", providers)
-    patch.setattr(onnxruntime_session.ort, "InferenceSession", refuses)
+    cuda_patch.setattr(onnxruntime_cuda, "cuda_providers", providers)
+    cuda_patch.setattr(onnxruntime_session.ort, "InferenceSession", refuses)
     with pytest.raises(error, match=r"m\.onnx"):
         sr_runtime.load(model, device="cuda")
     assert opened == [0]
 
 
 def test_a_precision_that_a_fixed_shape_model_lacks_is_refused_at_the_first_try(
-    machine, tmp_path, patch
+    cuda, tmp_path, cuda_patch
 ) -> None:
     model, opened = foreign(tmp_path / "m.onnx", doubling(), (1, 3, 32, 32)), []
 
@@ -201,86 +184,14 @@ def test_a_precision_that_a_fixed_shape_model_lacks_is_refused_at_the_first_try(
         opened.append(ordinal)
         return [("CPUExecutionProvider", {})]
 
-    patch.setattr(onnxruntime_cuda, "cuda_providers", providers)
+    cuda_patch.setattr(onnxruntime_cuda, "cuda_providers", providers)
     with pytest.raises(BackendError, match=r"precision fp16.*file is fp32"):
         sr_runtime.load(model, device="cuda", precision="fp16")
     assert opened == [0]
 
 
-def test_a_small_gpu_gets_small_tiles_from_the_start(machine, tiny_onnx) -> None:
-    sides = []
-    for machine.gpu.total in (1 << 28, 1 << 30, 1 << 36):
-        with sr_runtime.load(tiny_onnx(), device="cuda") as upscaler:
-            sides.append(upscaler.max_tile[0])
-    assert sides == sorted(sides)
-    assert sides[0] < sides[1] < sides[2] == 1024
-
-
-def test_memory_that_runs_out_leads_to_smaller_tiles_and_the_same_picture(
-    machine, tiny_onnx
-) -> None:
-    model, photo = tiny_onnx(), np.resize(PHOTO, (120, 120, 3))
-    with sr_runtime.load(model, device="cuda", tile=120, halo=8) as upscaler:
-        # Three slots with tiles of 60, as floats and as bytes, and not one with the whole photo.
-        machine.gpu.total = 3 * (60 * 60 * 3 * (4 + 1) * (1 + 16) + 1)
-        with pytest.warns(RuntimeWarning, match="continuing with tiles of 60 instead of 120"):
-            result = upscaler.upscale(photo)
-        machine.gpu.total = 1 << 30
-    assert np.abs(result.astype(int) - on_the_cpu(model, photo, tile=60, halo=8)).max() <= 1
-
-
-def test_memory_that_runs_out_while_tensors_are_bound_leads_to_smaller_tiles_too(
-    machine, tiny_onnx, patch
-) -> None:
-    bind, failures = ort.IOBinding.bind_input, iter([True])
-
-    def without_memory(*arguments: object) -> None:
-        if next(failures, False):
-            raise RuntimeError("CUBLAS failure 3: the resource allocation failed ; GPU=0")
-        bind(*arguments)
-
-    patch.setattr(ort.IOBinding, "bind_input", without_memory)
-    with (
-        sr_runtime.load(tiny_onnx(), device="cuda", tile=120, halo=8) as upscaler,
-        pytest.warns(RuntimeWarning, match="continuing with tiles of 60 instead of 120"),
-    ):
-        assert upscaler.upscale(PHOTO).shape == (360, 484, 3)
-
-
-# In a process of its own, whose memory no other test has touched.
-SHRINKING = """
-import mmap, sys
-from pathlib import Path
-import numpy as np
-import sr_runtime
-from sr_runtime.backends.base import infer
-from tests.runtime.simulated_onnxruntime import simulated_cuda_provider
-def memory():
-    return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
-with simulated_cuda_provider(), sr_runtime.load(sys.argv[1], device="cuda") as upscaler:
-    backend = upscaler.backend
-    infer(backend, np.zeros((1, 3, 16, 16), np.float32))
-    print(memory())
-    infer(backend, np.zeros((1, 3, 256, 256), np.float32))
-    print(memory())
-    backend.shrink()
-    print(memory())
-    infer(backend, np.zeros((1, 3, 16, 16), np.float32))
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
-def test_shrinking_gives_back_what_a_large_tile_took(tiny_onnx) -> None:
-    command = [sys.executable, "-c", SHRINKING, str(tiny_onnx())]
-    root = Path(__file__).parents[2]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root)
-    small, large, after = map(int, done.stdout.split())
-    assert after - small < (large - small) / 4
-
-
 @pytest.mark.parametrize("shape", [["n", 3, "h", "w"], [1, 3, 24, 32]])
-def test_a_gpu_goes_on_when_an_interrupt_lost_every_pending_batch(machine, shape, tmp_path) -> None:
+def test_a_gpu_goes_on_when_an_interrupt_lost_every_pending_batch(cuda, shape, tmp_path) -> None:
     model = foreign(tmp_path / "m.onnx", doubling(), shape)
     with sr_runtime.load(model, device="cuda") as upscaler:
         for _ in range(upscaler.backend.limits.depth):
@@ -290,7 +201,7 @@ def test_a_gpu_goes_on_when_an_interrupt_lost_every_pending_batch(machine, shape
         np.testing.assert_array_equal(upscaler.upscale(PHOTO), PHOTO.repeat(2, 0).repeat(2, 1))
 
 
-def test_an_error_belongs_to_its_batch_and_the_next_ones_go_on(machine, tiny_onnx) -> None:
+def test_an_error_belongs_to_its_batch_and_the_next_ones_go_on(cuda, tiny_onnx) -> None:
     with sr_runtime.load(tiny_onnx(), device="cuda") as upscaler:
         good = np.zeros((1, 3, 16, 16), np.float32)
         pending = [upscaler.backend.submit(x) for x in (good, good[:, :2], good)]
@@ -304,7 +215,7 @@ def test_an_error_belongs_to_its_batch_and_the_next_ones_go_on(machine, tiny_onn
 
 
 def test_a_wrong_scale_in_the_metadata_is_found_at_the_first_tile(
-    machine, tiny_onnx, tmp_path
+    cuda, tiny_onnx, tmp_path
 ) -> None:
     model = onnx.load(tiny_onnx())
     next(prop for prop in model.metadata_props if prop.key == "sr.scale").value = "2"
