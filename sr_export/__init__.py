@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from sr_runtime.lazy import imported_at_first_use
 
 if TYPE_CHECKING:
+    from sr_export.card import model_card
     from sr_export.engine import build_engine
     from sr_export.export import export_onnx, verify
     from sr_export.report import (
@@ -43,6 +44,7 @@ else:
             "VerificationError": "sr_export.report",
             "build_engine": "sr_export.engine",
             "export_onnx": "sr_export.export",
+            "model_card": "sr_export.card",
             "triton_repository": "sr_export.triton",
             "verify": "sr_export.export",
         },
@@ -58,6 +60,7 @@ __all__ = [
     "VerificationError",
     "build_engine",
     "export_onnx",
+    "model_card",
     "triton_repository",
     "verify",
 ]

@@ -1,4 +1,4 @@
-"""The command line: `python -m sr_export onnx …`, `engine …`, `triton …` and `verify …`."""
+"""The command line: `python -m sr_export onnx …`, `engine …`, `triton …`, `verify …`, `card …`."""
 
 import sys
 from collections.abc import Sequence

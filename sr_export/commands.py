@@ -1,11 +1,16 @@
-"""The commands `onnx`, `engine`, `triton` and `verify`: what they are called with and print."""
+"""The commands of this program: what they are called with and print."""
 
 import re
+import shlex
+import shutil
 from collections.abc import Callable, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import sr_export
+from sr_export.install import place_for
 from sr_export.options import (
+    add_card_options,
     add_engine_options,
     add_onnx_options,
     add_triton_options,
@@ -17,7 +22,9 @@ from sr_runtime.backends.tensorrt.options import LIBRARIES, NAMES, Profile, card
 from sr_runtime.cli.completion import add_print_completion
 from sr_runtime.cli.console import LOADING, say, say_waiting
 from sr_runtime.cli.parser import Parser, add_command, program_name
+from sr_runtime.embedded import model_file
 from sr_runtime.errors import ArgumentError
+from sr_runtime.storage.atomic import atomic_path, check_target
 
 
 def run(words: Sequence[str]) -> int:
@@ -33,15 +40,30 @@ def run(words: Sequence[str]) -> int:
     return 0
 
 
-def _onnx(**options: Any) -> None:
+def _onnx(
+    *, checkpoint: Path, output: Path | None, install: str | Literal[True] | None, **options: Any
+) -> None:
+    place = None
+    if install is not None:
+        name = (output or checkpoint).stem if install is True else install
+        asked = {key: options[key] for key in ("precision", "io", "scale", "activation")}
+        place = place_for(name, checkpoint, **asked)
     with StageLines() as progress:
-        report = sr_export.export_onnx(**options, progress=progress)
+        target = place if output is None else output
+        assert target is not None  # the parser wants one of them
+        report = sr_export.export_onnx(checkpoint, target, **options, progress=progress)
     say(*table(report.checks))
     say(
         f"{report.output}: {report.arch} ×{report.scale}, {report.parameters / 1e6:.2f} M "
         f"parameters, halo {report.halo} (exact {report.receptive_radius or 'not known'}), "
         f"{report.bytes / 1e6:.1f} MB, verified"
     )
+    if place is not None:
+        if output is not None:
+            with atomic_path(place) as temporary:
+                shutil.copyfile(output, temporary)
+        name = shlex.quote(place.stem)
+        say(f"installed: python -m sr_runtime upscale photo.jpg -m {name}")
 
 
 def _engine(
@@ -74,6 +96,19 @@ def _verify(**options: Any) -> None:
     say(*table(sr_export.verify(**options)))
 
 
+def _card(*, output: Path | None, model: str, **options: Any) -> None:
+    if output is not None:
+        files = (Path(each) for each in (model_file(model), options["checkpoint"]) if each)
+        check_target(output, inputs=files)
+    text = sr_export.model_card(model, **options)
+    if output is None:
+        say(*text.splitlines())
+        return
+    with atomic_path(output) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    say(f'{output}: fill in what it lists under "Not stated" before you publish it')
+
+
 def _bytes(text: str) -> int:
     """512M, 4G, …: powers of 1024."""
     match = re.fullmatch(r"(\d{1,15}(?:\.\d+)?)([KMGT]?)", text, re.IGNORECASE)
@@ -93,6 +128,7 @@ def parser() -> Parser:
             "engine rrdb.pth -o rrdb.engine --for rtx": "",
             "triton rrdb.onnx -o repository --name rrdb_x4": "",
             "verify rrdb.pth rrdb.onnx": "",
+            "card rrdb.onnx -o README.md": "",
         },
         epilog=f"{program} COMMAND --help shows a command's options and examples. From Python: "
         "import sr_export; help(sr_export).",
@@ -106,6 +142,7 @@ def parser() -> Parser:
         "Export a checkpoint to ONNX and verify the file. One that fails is not written.",
         {
             "rrdb.pth -o rrdb.onnx": "",
+            "rrdb.pth --install": "as rrdb",
             "rrdb.pth -o half.onnx --precision fp16": "for GPUs",
             "3x_model.pth -o 3x.onnx --scale 3": "",
         },
@@ -149,4 +186,17 @@ def parser() -> Parser:
     )
     verify.set_defaults(command=_verify)
     add_verify_options(verify)
+
+    card = add_command(
+        commands,
+        "card",
+        "Write a model card for publishing an ONNX file, from what the file states. What it does "
+        "not state, the card lists.",
+        {
+            "rrdb.onnx -o README.md": "",
+            "rrdb.onnx -o README.md --checkpoint rrdb.pth": "",
+        },
+    )
+    card.set_defaults(command=_card)
+    add_card_options(card)
     return made

@@ -63,8 +63,8 @@ def build_engine(
     they were.
 
     Args:
-        model: An ONNX file that `export_onnx` wrote with precision "fp16", "esrgan" or "psnr",
-            which the package carries, or any trainer's `.pth` or `.safetensors` file.
+        model: An ONNX file that `export_onnx` wrote with precision "fp16", the name of one ("psnr",
+            for instance), or any trainer's `.pth` or `.safetensors` file.
         output: The engine to write; its name ends in `.engine` or `.plan`.
         kind: The library that runs it: "tensorrt" or "tensorrt-rtx".
         compute_capabilities: For TensorRT for RTX alone: the GPUs, `("8.6", "8.9")` for instance,

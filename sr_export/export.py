@@ -120,7 +120,7 @@ def verify(
 
     Args:
         checkpoint: Any trainer's `.pth` or `.safetensors` file.
-        model: The ONNX file, or "esrgan" or "psnr", which the package carries.
+        model: The ONNX file, or the name of one: "psnr", for instance.
         scale: As for `export_onnx`.
         activation: As for `export_onnx`.
         backend: The inference engine that runs the model, on the CPU: "openvino", "onnxruntime",

@@ -12,16 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sr_export.limits import FAR, MAX_ACTIVATION, MAX_SHARE_FAR, MIN_PSNR
 from sr_export.report import Check
 from sr_train.models.generator import Generator
 
 __all__ = ["half_precision_checks", "overflow_checks", "precision_checks"]
-
-MIN_PSNR = 45.0
-FAR = 2 / 255
-MAX_SHARE_FAR = 0.05
-# FP16 ends at 65504. The margin is for images that are harder than the one measured here.
-MAX_ACTIVATION = 16_000.0
 
 
 def half_precision_checks(generator: Generator, image: Tensor) -> list[Check]:

@@ -1,9 +1,10 @@
-"""The options of `onnx`, `engine`, `triton` and `verify`.
+"""The options of `onnx`, `engine`, `triton`, `verify` and `card`.
 
-They are the arguments of the function in `sr_export` that does the command's work.
+They are the arguments of the function that does the command's work.
 """
 
-from typing import get_args
+import argparse
+from typing import Any, get_args
 
 from sr_export.report import DEFAULT_OPSET, Precision
 from sr_runtime.backends import registry
@@ -15,13 +16,13 @@ from sr_runtime.backends.tensorrt.options import (
     HardwareCompatible,
     sm_text,
 )
-from sr_runtime.cli.completion import suggest
+from sr_runtime.cli.completion import suggest, suggest_models
 from sr_runtime.cli.parser import Parser, nonempty, path, whole_number
-from sr_runtime.embedded import EMBEDDED
 from sr_runtime.model_info import IO
 from sr_train.options import add_network_options
 
 __all__ = [
+    "add_card_options",
     "add_engine_options",
     "add_onnx_options",
     "add_triton_options",
@@ -40,6 +41,12 @@ def add_onnx_options(command: Parser) -> None:
     _add_checkpoint(command)
     add = command.add_argument
     add("-o", "--output", type=path, required=True, metavar="MODEL.onnx", help="the file to write")
+    add(
+        "--install", action=_Install, nargs="?", const=True, type=nonempty, metavar="NAME",
+        help="put the file into your folder of models too, from where every command takes it as "
+        "NAME; -o may then be left out (default: the name of OUTPUT or CHECKPOINT, if --install "
+        "is given)",
+    )  # fmt: skip
     add(
         "--precision", choices=get_args(Precision), default="fp32",
         help="how weights are stored; fp16 is for GPUs (default: %(default)s)",
@@ -60,15 +67,23 @@ def add_onnx_options(command: Parser) -> None:
     add_network_options(command)
 
 
+class _Install(argparse.Action):
+    """A name, for which -o can be left out."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
+        setattr(namespace, self.dest, values)
+        parser._option_string_actions["-o"].required = False
+
+
 def add_engine_options(command: Parser) -> None:
     """Add what `engine` takes."""
     add = command.add_argument
     model = add(
         "model", type=nonempty, metavar="MODEL",
-        help="ONNX file exported with --precision fp16, esrgan or psnr, which the package carries, "
-        "or any trainer's .pth or .safetensors",
+        help="ONNX file exported with --precision fp16 or the name of one (esrgan and psnr come "
+        "with the package), or any trainer's .pth or .safetensors",
     )  # fmt: skip
-    suggest(model, *EMBEDDED, files=True)
+    suggest_models(model)
     add(
         "-o", "--output", type=path, required=True, metavar="MODEL.engine",
         help="the file to write",
@@ -133,10 +148,10 @@ def add_triton_options(command: Parser) -> None:
     add = command.add_argument
     model = add(
         "model", type=nonempty, metavar="MODEL",
-        help=".onnx, esrgan or psnr, which the package carries, or TensorRT's .engine or .plan, "
-        "not RTX's",
+        help=".onnx or the name of one (esrgan and psnr come with the package), or TensorRT's "
+        ".engine or .plan, not RTX's",
     )  # fmt: skip
-    suggest(model, *EMBEDDED, files=True)
+    suggest_models(model)
     add(
         "-o", "--output", dest="repository", type=path, required=True, metavar="REPOSITORY",
         help="the folder of all models; created if it does not exist",
@@ -158,13 +173,33 @@ def add_verify_options(command: Parser) -> None:
     _add_checkpoint(command)
     model = command.add_argument(
         "model", type=nonempty, metavar="MODEL",
-        help=".onnx, or esrgan or psnr, which the package carries",
+        help=".onnx or the name of one (esrgan and psnr come with the package)",
     )  # fmt: skip
-    suggest(model, *EMBEDDED, files=True)
+    suggest_models(model)
     backend = command.add_argument(
         "--backend", type=nonempty, default="auto", metavar="NAME",
         help="inference engine that runs the model on the CPU: auto, "
         f"{', '.join(registry.names('cpu'))} (default: auto)",
     )  # fmt: skip
     suggest(backend, "auto", *registry.names("cpu"))
+    add_network_options(command)
+
+
+def add_card_options(command: Parser) -> None:
+    """Add what `card` takes."""
+    add = command.add_argument
+    model = add(
+        "model", type=nonempty, metavar="MODEL",
+        help=".onnx or the name of one (esrgan and psnr come with the package)",
+    )  # fmt: skip
+    suggest_models(model)
+    add(
+        "-o", "--output", type=path, metavar="README.md",
+        help="the file to write (default: standard output)",
+    )  # fmt: skip
+    add(
+        "--checkpoint", type=path, metavar="CHECKPOINT",
+        help="verify the model against its checkpoint now, and put what was measured into the card "
+        "(default: the card says that this is not stated)",
+    )  # fmt: skip
     add_network_options(command)

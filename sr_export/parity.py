@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from sr_export.fp16_check import half_precision_checks, overflow_checks, precision_checks
+from sr_export.limits import MAX_FP32_ERROR, SIZES
 from sr_export.onnx_file import load_onnx
 from sr_export.onnx_in_half import run_in_half
 from sr_export.photos import crops, tensor_from_crop
@@ -34,11 +35,6 @@ __all__ = [
     "profile_crops",
     "require",
 ]
-
-MAX_FP32_ERROR = 1e-4
-
-# A common size, and an odd one that no kernel is made for.
-SIZES = ((64, 64), (37, 53))
 
 # The batch on which an engine is compared. Small: the fp32 side may be computed by one core.
 SIDE = 64

@@ -47,8 +47,8 @@ def triton_repository(
     `config.pbtxt` stays as it is: the model must fit what it states.
 
     Args:
-        model: An ONNX file, "esrgan" or "psnr", which the package carries, or an engine with its
-            facts beside it.
+        model: An ONNX file, the name of one ("psnr", for instance), or an engine with its facts
+            beside it.
         repository: The folder of the repository; it is created if it does not exist.
         name: What clients call the model.
         instances: Copies that run at once on each GPU, one by default; only for a new name.

@@ -14,8 +14,8 @@ from numbers import Real
 from pathlib import Path
 
 from sr_runtime.backends.onnx_fp32 import FLOAT, TENSOR_DATA_TYPE, TENSOR_RAW_DATA
-from sr_runtime.backends.onnx_metadata import KEY, METADATA_PROPS, VALUE, read_fp16_onnx
-from sr_runtime.backends.onnx_schema import GRAPH, INITIALIZER
+from sr_runtime.backends.onnx_metadata import read_fp16_onnx
+from sr_runtime.backends.onnx_schema import GRAPH, INITIALIZER, KEY, METADATA_PROPS, VALUE
 from sr_runtime.backends.protobuf import encode, fields, message
 from sr_runtime.embedded import EMBEDDED, model_file
 from sr_runtime.errors import ArgumentError, about

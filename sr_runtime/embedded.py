@@ -1,15 +1,17 @@
-"""The models that the package carries, and the check that their files are intact."""
+"""From a model's name to its file: those that the package carries, checked, and the user's own."""
 
 import hashlib
 import os
 import stat
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sr_runtime.errors import ArgumentError, ModelError, StorageError
+from sr_runtime.model_folder import named_file, own_names, stem_of
 from sr_runtime.nearest import nearest, nearest_file
-from sr_runtime.printable import shown
+from sr_runtime.printable import shown, some
 
-__all__ = ["DEFAULT", "EMBEDDED", "checkpoint_file", "model_file"]
+__all__ = ["DEFAULT", "EMBEDDED", "LICENCE", "NAMED", "checkpoint_file", "model_file"]
 
 FOLDER = Path(__file__).with_name("models")
 
@@ -20,20 +22,30 @@ EMBEDDED = {
 }
 DEFAULT = "esrgan"
 
+LICENCE = "sr-toolkit-weights (non-commercial)"
+"""Of the embedded models: models/LICENSE."""
+
+NAMED = 5
+"""Names of the user's models that a message lists."""
+
 
 def model_file(model: str | os.PathLike[str]) -> Path:
-    """The file of `model`: a name in `EMBEDDED`, or a path. A `Path` is always a path.
+    """The file of `model`: a name in `EMBEDDED`, one of the user's folder of models, or a path.
+
+    The first of these that there is; a `Path` is always a path.
 
     Raises ModelError if the file does not exist, or an embedded one is not the published one;
-    StorageError if its path is too long, or its folder cannot be entered; ArgumentError if `model`
-    is neither a name nor a path.
+    StorageError if its path is too long, or its folder or that of models cannot be read;
+    ArgumentError if `model` is neither a name nor a path.
     """
     if model == "" or not isinstance(model, str | os.PathLike):
         raise ArgumentError(
             f"the model is {shown(model)}: give {' or '.join(EMBEDDED)}, or a path to a file"
         )
-    if not isinstance(model, str) or model not in EMBEDDED:
+    if not isinstance(model, str):
         return _users_file(model)
+    if model not in EMBEDDED:
+        return _users_file(named_file(model) or model, own_names)
     file = FOLDER / f"{model}.onnx"
     remedy = "reinstall sr-toolkit, or name a model file of your own"
     try:
@@ -61,7 +73,12 @@ def checkpoint_file(model: str | os.PathLike[str]) -> Path:
     return _users_file(model)
 
 
-def _users_file(model: str | os.PathLike[str]) -> Path:
+def _users_file(
+    model: str | os.PathLike[str], own: Callable[[], Sequence[str]] = lambda: ()
+) -> Path:
+    """Args:
+    own: The names that may have been meant, besides those in `EMBEDDED`.
+    """
     path = Path(model)
     try:
         mode = path.stat().st_mode  # from Python 3.14 on, is_file() has no error to tell
@@ -71,7 +88,10 @@ def _users_file(model: str | os.PathLike[str]) -> Path:
         raise StorageError(f"cannot be opened ({error.strerror})", path=path) from error
     if stat.S_ISREG(mode):
         return path
+    others = own()
     names = f"the package carries {' and '.join(EMBEDDED)}"
+    if others:
+        names += f", and your folder of models {some(others, NAMED)}"
     if stat.S_ISDIR(mode):
         raise ModelError(f"this is a folder: name a model file; {names}", path=path)
     if mode:
@@ -80,9 +100,9 @@ def _users_file(model: str | os.PathLike[str]) -> Path:
             "file first",
             path=path,
         )
-    # Only a bare word can be a mistyped name; a path or a file name gets no guess.
-    word = path.name.lower() if path.name == model and not path.suffix else ""
-    if near := nearest(word, EMBEDDED):
+    # Only a bare word can be a mistyped name; a file's name means a model called exactly so.
+    stem, known = stem_of(path.name), [*EMBEDDED, *others] if path.name == model else []
+    if near := nearest(stem, known if stem == model else {stem}.intersection(known)):
         raise ModelError(f"there is no such model{near} ({names})", path=path)
     if near := nearest_file(path):
         raise ModelError(f"there is no such model file{near} ({names})", path=path)

@@ -7,7 +7,7 @@ configuration: `sr_train.config.options`.
 import os
 from pathlib import Path
 
-from sr_runtime.cli.completion import suggest
+from sr_runtime.cli.completion import suggest, suggest_models
 from sr_runtime.cli.parser import Parser, nonempty, number, path, whole_number
 from sr_runtime.embedded import EMBEDDED
 from sr_train.data.catalogue import DATASETS
@@ -65,9 +65,10 @@ def add_evaluate_options(evaluate: Parser) -> None:
     """Add what `evaluate` takes."""
     models = evaluate.add_argument(
         "models", nargs="+", type=nonempty, metavar="MODEL",
-        help=f"a .safetensors, .pth or .onnx file, or one of the package: {', '.join(EMBEDDED)}",
+        help=f"a .safetensors, .pth or .onnx file, or a model's name: {', '.join(EMBEDDED)} or one "
+        "of your own",
     )  # fmt: skip
-    suggest(models, *EMBEDDED, files=True)
+    suggest_models(models)
     data = evaluate.add_argument(
         "--data", nargs="+", type=nonempty, required=True, metavar="DATA",
         help="prepared data sets, such as set5 or bsds500:val, or folders of images",

@@ -21,9 +21,9 @@ from benchmarks.data import DATA
 from sr_export.__main__ import main as sr_export
 from sr_export.photos import CALIBRATION
 from sr_export.to_onnx import onnx_from_generator
-from sr_runtime.backends.tensorrt.cache_folder import CACHE_VARIABLE
 from sr_runtime.signals import ENDING
 from sr_runtime.storage.lock import wait_for_lock
+from sr_runtime.storage.user_folder import VARIABLES
 from sr_train.models.rrdbnet import RRDBNet
 
 
@@ -45,7 +45,15 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     it is used. No test reads or writes the user's own."""
     folder = tmp_path_factory.getbasetemp() / "caches" / secrets.token_hex(8)
     folder.parent.mkdir(exist_ok=True)
-    monkeypatch.setenv(CACHE_VARIABLE, str(folder))
+    monkeypatch.setenv(VARIABLES["caches"], str(folder))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def own_models(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's folder of models, as `cache`."""
+    folder = cache.with_name(f"{cache.name}-models")
+    monkeypatch.setenv(VARIABLES["models"], str(folder))
     return folder
 
 

@@ -15,7 +15,7 @@ from sr_train.checkpoint import save_generator
 from tests.conftest import tiny_generator
 
 PROGRAMS = {"upscale": sr_runtime, "info": sr_runtime, "onnx": sr_export, "engine": sr_export,
-            "triton": sr_export, "verify": sr_export}  # fmt: skip
+            "triton": sr_export, "verify": sr_export, "card": sr_export}  # fmt: skip
 
 NUMBERS = ("", "x", "nan", "1e999", "9" * 5000)
 WHOLE = (*NUMBERS, "1.5", "-1", "0")
@@ -65,6 +65,16 @@ TABLE: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
             "--io": WORDS,
             "--opset": (*WHOLE, "17", "26", "999999999"),
             "--calibrate": (*INPUTS, "{text}"),
+            "--install": ("", "a/b", "n" * 300, "a\nb", "\udcff", "esrgan", "nul", "{model}"),
+        },
+    ),
+    "card": (
+        "card {model} -o {folder}/new.md",
+        {
+            "{model}": (*INPUTS, "{text}", "{photo}", "{checkpoint}", "{folder}"),
+            "{folder}/new.md": (*OUTPUTS, "{model}", "{folder}"),
+            "--checkpoint": (*INPUTS, "{text}", "{photo}", "{model}"),
+            "--scale": WHOLE,
         },
     ),
     "engine": (

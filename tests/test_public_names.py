@@ -15,7 +15,7 @@ PUBLIC = {
     "sr_train.config": "Config preset",
     "sr_export": (
         "Check EngineReport ExportReport Profile Progress TritonVersion VerificationError "
-        "build_engine export_onnx triton_repository verify"
+        "build_engine export_onnx model_card triton_repository verify"
     ),
 }
 

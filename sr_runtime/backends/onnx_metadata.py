@@ -11,8 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NamedTuple
 
-from sr_runtime.backends.onnx_schema import GRAPH, INITIALIZER, tensors
-from sr_runtime.backends.protobuf import LENGTH, VARINT, fields
+from sr_runtime.backends.onnx_schema import (
+    GRAPH,
+    INITIALIZER,
+    METADATA_PROPS,
+    entries,
+    tensors,
+)
+from sr_runtime.backends.protobuf import inside, integer, text
 from sr_runtime.errors import ModelError, StorageError, about, reading
 from sr_runtime.model_info import ModelInfo
 
@@ -24,6 +30,7 @@ __all__ = [
     "declared_inputs",
     "is_fp16_onnx",
     "read_fp16_onnx",
+    "readable",
     "refuse_files_elsewhere",
     "require_data_files",
     "require_one_file",
@@ -35,11 +42,9 @@ NOT_ONNX = (
     "not a readable ONNX model: it is another kind of file, or damaged: copy or export it again"
 )
 
-# Field numbers in ModelProto, GraphProto, TensorProto and StringStringEntryProto, in this order.
-METADATA_PROPS = 14
+# Field numbers in GraphProto and TensorProto, in this order.
 INPUT = 11
 TENSOR_NAME, EXTERNAL_DATA = 8, 13
-KEY, VALUE = 1, 2
 # In ValueInfoProto, TypeProto, its tensor, TensorShapeProto and its Dimension.
 INPUT_NAME, INPUT_TYPE = 1, 2
 TENSOR_TYPE = 1
@@ -71,32 +76,24 @@ def declared_inputs(model: Path) -> tuple[list[Tensor], dict[str, str]]:
         StorageError: It cannot be read.
     """
     data = _read(model)
-    with _readable(model):
-        (graph,) = _inside(data, GRAPH)
-        weights = {_text(tensor, TENSOR_NAME) for tensor in _inside(graph, INITIALIZER)}
-        inputs = [_declared(value) for value in _inside(graph, INPUT)]
+    with readable(model):
+        (graph,) = inside(data, GRAPH)
+        weights = {text(tensor, TENSOR_NAME) for tensor in inside(graph, INITIALIZER)}
+        inputs = [_declared(value) for value in inside(graph, INPUT)]
         given = [source for source in inputs if source.name not in weights]
-        return given, _entries(data, METADATA_PROPS)
+        return given, entries(data, METADATA_PROPS)
 
 
 def _declared(value: memoryview) -> Tensor:
     """The tensor that a ValueInfoProto declares; without a shape where it has none."""
     kind, shape = 0, []
-    for value_type in _inside(value, INPUT_TYPE):
-        for tensor in _inside(value_type, TENSOR_TYPE):
-            kind = _number(tensor, ELEMENT_TYPE) or 0
-            for sides in _inside(tensor, SHAPE):
-                shape = [_number(side, DIMENSION_VALUE) for side in _inside(sides, DIMENSION)]
+    for value_type in inside(value, INPUT_TYPE):
+        for tensor in inside(value_type, TENSOR_TYPE):
+            kind = integer(tensor, ELEMENT_TYPE) or 0
+            for sides in inside(tensor, SHAPE):
+                shape = [integer(side, DIMENSION_VALUE) for side in inside(sides, DIMENSION)]
     dtype = DTYPES.get(kind, f"of ONNX type {kind}")
-    return Tensor(_text(value, INPUT_NAME), tuple(shape), dtype)
-
-
-def _number(message: memoryview, number: int) -> int | None:
-    """A number that is not negative; None where it is not stated."""
-    found = [
-        field.value for field in fields(message) if (field.number, field.wire) == (number, VARINT)
-    ]
-    return found[-1] if found and found[-1] < 1 << 63 else None
+    return Tensor(text(value, INPUT_NAME), tuple(shape), dtype)
 
 
 def read_fp16_onnx(model: Path) -> tuple[bytes, ModelInfo]:
@@ -107,8 +104,8 @@ def read_fp16_onnx(model: Path) -> tuple[bytes, ModelInfo]:
         StorageError: It cannot be read.
     """
     data = _read(model)
-    with _readable(model):
-        info = ModelInfo.from_metadata(_entries(data, METADATA_PROPS))
+    with readable(model):
+        info = ModelInfo.from_metadata(entries(data, METADATA_PROPS))
     if info is None:
         raise ModelError(
             "it states none of the facts that an engine needs (scale, io, halo): export it from "
@@ -139,7 +136,7 @@ def refuse_files_elsewhere(model: Path) -> None:
 
     An inference engine would read any file of the user's as weights.
     """
-    with _readable(model):
+    with readable(model):
         needed = _data_files(_read(model))
     for name in needed:
         places = PurePosixPath(name), PureWindowsPath(name)
@@ -174,7 +171,7 @@ def data_files(model: Path) -> dict[str, int]:
 
     Raises ModelError if it is not an ONNX model.
     """
-    with _readable(model):
+    with readable(model):
         return _data_files(_read(model))
 
 
@@ -193,7 +190,7 @@ def require_one_file(model: Path, data: bytes) -> None:
     Args:
         data: The content of the model's file.
     """
-    with _readable(model):
+    with readable(model):
         needed = _data_files(data)
     if needed:
         refuse_files_elsewhere(model)
@@ -211,7 +208,7 @@ def _read(model: Path) -> bytes:
 
 
 @contextmanager
-def _readable(model: Path) -> Iterator[None]:
+def readable(model: Path) -> Iterator[None]:
     """Raise ModelError about this file if the block finds that it is not an ONNX model."""
     with about(model):
         try:
@@ -224,24 +221,8 @@ def _data_files(model: bytes) -> dict[str, int]:
     """The other files of a serialised ONNX model, and how many bytes of each it uses."""
     used: dict[str, int] = {}
     for tensor in tensors(model):
-        if place := _entries(tensor, EXTERNAL_DATA):
+        if place := entries(tensor, EXTERNAL_DATA):
             name = place["location"]
             end = int(place.get("offset", 0)) + int(place.get("length", 0))
             used[name] = max(end, used.get(name, 0))
     return used
-
-
-def _inside(message: bytes | memoryview, number: int) -> Iterator[memoryview]:
-    for field in fields(message):
-        if field.number == number and field.wire == LENGTH:
-            yield field.value
-
-
-def _entries(message: bytes | memoryview, number: int) -> dict[str, str]:
-    """A map of strings, which is a field of key and value for each."""
-    return {_text(entry, KEY): _text(entry, VALUE) for entry in _inside(message, number)}
-
-
-def _text(message: memoryview, number: int) -> str:
-    """A string, which is empty where it is not stated."""
-    return b"".join(_inside(message, number)).decode()

@@ -1,14 +1,24 @@
-"""Where the tensors and types of an ONNX file are: the fields of onnx.proto that lead to them."""
+"""Where the tensors, types and metadata of an ONNX file are: the fields of onnx.proto."""
 
 from collections.abc import Iterator
 
-from sr_runtime.backends.protobuf import LENGTH, MAX_DEPTH, fields
+from sr_runtime.backends.protobuf import LENGTH, MAX_DEPTH, fields, inside, text
 
-__all__ = ["GRAPH", "INITIALIZER", "INSIDE", "tensors"]
+__all__ = [
+    "GRAPH",
+    "INITIALIZER",
+    "INSIDE",
+    "KEY",
+    "METADATA_PROPS",
+    "VALUE",
+    "entries",
+    "tensors",
+]
 
-# Field numbers in ModelProto and GraphProto.
-GRAPH = 7
+# Field numbers in ModelProto, GraphProto and StringStringEntryProto, in this order.
+GRAPH, METADATA_PROPS = 7, 14
 INITIALIZER = 5
+KEY, VALUE = 1, 2
 
 INSIDE = {
     "model": {GRAPH: "graph", 25: "function"},
@@ -49,3 +59,8 @@ def tensors(model: bytes) -> Iterator[memoryview]:
             for field in fields(message)
             if field.wire == LENGTH and (inner := INSIDE[kind].get(field.number))
         ]
+
+
+def entries(message: bytes | memoryview, number: int) -> dict[str, str]:
+    """A map of strings, which is a field of key and value for each."""
+    return {text(entry, KEY): text(entry, VALUE) for entry in inside(message, number)}

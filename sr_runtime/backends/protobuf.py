@@ -1,15 +1,31 @@
 """protobuf's wire format: the fields of a message, read and written without a schema."""
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+import os
+from collections.abc import Container, Iterator
+from typing import Any, BinaryIO, NamedTuple
 
-__all__ = ["LENGTH", "MAX_DEPTH", "VARINT", "Field", "encode", "fields", "message"]
+__all__ = [
+    "LENGTH",
+    "MAX_DEPTH",
+    "VARINT",
+    "Field",
+    "encode",
+    "fields",
+    "inside",
+    "integer",
+    "message",
+    "skim",
+    "text",
+]
 
 # Wire types.
 VARINT, LENGTH = 0, 2
 
 MAX_VARINT = 10
 """Bytes of the longest number, which has 64 bits."""
+
+LARGEST_SKIMMED = 1 << 20
+"""Bytes of a field that `skim` reads."""
 
 MAX_DEPTH = 100
 """How deep messages may be nested, as in protobuf's own readers."""
@@ -30,25 +46,73 @@ def fields(message: bytes | memoryview) -> Iterator[Field]:
     """
     view, position = memoryview(message), 0
     while position < len(view):
-        tag, position = _varint(view, position)
-        wire = tag & 7
-        match wire:
-            case 0:
-                number, position = _varint(view, position)
-                yield Field(tag >> 3, wire, number)
-                continue
-            case 1:
-                length = 8
-            case 2:
-                length, position = _varint(view, position)
-            case 5:
-                length = 4
-            case _:
-                raise ValueError(f"there is no wire type {wire}")
-        if position + length > len(view):
+        number, wire, begin, end = _extent(view, position)
+        if end > len(view):
             raise ValueError("a field is cut off")
-        yield Field(tag >> 3, wire, view[position : position + length])
-        position += length
+        value = _varint(view, begin)[0] if wire == VARINT else view[begin:end]
+        yield Field(number, wire, value)
+        position = end
+
+
+def skim(file: BinaryIO, wanted: Container[int]) -> Iterator[Field]:
+    """The fields of a message in a file; only those with a number in `wanted` are read.
+
+    The others have the value None. Raises ValueError if it is not a message or one of the wanted
+    has more than a megabyte, and OSError.
+    """
+    position, size = 0, file.seek(0, os.SEEK_END)
+    while position < size:
+        file.seek(position)
+        number, wire, _, end = _extent(memoryview(file.read(2 * MAX_VARINT)), 0)
+        if position + end > size:
+            raise ValueError("a field is cut off")
+        if number not in wanted:
+            yield Field(number, wire, None)
+        elif end > LARGEST_SKIMMED:
+            raise ValueError(f"a field has {end} bytes")
+        else:
+            file.seek(position)
+            yield from fields(file.read(end))
+        position += end
+
+
+def _extent(view: memoryview, position: int) -> tuple[int, int, int, int]:
+    """Number and wire type of the field at `position`, and where its value begins and ends."""
+    tag, begin = _varint(view, position)
+    wire = tag & 7
+    match wire:
+        case 0:
+            end = _varint(view, begin)[1]
+        case 1:
+            end = begin + 8
+        case 2:
+            length, begin = _varint(view, begin)
+            end = begin + length
+        case 5:
+            end = begin + 4
+        case _:
+            raise ValueError(f"there is no wire type {wire}")
+    return tag >> 3, wire, begin, end
+
+
+def inside(message: bytes | memoryview, number: int) -> Iterator[memoryview]:
+    """The messages, strings or bytes of a field."""
+    for field in fields(message):
+        if field.number == number and field.wire == LENGTH:
+            yield field.value
+
+
+def text(message: bytes | memoryview, number: int) -> str:
+    """A string, which is empty where it is not stated."""
+    return b"".join(inside(message, number)).decode()
+
+
+def integer(message: bytes | memoryview, number: int) -> int | None:
+    """A number that is not negative; None where it is not stated."""
+    found = [
+        field.value for field in fields(message) if (field.number, field.wire) == (number, VARINT)
+    ]
+    return found[-1] if found and found[-1] < 1 << 63 else None
 
 
 def encode(field: Field) -> bytes:

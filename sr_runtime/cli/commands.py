@@ -1,4 +1,4 @@
-"""The commands `upscale` and `info`: what they are called with, and what they do."""
+"""The commands `upscale`, `info` and `models`: what they are called with, and what they do."""
 
 import argparse
 from collections.abc import Sequence
@@ -13,7 +13,8 @@ from sr_runtime.cli.completion import add_print_completion
 from sr_runtime.cli.console import say_waiting
 from sr_runtime.cli.facts import facts_rows
 from sr_runtime.cli.info import engine_rows, machine_rows, running_rows
-from sr_runtime.cli.options import add_info_options, add_upscale_options
+from sr_runtime.cli.models import say_models
+from sr_runtime.cli.options import add_info_options, add_models_options, add_upscale_options
 from sr_runtime.cli.parser import Parser, add_command, program_name
 from sr_runtime.cli.rows import say_rows
 from sr_runtime.cli.upscale import model_name, upscale_inputs
@@ -56,6 +57,11 @@ def _info(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _models(arguments: argparse.Namespace) -> int:
+    say_models(as_json=arguments.json)
+    return 0
+
+
 def _engine_info(arguments: argparse.Namespace, file: Path) -> None:
     """The facts of an engine, on a machine that does not run it too."""
     _, engine = read_engine(file)
@@ -92,6 +98,7 @@ def parser() -> Parser:
         examples={
             "upscale photo.jpg": "makes photo_x4.png",
             "info": "what runs on this machine",
+            "models": "which models there are",
         },
         epilog=f"{program} COMMAND --help shows a command's options and examples.",
     )
@@ -127,4 +134,14 @@ def parser() -> Parser:
     )
     info.set_defaults(command=_info, tta=False, quiet=False)
     add_info_options(info)
+    models = add_command(
+        commands,
+        "models",
+        "List the models that have a name: those of the package, and NAME.onnx in your folder of "
+        "models, which is $SR_MODELS or a folder of the system's for your data. No model is "
+        "opened.",
+        {"": "a table", "--json": "for a program"},
+    )
+    models.set_defaults(command=_models)
+    add_models_options(models)
     return made

@@ -1,13 +1,17 @@
 """The completion of a program's words in a shell."""
 
 import argparse
+import hashlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from sr_runtime.cli.parser import Parser, path
+from sr_runtime.embedded import EMBEDDED
 from sr_runtime.errors import ArgumentError, require_extra
+from sr_runtime.model_folder import own_names
 
-__all__ = ["add_print_completion", "suggest"]
+__all__ = ["add_print_completion", "suggest", "suggest_models"]
 
 SHELLS = ("bash", "zsh", "fish", "tcsh")
 
@@ -31,7 +35,17 @@ def suggest(action: argparse.Action, *words: str, files: bool = False) -> None:
     An argument of the type `path` has its files completed, and one with choices has these, without
     a call.
     """
-    action.suggested = words, files  # type: ignore[attr-defined]
+    action.suggested = (lambda: words), files  # type: ignore[attr-defined]
+
+
+def suggest_models(action: argparse.Action) -> None:
+    """Have shells complete the models that have a name when they read the script, and files."""
+    action.suggested = _model_names, True  # type: ignore[attr-defined]
+
+
+def _model_names() -> list[str]:
+    # A shell would take any other character for its own.
+    return [*EMBEDDED, *(name for name in own_names() if re.fullmatch(r"[\w.+-]+", name))]
 
 
 class _PrintCompletion(argparse.Action):
@@ -53,7 +67,8 @@ class _PrintCompletion(argparse.Action):
             import shtab
         self._fill()
         for action in _actions(parser):
-            words, files = getattr(action, "suggested", ((), action.type is path))
+            listed, files = getattr(action, "suggested", (lambda: (), action.type is path))
+            words: Sequence[str] = listed()
             if words and files:
                 action.complete = _words_or_files(words)  # type: ignore[attr-defined]
             elif files:
@@ -77,7 +92,7 @@ def _words_or_files(words: Sequence[str]) -> dict[str, Any]:
     """What each shell runs to complete words and files, as shtab takes it; tcsh has files alone."""
     listed = " ".join(words)
     # shtab has bash show the last part of a path alone if the function's name has `_file`.
-    name = f"_sr_file_or_{'_'.join(words)}"
+    name = f"_sr_file_or_{hashlib.sha256(listed.encode()).hexdigest()[:8]}"
     function = f'{name}() {{ compgen -W "{listed}" -- "$1"; compgen -f -- "$1"; }}'
     return {
         "bash": name,

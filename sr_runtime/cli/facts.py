@@ -7,7 +7,7 @@ from sr_runtime.backends.probe.facts import WHY_ASSUMED
 from sr_runtime.cli.rows import Row
 from sr_runtime.model_info import ModelInfo
 
-__all__ = ["facts_rows"]
+__all__ = ["COLOURS", "facts_rows", "seams_text", "sizes_text"]
 
 COLOURS = {1: "gray", 3: "RGB", 4: "RGB with alpha"}
 HOW = ("stated", "by default", "measured", "assumed", "not known")
@@ -24,14 +24,15 @@ def facts_rows(model: Path, info: ModelInfo) -> list[Row]:
     return [
         made,
         ("enlarges", f"{info.scale} times in width and in height"),
-        ("images", f"{COLOURS.get(info.in_channels, 'of other channels')}, {_sizes(info)}"),
-        ("tiles", f"overlap by {info.halo} pixels on each side; {_seams(info)}"),
+        ("images", f"{COLOURS.get(info.in_channels, 'of other channels')}, {sizes_text(info)}"),
+        ("tiles", f"overlap by {info.halo} pixels on each side; {seams_text(info)}"),
         *(("", text) for text in why),
         *_exact_rows(info),
     ]
 
 
-def _sizes(info: ModelInfo) -> str:
+def sizes_text(info: ModelInfo) -> str:
+    """Which sizes of images a model takes."""
     if info.fixed_side is not None:
         return f"of any size, in tiles of {info.fixed_side}×{info.fixed_side} pixels"
     if info.multiple_of > 1:
@@ -39,7 +40,8 @@ def _sizes(info: ModelInfo) -> str:
     return "of any size"
 
 
-def _seams(info: ModelInfo) -> str:
+def seams_text(info: ModelInfo) -> str:
+    """By how much tiles differ from the whole image."""
     if info.tile_error > 1:
         return f"tiles change the result by about {info.tile_error}/255"
     if "halo" in info.assumed:

@@ -16,8 +16,10 @@ from sr_runtime.backends.tensorrt.engine_file import EngineInfo
 from sr_runtime.backends.tensorrt.options import CARDS, NAMES
 from sr_runtime.backends.tested import recorded
 from sr_runtime.cli.rows import Row
-from sr_runtime.embedded import DEFAULT, EMBEDDED, model_file
+from sr_runtime.embedded import DEFAULT, EMBEDDED, NAMED, model_file
 from sr_runtime.errors import BackendError
+from sr_runtime.model_folder import own_names
+from sr_runtime.printable import some
 from sr_runtime.tensor import tensor_from_tiles
 from sr_runtime.upscaler import Upscaler
 
@@ -28,10 +30,12 @@ def machine_rows() -> list[Row]:
     """What `upscale` uses here; which backends work, which not and why, and for what they are."""
     system = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
     others = [name for name in EMBEDDED if name != DEFAULT]
+    own = own_names()
+    yours = f"; in your folder of models {some(own, NAMED)}" if own else ""
     rows: list[Row] = [
         ("sr-toolkit", sr_runtime.__version__),
         ("computer", system),
-        ("models", f"{DEFAULT}, which is the default, and {' and '.join(others)}"),
+        ("models", f"{DEFAULT}, which is the default, and {' and '.join(others)}{yours}"),
         ("upscale uses", _automatic()),
         ("", ""),
         ("Backends, which run the models; the first that works and suits the model is used:", ""),

@@ -10,6 +10,7 @@ from sr_runtime.embedded import DEFAULT
 from sr_runtime.errors import ArgumentError
 from sr_runtime.image import SUFFIXES, read_header
 from sr_runtime.image.geotiff import is_geotiff
+from sr_runtime.model_folder import stem_of
 from sr_runtime.output_size import OutputSize
 from sr_runtime.video.facts import read_facts
 from sr_runtime.video.formats import CONTAINERS
@@ -28,7 +29,7 @@ class Naming:
     """
 
     model: str
-    """As the user names it: an embedded model, or a file."""
+    """As the user names it: by its name, or a file."""
     blend: float | None = None
     """The blend of the embedded models, which takes the place of the model's name."""
     scale: int
@@ -77,7 +78,7 @@ class Naming:
 
     @property
     def _model_name(self) -> str:
-        return Path(self.model).stem if self.blend is None else f"blend{self.blend:g}"
+        return stem_of(self.model) if self.blend is None else f"blend{self.blend:g}"
 
     def name(self, folder: Path, name: str, *, labelled: bool, video: bool = False) -> str:
         """The name of the result of the file `name` in `folder`.

@@ -4,16 +4,19 @@ import argparse
 from typing import get_args
 
 from sr_runtime.backends.registry import names
-from sr_runtime.cli.completion import suggest
+from sr_runtime.cli.completion import suggest, suggest_models
 from sr_runtime.cli.parser import Parser, nonempty, number, whole_number, whole_number_or
 from sr_runtime.embedded import DEFAULT, EMBEDDED
 from sr_runtime.image import DEFAULT_MAX_PIXELS, LOSSLESS_FORMATS, QUALITY_FORMATS, Format
 from sr_runtime.tileable import Tileable
 from sr_runtime.video.formats import CODECS, ENCODERS
 
-__all__ = ["add_info_options", "add_upscale_options"]
+__all__ = ["add_info_options", "add_models_options", "add_upscale_options"]
 
-MODEL = f"{' or '.join(EMBEDDED)}, which come with the package, an ONNX file or a TensorRT engine"
+MODEL = (
+    f"{' or '.join(EMBEDDED)}, which come with the package, another name that the command models "
+    "lists, an ONNX file or a TensorRT engine"
+)
 
 
 def add_upscale_options(upscale: Parser) -> None:
@@ -26,7 +29,7 @@ def add_upscale_options(upscale: Parser) -> None:
     model = which.add_argument(
         "-m", "--model", type=nonempty, default=DEFAULT, help=f"{MODEL} (default: %(default)s)"
     )
-    suggest(model, *EMBEDDED, files=True)
+    suggest_models(model)
     _add_blend(which)
     which.add_argument(
         "--tta", action="store_true",
@@ -48,9 +51,18 @@ def add_info_options(info: Parser) -> None:
     model = which.add_argument(
         "model", nargs="?", type=nonempty, metavar="MODEL", help=f"{MODEL} (default: no model)"
     )
-    suggest(model, *EMBEDDED, files=True)
+    suggest_models(model)
     _add_blend(which)
     _add_how_to_run(info)
+
+
+def add_models_options(models: Parser) -> None:
+    """Add what `models` takes."""
+    models.general.add_argument(
+        "--json",
+        action="store_true",
+        help="print a line of JSON for each model, in place of the table",
+    )
 
 
 def _add_what_to_read(upscale: Parser) -> None:

@@ -28,6 +28,8 @@ __all__ = [
 
 # How argparse begins, before the names of the arguments.
 REQUIRED = "the following arguments are required: "
+# What an option takes that takes several words, or one that can be left out.
+EATS = {"+": "every word", "?": "the word"}
 # Its other sentences that need plainer words, as patterns.
 PHRASES = {
     "expected (at least )?one argument": "a value is missing",
@@ -111,9 +113,9 @@ class Parser(argparse.ArgumentParser):
             return said
         if not missing[0].option_strings:
             options = self._option_string_actions.items()
-            lists = {name for name, action in options if action.nargs == "+"}
-            taking = next((word for word in self._words if word in lists), None)
-            where = f": write it before {taking}, which takes every word after it"
+            takes = {name: EATS[action.nargs] for name, action in options if action.nargs in EATS}
+            taking = next((word for word in self._words if word in takes), "")
+            where = f": write it before {taking}, which takes {takes.get(taking)} after it"
             return said + (where if taking else "")
         # What else was typed is known only once argparse misses nothing.
         missing[0].required = False

@@ -24,6 +24,7 @@ from sr_runtime.distributed.tasks import Settings
 from sr_runtime.distributed.worker import Facts
 from sr_runtime.embedded import EMBEDDED
 from sr_runtime.errors import BackendError, ModelError
+from sr_runtime.model_folder import named_file
 from sr_runtime.output_size import OutputSize
 
 __all__ = ["upscale_inputs"]
@@ -92,7 +93,9 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     model = arguments.model  # workers are in other folders
     return Settings(
         load={
-            "model": model if model in EMBEDDED else str(Path(model).absolute()),
+            "model": model
+            if model in EMBEDDED
+            else str((named_file(model) or Path(model)).absolute()),
             "backend": arguments.backend,
             "device": arguments.device,
             "precision": arguments.precision,

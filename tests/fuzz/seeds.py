@@ -201,6 +201,7 @@ SEEDS = {
     "image": images,
     "video": videos,
     "model": models,
+    "header": models,
     "engine": engine_facts,
     "pytorch": pytorch_files,
     "safetensors": safetensors_files,

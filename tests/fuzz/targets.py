@@ -13,6 +13,7 @@ import sr_export.commands as export_command
 import sr_runtime.cli.commands as runtime_command
 from sr_runtime import image
 from sr_runtime.backends.onnx_fp32 import fp32_from_fp16
+from sr_runtime.backends.onnx_header import read_header
 from sr_runtime.backends.onnx_metadata import read_fp16_onnx
 from sr_runtime.backends.tensorrt.engine_file import facts_path, read_engine
 from sr_runtime.backends.tensorrt.options import Profile, parse_sm
@@ -86,6 +87,10 @@ def read_video(folder: Path, data: bytes) -> None:
 def read_model(folder: Path, data: bytes) -> None:
     model, _ = read_fp16_onnx(_file(folder, "model.onnx", data))
     fp32_from_fp16(model)
+
+
+def read_model_header(folder: Path, data: bytes) -> None:
+    read_header(_file(folder, "model.onnx", data))
 
 
 def read_engine_facts(folder: Path, data: bytes) -> None:
@@ -180,6 +185,7 @@ TARGETS: dict[str, Target] = {
     "image": read_image,
     "video": read_video,
     "model": read_model,
+    "header": read_model_header,
     "engine": read_engine_facts,
     "pytorch": read_pytorch,
     "safetensors": read_safetensors,

@@ -28,10 +28,11 @@ printf '%s\\n' "${COMPREPLY[@]}"
 """
 
 
-def script(program: str, shell: str) -> str:
+def script(program: str, shell: str, models: str = "") -> str:
     printed = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
         patch.setattr("sys.argv", [program])
+        patch.setenv("SR_MODELS", models)
         assert PROGRAMS[program](["--print-completion", shell]) == 0
     return printed.getvalue()
 
@@ -42,13 +43,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("completion")
     for name in ("photo.jpg", "esthetic.onnx"):
         (made / name).touch()
+    (made / ".models").mkdir()
+    for name in ("2x_Photo_v1.2", "a photo"):  # a shell would have to quote the second
+        (made / ".models" / f"{name}.onnx").touch()
     (made / ".scripts").mkdir()
     for program in PROGRAMS:
-        (made / ".scripts" / program).write_text(script(program, "bash"))
+        (made / ".scripts" / program).write_text(script(program, "bash", str(made / ".models")))
     return made
 
 
-FILES = {"photo.jpg", "esthetic.onnx", ".scripts"}
+FILES = {"photo.jpg", "esthetic.onnx", ".scripts", ".models"}
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
@@ -60,7 +64,9 @@ FILES = {"photo.jpg", "esthetic.onnx", ".scripts"}
         ("sr-upscale upscale --tileable ", {"x", "y", "xy"}),
         ("sr-upscale upscale pho", {"photo.jpg"}),
         ("sr-upscale upscale photo.jpg -m es", {"esrgan", "esthetic.onnx"}),
-        ("sr-upscale info ", {"esrgan", "psnr", *FILES}),
+        ("sr-upscale info ", {"esrgan", "psnr", "2x_Photo_v1.2", *FILES}),
+        ("sr-export triton 2", {"2x_Photo_v1.2"}),
+        ("sr-train evaluate 2", {"2x_Photo_v1.2"}),
         ("sr-upscale info --backend o", {"openvino", "onnxruntime"}),
         ("sr-upscale upscale photo.jpg --halo ", {"auto", "exact"}),
         ("sr-export onnx --prec", {"--precision"}),

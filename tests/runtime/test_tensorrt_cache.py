@@ -160,25 +160,6 @@ def test_a_folder_that_cannot_be_written_is_named_with_the_variable(
         builds(machine, tiny_onnx(precision="fp16"))
 
 
-def test_the_folder_follows_the_systems_convention(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cache: Path
-) -> None:
-    with simulated():
-        from sr_runtime.backends.tensorrt.cache_folder import cache_folder
-
-        assert cache_folder() == cache
-        monkeypatch.delenv("SR_CACHE")
-        if os.name == "nt":
-            monkeypatch.setenv("LOCALAPPDATA", str(tmp_path))
-            assert cache_folder() == tmp_path / "sr-toolkit" / "Cache"
-            return
-        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-        assert cache_folder() == tmp_path / "sr-toolkit"
-        monkeypatch.setenv("XDG_CACHE_HOME", "relative")
-        monkeypatch.setenv("HOME", str(tmp_path))
-        assert cache_folder() == tmp_path / ".cache" / "sr-toolkit"
-
-
 def build_in_a_process(model: Path, machine: dict[str, Any]) -> int:
     """What each of the processes does: how many engines it built."""
     with simulated(**machine) as here:

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sr_runtime.errors import StorageError
+from sr_runtime.storage.user_folder import VARIABLES, user_folder
 
 __all__ = ["CACHE_VARIABLE", "cache_folder", "least_recently_used", "mark_used"]
 
-CACHE_VARIABLE = "SR_CACHE"
-"""The environment variable that sets another folder."""
+CACHE_VARIABLE = VARIABLES["caches"]
 
 
 def cache_folder() -> Path:
@@ -20,7 +20,7 @@ def cache_folder() -> Path:
 
     Raises StorageError if other users can write into it: an engine is a program for the GPU.
     """
-    folder = _chosen_folder()
+    folder = user_folder("caches")
     if sys.platform != "win32" and folder.exists():
         status = folder.stat()
         # Many systems give each user a group of their own.
@@ -32,17 +32,6 @@ def cache_folder() -> Path:
                 path=folder,
             )
     return folder
-
-
-def _chosen_folder() -> Path:
-    if chosen := os.environ.get(CACHE_VARIABLE):
-        return Path(chosen)
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-        return base / "sr-toolkit" / "Cache"
-    # The XDG base directory specification says to ignore relative paths.
-    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (base if base.is_absolute() else Path.home() / ".cache") / "sr-toolkit"
 
 
 def mark_used(file: Path) -> None:

@@ -60,7 +60,7 @@ def parser() -> Parser:
     )  # fmt: skip
     made.add_argument(
         "-m", "--model", type=nonempty, default=DEFAULT,
-        help="an embedded model or an ONNX file (default: %(default)s)",
+        help="a model's name or an ONNX file (default: %(default)s)",
     )  # fmt: skip
     made.add_argument(
         "-o", "--output", type=path, default=Path("before_after"), metavar="FOLDER",

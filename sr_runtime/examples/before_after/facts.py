@@ -8,6 +8,7 @@ import PIL.Image
 from sr_runtime.embedded import EMBEDDED
 from sr_runtime.examples.before_after.comparison import Comparison
 from sr_runtime.image import Picture
+from sr_runtime.model_folder import stem_of
 
 __all__ = ["facts_of", "size_text"]
 
@@ -55,7 +56,7 @@ def facts_of(
         "scale": comparison.scale,
         "width": comparison.model.width,
         "height": comparison.model.height,
-        "model_name": Path(model).stem,
+        "model_name": stem_of(model),
         "architecture": architecture,
         "licence": EMBEDDED_LICENCE if model in EMBEDDED else OTHER_LICENCE,
         "result": result.name,

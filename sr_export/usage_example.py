@@ -1,0 +1,61 @@
+"""The program on a model card: it runs one ONNX file on one image with ONNX Runtime alone."""
+
+from pathlib import Path
+
+from sr_runtime.backends.onnx_metadata import declared_inputs
+from sr_runtime.model_info import ModelInfo
+
+__all__ = ["usage_example"]
+
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+"""Pillow's modes of as many channels."""
+
+
+def usage_example(file: Path, info: ModelInfo) -> list[str]:
+    """Its lines; none for a model that takes or returns no picture with values as ours have them.
+
+    Raises ModelError if the file is not an ONNX model, StorageError if it cannot be read.
+    """
+    inputs, _ = declared_inputs(file)
+    is_picture = {info.in_channels, info.out_channels} <= MODES.keys()
+    if len(inputs) != 1 or not is_picture or not (info.is_plain or info.io == "uint8"):
+        return []
+    tensor, scale, multiple = inputs[0], info.scale, info.multiple_of
+    height, width = tensor.shape[1:3] if info.io == "uint8" else tensor.shape[2:4]
+    height, width = height or info.fixed_side, width or info.fixed_side
+    lines = [
+        "import numpy as np",
+        "import onnxruntime",
+        "from PIL import Image",
+        "",
+        "session = onnxruntime.InferenceSession(",
+        f'    {file.name!r}, providers=["CPUExecutionProvider"]',
+        ")",
+        f'image = Image.open("photo.jpg").convert("{MODES[info.in_channels]}")',
+    ]
+    if height and width:
+        lines.append(
+            f"image = image.crop((0, 0, {width}, {height}))  # the only size that it takes"
+        )
+    gray = info.in_channels == 1
+    lines.append(f"pixels = np.asarray(image){'[:, :, None]' if gray else ''}")
+    if multiple > 1:
+        lines += [
+            "height, width = pixels.shape[:2]",
+            f"padding = (0, -height % {multiple}), (0, -width % {multiple}), (0, 0)",
+            f'pixels = np.pad(pixels, padding, "edge")  # to multiples of {multiple}',
+        ]
+    if info.io == "uint8":
+        batch, result = "pixels[None]", "result"
+    else:
+        batch = f"pixels.transpose(2, 0, 1)[None].astype(np.{tensor.dtype}) / 255"
+        result = "(result.transpose(1, 2, 0).clip(0, 1) * 255).round().astype(np.uint8)"
+    lines += [
+        f"result = session.run(None, {{{tensor.name!r}: {batch}}})[{info.output}][0]",
+        f"large = {result}",
+    ]
+    if multiple > 1:
+        lines.append(f"large = large[: height * {scale}, : width * {scale}]")
+    gray = info.out_channels == 1
+    lines.append(f'Image.fromarray(large{"[:, :, 0]" if gray else ""}).save("photo_x{scale}.png")')
+    return lines
