@@ -13,9 +13,11 @@ import sr_runtime
 from sr_export.export import verify
 from sr_export.limits import FAR, MAX_ACTIVATION, MAX_FP32_ERROR, MAX_SHARE_FAR, MIN_PSNR
 from sr_export.report import Check
-from sr_export.usage_example import usage_example
+from sr_export.usage_example import only_size, usage_example
 from sr_runtime.backends.choice import is_engine
 from sr_runtime.backends.onnx_header import OnnxHeader, read_header
+from sr_runtime.backends.onnx_metadata import Tensor, declared_inputs
+from sr_runtime.backends.stated import shape_text
 from sr_runtime.cli.facts import COLOURS, seams_text, sizes_text
 from sr_runtime.embedded import EMBEDDED, LICENCE, model_file
 from sr_runtime.errors import ArgumentError, ModelError, reading
@@ -101,18 +103,19 @@ def _front_matter(info: ModelInfo | None, licence: str | None) -> list[str]:
 
 def _facts(file: Path, header: OnnxHeader, digest: str) -> Iterator[tuple[str, str]]:
     """The rows of the table: only what the file states, and its size and checksum."""
-    info = header.info
+    info, inputs = header.info, declared_inputs(file)[0]
     if info is not None:
         yield "network", _code(info.arch)
         yield "enlarges", f"{info.scale} times in width and in height"
-        yield "images", f"{_channels(info)}, {sizes_text(info)}"
-        yield "input and output", _tensors(info)
+        yield "images", f"{_channels(info)}, {_sizes(info, inputs)}"
         yield "weights", {"float32": "FP32", "float16": "FP16"}[info.weights_dtype]
         yield "tiles", f"overlap by {info.halo} pixels on each side; {seams_text(info)}"
         if info.phase > 1:
             yield "tiles start on", f"multiples of {info.phase} pixels"
         if info.receptive_radius is not None:
             yield "receptive radius", f"{info.receptive_radius} pixels"
+    for tensor in inputs:
+        yield "input", _input(tensor, info)
     if header.opset is not None:
         yield "ONNX operator set", str(header.opset)
     if header.producer is not None:
@@ -130,13 +133,20 @@ def _channels(info: ModelInfo) -> str:
     return given if given == made else f"{given} in, {made} out"
 
 
-def _tensors(info: ModelInfo) -> str:
-    if info.io == "uint8":
-        return "uint8, batch × height × width × channels"
-    axes = {"NCHW": "channels × height × width", "NHWC": "height × width × channels"}[info.layout]
-    ranges = {info.input_range, info.output_range}
-    values = " and ".join(sorted(each.replace("..", " to ") for each in ranges))
-    return f"float, batch × {axes}, {values}"
+def _sizes(info: ModelInfo, inputs: Sequence[Tensor]) -> str:
+    height, width = only_size(inputs[0], info) if inputs else (None, None)
+    if height and width:
+        return f"of {width}×{height} pixels alone, into which sr-toolkit cuts larger ones"
+    return sizes_text(info)
+
+
+def _input(tensor: Tensor, info: ModelInfo | None) -> str:
+    text = f"{_code(tensor.name)}, {tensor.dtype}, {shape_text(tensor.shape)}"
+    if info is None:
+        return text
+    axes = "NHWC" if info.io == "uint8" else info.layout
+    values = "0 to 255" if info.io == "uint8" else info.input_range.replace("..", " to ")
+    return f"{text} ({axes}), {values}"
 
 
 def _parity(header: OnnxHeader, checks: Sequence[Check]) -> list[str]:

@@ -100,6 +100,8 @@ def _users_file(
             "file first",
             path=path,
         )
+    if path.is_symlink():
+        raise ModelError(f"this link leads to no file: make it anew; {names}", path=path)
     # Only a bare word can be a mistyped name; a file's name means a model called exactly so.
     stem, known = stem_of(path.name), [*EMBEDDED, *others] if path.name == model else []
     if near := nearest(stem, known if stem == model else {stem}.intersection(known)):

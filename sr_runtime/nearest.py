@@ -22,7 +22,8 @@ def nearest_file(path: Path) -> str:
     """The same for a path that does not exist, from the names in its folder."""
     with suppress(OSError, ValueError):  # no such folder either, or a name that none can have
         beside = itertools.islice(path.parent.iterdir(), MOST)
-        if match := _match(path.name, (each.name for each in beside), 0.75):
+        others = (each.name for each in beside if each.name != path.name)  # a link to nothing
+        if match := _match(path.name, others, 0.75):
             return f": did you mean {path.with_name(match)}?"
     return ""
 

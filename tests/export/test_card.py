@@ -44,6 +44,7 @@ def test_the_card_states_what_the_file_does_and_lists_the_rest(
     facts = dict(re.findall(r"^\| (.+?) \| (.+) \|$", sections[""], re.MULTILINE))
     assert facts["enlarges"].startswith("4 times")
     assert facts["weights"] == "FP16"
+    assert facts["input"] == "`input`, float32, ?×3×?×? (NCHW), 0 to 1"
     assert facts["tiles"].startswith("overlap by 16 pixels")
     assert facts["written by"] == f"sr-toolkit {sr_runtime.__version__}"
     assert facts["ONNX operator set"] == "18"
@@ -98,7 +99,9 @@ def test_the_example_enlarges_an_image(
     image = PIL.Image.fromarray(photo).convert("L" if info.in_channels == 1 else "RGB")
     image.save("photo.png")
 
-    code = example(model_card(file)).replace("photo.jpg", "photo.png")
+    card = model_card(file)
+    assert ("12×8 pixels alone" in card) == (size == (12, 8))
+    code = example(card).replace("photo.jpg", "photo.png")
     exec(compile(code, "the card", "exec"), {})
 
     wanted = np.asarray(image)[: size[1], : size[0]].repeat(2, axis=0).repeat(2, axis=1)
@@ -148,6 +151,7 @@ def test_of_a_file_without_facts_little_is_said(tmp_path: Path) -> None:
     card = model_card(model)
     _, sections = parts(card)
     assert "ONNX operator set | 17" in sections[""]
+    assert "`x`, float32, 1×3×?×?" in sections[""]
     assert "enlarges" not in card
     assert "scale" in sections["Not stated"]
     assert "```python" not in card

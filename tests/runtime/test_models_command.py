@@ -125,7 +125,7 @@ def test_what_cannot_be_used_is_one_line_with_the_reason(
     expected = spoil(own_models, good)
     os.mkfifo(own_models / "pipe.onnx")
     (own_models / "link.onnx").symlink_to("nowhere")
-    expected |= {"pipe": "pipe", "link": "no such"}
+    expected |= {"pipe": "pipe", "link": "leads to no file"}
     found = {line["name"]: line for line in models()}
     assert found.keys() == expected.keys()
     for name, said in expected.items():
