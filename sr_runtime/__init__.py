@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sr_runtime.loading import load
     from sr_runtime.model_info import ModelInfo
     from sr_runtime.passes import Progress
+    from sr_runtime.rows.protocols import RowReader, RowWriter
     from sr_runtime.upscaler import Upscaler
 else:
     __getattr__ = imported_at_first_use(
@@ -37,6 +38,8 @@ else:
         {
             "ModelInfo": "sr_runtime.model_info",
             "Progress": "sr_runtime.passes",
+            "RowReader": "sr_runtime.rows.protocols",
+            "RowWriter": "sr_runtime.rows.protocols",
             "Upscaler": "sr_runtime.upscaler",
             "load": "sr_runtime.loading",
         },
@@ -52,6 +55,8 @@ __all__ = [
     "NonFiniteError",
     "OutOfMemoryError",
     "Progress",
+    "RowReader",
+    "RowWriter",
     "SRError",
     "StorageError",
     "Upscaler",

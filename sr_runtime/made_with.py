@@ -5,7 +5,7 @@ from pathlib import Path
 
 import sr_runtime
 from sr_runtime.backends.onnx_metadata import content_hash
-from sr_runtime.upscaler import Upscaler
+from sr_runtime.row_upscaler import RowUpscaler
 
 __all__ = ["input_fact", "made_with"]
 
@@ -16,10 +16,14 @@ def input_fact(source: Path) -> str:
     return f"{source.resolve()}, {facts.st_size} bytes of {facts.st_mtime_ns}"
 
 
-def made_with(upscaler: Upscaler) -> dict[str, str]:
-    """By names for a message. Equal values give equal pixels, up to the engine's own rounding."""
+def made_with(upscaler: RowUpscaler) -> dict[str, str]:
+    """By names for a message. Equal values give equal pixels, up to the engine's own rounding.
+
+    Tiles that shrink when memory runs out count as those that were asked for: work that has begun
+    goes on with them.
+    """
     backend = upscaler.backend
-    height, width = upscaler.max_tile
+    height, width = upscaler.tile
     return {
         "model": _model(upscaler),
         "backend": f"{backend.name} in {backend.compute_dtype}",
@@ -29,7 +33,7 @@ def made_with(upscaler: Upscaler) -> dict[str, str]:
     }
 
 
-def _model(upscaler: Upscaler) -> str:
+def _model(upscaler: RowUpscaler) -> str:
     if upscaler.model is None:
         return f"blend {upscaler.info.blend} of sr-toolkit {sr_runtime.__version__}"
     if upscaler.model.suffix.lower() == ".onnx":

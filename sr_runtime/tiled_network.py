@@ -67,7 +67,7 @@ class TiledNetwork:
                 "Runtime's own interface"
             )
         self.halo = halo_pixels(backend.info, halo)
-        self.max_tile = largest_tile(backend, tile, self.halo)
+        self.tile = self.max_tile = largest_tile(backend, tile, self.halo)
         limits = backend.limits
         if tta and any(tile and tile[0] != tile[1] for tile in (limits.min_tile, limits.max_tile)):
             raise ArgumentError(

@@ -2,7 +2,6 @@
 
 import os
 import threading
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
@@ -12,20 +11,20 @@ from PIL import Image
 
 from sr_runtime.backends.base import Backend
 from sr_runtime.errors import ArgumentError
-from sr_runtime.frame import color_planes, upscale_frame
 from sr_runtime.image import DEFAULT_MAX_PIXELS, Output, Picture, Quality, from_pil, read, to_pil
 from sr_runtime.image.out_of_memory import memory_for
+from sr_runtime.large.choice import goes_by_rows
+from sr_runtime.large.output import LargeOutput, output_of
+from sr_runtime.large.upscale import upscale_large
 from sr_runtime.lifetime import Lifetime
-from sr_runtime.memory.result import Enlargement, check_memory
 from sr_runtime.model_info import ModelInfo
 from sr_runtime.output_size import OutputSize
-from sr_runtime.passes import Layers, Passes, Progress
+from sr_runtime.passes import Progress, upscale_frames
 from sr_runtime.printable import shown
 from sr_runtime.rows.protocols import RowReader, RowWriter
 from sr_runtime.rows.stream import stream
 from sr_runtime.storage.atomic import check_target
-from sr_runtime.tensor import check_image
-from sr_runtime.tileable import Tileable, check_wrap, wrap_of
+from sr_runtime.tileable import Tileable, wrap_of
 from sr_runtime.tiled_network import TiledNetwork
 from sr_runtime.tiling import TilePlan
 
@@ -45,6 +44,7 @@ class Upscaler:
         info: The model's facts, such as `scale` and `in_channels`.
         backend: The engine that runs it.
         halo: LR pixels of context around a tile.
+        tile: Largest (height, width) of a tile, halo included, as the model was loaded.
         tta: Whether results are the mean over eight flips and rotations.
         model: The model's file; None for a blend of the embedded models.
     """
@@ -66,13 +66,13 @@ class Upscaler:
         self.backend, self.tta, self.model = backend, tta, model
         self.info: ModelInfo = backend.info
         self._network = TiledNetwork(backend, tile=tile, halo=halo, tta=tta, model=model)
-        self.halo = self._network.halo
+        self.halo, self.tile = self._network.halo, self._network.tile
         self._lifetime = Lifetime(backend)
         self._thread = threading.local()
 
     @property
     def max_tile(self) -> tuple[int, int]:
-        """Largest (height, width) of a tile, halo included. It shrinks when memory runs out."""
+        """`tile`, or what it shrank to when memory ran out."""
         return self._network.max_tile
 
     def __enter__(self) -> Self:
@@ -158,27 +158,46 @@ class Upscaler:
         height: int | None = None,
         tileable: Tileable | None = None,
         quality: Quality = None,
-        max_pixels: int = DEFAULT_MAX_PIXELS,
+        max_pixels: int | None = None,
         progress: Progress | None = None,
     ) -> None:
         """Upscale an image file, animations and pages too, into the format of `target`'s suffix.
 
-        The result's size, `tileable` and `progress` are as in `upscale`.
+        The result's size, `tileable` and `progress` are as in `upscale`. An image too large for
+        memory goes by rows, as on the command line (docs/large.md): the rows that are done are kept
+        beside the target, in a folder of its name with `.part`, and the same call goes on with
+        them. So does a GeoTIFF that becomes a `.tif`, and what becomes a Deep Zoom image, `.dzi`.
 
         Args:
-            quality: 1 to 100 for JPEG, WebP, AVIF and JPEG XL, default 95; or "lossless" for WebP
-                and JPEG XL.
-            max_pixels: Refuse a source of more pixels.
+            quality: 1 to 100 for JPEG, WebP, AVIF, JPEG XL and the tiles of Deep Zoom, default 95;
+                or "lossless" for WebP and JPEG XL.
+            max_pixels: Refuse a source of more pixels. Default: more than 134 megapixels go by
+                rows.
 
         Raises:
-            ImageError: The source cannot be read, or the target's format cannot hold the result.
+            ImageError: The source cannot be read, the target's format cannot hold the result, or an
+                image has to go by rows and is of no such kind, or the extra for it is missing.
             StorageError: The target cannot be written.
-            ArgumentError: As in `upscale`, or the target is the source, which is never overwritten.
+            ArgumentError: As in `upscale`, the target is the source, which is never overwritten, or
+                the kept rows are of another result.
         """
+        self._check_no_callback()
         size = OutputSize(scale=scale, width=width, height=height)
-        output = Output(target, quality=quality)
-        check_target(output.path, inputs=[Path(source)])
-        picture = read(source, max_pixels=max_pixels)
+        output, place = output_of(Path(target), quality=quality), Path(source)
+        check_target(output.path, inputs=[place])
+        if goes_by_rows(
+            place,
+            output,
+            size=size,
+            scale=self.info.scale,
+            tileable=tileable,
+            max_pixels=max_pixels,
+        ):
+            large = LargeOutput(target, quality=quality)
+            upscale_large(self, place, large, size=size, progress=progress)
+            return
+        assert isinstance(output, Output)
+        picture = read(place, max_pixels=DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels)
         self.check_result(picture, output, size=size)
         result = self._upscale(picture, size, tileable, progress)
         output.write(result)
@@ -234,7 +253,7 @@ class Upscaler:
         """
         self._check_no_callback()
         size = OutputSize(scale=scale, width=width, height=height)
-        report = (lambda done, total: None) if progress is None else partial(self._report, progress)
+        report = self._reporting(progress)
         with self._lifetime.kept_open():
             stream(reader, writer, self._network, size, report, end)
 
@@ -246,44 +265,14 @@ class Upscaler:
         progress: Progress | None,
     ) -> Picture:
         self._check_no_callback()
+        report = self._reporting(progress)
+        with self._lifetime.kept_open():
+            return upscale_frames(picture, self._network, size, wrap_of(tileable), report)
+
+    def _reporting(self, progress: Progress | None) -> Progress | None:
         if progress is not None and not callable(progress):
             raise ArgumentError(f"progress is {shown(progress)}: give a function of two numbers")
-        wrap = wrap_of(tileable)
-        pages = (picture, *picture.pages)
-        rows, columns = picture.frames[0].shape[:2]
-        targets = [size.target(rows, columns, self.info.scale)]
-        sizes = [size]
-        for page in picture.pages:
-            # Enlarged as many times as the first, whatever states its size.
-            sizes.append(OutputSize(scale=size.factor(rows, columns, self.info.scale)))
-            height, width = page.frames[0].shape[:2]
-            targets.append(sizes[-1].target(height, width, self.info.scale))
-        needed = check_memory(
-            Enlargement.of(frame, each, target, self.info.scale)
-            for page, each, target in zip(pages, sizes, targets, strict=True)
-            for frame in page.frames
-        )
-        for page in pages:
-            for frame in page.frames:
-                check_wrap(frame.shape[0], frame.shape[1], wrap, self.info)
-                check_image(color_planes(frame), self.info)
-        with self._lifetime.kept_open(), memory_for("upscale the image", needed):
-            passes = Passes(
-                self._network,
-                (Layers.of(*each, self.info.scale) for each in zip(pages, sizes, strict=True)),
-                wrap=wrap,
-                progress=None if progress is None else partial(self._report, progress),
-            )
-            first, *others = (
-                replace(
-                    page,
-                    frames=tuple(
-                        upscale_frame(frame, passes.enlarge, *target, wrap) for frame in page.frames
-                    ),
-                )
-                for page, target in zip(pages, targets, strict=True)
-            )
-        return replace(first, pages=tuple(others))
+        return None if progress is None else partial(self._report, progress)
 
     def _report(self, progress: Progress, done: int, total: int) -> None:
         self._thread.in_callback = True

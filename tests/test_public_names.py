@@ -8,7 +8,8 @@ import pytest
 PUBLIC = {
     "sr_runtime": (
         "ArgumentError BackendError DataError ImageError ModelError ModelInfo NonFiniteError "
-        "OutOfMemoryError Progress SRError StorageError Upscaler __version__ load"
+        "OutOfMemoryError Progress RowReader RowWriter SRError StorageError Upscaler __version__ "
+        "load"
     ),
     "sr_runtime.video": "UpscaledVideo partial_file upscale_video",
     "sr_train": "FitResult fit load_generator",

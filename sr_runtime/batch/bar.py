@@ -12,6 +12,9 @@ class Bar:
     def tiles(self, number: int, done: int, total: int) -> None:
         """`done` of its `total` tiles are done."""
 
+    def writing(self, number: int, done: int, total: int) -> None:
+        """Its tiles are done, and `done` of `total` parts of its file are written."""
+
     def finish(self, number: int, *, failed: bool) -> None:
         """It is upscaled, or cannot be; its result may still be written."""
 

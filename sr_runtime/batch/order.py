@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from sr_runtime.batch.job import Job
-from sr_runtime.batch.steps import header_of
+from sr_runtime.image.header import header_of
 from sr_runtime.tileable import Tileable
 from sr_runtime.tiling import LONGEST
 from sr_runtime.upscaler import Upscaler

@@ -172,10 +172,11 @@ class _Run:
                 self._bar.finish(taken.number, failed=self._outcomes.has_failed(taken.number))
 
     def _upscale(self, taken: Taken, picture: Picture | None, writing: Writing) -> None:
-        progress = partial(self._on_tiles, taken.number)
+        progress = partial(self._on_progress, self._bar.tiles, taken.number)
         if picture is None:
             taken.size, result_size = self._steps.sizes(taken.job)
-            self._steps.enlarge_by_rows(taken.job, progress)
+            on_writing = partial(self._on_progress, self._bar.writing, taken.number)
+            self._steps.enlarge_by_rows(taken.job, progress, on_writing)
             self._outcomes.succeed(taken, result_size)
         else:
             taken.size, taken.frames = _size(picture), len(picture.frames)
@@ -187,10 +188,12 @@ class _Run:
             self._steps.write(taken.job, result)
             self._outcomes.succeed(taken, _size(result))
 
-    def _on_tiles(self, number: int, done: int, total: int) -> None:
+    def _on_progress(
+        self, show: Callable[[int, int, int], None], number: int, done: int, total: int
+    ) -> None:
         if self._ended.is_set():
             raise _StoppedError
-        self._bar.tiles(number, done, total)
+        show(number, done, total)
 
     @contextmanager
     def _ending_on_error(self) -> Iterator[None]:

@@ -6,25 +6,18 @@ from pathlib import Path
 
 from sr_runtime import image
 from sr_runtime.batch.job import Job, Size
-from sr_runtime.errors import ImageError, OutOfMemoryError
-from sr_runtime.image import Header, Picture, Quality, read_header
+from sr_runtime.image import Picture, Quality
+from sr_runtime.image.header import header_of
+from sr_runtime.large.choice import goes_by_rows
 from sr_runtime.large.output import LargeOutput, output_of
-from sr_runtime.large.upscale import goes_by_rows, upscale_large
+from sr_runtime.large.upscale import upscale_large
 from sr_runtime.output_size import OutputSize
 from sr_runtime.passes import Progress
 from sr_runtime.storage.atomic import check_target, create_folder
 from sr_runtime.tileable import Tileable
 from sr_runtime.upscaler import Upscaler
 
-__all__ = ["Steps", "header_of"]
-
-
-def header_of(source: Path) -> Header | None:
-    """The header of an image; None if it cannot be read, which reading it will report."""
-    try:
-        return read_header(source)
-    except (ImageError, OutOfMemoryError):
-        return None
+__all__ = ["Steps"]
 
 
 class Steps:
@@ -61,15 +54,12 @@ class Steps:
 
     def read(self, job: Job) -> Picture | None:
         """The picture; None if it is to be read by rows."""
-        output = self._output(job.target)
-        if isinstance(output, LargeOutput):
-            return None
-        if self._tileable is None and goes_by_rows(
+        if goes_by_rows(
             job.source,
-            header_of(job.source),
-            output.format,
+            self._output(job.target),
             size=self._size,
-            upscaler=self._upscaler,
+            scale=self._upscaler.info.scale,
+            tileable=self._tileable,
             max_pixels=self._max_pixels,
         ):
             return None
@@ -94,11 +84,18 @@ class Steps:
         assert isinstance(output, image.Output)
         output.write(result)
 
-    def enlarge_by_rows(self, job: Job, progress: Progress) -> None:
+    def enlarge_by_rows(self, job: Job, progress: Progress, writing: Progress) -> None:
         """From file to file, for an image that `read` left to be read by rows."""
         create_folder(job.target.parent)
         output = LargeOutput(job.target, quality=self._output(job.target).quality)
-        upscale_large(self._upscaler, job.source, output, size=self._size, progress=progress)
+        upscale_large(
+            self._upscaler,
+            job.source,
+            output,
+            size=self._size,
+            progress=progress,
+            writing=writing,
+        )
 
     def sizes(self, job: Job) -> tuple[Size | None, Size | None]:
         """The image's and its result's, where the header can be read."""

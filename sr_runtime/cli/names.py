@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Formatter
 
-from sr_runtime.batch.steps import header_of
 from sr_runtime.embedded import DEFAULT
 from sr_runtime.errors import ArgumentError
 from sr_runtime.image import SUFFIXES, read_header
 from sr_runtime.image.geotiff import is_geotiff
+from sr_runtime.image.header import header_of
 from sr_runtime.model_folder import stem_of
 from sr_runtime.output_size import OutputSize
 from sr_runtime.video.facts import read_facts

@@ -6,14 +6,15 @@ there, each of several images gets a line when it is done.
 
 import sys
 import threading
+import time
 from collections.abc import Sequence
 
 from tqdm import tqdm
 
 from sr_runtime.batch.bar import Bar
 from sr_runtime.batch.job import Job
-from sr_runtime.batch.steps import header_of
 from sr_runtime.cli.console import say
+from sr_runtime.image.header import header_of
 from sr_runtime.printable import printable
 
 __all__ = ["ProgressBar"]
@@ -41,6 +42,7 @@ class ProgressBar(Bar):
         self._mean = sum(self._pixels.values()) / max(1, len(self._pixels))
         self._places: dict[int, int] = {}  # of each image in progress, from 1
         self._shares: dict[int, float] = {}  # done of each image in progress, latest last
+        self._writing: dict[int, float] = {}  # when the writing of an image by rows began
         self._lock = threading.Lock()
         self._bar = tqdm(
             total=self._mean * len(jobs) / 1e6,
@@ -75,9 +77,19 @@ class ProgressBar(Bar):
             self._shares[number] = done / total
             self._show(f"tile {done}/{total}")
 
+    def writing(self, number: int, done: int, total: int) -> None:
+        with self._lock:
+            begun = self._writing.setdefault(number, time.perf_counter())
+            left = ""
+            if done:
+                seconds = (time.perf_counter() - begun) * (total - done) / done
+                left = f" {done / total:.0%}, {tqdm.format_interval(seconds)} left"
+            self._show(f"writing{left}")
+
     def finish(self, number: int, *, failed: bool) -> None:
         with self._lock:
             del self._shares[number], self._places[number]
+            self._writing.pop(number, None)
             self._finished += self._pixels.pop(number, 0)
             self._ended += 1
             self._show("done")

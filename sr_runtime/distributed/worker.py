@@ -18,12 +18,12 @@ import sr_runtime
 from sr_runtime.batch.job import Job, Report, Status
 from sr_runtime.batch.ledger import Ledger, settings_of
 from sr_runtime.batch.run import run_jobs
-from sr_runtime.batch.steps import header_of
 from sr_runtime.distributed.copies import Copies
 from sr_runtime.distributed.tasks import Outcome, Settings, Task
 from sr_runtime.errors import SRError
 from sr_runtime.image import DEFAULT_MAX_PIXELS
 from sr_runtime.image.geotiff import is_geotiff
+from sr_runtime.image.header import header_of
 from sr_runtime.made_with import made_with
 from sr_runtime.model_info import ModelInfo
 from sr_runtime.storage.temporary import temporary_folder

@@ -11,21 +11,32 @@ from typing import Any, BinaryIO
 from PIL import Image, UnidentifiedImageError
 from PIL.ExifTags import Base
 
-from sr_runtime.errors import ImageError, OutOfMemoryError, SRError, about, system_error
+from sr_runtime.errors import (
+    ArgumentError,
+    ImageError,
+    OutOfMemoryError,
+    SRError,
+    about,
+    system_error,
+)
 from sr_runtime.image.bit_depth import bits_per_channel
 from sr_runtime.image.exif import orientation_of
 from sr_runtime.image.formats import formats_for
 from sr_runtime.image.jxl import check_jxl
+from sr_runtime.image.open_header import open_header
 from sr_runtime.image.png import SIGNATURE, open_png
 from sr_runtime.image.raw import refuse_raw
 from sr_runtime.image.stated_colors import state_colors
 from sr_runtime.image.unread import unread
+from sr_runtime.printable import shown
 
 __all__ = [
     "DEFAULT_MAX_PIXELS",
     "SIDEWAYS",
     "Header",
+    "check_max_pixels",
     "frame_indices",
+    "header_of",
     "opened",
     "read_header",
     "reading",
@@ -80,6 +91,20 @@ def read_header(path: str | os.PathLike[str]) -> Header:
         )
 
 
+def header_of(path: Path) -> Header | None:
+    """The header of an image; None if it cannot be read, which reading it will report."""
+    try:
+        return read_header(path)
+    except (ImageError, OutOfMemoryError):
+        return None
+
+
+def check_max_pixels(max_pixels: object) -> None:
+    """Raise ArgumentError for what is no limit on pixels."""
+    if type(max_pixels) is not int or max_pixels < 1:
+        raise ArgumentError(f"max_pixels is {shown(max_pixels)}: give a whole number, at least 1")
+
+
 def opened(file: BinaryIO, max_pixels: int, *, pixels: bool) -> Image.Image:
     """Pillow's image of a file. Nothing is decoded, except for a JPEG XL.
 
@@ -97,7 +122,7 @@ def opened(file: BinaryIO, max_pixels: int, *, pixels: bool) -> Image.Image:
             if formats == ("JXL",):
                 check_jxl(file, max_pixels)
             file.seek(0)
-            image = Image.open(file, formats=formats)
+            image = Image.open(file, formats=formats) if pixels else open_header(file, formats)
     except UnidentifiedImageError as error:
         raise unread(file, start) from error
     state_colors(image)

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 from PIL import Image
 
 from sr_runtime.errors import ImageError
+from sr_runtime.image.open_header import open_header
 from sr_runtime.image.xmp import PNG_KEYWORD
 
 __all__ = [
@@ -76,7 +77,8 @@ def open_png(file: BinaryIO, *, pixels: bool) -> Image.Image:
         if len(ancillary.get(name, b"")) == size
     ]
     lean = b"".join((SIGNATURE, *parts[:1], *head, *parts[1:]))
-    image = Image.open(io.BytesIO(lean), formats=("PNG",))
+    read = Image.open if pixels else open_header
+    image = read(io.BytesIO(lean), formats=("PNG",))
     image.info.update(_colors(ancillary) | _texts(text))
     if b"eXIf" in ancillary:
         image.info["exif"] = ancillary[b"eXIf"]

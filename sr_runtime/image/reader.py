@@ -12,14 +12,21 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.ExifTags import Base
 
-from sr_runtime.errors import ArgumentError, ImageError
+from sr_runtime.errors import ImageError
 from sr_runtime.image import sixteen_bit
 from sr_runtime.image.bit_depth import bits_per_channel, file_bytes, jpeg2000_depths
 from sr_runtime.image.color import with_profile
 from sr_runtime.image.comment import with_comment
 from sr_runtime.image.exif import descriptive_exif, orientation_of
 from sr_runtime.image.frames import check_size, is_part_of_its_canvas, play_count, read_frames
-from sr_runtime.image.header import DEFAULT_MAX_PIXELS, SIDEWAYS, frame_indices, opened, reading
+from sr_runtime.image.header import (
+    DEFAULT_MAX_PIXELS,
+    SIDEWAYS,
+    check_max_pixels,
+    frame_indices,
+    opened,
+    reading,
+)
 from sr_runtime.image.heif import decode_heif
 from sr_runtime.image.iptc import iptc_of
 from sr_runtime.image.jpeg import with_end_mark
@@ -30,7 +37,6 @@ from sr_runtime.image.png import scale_color_key
 from sr_runtime.image.tga import read_tga
 from sr_runtime.image.tiff_compression import told_apart_from_damage
 from sr_runtime.image.xmp import descriptive_xmp
-from sr_runtime.printable import shown
 
 __all__ = ["TURNS", "check_kind", "described", "read", "read_still"]
 
@@ -66,8 +72,7 @@ def read(path: str | os.PathLike[str], *, max_pixels: int = DEFAULT_MAX_PIXELS) 
         OutOfMemoryError: Its pixels do not fit into memory.
         ArgumentError: `max_pixels` is not a whole number, at least 1.
     """
-    if type(max_pixels) is not int or max_pixels < 1:
-        raise ArgumentError(f"max_pixels is {shown(max_pixels)}: give a whole number, at least 1")
+    check_max_pixels(max_pixels)
     with reading(path), Path(path).open("rb") as stream:
         file: BinaryIO = stream if stream.seekable() else io.BytesIO(stream.read())
         image = opened(file, max_pixels, pixels=True)

@@ -20,7 +20,7 @@ from sr_runtime.image.color import profile_for
 from sr_runtime.image.exif import exif_with_size, unchanged
 from sr_runtime.image.picture import Picture
 
-__all__ = ["LARGEST_TIFF", "write_tiff"]
+__all__ = ["LARGEST_TIFF", "add_exif", "write_tiff"]
 
 LARGEST_TIFF = 2**32 - 2**24
 """Bytes of pixels: offsets have 32 bits, and the metadata need some room."""
@@ -48,7 +48,7 @@ def _page(page: Picture) -> tuple[ImageFileDirectory_v2, list[bytes]]:
     height, width, channels = pixels.shape
     tags = ImageFileDirectory_v2(prefix=b"II")
     if page.exif is not None:
-        _add_exif(tags, exif_with_size(page.exif, width=width, height=height))
+        add_exif(tags, exif_with_size(page.exif, width=width, height=height))
     if page.dpi is not None:
         tags[Base.XResolution], tags[Base.YResolution] = page.dpi
         tags[Base.ResolutionUnit] = 2  # inch
@@ -87,7 +87,8 @@ def _put(file: BinaryIO, place: int, offset: int) -> None:
     file.seek(end)
 
 
-def _add_exif(tags: ImageFileDirectory_v2, exif: bytes) -> None:
+def add_exif(tags: ImageFileDirectory_v2, exif: bytes) -> None:
+    """Put the tags of `exif` into a directory."""
     stored = Image.Exif()
     stored.load(exif)
     for tag in stored:

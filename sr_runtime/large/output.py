@@ -2,34 +2,32 @@
 
 import mmap
 import os
-import warnings
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
-from PIL.ExifTags import Base
 
 from sr_runtime.errors import ArgumentError, ImageError, StorageError, about
 from sr_runtime.image import Output, Picture, Quality
 from sr_runtime.image.color import profile_for
-from sr_runtime.image.encode import PNG_COMPRESSION, QUALITY
+from sr_runtime.image.encode import QUALITY
 from sr_runtime.image.exif import exif_with_size
-from sr_runtime.image.png import append_texts
 from sr_runtime.image.sixteen_bit import INCH, load_vips
+from sr_runtime.large.encode import encode
 from sr_runtime.large.kept_rows import KeptRows
+from sr_runtime.passes import Progress
 from sr_runtime.storage.atomic import atomic_folder, atomic_path, check_target
 
 __all__ = ["LargeOutput", "output_of"]
 
 DEEP_ZOOM = ".dzi"
-TILE = 256
-"""Side of a TIFF's tiles, which viewers of large images load one by one."""
-RESOLUTION = {Base.XResolution, Base.YResolution, Base.ResolutionUnit}
+EVERY = 0.5
+"""Seconds between two looks at how far the file is."""
 
 
 class LargeOutput:
@@ -79,58 +77,36 @@ class LargeOutput:
             height = width = 1  # a BigTIFF has no limit
         if not self._is_deep_zoom:
             self._output.check(picture, height=height, width=width)
-        if self._output.format == "tiff" and _states_more_than_resolution(picture.exif):
-            warnings.warn(
-                f"{self.path}: EXIF is not kept in a TIFF that is written by rows: use png",
-                RuntimeWarning,
-                stacklevel=2,
-            )
         check_target(self.path, inputs=[source])
 
-    def write(self, kept: KeptRows, picture: Picture) -> None:
+    def write(self, kept: KeptRows, picture: Picture, progress: Progress | None = None) -> None:
         """Write the rows, with the metadata of `picture`; a file of that name is replaced.
+
+        Args:
+            progress: Called with (per cent, 100) on this thread. What it raises ends the writing.
 
         Raises:
             StorageError: The disk is full, or the folder cannot be written.
         """
         with about(self.path), _errors_of_vips(), _rows_of(kept) as rows:
-            image = _described(rows, picture)
+            image = _described(rows.image, picture)
             if self._is_deep_zoom:
-                self._write_deep_zoom(image, picture)
+                self._write_deep_zoom(image, picture, partial(_save, rows, progress))
                 return
             with atomic_path(self.path) as temporary:
-                # libvips adds EXIF to an image that has none, unless only others are kept.
-                keep = "all" if picture.exif is not None else "icc:xmp:iptc"
-                _interruptible(image, partial(self._save, image, os.fspath(temporary), keep))
-                if self._output.format == "png":
-                    append_texts(temporary, picture.png_text)
+                format, quality = self._output.format, self._jpeg_quality
+                _save(rows, progress, partial(encode, image, temporary, format, picture, quality))
 
-    def _save(self, image: Any, path: str, keep: str) -> None:
-        match self._output.format:
-            case "png":
-                image.pngsave(path, compression=PNG_COMPRESSION, keep=keep)
-            case "jpg":
-                image.jpegsave(path, Q=self._jpeg_quality, subsample_mode="off", keep=keep)
-            case "tiff":
-                image.tiffsave(
-                    path,
-                    tile=True,
-                    tile_width=TILE,
-                    tile_height=TILE,
-                    compression="deflate",
-                    predictor="horizontal",
-                    level=1,
-                    bigtiff=True,
-                    keep=keep,
-                )
-
-    def _write_deep_zoom(self, image: Any, picture: Picture) -> None:
+    def _write_deep_zoom(
+        self, image: Any, picture: Picture, save: Callable[[Callable[[], object]], None]
+    ) -> None:
         """The tiles first, so that the file that names them means that they are there."""
         tiles, pixel = self._deep_zoom_tiles, picture.frames[0]
         is_jpeg = pixel.dtype == np.uint8 and pixel.shape[2] in (1, 3)
         suffix = f".jpg[Q={self._jpeg_quality}]" if is_jpeg else ".png"
         with atomic_path(self.path) as description, atomic_folder(tiles) as folder:
-            _interruptible(image, partial(image.dzsave, os.fspath(folder / "all"), suffix=suffix))
+            # Each of thousands of tiles would have all metadata; what its colours mean is enough.
+            save(partial(image.dzsave, os.fspath(folder / "all"), suffix=suffix, keep="icc"))
             (folder / "all.dzi").replace(description)
             for level in (folder / "all_files").iterdir():
                 level.replace(folder / level.name)
@@ -152,29 +128,34 @@ def output_of(path: Path, *, quality: Quality = None) -> Output | LargeOutput:
     return Output(path, quality=quality)
 
 
-def _states_more_than_resolution(exif: bytes | None) -> bool:
-    """Whether a TIFF would lose any of these tags: it has its resolution from the picture."""
-    tags = Image.Exif()
-    tags.load(exif or b"")
-    return not set(tags) <= RESOLUTION
+@dataclass
+class _Rows:
+    """Rows in a file as an image of libvips."""
+
+    image: Any
+    percent: int = 0
+    """How much of it has been read by what was made from it last."""
 
 
-def _interruptible(image: Any, save: Callable[[], object]) -> None:
-    """Save an image in another thread, so that Ctrl-C ends it.
+def _save(rows: _Rows, progress: Progress | None, save: Callable[[], object]) -> None:
+    """Save what is made from `rows` in another thread, so that Ctrl-C and `progress` end it.
 
-    In the thread that calls libvips, Ctrl-C is raised in the callback, which loses exceptions.
+    In the thread that calls libvips, exceptions are raised in the callback, which loses them.
     """
     with ThreadPoolExecutor(1) as thread:
         saving = thread.submit(save)
         try:
+            while wait([saving], timeout=EVERY).not_done:
+                if progress is not None:
+                    progress(rows.percent, 100)
             saving.result()
         except BaseException:
-            image.set_kill(True)
+            rows.image.set_kill(True)
             raise
 
 
 @contextmanager
-def _rows_of(kept: KeptRows) -> Iterator[Any]:
+def _rows_of(kept: KeptRows) -> Iterator[_Rows]:
     """The image of libvips over the rows in a file, for the block alone.
 
     The file is mapped into memory. Its pages count as this process's until they are given back,
@@ -188,10 +169,16 @@ def _rows_of(kept: KeptRows) -> Iterator[Any]:
     image = load_vips().Image.new_from_memory(
         rows, width, height, channels, "ushort" if deep else "uchar"
     )
-    if hasattr(rows, "madvise"):  # not on Windows
-        image.set_progress(True)
-        image.signal_connect("eval", lambda *_: rows.madvise(mmap.MADV_DONTNEED))
-    yield image.copy(interpretation=gray if channels < 3 else color)
+    image.set_progress(True)  # before anything is made from it, which signals this image then
+    made = _Rows(image.copy(interpretation=gray if channels < 3 else color))
+
+    def on_read(_image: Any, state: Any) -> None:
+        made.percent = state.percent
+        if hasattr(rows, "madvise"):  # not on Windows
+            rows.madvise(mmap.MADV_DONTNEED)
+
+    image.signal_connect("eval", on_read)
+    yield made
 
 
 def _described(image: Any, picture: Picture) -> Any:

@@ -108,9 +108,8 @@ def _only_page(image: Image.Image) -> int:
         photometric = tags.get(Base.PhotometricInterpretation)
         if photometric not in (BLACK_IS_ZERO, RGB, YCBCR):
             raise _refusal(f"its photometric interpretation is {photometric}")
-        if bits == 8 and PREMULTIPLIED in tags.get(
-            Base.ExtraSamples, ()
-        ):  # Pillow rounds otherwise
+        # Pillow rounds those of 8 bits otherwise.
+        if bits == 8 and PREMULTIPLIED in tags.get(Base.ExtraSamples, ()):
             raise _refusal("its colours are premultiplied with alpha")
     return pages[0]
 
@@ -119,5 +118,5 @@ def _refusal(reason: str) -> ImageError:
     return ImageError(
         f"an image too large for memory is read by rows, and this one is not ({reason}): save it "
         "as a PNG, TIFF or JPEG of one page, in gray or RGB of 8 or 16 bits, or read it whole with "
-        "--max-pixels"
+        "--max-pixels (in Python: max_pixels)"
     )

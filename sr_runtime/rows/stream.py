@@ -4,7 +4,7 @@ The rows take the way of `Upscaler.upscale`: passes of the network, then bicubic
 size that was asked for. What is in memory depends on the image's width and not on its height.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -15,6 +15,7 @@ from sr_runtime.errors import ArgumentError
 from sr_runtime.frame import color_planes
 from sr_runtime.model_info import ModelInfo
 from sr_runtime.output_size import OutputSize
+from sr_runtime.passes import Progress
 from sr_runtime.rows.enlarging import enlarged
 from sr_runtime.rows.protocols import RowReader, RowWriter
 from sr_runtime.rows.resizing import resized
@@ -35,7 +36,7 @@ def stream(
     writer: RowWriter,
     network: TiledNetwork,
     size: OutputSize,
-    progress: Callable[[int, int], None],
+    progress: Progress | None,
     end: int | None = None,
 ) -> None:
     """Upscale what `reader` gives into `writer`; `Upscaler.upscale_stream` documents it."""
@@ -52,7 +53,8 @@ def stream(
     def on_tiles(more: int) -> None:
         nonlocal done
         done += more
-        progress(done, total)
+        if progress is not None:
+            progress(done, total)
 
     with ThreadPoolExecutor(1) as reading, ThreadPoolExecutor(1) as writing:
         rows = _read_ahead(reader, reading)

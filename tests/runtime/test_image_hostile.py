@@ -112,6 +112,7 @@ def test_running_out_of_memory_for_a_header_is_reported_as_that(
         raise MemoryError
 
     monkeypatch.setattr(Image, "open", without_memory)
+    monkeypatch.setattr("sr_runtime.image.header.open_header", without_memory)
     for attempt in (read, read_header):
         with pytest.raises(OutOfMemoryError, match="smaller image") as caught:
             attempt(path)

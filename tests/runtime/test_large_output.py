@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
+from PIL.ExifTags import IFD
 
 from sr_runtime import ArgumentError, ImageError, StorageError
 from sr_runtime.image import Picture, read
+from sr_runtime.large import output
 from sr_runtime.large.kept_rows import KeptRows
 from sr_runtime.large.output import LargeOutput, _rows_of
 
@@ -57,7 +59,7 @@ def test_pixels_and_metadata_are_those_that_were_given(
         dpi=(300.0, 100.0),
         xmp=b'<x:xmpmeta xmlns:x="adobe:ns:meta/"/>',
         icc_profile=profile if channels > 2 else None,
-        exif=EXIF.tobytes() if suffix == ".png" else None,
+        exif=EXIF.tobytes(),
         png_text=((b"tEXt", b"Author\0A. \xc5ngstr\xf6m"),) if suffix == ".png" else (),
     )
 
@@ -67,17 +69,40 @@ def test_pixels_and_metadata_are_those_that_were_given(
     assert result.xmp == picture.xmp
     assert result.png_text == picture.png_text
     assert result.icc_profile == picture.icc_profile
-    assert suffix == ".tif" or b"a camera" in (result.exif or b"")
+    assert b"a camera" in (result.exif or b"")
 
 
-def test_a_jpeg_is_close(tmp_path: Path) -> None:
+def test_a_jpeg_is_close_and_keeps_its_exif_and_its_comment(tmp_path: Path) -> None:
     content = np.full((300, 520, 3), (200, 90, 30), np.uint8)
-    written(tmp_path / "a.jpg", content, exif=EXIF.tobytes())
+    picture = written(
+        tmp_path / "a.jpg",
+        content,
+        exif=EXIF.tobytes(),
+        png_text=((b"iTXt", b"Comment\0\0\0\0\0Gr\xc3\xbc\xc3\x9fe"),),
+    )
 
     result = read(tmp_path / "a.jpg")
     assert np.abs(result.frames[0].astype(int) - content).max() <= 2
-    assert result.exif is not None
-    assert b"a camera" in result.exif
+    assert b"a camera" in (result.exif or b"")
+    assert result.png_text == picture.png_text
+    by_libvips = vips.Image.new_from_file(str(tmp_path / "a.jpg"), fail_on="warning")
+    assert abs(by_libvips.avg() - content.mean()) < 2
+
+
+def test_a_tiff_keeps_all_directories_of_its_exif(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "a camera"
+    exif[IFD.Exif] = {0x829A: (1, 250), 0xA002: 130}  # exposure time, width
+    exif[IFD.GPSInfo] = {1: "N", 2: (48.0, 8.0, 14.0)}
+    written(tmp_path / "a.tif", pixels(3), exif=exif.tobytes())
+
+    result = Image.Exif()
+    result.load(read(tmp_path / "a.tif").exif or b"")
+    assert result[0x010F] == "a camera"
+    assert result.get_ifd(IFD.Exif) == {0x829A: (1, 250), 0xA002: 520}
+    assert result.get_ifd(IFD.GPSInfo) == {1: "N", 2: (48.0, 8.0, 14.0)}
+    by_libvips = vips.Image.new_from_file(str(tmp_path / "a.tif"), fail_on="warning")
+    assert by_libvips.height == 300
 
 
 def test_a_tiff_is_a_tiled_bigtiff(tmp_path: Path) -> None:
@@ -129,10 +154,6 @@ def test_what_no_format_holds_is_refused_before_the_work(tmp_path: Path) -> None
         LargeOutput(tmp_path / "a.tif").check(deep, SOURCE, height=10, width=10)
     with pytest.raises(ArgumentError, match="does not exist"):
         LargeOutput(tmp_path / "missing" / "a.png").check(picture, SOURCE, height=10, width=10)
-    with pytest.warns(RuntimeWarning, match="EXIF is not kept in a TIFF"):
-        LargeOutput(tmp_path / "a.tif").check(
-            Picture(frames=picture.frames, exif=EXIF.tobytes()), SOURCE, height=10, width=10
-        )
 
 
 def test_a_failing_disk_leaves_what_was_there(tmp_path: Path) -> None:
@@ -170,18 +191,31 @@ def test_ctrl_c_ends_the_encoding(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a.png.part"]
 
 
-def test_a_tiff_that_states_its_resolution_alone_loses_nothing(
-    tmp_path: Path, recwarn: pytest.WarningsRecorder
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.jpg", "a.dzi"])
+def test_writing_tells_how_far_it_is_and_can_be_ended(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    resolution = Image.Exif()
-    resolution[0x011A] = resolution[0x011B] = 300.0
-    picture = Picture(
-        frames=(np.zeros((1, 1, 3), np.uint8),), exif=resolution.tobytes(), dpi=(300.0, 300.0)
-    )
+    monkeypatch.setattr(output, "EVERY", 0.001)
+    content = RNG.integers(0, 256, (3000, 2000, 3), np.uint8)
+    picture = Picture(frames=(content[:1, :1],))
+    seen: list[tuple[int, int]] = []
 
-    LargeOutput(tmp_path / "a.tif").check(picture, SOURCE, height=10, width=10)
+    def stop(done: int, total: int) -> None:
+        if done > 20:
+            raise InterruptedError
 
-    assert not recwarn.list
+    with KeptRows(tmp_path / name, {}) as kept:
+        kept.start(content.shape, content.dtype)
+        kept.write(content)
+        with pytest.raises(InterruptedError):
+            LargeOutput(tmp_path / name).write(kept, picture, stop)
+        assert [path.name for path in tmp_path.iterdir()] == [f"{name}.part"]
+        LargeOutput(tmp_path / name).write(kept, picture, lambda *args: seen.append(args))
+
+    assert {total for _, total in seen} == {100}
+    parts = [done for done, _ in seen]
+    assert parts == sorted(parts)
+    assert len(set(parts)) > 3
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/smaps")
@@ -190,8 +224,8 @@ def test_rows_that_are_encoded_do_not_stay_in_memory(tmp_path: Path) -> None:
     with KeptRows(tmp_path / "a.jpg", {}) as kept:
         kept.start(rows.shape, rows.dtype)
         kept.write(rows)
-        with _rows_of(kept) as image:
-            image.jpegsave(str(tmp_path / "a.jpg"))
+        with _rows_of(kept) as made:
+            made.image.jpegsave(str(tmp_path / "a.jpg"))
 
             mapping = Path("/proc/self/smaps").read_text().partition(str(kept.file))[2]
 

@@ -9,9 +9,9 @@ from sr_runtime import Upscaler
 from sr_runtime.backends.base import Limits
 from sr_runtime.batch import order
 from sr_runtime.batch.job import Job
-from sr_runtime.batch.steps import header_of
 from sr_runtime.cli import progress_bar
 from sr_runtime.image import Header
+from sr_runtime.image.header import header_of
 from tests.runtime.known_network import KnownNetwork
 from tests.runtime.test_plan import picture
 

@@ -65,3 +65,19 @@ def test_a_log_gets_nothing_for_one_image(
 ) -> None:
     shown_run(KnownNetwork(radius=1), folder_of(1, tmp_path))
     assert capsys.readouterr().err == ""
+
+
+def test_the_writing_of_a_large_image_shows_how_long_it_takes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with ProgressBar(folder_of(1, tmp_path), shown=True) as bar:
+        bar.start(0)
+        bar.tiles(0, 3, 3)
+        bar.writing(0, 0, 100)
+        bar.writing(0, 40, 100)
+        bar.finish(0, failed=False)
+
+    shown = capsys.readouterr().err
+    assert "000.png writing " in shown
+    assert re.search(r"writing 40%, \d\d:\d\d left", shown)

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from sr_runtime import OutOfMemoryError, Upscaler, upscaler
+from sr_runtime import OutOfMemoryError, Upscaler, passes
 from sr_runtime.memory import result as result_memory
 from sr_runtime.memory.free import free_memory
 from tests.runtime.in_threads import photo
@@ -37,7 +37,7 @@ def test_the_estimate_is_a_tight_lower_bound_of_what_is_allocated(
     estimates: list[int] = []
     check = result_memory.check_memory
     monkeypatch.setattr(
-        upscaler, "check_memory", lambda frames: estimates.append(check(frames)) or estimates[-1]
+        passes, "check_memory", lambda frames: estimates.append(check(frames)) or estimates[-1]
     )
     network = Upscaler(BlackNetwork(radius=1), tile=64)
     random = np.random.default_rng(0)

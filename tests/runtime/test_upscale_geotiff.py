@@ -1,28 +1,18 @@
 """A GeoTIFF keeps its place on the Earth, its bands and their meaning, and where it has no data."""
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 import sr_runtime
-from sr_runtime import ArgumentError, ImageError, StorageError, Upscaler
+from sr_runtime import ImageError, Upscaler
 from sr_runtime.__main__ import main
-from sr_runtime.large.kept_rows import KeptRows
-from sr_runtime.large.output import LargeOutput
-from sr_runtime.large.upscale import upscale_large
-from sr_runtime.output_size import OutputSize
 from sr_runtime.transparency import bleed
+from tests.runtime.scenes import MEANINGS, pixels, scene, upscale
 
 rasterio = pytest.importorskip("rasterio", exc_type=ImportError)
-pytest.importorskip("rasterio.shutil")
-
-RNG = np.random.default_rng(5)
-PLACE = rasterio.Affine(2, 0, 500_000, 0, -2, 5_000_000)
-MEANINGS = ("red", "green", "blue", "undefined", "undefined")
 
 
 @pytest.fixture
@@ -34,34 +24,6 @@ def model(tiny_onnx: Callable[..., Path]) -> Path:
 def upscaler(model: Path) -> Iterator[Upscaler]:
     with sr_runtime.load(model, backend="onnxruntime", tile=96) as made:
         yield made
-
-
-def scene(path: Path, bands: np.ndarray, meanings: tuple[str, ...] = (), **profile: Any) -> Path:
-    """A GeoTIFF of `(bands, height, width)`."""
-    profile = {"crs": "EPSG:32633", "transform": PLACE, "driver": "GTiff", **profile}
-    count, height, width = bands.shape
-    with rasterio.open(
-        path, "w", width=width, height=height, count=count, dtype=bands.dtype, **profile
-    ) as file:
-        file.write(bands)
-        if meanings:
-            file.colorinterp = [rasterio.enums.ColorInterp[name] for name in meanings]
-    return path
-
-
-def pixels(count: int, height: int, width: int, dtype: str = "uint8") -> np.ndarray:
-    return RNG.integers(5, 250, (count, height, width)).astype(dtype)
-
-
-def bands_of(path: Path) -> np.ndarray:
-    with rasterio.open(path) as file:
-        return np.asarray(file.read())
-
-
-def upscale(upscaler: Upscaler, source: Path, target: Path, **size: float) -> np.ndarray:
-    upscale_large(upscaler, source, LargeOutput(target), size=OutputSize(**size))
-    assert not list(target.parent.glob("*.part"))
-    return bands_of(target)
 
 
 def test_bands_beyond_rgb_are_upscaled_as_gray(upscaler: Upscaler, tmp_path: Path) -> None:
@@ -200,100 +162,3 @@ def test_colour_tables_and_few_bits_are_refused(upscaler: Upscaler, tmp_path: Pa
         upscale(upscaler, table, tmp_path / "b.tif")
     with pytest.raises(ImageError, match="has 2 bits"):
         upscale(upscaler, bits, tmp_path / "b.tif")
-
-
-def test_a_damaged_scene_is_named_and_leaves_no_result(upscaler: Upscaler, tmp_path: Path) -> None:
-    source = scene(tmp_path / "a.tif", pixels(2, 600, 60), compress="deflate", blockysize=16)
-    content = bytearray(source.read_bytes())
-    middle = len(content) // 2
-    content[middle : middle + 900] = bytes(900)
-    source.write_bytes(content)
-
-    with pytest.raises(ImageError, match="damaged") as caught:
-        upscale(upscaler, source, tmp_path / "b.tif")
-
-    assert caught.value.path == source
-    assert not (tmp_path / "b.tif").exists()
-
-
-def test_an_interrupted_run_goes_on_with_the_bands_it_has(
-    upscaler: Upscaler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source = scene(tmp_path / "a.tif", pixels(5, 300, 50), MEANINGS, nodata=0)
-    whole = upscale(upscaler, source, tmp_path / "whole.tif")
-    seen: list[tuple[int, int]] = []
-
-    def stop(done: int, total: int) -> None:
-        seen.append((done, total))
-        if done > total / 2:
-            raise InterruptedError
-
-    output = LargeOutput(tmp_path / "b.tif")
-    with pytest.raises(InterruptedError):
-        upscale_large(upscaler, source, output, size=OutputSize(), progress=stop)
-    total = seen[-1][1]
-    assert total == 3 * len(upscaler.plan(300, 50))
-    with pytest.raises(ArgumentError, match="size 200×1200 and not 150×900"):
-        upscale_large(upscaler, source, output, size=OutputSize(scale=3), progress=stop)
-    written: list[int] = []
-    write = KeptRows.write
-    monkeypatch.setattr(
-        KeptRows, "write", lambda self, rows: (written.append(len(rows)), write(self, rows))
-    )
-    np.testing.assert_array_equal(upscale(upscaler, source, tmp_path / "b.tif"), whole)
-
-    assert 0 < sum(written) < 2 * 1200
-
-
-def test_all_bands_together_must_have_room(
-    upscaler: Upscaler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source = scene(tmp_path / "a.tif", pixels(5, 30, 50))
-    needed = 5 * 120 * 200
-    usage = type("Usage", (), {"free": needed - 1})
-    monkeypatch.setattr("sr_runtime.large.kept_rows.shutil.disk_usage", lambda _: usage)
-
-    with pytest.raises(StorageError, match="GB of the disk are free"):
-        upscale(upscaler, source, tmp_path / "b.tif")
-    assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows limits no file's size")
-def test_a_result_that_finds_no_room_can_be_gone_on_with(
-    upscaler: Upscaler, tmp_path: Path
-) -> None:
-    import resource
-
-    source = scene(tmp_path / "a.tif", pixels(4, 60, 80), MEANINGS[:4])
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (240 * 320 * 3 + 1000, before[1]))
-    try:
-        with pytest.raises(StorageError, match="make room on the disk") as caught:
-            upscale(upscaler, source, tmp_path / "b.tif")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-    assert caught.value.path == tmp_path / "b.tif"
-    names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == ["a.tif", "b.tif.band4.part", "b.tif.part"]
-    assert upscale(upscaler, source, tmp_path / "b.tif").shape == (4, 240, 320)
-
-
-def test_a_scene_is_never_its_own_result(upscaler: Upscaler, tmp_path: Path) -> None:
-    source = scene(tmp_path / "a.tif", pixels(1, 9, 9))
-
-    with pytest.raises(ArgumentError, match="never overwritten"):
-        upscale(upscaler, source, source)
-
-
-def test_the_command_line_names_the_result_tif_and_warns_of_another_format(
-    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    source = scene(tmp_path / "a.tif", pixels(3, 30, 50), MEANINGS[:3])
-
-    assert main(["upscale", str(source), "-q", "-m", str(model), "--name", "{stem}_large"]) == 0
-    assert main(["upscale", str(source), "-q", "-m", str(model), "-o", f"{tmp_path}/b.png"]) == 0
-
-    with rasterio.open(tmp_path / "a_large.tif") as file:
-        assert file.crs == "EPSG:32633"
-    assert "its place on the Earth is not kept in png" in capsys.readouterr().err

@@ -9,16 +9,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
 
 import sr_runtime
-from sr_runtime import ArgumentError, ImageError
+from sr_runtime import ArgumentError, ImageError, Upscaler
 from sr_runtime.__main__ import main
 from sr_runtime.image import Picture, read, write
-from sr_runtime.large import upscale
+from sr_runtime.large import choice
 from sr_runtime.large.output import LargeOutput
 from sr_runtime.large.upscale import upscale_large
 from sr_runtime.output_size import OutputSize
+from tests.runtime.known_network import KnownNetwork
 
 pytest.importorskip("pyvips", exc_type=ImportError)
 RNG = np.random.default_rng(11)
@@ -33,6 +35,11 @@ def image_file(path: Path, height: int, width: int, channels: int = 3) -> np.nda
     pixels = RNG.integers(0, 256, (height, width, channels), np.uint8)
     write(Picture(frames=(pixels,), xmp=b"<x:xmpmeta/>"), path)
     return pixels
+
+
+def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "WORTH_ASKING", 0)
+    monkeypatch.setattr(choice, "free_memory", lambda: 100_000)
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
@@ -114,8 +121,7 @@ def test_what_does_not_fit_into_memory_goes_by_rows_by_itself(
 ) -> None:
     source = tmp_path / "a.png"
     image_file(source, 300, 50)
-    monkeypatch.setattr(upscale, "WORTH_ASKING", 0)
-    monkeypatch.setattr(upscale, "free_memory", lambda: 100_000)
+    little_memory(monkeypatch)
     words = [
         "upscale",
         str(source),
@@ -135,6 +141,76 @@ def test_what_does_not_fit_into_memory_goes_by_rows_by_itself(
     rows, whole = tmp_path / "rows.tif", tmp_path / "whole.tif"
     assert (rows.read_bytes()[:4], whole.read_bytes()[:4]) == (b"II+\0", b"II*\0")
     np.testing.assert_array_equal(read(rows).frames[0], read(whole).frames[0])
+
+
+def test_python_decides_as_the_command_line_does(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = tmp_path / "a.png", tmp_path / "rows.tif"
+    image_file(source, 300, 50)
+    seen: list[tuple[int, int]] = []
+    with sr_runtime.load(model, backend="onnxruntime", tile=64) as upscaler:
+        whole = upscaler.upscale(read(source).frames[0])
+        little_memory(monkeypatch)
+        upscaler.upscale_file(source, target, progress=lambda *args: seen.append(args))
+        with pytest.raises(ImageError, match=r"300 pixels are more than the limit of 14999"):
+            upscaler.upscale_file(source, target, max_pixels=14_999)
+        with pytest.raises(ArgumentError, match="max_pixels is '9'"):
+            upscaler.upscale_file(source, target, max_pixels="9")  # type: ignore[arg-type]
+        with pytest.raises(ImageError, match="is not written as webp: use png"):
+            upscaler.upscale_file(source, tmp_path / "rows.webp")
+
+    assert target.read_bytes()[:4] == b"II+\0"
+    np.testing.assert_array_equal(read(target).frames[0], whole)
+    assert seen[-1] == (9, 9)
+    assert not list(tmp_path.glob("*.part"))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".jpg"])
+def test_no_limit_of_pillow_keeps_an_image_from_its_rows(
+    suffix: str, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / f"a{suffix}"
+    image_file(source, 300, 50)
+    monkeypatch.setattr(choice, "DEFAULT_MAX_PIXELS", 14_999)
+    monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", 100)
+    with sr_runtime.load(model, backend="onnxruntime", tile=64) as upscaler:
+        upscaler.upscale_file(source, tmp_path / "rows.tif")
+
+    assert (tmp_path / "rows.tif").read_bytes()[:4] == b"II+\0"
+
+
+def test_rows_are_gone_on_with_after_memory_ran_out(tmp_path: Path) -> None:
+    source, output = tmp_path / "a.png", LargeOutput(tmp_path / "rows.png")
+    image_file(source, 300, 90)
+
+    def stop(done: int, total: int) -> None:
+        if done > total / 2:
+            raise InterruptedError
+
+    with Upscaler(KnownNetwork(radius=2, memory=30 * 30), tile=64) as upscaler:
+        with pytest.warns(RuntimeWarning, match="no room"), pytest.raises(InterruptedError):
+            upscale_large(upscaler, source, output, size=OutputSize(), progress=stop)
+        assert upscaler.max_tile < upscaler.tile
+        begun = json.loads((tmp_path / "rows.png.part" / "journal.json").read_text())["bands"]
+        upscale_large(upscaler, source, output, size=OutputSize())
+        whole = upscaler.upscale(read(source).frames[0])
+
+    assert begun
+    np.testing.assert_array_equal(read(output.path).frames[0], whole)
+
+
+def test_a_deep_zoom_image_has_the_limits_of_others(model: Path, tmp_path: Path) -> None:
+    source, target = tmp_path / "a.png", tmp_path / "a.dzi"
+    image_file(source, 40, 50)
+    with sr_runtime.load(model, backend="onnxruntime") as upscaler:
+        with pytest.raises(ImageError, match="40 pixels are more than the limit of 1999"):
+            upscaler.upscale_file(source, target, max_pixels=1999)
+        with pytest.raises(ArgumentError, match="Deep Zoom image is made by rows"):
+            upscaler.upscale_file(source, target, tileable="x")
+        upscaler.upscale_file(source, target, max_pixels=2000)
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.dzi", "a.png", "a_files"]
 
 
 def test_a_deep_zoom_image_may_be_asked_for(model: Path, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Rows in, rows out: the pixels of the image in memory, each row read once, and bounded memory."""
 
+import time
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -208,6 +210,24 @@ def test_a_reader_of_no_image_is_refused(image: NDArray[Any]) -> None:
         pytest.raises(ArgumentError, match=r"the reader states .*: an image is"),
     ):
         upscaler.upscale_stream(Rows(image), Kept())
+
+
+def test_memory_does_not_grow_with_the_height() -> None:
+    class Discarded(Kept):
+        def write(self, rows: NDArray[Any]) -> None:
+            time.sleep(0.01)  # slower than the rows are made
+
+    def peak(height: int) -> int:
+        image = np.broadcast_to(np.uint8(9), (height, 300, 3))
+        tracemalloc.start()
+        try:
+            upscaler.upscale_stream(Rows(image), Discarded())
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    with Upscaler(KnownNetwork(radius=2), tile=64) as upscaler:
+        assert peak(1200) < 1.05 * peak(600)
 
 
 def test_wide_images_get_lower_tiles_in_memory_too() -> None:

@@ -59,11 +59,11 @@ def write_cog(scene: Scene, kept: Sequence[KeptRows], target: Path) -> None:
         _describe_result(description, scene, kept)
         made = folder.path / "result.tif"
         rasterio.shutil.copy(description, made, **OPTIONS)
-        _compare(description, made, target)
+        _compare(description, made, target, has_mask=any(not each.bands for each in scene.layers))
         made.replace(temporary)
 
 
-def _compare(expected: Path, made: Path, target: Path) -> None:
+def _compare(expected: Path, made: Path, target: Path, *, has_mask: bool) -> None:
     """Raise StorageError if the file holds other pixels than it was made of.
 
     GDAL does not report it where the last bytes of a file find no room.
@@ -73,7 +73,11 @@ def _compare(expected: Path, made: Path, target: Path) -> None:
         warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
         with rasterio.open(expected) as rows, rasterio.open(made) as result:
             for _, window in result.block_windows(1):
-                if not np.array_equal(rows.read(window=window), result.read(window=window)):
+                is_same = np.array_equal(rows.read(window=window), result.read(window=window))
+                if has_mask:
+                    masks = (file.read_masks(1, window=window) for file in (rows, result))
+                    is_same &= np.array_equal(*masks)
+                if not is_same:
                     raise StorageError(
                         f"is incomplete once it is written: {NEXT_STEP}", path=target
                     )

@@ -8,22 +8,24 @@ from sr_runtime.large.geo.cog import write_cog
 from sr_runtime.large.geo.masks import MaskedRows, write_mask
 from sr_runtime.large.geo.scene import Layer, Scene
 from sr_runtime.large.kept_rows import KeptRows, check_room
+from sr_runtime.large.unchanged import check_unchanged, fact_of
 from sr_runtime.output_size import OutputSize
 from sr_runtime.passes import Progress
+from sr_runtime.row_upscaler import RowUpscaler
 from sr_runtime.storage.atomic import check_target
-from sr_runtime.upscaler import Upscaler
 
 __all__ = ["upscale_geotiff"]
 
 
 def upscale_geotiff(
-    upscaler: Upscaler,
+    upscaler: RowUpscaler,
     source: Path,
     target: Path,
-    made_from: Mapping[str, str],
+    made: Mapping[str, str],
     *,
     size: OutputSize,
     progress: Progress | None = None,
+    writing: Progress | None = None,
 ) -> None:
     """Upscale a GeoTIFF by rows into a Cloud Optimized one.
 
@@ -31,14 +33,19 @@ def upscale_geotiff(
     Masks, alpha among them, are enlarged without it. The rows of each are kept beside the result
     until it is written, as by `upscale_large`, whose other arguments these are.
 
-    Raises what `Scene`, `KeptRows`, `write_cog` and `Upscaler.upscale_stream` raise.
+    Args:
+        made: What `made_with` says of the upscaler.
+
+    Raises what `Scene`, `KeptRows`, `write_cog` and `Upscaler.upscale_stream` raise, and ImageError
+    if the file changed meanwhile.
     """
     check_target(target, inputs=[source])
+    file = fact_of(source)
     with Scene(source, upscaler.info.in_channels) as scene, ExitStack() as stack:
         height, width = size.target(*scene.shape, upscaler.info.scale)
         kept = [
             stack.enter_context(
-                KeptRows(_named(target, layer), {**made_from, "bands": str(layer.bands)})
+                KeptRows(_named(target, layer), {"input": file, **made, "bands": str(layer.bands)})
             )
             for layer in scene.layers
         ]
@@ -65,6 +72,9 @@ def upscale_geotiff(
                 progress=report,
             )
             run += 1
+        check_unchanged(source, file, kept)
+        if writing is not None:
+            writing(0, 100)  # rasterio does not say how far GDAL is
         write_cog(scene, kept, target)
         for rows in kept:
             rows.remove()
