@@ -16,7 +16,7 @@ from sr_export.report import Check
 from sr_export.usage_example import only_size, usage_example
 from sr_runtime.backends.choice import is_engine
 from sr_runtime.backends.onnx_header import OnnxHeader, read_header
-from sr_runtime.backends.onnx_metadata import Tensor, declared_inputs
+from sr_runtime.backends.onnx_metadata import Tensor, data_files, declared_inputs
 from sr_runtime.backends.stated import shape_text
 from sr_runtime.cli.facts import COLOURS, seams_text, sizes_text
 from sr_runtime.embedded import EMBEDDED, LICENCE, model_file
@@ -89,14 +89,14 @@ def _front_matter(info: ModelInfo | None, licence: str | None) -> list[str]:
         stated = ["license: other", f"license_name: {json.dumps(printable(licence))}"]
     tags = ["super-resolution", "image-upscaling", "onnx"]
     if info is not None and info.arch != "unknown":
-        tags.append(info.arch.lower())
+        tags.append(re.sub(r"[^\w.+-]+", "-", info.arch.lower()))
     return [
         "---",
         "library_name: onnx",
         "pipeline_tag: image-to-image",
         *stated,
         "tags:",
-        *(f"- {json.dumps(printable(tag))}" for tag in tags),
+        *(f"- {tag}" for tag in tags),
         "---",
     ]
 
@@ -120,6 +120,8 @@ def _facts(file: Path, header: OnnxHeader, digest: str) -> Iterator[tuple[str, s
         yield "ONNX operator set", str(header.opset)
     if header.producer is not None:
         yield "written by", _plain(header.producer)
+    for name in data_files(file):
+        yield "has weights in", _code(name)
     yield "size", f"{file.stat().st_size:,} bytes"
     yield "SHA-256 of the file", _code(digest)
     if info is not None and info.weights_sha256 is not None:
@@ -161,18 +163,15 @@ def _parity(header: OnnxHeader, checks: Sequence[Check]) -> list[str]:
         return [title, "", by, "", *_table(("", "value", "limit"), rows)]
     if header.info is None or header.producer != f"sr-toolkit {sr_runtime.__version__}":
         return []
+    rounding = ", and a level of 255 for rounding" if header.info.io == "uint8" else ""
     limits = (
-        f"differs from the checkpoint's by more than {MAX_FP32_ERROR:g}, where 1 is white"
+        f"differs from the checkpoint's by more than {MAX_FP32_ERROR:g}, where 1 is white{rounding}"
         if header.info.weights_dtype == "float32"
-        else f"has less than {MIN_PSNR:g} dB against the checkpoint's in FP32, of which more than "
-        f"{MAX_SHARE_FAR:.0%} of the values differ by more than {FAR * 255:g}/255, or which needs "
+        else f"has less than {MIN_PSNR:g} dB against the checkpoint's in FP32, differs from it by "
+        f"more than {FAR * 255:g}/255 in more than {MAX_SHARE_FAR:.0%} of the values, or needs "
         f"values above {MAX_ACTIVATION:,.0f} inside"
     )
-    return [
-        title,
-        "",
-        f"{header.producer} writes no file whose result on real pixels {limits}.",
-    ]
+    return [title, "", f"{header.producer} writes no file whose result on real pixels {limits}."]
 
 
 def _usage(file: Path, info: ModelInfo | None) -> list[str]:

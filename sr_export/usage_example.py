@@ -50,7 +50,8 @@ def usage_example(file: Path, info: ModelInfo) -> list[str]:
         batch = f"pixels.transpose(2, 0, 1)[None].astype(np.{tensor.dtype}) / 255"
         result = "(result.transpose(1, 2, 0).clip(0, 1) * 255).round().astype(np.uint8)"
     lines += [
-        f"result = session.run(None, {{{tensor.name!r}: {batch}}})[{info.output}][0]",
+        f"batch = {batch}",
+        f"result = session.run(None, {{{tensor.name!r}: batch}})[{info.output}][0]",
         f"large = {result}",
     ]
     if multiple > 1:

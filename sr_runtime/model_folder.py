@@ -40,12 +40,8 @@ def named_file(name: str) -> Path | None:
     """
     if name_problem(name):
         return None
-    folder = models_folder()
-    file = folder / f"{name}.onnx"
-    with _reading(folder):
-        file.lstat()
-        return file
-    return None
+    # Letter by letter on every system, and some take small and large ones for the same.
+    return next((file for file in model_files() if file.name == f"{name}.onnx"), None)
 
 
 def model_files() -> list[Path]:
