@@ -5,6 +5,7 @@ one step of 255.
 """
 
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,8 +38,8 @@ WEIGHTS = {
 }
 """What red and blue contribute to luma, by the matrix's number; green is the rest."""
 
-BLOCK = 1 << 15
-"""Pixels that are converted at once, so that they stay in the processor's cache."""
+BLOCK = 1 << 17
+"""Pixels that are converted at once."""
 
 
 class _Conversion:
@@ -85,21 +86,35 @@ class RgbFromFrame:
             scaled: NDArray[Any] = np.rint(planar * np.float32(to.white / to.most))
             return scaled.astype(to.dtype)
         frame.colorspace, frame.color_range = self._facts.matrix, to.range
-        planes = _planes(to.resampled(frame, f"yuv444p{self._suffix}"))
+        # Where there is no chroma, libswscale takes any range for the full one.
+        pixels = "gray" if len(frame.format.components) == 1 else "yuv444p"
+        planes = _planes(to.resampled(frame, f"{pixels}{self._suffix}"))
         rgb = np.empty((*planes[0].shape, 3), to.dtype)
         for rows in _blocks(*planes[0].shape):
-            samples = [plane[rows].astype(np.float32) for plane in planes]
-            luma = (samples[0] - to.black) / to.luma
-            red = luma + (samples[2] - to.gray) * ((2 - 2 * to.red) / to.chroma)
-            blue = luma + (samples[1] - to.gray) * ((2 - 2 * to.blue) / to.chroma)
-            green = (luma - to.red * red - to.blue * blue) / (1 - to.red - to.blue)
+            luma, *chroma = (plane[rows].astype(np.float32) for plane in planes)
+            luma -= to.black
+            luma *= to.white / to.luma
+            for values, weight in zip(chroma, (to.blue, to.red), strict=False):
+                values -= to.gray
+                values *= (2 - 2 * weight) * to.white / to.chroma
+                values += luma
+            if chroma:
+                luma -= to.blue * chroma[0]
+                luma -= to.red * chroma[1]
+                luma /= 1 - to.red - to.blue
+            green = luma
+            blue, red = chroma or (luma, luma)
             for channel, values in enumerate((red, green, blue)):
-                rgb[rows, :, channel] = np.rint(values.clip(0, 1) * to.white)
+                np.clip(values, 0, to.white, out=values)
+                rgb[rows, :, channel] = np.rint(values, out=values)
         return rgb
 
 
 class FrameFromRgb:
-    """`(H, W, 3)` RGB as frames of a pixel format, with the colour facts of the video."""
+    """`(H, W, 3)` RGB of one size as frames of a pixel format, with the colour facts of the video.
+
+    One thread at a time may use it: it keeps its buffers.
+    """
 
     def __init__(self, facts: VideoFacts, pixels: str) -> None:
         from av import VideoFormat
@@ -109,40 +124,81 @@ class FrameFromRgb:
         depth = VideoFormat(pixels).components[0].bits
         self._to = _Conversion(facts, depth)
         self._whole = "yuv444p" if depth == 8 else f"yuv444p{depth}le"
+        self._reused: VideoFrame | None = None
+        self._scratch = np.empty((4, BLOCK), np.float32)
 
     def __call__(self, rgb: NDArray[Any]) -> "VideoFrame":
-        from av import VideoFrame
-
-        to = self._to
-        frame = VideoFrame(rgb.shape[1], rgb.shape[0], self._whole)
-        planes = _planes(frame)
-        luma_scale = np.float32(to.luma / to.white)
-        blue_scale = np.float32(to.chroma / to.luma / (2 - 2 * to.blue))
-        red_scale = np.float32(to.chroma / to.luma / (2 - 2 * to.red))
-        # Half a step more, since integers are cut and not rounded.
-        black, gray = np.float32(to.black + 0.5), np.float32(to.gray + 0.5)
-        for rows in _blocks(*rgb.shape[:2]):
-            red, green, blue = (rgb[rows, :, channel] * luma_scale for channel in range(3))
-            luma = red * np.float32(to.red)
-            luma += green * np.float32(1 - to.red - to.blue)
-            luma += blue * np.float32(to.blue)
-            blue -= luma
-            blue *= blue_scale
-            blue += gray
-            red -= luma
-            red *= red_scale
-            red += gray
-            luma += black
-            # Full range has half a step more than the samples hold.
-            planes[0][rows] = luma
-            planes[1][rows] = np.minimum(blue, to.most, out=blue)
-            planes[2][rows] = np.minimum(red, to.most, out=red)
-        frame.colorspace, frame.color_range = self._facts.matrix, to.range
-        result = to.resampled(frame, self._pixels)
+        frame = self._whole_frame(*rgb.shape[:2])
+        self._write(rgb, _planes(frame))
+        frame.colorspace, frame.color_range = self._facts.matrix, self._to.range
+        result = self._to.resampled(frame, self._pixels)
         result.colorspace = self._facts.matrix
         result.color_primaries = self._facts.primaries
         result.color_trc = self._facts.transfer
         return result
+
+    def _whole_frame(self, height: int, width: int) -> "VideoFrame":
+        """A frame without subsampling: a new one if the encoder gets it, else the same again."""
+        from av import VideoFrame
+
+        if self._pixels == self._whole:
+            return VideoFrame(width, height, self._whole)
+        if self._reused is None:
+            self._reused = _sited(VideoFrame(width, height, self._whole))
+        return self._reused
+
+    def _write(self, rgb: NDArray[Any], planes: list[NDArray[Any]]) -> None:
+        """Y, Cb and Cr of the colours into `planes`.
+
+        Few operations on many pixels each: threads that run numpy wait for each other in between.
+        """
+        to = self._to
+        scale = np.float32(to.luma / to.white)
+        weights = [np.float32(weight) for weight in (to.red, to.blue)]
+        green_weight = np.float32(1 - to.red - to.blue) * scale
+        chroma_scales = [
+            np.float32(to.chroma / to.luma / (2 - 2 * weight)) for weight in (to.red, to.blue)
+        ]
+        # Half a step more, since integers are cut and not rounded.
+        black, gray = np.float32(to.black + 0.5), np.float32(to.gray + 0.5)
+        for rows in _blocks(*rgb.shape[:2]):
+            block = rgb[rows]
+            scratch = self._scratch[:, : block[:, :, 0].size].reshape(4, *block.shape[:2])
+            np.copyto(scratch[:3], block.transpose(2, 0, 1))
+            red, luma, blue, product = scratch
+            luma *= green_weight
+            for values, weight in zip((red, blue), weights, strict=True):
+                values *= scale
+                luma += np.multiply(values, weight, out=product)
+            for values, chroma_scale in zip((red, blue), chroma_scales, strict=True):
+                values -= luma
+                values *= chroma_scale
+                values += gray
+                if self._facts.full_range:  # which has half a step more than the samples hold
+                    np.minimum(values, to.most, out=values)
+            luma += black
+            for plane, values in zip(planes, (luma, blue, red), strict=True):
+                plane[rows] = values
+
+
+def _sited(frame: "VideoFrame") -> "VideoFrame":
+    """The same, whose chroma is resampled to where players expect it: at the left pixel of two.
+
+    Without a statement libswscale puts it between both.
+    """
+    from av.filter import Graph
+
+    graph = Graph()
+    graph.link_nodes(
+        graph.add_buffer(
+            width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1)
+        ),
+        graph.add("setparams", "chroma_location=left"),
+        graph.add("buffersink"),
+    ).configure()
+    graph.vpush(frame)
+    sited: VideoFrame = graph.vpull()
+    return sited
 
 
 def _planes(frame: "VideoFrame") -> list[NDArray[Any]]:

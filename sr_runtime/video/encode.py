@@ -36,8 +36,10 @@ class Encoding:
     width: int
 
     def options(self) -> dict[str, str]:
-        """The encoder's own options."""
+        """The encoder's options."""
         options = dict(ENCODERS[self.codec].options)
+        if "420" in self.pixels:
+            options["chroma_sample_location"] = "left"
         if self.crf is not None:
             options["crf"] = str(self.crf)
         return options
@@ -111,8 +113,9 @@ def add_encoder(
 ) -> "VideoStream":
     """Add the stream of the result to a file."""
     os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 prints all but errors unless it reads this
+    encoder = ENCODERS[encoding.codec]
     stream: Any = container.add_stream(
-        ENCODERS[encoding.codec].name,
+        encoder.name,
         rate=facts.rate.limit_denominator(1 << 16),
         options=encoding.options(),
         width=encoding.width,
@@ -122,6 +125,8 @@ def add_encoder(
     context: Any = stream.codec_context
     context.pix_fmt = encoding.pixels
     context.gop_size = LONGEST
+    if encoder.frames is not None:
+        context.thread_type, context.thread_count = "FRAME", encoder.frames
     context.sample_aspect_ratio = facts.pixel_aspect or Fraction(0, 1)
     context.colorspace = facts.matrix
     context.color_range = FULL if facts.full_range else LIMITED

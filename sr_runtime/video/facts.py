@@ -146,7 +146,7 @@ def read_facts(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> VideoFact
             chroma=chroma,
             depth=depth,
             matrix=BT709 if is_rgb else _matrix(frame),
-            full_range=not is_rgb and frame.color_range == FULL,
+            full_range=not is_rgb and _is_full_range(frame),
             primaries=frame.color_primaries,
             transfer=frame.color_trc,
             pixel_aspect=stream.sample_aspect_ratio or None,
@@ -196,6 +196,13 @@ def _matrix(frame: "VideoFrame") -> int:
             f"{frame.colorspace} of H.273): convert it to BT.709 or BT.2020 first"
         )
     return frame.colorspace
+
+
+def _is_full_range(frame: "VideoFrame") -> bool:
+    """As FFmpeg takes it where the file does not say: gray has the full range, and YUV not."""
+    if len(frame.format.components) == 1:
+        return frame.color_range != LIMITED
+    return frame.color_range == FULL
 
 
 def _display_matrix(data: bytes | None) -> tuple[int, ...] | None:

@@ -107,6 +107,41 @@ def test_a_video_keeps_its_colours_from_file_to_file(
         assert np.abs(wide - after).max() <= 1
 
 
+@pytest.mark.parametrize("codec", ["h264", "hevc", "ffv1"])
+def test_subsampled_colour_stays_where_it_is(codec: Any, tmp_path: Path) -> None:
+    ramp = np.tile(np.arange(96, 160, 2, dtype=np.uint8), (16, 1))
+    flat = np.full((32, 64), 128, np.uint8)
+    frame = frame_of_planes([flat, ramp, np.full_like(ramp, 128)], "yuv420p")
+    clip = Clip(frames=[frame], codec="libx264", pixels="yuv420p", options={"qp": "0"})
+    source, target = clip.write(tmp_path / "a.mp4"), tmp_path / "b.mkv"
+    crf = None if codec == "ffv1" else 1
+    upscale_video(nearest_upscaler(scale=1), source, target, codec=codec, crf=crf)
+    (before,), (after,) = frames_of(source), frames_of(target)
+    difference = planes_of(after)[1].astype(int) - planes_of(before)[1]
+    assert abs(difference[:, 4:-4].mean()) < 0.2  # half a pixel would be 0.5
+
+
+@pytest.mark.parametrize("depth", [8, 10])
+@pytest.mark.parametrize("full", [False, True])
+def test_gray_has_the_range_that_the_file_states(full: bool, depth: int, tmp_path: Path) -> None:
+    most, step = 2**depth - 1, 2 ** (depth - 8)
+    pixels, dtype = ("gray", np.uint8) if depth == 8 else ("gray10le", np.uint16)
+    low, high = (0, most) if full else (16 * step, 235 * step)
+    luma = np.linspace(low, high, 24 * 32).round().reshape(24, 32).astype(dtype)
+    clip = Clip(frames=[frame_of_planes([luma], pixels)], pixels=pixels, codec="ffv1",
+                context={"color_range": 1 + full})  # fmt: skip
+    source, target = clip.write(tmp_path / "a.mkv"), tmp_path / "b.mkv"
+    told = read_facts(source)
+    rgb = RgbFromFrame(told)(frames_of(source)[0])
+    white = 255 if depth == 8 else 65535
+    expected = (luma.astype(float) - low) / (high - low) * white
+    assert np.abs(rgb - expected[:, :, None]).max() < 0.51
+    upscale_video(nearest_upscaler(), source, target, codec="ffv1")
+    (result,) = frames_of(target)
+    assert result.color_range == 1 + full
+    assert np.abs(planes_of(result)[0][::2, ::2].astype(int) - luma).max() <= 1
+
+
 @pytest.mark.parametrize(("height", "width", "matrix"), [(480, 640, 6), (720, 960, 1)])
 def test_without_a_stated_matrix_the_result_states_what_players_assume(
     height: int, width: int, matrix: int, tmp_path: Path
