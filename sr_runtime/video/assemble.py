@@ -1,6 +1,7 @@
 """The finished segments and the source's other streams, joined to one file without encoding."""
 
 import heapq
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sr_runtime.errors import ArgumentError, SRError
+from sr_runtime.video.decode import readable_packets
 from sr_runtime.video.encode import Encoding, Timing, add_encoder, writing
 from sr_runtime.video.facts import VideoFacts, opened, picture_stream
 from sr_runtime.video.formats import container_of
@@ -78,7 +80,7 @@ def assemble(
         copies = {stream.index: _add_copy(output, stream, target) for stream in _kept(inputs)}
         packets = heapq.merge(
             _video_packets(segments, video, facts, container_of(target)),
-            _other_packets(inputs, copies, facts, until),
+            _other_packets(source, inputs, copies, facts, until),
             key=_seconds,
         )
         for packet in packets:
@@ -109,7 +111,7 @@ def _metadata(of: "InputContainer | Stream") -> dict[str, str]:
 
 def _shifted(chapter: Any, facts: VideoFacts) -> Any:
     ticks = round(facts.start / chapter["time_base"])
-    return chapter | {"start": chapter["start"] - ticks, "end": chapter["end"] - ticks}
+    return chapter | {edge: max(0, chapter[edge] - ticks) for edge in ("start", "end")}
 
 
 def _kept(inputs: "InputContainer") -> "list[Stream]":
@@ -194,19 +196,27 @@ def _delay(pts: Sequence[int]) -> int:
 
 
 def _other_packets(
+    source: Path,
     inputs: "InputContainer",
     copies: "dict[int, VideoStream]",
     facts: VideoFacts,
     until: Fraction | None,
 ) -> "Iterator[Packet[Any]]":
     streams = [stream for stream in inputs.streams if stream.index in copies]
-    for packet in inputs.demux(streams) if streams else ():
+    last: dict[int, int] = {}
+    for packet in readable_packets(inputs, streams, source) if streams else ():
         if packet.dts is None:  # the empty one that ends a stream
             continue
+        stream = copies[packet.stream_index]
         shift = round(facts.start / packet.time_base)
         packet.dts -= shift
         packet.pts = packet.dts if packet.pts is None else packet.pts - shift
-        packet.stream = copies[packet.stream_index]
+        if packet.dts < (before := last.get(stream.index, packet.dts)):  # no container takes it
+            assert stream.time_base is not None
+            packet.dts = before + math.ceil(stream.time_base / packet.time_base)
+            packet.pts = max(packet.pts, packet.dts)
+        last[stream.index] = packet.dts
+        packet.stream = stream
         if until is None or _seconds(packet) < until:
             yield packet
 

@@ -1,21 +1,23 @@
 """From a video file to its frames, each with the time at which it is shown."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sr_runtime.errors import ImageError, reading
 from sr_runtime.video.facts import DEINTERLACE, VideoFacts, opened, picture_stream
 
 if TYPE_CHECKING:
-    from av import VideoFrame
+    from av import Packet, VideoFrame
     from av.container import InputContainer
     from av.filter import Graph
+    from av.stream import Stream
     from av.video.stream import VideoStream
 
-__all__ = ["TimedFrame", "decoded"]
+__all__ = ["TimedFrame", "decoded", "readable_packets"]
 
 SHORT = 1.0
 """Seconds that may be missing at the end: headers are that wrong."""
@@ -79,7 +81,12 @@ def _check(frame: "VideoFrame", facts: VideoFacts, *, deinterlace: bool, last: i
 
 
 def _place(facts: VideoFacts, last: int | None) -> str:
-    return f"after {float((last or 0) * facts.time_base - facts.start):.2f} s"
+    return f"after {_seconds(facts, last):.2f} s"
+
+
+def _seconds(facts: VideoFacts, last: int | None) -> float:
+    """When the frame of the pts `last` is shown, from the start of the file."""
+    return 0.0 if last is None else float(last * facts.time_base - facts.start)
 
 
 def _timed(frame: "VideoFrame", facts: VideoFacts, last: int | None, step: int) -> TimedFrame:
@@ -102,7 +109,7 @@ class _Damage:
 
     def report(self, path: Path, facts: VideoFacts, last: int | None) -> None:
         """Warn of what is missing, once every frame was seen."""
-        reached = 0.0 if last is None else float(last * facts.time_base - facts.start)
+        reached = _seconds(facts, last)
         if self.packets:
             warnings.warn(
                 f"{path}: {self.packets} damaged places of this video are as the decoder repaired "
@@ -124,24 +131,45 @@ def _raw_frames(
 ) -> "Iterator[VideoFrame]":
     import av
 
-    packets = container.demux(stream)
-    while True:
-        try:
-            with reading(path):
-                packet = next(packets, None)
-        except av.error.InvalidDataError:
-            damage.packets += 1
-            packet = None  # the end, as far as the file can be followed
+    for packet in chain(readable_packets(container, [stream], path, damage), [None]):
         try:
             frames = stream.decode(packet)
         except av.error.EOFError:  # it was flushed by the last packet, which is empty
             return
-        except av.error.InvalidDataError:
+        except av.error.MemoryError:
+            raise
+        except av.error.FFmpegError:
             damage.packets += 1
             frames = []
         yield from frames
+
+
+def readable_packets(
+    container: "InputContainer",
+    streams: "Sequence[Stream]",
+    path: Path,
+    damage: _Damage | None = None,
+) -> "Iterator[Packet[Any]]":
+    """The packets of some streams, as far as a damaged file can be followed.
+
+    Raises StorageError if the system cannot read the file.
+    """
+    import av
+
+    packets = container.demux(streams)
+    while True:
+        try:
+            with reading(path):
+                packet = next(packets, None)
+        except av.error.MemoryError:
+            raise
+        except av.error.FFmpegError:
+            if damage is not None:
+                damage.packets += 1
+            return
         if packet is None:
             return
+        yield packet
 
 
 class _Deinterlacer:

@@ -1,15 +1,17 @@
 """The frames of a video through the network: decoding, inference and encoding side by side.
 
-One thread decodes, as many as the engine feeds at once upscale, as many convert the results to YUV,
-and one encodes. They are coupled by a number of places: a frame takes one before it is decoded and
-gives it back when the encoder has it. So the memory is that of `images + 2` results and what the
-encoder holds, however long the video is.
+One thread decodes, as many upscale as the engine takes images at once, some convert the results to
+YUV, and one encodes. They are coupled by a number of places: a frame takes one before it is decoded
+and gives it back when the encoder has it. So the memory is that of as many results as there are
+places, and what the encoder holds, however long the video is.
 """
 
 import hashlib
+import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -34,6 +36,9 @@ __all__ = ["Pipeline"]
 # cores. Each segment begins with a keyframe, so they are not too short either.
 SEGMENT_PIXELS = 64_000_000
 SEGMENT_FRAMES = (24, 250)
+
+# A GPU upscales a small frame in half the time in which one core makes YUV of the result.
+CONVERTERS_PER_IMAGE = 3
 
 
 class _StoppedError(Exception):
@@ -66,7 +71,10 @@ class Pipeline:
         self._upscaler, self._facts, self._encoding, self._size = upscaler, facts, encoding, size
         self._segments, self._on_frame = segments, on_frame
         self._images = upscaler.backend.limits.images
-        self._places = threading.Semaphore(self._images + 2)
+        # One thread converts faster than a CPU upscales.
+        most = min(CONVERTERS_PER_IMAGE * self._images, os.cpu_count() or 1)
+        self._converting = 1 if self._images == 1 else most
+        self._places = threading.Semaphore(self._images + self._converting + 1)
         self._items: SimpleQueue[_Item | None] = SimpleQueue()
         self._ended = threading.Event()
         self._error: BaseException | None = None
@@ -74,12 +82,12 @@ class Pipeline:
         self.unfinished: SegmentFile | None = None
         """What Ctrl-C left of a segment: a playable file, which the next run makes again."""
 
-    def run(self, frames: Iterator[TimedFrame]) -> None:
-        """Upscale and encode the frames; raise what one of the threads raised."""
+    def run(self, frames: Generator[TimedFrame]) -> None:
+        """Upscale and encode the frames, and close them; raise what one of the threads raised."""
         with (
             ThreadPoolExecutor(2) as ends,
             ThreadPoolExecutor(1) as finisher,
-            ThreadPoolExecutor(self._images) as converters,
+            ThreadPoolExecutor(self._converting) as converters,
             ThreadPoolExecutor(self._images) as workers,
         ):
             try:
@@ -101,25 +109,26 @@ class Pipeline:
 
     def _decode(
         self,
-        frames: Iterator[TimedFrame],
+        frames: Generator[TimedFrame],
         workers: ThreadPoolExecutor,
         converters: ThreadPoolExecutor,
     ) -> None:
         rgb_from_frame = RgbFromFrame(self._facts)
         before: _Item | None = None
         try:
-            for timed in frames:
-                self._places.acquire()
-                if self._ended.is_set():
-                    break
-                rgb = rgb_from_frame(timed.frame)
-                if before is not None and np.array_equal(rgb, before.source):
-                    result = before.frame
-                else:
-                    large = workers.submit(self._upscale, rgb)
-                    result = converters.submit(self._convert, large)
-                before = _Item(result, timed.pts, timed.duration, rgb)
-                self._items.put(before)
+            with closing(frames):
+                for timed in frames:
+                    self._places.acquire()
+                    if self._ended.is_set():
+                        break
+                    rgb = rgb_from_frame(timed.frame)
+                    if before is not None and np.array_equal(rgb, before.source):
+                        result = before.frame
+                    else:
+                        large = workers.submit(self._upscale, rgb)
+                        result = converters.submit(self._convert, large)
+                    before = _Item(result, timed.pts, timed.duration, rgb)
+                    self._items.put(before)
         except BaseException as error:
             self._end(error)
         finally:

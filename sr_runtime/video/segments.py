@@ -8,18 +8,19 @@ run that was killed, and is made again.
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from sr_runtime.errors import StorageError
+from sr_runtime.storage.atomic import atomic_path
 from sr_runtime.storage.part_folder import (
-    LOCK,
     lock_part_folder,
     part_folder,
     refuse_other_work,
+    remove_part_folder,
 )
 from sr_runtime.video.encode import Timing
 
@@ -49,17 +50,18 @@ class Segment:
 class Segments:
     """The segments in one folder, which this process has locked."""
 
-    def __init__(self, target: Path, made_from: Mapping[str, str]) -> None:
+    def __init__(self, target: Path, lock: BinaryIO, made_from: Mapping[str, str]) -> None:
         self.folder = part_folder(target)
-        journal = self.folder / JOURNAL
-        lines = journal.read_bytes().split(b"\n")[:-1] if journal.exists() else []
+        self._target, self._lock = target, lock
+        self._journal = self.folder / JOURNAL
+        lines = self._journal.read_bytes().split(b"\n")[:-1] if self._journal.exists() else []
         self.finished: list[Segment] = []
         with suppress(ValueError, IndexError):  # a journal that is not even begun
             earlier = json.loads(lines[0])
             self.finished = list(_intact(self.folder, lines[1:]))
         if self.finished:
             refuse_other_work(target, "segments", earlier, made_from)
-        self._rewrite(json.dumps(made_from).encode())
+        self._begin_again(made_from)
 
     @property
     def frames(self) -> int:
@@ -76,43 +78,44 @@ class Segments:
 
     def add(self, path: Path, timing: Timing, source_sha256: str) -> None:
         """Note that a file is finished, once it is on the disk."""
-        with path.open("rb+") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            os.fsync(file.fileno())
-        segment = Segment(
-            file=path.name,
-            sha256=digest,
-            pts=timing.pts,
-            end=timing.end,
-            source_sha256=source_sha256,
-        )
-        self._append(json.dumps(asdict(segment)).encode())
-        self.finished.append(segment)
-
-    def remove(self) -> None:
-        """Remove the folder, once the result is there."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _rewrite(self, head: bytes) -> None:
-        """Begin the journal again with what was found intact, and remove all other files."""
-        known = {segment.file for segment in self.finished} | {LOCK}
-        for path in self.folder.iterdir():
-            if path.name not in known:
-                path.unlink()
-        self._append(head)
-        for segment in self.finished:
-            self._append(json.dumps(asdict(segment)).encode())
-
-    def _append(self, line: bytes) -> None:
         try:
-            with (self.folder / JOURNAL).open("ab") as file:
-                file.write(line + b"\n")
+            with path.open("rb+") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+                os.fsync(file.fileno())
+            segment = Segment(
+                file=path.name,
+                sha256=digest,
+                pts=timing.pts,
+                end=timing.end,
+                source_sha256=source_sha256,
+            )
+            with self._journal.open("ab") as file:
+                file.write(_line(asdict(segment)))
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise StorageError(
-                f"cannot be written ({error.strerror})", path=self.folder / JOURNAL
-            ) from error
+            raise StorageError(f"cannot be written ({error.strerror})", path=path) from error
+        self.finished.append(segment)
+
+    def remove(self) -> None:
+        """Remove the folder, once the result is there, and free it for other processes."""
+        remove_part_folder(self._target, self._lock)
+
+    def _begin_again(self, made_from: Mapping[str, str]) -> None:
+        """Remove the unfinished segments, and begin the journal again with the finished ones.
+
+        The journal is replaced in one step: a kill or a full disk in between must not lose them.
+        """
+        known = {segment.file for segment in self.finished}
+        for path in self.folder.glob("*.mkv"):
+            if path.name not in known:
+                path.unlink()
+        with atomic_path(self._journal) as file:
+            file.write_bytes(b"".join(map(_line, [made_from, *map(asdict, self.finished)])))
+
+
+def _line(facts: Mapping[str, Any]) -> bytes:
+    return json.dumps(facts).encode() + b"\n"
 
 
 def _intact(folder: Path, lines: list[bytes]) -> Iterator[Segment]:
@@ -139,10 +142,10 @@ def opened_segments(target: Path, made_from: Mapping[str, str]) -> Iterator[Segm
         ArgumentError: They are made from something else.
         StorageError: The folder cannot be written, or another process writes the same result.
     """
-    with lock_part_folder(target):
-        segments = Segments(target, made_from)
+    with lock_part_folder(target) as lock:
+        segments = Segments(target, lock, made_from)
         try:
             yield segments
         finally:
-            if not segments.finished and segments.folder.exists():  # nothing is worth keeping it
+            if not segments.finished:  # nothing is worth keeping it
                 segments.remove()

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -81,7 +80,8 @@ def upscale_video(
     container_of(target)
     if codec is not None and codec not in CODECS:
         raise ArgumentError(f"codec {codec!r} is none of {', '.join(CODECS)}")
-    check_target(target, inputs=[source])
+    for file in (target, partial_file(target)):
+        check_target(file, inputs=[source])
     with about(source):
         facts = read_facts(source, max_pixels=max_pixels)
         if facts.interlaced and not deinterlace:
@@ -126,7 +126,11 @@ class _Task:
     deinterlace: bool
 
     def made_from(self) -> dict[str, str]:
-        """What the segments depend on."""
+        """What the segments depend on.
+
+        `deinterlace` is none of it: frames that are whole stay as they are, and others end a run
+        without it.
+        """
         import av
 
         facts, encoding = self.facts, self.encoding
@@ -140,7 +144,6 @@ class _Task:
             "size": f"{columns}×{rows}",
             "codec": f"{encoding.codec} in {encoding.pixels}",
             "crf": str(encoding.crf),
-            "deinterlace": "yes" if self.deinterlace else "no",
             "version": sr_runtime.__version__,
             "FFmpeg": ", ".join(libraries),
         }
@@ -157,8 +160,7 @@ class _Task:
 
         pipeline = Pipeline(self.upscaler, self.facts, self.encoding, self.size, segments, on_frame)
         try:
-            with closing(self._missing_frames(segments)) as frames:
-                pipeline.run(frames)
+            pipeline.run(self._missing_frames(segments))
         except KeyboardInterrupt:
             parts = segments.parts()
             if pipeline.unfinished is not None:

@@ -129,6 +129,16 @@ def test_a_stream_that_starts_late_starts_at_zero_with_its_sound(tmp_path: Path)
     assert np.abs(np.subtract(sound, shown)).max() <= 2  # ticks of 1/48000
 
 
+def test_chapters_before_the_first_frame_start_at_zero(tmp_path: Path) -> None:
+    late = [12_800 + 512 * n for n in range(12)]
+    clip = Clip(codec="libx264", pixels="yuv420p", pts=late, chapters=CHAPTERS)
+    source, target = clip.write(tmp_path / "a.mkv"), tmp_path / "b.mkv"
+    upscale_video(known_upscaler(), source, target)
+    with av.open(str(target)) as file:
+        assert [each["start"] for each in file.chapters()] == [0, 0]
+    assert times_of(target)[0] == 0
+
+
 @pytest.mark.parametrize(
     ("height", "width", "scale", "shape"),
     [(24, 32, 1.5, (36, 48)), (23, 31, 2, (46, 62)), (23, 31, 1, (22, 30))],

@@ -17,6 +17,7 @@ from tests.runtime.video_files import (
     frames_of,
     known_upscaler,
     nearest_upscaler,
+    packets_of,
     pattern,
     planes_of,
     times_of,
@@ -115,6 +116,18 @@ def test_a_file_that_is_cut_off_gives_what_there_is_and_a_warning(tmp_path: Path
     assert times_of(target) == whole[: done.frames]
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_sound_that_goes_back_in_time_does_not_end_the_run(suffix: str, tmp_path: Path) -> None:
+    clip = Clip(codec="libx264", pixels="yuv420p", sound="aac").write(tmp_path / "one.ts")
+    source, target = tmp_path / "a.ts", tmp_path / f"b{suffix}"
+    source.write_bytes(clip.read_bytes() * 2)
+    done = upscale_video(nearest_upscaler(), source, target)
+    assert done.frames == 24
+    times = [time for time, _ in packets_of(target, "audio")]
+    assert times == sorted(times)
+    assert len(times) == len(packets_of(source, "audio"))
+
+
 def test_an_mp4_without_its_index_is_refused(tmp_path: Path) -> None:
     source = Clip(codec="libx264", pixels="yuv420p").write(tmp_path / "a.mp4")
     content = source.read_bytes()
@@ -159,6 +172,11 @@ def test_what_cannot_become_right_is_known_before_the_work(
     said = refusal(clip.write(tmp_path / "a.mkv"), target, **options)
     assert all(fact in said for fact in facts), said
     assert not part_folder(tmp_path / target).exists()
+
+
+def test_what_ctrl_c_left_is_not_removed_as_such_while_it_is_the_source(tmp_path: Path) -> None:
+    source = Clip().write(tmp_path / "b.partial.mkv")
+    assert "is an input" in refusal(source)
 
 
 def test_without_pyav_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
