@@ -2,8 +2,9 @@
 
 The clip pans over a photo, so that no two frames are equal. In each round the network first
 upscales the decoded frames in memory, by as many threads as its engine takes images at once; then
-each codec makes a video of the same clip, with decoding, colour conversion, encoding and joining.
-The medians of all rounds are printed, and the peak memory of the process.
+each codec makes a video of the same clip, with decoding, colour conversion, encoding and joining:
+once with the network, and once with pixels repeated instead, which takes no time. The lower of both
+rates limits the video. The medians of all rounds are printed, and the peak memory of the process.
 """
 
 import os
@@ -13,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -24,10 +26,12 @@ import sr_runtime
 from benchmarks.arguments import count, size
 from benchmarks.data import photo
 from benchmarks.machine import processor
+from sr_runtime.backends.base import Limits
 from sr_runtime.cli.console import run_cli
 from sr_runtime.cli.parser import Parser, nonempty
 from sr_runtime.embedded import DEFAULT
 from sr_runtime.errors import BackendError
+from sr_runtime.model_info import ModelInfo
 from sr_runtime.video import upscale_video
 from sr_runtime.video.formats import CODECS, Codec
 
@@ -88,6 +92,7 @@ def _run(
     pictures = panned(photo(), frames, height, width)
     bare: list[float] = []
     rates: dict[Codec, list[float]] = {each: [] for each in codecs}
+    others: dict[Codec, list[float]] = {each: [] for each in codecs}
     with (
         tempfile.TemporaryDirectory() as folder,
         sr_runtime.load(model, device=device) as upscaler,
@@ -95,23 +100,31 @@ def _run(
         clip, large = Path(folder, "clip.mp4"), Path(folder, "large.mkv")
         write_clip(pictures, clip)
         upscaler.upscale(pictures[0])
+        repeating = sr_runtime.Upscaler(Repeating(upscaler.info.scale, upscaler.backend.limits))
         for _ in range(rounds):
             bare.append(bare_rate(upscaler, pictures))
             for each in codecs:
-                start = time.perf_counter()
-                upscale_video(upscaler, clip, large, codec=each)
-                rates[each].append(frames / (time.perf_counter() - start))
+                for by, measured in ((upscaler, rates), (repeating, others)):
+                    start = time.perf_counter()
+                    upscale_video(by, clip, large, codec=each)
+                    measured[each].append(frames / (time.perf_counter() - start))
         backend = upscaler.backend
         print(
             f"{frames} frames of {width}×{height} with {model}, {backend.compute_dtype} on "
             f"{backend.device} ({backend.name}), {processor()}, {os.cpu_count()} cores"
         )
-    print("| | frames/s | of the bare rate |\n|---|--:|--:|")
-    print(f"| the network alone | {statistics.median(bare):.2f} | |")
+    megapixels = height * width * upscaler.info.scale**2 / 1e6
+    print(
+        "| | frames/s | megapixels/s of the result | of the bare rate | frames/s without the "
+        "network |\n|---|--:|--:|--:|--:|"
+    )
+    alone = statistics.median(bare)
+    print(f"| the network alone | {alone:.2f} | {alone * megapixels:.2f} | | |")
     for each in codecs:
         shares = [rate / alone for rate, alone in zip(rates[each], bare, strict=True)]
         share = 100 * statistics.median(shares)
-        print(f"| {each} | {statistics.median(rates[each]):.2f} | {share:.0f} % |")
+        rate, other = statistics.median(rates[each]), statistics.median(others[each])
+        print(f"| {each} | {rate:.2f} | {rate * megapixels:.2f} | {share:.0f} % | {other:.2f} |")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(f"peak memory {peak * (1 if sys.platform == 'darwin' else 1024) / 1e9:.2f} GB")
     return 0
@@ -143,6 +156,39 @@ def write_clip(frames: Sequence[NDArray[np.uint8]], path: Path) -> None:
             frame.pts, frame.time_base = number, Fraction(1, RATE)
             file.mux(stream.encode(frame))
         file.mux(stream.encode())
+
+
+class Repeating:
+    """A backend of next to no cost, which repeats each pixel."""
+
+    name, device, compute_dtype = "repeating", "cpu", "fp32"
+    notes: tuple[str, ...] = ()
+
+    def __init__(self, scale: int, limits: Limits) -> None:
+        self.info = ModelInfo(
+            arch="repeating", scale=scale, in_channels=3, out_channels=3, io="float32",
+            weights_dtype="float32", halo=0, receptive_radius=0,
+        )  # fmt: skip
+        self.limits = replace(limits, pixels=True)
+
+    def submit(self, batch: NDArray[Any]) -> "Repeated":
+        return Repeated(batch.repeat(self.info.scale, axis=2).repeat(self.info.scale, axis=1))
+
+    def shrink(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """A batch of it."""
+
+    pixels: NDArray[Any]
+
+    def result(self) -> NDArray[Any]:
+        return self.pixels
+
+    def release(self) -> None: ...
 
 
 def bare_rate(upscaler: sr_runtime.Upscaler, frames: Sequence[NDArray[np.uint8]]) -> float:
