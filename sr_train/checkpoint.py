@@ -77,7 +77,7 @@ def save_generator(generator: Generator, path: str | os.PathLike[str]) -> None:
     read back as another network. Raises StorageError if the file cannot be written.
     """
     path = Path(path)
-    state = {name: v.detach().cpu().contiguous() for name, v in generator.state_dict().items()}
+    state = {name: v.detach().cpu().contiguous() for name, v in generator.stored().items()}
     match path.suffix.lower():
         case ".safetensors":
             facts = {"arch": generator.arch, "architecture": generator.architecture}

@@ -97,7 +97,7 @@ def _convert(checkpoint: Path, output: Path, scale: int | None, activation: str 
     """Read the generator of any ESRGAN checkpoint and write it in fp32.
 
     It can be an RRDBNet of BasicSR, mmagic, neosr, xinntao/ESRGAN, BSRGAN, traiNNer, Lornatang or
-    torch-sr, or a SRVGGNetCompact.
+    torch-sr, an SRVGGNetCompact, a SPAN or a RealPLKSR.
     """
     check_target(output, inputs=[checkpoint])
     generator = load_generator(checkpoint, scale=scale, activation=activation)
@@ -192,8 +192,8 @@ def parser() -> Parser:
         commands,
         "convert",
         "Read the generator of any ESRGAN checkpoint and write it in fp32. It can be an RRDBNet of "
-        "BasicSR, mmagic, neosr, xinntao/ESRGAN, BSRGAN, traiNNer, Lornatang or torch-sr, or a "
-        "SRVGGNetCompact.",
+        "BasicSR, mmagic, neosr, xinntao/ESRGAN, BSRGAN, traiNNer, Lornatang or torch-sr, an "
+        "SRVGGNetCompact, a SPAN or a RealPLKSR.",
         {
             "RealESRGAN_x4plus.pth -o x4plus.safetensors": "",
             "3x_model.pth --scale 3 -o 3x_model.safetensors": "",

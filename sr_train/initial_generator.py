@@ -1,32 +1,35 @@
 """The generator that a run begins with: fresh, or that of `init`, for the same scale or another."""
 
 import warnings
-from dataclasses import asdict
 from pathlib import Path
 
 from sr_runtime.embedded import checkpoint_file
-from sr_runtime.errors import ArgumentError, ModelError
+from sr_runtime.errors import ArgumentError
 from sr_train.checkpoint import load_generator
+from sr_train.config.generator import architecture_of
 from sr_train.config.schema import Config
 from sr_train.models.generator import Generator
-from sr_train.models.rrdbnet import RRDBNet
+from sr_train.models.registry import build_generator
 
-__all__ = ["initial_generator"]
+__all__ = ["fresh_generator", "initial_generator"]
+
+
+def fresh_generator(config: Config) -> Generator:
+    """The generator that `config.generator` describes, with initial weights."""
+    arch, sizes = architecture_of(config.generator)
+    images = {"scale_factor": config.scale_factor, "img_channels": config.img_channels}
+    return build_generator(arch, {**images, **sizes})
 
 
 def initial_generator(config: Config) -> Generator:
     """Fresh weights, or those of `config.init`: an embedded model or any trainer's checkpoint.
 
     Raises:
-        ModelError: The checkpoint holds no generator, or one that cannot be made fit for the scale.
+        ModelError: The checkpoint holds no generator.
         ArgumentError: Its generator has another number of channels than the configuration.
     """
     if config.init is None:
-        return RRDBNet(
-            scale_factor=config.scale_factor,
-            img_channels=config.img_channels,
-            **asdict(config.generator),
-        )
+        return fresh_generator(config)
     path = checkpoint_file(config.init)
     generator = load_generator(path)
     if (generator.scale_factor, config.scale_factor) == (2, 3):  # their tensors look alike
@@ -44,18 +47,11 @@ def initial_generator(config: Config) -> Generator:
 
 
 def _for_scale(scale: int, generator: Generator, path: Path) -> Generator:
-    """An RRDBNet for another scale, with all layers of `generator` that it has too.
+    """The network for another scale, with all layers of `generator` that it has too.
 
-    They differ in the convolutions between the steps of upsampling; a warning names those.
+    They differ in the convolutions of the upsampling; a warning names those.
     """
-    if not isinstance(generator, RRDBNet):
-        raise ModelError(
-            f"the network is a {generator.arch} for scale {generator.scale_factor}, and only an "
-            f"RRDBNet can go on with another scale, such as {scale}: name another checkpoint, or "
-            f"set scale_factor to {generator.scale_factor}",
-            path=path,
-        )
-    changed = RRDBNet(**{**generator.architecture, "scale_factor": scale})
+    changed = build_generator(generator.arch, {**generator.architecture, "scale_factor": scale})
     known, fresh = generator.state_dict(), changed.state_dict()
     kept = {name for name in fresh if name in known and known[name].shape == fresh[name].shape}
     changed.load_state_dict({name: (known if name in kept else fresh)[name] for name in fresh})

@@ -1,17 +1,21 @@
 """The least memory that a run needs, known before its networks are built."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from sr_runtime.errors import OutOfMemoryError
 from sr_runtime.memory.free import free_memory
 from sr_train.config.schema import Config, GeneratorConfig, Stage
+from sr_train.initial_generator import fresh_generator
+from sr_train.models.generator import Generator
 from sr_train.models.rrdbnet import RRDBNet
 from sr_train.precision import compute_dtype
 from sr_train.stages import GanStage, build_discriminator
 
-__all__ = ["check_memory_need", "rrdbnet_parameters"]
+__all__ = ["check_memory_need", "generator_parameters"]
 
+SIDE = 32
+"""Of the LR image on which kept values are counted."""
 STATES = 4
 """Values of a parameter in training: itself, its gradient and Adam's two moments."""
 
@@ -19,20 +23,20 @@ STATES = 4
 def check_memory_need(config: Config, device: torch.device) -> None:
     """Raise OutOfMemoryError, with the numbers, for a run that cannot fit on the device.
 
-    What is counted is the parameters, and what the generator's dense blocks keep for their backward
-    pass: a run takes more. The networks of `init` are not known here.
+    What is counted is the parameters, and what the generator keeps for its backward pass (of an
+    RRDBNet the dense blocks): a run takes more. The networks of `init` are not known here.
     """
     free = torch.cuda.mem_get_info(device)[1] if device.type == "cuda" else free_memory()
     if config.init is not None or free is None:
         return
-    count = rrdbnet_parameters(config)
+    count = generator_parameters(config)
     values = count * (STATES + (config.ema_decay > 0))
     if GanStage.name in config.stage_names:
         with torch.device("meta"):
             critic = _count(build_discriminator(config))
         count, values = count + critic, values + critic * STATES
     width = compute_dtype(config.precision, device).itemsize
-    kept = max(_kept_values(config, stage) for stage in config.stage_names)
+    kept = max(_kept_in(config, stage) for stage in config.stage_names)
     needed = 4 * values + width * kept
     if needed > free:
         raise OutOfMemoryError(
@@ -43,8 +47,16 @@ def check_memory_need(config: Config, device: torch.device) -> None:
         )
 
 
-def rrdbnet_parameters(config: Config) -> int:
-    """The number of parameters of the generator, without building it."""
+def generator_parameters(config: Config) -> int:
+    """The number of parameters of the generator, in no time however large it is."""
+    if config.generator.type == "rrdbnet":
+        return _rrdbnet_parameters(config)
+    with torch.device("meta"):
+        return _count(fresh_generator(config))
+
+
+def _rrdbnet_parameters(config: Config) -> int:
+    """Computed, since building millions of blocks takes too long."""
     sizes = config.generator
     with torch.device("meta"):
         network = RRDBNet(
@@ -67,19 +79,50 @@ def _dense_block_parameters(sizes: GeneratorConfig) -> int:
     return growth * (9 * inputs + early) + width * (9 * (width + early * growth) + 1)
 
 
-def _kept_values(config: Config, stage: Stage) -> int:
-    """The values that the dense blocks keep for the backward pass of one part of a mini-batch."""
+def _kept_in(config: Config, stage: Stage) -> int:
+    """The values kept for the backward pass of one part of a mini-batch."""
     patch = config.section(stage).cr_patch_size
     if patch is None:
         return 0  # whole images, one by one
+    pixels = (patch[0] // config.scale_factor) * (patch[1] // config.scale_factor)
+    crops = config.batch_size // config.grad_accumulation
+    if config.generator.type == "rrdbnet":
+        return crops * pixels * _kept_by_rrdbnet(config)
+    if config.compile:
+        return 0  # it may compute anew what it does not keep
+    with torch.device("meta"):
+        network = fresh_generator(config)
+    return crops * pixels * kept_values(network, SIDE) // SIDE**2
+
+
+def kept_values(network: Generator, side: int) -> int:
+    """The values that a network on the meta device keeps for the gradient of a square LR image."""
+    one, two = (_kept_for(network, torch.empty(n, network.in_channels, side, side)) for n in (1, 2))
+    return two - one  # without what is kept once, whatever the number of images
+
+
+def _kept_for(network: Generator, images: Tensor) -> int:
+    kept: dict[int, Tensor] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept[tensor.untyped_storage()._cdata] = tensor  # alive, so that no other takes its place
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        network(images.to("meta"))
+    for parameter in network.parameters():
+        kept.pop(parameter.untyped_storage()._cdata, None)
+    return sum(tensor.numel() for tensor in kept.values())
+
+
+def _kept_by_rrdbnet(config: Config) -> int:
+    """The values that the dense blocks keep for each LR pixel."""
     sizes = config.generator
     width, growth, early = sizes.rrdb_channels, sizes.growth_channels, sizes.num_residual_blocks - 1
     channels = width + early * growth
     if not config.compile:  # a compiled network need not keep the joined inputs of convolutions
         channels += early * width + growth * early * (early + 1) // 2
-    blocks = sizes.num_basic_blocks * sizes.num_dense_blocks
-    pixels = (patch[0] // config.scale_factor) * (patch[1] // config.scale_factor)
-    return config.batch_size // config.grad_accumulation * pixels * channels * blocks
+    return channels * sizes.num_basic_blocks * sizes.num_dense_blocks
 
 
 def _count(network: nn.Module) -> int:

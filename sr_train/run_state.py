@@ -1,7 +1,7 @@
 """The state of a run: checking that it fits, and building its stage from it."""
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,13 @@ from sr_runtime.errors import ArgumentError, DataError
 from sr_train.checkpoint import load_generator
 from sr_train.checksum import file_sha256
 from sr_train.config.fixed import check_unchanged
-from sr_train.config.schema import Config, GeneratorConfig, Stage
+from sr_train.config.schema import Config, Stage
 from sr_train.data.stage_data import StageSteps, data_digest, stage_steps
 from sr_train.distributed import Processes
 from sr_train.initial_generator import initial_generator
 from sr_train.models.features import FeatureNetwork
 from sr_train.models.generator import Generator
 from sr_train.models.registry import build_generator
-from sr_train.models.rrdbnet import RRDBNet
 from sr_train.run_folder import weights_path
 from sr_train.stages import GanStage, PsnrStage
 
@@ -27,7 +26,6 @@ __all__ = [
     "build_stage",
     "check_resumable",
     "data_fingerprint",
-    "generator_config_of",
     "random_state",
 ]
 
@@ -154,17 +152,6 @@ def build_stage(
         if state["random"]["cuda"] is not None and processes.device.type == "cuda":
             torch.cuda.set_rng_state(state["random"]["cuda"], processes.device)
     return stage
-
-
-def generator_config_of(generator: Generator, configured: GeneratorConfig) -> GeneratorConfig:
-    """GeneratorConfig describing `generator`; `init` overrides the user's section.
-
-    It describes RRDBNets only: for other architectures it stays as `configured`.
-    """
-    if not isinstance(generator, RRDBNet):
-        return configured
-    options: dict[str, Any] = generator.architecture
-    return GeneratorConfig(**{field.name: options[field.name] for field in fields(GeneratorConfig)})
 
 
 def _generator(config: Config, name: Stage, folder: Path) -> Generator:

@@ -15,6 +15,7 @@ from sr_train.checkpoint import save_generator
 from sr_train.checksum import file_sha256
 from sr_train.config.file import write_config
 from sr_train.config.fixed import fixed_values
+from sr_train.config.generator import described
 from sr_train.config.schema import Config, Stage
 from sr_train.data.loader import training_loader
 from sr_train.data.stage_data import check_data, stage_steps
@@ -31,7 +32,6 @@ from sr_train.run_state import (
     build_stage,
     check_resumable,
     data_fingerprint,
-    generator_config_of,
     random_state,
 )
 from sr_train.stages import GanStage, PsnrStage
@@ -107,8 +107,9 @@ class Run:
         self.stage = build_stage(
             config, self.position.stage, folder, processes, self.validator.features, state
         )
-        generator = generator_config_of(self.stage.generator.network, config.generator)
-        self.config = replace(config, generator=generator)
+        network = self.stage.generator.network
+        generator = described(config.generator, network.arch, network.architecture)
+        self.config = replace(config, generator=generator)  # `init` overrides the user's section
 
     @contextlib.contextmanager
     def open_folder(self) -> Iterator[None]:

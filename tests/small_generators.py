@@ -29,6 +29,23 @@ SMALL: dict[str, list[dict[str, Any]]] = {
         {"num_features": 4, "num_convolutions": 1},
         {"scale_factor": 2, "img_channels": 1, "num_features": 4, "num_convolutions": 3},
     ],
+    "SPAN": [
+        {"num_features": 4},
+        {"scale_factor": 2, "img_channels": 1, "num_features": 3, "norm": False},
+    ],
+    "RealPLKSR": [
+        {"num_features": 8, "num_blocks": 1, "kernel_size": 5},
+        {
+            "scale_factor": 2,
+            "img_channels": 1,
+            "num_features": 4,
+            "num_blocks": 2,
+            "kernel_size": 3,
+            "partial_channels": 2,
+            "attention": False,
+        },
+        {"num_features": 8, "num_blocks": 1, "kernel_size": 5, "layer_norm": False},
+    ],
 }
 
 

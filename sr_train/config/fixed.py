@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sr_runtime.errors import ArgumentError
+from sr_train.config.generator import architecture_of
 from sr_train.config.schema import Config
 
 __all__ = ["check_unchanged", "fixed_values"]
@@ -24,6 +25,9 @@ FIXED = (
 def fixed_values(config: Config) -> dict[str, Any]:
     """Their values, as JSON has them, by their dotted names."""
     values = {name: attrgetter(name)(config) for name in FIXED}
+    arch, sizes = architecture_of(config.generator)
+    # Runs that began when there was no other type have the sizes alone.
+    values["generator"] = sizes if arch == "RRDBNet" else {"arch": arch, **sizes}
     found: dict[str, Any] = json.loads(json.dumps(values, default=asdict))
     return found
 

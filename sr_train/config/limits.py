@@ -36,6 +36,10 @@ class Limit:
 Count = Annotated[int, Limit("at least 1", lambda n: n >= 1)]
 # Larger ones would only fill the memory, with the indices of the crops alone.
 BatchSize = Annotated[int, Limit("from 1 to 65536", lambda n: 1 <= n <= 65536)]
+# Deeper networks would only fill the memory, and building one takes time before that is known.
+Depth = Annotated[int, Limit("from 1 to 1000", lambda n: 1 <= n <= 1000)]
+FourOrMore = Annotated[int, Limit("at least 4", lambda n: n >= 4)]
+OddCount = Annotated[int, Limit("odd and at least 1", lambda n: n >= 1 and n % 2)]
 CountOrZero = Annotated[int, Limit("at least 0", lambda n: n >= 0)]
 Seed = Annotated[int, Limit(f"from 0 to {2**63 - 1}", lambda n: 0 <= n < 2**63)]
 Scale = Annotated[int, Limit(f"one of {', '.join(map(str, SCALES))}", SCALES.__contains__)]

@@ -13,8 +13,10 @@ from sr_train.network_facts import UNET_STRIDE
 
 __all__ = [
     "AdversarialLoss", "Augmentation", "ContentLoss", "DiscriminatorConfig", "GeneratorConfig",
-    "PerceptualLoss", "Pretraining", "Training", "Validation", "Wandb",
+    "GeneratorType", "PerceptualLoss", "Pretraining", "Training", "Validation", "Wandb",
 ]  # fmt: skip
+
+GeneratorType = Literal["rrdbnet", "compact", "span", "realplksr"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,22 +79,36 @@ class Training:
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratorConfig:
-    """The RRDBNet to train; with `init` it is that of the checkpoint."""
+    """The network to train; with `init` it is that of the checkpoint."""
 
+    type: GeneratorType = "rrdbnet"
+    """ESRGAN's RRDBNet, Real-ESRGAN's SRVGGNetCompact, SPAN, or RealPLKSR with layer norm."""
     rrdb_channels: Count = 64
-    """Channels of the trunk."""
+    """rrdbnet: channels of the trunk."""
     growth_channels: Count = 32
-    """Channels that each convolution of a dense block adds."""
+    """rrdbnet: channels that each convolution of a dense block adds."""
     num_basic_blocks: Count = 16
-    """Number of residual-in-residual dense blocks (RRDBs)."""
+    """rrdbnet: number of residual-in-residual dense blocks (RRDBs)."""
     num_dense_blocks: Count = 3
-    """Number of dense blocks in an RRDB."""
+    """rrdbnet: number of dense blocks in an RRDB."""
     num_residual_blocks: Count = 5
-    """Number of convolutions in a dense block."""
+    """rrdbnet: number of convolutions in a dense block."""
     residual_scaling: Factor = 0.2
-    """β, the factor of every residual before it is added."""
+    """rrdbnet: β, the factor of every residual before it is added."""
     use_subpixel_conv: bool = False
-    """Upsample by pixel shuffle instead of nearest-neighbour interpolation and a convolution."""
+    """rrdbnet: upsample by pixel shuffle instead of nearest neighbours and a convolution."""
+    compact_channels: Count = 64
+    """compact: channels of the convolutions."""
+    compact_convolutions: limits.Depth = 16
+    """compact: number of convolutions between the first and the last."""
+    span_channels: Count = 48
+    """span: channels of the six blocks."""
+    realplksr_channels: limits.FourOrMore = 64
+    """realplksr: channels of the blocks, of which the large kernel sees a quarter."""
+    realplksr_blocks: limits.Depth = 28
+    """realplksr: number of blocks."""
+    realplksr_kernel_size: limits.OddCount = 17
+    """realplksr: height and width of the large kernel."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,13 +9,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sr_runtime.errors import ArgumentError, ModelError
-from sr_runtime.model_info import LARGEST_SCALE
 from sr_train.models.generator import (
-    IMAGE_CHANNELS,
     Architecture,
     Generator,
     Recognised,
+    check_sizes,
     conv_channels,
+    shuffle_scale,
 )
 
 __all__ = ["NAMES", "SRVGGNetCompact", "recognise"]
@@ -102,7 +102,9 @@ def recognise(tensors: Mapping[str, Tensor], known: Mapping[str, Any]) -> Recogn
     last += last % 2
     features, img_channels = conv_channels(tensors, "body.0")
     outputs, _ = conv_channels(tensors, f"body.{last}")
-    scale_factor, out_channels = _scale_and_channels(img_channels, outputs)
+    # The enlarged input is added, so that the channels differ only where one is added to several.
+    colours = img_channels == 1 and math.isqrt(outputs) ** 2 != outputs
+    out_channels = 3 if colours else img_channels
     activation = "prelu"
     if not any(f"body.{i}.weight" in tensors for i in range(1, last, 2)):
         activation = known.get("activation", "")
@@ -113,7 +115,7 @@ def recognise(tensors: Mapping[str, Tensor], known: Mapping[str, Any]) -> Recogn
                 "sr_export or to `sr_train convert`, which records it (activation= in Python)"
             )
     architecture: Architecture = {
-        "scale_factor": scale_factor,
+        "scale_factor": shuffle_scale(out_channels, outputs),
         "img_channels": img_channels,
         "num_features": features,
         "num_convolutions": last // 2 - 1,
@@ -123,23 +125,9 @@ def recognise(tensors: Mapping[str, Tensor], known: Mapping[str, Any]) -> Recogn
     return Recognised(architecture, tensors)
 
 
-def _scale_and_channels(inputs: int, outputs: int) -> tuple[int, int]:
-    """The scale and the channels of the result, from the channels before the pixel-shuffle."""
-    # The enlarged input is added, so that the channels differ only where one is added to several.
-    for channels in (inputs, 3) if inputs == 1 else (inputs,):
-        scale = math.isqrt(outputs // channels)
-        if outputs == channels * scale**2:
-            return scale, channels
-    raise ModelError(
-        f"the network takes {inputs} channels and ends with {outputs}: {inputs} times a square was "
-        "expected"
-    )
-
-
 def _check(options: Architecture) -> None:
+    check_sizes(options, "num_features")
     inputs, outputs = options["img_channels"], options["out_channels"]
-    if inputs not in IMAGE_CHANNELS:
-        raise ArgumentError(f"img_channels is {inputs}: it must be one of {IMAGE_CHANNELS}")
     if outputs not in ((1, 3) if inputs == 1 else (inputs,)):
         raise ArgumentError(
             f"out_channels is {outputs}: it must be {inputs}, as img_channels, since the enlarged "
@@ -149,10 +137,7 @@ def _check(options: Architecture) -> None:
         raise ArgumentError(
             f"activation is {options['activation']!r}: it must be one of {', '.join(ACTIVATIONS)}"
         )
-    if not 1 <= options["scale_factor"] <= LARGEST_SCALE:
+    if options["num_convolutions"] < 0:
         raise ArgumentError(
-            f"scale_factor is {options['scale_factor']}: it must be from 1 to {LARGEST_SCALE}"
+            f"num_convolutions is {options['num_convolutions']}: it must be at least 0"
         )
-    for name, least in {"num_features": 1, "num_convolutions": 0}.items():
-        if options[name] < least:
-            raise ArgumentError(f"{name} is {options[name]}: it must be at least {least}")

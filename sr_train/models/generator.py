@@ -1,13 +1,15 @@
 """What every architecture provides: a network that states its facts, and a recogniser."""
 
 import copy
+import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
 
-from sr_runtime.errors import ModelError
+from sr_runtime.errors import ArgumentError, ModelError
+from sr_runtime.model_info import LARGEST_SCALE
 from sr_runtime.printable import some
 
 __all__ = [
@@ -17,7 +19,9 @@ __all__ = [
     "Recognised",
     "Recogniser",
     "check_names",
+    "check_sizes",
     "conv_channels",
+    "shuffle_scale",
 ]
 
 Architecture = dict[str, Any]
@@ -74,6 +78,13 @@ class Generator(nn.Module):
         """
         return copy.deepcopy(self).eval()
 
+    def stored(self) -> dict[str, Tensor]:
+        """The tensors as published files of this architecture hold them, for its recogniser.
+
+        An architecture whose files also hold what follows from other tensors overrides it.
+        """
+        return self.state_dict()
+
 
 @dataclass(frozen=True)
 class Recognised:
@@ -113,6 +124,35 @@ def conv_channels(state: Mapping[str, Tensor], convolution: str) -> tuple[int, i
             return outputs, inputs
         case shape:
             raise ModelError(f"{name} has the shape {shape}, and a 3×3 convolution was expected")
+
+
+def shuffle_scale(channels: int, outputs: int) -> int:
+    """The factor by which a pixel-shuffle enlarges that makes `channels` of `outputs` channels.
+
+    Raises ModelError if there is none.
+    """
+    scale = math.isqrt(outputs // channels)
+    if outputs != channels * scale**2:
+        raise ModelError(
+            f"the network ends with {outputs} channels, which a pixel-shuffle turns into "
+            f"{channels}: {channels} times a square was expected"
+        )
+    return scale
+
+
+def check_sizes(options: Architecture, *counts: str) -> None:
+    """Raise ArgumentError unless `scale_factor`, `img_channels` and the `counts` can be built."""
+    if options["img_channels"] not in IMAGE_CHANNELS:
+        raise ArgumentError(
+            f"img_channels is {options['img_channels']}: it must be one of {IMAGE_CHANNELS}"
+        )
+    if not 1 <= options["scale_factor"] <= LARGEST_SCALE:
+        raise ArgumentError(
+            f"scale_factor is {options['scale_factor']}: it must be from 1 to {LARGEST_SCALE}"
+        )
+    for name in counts:
+        if options[name] < 1:
+            raise ArgumentError(f"{name} is {options[name]}: it must be at least 1")
 
 
 def _some(names: set[str]) -> str:

@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from sr_runtime.errors import ArgumentError
-from sr_train.models import compact, rrdbnet_keys
+from sr_train.models import compact, realplksr, rrdbnet_keys, span
 from sr_train.models.compact import SRVGGNetCompact
 from sr_train.models.generator import Generator, Recognised, Recogniser
+from sr_train.models.realplksr import RealPLKSR
 from sr_train.models.rrdbnet import RRDBNet
+from sr_train.models.span import SPAN
 
 __all__ = ["ARCHITECTURES", "build_generator", "recognise"]
 
@@ -29,6 +31,8 @@ class Row(NamedTuple):
 ARCHITECTURES: Mapping[str, Row] = {
     RRDBNet.arch: Row(rrdbnet_keys.NAMES, rrdbnet_keys.recognise, RRDBNet),
     SRVGGNetCompact.arch: Row(compact.NAMES, compact.recognise, SRVGGNetCompact),
+    SPAN.arch: Row(span.NAMES, span.recognise, SPAN),
+    RealPLKSR.arch: Row(realplksr.NAMES, realplksr.recognise, RealPLKSR),
 }
 
 

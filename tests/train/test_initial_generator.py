@@ -6,14 +6,16 @@ import pytest
 import torch
 
 from sr_runtime.embedded import EMBEDDED
-from sr_runtime.errors import ArgumentError, ModelError
+from sr_runtime.errors import ArgumentError
 from sr_train.checkpoint import save_generator
 from sr_train.config.file import preset
 from sr_train.config.schema import Config, Pretraining
 from sr_train.initial_generator import initial_generator
 from sr_train.models.compact import SRVGGNetCompact
 from sr_train.models.generator import Generator
+from sr_train.models.realplksr import RealPLKSR
 from sr_train.models.rrdbnet import RRDBNet
+from sr_train.models.span import SPAN
 
 
 def tiny(**options: int) -> RRDBNet:
@@ -56,10 +58,25 @@ def test_another_scale_takes_over_every_layer_that_it_has(
     assert new(torch.zeros(1, 3, 5, 6)).shape == (1, 3, 5 * after, 6 * after)
 
 
-def test_another_architecture_keeps_its_scale(tmp_path: Path) -> None:
-    path = saved(SRVGGNetCompact(num_features=4, num_convolutions=1), tmp_path)
-    with pytest.raises(ModelError, match=r"SRVGGNetCompact for scale 4.*RRDBNet"):
-        initial_generator(Config(init=path, scale_factor=2))
+@pytest.mark.parametrize(
+    ("network", "last"),
+    [
+        (SRVGGNetCompact(num_features=4, num_convolutions=1), "body.4"),
+        (SPAN(num_features=4), "upsampler.0"),
+        (RealPLKSR(num_features=4, num_blocks=1), "feats.3"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.arch,
+)
+def test_where_all_is_computed_at_low_resolution_another_scale_changes_the_last_layer_alone(
+    network: Generator, last: str, tmp_path: Path
+) -> None:
+    with pytest.warns(
+        RuntimeWarning, match=rf"left out: {last}; layers with fresh weights: {last};"
+    ):
+        new = initial_generator(Config(init=saved(network, tmp_path), scale_factor=2))
+    assert new(torch.zeros(1, 3, 5, 6)).shape == (1, 3, 10, 12)
+    for layer, value in network.state_dict().items():
+        assert layer.startswith(last) or torch.equal(value, new.state_dict()[layer])
 
 
 def test_other_channels_are_refused(tmp_path: Path) -> None:

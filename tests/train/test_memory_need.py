@@ -1,15 +1,17 @@
 """A run that cannot fit is refused before its networks are built, with the numbers."""
 
-from dataclasses import asdict
 from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from sr_runtime.errors import OutOfMemoryError
 from sr_train import memory_need
 from sr_train.config.schema import Config, DiscriminatorConfig, GeneratorConfig, Pretraining
-from sr_train.memory_need import check_memory_need, rrdbnet_parameters
+from sr_train.config.sections import GeneratorType
+from sr_train.initial_generator import fresh_generator
+from sr_train.memory_need import check_memory_need, generator_parameters, kept_values
 from sr_train.models.rrdbnet import RRDBNet
 
 CPU = torch.device("cpu")
@@ -22,14 +24,15 @@ CPU = torch.device("cpu")
         {"num_basic_blocks": 3, "num_dense_blocks": 2, "num_residual_blocks": 4},
         {"num_residual_blocks": 1, "rrdb_channels": 5, "growth_channels": 7},
         {"num_residual_blocks": 2, "num_basic_blocks": 1, "use_subpixel_conv": True},
+        {"type": "span"},
     ],
 )
 @pytest.mark.parametrize("scale", [1, 2, 4])
 def test_the_parameters_are_those_of_the_network(sizes: dict[str, Any], scale: int) -> None:
     config = Config(scale_factor=scale, img_channels=1, generator=GeneratorConfig(**sizes))
     with torch.device("meta"):
-        network = RRDBNet(scale_factor=scale, img_channels=1, **asdict(config.generator))
-    assert rrdbnet_parameters(config) == sum(p.numel() for p in network.parameters())
+        network = fresh_generator(config)
+    assert generator_parameters(config) == sum(p.numel() for p in network.parameters())
 
 
 @pytest.mark.parametrize(
@@ -38,7 +41,12 @@ def test_the_parameters_are_those_of_the_network(sizes: dict[str, Any], scale: i
         ({"generator": GeneratorConfig(num_basic_blocks=10**7)}, ["7,19", "parameters"]),
         ({"generator": GeneratorConfig(num_residual_blocks=10**9)}, ["parameters"]),
         ({"generator": GeneratorConfig(rrdb_channels=10**6)}, ["parameters"]),
+        ({"generator": GeneratorConfig(type="span", span_channels=10**5)}, ["parameters"]),
         ({"batch_size": 65536}, ["batch_size 65536"]),
+        *(
+            ({"batch_size": 65536, "generator": GeneratorConfig(type=name)}, ["batch_size 65536"])
+            for name in ("compact", "span", "realplksr")
+        ),
         ({"discriminator": DiscriminatorConfig(type="unet", unet_channels=10**5)}, ["parameters"]),
         ({"discriminator": DiscriminatorConfig(fc_features=(10**9,))}, ["parameters"]),
     ],
@@ -74,7 +82,26 @@ def test_the_estimate_is_less_than_what_a_forward_pass_keeps_but_not_by_much(
         generator=GeneratorConfig(**sizes),
         pretraining=Pretraining(cr_patch_size=(32, 32)),
     )
-    network = RRDBNet(scale_factor=4, img_channels=3, **asdict(config.generator))
+    network = fresh_generator(config)
+    assert isinstance(network, RRDBNet)
+    image = torch.rand(2, config.generator.rrdb_channels, 8, 8)
+    kept = _kept_bytes(network.body, image)
+    estimate = 4 * memory_need._kept_in(config, "pretraining")
+    assert 0.6 * kept < estimate <= kept
+
+
+@pytest.mark.parametrize("name", ["compact", "span", "realplksr"])
+def test_what_other_networks_keep_is_counted_without_computing_it(name: GeneratorType) -> None:
+    sizes = {"span_channels": 8, "realplksr_channels": 8, "realplksr_blocks": 2}
+    config = Config(generator=GeneratorConfig(type=name, **sizes))
+    with torch.device("meta"):
+        counted = 4 * kept_values(fresh_generator(config), 16)
+    network, images = fresh_generator(config), torch.rand(2, 3, 16, 16)
+    assert counted == _kept_bytes(network, images) - _kept_bytes(network, images[:1])
+
+
+def _kept_bytes(network: nn.Module, image: torch.Tensor) -> int:
+    """What a forward pass keeps for the backward pass, without the parameters."""
     kept: dict[int, int] = {p.untyped_storage().data_ptr(): 0 for p in network.parameters()}
     tensors = []
 
@@ -85,6 +112,5 @@ def test_the_estimate_is_less_than_what_a_forward_pass_keeps_but_not_by_much(
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        network.body(torch.rand(2, config.generator.rrdb_channels, 8, 8))
-    estimate = 4 * memory_need._kept_values(config, "pretraining")
-    assert 0.6 * sum(kept.values()) < estimate <= sum(kept.values())
+        network(image)
+    return sum(kept.values())

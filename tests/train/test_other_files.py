@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from sr_train.checkpoint import load_generator, save_generator
 from sr_train.models.compact import SRVGGNetCompact
 from sr_train.models.discriminator import UNetDiscriminator, VGGDiscriminator
+from sr_train.models.realplksr import RealPLKSR
 from sr_train.models.rrdbnet import RRDBNet
+from sr_train.models.span import SPAN
 from tests.train.refusals import refusal, refusal_of
 
 SMALL = {"rrdb_channels": 4, "growth_channels": 2, "num_basic_blocks": 1}
@@ -160,8 +162,7 @@ OTHERS = {
     "DAT": "before_RG.1.weight layers.0.blocks.0.norm1.weight",
     "DRCT": "layers.0.swin1.norm1.weight layers.0.adjust1.weight",
     "PLKSR": "feats.0.weight feats.1.lk.conv.weight feats.1.channe_mixer.0.weight",
-    "RealPLKSR": "feats.0.weight feats.1.lk.conv.weight feats.1.channel_mixer.0.weight",
-    "SPAN": "conv_1.sk.weight block_1.c1_r.sk.weight upsampler.0.weight",
+    "RealPLKSR with DySample": "feats.0.weight feats.1.channel_mixer.0.weight to_img.init_pos",
     "OmniSR": "residual_layer.0.residual_layer.0.layer.0.fn.0.weight input.weight",
     "RCAN": "head.0.weight body.0.body.0.body.0.weight body.0.body.0.body.3.conv_du.0.weight",
     "EDSR": "conv_first.weight body.0.conv1.weight body.0.conv2.weight conv_after_body.weight",
@@ -192,7 +193,14 @@ def test_other_networks_are_named_with_what_to_do(
 
 
 @pytest.mark.parametrize(
-    "network", [RRDBNet(**SMALL), SRVGGNetCompact(num_convolutions=1)], ids=lambda n: n.arch
+    "network",
+    [
+        RRDBNet(**SMALL),
+        SRVGGNetCompact(num_convolutions=1),
+        SPAN(num_features=4),
+        RealPLKSR(num_features=4, num_blocks=1),
+    ],
+    ids=lambda n: n.arch,
 )
 def test_a_damaged_generator_is_not_taken_for_another_network(
     network: nn.Module, tmp_path: Path

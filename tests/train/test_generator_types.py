@@ -1,0 +1,120 @@
+"""The types of generator that a configuration chooses from, and what works for each of them."""
+
+import json
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+
+import sr_export
+import sr_runtime
+import sr_train
+from sr_train import trainer
+from sr_train.checkpoint import load_generator
+from sr_train.config.file import read_config
+from sr_train.config.fixed import check_unchanged, fixed_values
+from sr_train.config.generator import ROWS, architecture_of, described
+from sr_train.config.schema import Config, GeneratorConfig
+from sr_train.config.sections import GeneratorType
+from sr_train.inference import upscale_torch
+from sr_train.initial_generator import fresh_generator
+from sr_train.stages import GanStage
+from tests.tolerances import LARGEST_DIFFERENCE
+from tests.train.resumable_run import Killed, write_config_of
+
+TYPES = get_args(GeneratorType)
+SMALL: dict[str, Any] = {
+    "rrdb_channels": 4,
+    "growth_channels": 2,
+    "num_basic_blocks": 1,
+    "compact_channels": 4,
+    "compact_convolutions": 1,
+    "span_channels": 4,
+    "realplksr_channels": 8,
+    "realplksr_blocks": 1,
+    "realplksr_kernel_size": 5,
+}
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("kind", TYPES)
+def test_a_configuration_describes_its_own_network(kind: GeneratorType, channels: int) -> None:
+    sizes = GeneratorConfig(type=kind, **SMALL)
+    network = fresh_generator(Config(generator=sizes, img_channels=channels, scale_factor=2))
+    assert (network.arch, network.scale_factor) == (ROWS[kind].arch, 2)
+    assert (network.in_channels, network.out_channels) == (channels, channels)
+    other = GeneratorConfig(type="rrdbnet" if kind == "span" else "span")
+    told = described(other, network.arch, network.architecture)
+    assert architecture_of(told) == architecture_of(sizes)
+
+
+def test_every_field_gives_a_size_of_one_type() -> None:
+    named = [field for row in ROWS.values() for field in row.arguments]
+    assert sorted(named) == sorted({f.name for f in fields(GeneratorConfig)} - {"type"})
+
+
+def test_sizes_of_other_types_may_change_while_a_run_lasts(tmp_path: Path) -> None:
+    span = Config(generator=GeneratorConfig(type="span"))
+    before = json.loads(json.dumps(fixed_values(span)))
+    changed = replace(span, generator=replace(span.generator, rrdb_channels=8))
+    check_unchanged(changed, before, tmp_path)
+    for sizes in (GeneratorConfig(type="span", span_channels=32), GeneratorConfig(type="compact")):
+        with pytest.raises(sr_runtime.SRError, match="generator cannot change"):
+            check_unchanged(replace(span, generator=sizes), before, tmp_path)
+
+
+def test_a_run_that_began_before_there_were_types_goes_on(tmp_path: Path) -> None:
+    config = Config()
+    sizes = {name: asdict(config.generator)[name] for name in ROWS["rrdbnet"].arguments}
+    check_unchanged(config, fixed_values(config) | {"generator": sizes}, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [kind for kind in TYPES if kind != "rrdbnet"])
+def test_it_is_trained_killed_resumed_exported_and_run(
+    kind: GeneratorType, data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = write_config_of(tmp_path / "config.yaml", data_root)
+    config = replace(
+        config,
+        generator=GeneratorConfig(type=kind, **SMALL),
+        pretraining=replace(config.pretraining, num_epoch=None, num_steps=3),
+        training=replace(config.training, num_epoch=None, num_steps=3),
+        save_every=2,
+    )
+    whole = sr_train.fit(config, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(GanStage, "step", _kill_before(2, GanStage.step))
+        with pytest.raises(Killed):
+            sr_train.fit(config, tmp_path / "killed")
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "write_results", _kill)  # the pictures are not worth a second
+        with pytest.raises(Killed):
+            sr_train.fit(config, tmp_path / "killed", resume=True)
+    for name in ("weights/psnr.safetensors", "weights/esrgan.safetensors", "state.pt"):
+        assert (whole.folder / name).read_bytes() == (tmp_path / "killed" / name).read_bytes(), name
+    assert read_config(whole.folder / "config.yaml").generator.type == kind
+
+    output = tmp_path / "half.onnx"
+    report = sr_export.export_onnx(whole.weights["esrgan"], output, precision="fp16")
+    assert (report.arch, report.scale) == (ROWS[kind].arch, 4)
+    image = np.random.default_rng(0).integers(0, 256, (24, 31, 3), np.uint8)
+    wanted = upscale_torch(load_generator(whole.weights["esrgan"]), image)
+    with sr_runtime.load(output, device="cpu", precision="fp32") as upscaler:
+        got = upscaler.upscale(image)
+    assert np.abs(got.astype(int) - wanted).max() <= LARGEST_DIFFERENCE["fp16"]
+
+
+def _kill(*_: object) -> None:
+    raise Killed
+
+
+def _kill_before(number: int, step: Any) -> Any:
+    """The step, which ends the process before mini-batch `number` of the stage."""
+
+    def killed(stage: GanStage, lr: Any, hr: Any, batch: int) -> Any:
+        return _kill() if batch == number else step(stage, lr, hr, batch)
+
+    return killed
