@@ -26,9 +26,9 @@ def test_an_output_depends_on_all_pixels_within_the_radius_and_on_none_beyond(
     network: Generator, seed: int
 ) -> None:
     # With positive weights and a bright image all activations are positive, so nothing cancels: the
-    # gradient of an output is zero exactly where the image cannot change it. The weights that lead to
-    # a value add up to about two: with more a sigmoid would be 1 whatever comes, with less SPAN's
-    # attention would fade to 0.
+    # gradient of an output is zero exactly where the image cannot change it. The weights of a value
+    # add up to about two: with more a sigmoid would be 1 whatever comes, with less SPAN's attention
+    # would fade to 0.
     generator = torch.Generator().manual_seed(seed)
     network = network.double()
     for name, parameter in network.named_parameters():
