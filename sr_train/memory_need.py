@@ -7,15 +7,14 @@ from sr_runtime.errors import OutOfMemoryError
 from sr_runtime.memory.free import free_memory
 from sr_train.config.schema import Config, GeneratorConfig, Stage
 from sr_train.initial_generator import fresh_generator
-from sr_train.models.generator import Generator
 from sr_train.models.rrdbnet import RRDBNet
 from sr_train.precision import compute_dtype
 from sr_train.stages import GanStage, build_discriminator
 
 __all__ = ["check_memory_need", "generator_parameters"]
 
-SIDE = 32
-"""Of the LR image on which kept values are counted."""
+SIDE = 16
+"""Height and width of the LR images on which kept values are counted."""
 STATES = 4
 """Values of a parameter in training: itself, its gradient and Adam's two moments."""
 
@@ -36,8 +35,8 @@ def check_memory_need(config: Config, device: torch.device) -> None:
             critic = _count(build_discriminator(config))
         count, values = count + critic, values + critic * STATES
     width = compute_dtype(config.precision, device).itemsize
-    kept = max(_kept_in(config, stage) for stage in config.stage_names)
-    needed = 4 * values + width * kept
+    pixels = max(_pixels(config, stage) for stage in config.stage_names)
+    needed = 4 * values + width * pixels * _kept_values(config)
     if needed > free:
         raise OutOfMemoryError(
             f"networks of {count:,} parameters and batch_size {config.batch_size} in "
@@ -79,29 +78,40 @@ def _dense_block_parameters(sizes: GeneratorConfig) -> int:
     return growth * (9 * inputs + early) + width * (9 * (width + early * growth) + 1)
 
 
-def _kept_in(config: Config, stage: Stage) -> int:
-    """The values kept for the backward pass of one part of a mini-batch."""
+def _pixels(config: Config, stage: Stage) -> int:
+    """LR pixels in one part of a mini-batch; 0 where whole images are taken one by one."""
     patch = config.section(stage).cr_patch_size
     if patch is None:
-        return 0  # whole images, one by one
+        return 0
     pixels = (patch[0] // config.scale_factor) * (patch[1] // config.scale_factor)
-    crops = config.batch_size // config.grad_accumulation
+    return config.batch_size // config.grad_accumulation * pixels
+
+
+def _kept_values(config: Config) -> int:
+    """The values that the generator keeps of each LR pixel for its backward pass."""
     if config.generator.type == "rrdbnet":
-        return crops * pixels * _kept_by_rrdbnet(config)
+        return _kept_by_rrdbnet(config)
     if config.compile:
         return 0  # it may compute anew what it does not keep
     with torch.device("meta"):
         network = fresh_generator(config)
-    return crops * pixels * kept_values(network, SIDE) // SIDE**2
+        images = (torch.empty(n, config.img_channels, SIDE, SIDE) for n in (1, 2))
+    one, two = (_kept_by(network, each) for each in images)
+    return (two - one) // SIDE**2  # without what is kept once, whatever the number of images
 
 
-def kept_values(network: Generator, side: int) -> int:
-    """The values that a network on the meta device keeps for the gradient of a square LR image."""
-    one, two = (_kept_for(network, torch.empty(n, network.in_channels, side, side)) for n in (1, 2))
-    return two - one  # without what is kept once, whatever the number of images
+def _kept_by_rrdbnet(config: Config) -> int:
+    """Computed too, and of the dense blocks alone."""
+    sizes = config.generator
+    width, growth, early = sizes.rrdb_channels, sizes.growth_channels, sizes.num_residual_blocks - 1
+    channels = width + early * growth
+    if not config.compile:  # a compiled network need not keep the joined inputs of convolutions
+        channels += early * width + growth * early * (early + 1) // 2
+    return channels * sizes.num_basic_blocks * sizes.num_dense_blocks
 
 
-def _kept_for(network: Generator, images: Tensor) -> int:
+def _kept_by(network: nn.Module, images: Tensor) -> int:
+    """What a forward pass on the meta device would keep, without the parameters."""
     kept: dict[int, Tensor] = {}
 
     def keep(tensor: Tensor) -> Tensor:
@@ -109,20 +119,10 @@ def _kept_for(network: Generator, images: Tensor) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        network(images.to("meta"))
+        network(images)
     for parameter in network.parameters():
         kept.pop(parameter.untyped_storage()._cdata, None)
     return sum(tensor.numel() for tensor in kept.values())
-
-
-def _kept_by_rrdbnet(config: Config) -> int:
-    """The values that the dense blocks keep for each LR pixel."""
-    sizes = config.generator
-    width, growth, early = sizes.rrdb_channels, sizes.growth_channels, sizes.num_residual_blocks - 1
-    channels = width + early * growth
-    if not config.compile:  # a compiled network need not keep the joined inputs of convolutions
-        channels += early * width + growth * early * (early + 1) // 2
-    return channels * sizes.num_basic_blocks * sizes.num_dense_blocks
 
 
 def _count(network: nn.Module) -> int:
