@@ -40,7 +40,7 @@ def place_for(
         raise ArgumentError(f"{shown(name)} is the name of a model of the package: {RENAME}")
     place = models_folder() / f"{name}.onnx"
     for file in model_files():
-        if file.name != place.name and _key(file.stem) == _key(name):
+        if file.name != place.name and _key(file.name) == _key(place.name):
             raise ArgumentError(
                 f"on some systems this file has the name {shown(name)} too: {RENAME}", path=file
             )

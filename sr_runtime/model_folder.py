@@ -45,14 +45,14 @@ def named_file(name: str) -> Path | None:
 
 
 def model_files() -> list[Path]:
-    """The files `*.onnx` in the user's folder in the order of their names, whatever they hold.
+    """What may be meant as a model in the user's folder, by the suffixes, in the order of names.
 
     Raises StorageError if the folder is there and cannot be read.
     """
     folder = models_folder()
     found: list[Path] = []
     with _reading(folder):
-        found += (file for file in folder.iterdir() if file.suffix.lower() == ".onnx")
+        found += (file for file in folder.iterdir() if file.suffix.lower() in FILE_SUFFIXES)
     shown = (file for file in found if not file.name.startswith("."))
     return sorted(shown, key=lambda file: (file.name.lower(), file.name))
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sr_runtime.backends.choice import is_engine
 from sr_runtime.backends.onnx_header import OnnxHeader, read_header
 from sr_runtime.cli.console import say
 from sr_runtime.cli.facts import COLOURS
@@ -55,7 +56,8 @@ def say_models(*, as_json: bool) -> None:
     Raises StorageError if the user's folder of models is there and cannot be read.
     """
     own = model_files()
-    models = [_listed(name, name) for name in EMBEDDED] + [_listed(file.stem, file) for file in own]
+    models = [_listed(name, name) for name in EMBEDDED]
+    models += [_listed(file.name.removesuffix(".onnx"), file) for file in own]
     if as_json:
         for model in models:
             print(json.dumps(_fields(model)), flush=True)
@@ -74,16 +76,18 @@ def _listed(name: str, model: str | Path) -> Listed:
     try:
         file = model_file(model)
         if source == "folder":
-            _check_name(file)
-            refuse_other_kinds(file)
+            _check_findable(file)
         size = file.stat().st_size
         return Listed(name=name, source=source, file=file, bytes=size, header=read_header(file))
     except SRError as error:
         return Listed(name=name, source=source, file=error.path or file, error=error.args[0])
 
 
-def _check_name(file: Path) -> None:
-    """Raise ModelError if no command finds the file by its name."""
+def _check_findable(file: Path) -> None:
+    """Raise ModelError if no command finds the file by its name, or it is no ONNX model."""
+    if is_engine(file):
+        raise ModelError("an engine has no name: commands open it by its path", path=file)
+    refuse_other_kinds(file)
     why = name_problem(file.stem)
     if file.suffix != ".onnx":
         why = f"the name of a model's file ends in .onnx, and not in {file.suffix}"

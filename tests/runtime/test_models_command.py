@@ -99,22 +99,23 @@ def test_a_file_of_another_program_says_who_wrote_it_and_its_licence(
 def spoil(folder: Path, good: bytes) -> dict[str, str]:
     """Files that cannot be used, and a word of what is said of each."""
     contents = {
-        "empty": (b"", "empty file"),
-        "cut": (good[: len(good) // 2], "not a readable ONNX model"),
-        "page": (b"<!doctype html><html>", "web page"),
-        "zeros": (bytes(100), "zeros"),
-        "facts": (good.replace(b"sr.scale\x12\x014", b"sr.scale\x12\x01x"), "sr.* metadata"),
-        "psnr": (good, "rename"),
-        "a.pth": (good, "rename"),
-        "nul": (good, "rename"),
+        "empty.onnx": (b"", "empty file"),
+        "cut.onnx": (good[: len(good) // 2], "not a readable ONNX model"),
+        "page.onnx": (b"<!doctype html><html>", "web page"),
+        "zeros.onnx": (bytes(100), "zeros"),
+        "facts.onnx": (good.replace(b"sr.scale\x12\x014", b"sr.scale\x12\x01x"), "sr.* metadata"),
+        "psnr.onnx": (good, "rename"),
+        "a.pth.onnx": (good, "rename"),
+        "nul.onnx": (good, "rename"),
+        "large.ONNX": (good, "rename"),
+        "card.engine": (b"ftrt", "by its path"),
+        "net.pth": (b"PK\3\4archive/data.pkl", "export it first"),
     }
     for name, (content, _) in contents.items():
-        (folder / f"{name}.onnx").write_bytes(content)
-    (folder / "large.ONNX").write_bytes(good)
+        (folder / name).write_bytes(content)
     (folder / "folder.onnx").mkdir()
-    return {name: said for name, (_, said) in contents.items()} | {
-        "large": "rename", "folder": "folder",
-    }  # fmt: skip
+    expected = {name.removesuffix(".onnx"): said for name, (_, said) in contents.items()}
+    return expected | {"folder": "folder"}
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows refuses some of the names")
