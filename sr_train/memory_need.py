@@ -95,8 +95,8 @@ def _kept_values(config: Config) -> int:
         return 0  # it may compute anew what it does not keep
     with torch.device("meta"):
         network = fresh_generator(config)
-        images = (torch.empty(n, config.img_channels, SIDE, SIDE) for n in (1, 2))
-    one, two = (_kept_by(network, each) for each in images)
+        images = torch.empty(2, config.img_channels, SIDE, SIDE)
+    one, two = _kept_by(network, images[:1]), _kept_by(network, images)
     return (two - one) // SIDE**2  # without what is kept once, whatever the number of images
 
 
