@@ -53,6 +53,10 @@ def _onnx(
         assert target is not None  # the parser wants one of them
         report = sr_export.export_onnx(checkpoint, target, **options, progress=progress)
     say(*table(report.checks))
+    if report.tile_size is not None:
+        say(f"for tiles of {report.tile_size}×{report.tile_size} pixels alone")
+    if report.tile_error > 1:
+        say(f"tiles change the result by up to {report.tile_error}/255")
     say(
         f"{report.output}: {report.arch} ×{report.scale}, {report.parameters / 1e6:.2f} M "
         f"parameters, halo {report.halo} (exact {report.receptive_radius or 'not known'}), "

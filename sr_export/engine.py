@@ -127,7 +127,7 @@ def build_engine(
             profile_crops,
             require,
         )
-        from sr_train.checkpoint import load_generator
+        from sr_train.checkpoint import load_any_generator
 
     stages = Stages(progress)
     with temporary_folder(Path(tempfile.gettempdir())) as folder:
@@ -136,7 +136,7 @@ def build_engine(
                 info = read_fp16_onnx(source)[1]
                 _check_profile(profile, info)
             else:
-                generator = load_generator(source, scale=scale, activation=activation)
+                generator = load_any_generator(source, scale=scale, activation=activation)
                 profile.check_fits(
                     multiple_of=generator.multiple_of,
                     halo=0,

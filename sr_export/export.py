@@ -1,6 +1,7 @@
 """From a checkpoint to a verified ONNX file, and the comparison of the two."""
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import get_args
 
@@ -9,7 +10,7 @@ from sr_export.stages import Progress, Stages
 from sr_runtime.backends.choice import is_engine
 from sr_runtime.backends.out_of_memory import memory_for_network
 from sr_runtime.embedded import model_file
-from sr_runtime.errors import ArgumentError, ModelError, about, require_extra
+from sr_runtime.errors import ArgumentError, BackendError, ModelError, about, require_extra
 from sr_runtime.file_kinds import refuse_other_kinds
 from sr_runtime.model_info import IO
 from sr_runtime.storage.atomic import atomic_path, check_target
@@ -28,6 +29,7 @@ def export_onnx(
     activation: str | None = None,
     opset: int = DEFAULT_OPSET,
     calibration: str | os.PathLike[str] | None = None,
+    tile_size: int | None = None,
     progress: Progress | None = None,
 ) -> ExportReport:
     """Export a checkpoint to ONNX, with its halo and other facts in the file, and verify the file.
@@ -36,7 +38,8 @@ def export_onnx(
     it was.
 
     Args:
-        checkpoint: Any trainer's `.pth` or `.safetensors` file of an ESRGAN generator.
+        checkpoint: Any trainer's `.pth` or `.safetensors` file of an ESRGAN generator; with the
+            extra `spandrel`, of one of its super-resolution networks.
         output: The ONNX file to write; its name ends in `.onnx`.
         precision: How weights are stored. "fp16" is for GPUs, which then also compute in FP16.
         io: "float32": the model takes and returns `(N, C, H, W)` in [0, 1]. "uint8": it takes and
@@ -48,6 +51,8 @@ def export_onnx(
         opset: Version of the ONNX operator set, 18 to 25.
         calibration: Folder of images, 256×256 or larger, on which the halo is measured; None: the
             three that are shipped.
+        tile_size: The only height and width that the file takes; None: any, or 192 where the
+            network can be exported for one size alone.
         progress: Called with the name of a stage and the share of it that is done, 0.0 to 1.0.
             What it raises ends the export.
 
@@ -72,36 +77,49 @@ def export_onnx(
         if value not in allowed:
             raise ArgumentError(f"{what} {value} is not one of {', '.join(map(str, allowed))}")
     with require_extra("export"):
-        from sr_export.halo import calibrate_halo
         from sr_export.parity import compare, require
         from sr_export.photos import CALIBRATION, calibration_images, in_channels
-        from sr_export.to_onnx import onnx_from_generator, require_size
-        from sr_train.checkpoint import load_generator
+        from sr_export.tile_facts import measure_tiles
+        from sr_export.to_onnx import onnx_from_generator, require_exportable, tile_sizes
+        from sr_train.checkpoint import load_any_generator
 
     images = calibration_images(CALIBRATION if calibration is None else Path(calibration))
     stages = Stages(progress)
     with stages.stage("loading the checkpoint"):
-        generator = load_generator(checkpoint, scale=scale, activation=activation)
+        generator = load_any_generator(checkpoint, scale=scale, activation=activation)
         with about(checkpoint):
-            require_size(generator, precision)
-    with stages.stage("searching the halo") as report_share:
+            require_exportable(generator, precision, tile_size)
+    with stages.stage("searching the halo") as report_share, about(checkpoint):
         images = [in_channels(image, generator.in_channels) for image in images]
-        halo = calibrate_halo(generator, images, progress=report_share)
-    with stages.stage("exporting to ONNX"):
-        model = onnx_from_generator(generator, precision=precision, io=io, opset=opset, halo=halo)
-        content = model.SerializeToString(deterministic=True)
-    with atomic_path(output) as temporary, stages.stage("verifying the file"):
-        temporary.write_bytes(content)
-        with about(output, instead_of=temporary):
-            checks = require(compare(generator, temporary))
+        tiles = measure_tiles(generator, images, progress=report_share)
+    sizes = tile_sizes(generator, tiles, tile_size)
+    for side in sizes:
+        try:
+            with stages.stage("exporting to ONNX"), about(checkpoint):
+                model = onnx_from_generator(
+                    generator, precision=precision, io=io, opset=opset, tile_size=side,
+                    **asdict(tiles),
+                )  # fmt: skip
+                content = model.SerializeToString(deterministic=True)
+            with atomic_path(output) as temporary, stages.stage("verifying the file"):
+                temporary.write_bytes(content)
+                with about(output, instead_of=temporary):
+                    checks = require(compare(generator, temporary))
+            break
+        except (ModelError, BackendError):  # the second where an engine refuses another size
+            if side == sizes[-1]:
+                raise
     return ExportReport(
         output=output,
         bytes=len(content),
         arch=generator.arch,
         scale=generator.scale_factor,
         parameters=sum(weights.numel() for weights in generator.parameters()),
-        halo=halo,
+        halo=tiles.halo,
         receptive_radius=generator.receptive_radius,
+        phase=tiles.phase,
+        tile_error=tiles.tile_error,
+        tile_size=side,
         checks=checks,
         seconds=stages.seconds,
     )
@@ -138,11 +156,11 @@ def verify(
     """
     with require_extra("export"):
         from sr_export.parity import compare, require
-        from sr_train.checkpoint import load_generator
+        from sr_train.checkpoint import load_any_generator
 
     file = model_file(model)
     if is_engine(file):
         raise ModelError("this is an engine, and verify compares ONNX files", path=file)
     refuse_other_kinds(file)
-    generator = load_generator(checkpoint, scale=scale, activation=activation)
+    generator = load_any_generator(checkpoint, scale=scale, activation=activation)
     return require(compare(generator, file, backend=backend), path=file)

@@ -5,7 +5,7 @@ GPU stay finite. torch computes `half` tensors in true FP16 on a CPU too.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -71,15 +71,24 @@ def _run(
     # Folded before it is rounded, as in the file.
     generator = generator.folded().to(image.dtype)
     # On a CPU torch's contiguous half convolutions are ten times slower.
-    generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    generator.to(memory_format=generator.memory_format)  # type: ignore[call-overload]
     peaks: list[tuple[str, float]] = []
     for name, layer in generator.named_modules():
         if name:
             layer.register_forward_hook(
-                lambda _layer, _inputs, output, name=name: peaks.append(
-                    (name, output.abs().max().item())
+                lambda _layer, _inputs, output, name=name: peaks.extend(
+                    (name, each.abs().max().item()) for each in _tensors(output)
                 )
             )
     with torch.inference_mode():
-        output = generator(image.contiguous(memory_format=torch.channels_last))
+        output = generator(image.contiguous(memory_format=generator.memory_format))
     return output[0].float().numpy(), peaks
+
+
+def _tensors(output: object) -> Iterator[Tensor]:
+    """The numbers among what a layer returns: one tensor, or several in a tuple or a list."""
+    if isinstance(output, Tensor) and output.is_floating_point():
+        yield output
+    elif isinstance(output, tuple | list):
+        for each in output:
+            yield from _tensors(each)

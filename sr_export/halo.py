@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sr_export.photos import SIDE, tensor_from_crop
 from sr_train.models.generator import Generator
 
-__all__ = ["calibrate_halo"]
+__all__ = ["LARGEST", "STEP", "WHOLE", "Core", "calibrate_halo"]
 
 STEP = 8
 CORE = 64
@@ -41,13 +41,13 @@ def calibrate_halo(
     Warns if even 64, the largest halo that is tried, is not enough.
     """
     generator = copy.deepcopy(generator).eval()
-    generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    generator.to(memory_format=generator.memory_format)  # type: ignore[call-overload]
     radius = generator.receptive_radius
     most = LARGEST + STEP if radius is None else _rounded_up(radius)
     halo = min(FIRST, most)
     for number, pixels in enumerate(images):
         progress(number / len(images))
-        core = _Core(generator, pixels)
+        core = Core(generator, pixels)
         if number == 0:
             core(halo + WIDER)  # first: one wide tile settles all smaller halos
             while halo > STEP and core.matches(halo - STEP):
@@ -66,7 +66,7 @@ def calibrate_halo(
     return halo
 
 
-class _Core:
+class Core:
     """The output of a generator for the middle 64×64 of a photo, with more or less context.
 
     Most verdicts need no run of the whole photo, which costs as much as four tiles. A wider tile
@@ -87,7 +87,7 @@ class _Core:
         if halo not in self._known:
             margin, scale = WHOLE - halo, self._generator.scale_factor
             tile = self._pixels[margin : SIDE - margin, margin : SIDE - margin]
-            batch = tensor_from_crop(tile).contiguous(memory_format=torch.channels_last)
+            batch = tensor_from_crop(tile).contiguous(memory_format=self._generator.memory_format)
             cut = slice(halo * scale, (halo + CORE) * scale)
             output = self._generator(batch)[0, :, cut, cut]
             self._known[halo] = (output.clamp(0, 1) * 255).numpy()

@@ -61,6 +61,10 @@ def add_onnx_options(command: Parser) -> None:
         help="version of the ONNX operator set, 18 to 25 (default: %(default)s)",
     )  # fmt: skip
     add(
+        "--tile-size", type=whole_number, metavar="N", help="make the model for NxN pixels alone "
+        "(default: for any size; 192 for the few networks that are exported for one size alone)",
+    )  # fmt: skip
+    add(
         "--calibrate", dest="calibration", type=path, metavar="DIR", help="images on which the "
         "halo is measured, 256x256 or larger (default: three photos that are shipped)",
     )  # fmt: skip

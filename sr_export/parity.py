@@ -52,10 +52,6 @@ def compare(generator: Generator, model: Path, *, backend: str = "auto") -> list
         ModelError: The file holds another network.
     """
     multiple, channels = generator.multiple_of, generator.in_channels
-    pixels = [
-        crops(1, height // multiple * multiple, width // multiple * multiple, channels=channels)
-        for height, width in SIZES
-    ]
     name = choose(backend, "cpu")[0]
     with closing(open_backend(name, model, device="cpu", precision="fp32")) as engine:
         info = engine.info
@@ -67,6 +63,7 @@ def compare(generator: Generator, model: Path, *, backend: str = "auto") -> list
                 f"multiple_of are {facts}, and the checkpoint's are {expected}",
                 path=model,
             )
+        pixels = [crops(1, *size, channels=channels) for size in _sizes(engine)]
         outputs = [_run(engine, each) for each in pixels]
     hint = _hint(generator, info)
     checks: list[Check] = []
@@ -170,6 +167,21 @@ def _run(engine: Backend, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.floa
     """The output of an engine for a batch of `(h, w, C)` crops: `(N, C, sh, sw)`, 1 is white."""
     output = infer(engine, tensor_from_tiles(crops, engine.info))
     return float_planes(planes_from_output(output, engine.info))
+
+
+def _sizes(engine: Backend) -> list[tuple[int, int]]:
+    """The sizes on which a file is compared: the only one that it takes, or several."""
+    limits, multiple = engine.limits, engine.info.multiple_of
+    if limits.max_tile is not None:
+        return [limits.max_tile]
+    sizes = (
+        tuple(
+            max(side // multiple * multiple, multiple, least)
+            for side, least in zip(size, limits.min_tile, strict=True)
+        )
+        for size in SIZES
+    )
+    return [(height, width) for height, width in dict.fromkeys(sizes)]
 
 
 def _hint(generator: Generator, info: ModelInfo) -> str:

@@ -80,7 +80,14 @@ class ExportReport:
     halo: int
     """LR pixels of context at which tiles match the whole image within 1/255."""
     receptive_radius: int | None
-    """LR pixels of context that the network can see; None if it sees the whole image."""
+    """LR pixels of context that the network can see; None if it sees the whole image, or it is
+    not known."""
+    phase: int
+    """Tiles start on multiples of this."""
+    tile_error: int
+    """Largest difference in 1/255 seen between tiles with that halo and the whole image."""
+    tile_size: int | None
+    """The only height and width that the file takes; None: any."""
     checks: tuple[Check, ...]
     """What was measured in verification."""
     seconds: Mapping[str, float]

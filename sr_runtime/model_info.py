@@ -43,6 +43,7 @@ LIMITS = {
     "in_channels": 4,
     "out_channels": 4,
     "multiple_of": 1024,
+    "min_side": 1024,
     "phase": 1024,
     "halo": 256,
     "receptive_radius": LARGEST_HALO,
@@ -95,6 +96,8 @@ class ModelInfo:
     """"float32" or "float16": how the file stores its weights."""
     multiple_of: int = 1
     """Input height and width must be multiples of this."""
+    min_side: int = 1
+    """Least input height and width; smaller images are padded up to it."""
     phase: int = 1
     """Tiles must start on multiples of this, and of `multiple_of`, because the network works in
     windows that it counts from its input's corner."""

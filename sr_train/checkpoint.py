@@ -6,23 +6,31 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
 from torch import Tensor
 
 from sr_runtime.backends.out_of_memory import memory_for_network
-from sr_runtime.errors import ArgumentError, ModelError, about
+from sr_runtime.errors import ArgumentError, BackendError, ModelError, about
 from sr_runtime.storage.atomic import atomic_path
-from sr_train.generator_search import find_generator
+from sr_train.generator_search import NoGeneratorError, find_generator, named_states
 from sr_train.models.generator import Architecture, Generator
 from sr_train.models.registry import recognise
+from sr_train.models.spandrel_network import SpandrelNetwork, spandrel_generator
 from sr_train.tensor_file import fp32_copies, read_tensor_file
 
-__all__ = ["load_generator", "save_generator", "weights_sha256"]
+__all__ = ["load_any_generator", "load_generator", "save_generator", "weights_sha256"]
 
 # The only metadata entry in our safetensors: the format does not keep the order of several.
 METADATA = "sr.generator"
+
+BESIDE_CPU = "docs/export.md says how beside PyTorch's build for CPUs"
+RUN_ONNX = (
+    "if you can export it to ONNX with the program that it came from, `python -m sr_runtime "
+    "upscale -m MODEL.onnx` runs it"
+)
 
 
 @memory_for_network("load the generator")
@@ -39,33 +47,97 @@ def load_generator(
     Raises ModelError, saying what was found, if the file does not hold such a generator.
     """
     path = Path(path)
-    asked = {"scale_factor": scale, "activation": activation}
-    known = {name: value for name, value in asked.items() if value is not None}
     with about(path):
         content, metadata = read_tensor_file(path)
-        recorded = _recorded(metadata)
-        found = find_generator(content, {**known, **recorded}, size=path.stat().st_size)
-        generator = found.generator
-        facts = {"arch": generator.arch, **generator.architecture}
-        for name, claim in recorded.items():
-            if name not in facts or facts[name] != claim:
+        try:
+            return _own(content, metadata, path, scale, activation)
+        except NoGeneratorError as error:
+            if error.is_unknown:
                 raise ModelError(
-                    f"the metadata claims {name} {claim!r:.40} and the tensors make it "
-                    f"{facts.get(name, 'unknown')}: convert the original again"
-                )
-        if scale not in (None, generator.scale_factor):
+                    f"{error}: it cannot be trained further or converted; `python -m sr_export "
+                    "onnx` exports many of them, with the extra spandrel"
+                ) from error
+            raise
+
+
+@memory_for_network("load the generator")
+def load_any_generator(
+    path: str | os.PathLike[str], *, scale: int | None = None, activation: str | None = None
+) -> Generator:
+    """As `load_generator`, and also the networks that spandrel knows, where it is installed."""
+    path = Path(path)
+    with about(path):
+        content, metadata = read_tensor_file(path)
+        try:
+            return _own(content, metadata, path, scale, activation)
+        except NoGeneratorError as error:
+            generator = _of_spandrel(content, path, error)
+            _check_asked(generator, scale, activation)
+            return generator
+
+
+def _own(
+    content: Mapping[Any, Any],
+    metadata: Mapping[str, str],
+    path: Path,
+    scale: int | None,
+    activation: str | None,
+) -> Generator:
+    """A generator of this project's architectures; see `load_generator`."""
+    asked = {"scale_factor": scale, "activation": activation}
+    known = {name: value for name, value in asked.items() if value is not None}
+    recorded = _recorded(metadata)
+    found = find_generator(content, {**known, **recorded}, size=path.stat().st_size)
+    generator = found.generator
+    facts = {"arch": generator.arch, **generator.architecture}
+    for name, claim in recorded.items():
+        if name not in facts or facts[name] != claim:
             raise ModelError(
-                f"the network is for scale {generator.scale_factor} and cannot be loaded for scale "
-                f"{scale}"
+                f"the metadata claims {name} {claim!r:.40} and the tensors make it "
+                f"{facts.get(name, 'unknown')}: convert the original again"
             )
-        if activation not in (None, has := generator.architecture.get("activation", "leakyrelu")):
-            raise ModelError(
-                f"the activation of this {generator.arch} is {has}, and {activation} was asked "
-                "for: leave --activation out"
-            )
-        weights = fp32_copies(found.state)
-    generator.load_state_dict(weights, assign=True)
+    _check_asked(generator, scale, activation)
+    generator.load_state_dict(fp32_copies(found.state), assign=True)
     return generator.eval()
+
+
+def _check_asked(generator: Generator, scale: int | None, activation: str | None) -> None:
+    """Raise ModelError if the network is not what the caller says."""
+    if scale not in (None, generator.scale_factor):
+        raise ModelError(
+            f"the network is for scale {generator.scale_factor} and cannot be loaded for scale "
+            f"{scale}"
+        )
+    if activation not in (None, has := generator.architecture.get("activation", "leakyrelu")):
+        raise ModelError(
+            f"the activation of this {generator.arch} is {has}, and {activation} was asked "
+            "for: leave --activation out"
+        )
+
+
+def _of_spandrel(
+    content: Mapping[Any, Any], path: Path, unknown: NoGeneratorError
+) -> SpandrelNetwork:
+    """The network that spandrel finds in a file.
+
+    Raises `unknown`, with what to do about it, if it finds none, and ModelError if it finds one
+    that cannot be used.
+    """
+    try:
+        for state in named_states(content, size=path.stat().st_size):
+            if found := spandrel_generator(state):
+                return found
+    except ModelError:
+        if unknown.is_unknown:
+            raise
+        raise unknown from None
+    except BackendError as error:
+        advice = f"the extra spandrel reads some 30 architectures more ({error}; {BESIDE_CPU})"
+    else:
+        advice = f"spandrel does not know it either; {RUN_ONNX}"
+    if unknown.is_unknown:
+        raise ModelError(f"{unknown}: {advice}") from unknown
+    raise unknown
 
 
 @memory_for_network("save the generator")

@@ -20,7 +20,7 @@ from sr_runtime.evaluation.pairs import find_pairs
 from sr_runtime.evaluation.scoring import TILE, ImagePair, bicubic, upscale_whole
 from sr_runtime.printable import printable
 from sr_runtime.storage.atomic import atomic_path, check_target
-from sr_train.checkpoint import load_generator
+from sr_train.checkpoint import load_any_generator
 from sr_train.config.schema import Validation
 from sr_train.data.catalogue import DATASETS
 from sr_train.data.packed_dataset import PackedPair
@@ -91,7 +91,7 @@ def evaluate(
                 )
                 upscale, factor = partial(upscale_whole, upscaler), upscaler.info.scale
             else:
-                generator = load_generator(file, scale=scale).to(torch_device)
+                generator = load_any_generator(file, scale=scale).to(torch_device)
                 dtype = compute_dtype(precision, torch_device)
                 upscale = partial(upscale_torch, generator, precision=dtype)
                 factor = generator.scale_factor

@@ -12,18 +12,19 @@ from torch import Tensor
 
 from sr_runtime.errors import ArgumentError, ModelError
 from sr_train.models.generator import Generator, check_names
-from sr_train.models.other_networks import name_network
+from sr_train.models.other_networks import is_no_generator, name_network
 from sr_train.models.registry import ARCHITECTURES, build_generator, recognise
 from sr_train.pytorch_file import SAVE_TENSORS, NotATensor
 from sr_train.tensor_file import is_dense, require_floats
 
-__all__ = ["Found", "find_generator"]
+__all__ = ["Found", "NoGeneratorError", "find_generator", "named_states"]
 
 # A trainer's file has a few wrappers in each other and some thousand values; a hostile one may
 # have millions.
 MAX_DEPTH = 12
 MAX_VALUES = 1_000_000
 MAX_PLACES = 16
+LEAST_TENSORS = 4  # of a network
 # A file holds equal tensors once, so that small networks may claim more than its bytes.
 FREE_CLAIM = 1 << 28
 
@@ -35,6 +36,15 @@ BOOKKEEPING = {"n_averaged", "step", "steps", "initted", "total_ops", "total_par
 AVERAGED = re.compile(r"(?<![a-z])(?:ema|swa|avg|averaged?)(?![a-z])", re.IGNORECASE)
 
 TYPICAL = [re.compile(rf"(?:^|\.)(?={row.names.pattern})") for row in ARCHITECTURES.values()]
+
+
+class NoGeneratorError(ModelError):
+    """A file holds no complete generator of this project's architectures."""
+
+    def __init__(self, message: str, *, is_unknown: bool = False) -> None:
+        super().__init__(message)
+        self.is_unknown = is_unknown
+        """Whether it seems to hold a network of another architecture."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +78,8 @@ def find_generator(content: Mapping[Any, Any], known: Mapping[str, Any], *, size
         known: As for a `Recogniser`.
         size: Bytes of the file.
 
-    Raises ModelError, saying what was found, if no network is complete, or several are which
-    differ.
+    Raises NoGeneratorError, saying what was found, if no network is complete, and ModelError if
+    several are which differ.
     """
     mappings = list(_mappings(content))
     found: list[Found] = []
@@ -83,9 +93,34 @@ def find_generator(content: Mapping[Any, Any], known: Mapping[str, Any], *, size
     if found:
         return _preferred(found, faults)
     if faults:
-        raise faults[0][1]
+        raise NoGeneratorError(str(faults[0][1])) from faults[0][1]
     name, held = max(mappings, key=lambda each: len(_tensors(each[1])))
-    raise ModelError(name_network(_tensors(held)) or _what_is_there(mappings, name, held))
+    tensors = _tensors(held)
+    raise NoGeneratorError(
+        name_network(tensors) or _what_is_there(mappings, name, held),
+        is_unknown=bool(tensors) and not is_no_generator(tensors),
+    )
+
+
+def named_states(content: Mapping[Any, Any], *, size: int) -> Iterator[Mapping[str, Tensor]]:
+    """The tensors of each mapping in a file, in which a network may be: averaged weights first,
+    then the mapping with most of them; with their names as they are, and without a common prefix.
+
+    Raises ModelError for tensors that claim more than the file's `size` bytes can hold.
+    """
+    states = [(name, _tensors(mapping)) for name, mapping in _mappings(content)]
+    states.sort(key=lambda each: (not AVERAGED.search(each[0]), -len(each[1])))
+    for _, tensors in states:
+        if len(tensors) < LEAST_TENSORS:
+            continue
+        _require_held(tensors, size, "network")
+        plain = {DECORATION.sub("", name): tensor for name, tensor in tensors.items()}
+        while True:
+            yield plain
+            prefixes = {name.partition(".")[0] for name in plain}
+            if len(prefixes) > 1 or not all("." in name for name in plain):
+                break
+            plain = {name.partition(".")[2]: tensor for name, tensor in plain.items()}
 
 
 def _mappings(content: Mapping[Any, Any]) -> Iterator[tuple[str, Mapping[Any, Any]]]:
@@ -149,12 +184,7 @@ def _complete(place: _Place, known: Mapping[str, Any], size: int) -> list[Found]
     if recognised is None:
         return []
     arch, network = recognised
-    claimed = sum(tensor.numel() * tensor.element_size() for tensor in network.state.values())
-    if claimed > size + FREE_CLAIM:
-        raise ModelError(
-            f"the tensors of this {arch} claim {claimed:,} bytes and the file has {size:,}: it is "
-            "damaged or made to exhaust memory"
-        )
+    _require_held(network.state, size, arch)
     try:
         with torch.device("meta"):
             generator = build_generator(arch, network.architecture)
@@ -170,6 +200,15 @@ def _complete(place: _Place, known: Mapping[str, Any], size: int) -> list[Found]
             )
     require_floats(network.state)
     return [Found(place.name, generator, network.state)]
+
+
+def _require_held(tensors: Mapping[str, Tensor], size: int, arch: str) -> None:
+    claimed = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+    if claimed > size + FREE_CLAIM:
+        raise ModelError(
+            f"the tensors of this {arch} claim {claimed:,} bytes and the file has {size:,}: it is "
+            "damaged or made to exhaust memory"
+        )
 
 
 def _preferred(found: Sequence[Found], faults: Sequence[tuple[str, ModelError]]) -> Found:

@@ -156,7 +156,7 @@ def declared_limits(
     height, width = height or info.fixed_side, width or info.fixed_side
     fixed = height is not None or width is not None
     return Limits(
-        min_tile=(height or 1, width or 1),
+        min_tile=(height or info.min_side, width or info.min_side),
         max_tile=(height or UNLIMITED, width or UNLIMITED) if fixed else None,
         batch=batch or 1,
         fixed_batch=batch is not None,

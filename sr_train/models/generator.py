@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
+import torch
 from torch import Tensor, nn
 
 from sr_runtime.errors import ArgumentError, ModelError
@@ -47,6 +48,9 @@ class Generator(nn.Module):
     """The name of an nn.Sequential, if there is one, whose modules differ in their weights alone.
     Export then traces the first of them and repeats it."""
 
+    memory_format: ClassVar[torch.memory_format] = torch.channels_last
+    """The layout in which a CPU computes it fastest."""
+
     forward: Callable[[Tensor], Tensor]
 
     def __init__(
@@ -56,7 +60,9 @@ class Generator(nn.Module):
         in_channels: int,
         out_channels: int,
         multiple_of: int = 1,
+        min_side: int = 1,
         receptive_radius: int | None,
+        supports_half: bool = True,
         architecture: Architecture,
     ) -> None:
         super().__init__()
@@ -65,9 +71,13 @@ class Generator(nn.Module):
         self.out_channels = out_channels
         self.multiple_of = multiple_of
         """Input height and width are multiples of this, and so are the origins of tiles."""
+        self.min_side = min_side
+        """Least input height and width, a multiple of `multiple_of`."""
         self.receptive_radius = receptive_radius
         """LR pixels on either side of an output pixel beyond which the input cannot change it;
-        None where there is no such limit."""
+        None where there is no such limit, or it is not known."""
+        self.supports_half = supports_half
+        """Whether its forward pass can be computed in half precision."""
         self.architecture = architecture
         """What the constructor was given. Files record it, and it rebuilds the network."""
 

@@ -4,13 +4,13 @@ import re
 from collections.abc import Collection
 from itertools import islice
 
-__all__ = ["name_network"]
+__all__ = ["is_no_generator", "name_network"]
 
 # More names than any network needs to be told by.
 MOST_NAMES = 20_000
 
-# Generators for super-resolution that are not supported. All expressions of a row must match, each
-# at the beginning of a name, or of a part of it after a dot; the first row that fits counts.
+# Generators for super-resolution that are not this project's. All expressions of a row must match,
+# each at the beginning of a name, or of a part of it after a dot; the first row that fits counts.
 GENERATORS = (
     ("HAT", r"layers\.0\.residual_group\.overlap_attn\."),
     ("ATD", r"layers\.0\.residual_group\.layers\.0\.attn_atd\."),
@@ -78,19 +78,26 @@ def name_network(names: Collection[str]) -> str | None:
 
     Only the first thousands of names are looked at.
     """
-    lines = "\n".join(islice(names, MOST_NAMES))
+    lines = _lines(names)
     for name, *typical in GENERATORS:
         if _match(lines, typical):
-            return (
-                f"this is a network of the architecture {name}, and only ESRGAN's (RRDBNet) and "
-                "Real-ESRGAN's compact one (SRVGGNetCompact) are read: if you can export it to "
-                "ONNX with the program that it came from, `python -m sr_runtime upscale -m "
-                "MODEL.onnx` runs it"
-            )
+            return f"this is a network of the architecture {name}, which this project does not know"
     for what, *typical in OTHERS:
         if _match(lines, typical):
             return f"this is {what}, and no super-resolution generator: give the generator's file"
     return None
+
+
+def is_no_generator(names: Collection[str]) -> bool:
+    """Whether tensors of these names are known to belong to something else."""
+    lines = _lines(names)
+    return not any(_match(lines, typical) for _, *typical in GENERATORS) and any(
+        _match(lines, typical) for _, *typical in OTHERS
+    )
+
+
+def _lines(names: Collection[str]) -> str:
+    return "\n".join(islice(names, MOST_NAMES))
 
 
 def _match(lines: str, typical: Collection[str]) -> bool:

@@ -16,7 +16,7 @@ from sr_export.__main__ import main
 from sr_export.fp16_check import half_precision_checks
 from sr_export.parity import compare, require
 from sr_export.photos import calibration_images, tensor_from_crop
-from sr_export.to_onnx import model_info, onnx_from_generator, require_size
+from sr_export.to_onnx import model_info, onnx_from_generator, require_exportable
 from sr_runtime.errors import ArgumentError, ModelError
 from sr_runtime.model_info import ModelInfo
 from sr_train.checkpoint import save_generator, weights_sha256
@@ -209,9 +209,9 @@ def test_a_receptive_radius_that_no_tile_holds_is_not_stated() -> None:
 def test_a_network_that_no_onnx_file_holds_is_refused_before_the_work() -> None:
     with torch.device("meta"):
         network = SRVGGNetCompact(num_features=4096, num_convolutions=4)
-    require_size(network, "fp16")
+    require_exportable(network, "fp16")
     with pytest.raises(ArgumentError, match=r"2,[0-9,]+ bytes .* 2,147,483,647.*fp16"):
-        require_size(network, "fp32")
+        require_exportable(network, "fp32")
 
 
 @pytest.mark.slow

@@ -189,7 +189,7 @@ def test_other_networks_are_named_with_what_to_do(
     tensors = {prefix + name: value for name, value in named(OTHERS[network]).items()}
     said = refusal_of({"params": tensors}, tmp_path)
     assert network in said
-    assert "--model" in said or "-m MODEL.onnx" in said or "give the generator's file" in said
+    assert "`python -m sr_export onnx`" in said or "give the generator's file" in said
 
 
 @pytest.mark.parametrize(

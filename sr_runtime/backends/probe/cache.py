@@ -19,7 +19,7 @@ from sr_runtime.storage.atomic import atomic_path, create_folder
 
 __all__ = ["cached_facts", "keep_facts"]
 
-VERSION = 2
+VERSION = 3
 """The probe's version: facts that an older one found are measured again."""
 
 SUFFIX = ".facts.json"

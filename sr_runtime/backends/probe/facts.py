@@ -62,7 +62,7 @@ def probe_info(model: Path, run: Run, shape: Sequence[int | None], dtype: str) -
 
 
 def _measured(trial: Trial, shape: Sequence[int | None], dtype: str) -> ModelInfo:
-    measured, assumed = list(SIZES), ["weights_dtype"]
+    measured, assumed = list(SIZES), ["weights_dtype", "min_side"]
     try:
         found = find_sizes(trial, shape, dtype)
     except ExhaustedError as error:

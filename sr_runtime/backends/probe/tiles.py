@@ -149,7 +149,8 @@ class _Strips:
     def _strip(self, axis: int, phase: int, length: int) -> _Pair:
         multiple = self._info.multiple_of
         grid = math.lcm(multiple, phase)
-        thickness = self._sides[1 - axis] or _round_up(max(THICKNESS, phase), multiple)
+        least = max(THICKNESS, phase, self._info.min_side)
+        thickness = self._sides[1 - axis] or _round_up(least, multiple)
         if side := self._sides[axis]:
             whole, start, tile = side, max(1, side // 2 // phase) * phase, side
         else:
