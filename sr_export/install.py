@@ -46,9 +46,9 @@ def place_for(
             )
     if os.path.lexists(place):
         with require_extra("export"):
-            from sr_train.checkpoint import load_generator, weights_sha256
+            from sr_train.checkpoint import load_any_generator, weights_sha256
         types = {"fp32": "float32", "fp16": "float16"}[precision], io
-        generator = load_generator(checkpoint, scale=scale, activation=activation)
+        generator = load_any_generator(checkpoint, scale=scale, activation=activation)
         if _weights_and_types(place) != (weights_sha256(generator), *types):
             raise ArgumentError(
                 f"this is another model of the name {shown(name)}: delete it, or {RENAME}",
