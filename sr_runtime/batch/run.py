@@ -109,10 +109,14 @@ class _Run:
                 ThreadPoolExecutor(self._images) as workers,
             ):
                 images = self._read_ahead(readers)
+                working: list[Future[None]] = []
                 try:
-                    working = [
-                        workers.submit(self._work, images, writing) for _ in range(self._images)
-                    ]
+                    # Ctrl-C may come before the pool knows of a thread, and then nobody waits for
+                    # it. So none takes an image until all are known.
+                    with self._taking, self._ending_on_error():
+                        working += [
+                            workers.submit(self._work, images, writing) for _ in range(self._images)
+                        ]
                     while wait(working, timeout=1).not_done:
                         pass  # again and again: on Windows, Ctrl-C does not interrupt a wait
                 finally:
@@ -156,14 +160,14 @@ class _Run:
     def _stops(self) -> bool:
         return self._ended.is_set() or self._outcomes.disk_full
 
+    def _next(self, images: Iterator[Reading]) -> Reading | None:
+        with self._taking:
+            return None if self._stops() else next(images, None)
+
     def _work(self, images: Iterator[Reading], writing: Writing) -> None:
         """Upscale one image after the other, until there is none left or the run ends."""
         with self._ending_on_error():
-            while not self._stops():
-                with self._taking:
-                    following = next(images, None)
-                if following is None:
-                    break
+            while following := self._next(images):
                 taken, reading = following
                 taken.started = time.perf_counter()
                 self._bar.start(taken.number)

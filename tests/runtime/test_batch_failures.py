@@ -1,18 +1,28 @@
-"""What one image does to the others of its run: a claim that cannot be, a disk that is full."""
+"""What ends an image, or a run before its images: an impossible size, a full disk, an early Ctrl-C."""
 
+import os
+import signal
 import struct
+import threading
+import time
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import PIL.Image
 import pytest
+from numpy.typing import NDArray
 
 from sr_runtime import Upscaler
 from sr_runtime.__main__ import main
 from sr_runtime.backends.base import Limits
+from sr_runtime.batch import run as run_module
+from tests.running import own_threads
 from tests.runtime.known_network import KnownNetwork
-from tests.runtime.test_batch import folder_of, run
+from tests.runtime.test_batch import TOO_LONG, folder_of, number_of, run
 
 
 def test_an_image_that_claims_an_impossible_size_fails_alone(
@@ -60,3 +70,40 @@ def test_every_failure_is_listed_where_the_only_image_left_cannot_be_enlarged_so
     assert "2 failed:" in said
     assert "missing.png: there is no such file" in said
     assert "small.png: the result would be 10000 times the image" in said
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("hears_signals")
+def test_ctrl_c_while_the_threads_start_leaves_none_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes before the pool, which waits for its threads, has a note of the second one."""
+    starting, start = threading.Event(), threading.Thread.start
+
+    class Interrupting(KnownNetwork):
+        def answer(self, batch: NDArray[Any]) -> NDArray[np.float32]:
+            if number_of(batch) == 0:
+                starting.wait(TOO_LONG)
+                os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.5)
+            return super().answer(batch)
+
+    class SlowPool(ThreadPoolExecutor):
+        def submit(self, *arguments: Any, **options: Any) -> Any:
+            if threading.current_thread() is threading.main_thread():
+                time.sleep(0.2)  # the threads that there are may go on
+            return super().submit(*arguments, **options)
+
+    def start_slowly(thread: threading.Thread) -> None:
+        start(thread)
+        if thread.name.endswith("_1") and threading.current_thread() is threading.main_thread():
+            starting.set()
+            time.sleep(0.2)
+
+    monkeypatch.setattr(run_module, "ThreadPoolExecutor", SlowPool)
+    monkeypatch.setattr(threading.Thread, "start", start_slowly)
+    network = Interrupting(radius=1, limits=Limits(images=3))
+    threads = own_threads()
+    with pytest.raises(KeyboardInterrupt):
+        run(Upscaler(network), folder_of(20, tmp_path))
+    assert own_threads() == threads
