@@ -2,12 +2,16 @@
 
 import hashlib
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import sr_runtime
 from sr_runtime.backends.onnx_metadata import content_hash
 from sr_runtime.row_upscaler import RowUpscaler
 
 __all__ = ["input_fact", "made_with"]
+
+_hashes: WeakKeyDictionary[Upscaler, str] = WeakKeyDictionary()
+"""Of the models of upscalers: the file is read once, and not for every image."""
 
 
 def input_fact(source: Path) -> str:
@@ -25,7 +29,7 @@ def made_with(upscaler: RowUpscaler) -> dict[str, str]:
     backend = upscaler.backend
     height, width = upscaler.tile
     return {
-        "model": _model(upscaler),
+        "model": _hashes.get(upscaler) or _hashes.setdefault(upscaler, _model(upscaler)),
         "backend": f"{backend.name} in {backend.compute_dtype}",
         "halo": str(upscaler.halo),
         "tile": f"{width}×{height}",

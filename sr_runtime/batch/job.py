@@ -81,6 +81,6 @@ class Report:
     bytes: int = 0
     """Of the file that was written."""
     seconds: float = 0.0
-    """From the end of the image before to its own, written; others were in work too."""
+    """From the start of its work until it was written, while others were in work too."""
     error: SRError | None = None
     """Why it failed."""

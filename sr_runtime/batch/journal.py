@@ -33,19 +33,25 @@ class Journal:
         self._records: dict[str, Record] = {}
         self._settings: set[str] = set()
         self._read = 0  # bytes of whole lines
+        self._size = 0  # of the file when it was read
 
-    def record_of(self, name: str) -> Record | None:
-        """How the result of this name was made, as far as any process has noted it.
+    def refresh(self) -> None:
+        """Read what processes have noted since the last call.
 
         Raises StorageError if the journal is there and cannot be read.
         """
         try:
-            if os.stat(self._path).st_size != self._read:  # noqa: PTH116 (asked for every image)
+            size = self._path.stat().st_size
+            if size != self._size:
                 self._read_on()
+                self._size = size
         except FileNotFoundError:
-            return None
+            self._forget()
         except OSError as error:
             raise StorageError(f"cannot be read ({error.strerror})", path=self._path) from error
+
+    def record_of(self, name: str) -> Record | None:
+        """How the result of this name was made, as of the last `refresh`."""
         return self._records.get(name)
 
     def append(self, name: str, record: Record, settings: Mapping[str, str]) -> None:
@@ -69,11 +75,15 @@ class Journal:
             raise StorageError(f"cannot be written ({error.strerror})", path=self._path) from error
         self._settings.add(record.settings)
 
+    def _forget(self) -> None:
+        self._read = self._size = 0
+        self._records.clear()
+        self._settings.clear()
+
     def _read_on(self) -> None:
         with self._path.open("rb") as file:
             if file.seek(0, os.SEEK_END) < self._read:  # it is another file
-                self._read = 0
-                self._records.clear()
+                self._forget()
             file.seek(self._read)
             for line in file:
                 if not line.endswith(b"\n"):

@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -69,26 +69,44 @@ class Ledger:
 
         Raises StorageError if the journal cannot be read.
         """
+        return bool(self.done_of([job]))
+
+    def done_of(self, jobs: Iterable[Job]) -> list[Job]:
+        """Those of the jobs that are done; each journal is read once.
+
+        Raises StorageError if one cannot be read.
+        """
         with self._lock:
-            record = self._journal(job.target.parent).record_of(job.target.name)
-        if record is None or record.settings != self._key or not job.target.exists():
+            journals: dict[Path, Journal] = {}
+            found = []
+            for job in jobs:
+                if (journal := journals.get(job.place)) is None:
+                    journal = journals[job.place] = self._journal(job.place)
+                    journal.refresh()
+                found.append((job, journal.record_of(job.result)))
+        return [job for job, record in found if self._holds(record, job)]
+
+    def _holds(self, record: Record | None, job: Job) -> bool:
+        """Whether a record is of this source and of these settings, and the result is there."""
+        if record is None or record.settings != self._key:
             return False
         try:
-            facts = job.source.stat()
+            os.stat(f"{job.place}{os.sep}{job.result}")  # noqa: PTH116 (faster, for many images)
+            facts = os.stat(f"{job.folder}{os.sep}{job.name}")  # noqa: PTH116
             if facts.st_size != record.size:
                 return False
             return facts.st_mtime_ns == record.mtime_ns or _sha256(job.source) == record.sha256
         except OSError:
-            return False  # reading it will report that
+            return False  # reading it will report what is wrong with it
 
     def claim(self, job: Job) -> "Claim | None":
         """Claim a job; None if another process, or another run of this one, has done so.
 
         Raises StorageError if the folder of the result cannot be written.
         """
-        folder = job.target.parent
+        folder = job.place
         create_folder(folder)
-        path = folder / f"{CLAIM}{hashlib.sha256(os.fsencode(job.target.name)).hexdigest()[:24]}"
+        path = folder / f"{CLAIM}{hashlib.sha256(os.fsencode(job.result)).hexdigest()[:24]}"
         try:
             while True:
                 file = open_lock(path)
@@ -113,7 +131,9 @@ class Ledger:
                             _remove(Path(entry.path), file)
 
     def _journal(self, folder: Path) -> Journal:
-        return self._journals.setdefault(folder, Journal(folder))
+        if (known := self._journals.get(folder)) is None:
+            known = self._journals[folder] = Journal(folder)
+        return known
 
     def note(self, job: Job, facts: os.stat_result) -> None:
         """Note a result that has its name, made from a file of these facts.
@@ -128,7 +148,7 @@ class Ledger:
             return  # it has changed meanwhile, and is to be done again
         record = Record(facts.st_size, facts.st_mtime_ns, sha256, self._key)
         with self._lock:
-            self._journal(job.target.parent).append(job.target.name, record, self._settings)
+            self._journal(job.place).append(job.result, record, self._settings)
 
 
 class Claim:

@@ -96,7 +96,7 @@ def plan_jobs(
     if ledger is not None:
         for place in {job.place for job in jobs}:
             ledger.remove_leftovers(place)
-        kept = {job for job in existing if ledger.is_done(job)}
+        kept = set(ledger.done_of(existing))
         existing = [job for job in existing if job not in kept]
     refuse_overwriting_inputs(jobs, existing)
     if skip_existing:

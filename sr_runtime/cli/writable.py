@@ -1,6 +1,7 @@
 """Whether results can be written where they go, before the first one is there."""
 
 import os
+import stat
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -33,14 +34,14 @@ def look_at_targets(jobs: Iterable[Job]) -> tuple[list[Job], dict[Job, StorageEr
         there = str(place) == real_folder(folder)
         for job in inside:
             try:
-                os.lstat(f"{place}{os.sep}{job.result}")  # pathlib would take twice as long
+                facts = os.lstat(f"{place}{os.sep}{job.result}")  # pathlib takes twice as long
             except FileNotFoundError:
                 continue
             except OSError as error:  # the name may be too long
                 reason = f"cannot be written ({error.strerror}): choose another name"
                 errors[job] = StorageError(f"{reason} with -o or --name", path=job.target)
                 continue
-            if there and is_pipe(job.target):
+            if there and not stat.S_ISREG(facts.st_mode) and is_pipe(job.target):
                 reason = "is a pipe or a device, which -o alone can name: delete it, or choose"
                 errors[job] = StorageError(f"{reason} another name", path=job.target)
             elif there:
