@@ -12,6 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from sr_runtime.backends.tensorrt.engine_file import read_engine
+from sr_runtime.batch.journal import JOURNAL
 from sr_runtime.model_info import ModelInfo
 from sr_train.checkpoint import load_generator
 from sr_train.data.packed_dataset import PackedImages
@@ -74,7 +75,7 @@ def serving(folder: Path) -> Iterator[Server]:
 
 def leftovers(folder: Path) -> list[Path]:
     """The temporary files below a folder."""
-    return [path for path in folder.rglob(".*") if path.name != ".lock"]
+    return [path for path in folder.rglob(".*") if path.name not in (".lock", JOURNAL)]
 
 
 def whole_files(folder: Path) -> list[str]:

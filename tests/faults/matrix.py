@@ -68,6 +68,13 @@ COMMANDS = (
         codes={"ENOSPC": 1, "EMFILE": 1},
     ),
     Command(
+        name="upscale --resume",
+        program="sr_runtime",
+        words=("upscale", "inputs/photos", "-o", "out", "--resume", *MODEL),
+        suffix=".png",
+        codes={"ENOSPC": 1, "EMFILE": 1},
+    ),
+    Command(
         name="export",
         program="sr_export",
         words=("onnx", "inputs/tiny.pth", "-o", "out/tiny.onnx"),
