@@ -19,7 +19,7 @@ results=${2:?name the folder of results}
 
 # One task on each machine starts Ray there; the first machine runs the command and stops Ray after it.
 head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
-# Other users of the network may not give our machines work.
+# Without the token others in the network could run programs on these machines.
 RAY_AUTH_TOKEN=$(python -c 'import secrets; print(secrets.token_hex(32))')
 export RAY_AUTH_MODE=token RAY_AUTH_TOKEN RAY_USAGE_STATS_ENABLED=0
 

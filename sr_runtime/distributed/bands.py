@@ -4,25 +4,29 @@ A band is what one row of tiles writes. The bands have the pixels that one machi
 the tiles are those of the whole image.
 """
 
+import hashlib
+import warnings
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import cycle, islice, pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import ray
 from numpy.typing import NDArray
 
 from sr_runtime.distributed.cluster import answer
 from sr_runtime.distributed.worker import Facts, Worker
-from sr_runtime.errors import BackendError
+from sr_runtime.errors import BackendError, SRError
 from sr_runtime.large.output import LargeOutput
 from sr_runtime.large.source import LargeFile
 from sr_runtime.large.upscale import large_result
 from sr_runtime.made_with import made_with
 from sr_runtime.output_size import OutputSize
 
-__all__ = ["BandWorker", "upscale_by_bands"]
+__all__ = ["BandWorker", "alike", "upscale_by_bands"]
 
 IN_FLIGHT = 2
 """Bands that a worker has before it, so that it does not wait for the head."""
@@ -30,6 +34,20 @@ IN_FLIGHT = 2
 
 class BandWorker(Worker):
     """A worker that makes a part of a result."""
+
+    def fingerprint(self) -> dict[str, str]:
+        """Equal for workers that compute the same pixels; by names for a message."""
+        sample = self._sample  # where it does not fit into memory, the tile shrinks
+        return {**made_with(self.upscaler), "the pixels of a test image": sample}
+
+    @cached_property
+    def _sample(self) -> str:
+        """A hash of the result of one tile of noise, made without random numbers."""
+        height, width = self.upscaler.max_tile
+        count = np.arange(height * width * 3, dtype=np.uint32)
+        noise = (count * np.uint32(2654435761) >> 16).astype(np.uint16)
+        result = self.upscaler.upscale(noise.reshape(height, width, 3))
+        return hashlib.sha256(result.data).hexdigest()[:12]
 
     def cuts(self, height: int, width: int, size: OutputSize) -> list[int]:
         """Where the bands of a result end, for an image of `height` × `width`."""
@@ -42,12 +60,12 @@ class BandWorker(Worker):
     def band(
         self, source: str, begin: int, end: int, size: OutputSize
     ) -> tuple[dict[str, str], NDArray[Any]]:
-        """Rows [`begin`, `end`) of the result of a file, and what they were made with."""
+        """Rows [`begin`, `end`) of the result of a file, and the worker's `fingerprint`."""
         part = _Part(begin, end)
         self.upscaler.upscale_stream(
             LargeFile(source), part, scale=size.scale, width=size.width, height=size.height, end=end
         )
-        return made_with(self.upscaler), part.rows
+        return self.fingerprint(), part.rows
 
 
 class _Part:
@@ -66,6 +84,24 @@ class _Part:
         self._there += len(rows)
 
 
+def alike(actors: Sequence[Any]) -> list[Any]:
+    """The most of the workers that compute the same pixels; a warning tells of the others."""
+    calls = [actor.fingerprint.remote() for actor in actors]
+    groups: dict[tuple[tuple[str, str], ...], list[Any]] = {}
+    for actor, call in zip(actors, calls, strict=True):
+        groups.setdefault(tuple(answer(call).items()), []).append(actor)
+    most, *others = sorted(groups, key=lambda fingerprint: len(groups[fingerprint]), reverse=True)
+    for other in others:
+        warnings.warn(
+            f"{len(groups[other])} of {len(actors)} workers make no bands of the largest images, "
+            f"since they compute other pixels, with {_difference(dict(most), dict(other))}: use "
+            "the same engine on equal machines, or choose by --backend, --precision and --tile",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return groups[most]
+
+
 def upscale_by_bands(
     actors: Sequence[Any],
     source: str,
@@ -78,12 +114,13 @@ def upscale_by_bands(
     Either goes on with what the other one left when it was interrupted.
 
     Args:
-        actors: Of `BandWorker`.
+        actors: Of `BandWorker`, all `alike`.
 
-    Raises what `upscale_large` raises, and BackendError if the workers do not all make the same
-    pixels.
+    Raises what `upscale_large` raises, and BackendError if a worker has changed, as one that was
+    started anew on another machine.
     """
     facts: Facts = answer(actors[0].facts.remote())
+    fingerprint = answer(actors[0].fingerprint.remote())
     scale, made = facts.info.scale, facts.made
     with large_result(Path(source), output, size, scale, made) as (reader, kept):
         rows, columns, channels = reader.shape
@@ -96,22 +133,30 @@ def upscale_by_bands(
             for actor, part in zip(cycle(actors), parts, strict=False)
         )
         for made_here, band in _in_order(calls, IN_FLIGHT * len(actors)):
-            if made_here != made:
-                raise BackendError(_difference(made, made_here), path=source)
+            if made_here != fingerprint:
+                raise BackendError(
+                    "a worker that was started anew computes other pixels, with "
+                    f"{_difference(fingerprint, made_here)}: run the command again, which goes on "
+                    "with the bands that are kept",
+                    path=source,
+                )
             kept.write(band)
 
 
 def _in_order(calls: Iterator[Any], most: int) -> Iterator[Any]:
     """The answers to calls, of which as many are begun ahead."""
     begun = deque(islice(calls, most))
-    while begun:
-        yield answer(begun.popleft())
-        begun.extend(islice(calls, 1))
+    try:
+        while begun:
+            yield answer(begun[0])
+            begun.popleft()
+            begun.extend(islice(calls, 1))
+    except SRError:
+        # What kills a worker must not do so when that one is at the next image.
+        ray.wait([*begun], num_returns=len(begun))
+        raise
 
 
 def _difference(first: Mapping[str, str], other: Mapping[str, str]) -> str:
     name = next(name for name in first if first[name] != other[name])
-    return (
-        f"the workers would make different pixels, with {name} {first[name]} and {other[name]}: "
-        "give all of them the same by --backend, --precision and --tile"
-    )
+    return f"{name} {other[name]} and not {first[name]}"

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from sr_runtime.cli.console import say
-from sr_runtime.errors import ArgumentError, BackendError, require_extra
+from sr_runtime.errors import ArgumentError, BackendError, OutOfMemoryError, require_extra
 
 with require_extra("ray"):
     import ray
     import ray.data
     import ray.exceptions
 
-__all__ = ["Workers", "answer", "connected", "workers_for"]
+__all__ = ["Workers", "answer", "connected", "lost", "workers_for"]
 
 RETRIES = 2
 """How often a worker that was lost is given the same work again."""
@@ -51,14 +51,14 @@ class Workers:
 
 @contextmanager
 def connected(address: str) -> Iterator[None]:
-    """Connect to a cluster, or start one on this machine for "local"; to an open connection none.
+    """Connect to a cluster, or start one on this machine for "local"; an open connection is used.
 
     Raises BackendError if there is no cluster.
     """
     if ray.is_initialized():
         yield
         return
-    # Ray tells much that is of no use to a photographer, and tells its makers what it is used for.
+    # By default Ray prints pages of its own state, and reports to its makers how it is used.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     options = {"logging_level": logging.ERROR, "log_to_driver": False}
@@ -120,13 +120,18 @@ def workers_for(gpus: float | None, count: int | None, *, wait: bool) -> Workers
 
 
 def answer(reference: Any) -> Any:
-    """What an actor returns. Raises the error that it raised, or BackendError if it was lost."""
+    """What an actor returns. Raises its error, or OutOfMemoryError if it was lost."""
     try:
         return ray.get(reference)
     except ray.exceptions.RayTaskError as error:
         raise error.cause from None
     except ray.exceptions.RayActorError as error:
-        raise BackendError(
-            f"a worker was lost {RETRIES + 1} times, as when its memory runs out: use machines "
-            "with more, or a smaller --tile"
-        ) from error
+        raise OutOfMemoryError(lost(RETRIES + 1)) from error
+
+
+def lost(times: int) -> str:
+    """What is wrong with work whose process ended each time."""
+    return (
+        f"its process was killed {times} times, as a system does that has no memory left: use "
+        "machines with more, or a smaller --tile"
+    )

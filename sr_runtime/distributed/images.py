@@ -7,7 +7,7 @@ from typing import Any
 
 import ray.data
 
-from sr_runtime.distributed.cluster import RETRIES, Workers
+from sr_runtime.distributed.cluster import RETRIES, Workers, lost
 from sr_runtime.distributed.tasks import Outcome, Settings, Task
 from sr_runtime.distributed.worker import Worker
 
@@ -31,9 +31,10 @@ def upscale_images(
     """
     left = {task.target: task for task in tasks}
     most = max(1, min(BLOCK, len(tasks) // (SHARES * workers.count)))
-    for block in (most, 1):
+    # A worker that is killed takes along what waits for it, so that nothing waits in the end.
+    for block, in_flight in ((most, 2), (1, 1)):
         if left:
-            for outcome in _run([*left.values()], block, settings, workers):
+            for outcome in _run([*left.values()], block, in_flight, settings, workers):
                 del left[outcome.target]
                 yield outcome
     for task in left.values():
@@ -42,19 +43,24 @@ def upscale_images(
             worker="(lost)",
             status="failed",
             error="OutOfMemoryError",
-            message=f"its process was killed {2 * (RETRIES + 1)} times, as a system does that has "
-            "no memory left: use machines with more, or a smaller --tile",
+            message=lost(2 * (RETRIES + 1)),
         )
 
 
 def _run(
-    tasks: Sequence[Task], block: int, settings: Settings, workers: Workers
+    tasks: Sequence[Task], block: int, in_flight: int, settings: Settings, workers: Workers
 ) -> Iterator[Outcome]:
-    """One pass over the tasks; those whose worker is lost too often have no outcome."""
+    """One pass over the tasks; those whose worker is lost too often have no outcome.
+
+    Args:
+        in_flight: Blocks that are sent to a worker before it has finished one.
+
+    Raises RuntimeError for a bug in a worker.
+    """
     rows: list[dict[str, Any]] = [asdict(task) for task in tasks]
     blocks = ray.data.from_items(rows, override_num_blocks=-(-len(rows) // block))
     pool = ray.data.ActorPoolStrategy(
-        size=min(workers.count, len(rows)), max_tasks_in_flight_per_actor=2
+        size=min(workers.count, len(rows)), max_tasks_in_flight_per_actor=in_flight
     )
     with warnings.catch_warnings():
         # Ray 2.64 removes max_task_retries. Until then nothing else stops an image that kills every
@@ -72,4 +78,7 @@ def _run(
     made.context.enable_progress_bars = False
     made.context.max_errored_blocks = -1
     for row in made.iter_rows():
-        yield Outcome(**row)
+        outcome = Outcome(**row)
+        if outcome.bug:
+            raise RuntimeError(outcome.bug)
+        yield outcome

@@ -1,6 +1,7 @@
 """The plan of a command line, for files that every machine sees and for object stores."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from sr_runtime.batch.job import Failure, Job
@@ -44,11 +45,11 @@ def plan_tasks(
             skip_existing=skip,
             ledger=ledger,
         )
-    for job in [job for job in plan.jobs if job.video]:
+    images = [job for job in plan.jobs if not job.video]
+    for video in [job.source for job in plan.jobs if job.video]:
         reason = "videos are for one machine: upscale them with `python -m sr_runtime upscale`"
-        plan.failures.append(Failure(job.source, ArgumentError(reason, path=job.source)))
-        plan.jobs.remove(job)
-    return plan, [_task(job) for job in plan.jobs]
+        plan.failures.append(Failure(video, ArgumentError(reason, path=video)))
+    return replace(plan, jobs=images), [_task(job) for job in images]
 
 
 def _task(job: Job) -> Task:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from sr_runtime.batch.job import Job, Report
 from sr_runtime.batch.ledger import Ledger
-from sr_runtime.distributed.bands import BandWorker, upscale_by_bands
-from sr_runtime.distributed.cluster import Workers
+from sr_runtime.distributed.bands import BandWorker, alike, upscale_by_bands
+from sr_runtime.distributed.cluster import Workers, answer
 from sr_runtime.distributed.images import upscale_images
 from sr_runtime.distributed.tasks import Outcome, Settings, Task
 from sr_runtime.errors import SRError
@@ -18,14 +18,8 @@ from sr_runtime.storage.atomic import create_folder
 __all__ = ["upscale_tasks"]
 
 
-def upscale_tasks(
-    tasks: Sequence[Task], settings: Settings, workers: Workers, ledger: Ledger | None
-) -> Iterator[Outcome]:
-    """Upscale all images; give the outcome of each, once.
-
-    Args:
-        ledger: Notes the images that are made by all workers; each worker has its own.
-    """
+def upscale_tasks(tasks: Sequence[Task], settings: Settings, workers: Workers) -> Iterator[Outcome]:
+    """Upscale all images; give the outcome of each, once."""
     # A single worker reads the largest images by rows itself.
     share = workers.count > 1 and settings.max_pixels is None and settings.tileable is None
     settings = replace(settings, share=share)
@@ -37,7 +31,11 @@ def upscale_tasks(
         else:
             yield outcome
     if shared:
-        with workers.actors(BandWorker, settings) as actors:
+        with workers.actors(BandWorker, settings) as all_actors:
+            actors = alike(all_actors)
+            ledger = None
+            if settings.resume:
+                ledger = Ledger(answer(actors[0].facts.remote()).settings)
             for outcome in shared:
                 task = by_target[outcome.target]
                 started = time.perf_counter()
@@ -61,7 +59,7 @@ def _upscale(
 ) -> Report:
     """Upscale an image by bands; report what became of it."""
     job = Job.of(Path(task.source), Path(task.target))
-    report = begun.report(job)
+    report, claim = begun.report(job), None
     try:
         create_folder(job.place)
         claim = None if ledger is None else ledger.claim(job)
@@ -70,7 +68,9 @@ def _upscale(
         upscale_by_bands(actors, task.source, output, size=settings.size)
         if claim is not None:
             claim.note_done()
-            claim.release()
     except SRError as error:
         return replace(report, status="failed", error=error)
+    finally:
+        if claim is not None:
+            claim.release()
     return replace(report, bytes=job.target.stat().st_size)

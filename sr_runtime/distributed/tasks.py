@@ -87,6 +87,8 @@ class Outcome:
     """Its share of the time that the worker took for a block of images."""
     is_shared: bool = False
     """Nothing was done yet, since it is one of the largest images."""
+    bug: str = ""
+    """The traceback of what is no error of `sr_runtime.errors`."""
 
     @classmethod
     def of(

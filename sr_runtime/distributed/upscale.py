@@ -67,7 +67,7 @@ def upscale_inputs(arguments: argparse.Namespace) -> int:
             reports.begin(plan)
             shown = not arguments.quiet
             with ProgressBar(plan.jobs, shown=shown, logs=not arguments.json) as bar:
-                for outcome in upscale_tasks(tasks, settings, workers, ledger):
+                for outcome in upscale_tasks(tasks, settings, workers):
                     number = numbers[outcome.target]
                     report = outcome.report(plan.jobs[number])
                     if isinstance(report.error, ModelError | BackendError):

@@ -3,6 +3,7 @@
 import os
 import platform
 import time
+import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -47,8 +48,7 @@ class Facts(NamedTuple):
 class Worker:
     """A process with the model; Ray makes one anew where one was lost.
 
-    It is an actor of Ray Data, which calls it with blocks of tasks, and one whose other methods
-    are called for what a single process answers.
+    Ray Data calls it with blocks of tasks. The head calls its methods.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -56,8 +56,11 @@ class Worker:
         self._settings = settings
         self._where = f"{platform.node()} {os.getpid()}"
         self._refusal: SRError | None = None
+        self._ledger: Ledger | None = None
         try:
             self._upscaler = sr_runtime.load(**settings.load)
+            if settings.resume:
+                self._ledger = Ledger(self._made())
         except SRError as error:  # Ray would try again, and wrap it into pages of text
             self._refusal = error
 
@@ -82,11 +85,22 @@ class Worker:
 
     def __call__(self, block: pa.Table) -> pa.Table:
         """Upscale a block of tasks; return an outcome of each."""
+        tasks = [Task(**row) for row in block.to_pylist()]
+        try:
+            outcomes = self._outcomes(tasks)
+        except Exception:  # Ray Data would take it for a lost worker, and keep it for itself
+            bug = traceback.format_exc()
+            outcomes = [
+                Outcome(target=task.target, worker=self._where, status="failed", bug=bug)
+                for task in tasks
+            ]
+        return pa.Table.from_pylist([asdict(outcome) for outcome in outcomes])
+
+    def _outcomes(self, tasks: Sequence[Task]) -> list[Outcome]:
         started = time.perf_counter()
         with temporary_folder(Path(gettempdir())) as folder, _recorded_warnings() as seen:
             works = [
-                _Work(Copies(Task(**row), folder.path / str(number)))
-                for number, row in enumerate(block.to_pylist())
+                _Work(Copies(task, folder.path / str(number))) for number, task in enumerate(tasks)
             ]
             for work in works:
                 with _noting(work):
@@ -99,8 +113,11 @@ class Worker:
                     work.send()
         seconds = (time.perf_counter() - started) / len(works)
         outcomes = [work.outcome(self._where, seconds) for work in works]
-        outcomes[0] = replace(outcomes[0], warnings="\n".join(seen))
-        return pa.Table.from_pylist([asdict(outcome) for outcome in outcomes])
+        told = "\n".join(seen)
+        for work in works:
+            told = told.replace(str(work.job.source), work.copies.task.source)
+        outcomes[0] = replace(outcomes[0], warnings=told)
+        return outcomes
 
     def _begin(self, work: "_Work") -> None:
         """Fetch the source, and find out whether there is anything to do."""
@@ -135,7 +152,7 @@ class Worker:
             quality=settings.quality_for(work.job.target for work in left),
             max_pixels=settings.max_pixels,
             tileable=settings.tileable,
-            ledger=Ledger(self._made()) if settings.resume else None,
+            ledger=self._ledger,
             on_report=on_report,
         )
 

@@ -1,6 +1,7 @@
 """A cluster of Ray on this machine, shared by all tests of a file, and what they upscale."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ def cluster() -> Iterator[str]:
     ray = pytest.importorskip("ray", exc_type=ImportError)
 
     ray.init(
-        address="local", num_cpus=2, include_dashboard=False, log_to_driver=False,
+        address="local", num_cpus=3, include_dashboard=False, log_to_driver=False,
         object_store_memory=200_000_000, logging_level="error",
     )  # fmt: skip
     yield ray.get_runtime_context().gcs_address
@@ -29,7 +30,10 @@ def model(tiny_onnx: Callable[..., Path]) -> list[str]:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """A folder with images of several kinds, below each other, and one that is damaged."""
+    """A folder with images of several kinds, below each other, and one that is damaged.
+
+    One has a place on the Earth, if the library for these is installed.
+    """
     folder = tmp_path / "photos"
     (folder / "below").mkdir(parents=True)
     rng = np.random.default_rng(3)
@@ -41,6 +45,14 @@ def photos(tmp_path: Path) -> Path:
     frames[0].save(folder / "below" / "same.jpg")
     frames[0].save(folder / "below" / "same.bmp")
     (folder / "damaged.jpg").write_bytes(b"no image")
+    with suppress(ImportError):
+        import rasterio
+
+        profile = {"driver": "GTiff", "width": 70, "height": 50, "count": 3, "dtype": "uint8"}
+        place = rasterio.Affine(2, 0, 500_000, 0, -2, 5_000_000)
+        scene = folder / "scene.tif"
+        with rasterio.open(scene, "w", crs="EPSG:32633", transform=place, **profile) as file:
+            file.write(rng.integers(0, 255, (3, 50, 70), np.uint8))
     return folder
 
 

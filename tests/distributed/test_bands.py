@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 import sr_runtime
+from sr_runtime import BackendError
 from sr_runtime.distributed.tasks import Settings
 from sr_runtime.large.output import LargeOutput
 from sr_runtime.large.upscale import upscale_large
@@ -49,6 +50,28 @@ def test_bands_of_many_workers_make_the_file_of_one(
         upscale_large(upscaler, scan, LargeOutput(one), size=size)
     bands.upscale_by_bands(actors, str(scan), LargeOutput(many), size=size)
     assert many.read_bytes() == one.read_bytes()
+
+
+def test_workers_that_compute_other_pixels_make_no_bands_with_the_others(
+    scan: Path, load: dict[str, Any], actors: list[Any], tmp_path: Path
+) -> None:
+    class OtherEngine(bands.BandWorker):  # type: ignore[name-defined,misc]
+        """Computes less precisely, though all that it says of itself is the same."""
+
+        def __init__(self, settings: Settings) -> None:
+            super().__init__(settings)
+            backend = self.upscaler.backend
+            submit = backend.submit
+            backend.submit = lambda batch: submit(batch.astype(np.float16).astype(np.float32))
+
+    settings = Settings(load=load, size=OutputSize(), quality=None, max_pixels=None, tileable=None)
+    with cluster_of.Workers(count=1, gpus=0).actors(OtherEngine, settings) as (other,):
+        with pytest.warns(RuntimeWarning, match="1 of 3 workers.*the pixels of a test image"):
+            assert bands.alike([other, *actors]) == actors
+        with pytest.raises(BackendError, match="was started anew"):
+            bands.upscale_by_bands(
+                [actors[0], other], str(scan), LargeOutput(tmp_path / "a.png"), size=OutputSize()
+            )
 
 
 def test_one_machine_and_many_go_on_with_each_others_bands(

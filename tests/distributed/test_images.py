@@ -13,6 +13,7 @@ import pytest
 
 from sr_runtime.__main__ import main as one_machine
 from sr_runtime.distributed.__main__ import main
+from sr_runtime.image.geotiff import is_geotiff
 from tests.distributed.conftest import files_of, workers
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("cluster")]
@@ -56,6 +57,8 @@ def test_results_are_those_of_one_machine_though_the_head_and_a_worker_are_kille
     told = capsys.readouterr()
     assert code == 1
     assert files_of(many) == files_of(one)
+    for scene in many.glob("scene.*"):  # where there is the library that made it
+        assert is_geotiff(scene)
     assert {path: path.stat().st_ino for path in first} == first  # none was made twice
     assert said.splitlines()[-1] == told.err.splitlines()[-1]  # of the damaged image
     table = [line.split()[:3] for line in told.out.splitlines()]
