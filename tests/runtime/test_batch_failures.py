@@ -1,4 +1,4 @@
-"""What ends an image, or a run before its images: an impossible size, a full disk, an early Ctrl-C."""
+"""What ends one image, or a run before it begins: an impossible size, a full disk, Ctrl-C."""
 
 import os
 import signal
