@@ -10,7 +10,7 @@ from sr_runtime.row_upscaler import RowUpscaler
 
 __all__ = ["input_fact", "made_with"]
 
-_hashes: WeakKeyDictionary[Upscaler, str] = WeakKeyDictionary()
+_hashes: WeakKeyDictionary[RowUpscaler, str] = WeakKeyDictionary()
 """Of the models of upscalers: the file is read once, and not for every image."""
 
 

@@ -37,13 +37,12 @@ class BandWorker(Worker):
 
     def fingerprint(self) -> dict[str, str]:
         """Equal for workers that compute the same pixels; by names for a message."""
-        sample = self._sample  # where it does not fit into memory, the tile shrinks
-        return {**made_with(self.upscaler), "the pixels of a test image": sample}
+        return {**made_with(self.upscaler), "the pixels of a test image": self._sample}
 
     @cached_property
     def _sample(self) -> str:
         """A hash of the result of one tile of noise, made without random numbers."""
-        height, width = self.upscaler.max_tile
+        height, width = self.upscaler.tile
         count = np.arange(height * width * 3, dtype=np.uint32)
         noise = (count * np.uint32(2654435761) >> 16).astype(np.uint16)
         result = self.upscaler.upscale(noise.reshape(height, width, 3))
