@@ -1,10 +1,12 @@
-"""The pixels of a PNG (PNG, 3rd edition, 9 and 10), at twice the speed of Pillow and smaller.
+"""The pixels of a PNG (PNG, 3rd edition, 9 and 10), at twice the speed of Pillow at level 1.
 
 Measured with upscaled photos of 1.3 to 3.8 megapixels, per second of one core: Pillow tries all
 filters for every row and searches for repetitions, 12.9 MP and 19.2 MB at level 1, 9.0 MP and 18.7
 MB at level 3. One filter, Average, and runs as the only repetitions: 30.6 MP and 17.9 MB. libvips
 writes 49 MP and 25.6 MB. An upscaled photo is smooth, so neighbours predict a pixel well, and what
-is left hardly ever repeats.
+is left hardly ever repeats. Pillow's default, level 6, is several times slower. Crops of four
+photos become 2 % larger by it where `esrgan` enlarged them, and 6 % smaller after `psnr`, which is
+smoother.
 """
 
 import struct

@@ -1,4 +1,7 @@
-"""Encoding an image of libvips into a file, with the metadata that libvips would leave out."""
+"""Encoding an image of libvips into a file, with the metadata that libvips would leave out.
+
+It writes no comment into a JPEG, no EXIF into a TIFF, and leaves long tags out of a PNG's.
+"""
 
 import os
 import struct
@@ -26,16 +29,18 @@ def encode(image: Any, file: Path, format: Format, picture: Picture, quality: in
     Args:
         quality: 1 to 100 for jpg.
     """
-    # libvips adds EXIF to an image that has none, unless only others are kept.
-    keep = "all" if picture.exif is not None else "icc:xmp:iptc"
+    keep = "icc:xmp:iptc"
     match format:
         case "png":
             image.pngsave(os.fspath(file), compression=PNG_COMPRESSION, keep=keep)
-            append_texts(file, picture.png_text)
+            exif = [(b"eXIf", _exif(image))] if picture.exif is not None else []
+            append_texts(file, [*picture.png_text, *exif])
         case "jpg":
             comment = comment_of(picture.png_text) or b""
             head = _comment(comment) if 0 < len(comment) <= LARGEST_SEGMENT else b""
-            _save_jpeg(image, file, head, Q=quality, subsample_mode="off", keep=keep)
+            # libvips adds EXIF to an image that has none, unless only others are kept.
+            kept = f"{keep}:exif" if picture.exif is not None else keep
+            _save_jpeg(image, file, head, Q=quality, subsample_mode="off", keep=kept)
         case "tiff":
             image.tiffsave(
                 os.fspath(file),
@@ -49,7 +54,13 @@ def encode(image: Any, file: Path, format: Format, picture: Picture, quality: in
                 keep=keep,
             )
             if picture.exif is not None:
-                append_exif(file, image.get("exif-data"))
+                append_exif(file, _exif(image))
+
+
+def _exif(image: Any) -> bytes:
+    """The EXIF of an image, which begins with the order of its bytes."""
+    exif: bytes = image.get("exif-data")
+    return exif.removeprefix(b"Exif\0\0")
 
 
 def _comment(comment: bytes) -> bytes:

@@ -25,6 +25,7 @@ RNG = np.random.default_rng(9)
 SOURCE = Path("elsewhere.png")
 EXIF = Image.Exif()
 EXIF[0x010F] = "a camera"
+EXIF[0x9C9C] = bytes(range(256)) * 300  # XPComment, too long for a JPEG
 
 
 def written(target: Path, pixels: np.ndarray, **metadata: object) -> Picture:
@@ -70,6 +71,7 @@ def test_pixels_and_metadata_are_those_that_were_given(
     assert result.png_text == picture.png_text
     assert result.icc_profile == picture.icc_profile
     assert b"a camera" in (result.exif or b"")
+    assert bytes(range(256)) * 300 in (result.exif or b"")
 
 
 def test_a_jpeg_is_close_and_keeps_its_exif_and_its_comment(tmp_path: Path) -> None:
