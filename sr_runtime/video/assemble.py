@@ -25,8 +25,11 @@ __all__ = ["assemble", "check_container"]
 GENERATE_PTS, BITEXACT = 0x1, 0x400
 """FFmpeg's flags of a container: fill in timestamps that are missing; write no version and date."""
 
-# Facts of the source's container, which are not true of the result.
-OWN_METADATA = {"major_brand", "minor_version", "compatible_brands", "encoder"}
+# Facts of the source's container and streams, which are not true of the result.
+OWN_METADATA = {
+    "major_brand", "minor_version", "compatible_brands", "encoder",
+    "bps", "duration", "number_of_bytes", "number_of_frames",
+}  # fmt: skip
 
 # Apple's players take HEVC by this name only, with the parameters in the header, where they are.
 TAGS = {"hevc": "hvc1"}
@@ -106,7 +109,11 @@ def _output(
 
 
 def _metadata(of: "InputContainer | Stream") -> dict[str, str]:
-    return {key: text for key, text in of.metadata.items() if key.lower() not in OWN_METADATA}
+    return {
+        key: text
+        for key, text in of.metadata.items()
+        if key.lower().partition("-")[0] not in OWN_METADATA  # BPS-eng
+    }
 
 
 def _shifted(chapter: Any, facts: VideoFacts) -> Any:
@@ -148,8 +155,9 @@ def _refusing(target: Path, what: str) -> Iterator[None]:
     except SRError:
         raise
     except (av.error.FFmpegError, ValueError) as error:
+        other = ".mp4" if container_of(target) == "matroska" else ".mkv"
         raise ArgumentError(
-            f"{target.suffix} cannot hold {what}: name the result .mkv, or choose another codec",
+            f"{target.suffix} cannot hold {what}: name the result {other}, or choose another codec",
             path=target,
         ) from error
 

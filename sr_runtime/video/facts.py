@@ -1,5 +1,6 @@
 """What a video is: the facts that the result keeps, and what is refused before the work."""
 
+import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -212,5 +213,9 @@ def _display_matrix(data: bytes | None) -> tuple[int, ...] | None:
 def _seconds(container: "InputContainer", stream: "VideoStream") -> float | None:
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
+    # Matroska's header says how long the longest stream is, which may be the sound.
+    if stated := re.fullmatch(r"(\d+):(\d+):([\d.]+)", stream.metadata.get("DURATION", "")):
+        hours, minutes, seconds = stated.groups()
+        return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
     duration: Any = container.duration
     return duration / 1e6 if duration and duration > 0 else None

@@ -115,6 +115,21 @@ def test_sound_subtitles_and_chapters_are_copied(
     assert told[0] == told[1] != []
 
 
+def test_sound_longer_than_the_picture_is_kept_and_no_damage(tmp_path: Path) -> None:
+    clip = Clip(codec="libx264", pixels="yuv420p", sound="aac", silence=2,
+                facts={"BPS-eng": "900"})  # fmt: skip
+    source, target = clip.write(tmp_path / "a.mkv"), tmp_path / "b.mkv"
+    seen: list[int | None] = []
+    upscale_video(
+        known_upscaler(), source, target, progress=lambda _done, total: seen.append(total)
+    )
+    assert set(seen) == {12}
+    assert packets_of(target, "audio") == packets_of(source, "audio")
+    assert packets_of(target, "audio")[-1][0] > 2
+    with av.open(str(target)) as file:
+        assert "BPS-eng" not in file.streams.video[0].metadata
+
+
 def test_a_stream_that_starts_late_starts_at_zero_with_its_sound(tmp_path: Path) -> None:
     source = Clip(codec="libx264", pixels="yuv420p", sound="aac").write(tmp_path / "a.ts")
     with av.open(str(source)) as file:

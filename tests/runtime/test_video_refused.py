@@ -41,6 +41,7 @@ def striped(number: int) -> np.ndarray[Any, Any]:
     return frame
 
 
+SPOKEN = Clip(codec="libx264", pixels="yuv420p", subtitles="mov_text")
 INTERLACED = Clip(
     codec="libx264", pixels="yuv420p", frames=[striped(n) for n in range(10)],
     options={"x264-params": "tff=1"},
@@ -154,6 +155,7 @@ def test_a_change_of_size_ends_with_the_place(tmp_path: Path) -> None:
         (Clip(sound="aac"), "b.webm", {"codec": "av1"}, ["444", "av1"]),
         (Clip(pixels="yuv420p", sound="aac"), "b.webm", {}, [".webm", "audio (aac)", ".mkv"]),
         (Clip(subtitles="subrip"), "b.mp4", {}, [".mp4", "subtitle (srt)", ".mkv"]),
+        (SPOKEN, "b.mkv", {}, [".mkv", "subtitle (mov_text)", "name the result .mp4"]),
         (Clip(pixels="yuv444p12le"), "b.mkv", {"codec": "h264"}, ["12 bits", "hevc or ffv1"]),
         (Clip(), "b.avi", {}, [".mkv", ".mp4"]),
         (Clip(), "b.mp4", {"codec": "vp9"}, ["vp9", "ffv1"]),
@@ -169,7 +171,8 @@ def test_what_cannot_become_right_is_known_before_the_work(
 ) -> None:
     if "12" in clip.pixels:
         clip.frames = [pattern(0).astype(np.uint16) * 257]
-    said = refusal(clip.write(tmp_path / "a.mkv"), target, **options)
+    name = "a.mp4" if clip is SPOKEN else "a.mkv"
+    said = refusal(clip.write(tmp_path / name), target, **options)
     assert all(fact in said for fact in facts), said
     assert not part_folder(tmp_path / target).exists()
 

@@ -49,8 +49,12 @@ class Clip:
     context: dict[str, Any] = field(default_factory=dict)
     """Attributes of the encoder's context."""
     metadata: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, str] = field(default_factory=dict)
+    """Metadata of the stream."""
     chapters: list[Any] = field(default_factory=list)
     sound: str | None = None
+    silence: int = 0
+    """Seconds by which the sound is longer than the picture."""
     subtitles: str | None = None
     rotation: float | None = None
     prepare: Callable[[Any], None] | None = None
@@ -70,6 +74,7 @@ class Clip:
             video.pix_fmt = self.pixels
             for name, value in self.context.items():
                 setattr(video.codec_context, name, value)
+            video.metadata.update(self.facts)
             if self.rotation is not None:
                 video.set_display_rotation(self.rotation)
             sound: Any = file.add_stream(self.sound, rate=48_000) if self.sound else None
@@ -89,7 +94,7 @@ class Clip:
                 file.mux(video.encode(frame))
             file.mux(video.encode())
             if sound:
-                _add_sound(file, sound, seconds=len(self.frames) / self.rate)
+                _add_sound(file, sound, seconds=len(self.frames) / self.rate + self.silence)
             if texts:
                 packet = av.Packet(b"\x00\x05Hello" if self.subtitles == "mov_text" else b"Hello")
                 packet.stream, packet.time_base = texts, Fraction(1, 1000)
