@@ -213,10 +213,12 @@ def _other_packets(
     streams = [stream for stream in inputs.streams if stream.index in copies]
     last: dict[int, int] = {}
     for packet in readable_packets(inputs, streams, source) if streams else ():
-        if packet.dts is None:  # the empty one that ends a stream
+        if packet.dts is None and not packet.size:  # which ends a stream
             continue
         stream = copies[packet.stream_index]
         shift = round(facts.start / packet.time_base)
+        if packet.dts is None:  # a cover has no time
+            packet.dts = shift if packet.pts is None else packet.pts
         packet.dts -= shift
         packet.pts = packet.dts if packet.pts is None else packet.pts - shift
         if packet.dts < (before := last.get(stream.index, packet.dts)):  # no container takes it

@@ -37,8 +37,8 @@ __all__ = ["Pipeline"]
 SEGMENT_PIXELS = 64_000_000
 SEGMENT_FRAMES = (24, 250)
 
-# A GPU upscales a small frame in half the time in which one core makes YUV of the result.
-CONVERTERS_PER_IMAGE = 3
+# A GPU upscales a small frame in less time than one core takes to make YUV of the result.
+CONVERTERS_PER_IMAGE = 2
 
 
 class _StoppedError(Exception):

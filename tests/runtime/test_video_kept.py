@@ -115,6 +115,30 @@ def test_sound_subtitles_and_chapters_are_copied(
     assert told[0] == told[1] != []
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_covers_are_copied(suffix: str, tmp_path: Path) -> None:
+    from av.stream import Disposition
+
+    clip = Clip(codec="libx264", pixels="yuv420p").write(tmp_path / "clip.mp4")
+    source, target = tmp_path / "a.mp4", tmp_path / f"b{suffix}"
+    cover = av.VideoFrame.from_ndarray(pattern(3)).reformat(format="yuvj420p")
+    with av.open(str(clip)) as one, av.open(str(source), "w") as file:
+        video = file.add_stream_from_template(one.streams.video[0])
+        picture: Any = file.add_stream("mjpeg", height=24, width=32, pix_fmt="yuvj420p")
+        picture.disposition = Disposition.attached_pic
+        file.mux(picture.encode(cover) + picture.encode())
+        for packet in one.demux():
+            if packet.dts is not None:
+                packet.stream = video
+                file.mux(packet)
+    upscale_video(known_upscaler(), source, target)
+    pictures = []
+    for path in (source, target):
+        with av.open(str(path)) as file:
+            pictures.append(bytes(next(file.demux(file.streams.video[1]))))
+    assert pictures[0] == pictures[1] != b""
+
+
 def test_sound_longer_than_the_picture_is_kept_and_no_damage(tmp_path: Path) -> None:
     clip = Clip(codec="libx264", pixels="yuv420p", sound="aac", silence=2,
                 facts={"BPS-eng": "900"})  # fmt: skip
