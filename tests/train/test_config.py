@@ -56,13 +56,6 @@ DOCUMENTED = {
     "generator.num_residual_blocks": 5,
     "generator.residual_scaling": 0.2,
     "generator.use_subpixel_conv": False,
-    "generator.type": "rrdbnet",
-    "generator.compact_channels": 64,
-    "generator.compact_convolutions": 16,
-    "generator.span_channels": 48,
-    "generator.realplksr_channels": 64,
-    "generator.realplksr_blocks": 28,
-    "generator.realplksr_kernel_size": 17,
     "discriminator.vgg_blk_ch": (64, 64, 128, 128, 256, 256, 512, 512),
     "discriminator.fc_features": (100,),
     "content_loss.loss_f": "l1",
@@ -122,18 +115,6 @@ REFUSED: list[tuple[Callable[[], Config], list[str]]] = [
     (
         lambda: Config(generator=GeneratorConfig(residual_scaling=0.0)),
         ["generator.residual_scaling", "0.0", "above 0"],
-    ),
-    (
-        lambda: Config(generator=GeneratorConfig(realplksr_kernel_size=16)),
-        ["generator.realplksr_kernel_size", "16", "odd"],
-    ),
-    (
-        lambda: Config(generator=GeneratorConfig(realplksr_channels=3)),
-        ["generator.realplksr_channels", "3", "at least 4"],
-    ),
-    (
-        lambda: Config(generator=GeneratorConfig(compact_convolutions=1001)),
-        ["generator.compact_convolutions", "1001", "from 1 to 1000"],
     ),
     (
         lambda: Config(discriminator=DiscriminatorConfig(vgg_blk_ch=())),

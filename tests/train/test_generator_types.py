@@ -11,6 +11,7 @@ import pytest
 import sr_export
 import sr_runtime
 import sr_train
+from sr_runtime.errors import ArgumentError
 from sr_train import trainer
 from sr_train.checkpoint import load_generator
 from sr_train.config.file import read_config
@@ -38,6 +39,30 @@ SMALL: dict[str, Any] = {
 }
 
 
+def test_the_defaults_are_the_documented_ones() -> None:
+    told = {kind: architecture_of(GeneratorConfig(type=kind))[1] for kind in TYPES}
+    assert told["rrdbnet"]["num_basic_blocks"] == 16
+    assert told["compact"] == {"num_features": 64, "num_convolutions": 16}
+    assert told["span"] == {"num_features": 48}
+    assert told["realplksr"] == {"num_features": 64, "num_blocks": 28, "kernel_size": 17}
+    assert GeneratorConfig().type == "rrdbnet"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "limit"),
+    [
+        ("type", "swinir", "one of 'rrdbnet', 'compact', 'span', 'realplksr'"),
+        ("compact_convolutions", 1001, "from 1 to 1000"),
+        ("realplksr_blocks", 0, "from 1 to 1000"),
+        ("realplksr_channels", 3, "at least 4"),
+        ("realplksr_kernel_size", 16, "odd"),
+    ],
+)
+def test_a_size_that_no_network_has_is_refused(field: str, value: Any, limit: str) -> None:
+    with pytest.raises(ArgumentError, match=rf"generator.{field} is {value}: .*{limit}"):
+        Config(generator=GeneratorConfig(**{field: value}))
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("kind", TYPES)
 def test_a_configuration_describes_its_own_network(kind: GeneratorType, channels: int) -> None:
@@ -61,7 +86,7 @@ def test_sizes_of_other_types_may_change_while_a_run_lasts(tmp_path: Path) -> No
     changed = replace(span, generator=replace(span.generator, rrdb_channels=8))
     check_unchanged(changed, before, tmp_path)
     for sizes in (GeneratorConfig(type="span", span_channels=32), GeneratorConfig(type="compact")):
-        with pytest.raises(sr_runtime.SRError, match="generator cannot change"):
+        with pytest.raises(ArgumentError, match="generator cannot change"):
             check_unchanged(replace(span, generator=sizes), before, tmp_path)
 
 
