@@ -84,7 +84,7 @@ class _Part:
 
 
 def alike(actors: Sequence[Any]) -> list[Any]:
-    """The most of the workers that compute the same pixels; a warning tells of the others."""
+    """The largest group of workers that compute the same pixels; a warning tells of the others."""
     calls = [actor.fingerprint.remote() for actor in actors]
     groups: dict[tuple[tuple[str, str], ...], list[Any]] = {}
     for actor, call in zip(actors, calls, strict=True):
