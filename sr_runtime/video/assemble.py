@@ -177,7 +177,7 @@ def _video_packets(
     delay = max(_delay(timing.pts) for _, timing in segments)
     first = sorted(segments[0][1].pts)
     step = first[1] - first[0] if len(first) > 1 else 1
-    # MP4 counts how long a stream is by decoding times, which end earlier.
+    # MP4 counts how long a stream is from its first decoding time to the end of its last packet.
     counts_decoding = container in ("mp4", "mov")
     last = segments[-1][0], segments[-1][1].pts[-1]
     before = [first[0] - step * places for places in range(delay, 0, -1)]
@@ -192,7 +192,7 @@ def _video_packets(
                 packet.pts, packet.dts = pts - shift, dts - shift
                 packet.duration = ends[pts] - pts
                 if counts_decoding and (path, pts) == last:
-                    packet.duration = timing.end - dts
+                    packet.duration = max(1, timing.end - dts - step * delay)
                 yield packet
         before = decoding[len(ordered) :]
 

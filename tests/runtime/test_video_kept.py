@@ -168,6 +168,15 @@ def test_a_stream_that_starts_late_starts_at_zero_with_its_sound(tmp_path: Path)
     assert np.abs(np.subtract(sound, shown)).max() <= 2  # ticks of 1/48000
 
 
+@pytest.mark.parametrize("codec", ["h264", "hevc", "ffv1"])
+def test_an_mp4_is_as_long_as_its_source(codec: Any, tmp_path: Path) -> None:
+    source = Clip(codec="libx264", pixels="yuv420p").write(tmp_path / "a.mp4")
+    upscale_video(known_upscaler(), source, tmp_path / "b.mp4", codec=codec)
+    with av.open(str(tmp_path / "b.mp4")) as file:
+        video = file.streams.video[0]
+        assert video.duration * video.time_base == Fraction(12, 25)
+
+
 def test_chapters_before_the_first_frame_start_at_zero(tmp_path: Path) -> None:
     late = [12_800 + 512 * n for n in range(12)]
     clip = Clip(codec="libx264", pixels="yuv420p", pts=late, chapters=CHAPTERS)
