@@ -27,6 +27,7 @@ $(VENV)/complete: setup.cfg pyproject.toml constraints.txt
 	$(create_environment)
 	$(RUN) $(PIP_INSTALL) torch==2.13.0
 	$(RUN) $(PIP_INSTALL) --editable '.[$(EXTRAS)]' --config-settings editable_mode=compat
+	$(RUN) $(PIP_INSTALL) --no-deps spandrel einops    # spandrel asks for torchvision
 	touch $@
 
 # What a user gets: not editable, with the engines and without torch. So it is to be installed again
