@@ -19,9 +19,11 @@ from sr_runtime.lazy import imported_at_first_use
 
 if TYPE_CHECKING:
     from sr_export.card import model_card
+    from sr_export.catalogue import export_folder
     from sr_export.engine import build_engine
     from sr_export.export import export_onnx, verify
     from sr_export.report import (
+        CatalogueRow,
         Check,
         EngineReport,
         ExportReport,
@@ -35,6 +37,7 @@ else:
     __getattr__ = imported_at_first_use(
         __name__,
         {
+            "CatalogueRow": "sr_export.report",
             "Check": "sr_export.report",
             "EngineReport": "sr_export.report",
             "ExportReport": "sr_export.report",
@@ -43,6 +46,7 @@ else:
             "TritonVersion": "sr_export.report",
             "VerificationError": "sr_export.report",
             "build_engine": "sr_export.engine",
+            "export_folder": "sr_export.catalogue",
             "export_onnx": "sr_export.export",
             "model_card": "sr_export.card",
             "triton_repository": "sr_export.triton",
@@ -51,6 +55,7 @@ else:
     )
 
 __all__ = [
+    "CatalogueRow",
     "Check",
     "EngineReport",
     "ExportReport",
@@ -59,6 +64,7 @@ __all__ = [
     "TritonVersion",
     "VerificationError",
     "build_engine",
+    "export_folder",
     "export_onnx",
     "model_card",
     "triton_repository",

@@ -11,6 +11,7 @@ import sr_export
 from sr_export.install import place_for
 from sr_export.options import (
     add_card_options,
+    add_catalogue_options,
     add_engine_options,
     add_onnx_options,
     add_triton_options,
@@ -31,13 +32,12 @@ def run(words: Sequence[str]) -> int:
     """Run the command that the words of the command line ask for; return its exit code."""
     options = vars(parser().parse_args(words))
     say_waiting(LOADING)
-    command: Callable[..., None] = options.pop("command")
+    command: Callable[..., int | None] = options.pop("command")
     try:
-        command(**options)
+        return command(**options) or 0
     except sr_export.VerificationError as error:
         say(*table(error.checks))
         raise
-    return 0
 
 
 def _onnx(
@@ -91,6 +91,19 @@ def _engine(
     )
 
 
+def _catalogue(**options: Any) -> int:
+    def show(number: int, total: int, row: sr_export.CatalogueRow) -> None:
+        say(f"{number}/{total} {row.file}: {row.failed or f'{row.model}, {row.arch} ×{row.scale}'}")
+
+    rows = sr_export.export_folder(**options, on_row=show)
+    failed = sum(row.failed is not None for row in rows)
+    say(
+        f"{len(rows) - failed} exported and verified, {failed} failed: "
+        f"{options['output'] / 'catalogue.md'}"
+    )
+    return 1 if failed else 0
+
+
 def _triton(**options: Any) -> None:
     version = sr_export.triton_repository(**options)
     say(f"{version.folder}: ready for {version.server_command}")
@@ -129,6 +142,7 @@ def parser() -> Parser:
         description="Turn any ESRGAN checkpoint into a verified ONNX model or TensorRT engine.",
         examples={
             "onnx rrdb.pth -o rrdb.onnx": "",
+            "catalogue downloads -o models": "",
             "engine rrdb.pth -o rrdb.engine --for rtx": "",
             "triton rrdb.onnx -o repository --name rrdb_x4": "",
             "verify rrdb.pth rrdb.onnx": "",
@@ -153,6 +167,19 @@ def parser() -> Parser:
     )
     onnx.set_defaults(command=_onnx)
     add_onnx_options(onnx)
+
+    catalogue = add_command(
+        commands,
+        "catalogue",
+        "Export every checkpoint in a folder, and write a table of what they are and why some "
+        "failed. Ctrl-C, and the next call goes on. The exit code is 1 if something failed.",
+        {
+            "downloads -o models": "",
+            "downloads -o models --again": "what failed, too",
+        },
+    )
+    catalogue.set_defaults(command=_catalogue)
+    add_catalogue_options(catalogue)
 
     engine = add_command(
         commands,

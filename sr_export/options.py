@@ -23,6 +23,7 @@ from sr_train.options import add_network_options
 
 __all__ = [
     "add_card_options",
+    "add_catalogue_options",
     "add_engine_options",
     "add_onnx_options",
     "add_triton_options",
@@ -47,15 +48,7 @@ def add_onnx_options(command: Parser) -> None:
         "NAME; -o may then be left out (default: the name of OUTPUT or CHECKPOINT, if --install "
         "is given)",
     )  # fmt: skip
-    add(
-        "--precision", choices=get_args(Precision), default="fp32",
-        help="how weights are stored; fp16 is for GPUs (default: %(default)s)",
-    )  # fmt: skip
-    add(
-        "--io", choices=get_args(IO), default="float32",
-        help="what the model takes and returns: float32, NxCxHxW in [0, 1], or uint8, NxHxWxC, "
-        "rounded by the model (default: %(default)s)",
-    )  # fmt: skip
+    _add_types(command)
     add(
         "--opset", type=whole_number, default=DEFAULT_OPSET, metavar="N",
         help="version of the ONNX operator set, 18 to 25 (default: %(default)s)",
@@ -71,12 +64,37 @@ def add_onnx_options(command: Parser) -> None:
     add_network_options(command)
 
 
+def _add_types(command: Parser) -> None:
+    add = command.add_argument
+    add(
+        "--precision", choices=get_args(Precision), default="fp32",
+        help="how weights are stored; fp16 is for GPUs (default: %(default)s)",
+    )  # fmt: skip
+    add(
+        "--io", choices=get_args(IO), default="float32",
+        help="what the model takes and returns: float32, NxCxHxW in [0, 1], or uint8, NxHxWxC, "
+        "rounded by the model (default: %(default)s)",
+    )  # fmt: skip
+
+
 class _Install(argparse.Action):
     """A name, for which -o can be left out."""
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
         setattr(namespace, self.dest, values)
         parser._option_string_actions["-o"].required = False
+
+
+def add_catalogue_options(command: Parser) -> None:
+    """Add what `catalogue` takes."""
+    add = command.add_argument
+    add("folder", type=path, metavar="FOLDER", help="checkpoints, also in folders inside it")
+    add(
+        "-o", "--output", type=path, required=True, metavar="OUT",
+        help="the folder of the exports and the tables; one that is there goes on",
+    )  # fmt: skip
+    _add_types(command)
+    add("--again", action="store_true", help="try once more what failed before")
 
 
 def add_engine_options(command: Parser) -> None:

@@ -11,6 +11,7 @@ from sr_runtime.errors import ModelError
 __all__ = [
     "DEFAULT_OPSET",
     "OPSETS",
+    "CatalogueRow",
     "Check",
     "EngineReport",
     "ExportReport",
@@ -92,6 +93,40 @@ class ExportReport:
     """What was measured in verification."""
     seconds: Mapping[str, float]
     """How long each stage took, in the order in which they ran."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CatalogueRow:
+    """What became of one checkpoint of a folder. Where it failed, there are no facts."""
+
+    file: str
+    """The checkpoint, in its folder."""
+    sha256: str
+    """Of its content, by which it is known again."""
+    made_by: str
+    """The options, and the versions of sr-toolkit and spandrel."""
+    failed: str | None = None
+    """Why it was not exported; None if it was."""
+    model: str | None = None
+    """The ONNX file, in the folder of the exports."""
+    arch: str | None = None
+    """Name of the network."""
+    scale: int | None = None
+    """Output side over input side."""
+    parameters: int | None = None
+    """Number of weights."""
+    tile_size: int | None = None
+    """The only height and width that the file takes; None: any."""
+    halo: int | None = None
+    """LR pixels of context that tiles need."""
+    phase: int | None = None
+    """Tiles start on multiples of this."""
+    tile_error: int | None = None
+    """Largest difference in 1/255 seen between tiles and the whole image."""
+    bytes: int | None = None
+    """Size of the ONNX file."""
+    seconds: float | None = None
+    """How long the export took."""
 
 
 @dataclass(frozen=True, kw_only=True)

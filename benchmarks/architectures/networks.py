@@ -24,7 +24,7 @@ class Network(NamedTuple):
 
 NETWORKS: Mapping[str, Network] = {
     "ATD": Network("ATD", "ATD", {
-        "upscale": 4, "embed_dim": 48, "depths": (2, 2), "num_heads": (4, 4), "window_size": 16,
+        "upscale": 4, "embed_dim": 48, "depths": (2,), "num_heads": (4,), "window_size": 16,
         "category_size": 128, "num_tokens": 64, "reducted_dim": 8, "convffn_kernel_size": 7,
         "mlp_ratio": 1, "upsampler": "pixelshuffledirect",
     }),
@@ -41,7 +41,7 @@ NETWORKS: Mapping[str, Network] = {
         "upscale": 4, "embed_dim": 48, "depths": [2], "num_heads": [6],
     }),
     "DAT": Network("DAT", "DAT", {
-        "upscale": 4, "embed_dim": 48, "depth": [3, 3], "num_heads": [2, 2],
+        "upscale": 4, "embed_dim": 48, "depth": [3], "num_heads": [2],
         "split_size": [8, 16], "expansion_factor": 2.0, "upsampler": "pixelshuffledirect",
     }),
     "DCTLSA": Network("DCTLSA", "DCTLSA", {"upscale": 4, "nf": 20, "num_head": 5}),
@@ -94,7 +94,7 @@ NETWORKS: Mapping[str, Network] = {
         "scale": 4, "n_resgroups": 1, "n_resblocks": 2, "n_feats": 16, "reduction": 4,
     }),
     "RGT": Network("RGT", "RGT", {
-        "upscale": 4, "embed_dim": 32, "depth": [3, 3], "num_heads": [2, 2], "mlp_ratio": 2.0,
+        "upscale": 4, "embed_dim": 32, "depth": [3], "num_heads": [2], "mlp_ratio": 2.0,
         "split_size": [8, 32],
     }),
     "RealCUGAN": Network("RealCUGAN", "UpCunet2x", {}),

@@ -1,0 +1,176 @@
+"""A folder of checkpoints becomes a folder of verified ONNX files, and a table of what they are.
+
+OUT/NAME.onnx          an export, in the folder that its checkpoint has
+OUT/catalogue.json     what was found, by the content of each file: the next run goes on with it
+OUT/catalogue.csv      a row for each file, and the same in Markdown
+OUT/catalogue.md
+"""
+
+import json
+import os
+from collections.abc import Callable, Container
+from dataclasses import asdict, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import sr_runtime
+from sr_export.catalogue_tables import write_tables
+from sr_export.export import export_onnx
+from sr_export.report import CatalogueRow, Precision
+from sr_runtime.errors import ArgumentError, DataError, SRError, reading, require_extra
+from sr_runtime.model_info import IO
+from sr_runtime.storage.atomic import atomic_path, create_folder
+
+__all__ = ["export_folder"]
+
+SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors")
+STATE = "catalogue.json"
+ENDED = "the program ended while it exported this file: --again tries it once more"
+
+Rows = dict[str, CatalogueRow]
+"""By the SHA-256 of the checkpoint."""
+
+
+def export_folder(
+    folder: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    precision: Precision = "fp32",
+    io: IO = "float32",
+    again: bool = False,
+    on_row: Callable[[int, int, CatalogueRow], None] = lambda _number, _total, _row: None,
+) -> tuple[CatalogueRow, ...]:
+    """Export every checkpoint in a folder and in those inside it; one that fails fails alone.
+
+    A file is known by its content: what an earlier call exported with the same options is kept, and
+    equal files are exported once. What failed is tried again by another version of sr-toolkit or
+    spandrel. The tables are written after each file.
+
+    Args:
+        folder: Files that end in .pth, .pt, .ckpt or .safetensors; others are left out.
+        output: The folder of the exports; it is created if it does not exist.
+        precision: As for `export_onnx`.
+        io: As for `export_onnx`.
+        again: Try once more what failed before.
+        on_row: Called for each file, with its number, the number of files, and its row.
+
+    Raises:
+        ArgumentError: The folder holds no checkpoints, or `output` lies in it.
+        DataError: `catalogue.json` is damaged.
+        BackendError: torch or onnx is missing.
+        StorageError: A folder cannot be read or written.
+    """
+    folder, output = Path(folder), Path(output)
+    files = _checkpoints(folder)
+    if output.resolve().is_relative_to(folder.resolve()):
+        raise ArgumentError("it lies in the folder of the checkpoints: name another", path=output)
+    with require_extra("export"):
+        from sr_train.checksum import file_sha256
+    create_folder(output)
+    known = _read(output / STATE)
+    made_by = f"{precision} {io}, sr-toolkit {sr_runtime.__version__}, spandrel {_spandrel()}"
+    kept = {
+        digest: row
+        for digest, row in known.items()
+        if (row.made_by == made_by and not again if row.failed else _is_there(row, output, made_by))
+    }
+    rows: list[CatalogueRow] = []
+    for number, file in enumerate(files, start=1):
+        digest = file_sha256(folder / file)
+        if digest not in kept:
+            started = CatalogueRow(file=str(file), sha256=digest, made_by=made_by, failed=ENDED)
+            _write(output / STATE, {**known, **kept, digest: started})
+            taken = {row.model for row in kept.values()}
+            try:
+                kept[digest] = _exported(folder / file, started, output, taken, precision, io)
+            finally:  # Ctrl-C is no failure of the file
+                _write(output / STATE, {**known, **kept})
+        rows.append(replace(kept[digest], file=str(file)))
+        write_tables(output, rows)
+        on_row(number, len(files), rows[-1])
+    return tuple(rows)
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    """The files to export, relative to the folder, in order."""
+    with reading(folder):
+        if not folder.is_dir():
+            raise ArgumentError("there is no such folder of checkpoints", path=folder)
+        found = sorted(
+            each.relative_to(folder)
+            for each in folder.rglob("*")
+            if each.suffix.lower() in SUFFIXES and each.is_file()
+        )
+    if not found:
+        raise ArgumentError(
+            f"there are no checkpoints here, whose names end in {', '.join(SUFFIXES)}", path=folder
+        )
+    return found
+
+
+def _exported(
+    checkpoint: Path,
+    row: CatalogueRow,
+    output: Path,
+    taken: Container[str | None],
+    precision: Precision,
+    io: IO,
+) -> CatalogueRow:
+    """The row of a checkpoint after its export, or after its failure."""
+    place = Path(row.file).with_suffix(".onnx")
+    if str(place) in taken:
+        place = place.with_name(f"{place.stem}-{row.sha256[:8]}.onnx")
+    create_folder((output / place).parent)
+    try:
+        report = export_onnx(checkpoint, output / place, precision=precision, io=io)
+    # The folder may be a whole night's work: no file, not even one that finds a bug, ends it.
+    except Exception as error:
+        reason = str(error) if isinstance(error, SRError) else f"{type(error).__name__}: {error}"
+        return replace(row, failed=" ".join(reason.replace(f"{checkpoint}: ", "").split()))
+    return replace(
+        row,
+        failed=None,
+        model=str(place),
+        arch=report.arch,
+        scale=report.scale,
+        parameters=report.parameters,
+        tile_size=report.tile_size,
+        halo=report.halo,
+        phase=report.phase,
+        tile_error=report.tile_error,
+        bytes=report.bytes,
+        seconds=round(sum(report.seconds.values()), 1),
+    )
+
+
+def _is_there(row: CatalogueRow, output: Path, made_by: str) -> bool:
+    """Whether the export of a row is as it was written, with the same options."""
+    place, options = output / str(row.model), made_by.partition(",")[0]
+    same = row.made_by.partition(",")[0] == options
+    return same and place.is_file() and place.stat().st_size == row.bytes
+
+
+def _spandrel() -> str:
+    try:
+        return version("spandrel")
+    except PackageNotFoundError:
+        return "absent"
+
+
+def _read(path: Path) -> Rows:
+    if not path.exists():
+        return {}
+    with reading(path):
+        text = path.read_text(encoding="utf-8", errors="replace")
+    try:
+        return {row["sha256"]: CatalogueRow(**row) for row in json.loads(text)}
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            "it is damaged: delete it, and every file is exported again", path=path
+        ) from error
+
+
+def _write(path: Path, rows: Rows) -> None:
+    with atomic_path(path) as temporary:
+        content = json.dumps([asdict(row) for row in rows.values()], indent=1)
+        temporary.write_text(content + "\n", encoding="utf-8")

@@ -1,0 +1,133 @@
+"""A folder of checkpoints is exported once, whatever happens to one of them or to the program."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+import sr_export
+import sr_export.catalogue
+from sr_export.__main__ import main
+from sr_runtime.errors import ArgumentError, DataError
+from sr_train.checkpoint import save_generator
+from sr_train.models.compact import SRVGGNetCompact
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder `downloads` that was exported to `models` beside it."""
+    root = tmp_path_factory.mktemp("catalogue")
+    downloads = root / "downloads"
+    (downloads / "more").mkdir(parents=True)
+    save_generator(SRVGGNetCompact(num_features=4, num_convolutions=1), downloads / "a.safetensors")
+    save_generator(SRVGGNetCompact(num_features=2, num_convolutions=1), downloads / "a.pth")
+    shutil.copy(downloads / "a.pth", downloads / "more" / "same.PTH")
+    (downloads / "page.pth").write_text("<html>Log | in</html>")
+    (downloads / "readme.txt").write_text("no checkpoint")
+    assert main(["catalogue", str(downloads), "-o", str(root / "models")]) == 1
+    return root
+
+
+@pytest.fixture
+def root(exported: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copytree(exported, tmp_path / "root"))
+
+
+def run(root: Path, **options: bool) -> list[sr_export.CatalogueRow]:
+    return list(sr_export.export_folder(root / "downloads", root / "models", **options))
+
+
+def exports(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the checkpoints that are exported from now on."""
+    names: list[str] = []
+    real = sr_export.catalogue.export_onnx
+
+    def counted(checkpoint: Path, *rest: object, **options: object) -> object:
+        names.append(checkpoint.name)
+        return real(checkpoint, *rest, **options)
+
+    monkeypatch.setattr(sr_export.catalogue, "export_onnx", counted)
+    return names
+
+
+@pytest.mark.slow
+def test_each_content_is_exported_once_and_one_failure_fails_alone(exported) -> None:
+    with (exported / "models" / "catalogue.csv").open(newline="", encoding="utf-8") as file:
+        rows = {row["file"]: row for row in csv.DictReader(file)}
+    assert list(rows) == ["a.pth", "a.safetensors", str(Path("more/same.PTH")), "page.pth"]
+    assert rows["a.pth"]["model"] == rows[str(Path("more/same.PTH"))]["model"] == "a.onnx"
+    assert rows["a.safetensors"]["model"].startswith("a-")
+    assert rows["a.safetensors"]["arch"] == "SRVGGNetCompact"
+    assert "web page" in rows["page.pth"]["failed"]
+    models = {path.name for path in (exported / "models").rglob("*.onnx")}
+    assert models == {rows["a.pth"]["model"], rows["a.safetensors"]["model"]}
+    page = (exported / "models" / "catalogue.md").read_text(encoding="utf-8")
+    assert page.startswith("3 of 4 checkpoints are exported")
+    assert "| page.pth | " in page
+
+
+@pytest.mark.slow
+def test_the_next_run_keeps_what_is_there_under_any_name(root, monkeypatch) -> None:
+    names = exports(monkeypatch)
+    (root / "downloads" / "a.pth").rename(root / "downloads" / "renamed.pth")
+    rows = run(root)
+    assert names == []
+    assert [row.model for row in rows if row.file == "renamed.pth"] == ["a.onnx"]
+
+
+@pytest.mark.slow
+def test_an_export_that_is_gone_is_made_again_and_a_failure_only_when_asked(
+    root, monkeypatch
+) -> None:
+    names = exports(monkeypatch)
+    (root / "models" / "a.onnx").unlink()
+    run(root)
+    assert names == ["a.pth"]
+    run(root, again=True)
+    assert names == ["a.pth", "page.pth"]
+
+
+@pytest.mark.slow
+def test_an_interrupted_file_is_exported_next_time_and_a_crash_is_told(root, monkeypatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        during = json.loads((root / "models" / "catalogue.json").read_text(encoding="utf-8"))
+        assert any("the program ended" in str(row["failed"]) for row in during)
+        raise KeyboardInterrupt
+
+    (root / "models" / "a.onnx").unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(sr_export.catalogue, "export_onnx", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(root)
+    names = exports(monkeypatch)
+    run(root)
+    assert names == ["a.pth"]
+
+
+@pytest.mark.slow
+def test_a_bug_in_one_export_does_not_end_the_others(root, monkeypatch) -> None:
+    def buggy(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr(sr_export.catalogue, "export_onnx", buggy)
+    (root / "models" / "a.onnx").unlink()
+    assert [row.failed for row in run(root)].count("ZeroDivisionError: by zero") == 2
+
+
+def test_folders_that_cannot_be_used_are_refused(tmp_path) -> None:
+    with pytest.raises(ArgumentError, match="no such folder"):
+        sr_export.export_folder(tmp_path / "no", tmp_path / "out")
+    with pytest.raises(ArgumentError, match="no checkpoints here"):
+        sr_export.export_folder(tmp_path, tmp_path / "out")
+    (tmp_path / "m.pth").touch()
+    with pytest.raises(ArgumentError, match="lies in the folder"):
+        sr_export.export_folder(tmp_path, tmp_path / "out")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "catalogue.json").write_text("[{}]")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "m.pth").rename(tmp_path / "in" / "m.pth")
+    with pytest.raises(DataError, match="damaged"):
+        sr_export.export_folder(tmp_path / "in", tmp_path / "out")
