@@ -15,8 +15,9 @@ PUBLIC = {
     "sr_train": "FitResult fit load_generator",
     "sr_train.config": "Config preset",
     "sr_export": (
-        "Check EngineReport ExportReport Profile Progress TritonVersion VerificationError "
-        "build_engine export_onnx model_card triton_repository verify"
+        "CatalogueRow Check EngineReport ExportReport Profile Progress TritonVersion "
+        "VerificationError build_engine export_folder export_onnx model_card triton_repository "
+        "verify"
     ),
 }
 
