@@ -38,11 +38,14 @@ def usage_example(file: Path, info: ModelInfo) -> list[str]:
         )
     gray = info.in_channels == 1
     lines.append(f"pixels = np.asarray(image){'[:, :, None]' if gray else ''}")
-    if multiple > 1:
+    is_padded = not (height and width) and (multiple, info.min_side) != (1, 1)
+    if is_padded:
         lines += [
             "height, width = pixels.shape[:2]",
-            f"padding = (0, -height % {multiple}), (0, -width % {multiple}), (0, 0)",
-            f'pixels = np.pad(pixels, padding, "edge")  # to multiples of {multiple}',
+            f"sides = [max(side, {info.min_side}) for side in (height, width)]",
+            f"sides = [side + -side % {multiple} for side in sides]  # that the model takes",
+            "padding = (0, sides[0] - height), (0, sides[1] - width), (0, 0)",
+            'pixels = np.pad(pixels, padding, "edge")',
         ]
     if info.io == "uint8":
         batch, result = "pixels[None]", "result"
@@ -54,7 +57,7 @@ def usage_example(file: Path, info: ModelInfo) -> list[str]:
         f"result = session.run(None, {{{tensor.name!r}: batch}})[{info.output}][0]",
         f"large = {result}",
     ]
-    if multiple > 1:
+    if is_padded:
         lines.append(f"large = large[: height * {scale}, : width * {scale}]")
     gray = info.out_channels == 1
     lines.append(f'Image.fromarray(large{"[:, :, 0]" if gray else ""}).save("photo_x{scale}.png")')

@@ -35,9 +35,9 @@ def sizes_text(info: ModelInfo) -> str:
     """Which sizes of images a model takes."""
     if info.fixed_side is not None:
         return f"of any size, in tiles of {info.fixed_side}×{info.fixed_side} pixels"
-    if info.multiple_of > 1:
-        return f"of any size, padded to multiples of {info.multiple_of} pixels"
-    return "of any size"
+    padded = [f"to multiples of {info.multiple_of} pixels"] if info.multiple_of > 1 else []
+    padded += [f"to {info.min_side} pixels at least"] if info.min_side > 1 else []
+    return f"of any size, padded {' and '.join(padded)}" if padded else "of any size"
 
 
 def seams_text(info: ModelInfo) -> str:

@@ -69,6 +69,7 @@ BLOCKS = [
         ([1, 3, "h", "w"], {}, (18, 21)),
         ([1, 1, "h", "w"], {"in_channels": 1, "out_channels": 1}, (18, 21)),
         ([1, 3, "h", "w"], {"multiple_of": 4}, (18, 21)),
+        ([1, 3, "h", "w"], {"multiple_of": 4, "min_side": 22}, (18, 21)),
         ([1, 3, 8, 12], {}, (12, 8)),
         (["n", "h", "w", 3], {"io": "uint8"}, (18, 21)),
         (["n", "h", "w", 1], {"io": "uint8", "in_channels": 1, "out_channels": 1}, (18, 21)),
@@ -102,8 +103,10 @@ def test_the_example_enlarges_an_image(
     card = model_card(file)
     assert ("12×8 pixels alone" in card) == (size == (12, 8))
     code = example(card).replace("photo.jpg", "photo.png")
-    exec(compile(code, "the card", "exec"), {})
+    names: dict[str, Any] = {}
+    exec(compile(code, "the card", "exec"), names)
 
+    assert min(names["pixels"].shape[:2]) >= info.min_side
     wanted = np.asarray(image)[: size[1], : size[0]].repeat(2, axis=0).repeat(2, axis=1)
     with PIL.Image.open("photo_x2.png") as large:
         np.testing.assert_array_equal(np.asarray(large), wanted)
