@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -84,6 +84,8 @@ class RealPLKSR(Generator):
         self.feats.append(nn.Identity())  # others have dropout here: it counts in the key names
         outputs = img_channels * scale_factor**2
         self.feats.append(nn.Conv2d(width, outputs, kernel_size=3, padding=1))
+        if layer_norm:  # with groups, the exporter makes other tensors of some weights of a block
+            self.repeated = "feats.1"
         self._initialise()
 
     @torch.no_grad()
@@ -100,6 +102,14 @@ class RealPLKSR(Generator):
         """`(N, C, H, W)` in [0, 1] to `(N, C, scale·H, scale·W)`, not clamped."""
         enlarged = F.interpolate(image, scale_factor=self.scale_factor, mode="nearest")
         return enlarged + F.pixel_shuffle(self.feats(image), self.scale_factor)
+
+    def folded(self) -> Self:
+        """With the blocks in a sequence of their own, of which export traces one."""
+        generator = super().folded()
+        if generator.repeated:
+            first, *blocks, _, last = generator.feats
+            generator.feats = nn.Sequential(first, nn.Sequential(*blocks), last)
+        return generator
 
 
 class Block(nn.Module):

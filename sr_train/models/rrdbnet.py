@@ -35,7 +35,7 @@ class RRDBNet(Generator):
     """
 
     arch: ClassVar[str] = "RRDBNet"
-    repeated: ClassVar[str | None] = "body"
+    repeated = "body"
 
     def __init__(
         self,

@@ -17,6 +17,7 @@ from sr_export.report import OPSETS
 from sr_export.to_onnx import onnx_from_generator
 from sr_train.checkpoint import weights_sha256
 from sr_train.models.generator import Generator
+from sr_train.models.realplksr import RealPLKSR
 from sr_train.models.rrdbnet import RRDBNet
 from tests.conftest import tiny_generator
 from tests.small_generators import generator_id, small_generators
@@ -72,12 +73,10 @@ def test_true_half_is_checked_on_the_weights_that_are_exported() -> None:
 
 
 @pytest.mark.slow
-def test_a_graph_traced_block_by_block_is_the_graph_traced_whole(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_graph_traced_block_by_block_is_the_graph_traced_whole() -> None:
     generator = deep_generator()
     repeated = onnx_from_generator(generator, precision="fp16", halo=8)
-    monkeypatch.setattr(RRDBNet, "repeated", None)
+    generator.repeated = None
     whole = onnx_from_generator(generator, precision="fp16", halo=8)
     assert operators(repeated) == operators(whole)
     got, wanted = (
@@ -89,6 +88,20 @@ def test_a_graph_traced_block_by_block_is_the_graph_traced_whole(
     assert got == wanted
     batch = np.random.default_rng(0).random((2, 3, 19, 30), np.float32)
     np.testing.assert_array_equal(output_of(repeated, batch), output_of(whole, batch))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [{}, {"layer_norm": False}], ids=str)
+def test_the_blocks_of_a_realplksr_are_those_of_the_network(options: dict[str, bool]) -> None:
+    torch.manual_seed(0)
+    generator = RealPLKSR(num_features=8, num_blocks=3, kernel_size=5, **options).eval()
+    for parameter in generator.parameters():
+        torch.nn.init.normal_(parameter, std=parameter[0].numel() ** -0.5)
+    batch = np.random.default_rng(0).random((2, 3, 19, 30), np.float32)
+    with torch.inference_mode():
+        wanted = generator(torch.from_numpy(batch)).numpy()
+    got = output_of(onnx_from_generator(generator, halo=8), batch)
+    np.testing.assert_allclose(got, wanted, atol=1e-4)
 
 
 @pytest.mark.slow
