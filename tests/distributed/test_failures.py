@@ -96,7 +96,8 @@ def test_an_image_whose_bands_kill_their_worker_fails_and_the_next_one_is_made(
     deadly, good = schedule.upscale_tasks(tasks, settings, workers)
     assert (deadly.status, deadly.error) == ("failed", "OutOfMemoryError")
     assert good.status == "written"
-    assert Image.open(good.target).size == (200, 360)
+    with Image.open(good.target) as result:
+        assert result.size == (200, 360)
     assert len(tries.read_text()) <= 2 * (RETRIES + 1)  # of its two bands
     assert not list((tmp_path / "out").glob(".sr-claim-*"))
 
