@@ -108,3 +108,12 @@ def test_neosrs_mark_says_that_the_mean_is_not_subtracted(tmp_path: Path) -> Non
 def test_the_mean_colour_is_known_for_rgb_alone() -> None:
     with pytest.raises(ArgumentError, match=r"norm is true and img_channels is 1"):
         SPAN(img_channels=1, norm=True)
+
+
+def test_folding_draws_no_random_numbers() -> None:
+    """A run saves their state, and may save its network at any step."""
+    network = SPAN(num_features=4)
+    before = torch.get_rng_state()
+    network.folded()
+    network.stored()
+    assert torch.equal(torch.get_rng_state(), before)
