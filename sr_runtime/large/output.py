@@ -1,5 +1,6 @@
 """Image files written from kept rows by libvips, in memory that does not grow with the image."""
 
+import errno
 import mmap
 import os
 from collections.abc import Callable, Iterator
@@ -207,5 +208,9 @@ def _errors_of_vips() -> Iterator[None]:
     try:
         yield
     except load_vips().Error as error:
+        for number in errno.errorcode:
+            reason = os.strerror(number)
+            if f"system error: {reason}" in error.detail:  # and then a list of what failed by that
+                raise StorageError(f"cannot be written ({reason})") from OSError(number, reason)
         reason = " ".join(error.detail.split())
         raise StorageError(f"cannot be written ({reason})") from error

@@ -1,5 +1,6 @@
 """Results that are written from kept rows: the pixels, the metadata, and nothing half written."""
 
+import errno
 import json
 import os
 import re
@@ -18,7 +19,7 @@ from sr_runtime import ArgumentError, ImageError, StorageError
 from sr_runtime.image import Picture, read
 from sr_runtime.large import output
 from sr_runtime.large.kept_rows import KeptRows
-from sr_runtime.large.output import LargeOutput, _rows_of
+from sr_runtime.large.output import LargeOutput, _errors_of_vips, _rows_of
 
 vips = pytest.importorskip("pyvips", exc_type=ImportError)
 RNG = np.random.default_rng(9)
@@ -170,6 +171,16 @@ def test_a_failing_disk_leaves_what_was_there(tmp_path: Path) -> None:
 
     assert target.read_bytes() == b"earlier"
     assert json.loads((tmp_path / "a.tif.part" / "journal.json").read_text())["bands"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_is_said_and_known_as_that_of_other_results() -> None:
+    with pytest.raises(StorageError) as caught, _errors_of_vips():
+        vips.Image.black(300, 300).pngsave("/dev/full")
+
+    assert caught.value.args[0] == "cannot be written (No space left on device)"
+    assert isinstance(caught.value.__cause__, OSError)
+    assert caught.value.__cause__.errno == errno.ENOSPC
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="os.kill ends the process")
