@@ -9,6 +9,7 @@ from sr_runtime.image.frames import check_size
 from sr_runtime.image.geotiff import geotiff_size
 from sr_runtime.image.header import check_max_pixels, header_of, reading
 from sr_runtime.image.tiff import LARGEST_TIFF
+from sr_runtime.large.kept_rows import has_kept_rows
 from sr_runtime.large.output import LargeOutput
 from sr_runtime.memory.free import free_memory
 from sr_runtime.memory.result import WORTH_ASKING, Enlargement
@@ -29,7 +30,8 @@ def goes_by_rows(
 ) -> bool:
     """Whether a file is upscaled by rows, by `upscale_large`.
 
-    It is if it is too large for memory, a GeoTIFF to become one, or to become a Deep Zoom image.
+    It is if it is too large for memory, a GeoTIFF to become one, or to become a Deep Zoom image;
+    and if an interrupted run left rows of its result, however much memory is free now.
 
     Args:
         scale: The model's.
@@ -76,13 +78,13 @@ def goes_by_rows(
         return False
     if max_pixels is None and height * width > DEFAULT_MAX_PIXELS:
         return True
-    return _is_too_large(header, output.format, size, scale)
+    if header.frames > 1:
+        return False
+    return has_kept_rows(output.path) or _is_too_large(header, output.format, size, scale)
 
 
 def _is_too_large(header: Header, format: str, size: OutputSize, scale: int) -> bool:
     """Whether a still's result would be refused in memory, or as a TIFF that is written there."""
-    if header.frames > 1:
-        return False
     rows, columns = header.height, header.width
     target = size.target(rows, columns, scale)
     frame = Enlargement(

@@ -25,7 +25,9 @@ from sr_runtime.storage.part_folder import (
     remove_part_folder,
 )
 
-__all__ = ["KeptRows", "check_room"]
+__all__ = ["KeptRows", "check_room", "has_kept_rows"]
+
+JOURNAL = "journal.json"
 
 Band = tuple[int, int]
 """How many rows it has, and their CRC-32."""
@@ -40,6 +42,11 @@ def check_room(target: Path, needed: int) -> None:
             f"{free / 1e9:.1f} GB of the disk are free: make room, or name a file on another disk",
             path=target,
         )
+
+
+def has_kept_rows(target: Path) -> bool:
+    """Whether an interrupted run left rows of this result."""
+    return (part_folder(target) / JOURNAL).exists()
 
 
 class KeptRows:
@@ -58,7 +65,7 @@ class KeptRows:
         self.folder = part_folder(target)
         self.file = self.folder / "rows"
         self._target, self._made_from = target, dict(made_from)
-        self._journal = self.folder / "journal.json"
+        self._journal = self.folder / JOURNAL
         self._bands: list[Band] = []
         self.shape, self.dtype = (0, 0, 0), np.dtype(np.uint8)
         self._rows: BinaryIO | None = None

@@ -1,6 +1,7 @@
 """A source that changes while it is upscaled: rows of both would be mixed in the result."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from sr_runtime.errors import ImageError
@@ -8,7 +9,7 @@ from sr_runtime.image.header import reading
 from sr_runtime.large.kept_rows import KeptRows
 from sr_runtime.made_with import input_fact
 
-__all__ = ["check_unchanged", "fact_of"]
+__all__ = ["fact_of", "unchanged"]
 
 
 def fact_of(source: Path) -> str:
@@ -17,8 +18,18 @@ def fact_of(source: Path) -> str:
         return input_fact(source)
 
 
-def check_unchanged(source: Path, before: str, kept: Sequence[KeptRows]) -> None:
-    """Raise ImageError if `fact_of` the source is not what it was before the work."""
+@contextmanager
+def unchanged(source: Path, before: str, kept: Sequence[KeptRows]) -> Iterator[None]:
+    """Raise ImageError if `fact_of` the source is not `before` at the end of the block."""
+    try:
+        yield
+    except ImageError:  # a file that is being replaced looks damaged
+        _check(source, before, kept)
+        raise
+    _check(source, before, kept)
+
+
+def _check(source: Path, before: str, kept: Sequence[KeptRows]) -> None:
     if fact_of(source) != before:
         folders = " and ".join(str(rows.folder) for rows in kept)
         raise ImageError(

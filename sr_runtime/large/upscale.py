@@ -10,7 +10,7 @@ from sr_runtime.large.geo.upscale import upscale_geotiff
 from sr_runtime.large.kept_rows import KeptRows
 from sr_runtime.large.output import LargeOutput
 from sr_runtime.large.source import LargeFile
-from sr_runtime.large.unchanged import check_unchanged, fact_of
+from sr_runtime.large.unchanged import fact_of, unchanged
 from sr_runtime.made_with import made_with
 from sr_runtime.output_size import OutputSize
 from sr_runtime.passes import Progress
@@ -77,7 +77,7 @@ def large_result(
     height, width = size.target(rows, columns, scale)
     output.check(reader.picture, source, height=height, width=width)
     with KeptRows(output.path, {"input": file, **made}) as kept:
-        yield reader, kept
-        check_unchanged(source, file, [kept])
+        with unchanged(source, file, [kept]):
+            yield reader, kept
         output.write(kept, reader.picture, writing)
         kept.remove()

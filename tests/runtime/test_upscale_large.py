@@ -83,10 +83,19 @@ def test_a_result_with_other_settings_is_not_mixed_with_kept_rows(
         upscale_large(upscaler, source, output, size=OutputSize())
 
 
-def test_a_source_that_changes_meanwhile_gives_no_result(model: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda source, other: other.replace(source) if other.exists() else None,
+        lambda source, other: source.write_bytes(b""),  # as what begins to write a new one
+    ],
+)
+def test_a_source_that_changes_meanwhile_gives_no_result(
+    change: Callable[[Path, Path], object], model: Path, tmp_path: Path
+) -> None:
     source, other = tmp_path / "a.png", tmp_path / "b.png"
-    image_file(source, 300, 40)
-    image_file(other, 300, 40)
+    image_file(source, 2000, 40)
+    image_file(other, 2000, 40)
 
     with (
         sr_runtime.load(model, backend="onnxruntime", tile=64) as upscaler,
@@ -97,7 +106,7 @@ def test_a_source_that_changes_meanwhile_gives_no_result(model: Path, tmp_path: 
             source,
             LargeOutput(tmp_path / "rows.png"),
             size=OutputSize(),
-            progress=lambda done, total: other.replace(source) if other.exists() else None,
+            progress=lambda done, total: change(source, other),
         )
     assert not (tmp_path / "rows.png").exists()
 
@@ -164,6 +173,31 @@ def test_python_decides_as_the_command_line_does(
     np.testing.assert_array_equal(read(target).frames[0], whole)
     assert seen[-1] == (9, 9)
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_kept_rows_are_gone_on_with_when_there_is_memory_again(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = tmp_path / "a.png", tmp_path / "rows.tif"
+    image_file(source, 300, 50)
+    journal, begun = tmp_path / "rows.tif.part" / "journal.json", list[int]()
+
+    def stop(done: int, total: int) -> None:
+        if done > total / 2:
+            raise InterruptedError
+
+    def read_journal(_done: int, _total: int) -> None:
+        begun.append(len(json.loads(journal.read_text())["bands"]))
+
+    with sr_runtime.load(model, backend="onnxruntime", tile=64) as upscaler:
+        little_memory(monkeypatch)
+        with pytest.raises(InterruptedError):
+            upscaler.upscale_file(source, target, progress=stop)
+        monkeypatch.undo()
+        upscaler.upscale_file(source, target, progress=read_journal)
+
+    assert begun[0] > 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "rows.tif"]
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".jpg"])

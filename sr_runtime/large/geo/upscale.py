@@ -8,7 +8,7 @@ from sr_runtime.large.geo.cog import write_cog
 from sr_runtime.large.geo.masks import MaskedRows, write_mask
 from sr_runtime.large.geo.scene import Layer, Scene
 from sr_runtime.large.kept_rows import KeptRows, check_room
-from sr_runtime.large.unchanged import check_unchanged, fact_of
+from sr_runtime.large.unchanged import fact_of, unchanged
 from sr_runtime.output_size import OutputSize
 from sr_runtime.passes import Progress
 from sr_runtime.row_upscaler import RowUpscaler
@@ -59,20 +59,20 @@ def upscale_geotiff(
             if progress is not None:
                 progress(run * total + done, runs * total)
 
-        for layer, rows in zip(scene.layers, kept, strict=True):
-            if layer.is_mask:
-                write_mask(scene, layer, rows, height, width)
-                continue
-            upscaler.upscale_stream(
-                scene.rows(layer),
-                MaskedRows(rows, scene, layer),
-                scale=size.scale,
-                width=size.width,
-                height=size.height,
-                progress=report,
-            )
-            run += 1
-        check_unchanged(source, file, kept)
+        with unchanged(source, file, kept):
+            for layer, rows in zip(scene.layers, kept, strict=True):
+                if layer.is_mask:
+                    write_mask(scene, layer, rows, height, width)
+                    continue
+                upscaler.upscale_stream(
+                    scene.rows(layer),
+                    MaskedRows(rows, scene, layer),
+                    scale=size.scale,
+                    width=size.width,
+                    height=size.height,
+                    progress=report,
+                )
+                run += 1
         if writing is not None:
             writing(0, 100)  # rasterio does not say how far GDAL is
         write_cog(scene, kept, target)
