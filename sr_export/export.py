@@ -92,7 +92,7 @@ def export_onnx(
     with stages.stage("searching the halo") as report_share, about(checkpoint):
         images = [in_channels(image, generator.in_channels) for image in images]
         tiles = measure_tiles(generator, images, progress=report_share)
-    sizes = tile_sizes(generator, tiles, tile_size)
+        sizes = tile_sizes(generator, tiles, tile_size)
     for side in sizes:
         try:
             with stages.stage("exporting to ONNX"), about(checkpoint):

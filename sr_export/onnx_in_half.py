@@ -12,9 +12,14 @@ import torch
 from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
+from onnx.reference.ops import op_conv, op_resize
 from torch.nn import functional as F
 
 __all__ = ["Peak", "run_in_half"]
+
+# For what our networks do not have, and others do. Without types.
+REFERENCE_CONV: Any = op_conv.Conv._run
+REFERENCE_RESIZE: Any = op_resize.Resize._run
 
 Peak = tuple[str, float]
 """A convolution by its weights' name, and the largest magnitude of what goes in or comes out;
@@ -31,17 +36,21 @@ def run_in_half(
     peaks: list[Peak] = []
 
     class Conv(OpRun):
-        """Takes and returns half, and sums in fp32, as tensor cores do. Our networks pad opposite
-        sides alike."""
+        """Takes and returns half, and sums in fp32, as tensor cores do."""
 
         def _run(self, x: Any, w: Any, b: Any = None, **attributes: Any) -> tuple[Any]:
+            pads = tuple(attributes["pads"] or (0, 0, 0, 0))
+            if len(pads) != 4 or pads[:2] != pads[2:]:
+                other: tuple[Any] = REFERENCE_CONV(self, x, w, b, **attributes)
+                return other
             image = torch.from_numpy(x).float()
             output = F.conv2d(
                 image,
                 torch.tensor(w).float(),
                 None if b is None else torch.tensor(b).float(),
                 stride=attributes["strides"] or 1,
-                padding=(attributes["pads"] or (0, 0))[:2],
+                padding=pads[:2],
+                dilation=attributes["dilations"] or 1,
                 groups=attributes["group"] or 1,
             )
             extremes = torch.stack([*image.aminmax(), *output.aminmax()])
@@ -54,11 +63,14 @@ def run_in_half(
             return (F.leaky_relu(torch.from_numpy(x), alpha).numpy(),)
 
     class Resize(OpRun):
-        """By a whole factor, to the nearest: our networks have no other."""
+        """By a whole factor, to the nearest; rarely something else."""
 
         def _run(
-            self, x: Any, roi: Any, scales: Any, sizes: Any = None, **attributes: Any
+            self, x: Any, roi: Any, scales: Any = None, sizes: Any = None, **attributes: Any
         ) -> tuple[Any]:
+            if attributes["mode"] != "nearest" or scales is None or (scales % 1).any():
+                other: tuple[Any] = REFERENCE_RESIZE(self, x, roi, scales, sizes, **attributes)
+                return other
             factors = [int(scale) for scale in scales]
             return (x.repeat(factors[2], axis=2).repeat(factors[3], axis=3),)
 

@@ -63,19 +63,21 @@ def compare(generator: Generator, model: Path, *, backend: str = "auto") -> list
                 f"multiple_of are {facts}, and the checkpoint's are {expected}",
                 path=model,
             )
-        pixels = [crops(1, *size, channels=channels) for size in _sizes(engine)]
+        pixels = _batches(engine, channels)
         outputs = [_run(engine, each) for each in pixels]
     hint = _hint(generator, info)
     checks: list[Check] = []
     if info.weights_dtype == "float16":
         # First, because these name the layer at fault.
         checks += half_precision_checks(generator, tensor_from_crop(pixels[0][0]))
-    for (crop,), got in zip(pixels, outputs, strict=True):
+    for batch, got in zip(pixels, outputs, strict=True):
         with torch.inference_mode():
-            wanted = generator(tensor_from_crop(crop)).numpy()
+            # One by one: a file must not mix the images of a batch.
+            alone = [generator(tensor_from_crop(crop)).numpy() for crop in batch]
+        wanted = np.concatenate(alone)
         if info.io == "uint8":
             wanted = np.rint(wanted.clip(0, 1) * 255) / np.float32(255)
-        what = f"file against fp32, {crop.shape[0]}×{crop.shape[1]}"
+        what = f"file against fp32, {batch[0].shape[0]}×{batch[0].shape[1]}"
         if info.weights_dtype == "float16":
             checks += precision_checks(what, got, wanted, hint)
         else:
@@ -169,19 +171,24 @@ def _run(engine: Backend, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.floa
     return float_planes(planes_from_output(output, engine.info))
 
 
-def _sizes(engine: Backend) -> list[tuple[int, int]]:
-    """The sizes on which a file is compared: the only one that it takes, or several."""
+def _batches(engine: Backend, channels: int) -> list[list[NDArray[np.uint8]]]:
+    """What a file is compared on: the sizes that it takes; two crops of the last, unless it takes
+    single ones alone."""
     limits, multiple = engine.limits, engine.info.multiple_of
     if limits.max_tile is not None:
-        return [limits.max_tile]
-    sizes = (
+        return [crops(limits.batch, *limits.max_tile, channels=channels)]
+    *others, last = dict.fromkeys(
         tuple(
             max(side // multiple * multiple, multiple, least)
             for side, least in zip(size, limits.min_tile, strict=True)
         )
         for size in SIZES
     )
-    return [(height, width) for height, width in dict.fromkeys(sizes)]
+    count = limits.batch if limits.fixed_batch else 2
+    return [
+        *(crops(limits.batch, *size, channels=channels) for size in others),
+        crops(count, *last, channels=channels),
+    ]
 
 
 def _hint(generator: Generator, info: ModelInfo) -> str:

@@ -150,10 +150,16 @@ def tile_sizes(
     generator: Generator, tiles: TileFacts, tile_size: int | None
 ) -> tuple[int | None, ...]:
     """What `onnx_from_generator` is to be given, one after the other until a file is verified."""
+    grid = math.lcm(generator.multiple_of, tiles.phase)
+    room = 2 * tiles.halo + grid
+    if tile_size is not None and tile_size < room:
+        raise ArgumentError(
+            f"--tile-size {tile_size} has no room for a halo of {tiles.halo} on both sides: give "
+            f"{room} or more"
+        )
     if tile_size is not None or generator.receptive_radius is not None:
         return (tile_size,)
-    grid = math.lcm(generator.multiple_of, tiles.phase)
-    least = max(TILE_SIZE, 2 * tiles.halo + grid, generator.min_side)
+    least = max(TILE_SIZE, room, generator.min_side)
     return None, -(-least // grid) * grid
 
 
@@ -188,16 +194,18 @@ def _dimension(name: str, generator: Generator) -> torch.export.Dim:
 
 @contextlib.contextmanager
 def _quiet_exporter() -> Iterator[None]:
-    """Silence torch's warnings about deprecations and torchvision."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """Silence warnings about deprecations, torchvision, and constants that are not folded."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 @contextlib.contextmanager

@@ -38,7 +38,7 @@ NETWORKS: Mapping[str, Network] = {
         "skip_connect_scale": 0.4,
     }),
     "CRAFT": Network("CRAFT", "CRAFT", {
-        "upscale": 4, "embed_dim": 48, "depths": [2], "num_heads": [6],
+        "upscale": 4, "embed_dim": 48, "depths": [1], "num_heads": [6],
     }),
     "DAT": Network("DAT", "DAT", {
         "upscale": 4, "embed_dim": 48, "depth": [3], "num_heads": [2],

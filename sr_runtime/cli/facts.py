@@ -43,7 +43,7 @@ def sizes_text(info: ModelInfo) -> str:
 def seams_text(info: ModelInfo) -> str:
     """By how much tiles differ from the whole image."""
     if info.tile_error > 1:
-        return f"tiles change the result by about {info.tile_error}/255"
+        return f"tiles change the result by up to {info.tile_error}/255"
     if "halo" in info.assumed:
         return "whether that is enough is not known"
     return (

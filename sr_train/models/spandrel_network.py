@@ -7,6 +7,7 @@ import importlib.util
 import math
 import re
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import ModuleType
@@ -125,7 +126,9 @@ def spandrel_generator(state: Mapping[str, Tensor]) -> SpandrelNetwork | None:
     others = {key: tensor.clone() for key, tensor in state.items() if key not in numbers}
     copies = fp32_copies(numbers) | others
     try:
-        descriptor = architecture.load(copies)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # PyTorch's, about spandrel's code
+            descriptor = architecture.load(copies)
     # Each architecture raises what tensors of unexpected names and shapes lead it to.
     except Exception as error:
         reason = " ".join(str(error).split())[:300]

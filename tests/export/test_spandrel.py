@@ -16,7 +16,8 @@ from sr_export.photos import CALIBRATION, crops, tensor_from_crop
 from sr_export.traceable import traceable
 from sr_runtime.errors import ModelError
 from sr_train.checkpoint import load_any_generator, load_generator
-from sr_train.models.spandrel_network import SpandrelNetwork
+from sr_train.models.registry import build_generator
+from sr_train.models.spandrel_network import SpandrelNetwork, import_spandrel
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +122,26 @@ def test_a_network_is_found_in_a_trainers_file_and_averaged_weights_are_preferre
     torch.save(content, tmp_path / "m.pth")
     found = load_any_generator(tmp_path / "m.pth")
     assert torch.equal(found.state_dict()["network.conv_first.weight"], state["conv_first.weight"])
+
+
+@pytest.mark.parametrize(
+    ("arch", "architecture", "options"),
+    [
+        ("SPAN", "SPAN", {"num_features": 8}),
+        ("RealPLKSR", "PLKSR", {"num_features": 8, "num_blocks": 1, "kernel_size": 5}),
+    ],
+)
+def test_a_network_of_ours_computes_what_spandrels_does(
+    arch: str, architecture: str, options: dict[str, int], network
+) -> None:
+    network("SwinIR")
+    ours = build_generator(arch, options).eval()
+    found = import_spandrel().MAIN_REGISTRY[architecture].architecture
+    theirs = found.load({name: tensor.clone() for name, tensor in ours.stored().items()}).model
+    image = torch.rand(1, 3, 9, 13, dtype=torch.float64)
+    with torch.inference_mode():
+        wanted = theirs.eval().double()(image)
+        torch.testing.assert_close(ours.double()(image), wanted, rtol=1e-7, atol=1e-7)
 
 
 def test_training_refuses_a_network_that_is_only_exported(network) -> None:
