@@ -1,9 +1,9 @@
 """Many images over the workers, by Ray Data: blocks of paths go out, rows of a report come back."""
 
+import json
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import Any
 
 import ray.data
 
@@ -57,7 +57,8 @@ def _run(
 
     Raises RuntimeError for a bug in a worker.
     """
-    rows: list[dict[str, Any]] = [asdict(task) for task in tasks]
+    # As JSON: Arrow takes no name of a file that is not UTF-8.
+    rows = [{"task": json.dumps(asdict(task))} for task in tasks]
     blocks = ray.data.from_items(rows, override_num_blocks=-(-len(rows) // block))
     pool = ray.data.ActorPoolStrategy(
         size=min(workers.count, len(rows)), max_tasks_in_flight_per_actor=in_flight
@@ -78,7 +79,7 @@ def _run(
     made.context.enable_progress_bars = False
     made.context.max_errored_blocks = -1
     for row in made.iter_rows():
-        outcome = Outcome(**row)
+        outcome = Outcome(**json.loads(row["outcome"]))
         if outcome.bug:
             raise RuntimeError(outcome.bug)
         yield outcome

@@ -1,5 +1,6 @@
 """What runs in the processes of the cluster: each holds the model and upscales what it is given."""
 
+import json
 import os
 import platform
 import time
@@ -84,8 +85,8 @@ class Worker:
         )
 
     def __call__(self, block: pa.Table) -> pa.Table:
-        """Upscale a block of tasks; return an outcome of each."""
-        tasks = [Task(**row) for row in block.to_pylist()]
+        """Upscale a block of tasks; return an outcome of each. Both are JSON."""
+        tasks = [Task(**json.loads(text)) for text in block["task"].to_pylist()]
         try:
             outcomes = self._outcomes(tasks)
         except Exception:  # Ray Data would take it for a lost worker, and keep it for itself
@@ -94,7 +95,7 @@ class Worker:
                 Outcome(target=task.target, worker=self._where, status="failed", bug=bug)
                 for task in tasks
             ]
-        return pa.Table.from_pylist([asdict(outcome) for outcome in outcomes])
+        return pa.table({"outcome": [json.dumps(asdict(outcome)) for outcome in outcomes]})
 
     def _outcomes(self, tasks: Sequence[Task]) -> list[Outcome]:
         started = time.perf_counter()
