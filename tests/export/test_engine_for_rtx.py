@@ -21,10 +21,8 @@ from sr_runtime.backends.tensorrt.engine_file import EngineInfo, read_engine, re
 from sr_runtime.backends.tensorrt.options import cards_text, parse_sm
 from sr_runtime.errors import ArgumentError, ModelError
 from sr_train.checkpoint import save_generator
-from sr_train.models.registry import ARCHITECTURES
 from tests.conftest import tiny_generator
 from tests.simulated_tensorrt import simulated
-from tests.small_generators import small_generators
 
 trt = pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed")
 
@@ -76,16 +74,6 @@ def test_an_onnx_file_is_verified_in_true_half(tiny_onnx, tmp_path) -> None:
     assert report.not_run is not None
     assert report.info.compute_capabilities == ("7.5", "8.9")
     assert read_engine(target) == (target.read_bytes(), report.info)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("arch", [arch for arch in ARCHITECTURES if arch != "RRDBNet"])
-def test_every_architecture_becomes_an_engine(arch, tmp_path) -> None:
-    network = next(network for network in small_generators() if network.arch == arch)
-    onnx.save(onnx_from_generator(network, precision="fp16", halo=16), tmp_path / "m.onnx")
-    options = {"compute_capabilities": ("8.9",), "profile": PROFILE}
-    build_engine(tmp_path / "m.onnx", tmp_path / "m.engine", kind="tensorrt-rtx", **options)
-    assert read_engine(tmp_path / "m.engine")[1].model.arch == arch
 
 
 def test_the_same_input_gives_the_same_facts(tiny_onnx, tmp_path) -> None:

@@ -11,6 +11,8 @@ import pytest
 import sr_export
 import sr_runtime
 import sr_train
+from sr_runtime.backends.tensorrt.engine_file import read_engine
+from sr_runtime.backends.tensorrt.options import Profile
 from sr_runtime.errors import ArgumentError
 from sr_train import trainer
 from sr_train.checkpoint import load_generator
@@ -22,6 +24,7 @@ from sr_train.config.sections import GeneratorType
 from sr_train.inference import upscale_torch
 from sr_train.initial_generator import fresh_generator
 from sr_train.stages import GanStage
+from tests.simulated_tensorrt import simulated
 from tests.tolerances import LARGEST_DIFFERENCE
 from tests.train.resumable_run import Killed, write_config_of
 
@@ -98,7 +101,7 @@ def test_a_run_that_began_before_there_were_types_goes_on(tmp_path: Path) -> Non
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [kind for kind in TYPES if kind != "rrdbnet"])
-def test_it_is_trained_killed_resumed_exported_and_run(
+def test_it_is_trained_killed_resumed_exported_run_and_made_an_engine(
     kind: GeneratorType, data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = write_config_of(tmp_path / "config.yaml", data_root)
@@ -130,6 +133,15 @@ def test_it_is_trained_killed_resumed_exported_and_run(
     with sr_runtime.load(output, device="cpu", precision="fp32") as upscaler:
         got = upscaler.upscale(image)
     assert np.abs(got.astype(int) - wanted).max() <= LARGEST_DIFFERENCE["fp16"]
+
+    pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed")
+    options = {
+        "compute_capabilities": ("8.9",),
+        "profile": Profile.parse("1x48x48", "1x48x48", "1x64x64"),
+    }
+    with simulated(None, rtx=True, driver=False):  # it builds without a GPU
+        sr_export.build_engine(output, tmp_path / "m.engine", kind="tensorrt-rtx", **options)
+    assert read_engine(tmp_path / "m.engine")[1].model.arch == ROWS[kind].arch
 
 
 def _kill(*_: object) -> None:
