@@ -10,11 +10,11 @@ from sr_runtime.large.geo.upscale import upscale_geotiff
 from sr_runtime.large.kept_rows import KeptRows
 from sr_runtime.large.output import LargeOutput
 from sr_runtime.large.source import LargeFile
-from sr_runtime.large.unchanged import fact_of, unchanged
 from sr_runtime.made_with import made_with
 from sr_runtime.output_size import OutputSize
 from sr_runtime.passes import Progress
 from sr_runtime.row_upscaler import RowUpscaler
+from sr_runtime.unchanged import fact_of, unchanged
 
 __all__ = ["large_result", "upscale_large"]
 
@@ -77,7 +77,7 @@ def large_result(
     height, width = size.target(rows, columns, scale)
     output.check(reader.picture, source, height=height, width=width)
     with KeptRows(output.path, {"input": file, **made}) as kept:
-        with unchanged(source, file, [kept]):
+        with unchanged(source, file, [kept.folder]):
             yield reader, kept
         output.write(kept, reader.picture, writing)
         kept.remove()

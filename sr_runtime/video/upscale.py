@@ -9,9 +9,10 @@ from pathlib import Path
 import sr_runtime
 from sr_runtime.errors import ArgumentError, ImageError, about
 from sr_runtime.image import DEFAULT_MAX_PIXELS
-from sr_runtime.made_with import input_fact, made_with
+from sr_runtime.made_with import made_with
 from sr_runtime.output_size import OutputSize
 from sr_runtime.storage.atomic import atomic_path, check_target
+from sr_runtime.unchanged import fact_of, unchanged
 from sr_runtime.upscaler import Upscaler
 from sr_runtime.video.assemble import assemble, check_container
 from sr_runtime.video.color import RgbFromFrame
@@ -71,7 +72,8 @@ def upscale_video(
             another thread. To cancel, raise an exception in it; what is finished is kept.
 
     Raises:
-        ImageError: The source cannot be read, or has what would not become right.
+        ImageError: The source cannot be read, has what would not become right, or has changed
+            meanwhile.
         ArgumentError: An argument is out of range, or the container cannot hold a stream.
         StorageError: The target cannot be written.
     """
@@ -82,6 +84,7 @@ def upscale_video(
         raise ArgumentError(f"codec {codec!r} is none of {', '.join(CODECS)}")
     for file in (target, partial_file(target)):
         check_target(file, inputs=[source])
+    before = fact_of(source)
     with about(source):
         facts = read_facts(source, max_pixels=max_pixels)
         if facts.interlaced and not deinterlace:
@@ -91,10 +94,10 @@ def upscale_video(
             facts, codec or _default_codec(facts, target), crf, height=rows, width=columns
         )
     check_container(source, target, facts, encoding)
-    task = _Task(upscaler, source, target, facts, encoding, size, deinterlace)
+    task = _Task(upscaler, source, target, facts, encoding, size, deinterlace, before)
     with opened_segments(target, task.made_from()) as segments:
         task.make_segments(segments, progress)
-        with atomic_path(target) as file:
+        with atomic_path(target) as file, unchanged(source, before, [segments.folder]):
             assemble(source, target, file, facts, encoding, segments.parts())
         frames = segments.frames
         segments.remove()
@@ -124,6 +127,8 @@ class _Task:
     encoding: Encoding
     size: OutputSize
     deinterlace: bool
+    input: str
+    """`fact_of` the source before the work."""
 
     def made_from(self) -> dict[str, str]:
         """What the segments depend on.
@@ -139,7 +144,7 @@ class _Task:
             f"{name} {'.'.join(map(str, version))}" for name, version in av.library_versions.items()
         )
         return {
-            "input": input_fact(self.source),
+            "input": self.input,
             **made_with(self.upscaler),
             "size": f"{columns}×{rows}",
             "codec": f"{encoding.codec} in {encoding.pixels}",

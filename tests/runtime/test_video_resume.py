@@ -63,6 +63,19 @@ def whole(source: Path, **options: Any) -> bytes:
     return target.read_bytes()
 
 
+def test_a_source_that_changes_meanwhile_gives_no_result(source: Path) -> None:
+    target, other = source.with_name("b.mp4"), source.with_name("other.mp4")
+    Clip(frames=[pattern(n) for n in range(FRAMES)]).write(other)
+
+    def change(done: int, _total: int | None) -> None:
+        if done == SEGMENT:
+            other.replace(source)
+
+    with pytest.raises(ImageError, match=r"a\.mp4: the file changed while it was upscaled"):
+        upscale_video(known_upscaler(), source, target, progress=change)
+    assert not target.exists()
+
+
 @pytest.mark.parametrize("codec", ["h264", "hevc", "ffv1"])
 def test_a_stopped_run_goes_on_to_the_same_bytes(source: Path, codec: Any) -> None:
     expected = whole(source, codec=codec)

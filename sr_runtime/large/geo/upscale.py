@@ -8,11 +8,11 @@ from sr_runtime.large.geo.cog import write_cog
 from sr_runtime.large.geo.masks import MaskedRows, write_mask
 from sr_runtime.large.geo.scene import Layer, Scene
 from sr_runtime.large.kept_rows import KeptRows, check_room
-from sr_runtime.large.unchanged import fact_of, unchanged
 from sr_runtime.output_size import OutputSize
 from sr_runtime.passes import Progress
 from sr_runtime.row_upscaler import RowUpscaler
 from sr_runtime.storage.atomic import check_target
+from sr_runtime.unchanged import fact_of, unchanged
 
 __all__ = ["upscale_geotiff"]
 
@@ -59,7 +59,7 @@ def upscale_geotiff(
             if progress is not None:
                 progress(run * total + done, runs * total)
 
-        with unchanged(source, file, kept):
+        with unchanged(source, file, [rows.folder for rows in kept]):
             for layer, rows in zip(scene.layers, kept, strict=True):
                 if layer.is_mask:
                     write_mask(scene, layer, rows, height, width)
