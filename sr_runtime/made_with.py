@@ -1,23 +1,16 @@
 """What the pixels of a result depend on, for work that goes on another day."""
 
 import hashlib
-from pathlib import Path
 from weakref import WeakKeyDictionary
 
 import sr_runtime
 from sr_runtime.backends.onnx_metadata import content_hash
 from sr_runtime.row_upscaler import RowUpscaler
 
-__all__ = ["input_fact", "made_with"]
+__all__ = ["made_with"]
 
 _hashes: WeakKeyDictionary[RowUpscaler, str] = WeakKeyDictionary()
 """Of the models of upscalers: the file is read once, and not for every image."""
-
-
-def input_fact(source: Path) -> str:
-    """What tells a file from a changed one, and from others, for a message."""
-    facts = source.stat()
-    return f"{source.resolve()}, {facts.st_size} bytes of {facts.st_mtime_ns}"
 
 
 def made_with(upscaler: RowUpscaler) -> dict[str, str]:

@@ -6,15 +6,18 @@ from pathlib import Path
 
 from sr_runtime.errors import ImageError
 from sr_runtime.image.header import reading
-from sr_runtime.made_with import input_fact
 
 __all__ = ["fact_of", "unchanged"]
 
 
 def fact_of(source: Path) -> str:
-    """`input_fact`; ImageError if the file cannot be read."""
+    """What tells a file from a changed one, and from others, for a message.
+
+    Raises ImageError if the file cannot be read.
+    """
     with reading(source):
-        return input_fact(source)
+        facts = source.stat()
+        return f"{source.resolve()}, {facts.st_size} bytes of {facts.st_mtime_ns}"
 
 
 @contextmanager
