@@ -38,8 +38,8 @@ def check_room(target: Path, needed: int) -> None:
     free = shutil.disk_usage(target.parent).free
     if needed > free:
         raise StorageError(
-            f"the rows of this result take {needed / 1e9:.1f} GB before they are compressed, and "
-            f"{free / 1e9:.1f} GB of the disk are free: make room, or name a file on another disk",
+            f"the rows of this result take {needed / 1e6:,.0f} MB before they are compressed, and "
+            f"{free / 1e6:,.0f} MB of the disk are free: make room, or name a file on another disk",
             path=target,
         )
 

@@ -114,7 +114,7 @@ def test_all_bands_together_must_have_room(
     usage = type("Usage", (), {"free": needed - 1})
     monkeypatch.setattr("sr_runtime.large.kept_rows.shutil.disk_usage", lambda _: usage)
 
-    with pytest.raises(StorageError, match="GB of the disk are free"):
+    with pytest.raises(StorageError, match="MB of the disk are free"):
         upscale(upscaler, source, tmp_path / "b.tif")
     assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
 

@@ -142,7 +142,7 @@ def test_a_damaged_journal_names_the_folder_to_delete(tmp_path: Path) -> None:
 def test_more_rows_than_the_disk_has_room_for_are_refused_before_the_work(tmp_path: Path) -> None:
     with (
         KeptRows(tmp_path / "a.tif", MADE_FROM) as kept,
-        pytest.raises(StorageError, match="GB of the disk are free"),
+        pytest.raises(StorageError, match="MB of the disk are free"),
     ):
         kept.start((1 << 30, 1 << 24, 3), ROWS.dtype)
     assert not list(tmp_path.iterdir())
