@@ -8,7 +8,8 @@ OUT/catalogue.md
 
 import json
 import os
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,14 +18,23 @@ import sr_runtime
 from sr_export.catalogue_tables import write_tables
 from sr_export.export import export_onnx
 from sr_export.report import CatalogueRow, Precision
-from sr_runtime.errors import ArgumentError, DataError, SRError, reading, require_extra
+from sr_runtime.errors import (
+    ArgumentError,
+    DataError,
+    SRError,
+    StorageError,
+    reading,
+    require_extra,
+)
 from sr_runtime.model_info import IO
 from sr_runtime.storage.atomic import atomic_path, create_folder
+from sr_runtime.storage.lock import open_lock, try_lock
 
 __all__ = ["export_folder"]
 
 SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors")
 STATE = "catalogue.json"
+LOCK = ".lock"
 ENDED = "the program ended while it exported this file: --again tries it once more"
 
 Rows = dict[str, CatalogueRow]
@@ -55,7 +65,8 @@ def export_folder(
         on_row: Called for each file, with its number, the number of files, and its row.
 
     Raises:
-        ArgumentError: The folder holds no checkpoints, or `output` lies in it.
+        ArgumentError: The folder holds no checkpoints, `output` lies in it, or another process
+            exports there.
         DataError: `catalogue.json` is damaged.
         BackendError: torch or onnx is missing.
         StorageError: A folder cannot be read or written.
@@ -66,29 +77,52 @@ def export_folder(
         raise ArgumentError("it lies in the folder of the checkpoints: name another", path=output)
     with require_extra("export"):
         from sr_train.checksum import file_sha256
-    create_folder(output)
-    known = _read(output / STATE)
     made_by = f"{precision} {io}, sr-toolkit {sr_runtime.__version__}, spandrel {_spandrel()}"
-    kept = {
-        digest: row
-        for digest, row in known.items()
-        if (row.made_by == made_by and not again if row.failed else _is_there(row, output, made_by))
-    }
     rows: list[CatalogueRow] = []
-    for number, file in enumerate(files, start=1):
-        digest = file_sha256(folder / file)
-        if digest not in kept:
-            started = CatalogueRow(file=str(file), sha256=digest, made_by=made_by, failed=ENDED)
-            _write(output / STATE, {**known, **kept, digest: started})
-            taken = {row.model for row in kept.values()}
+    with _only_process_in(output):
+        known = _read(output / STATE)
+        kept = {
+            digest: row for digest, row in known.items() if _is_settled(row, output, made_by, again)
+        }
+        for number, file in enumerate(files, start=1):
+            row = CatalogueRow(file=str(file), sha256="", made_by=made_by, failed=ENDED)
             try:
-                kept[digest] = _exported(folder / file, started, output, taken, precision, io)
-            finally:  # Ctrl-C is no failure of the file
-                _write(output / STATE, {**known, **kept})
-        rows.append(replace(kept[digest], file=str(file)))
-        write_tables(output, rows)
-        on_row(number, len(files), rows[-1])
+                digest = file_sha256(folder / file)
+            except StorageError as error:
+                rows.append(replace(row, failed=_reason(error, folder / file)))
+            else:
+                if digest not in kept:
+                    row = replace(row, sha256=digest)
+                    _write(output / STATE, {**known, **kept, digest: row})
+                    taken = {row.model for row in kept.values()}
+                    try:
+                        kept[digest] = _exported(folder / file, row, output, taken, precision, io)
+                    finally:  # Ctrl-C is no failure of the file
+                        _write(output / STATE, {**known, **kept})
+                rows.append(replace(kept[digest], file=str(file)))
+            write_tables(output, rows, total=len(files))
+            on_row(number, len(files), rows[-1])
     return tuple(rows)
+
+
+@contextmanager
+def _only_process_in(output: Path) -> Iterator[None]:
+    """Create the folder if need be; two processes there would lose each other's rows."""
+    create_folder(output)
+    try:
+        lock = open_lock(output / LOCK)
+    except OSError as error:
+        raise StorageError(f"cannot be written ({error.strerror})", path=output) from error
+    with lock:
+        alone = True
+        with suppress(OSError):  # some network drives support no locks
+            alone = try_lock(lock.fileno())
+        if not alone:
+            raise ArgumentError(
+                "another process exports to this folder: wait for it, or name another folder",
+                path=output,
+            )
+        yield
 
 
 def _checkpoints(folder: Path) -> list[Path]:
@@ -120,13 +154,12 @@ def _exported(
     place = Path(row.file).with_suffix(".onnx")
     if str(place) in taken:
         place = place.with_name(f"{place.stem}-{row.sha256[:8]}.onnx")
-    create_folder((output / place).parent)
     try:
+        create_folder((output / place).parent)
         report = export_onnx(checkpoint, output / place, precision=precision, io=io)
     # The folder may be a whole night's work: no file, not even one that finds a bug, ends it.
     except Exception as error:
-        reason = str(error) if isinstance(error, SRError) else f"{type(error).__name__}: {error}"
-        return replace(row, failed=" ".join(reason.replace(f"{checkpoint}: ", "").split()))
+        return replace(row, failed=_reason(error, checkpoint))
     return replace(
         row,
         failed=None,
@@ -143,8 +176,17 @@ def _exported(
     )
 
 
-def _is_there(row: CatalogueRow, output: Path, made_by: str) -> bool:
-    """Whether the export of a row is as it was written, with the same options."""
+def _reason(error: Exception, checkpoint: Path) -> str:
+    """Why an export failed, in one line."""
+    reason = str(error) if isinstance(error, SRError) else f"{type(error).__name__}: {error}"
+    return " ".join(reason.replace(f"{checkpoint}: ", "").split())
+
+
+def _is_settled(row: CatalogueRow, output: Path, made_by: str, again: bool) -> bool:
+    """Whether the export of a row is as it was written, with the same options, or its failure
+    stands."""
+    if row.failed:
+        return row.made_by == made_by and not again
     place, options = output / str(row.model), made_by.partition(",")[0]
     same = row.made_by.partition(",")[0] == options
     return same and place.is_file() and place.stat().st_size == row.bytes
@@ -163,11 +205,14 @@ def _read(path: Path) -> Rows:
     with reading(path):
         text = path.read_text(encoding="utf-8", errors="replace")
     try:
-        return {row["sha256"]: CatalogueRow(**row) for row in json.loads(text)}
-    except (ValueError, KeyError, TypeError) as error:
+        rows = [CatalogueRow(**row) for row in json.loads(text)]
+        if not all(isinstance(fact, str) for row in rows for fact in (row.sha256, row.made_by)):
+            raise ValueError("a checksum or a version is no text")
+    except (ValueError, TypeError, RecursionError) as error:
         raise DataError(
             "it is damaged: delete it, and every file is exported again", path=path
         ) from error
+    return {row.sha256: row for row in rows}
 
 
 def _write(path: Path, rows: Rows) -> None:

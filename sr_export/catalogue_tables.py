@@ -14,24 +14,32 @@ __all__ = ["write_tables"]
 HEAD = ("file", "network", "scale", "M parameters", "sizes", "halo", "tiles ±/255", "MB", "ONNX")
 
 
-def write_tables(folder: Path, rows: Sequence[CatalogueRow]) -> None:
-    """Write `catalogue.csv`, with all facts, and `catalogue.md`, with those that one reads."""
+def write_tables(folder: Path, rows: Sequence[CatalogueRow], *, total: int) -> None:
+    """Write `catalogue.csv`, with all facts, and `catalogue.md`, with those that one reads.
+
+    Args:
+        total: The number of checkpoints, of which `rows` are the first.
+    """
     names = [field.name for field in fields(CatalogueRow)]
     with (
         atomic_path(folder / "catalogue.csv") as temporary,
-        temporary.open("w", encoding="utf-8", newline="") as file,
+        # A file's name may be no text in UTF-8.
+        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
     ):
         writer = csv.DictWriter(file, names)
         writer.writeheader()
         writer.writerows(asdict(row) for row in rows)
     with atomic_path(folder / "catalogue.md") as temporary:
-        temporary.write_text("\n".join(_markdown(rows)) + "\n", encoding="utf-8")
+        temporary.write_text("\n".join(_markdown(rows, total)) + "\n", encoding="utf-8")
 
 
-def _markdown(rows: Sequence[CatalogueRow]) -> list[str]:
+def _markdown(rows: Sequence[CatalogueRow], total: int) -> list[str]:
     exported = [row for row in rows if row.failed is None]
     failed = [row for row in rows if row.failed is not None]
-    lines = [f"{len(exported)} of {len(rows)} checkpoints are exported and verified.", ""]
+    lines = [f"{len(exported)} of {total} checkpoints are exported and verified."]
+    if waiting := total - len(rows):
+        lines += ["", f"The run has not come to {waiting} of them yet; the next call goes on."]
+    lines.append("")
     if exported:
         lines += [_line(HEAD), "|---|---" + "|--:" * (len(HEAD) - 3) + "|---|"]
         lines += [_line(_cells(row)) for row in exported]

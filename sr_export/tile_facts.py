@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sr_export.halo import LARGEST, STEP, WHOLE, Core, calibrate_halo
 from sr_export.photos import SIDE
+from sr_runtime.backends.out_of_memory import is_out_of_memory
 from sr_runtime.backends.probe.tiles import find_tiles
 from sr_runtime.backends.probe.trial import ExhaustedError, Trial
 from sr_runtime.errors import ModelError
@@ -73,7 +74,17 @@ def _probe(generator: Generator) -> ModelInfo:
 
     @torch.inference_mode()
     def run(batch: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        return [generator(torch.from_numpy(batch)).numpy()]
+        try:
+            return [generator(torch.from_numpy(batch)).numpy()]
+        # Each network raises what sizes that it did not expect lead it to.
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            raise ModelError(
+                f"the network cannot be computed for a picture of {batch.shape[3]}×"
+                f"{batch.shape[2]} pixels ({type(error).__name__}: "
+                f"{' '.join(str(error).split())[:300]})"
+            ) from error
 
     info = ModelInfo(
         arch=generator.arch,
@@ -87,5 +98,8 @@ def _probe(generator: Generator) -> ModelInfo:
     )
     try:
         return find_tiles(Trial(run, 1), info, (None, None))
-    except (ExhaustedError, RuntimeError) as error:
-        raise ModelError(f"the network cannot be computed in tiles ({error})") from error
+    except ExhaustedError as error:
+        raise ModelError(
+            "the network is too slow, or its multiple of pixels too large, to find how its tiles "
+            "must be cut"
+        ) from error

@@ -25,10 +25,10 @@ def write_page(page: Path, results: Mapping[str, Any]) -> None:
     before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
     versions = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
-    text = "\n".join([BEGIN, "", *_table(results["rows"]), "", *_failures(results["rows"])])
+    text = "\n".join([BEGIN, "", *_table(results["rows"]), "", *_failures(results["rows"]), ""])
     made = f"Measured on {results['processor']} with {versions}."
     with atomic_path(page) as temporary:
-        temporary.write_text(f"{before}{text}\n{made}\n\n{END}{after}", encoding="utf-8")
+        temporary.write_text(f"{before}{text}{made}\n\n{END}{after}", encoding="utf-8")
 
 
 def _table(rows: Mapping[str, Row]) -> list[str]:

@@ -2,7 +2,9 @@
 
 import csv
 import json
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import sr_export
 import sr_export.catalogue
 from sr_export.__main__ import main
 from sr_runtime.errors import ArgumentError, DataError
+from sr_runtime.storage.lock import open_lock, try_lock
 from sr_train.checkpoint import save_generator
 from sr_train.models.compact import SRVGGNetCompact
 
@@ -126,8 +129,49 @@ def test_folders_that_cannot_be_used_are_refused(tmp_path) -> None:
     with pytest.raises(ArgumentError, match="lies in the folder"):
         sr_export.export_folder(tmp_path, tmp_path / "out")
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "catalogue.json").write_text("[{}]")
     (tmp_path / "in").mkdir()
     (tmp_path / "m.pth").rename(tmp_path / "in" / "m.pth")
-    with pytest.raises(DataError, match="damaged"):
-        sr_export.export_folder(tmp_path / "in", tmp_path / "out")
+    number = '[{"file": "a.pth", "sha256": "0", "made_by": 5}]'
+    for damaged in ("[{}]", "5", "[" * 100_000, number):
+        (tmp_path / "out" / "catalogue.json").write_text(damaged)
+        with pytest.raises(DataError, match="damaged"):
+            sr_export.export_folder(tmp_path / "in", tmp_path / "out")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text there")
+def test_a_name_that_is_no_text_and_a_file_that_is_gone_fail_alone(tmp_path) -> None:
+    downloads = tmp_path / "in"
+    downloads.mkdir()
+    names = [b"a.pth", b"b\xff.pth", b"c.pth", b"d/e.pth"]
+    (downloads / "d").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "d").write_text("a file in the place of a folder")
+    for name in names:
+        (downloads / os.fsdecode(name)).write_bytes(b"<html>" + name)
+    pages = []
+
+    def remove(number: int, total: int, _: sr_export.CatalogueRow) -> None:
+        pages.append((tmp_path / "out" / "catalogue.md").read_text(encoding="utf-8"))
+        (downloads / "c.pth").unlink(missing_ok=True)
+
+    rows = sr_export.export_folder(downloads, tmp_path / "out", on_row=remove)
+    assert [os.fsencode(row.file) for row in rows] == names
+    why = [str(row.failed) for row in rows]
+    assert "web page" in why[1]
+    assert "cannot be read" in why[2]
+    assert "cannot be created" in why[3]
+    assert "come to 3 of them yet" in pages[0]
+    assert "yet" not in pages[-1]
+    assert r"b\xff.pth" in pages[-1]
+    (tmp_path / "out" / "catalogue.csv").read_text(encoding="utf-8")
+
+
+def test_two_processes_never_export_to_one_folder(tmp_path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "m.pth").touch()
+    (tmp_path / "out").mkdir()
+    with open_lock(tmp_path / "out" / ".lock") as lock:
+        assert try_lock(lock.fileno())
+        with pytest.raises(ArgumentError, match="another process"):
+            sr_export.export_folder(tmp_path / "in", tmp_path / "out")
+    assert len(sr_export.export_folder(tmp_path / "in", tmp_path / "out")) == 1

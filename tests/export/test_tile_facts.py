@@ -7,7 +7,8 @@ from torch.nn import functional as F
 
 from sr_export.photos import calibration_images
 from sr_export.tile_facts import TileFacts, measure_tiles
-from sr_runtime.errors import ModelError
+from sr_runtime.backends.out_of_memory import memory_for_network
+from sr_runtime.errors import ModelError, OutOfMemoryError
 from sr_train.models.generator import Generator
 
 
@@ -52,7 +53,12 @@ class Windows(Enlarging):
 
 class Refusing(Enlarging):
     def seen(self, image: Tensor) -> Tensor:
-        raise RuntimeError("no such size")
+        raise ValueError("no such size")
+
+
+class Exhausting(Enlarging):
+    def seen(self, image: Tensor) -> Tensor:
+        return image + torch.empty(1 << 50)
 
 
 def test_a_network_without_context_needs_the_smallest_halo() -> None:
@@ -73,6 +79,11 @@ def test_what_tiles_change_is_stated_where_a_network_looks_at_the_whole_image() 
 def test_a_network_that_cannot_be_computed_is_refused() -> None:
     with pytest.raises(ModelError, match="no such size"):
         measure_tiles(Refusing(), calibration_images()[:1])
+
+
+def test_too_little_memory_is_no_fault_of_the_network() -> None:
+    with pytest.raises(OutOfMemoryError), memory_for_network("export the model"):
+        measure_tiles(Exhausting(), calibration_images()[:1])
 
 
 def test_a_network_is_left_as_it_was() -> None:
