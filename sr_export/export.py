@@ -1,6 +1,7 @@
 """From a checkpoint to a verified ONNX file, and the comparison of the two."""
 
 import os
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import get_args
@@ -106,9 +107,15 @@ def export_onnx(
                 with about(output, instead_of=temporary):
                     checks = require(compare(generator, temporary))
             break
-        except (ModelError, BackendError):  # the second where an engine refuses another size
+        except (ModelError, BackendError) as error:  # the second where an engine refuses a size
             if side == sizes[-1]:
                 raise
+            warnings.warn(
+                f"no file for images of any size ({error.args[0]}): one for tiles of "
+                f"{sizes[-1]}×{sizes[-1]} pixels follows",
+                RuntimeWarning,
+                stacklevel=3,
+            )
     return ExportReport(
         output=output,
         bytes=len(content),

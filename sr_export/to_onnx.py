@@ -195,10 +195,10 @@ def _dimension(name: str, generator: Generator) -> torch.export.Dim:
 @contextlib.contextmanager
 def _quiet_exporter() -> Iterator[None]:
     """Silence warnings about deprecations, torchvision, and constants that are not folded."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript")]
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
-        logger.setLevel(logging.ERROR)
+        logger.setLevel(logging.CRITICAL)  # what matters is raised too
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -62,7 +62,8 @@ def measure(name: str, folder: Path) -> Row:
         row |= _errors(generator, model)
         row["ms_per_megapixel"] = _speed(model)
     except SRError as error:
-        row["failed"] = str(error).replace(f"{folder}/", "")
+        # The sentence, without the name of a temporary file.
+        row["failed"] = str(error.args[0])
     return row
 
 
