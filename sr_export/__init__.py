@@ -1,4 +1,4 @@
-"""Turn any ESRGAN checkpoint into a verified ONNX model or TensorRT engine.
+"""Turn a checkpoint of ESRGAN, or of another network, into a verified ONNX model or an engine.
 
     import sr_export
 

@@ -139,7 +139,7 @@ def parser() -> Parser:
     program = program_name("sr-export", "sr_export")
     made = Parser(
         prog=program,
-        description="Turn any ESRGAN checkpoint into a verified ONNX model or TensorRT engine.",
+        description="Turn a super-resolution checkpoint into a verified ONNX model or an engine.",
         examples={
             "onnx rrdb.pth -o rrdb.onnx": "",
             "catalogue downloads -o models": "",

@@ -39,7 +39,8 @@ def _table(rows: Mapping[str, Row]) -> list[str]:
 def _cells(name: str, row: Row) -> list[str]:
     shown = f"**{name}**" if row.get("weights") == "real" else name
     if "failed" in row:
-        return [shown, row.get("recognised_by", "no"), "not exported", *[""] * (len(HEAD) - 3)]
+        outcome = "not exported" if "recognised_by" in row else "not finished"
+        return [shown, row.get("recognised_by", ""), outcome, *[""] * (len(HEAD) - 3)]
     bf16 = row["bf16_error"]
     return [
         shown,
@@ -62,4 +63,4 @@ def _cells(name: str, row: Row) -> list[str]:
 
 def _failures(rows: Mapping[str, Row]) -> list[str]:
     failed = [f"- {name}: {row['failed']}" for name, row in rows.items() if "failed" in row]
-    return ["Not exported:", "", *failed, ""] if failed else []
+    return ["Not exported, or not finished:", "", *failed, ""] if failed else []

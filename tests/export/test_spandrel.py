@@ -10,7 +10,8 @@ import pytest
 import torch
 
 import sr_runtime
-from benchmarks.architectures.networks import save_network
+from benchmarks.architectures.networks import NETWORKS, save_network
+from benchmarks.architectures.row import REAL
 from sr_export.__main__ import main
 from sr_export.photos import CALIBRATION, crops, tensor_from_crop
 from sr_export.traceable import traceable
@@ -142,6 +143,17 @@ def test_a_network_of_ours_computes_what_spandrels_does(
     with torch.inference_mode():
         wanted = theirs.eval().double()(image)
         torch.testing.assert_close(ours.double()(image), wanted, rtol=1e-7, atol=1e-7)
+
+
+def test_the_matrix_has_a_row_for_every_architecture_that_enlarges(network) -> None:
+    network("SwinIR")
+    restoring = (
+        "DRUNet DnCNN FBCNN FFTformer GFPGAN HVICIDNet KBNet LaMa MixDehazeNet NAFNet "
+        "RestoreFormer RetinexFormer SCUNet Uformer"
+    )
+    known = {each.architecture.id for each in import_spandrel().MAIN_REGISTRY}
+    rows = {each.architecture for each in NETWORKS.values()} | REAL.keys()
+    assert rows == known - {*restoring.split()}
 
 
 def test_training_refuses_a_network_that_is_only_exported(network) -> None:
