@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from sr_runtime.errors import ModelError, require_extra
 from sr_train.models.generator import IMAGE_CHANNELS, Generator
@@ -34,6 +35,9 @@ PADDED = {"RealCUGAN": 4}
 
 # spandrel builds as many layers as the largest number in a name says.
 MOST_LAYERS = 1000
+# One false shape may make it build matrices of that side. True networks take little more than their
+# file has numbers.
+MOST_TIMES, FREE = 4, 1 << 28
 
 TORCHVISION = "torchvision.transforms.functional"
 
@@ -128,7 +132,8 @@ def spandrel_generator(state: Mapping[str, Tensor]) -> SpandrelNetwork | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # PyTorch's, about spandrel's code
-            descriptor = architecture.load(copies)
+            with _Bounded(MOST_TIMES * sum(each.numel() for each in state.values()) + FREE):
+                descriptor = architecture.load(copies)
     # Each architecture raises what tensors of unexpected names and shapes lead it to.
     except Exception as error:
         reason = " ".join(str(error).split())[:300]
@@ -148,6 +153,22 @@ def spandrel_generator(state: Mapping[str, Tensor]) -> SpandrelNetwork | None:
             f"and gives {descriptor.output_channels}, and pictures have one of {IMAGE_CHANNELS}"
         )
     return SpandrelNetwork(descriptor).eval()
+
+
+class _Bounded(TorchFunctionMode):
+    """Refuses, before memory is taken, to make weights of more than `most` numbers in all."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._left = most
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **kwargs or {})
+        if func is torch.empty:  # of every layer; the system gives its memory at the first write
+            self._left -= result.numel()
+            if self._left < 0:
+                raise ValueError("it would have many times more weights than the file")
+        return result
 
 
 def import_spandrel() -> Any:

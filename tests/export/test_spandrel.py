@@ -179,6 +179,16 @@ def test_names_that_count_layers_without_end_are_refused(network, tmp_path) -> N
         load_any_generator(tmp_path / "m.pth")
 
 
+def test_a_shape_that_makes_a_network_many_times_larger_than_its_file_is_refused(
+    network, tmp_path
+) -> None:
+    state = torch.load(network("SwinIR"))["params"]
+    state["conv_first.weight"] = torch.zeros(1).expand(8000, 3, 3, 3)
+    torch.save(state, tmp_path / "m.pth")
+    with pytest.raises(ModelError, match="many times more weights than the file"):
+        load_any_generator(tmp_path / "m.pth")
+
+
 def test_spandrel_leaves_no_stand_in_for_torchvision(network) -> None:
     assert isinstance(load_any_generator(network("SwinIR")), SpandrelNetwork)
     assert "torchvision" not in sys.modules or sys.modules["torchvision"].__spec__ is not None
