@@ -9,7 +9,7 @@ from sr_runtime.embedded import EMBEDDED
 from sr_runtime.errors import ArgumentError
 from sr_train.checkpoint import save_generator
 from sr_train.config.file import preset
-from sr_train.config.schema import Config, Pretraining
+from sr_train.config.schema import Config, GeneratorConfig, Pretraining
 from sr_train.initial_generator import initial_generator
 from sr_train.models.compact import SRVGGNetCompact
 from sr_train.models.generator import Generator
@@ -38,6 +38,15 @@ def test_a_run_begins_with_an_embedded_model_by_its_name(name: str) -> None:
 
 def test_the_preset_for_fine_tuning_begins_with_psnr() -> None:
     assert preset("finetune").init == "psnr"
+
+
+def test_a_type_that_was_chosen_is_never_silently_replaced_by_that_of_init(tmp_path: Path) -> None:
+    span = GeneratorConfig(type="span")
+    with pytest.raises(ArgumentError, match=r"generator.type is span.*init is of.*RRDBNet"):
+        initial_generator(Config(init=saved(tiny(), tmp_path), generator=span))
+    for chosen in (span, GeneratorConfig()):
+        init = saved(SPAN(num_features=4), tmp_path)
+        assert initial_generator(Config(init=init, generator=chosen)).arch == "SPAN"
 
 
 @pytest.mark.parametrize(("before", "after"), [(4, 2), (2, 4), (4, 3)])
