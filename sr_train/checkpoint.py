@@ -134,7 +134,7 @@ def _of_spandrel(
     except BackendError as error:
         advice = f"the extra spandrel reads some 30 architectures more ({error}; {BESIDE_CPU})"
     else:
-        advice = f"spandrel does not know it either; {RUN_ONNX}"
+        advice = f"spandrel does not recognise its tensors; {RUN_ONNX}"
     if unknown.is_unknown:
         raise ModelError(f"{unknown}: {advice}") from unknown
     raise unknown
