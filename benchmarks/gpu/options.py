@@ -58,7 +58,7 @@ def options(run: Run) -> Found:
                 row := run.attempt(name, partial(_rate, run, session, tile, batch))
             ):
                 yield name, row
-    yield "own options, another shape", _another_shape(run, session, side)
+    yield from _another_shape(run, session, side).items()
 
 
 def _trial(run: Run, model: Path, changes: Mapping[str, object], side: int) -> dict[str, float]:

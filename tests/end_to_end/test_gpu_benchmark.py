@@ -70,7 +70,7 @@ def test_all_parts_but_those_that_need_gpus_are_measured_on_a_cpu(on_cpu, found)
         rows = [row for row in found[part].values() if isinstance(row, dict)]
         assert all(row["lr_mp_per_second"] > 0 for row in rows)
     shapes = {f"own options, {n}×{side}×{side}" for n in (1, 2, 4) for side in SMALL.tiles}
-    assert shapes | {"two shapes in turn"} < set(found["options"])
+    assert shapes | {"milliseconds_a_change_of_shape"} < set(found["options"])
 
 
 def test_the_device_makes_the_cpus_picture_from_every_kind_of_file(found) -> None:

@@ -34,7 +34,7 @@ def allocate(library: Callable[[int], object], *_: object, **__: object) -> None
 def test_every_function_says_what_there_is_too_little_memory_for(
     function: Callable[[Path, Path], object], task: str, library, checkpoint, monkeypatch
 ) -> None:
-    monkeypatch.setattr(sr_train.checkpoint, "load_generator", partial(allocate, library))
+    monkeypatch.setattr(sr_train.checkpoint, "load_any_generator", partial(allocate, library))
     with pytest.raises(OutOfMemoryError, match=f"not enough memory to {task} \\(.*llocate"):
         function(checkpoint, checkpoint.parent)
     assert list(checkpoint.parent.iterdir()) == [checkpoint]

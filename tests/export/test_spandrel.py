@@ -205,5 +205,5 @@ def test_without_the_extra_the_message_names_it(tmp_path, monkeypatch) -> None:
 def test_a_network_that_nobody_knows_is_told_so(network, tmp_path) -> None:
     network("SwinIR")
     torch.save({f"odd.{i}.weight": torch.zeros(1) for i in range(9)}, tmp_path / "m.pth")
-    with pytest.raises(ModelError, match=r"odd\.0\.weight.*spandrel does not recognise its tensors"):
+    with pytest.raises(ModelError, match=r"odd\.0\.weight.*spandrel does not recognise its"):
         load_any_generator(tmp_path / "m.pth")

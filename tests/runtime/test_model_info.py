@@ -94,7 +94,7 @@ def test_info_tells_the_default_of_a_fact_from_one_that_is_stated(tmp_path: Path
     ("facts", "says"),
     [
         ({"tile_error": 1}, "no value of the photos that were tried differs by more than 1/255"),
-        ({"tile_error": 2}, "tiles change the result by about 2/255"),
+        ({"tile_error": 2}, "tiles change the result by up to 2/255"),
         ({"tile_error": 1, "assumed": ("halo",)}, "whether that is enough is not known"),
     ],
 )

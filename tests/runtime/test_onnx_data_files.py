@@ -48,9 +48,11 @@ def test_other_weights_make_other_pixels(split) -> None:
     model = split()
     with sr_runtime.load(model, backend="onnxruntime") as upscaler:
         before = made_with(upscaler)
+    with sr_runtime.load(model, backend="onnxruntime") as upscaler:
         assert made_with(upscaler) == before
-        weights = model.with_name(DATA)
-        weights.write_bytes(bytes(weights.stat().st_size))
+    weights = model.with_name(DATA)
+    weights.write_bytes(bytes(weights.stat().st_size))
+    with sr_runtime.load(model, backend="onnxruntime") as upscaler:
         assert made_with(upscaler) != before
 
 
