@@ -7,9 +7,9 @@ SIZES = ((64, 64), (37, 53))
 """Height and width of the images on which a file is compared, where it takes them."""
 
 MAX_FP32_ERROR = 1e-4
-"""Of an FP32 file, where 1 is white."""
+"""The largest difference that an FP32 file may have, where 1 is white."""
 
-# Of an FP16 file.
+# What follows is for FP16 files.
 MIN_PSNR = 45.0
 FAR = 2 / 255
 MAX_SHARE_FAR = 0.05
