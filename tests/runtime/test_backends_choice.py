@@ -5,17 +5,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import onnx
 import pytest
 
-import sr_runtime
-from sr_runtime import ArgumentError, BackendError, ModelError
+from sr_runtime import ArgumentError, BackendError
 from sr_runtime.__main__ import main
 from sr_runtime.backends.choice import choose
 from sr_runtime.backends.onnxruntime import providers as onnxruntime_providers
 from sr_runtime.backends.onnxruntime.session import check_one_build, open_session, ort
 from sr_runtime.backends.registry import BACKENDS, BackendRow, rows
-from tests.runtime.foreign_models import nearest, node, save
 from tests.runtime.test_backends import doubling, foreign
 from tests.runtime.test_engine_choice import engine_of
 from tests.simulated_tensorrt import simulated
@@ -235,50 +232,6 @@ def test_every_row_has_devices_or_a_reason_in_one_line(row: BackendRow) -> None:
         assert all(device.startswith(row.kind) for device in devices)
         reason = f"works on {devices[0]} in {row.load().precisions()[0]}"
     assert len(reason.splitlines()) == 1
-
-
-def test_auto_takes_the_next_engine_where_one_cannot_read_the_file(tmp_path) -> None:
-    """As with a graph that ONNX Runtime optimised for itself, with operators of its own."""
-    own = node("SampleOp", "x", "i", domain="com.microsoft")
-    model = save(tmp_path / "m.onnx", [own, nearest("i", "y")])
-    proto = onnx.load(model)
-    proto.opset_import.add(domain="com.microsoft", version=1)
-    onnx.save(proto, model)
-    with pytest.raises(ModelError, match="readable"):
-        sr_runtime.load(model, backend="openvino")
-    with sr_runtime.load(model, device="cpu") as upscaler:
-        assert upscaler.backend.name == "onnxruntime"
-
-
-def test_where_no_engine_reads_a_file_the_reason_of_each_is_given(tmp_path) -> None:
-    model = save(tmp_path / "m.onnx", [node("Nonsense", "x", "y")])
-    with pytest.raises(
-        ModelError, match=r"m\.onnx: no engine.*openvino: .*; onnxruntime: "
-    ) as error:
-        sr_runtime.load(model, device="cpu")
-    assert len(str(error.value).splitlines()) == 1
-    assert len(str(error.value)) < 1500
-
-
-@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
-def test_a_model_without_outputs_is_one_sentence(backend: str, tiny_onnx, tmp_path) -> None:
-    proto = onnx.load(tiny_onnx())
-    del proto.graph.output[:]
-    onnx.save(proto, tmp_path / "m.onnx")
-    with pytest.raises(ModelError, match=r"m\.onnx: "):
-        sr_runtime.load(tmp_path / "m.onnx", backend=backend, device="cpu")
-
-
-@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
-@pytest.mark.parametrize(("fact", "value"), [("in_channels", "1"), ("io", "uint8")])
-def test_facts_that_contradict_the_graph_are_refused_with_the_files_name(
-    backend: str, fact: str, value: str, tiny_onnx, tmp_path
-) -> None:
-    proto = onnx.load(tiny_onnx())
-    next(prop for prop in proto.metadata_props if prop.key == f"sr.{fact}").value = value
-    onnx.save(proto, tmp_path / "m.onnx")
-    with pytest.raises(ModelError, match=rf"m\.onnx: .*sr\.{fact} {value}.*input"):
-        sr_runtime.load(tmp_path / "m.onnx", backend=backend, device="cpu")
 
 
 def test_a_named_backend_that_does_not_work_is_named_once(monkeypatch) -> None:
