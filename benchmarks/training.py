@@ -171,9 +171,10 @@ def _our_step(name: Stage, config: Config, device: torch.device) -> Step:
     stage: PsnrStage | GanStage
     losses = ["content"]
     if name == "pretraining":
-        stage = PsnrStage(config, _generator(config), processes)
+        stage = PsnrStage(config, _generator(config), processes, total_steps=1)
     else:
-        stage = GanStage(config, _generator(config), _features(config), processes)
+        features = _features(config)
+        stage = GanStage(config, _generator(config), features, processes, total_steps=1)
         losses += ["perceptual", "g_adversarial", "d_adversarial"]
 
     def step(lr: Tensor, hr: Tensor) -> Tensor:

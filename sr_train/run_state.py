@@ -139,12 +139,13 @@ def build_stage(
     generator = (
         _generator(config, name, folder) if state is None else build_generator(*state["generator"])
     )
+    total = stage_steps(config, name).total
     stage: PsnrStage | GanStage
     if name == PsnrStage.name:
-        stage = PsnrStage(config, generator, processes)
+        stage = PsnrStage(config, generator, processes, total_steps=total)
     else:
         assert features is not None  # without them the Validator has refused this run
-        stage = GanStage(config, generator, features, processes)
+        stage = GanStage(config, generator, features, processes, total_steps=total)
     if state is not None:
         for key, trainable in stage.trainables.items():
             trainable.load_state_dict(state["trainables"][key])

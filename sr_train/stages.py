@@ -6,7 +6,7 @@ Wang et al., "ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks"
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from sr_train.config.schema import Config, Stage
 from sr_train.distributed import Processes
+from sr_train.learning_rates import schedule_factor, warm_up
 from sr_train.losses import (
     content_loss,
     discriminator_loss,
@@ -25,16 +26,14 @@ from sr_train.losses import (
 from sr_train.models.discriminator import UNetDiscriminator, VGGDiscriminator
 from sr_train.models.features import FeatureNetwork
 from sr_train.models.generator import Generator
-from sr_train.trainable import OptimizerName, Trainable, to_device
+from sr_train.optimizers import OptimizerName
+from sr_train.trainable import Trainable, to_device
 
 __all__ = [
     "GanStage",
     "PsnrStage",
     "build_discriminator",
-    "multi_step_lr",
     "random_view",
-    "step_lr",
-    "warm_up",
 ]
 
 Pair = tuple[Tensor, Tensor]
@@ -47,19 +46,33 @@ class PsnrStage:
     name: ClassVar[Stage] = "pretraining"
     """Its section of the configuration, and its name in files."""
 
-    def __init__(self, config: Config, generator: Generator, processes: Processes) -> None:
+    def __init__(
+        self, config: Config, generator: Generator, processes: Processes, *, total_steps: int
+    ) -> None:
         self.config = config
         self.processes = processes
+        self.total_steps = total_steps
         self.generator = Trainable(
-            generator, config, processes, betas=config.pretraining.betas, ema_decay=config.ema_decay
+            generator,
+            config,
+            processes,
+            optimizer=config.pretraining.optimizer,
+            betas=config.pretraining.betas,
+            ema_decay=config.ema_decay,
         )
         self.trainables: dict[str, Trainable[Any]] = {"g": self.generator}
 
     def learning_rates(self, batch: int) -> dict[str, float]:
         """The rate of each trainable in mini-batch `batch` of the stage, counted from 0."""
         options = self.config.pretraining
-        lr = step_lr(options.lr, batch, every=options.sched_step, gamma=options.sched_gamma)
-        return {"g": warm_up(lr, batch, steps=self.config.warmup_steps)}
+        factor = schedule_factor(
+            options.schedule,
+            batch,
+            total=self.total_steps,
+            drops=batch // options.sched_step,
+            gamma=options.sched_gamma,
+        )
+        return {"g": warm_up(options.lr * factor, batch, steps=self.config.warmup_steps)}
 
     def step(self, lr: Tensor, hr: Tensor, batch: int) -> dict[str, Tensor]:
         """Learn from uint8 `(N, C, h, w)` and `(N, C, H, W)`; return losses and gradient norm."""
@@ -87,10 +100,17 @@ class GanStage:
     """Its section of the configuration, and its name in files."""
 
     def __init__(
-        self, config: Config, generator: Generator, features: FeatureNetwork, processes: Processes
+        self,
+        config: Config,
+        generator: Generator,
+        features: FeatureNetwork,
+        processes: Processes,
+        *,
+        total_steps: int,
     ) -> None:
         self.config = config
         self.processes = processes
+        self.total_steps = total_steps
         self.loss = config.adversarial_loss.type
         wasserstein = self.loss in ("wgan", "wgan-gp")
         self.critic_steps = config.adversarial_loss.n_critic if wasserstein else 1
@@ -101,7 +121,7 @@ class GanStage:
             generator,
             config,
             processes,
-            optimizer=optimizer,
+            optimizer="rmsprop" if self.loss == "wgan" else config.training.optimizer,
             betas=betas,
             ema_decay=config.ema_decay,
         )
@@ -116,11 +136,19 @@ class GanStage:
     def learning_rates(self, batch: int) -> dict[str, float]:
         """The rate of each trainable in mini-batch `batch` of the stage, counted from 0."""
         options, steps = self.config.training, self.config.warmup_steps
-        g = multi_step_lr(
-            options.g_lr, batch, milestones=options.g_sched_steps, gamma=options.g_sched_gamma
-        )
-        d = multi_step_lr(
-            options.d_lr, batch, milestones=options.d_sched_steps, gamma=options.d_sched_gamma
+        g, d = (
+            lr
+            * schedule_factor(
+                options.schedule,
+                batch,
+                total=self.total_steps,
+                drops=bisect_right(milestones, batch),
+                gamma=gamma,
+            )
+            for lr, milestones, gamma in (
+                (options.g_lr, options.g_sched_steps, options.g_sched_gamma),
+                (options.d_lr, options.d_sched_steps, options.d_sched_gamma),
+            )
         )
         return {"g": warm_up(g, batch, steps=steps), "d": warm_up(d, batch, steps=steps)}
 
@@ -211,24 +239,6 @@ def build_discriminator(config: Config) -> VGGDiscriminator | UNetDiscriminator:
         patch_size=config.training.cr_patch_size,
         batch_norm=options.batch_norm,
     )
-
-
-# Learning rates are functions of the mini-batch alone, so that a resumed run needs no scheduler.
-
-
-def step_lr(lr: float, batch: int, *, every: int, gamma: float) -> float:
-    """`lr`, multiplied by `gamma` after each `every` mini-batches: PyTorch's StepLR."""
-    return lr * gamma ** (batch // every)
-
-
-def multi_step_lr(lr: float, batch: int, *, milestones: Sequence[int], gamma: float) -> float:
-    """`lr`, multiplied by `gamma` at each of the ascending `milestones`: PyTorch's MultiStepLR."""
-    return lr * gamma ** bisect_right(milestones, batch)
-
-
-def warm_up(lr: float, batch: int, *, steps: int) -> float:
-    """`lr`, approached in equal steps from near 0 over the first `steps` mini-batches."""
-    return lr * min(1.0, (batch + 1) / steps) if steps else lr
 
 
 def random_view(seed: int, batch: int, scale: int) -> View:

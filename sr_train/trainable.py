@@ -3,9 +3,10 @@
 Whether a gradient is finite is decided on the device: nothing here waits for a GPU.
 """
 
+import copy
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,19 +16,19 @@ from torch.optim.swa_utils import AveragedModel
 
 from sr_train.config.schema import Config
 from sr_train.distributed import Processes
+from sr_train.optimizers import OptimizerName, build_optimizer
 from sr_train.precision import autocast, compute_dtype
 
-__all__ = ["OptimizerName", "Trainable", "to_device"]
+__all__ = ["Trainable", "to_device"]
 
-OptimizerName = Literal["adam", "rmsprop"]
 Network = TypeVar("Network", bound=nn.Module)
 Part = TypeVar("Part")
 
 
 class Trainable(Generic[Network]):
-    """A network with its optimiser (Adam, or RMSProp for WGAN) and its moving average.
+    """A network with its optimiser and the average of its weights.
 
-    With `ema_decay` 0 no average is kept.
+    The average is a moving one by `ema_decay`, unless that is 0, or that of schedule-free AdamW.
     """
 
     def __init__(
@@ -45,17 +46,16 @@ class Trainable(Generic[Network]):
         self.grad_clip = config.grad_clip
         self.ema_decay = ema_decay
         self.network = to_device(network, config, processes)
-        self.average = AveragedModel(self.network) if ema_decay else None
+        self.averages_itself = optimizer == "schedule_free"
+        """Whether the optimiser keeps the average."""
+        self.average = None
+        if ema_decay and not self.averages_itself:
+            self.average = AveragedModel(self.network)
         if config.compile:
             self.network.compile()
         self.parallel = processes.parallel(self.network)
         self.parameters: list[Tensor] = list(self.network.parameters())
-        # Every step sets the learning rate.
-        self.optimizer: torch.optim.Optimizer = (
-            torch.optim.Adam(self.parameters, lr=0.0, betas=betas, fused=True)
-            if optimizer == "adam"
-            else torch.optim.RMSprop(self.parameters, lr=0.0)
-        )
+        self.optimizer = build_optimizer(optimizer, self.parameters, betas)
         # Without scaled losses fp16 gradients underflow (Micikevicius et al., 2018).
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
         self.skipped = torch.zeros((), device=self.device)
@@ -66,6 +66,8 @@ class Trainable(Generic[Network]):
     @property
     def averaged(self) -> Network:
         """The network with its average weights; without an average, the network itself."""
+        if self.averages_itself:
+            return self._averaged_by_optimizer()
         return self.network if self.average is None else self.average.module  # type: ignore[return-value]
 
     def autocast(self) -> torch.autocast:
@@ -151,14 +153,33 @@ class Trainable(Generic[Network]):
             self.optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
             self.optimizer.step()
             return
-        moments = [state["square_avg"] for state in self.optimizer.state.values()]
-        before = [moment.clone() for moment in moments]
-        for parameter in self.parameters:
-            if parameter.grad is not None:
-                parameter.grad.copy_(torch.where(finite, parameter.grad, 0))
+        changing = self.parameters + [
+            values
+            for state in self.optimizer.state.values()
+            for name, values in state.items()
+            if name != "step"
+        ]
+        before = [values.clone() for values in changing]
+        gradients = [parameter.grad for parameter in self.parameters]
+        for parameter, gradient in zip(self.parameters, gradients, strict=True):
+            if gradient is not None:  # a copy, since schedule-free AdamW overwrites it
+                parameter.grad = torch.where(finite, gradient, 0)
         self.optimizer.step()
-        for moment, kept in zip(moments, before, strict=True):
-            moment.copy_(torch.where(finite, moment, kept))
+        for parameter, gradient in zip(self.parameters, gradients, strict=True):
+            parameter.grad = gradient
+        for values, kept in zip(changing, before, strict=True):
+            values.copy_(torch.where(finite, values, kept))
+
+    @torch.no_grad()
+    def _averaged_by_optimizer(self) -> Network:
+        """A copy of the network with the average weights of schedule-free AdamW."""
+        weights = [parameter.clone() for parameter in self.parameters]
+        self.optimizer.eval()  # type: ignore[attr-defined]
+        averaged = copy.deepcopy(self.network)
+        self.optimizer.train()  # type: ignore[attr-defined]
+        for parameter, value in zip(self.parameters, weights, strict=True):
+            parameter.copy_(value)  # training goes on with the same bits
+        return averaged
 
     def _count(self, finite: Tensor) -> None:
         missed = (~finite).float()

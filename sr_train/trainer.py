@@ -24,6 +24,7 @@ from sr_train.interruption import interruption
 from sr_train.lock import only_training_in
 from sr_train.memory import memory_advice, peak_memory
 from sr_train.memory_need import check_memory_need
+from sr_train.optimizers import check_optimizers
 from sr_train.precision import algorithms, resolve_precision
 from sr_train.results import write_results, write_stage_result
 from sr_train.run_folder import FitResult, run_folder, weights_path
@@ -77,6 +78,7 @@ class Run:
     ) -> None:
         config = replace(config, precision=resolve_precision(config.precision, processes.device))
         check_data(config)
+        check_optimizers(config)
         check_memory_need(config, processes.device)
         self.folder, self.processes = folder, processes
         self.loader = partial(
@@ -189,8 +191,8 @@ class Run:
         values["images_per_second"] = self.seen / (time.perf_counter() - self.started)
         values["peak_memory_gb"] = peak_memory(self.processes.device) / 1e9
         values["skipped_steps"] = sum(float(each.skipped) for each in stage.trainables.values())
-        for name, rate in stage.learning_rates(self.position.batch - 1).items():
-            values[f"lr_{name}"] = rate
+        rates = stage.learning_rates(self.position.batch - 1)
+        values |= {f"lr_{name}": rate for name, rate in rates.items()}
         for name, trainable in stage.trainables.items():
             for group, norm in trainable.gradient_norms().items():
                 values[f"gradient/{name}/{group}"] = norm

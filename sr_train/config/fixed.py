@@ -19,7 +19,11 @@ FIXED = (
     "pretraining.betas", "pretraining.cr_patch_size", "pretraining.train_datasets",
     "training.betas", "training.cr_patch_size", "training.train_datasets",
     "generator", "discriminator", "adversarial_loss.type",
+    "pretraining.optimizer", "training.optimizer",
 )  # fmt: skip
+
+# What the states of runs lack that began before there was a choice, and what these runs have.
+ADDED = {"pretraining.optimizer": "adam", "training.optimizer": "adam"}
 
 
 def fixed_values(config: Config) -> dict[str, Any]:
@@ -34,6 +38,7 @@ def fixed_values(config: Config) -> dict[str, Any]:
 
 def check_unchanged(config: Config, before: Mapping[str, Any], folder: Path) -> None:
     """Raise ArgumentError if `config` changes a value that the run in `folder` had before."""
+    before = ADDED | dict(before)
     for name, value in fixed_values(config).items():
         if name == "generator" and config.init is not None:
             continue  # the run has the architecture of `init`

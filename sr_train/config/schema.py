@@ -117,6 +117,7 @@ class Config:
             )
         for stage in self.stage_names:
             self._check_crops(stage)
+            self._check_optimizer(stage)
         if "training" in self.stage_names:
             self._check_discriminator()
 
@@ -183,6 +184,26 @@ class Config:
                 f"{name} is {list(size)}, but crops that may be transposed must be square: take a "
                 "square, or set augmentation.symmetry to flip_or_transpose and "
                 "augmentation.transpose_weight to 0"
+            )
+
+    def _check_optimizer(self, stage: Stage) -> None:
+        section = self.section(stage)
+        if section.optimizer != "schedule_free":
+            return
+        if section.schedule != "constant":
+            raise ArgumentError(
+                f"{stage}.optimizer is schedule_free, whose average takes the place of a falling "
+                f"rate, but {stage}.schedule is {section.schedule}: set it to constant"
+            )
+        if section.betas[0] == 0:
+            raise ArgumentError(
+                f"{stage}.optimizer is schedule_free, which divides by the first of {stage}.betas, "
+                "but that is 0: raise it, to 0.9 for example"
+            )
+        if stage == "training" and self.adversarial_loss.type == "wgan":
+            raise ArgumentError(
+                "training.optimizer is schedule_free, but adversarial_loss.type is wgan, which "
+                "takes RMSProp for both networks: set one of them to another value"
             )
 
     def _check_discriminator(self) -> None:

@@ -13,10 +13,11 @@ from sr_train.network_facts import UNET_STRIDE
 
 __all__ = [
     "AdversarialLoss", "Augmentation", "ContentLoss", "DiscriminatorConfig", "GeneratorConfig",
-    "GeneratorType", "PerceptualLoss", "Pretraining", "Training", "Validation", "Wandb",
+    "GeneratorType", "PerceptualLoss", "Pretraining", "Schedule", "Training", "Validation", "Wandb",
 ]  # fmt: skip
 
 GeneratorType = Literal["rrdbnet", "compact", "span", "realplksr"]
+Schedule = Literal["step", "linear", "cosine", "constant"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,14 +30,18 @@ class Pretraining:
     """Number of mini-batches, in place of num_epoch."""
     cr_patch_size: tuple[Count, Count] | None = (128, 128)
     """Height and width of the HR crops in pixels; null takes whole images, one per mini-batch."""
+    optimizer: Literal["adam", "schedule_free"] = "adam"
+    """Adam, or schedule-free AdamW, whose own average of the weights replaces that of ema_decay."""
     lr: Positive = 2e-4
-    """Learning rate of Adam."""
+    """Learning rate."""
     betas: tuple[Decay, Decay] = (0.9, 0.999)
     """Adam's decay rates for the first and second moments."""
+    schedule: Schedule = "step"
+    """Fall of the learning rate: by sched_step, or over the whole stage to a hundredth, or none."""
     sched_step: Count = 200_000
-    """Number of mini-batches between multiplications of the learning rate by sched_gamma."""
+    """step: mini-batches between multiplications of the learning rate by sched_gamma."""
     sched_gamma: Factor = 0.5
-    """Factor by which the learning rate is multiplied."""
+    """step: factor by which the learning rate is multiplied."""
     train_datasets: Datasets = ("div2k",)
     """Prepared data sets; `name:split+split` selects splits other than the one for training."""
     val_datasets: Datasets = ("bsds500",)
@@ -53,20 +58,24 @@ class Training:
     """Number of mini-batches, in place of num_epoch."""
     cr_patch_size: tuple[Count, Count] | None = (128, 128)
     """Height and width of the HR crops in pixels; null takes whole images, one per mini-batch."""
+    optimizer: Literal["adam", "schedule_free"] = "adam"
+    """The generator's: Adam, or schedule-free AdamW, whose average replaces that of ema_decay."""
     g_lr: Positive = 1e-4
     """Learning rate of the generator."""
     d_lr: Positive = 1e-4
     """Learning rate of the discriminator."""
     betas: tuple[Decay, Decay] = (0.9, 0.99)
     """Adam's decay rates for the first and second moments, in both networks."""
+    schedule: Schedule = "step"
+    """Fall of both rates: at …_sched_steps, or over the whole stage to a hundredth, or none."""
     g_sched_steps: limits.Steps = (50_000, 100_000, 200_000, 300_000)
-    """Mini-batches after which the generator's learning rate is multiplied by g_sched_gamma."""
+    """step: mini-batches after which the generator's rate is multiplied by g_sched_gamma."""
     g_sched_gamma: Factor = 0.5
-    """Factor by which the generator's learning rate is multiplied."""
+    """step: factor by which the generator's rate is multiplied."""
     d_sched_steps: limits.Steps = (50_000, 100_000, 200_000, 300_000)
-    """Mini-batches after which the discriminator's learning rate is multiplied by d_sched_gamma."""
+    """step: mini-batches after which the discriminator's rate is multiplied by d_sched_gamma."""
     d_sched_gamma: Factor = 0.5
-    """Factor by which the discriminator's learning rate is multiplied."""
+    """step: factor by which the discriminator's rate is multiplied."""
     g_adversarial_loss_scaling: Weight = 0.005
     """λ in the generator's loss, perceptual + λ·adversarial + η·content."""
     g_content_loss_scaling: Weight = 0.01

@@ -82,6 +82,8 @@ def test_defaults_are_the_documented_ones(name: str) -> None:
 
 
 # What makes the configuration, and what its refusal must name: the field, its value, the limit.
+SCHEDULE_FREE: Any = {"optimizer": "schedule_free", "schedule": "constant"}
+
 REFUSED: list[tuple[Callable[[], Config], list[str]]] = [
     (lambda: Config(batch_size=0), ["batch_size", "0", "from 1 to 65536"]),
     (lambda: Config(batch_size=1_000_000), ["batch_size", "1000000", "from 1 to 65536"]),
@@ -99,6 +101,30 @@ REFUSED: list[tuple[Callable[[], Config], list[str]]] = [
     (
         lambda: Config(pretraining=Pretraining(betas=(0.9, 1.0))),
         ["pretraining.betas", "[0.9, 1.0]", "below 1"],
+    ),
+    (
+        lambda: Config(pretraining=Pretraining(schedule="cosin")),  # type: ignore[arg-type]
+        ["pretraining.schedule", "cosin", "'step', 'linear', 'cosine', 'constant'"],
+    ),
+    (
+        lambda: Config(pretraining=Pretraining(optimizer="schedule_free", schedule="cosine")),
+        ["pretraining.optimizer", "pretraining.schedule is cosine", "set it to constant"],
+    ),
+    (
+        lambda: Config(training=Training(optimizer="schedule_free")),
+        ["training.optimizer", "training.schedule is step", "set it to constant"],
+    ),
+    (
+        lambda: Config(
+            pretraining=Pretraining(**SCHEDULE_FREE, betas=(0, 0.99)),
+        ),
+        ["pretraining.betas", "0", "0.9"],
+    ),
+    (
+        lambda: Config(
+            training=Training(**SCHEDULE_FREE), adversarial_loss=AdversarialLoss(type="wgan")
+        ),
+        ["training.optimizer", "schedule_free", "wgan", "RMSProp"],
     ),
     (
         lambda: Config(training=Training(train_datasets=())),

@@ -289,7 +289,7 @@ def test_the_help_describes_every_field(capsys: pytest.CaptureFixture[str]) -> N
     shown = " ".join(capsys.readouterr().out.split())
     for name in field_types(Config):
         assert f"--{name} " in shown
-    assert "Learning rate of Adam. (a finite number, above 0; default 0.0002)" in shown
+    assert "Learning rate. (a finite number, above 0; default 0.0002)" in shown
     assert "{vgg | unet}" in shown
     for section in SECTIONS.values():
         assert f"{section.__doc__.rstrip('.')}:" in shown

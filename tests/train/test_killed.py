@@ -78,10 +78,21 @@ IN_STEPS = (
 )
 
 
+SCHEDULE_FREE = (
+    *("--pretraining.optimizer", "schedule_free", "--pretraining.schedule", "constant"),
+    *("--training.optimizer", "schedule_free", "--training.schedule", "constant"),
+)
+
+
 @pytest.mark.parametrize(
-    ("discriminator", "loss", "lengths", "total"),
-    [(UNET, "ragan", (), 18), (PLAIN_VGG, "wgan-gp", IN_STEPS, 15)],
-    ids=["ragan", "wgan-gp"],
+    ("discriminator", "loss", "options", "moments", "total"),
+    [
+        (UNET, "ragan", (), MOMENTS, 18),
+        # It draws random numbers in every step.
+        (PLAIN_VGG, "wgan-gp", IN_STEPS, MOMENTS[1:7:5], 15),
+        (UNET, "ragan", (*IN_STEPS, *SCHEDULE_FREE), MOMENTS[1:2], 15),
+    ],
+    ids=["ragan", "wgan-gp", "schedule-free"],
 )
 def test_killed_at_any_moment_and_resumed_it_ends_the_same(
     tmp_path: Path,
@@ -89,16 +100,16 @@ def test_killed_at_any_moment_and_resumed_it_ends_the_same(
     hears_signals: None,
     discriminator: str,
     loss: str,
-    lengths: tuple[str, ...],
+    options: tuple[str, ...],
+    moments: list[tuple[tuple[Any, str], int, str]],
     total: int,
 ) -> None:
     path = tmp_path / "config.yaml"
     write_config_of(path, data_root, discriminator=discriminator, loss=loss)
-    config = read_config(path, lengths)
+    config = read_config(path, options)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     sr_train.fit(config, whole)
-    # The second configuration draws random numbers in every step.
-    for target, call, when in MOMENTS if loss == "ragan" else MOMENTS[1:7:5]:
+    for target, call, when in moments:
         with pytest.MonkeyPatch.context() as patch:
             kill_at(patch, target, call, when)
             with pytest.raises(Killed):

@@ -57,13 +57,13 @@ def _config(**options: Any) -> Config:
 
 def _psnr(config: Config) -> PsnrStage:
     torch.manual_seed(0)
-    return PsnrStage(config, RRDBNet(**SMALL), ALONE)
+    return PsnrStage(config, RRDBNet(**SMALL), ALONE, total_steps=1)
 
 
 def _gan(config: Config) -> GanStage:
     torch.manual_seed(0)
     features = build_features("squeezenet1_1", PERCEPTUAL.layer_weights)
-    return GanStage(config, RRDBNet(**SMALL), features, ALONE)
+    return GanStage(config, RRDBNet(**SMALL), features, ALONE, total_steps=1)
 
 
 @pytest.fixture(scope="module")

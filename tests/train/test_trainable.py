@@ -1,16 +1,20 @@
 """A network in training: skipped steps, averages, clipping, scaled losses."""
 
 import copy
+from typing import get_args
 
 import pytest
 import torch
+from schedulefree import AdamWScheduleFree
 from torch import nn
 
 from sr_train.config.schema import Config
 from sr_train.distributed import Processes
+from sr_train.optimizers import OptimizerName
 from sr_train.trainable import Trainable
 
 ALONE = Processes(0, 1, torch.device("cpu"))
+OPTIMIZERS = get_args(OptimizerName)
 
 
 def _trainable(optimizer: str = "adam", ema_decay: float = 0.0, **options: object) -> Trainable:
@@ -35,7 +39,7 @@ def _bytes(trainable: Trainable) -> list[bytes]:
     return [p.detach().numpy().tobytes() for p in trainable.parameters]
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_step_with_nan_or_infinity_changes_no_weight_and_is_counted(
     optimizer: str, bad: float
@@ -119,7 +123,7 @@ def test_fp16_scales_losses_and_skips_steps_that_overflow() -> None:
     assert trainable.skipped == 1
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_a_restored_trainable_continues_exactly(optimizer: str, precision: str) -> None:
     first, second = (_trainable(optimizer, ema_decay=0.9, precision=precision) for _ in range(2))
@@ -143,8 +147,43 @@ def test_a_resumed_run_can_start_an_average_and_change_precision() -> None:
     _step(richer)
 
 
-def test_gradient_norms_are_given_by_group_of_layers() -> None:
-    trainable = _trainable()
+def test_schedule_free_steps_and_averages_as_its_package_does() -> None:
+    trainable = _trainable("schedule_free", ema_decay=0.9)  # its own average replaces this one
+    reference = copy.deepcopy(trainable.network)
+    optimizer = AdamWScheduleFree(reference.parameters(), lr=1e-2, betas=(0.9, 0.99))
+    optimizer.train()
+    for _ in range(3):
+        _step(trainable)
+        torch.manual_seed(1)
+        optimizer.zero_grad()
+        reference(torch.rand(2, 3, 8, 8)).square().mean().backward()
+        optimizer.step()
+    weights = _bytes(trainable)
+    assert weights == [p.detach().numpy().tobytes() for p in reference.parameters()]
+    optimizer.eval()
+    averaged = trainable.averaged
+    for ours, theirs in zip(averaged.parameters(), reference.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+    assert _bytes(trainable) == weights
+    _step(trainable)  # validation and saving change nothing
+
+
+@pytest.mark.parametrize("skipped", [(0,), (1,), (0, 2)])
+def test_schedule_free_forgets_the_gradient_of_a_skipped_step(skipped: tuple[int, ...]) -> None:
+    trainable = _trainable("schedule_free")
+    for number in range(3):
+        before = _bytes(trainable)
+        _step(trainable, float("nan") if number in skipped else 1.0)
+        assert (_bytes(trainable) == before) == (number in skipped)
+    _step(trainable)
+    for weights in trainable.averaged.parameters():
+        assert weights.isfinite().all()
+    assert trainable.skipped == len(skipped)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_gradient_norms_are_given_by_group_of_layers(optimizer: str) -> None:
+    trainable = _trainable(optimizer)
     norm = _step(trainable)
     groups = trainable.gradient_norms()
     assert set(groups) == {"0", "1"}
