@@ -129,8 +129,11 @@ def _config(values: Mapping[str, Any]) -> Config:
     for full_name, value in values.items():
         *sections, name = full_name.split(".")
         reduce(getitem, sections, nested)[name] = value
-    made = {name: section(**nested.pop(name)) for name, section in SECTIONS.items()}
-    return Config(**nested, **made)
+    for full_name, section in reversed(SECTIONS.items()):  # the inner ones first
+        *outer, name = full_name.split(".")
+        values_of = reduce(getitem, outer, nested)
+        values_of[name] = section(**values_of[name])
+    return Config(**nested)
 
 
 def _preset_values(name: str) -> dict[str, Any]:

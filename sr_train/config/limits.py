@@ -121,7 +121,8 @@ def wanted(hint: Any, *, briefly: bool = False) -> str:
         return KINDS[kind]
     each = f"each {wanted(inner[-1 if kind is Mapping else 0], briefly=briefly)}"
     if kind is Mapping:
-        return f"{{name: a, …}} with a space after each colon, {each}"
+        names = f", each name {wanted(inner[0])}" if inner[0] is not str else ""
+        return f"{{name: a, …}} with a space after each colon{names}, {each}"
     return f"{'a list [a, b, …]' if ... in inner else 'a pair [a, b]'}, {each}"
 
 
@@ -157,7 +158,7 @@ def _converted(value: Any, hint: Any) -> Any:
         hints = inner[:1] * len(value) if inner[-1] is ... else inner
         return tuple(_converted(x, hint) for x, hint in zip(value, hints, strict=True))
     elif kind is Mapping and isinstance(value, Mapping):
-        return {str(key): _converted(x, inner[1]) for key, x in value.items()}
+        return {_converted(str(k), inner[0]): _converted(x, inner[1]) for k, x in value.items()}
     elif kind is float and type(value) in (int, float, str):
         return float(value)
     elif kind is int and type(value) in (int, str):

@@ -44,7 +44,19 @@ OPTIONS = {
 }
 
 FIELDS = field_types(Config)
-SECTIONS: dict[str, Any] = {f.name: f.type for f in fields(Config) if is_dataclass(f.type)}
+
+
+def _sections(schema: Any, prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for field in fields(schema):
+        if is_dataclass(field.type):
+            name = prefix + field.name
+            found |= {name: field.type, **_sections(field.type, f"{name}.")}
+    return found
+
+
+SECTIONS = _sections(Config)
+"""The dataclass of every section, and of those within it, by its dotted name."""
 
 
 def fit_command() -> str:

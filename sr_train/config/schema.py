@@ -11,6 +11,7 @@ from typing import Literal
 
 from sr_runtime.errors import ArgumentError
 from sr_train.config import limits
+from sr_train.config.degradation import Degradation
 from sr_train.config.limits import BatchSize, Count, Decay, Fraction, Positive
 from sr_train.config.sections import (
     AdversarialLoss,
@@ -27,7 +28,7 @@ from sr_train.config.sections import (
 from sr_train.network_facts import perceptual_layers
 
 __all__ = [
-    "EPOCHS_OR_STEPS", "AdversarialLoss", "Augmentation", "Config", "ContentLoss",
+    "EPOCHS_OR_STEPS", "AdversarialLoss", "Augmentation", "Config", "ContentLoss", "Degradation",
     "DiscriminatorConfig", "GeneratorConfig", "PerceptualLoss", "Pretraining", "Stage", "Training",
     "Validation", "Wandb",
 ]  # fmt: skip
@@ -96,6 +97,7 @@ class Config:
     perceptual_loss: PerceptualLoss = field(default_factory=PerceptualLoss)
     adversarial_loss: AdversarialLoss = field(default_factory=AdversarialLoss)
     augmentation: Augmentation = field(default_factory=Augmentation)
+    degradation: Degradation = field(default_factory=Degradation)
     validation: Validation = field(default_factory=Validation)
     wandb: Wandb = field(default_factory=Wandb)
 

@@ -22,6 +22,7 @@ from sr_runtime.errors import ArgumentError
 from sr_runtime.signals import ENDING
 from sr_train.config.schema import Config, Stage
 from sr_train.data.augmentation import Augment
+from sr_train.data.degradation.crops import degraded
 from sr_train.data.packed_dataset import PackedImages, in_channels
 from sr_train.data.stage_data import batch_size, stage_images, stage_steps
 
@@ -163,7 +164,8 @@ class TrainingCrops(Dataset[Batch]):
         generator = _random_generator(self._config, self._stage, key.epoch, stream=1 + key.position)
         lr, hr = self.cut(key.image, generator)
         channels = self._config.img_channels
-        return self._augment(in_channels(lr, channels), in_channels(hr, channels), generator)
+        lr, hr = self._augment(in_channels(lr, channels), in_channels(hr, channels), generator)
+        return degraded(lr, hr, self._config.degradation, generator)
 
     def cut(self, image: int, generator: np.random.Generator) -> tuple[Pixels, Pixels]:
         """The same random part of LR and HR, not augmented; whole images without a crop size."""

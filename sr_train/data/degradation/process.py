@@ -1,0 +1,115 @@
+"""From HR to a damaged LR: the second-order process of Real-ESRGAN (arXiv:2107.10833).
+
+What happens to an image is drawn first, as a list of steps, and then done. Images are
+(H, W, C) float32 in [0, 1] between the steps, and every step keeps the middle of the image where it
+is.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+
+from sr_runtime.errors import require_extra
+from sr_train.config.degradation import DegradationPass, DegradationProcess
+from sr_train.data.degradation.draws import pick, uniform
+from sr_train.data.degradation.jpeg import draw_jpeg
+from sr_train.data.degradation.kernels import draw_blur, draw_sinc
+from sr_train.data.degradation.noise import draw_noise
+from sr_train.data.degradation.pixels import Floats, Pixels, floats_of, pixels_of
+
+with require_extra("train"):
+    import cv2
+
+__all__ = ["Resize", "Step", "apply", "degrade", "draw"]
+
+Size = tuple[int, int]
+"""Height and width."""
+
+
+class Step(Protocol):
+    """One change of an image."""
+
+    def __call__(self, image: Floats, generator: np.random.Generator) -> Floats:
+        """Change (H, W, C) float32."""
+
+
+Method = Literal["area", "bilinear", "bicubic"]
+METHODS: dict[Method, int] = {
+    "area": cv2.INTER_AREA,
+    "bilinear": cv2.INTER_LINEAR,
+    "bicubic": cv2.INTER_CUBIC,
+}
+
+
+@dataclass(frozen=True)
+class Resize:
+    """Resizing, of which only `area` prevents aliasing."""
+
+    size: Size
+    method: Method
+
+    def __call__(self, image: Floats, generator: np.random.Generator) -> Floats:
+        """Resize (H, W, C)."""
+        height, width = self.size
+        resized: Floats = cv2.resize(image, (width, height), interpolation=METHODS[self.method])
+        return resized
+
+
+def degrade(
+    hr: Pixels, process: DegradationProcess, generator: np.random.Generator, scale: int
+) -> Pixels:
+    """LR (H/scale, W/scale, C) of HR (H, W, C), uint8 of 1 or 3 channels.
+
+    H and W are multiples of the scale. All randomness comes from `generator`.
+    """
+    height, width = hr.shape[:2]
+    steps = draw(process, (height, width), (height // scale, width // scale), generator)
+    return apply(steps, hr, generator)
+
+
+def draw(
+    process: DegradationProcess, hr: Size, lr: Size, generator: np.random.Generator
+) -> list[Step]:
+    """What happens to an image of the size `hr` that becomes one of the size `lr`."""
+    first, second = process.first, process.second
+    steps: list[Step] = [
+        *draw_blur(first, generator),
+        _draw_resize(first, hr, generator),
+        *draw_noise(first, generator),
+        *draw_jpeg(first, generator),
+        *draw_blur(second, generator),
+        _draw_resize(second, lr, generator),
+        *draw_noise(second, generator),
+    ]
+    shrink: list[Step] = [Resize(lr, _draw_method(generator))]
+    if generator.random() < process.final_sinc_probability:
+        shrink.append(draw_sinc(second, generator))
+    jpeg = draw_jpeg(second, generator)
+    if generator.random() < process.final_jpeg_probability:
+        return [*steps, *shrink, *jpeg]
+    return [*steps, *jpeg, *shrink]
+
+
+def apply(steps: Sequence[Step], hr: Pixels, generator: np.random.Generator) -> Pixels:
+    """Do these steps to (H, W, C) uint8, and round."""
+    image = floats_of(hr)
+    for step in steps:
+        # OpenCV drops the axis of a single channel.
+        image = step(image, generator)
+        image = image.reshape(*image.shape[:2], hr.shape[2])
+    return pixels_of(image)
+
+
+def _draw_resize(settings: DegradationPass, size: Size, generator: np.random.Generator) -> Resize:
+    smallest, largest = settings.resize_factor
+    change = pick(settings.resize, generator)
+    between = {"up": (1.0, largest), "down": (smallest, 1.0), "keep": (1.0, 1.0)}[change]
+    factor = uniform(between, generator)
+    height, width = (max(1, int(side * factor)) for side in size)
+    return Resize((height, width), _draw_method(generator))
+
+
+def _draw_method(generator: np.random.Generator) -> Method:
+    return list(METHODS)[generator.integers(len(METHODS))]
