@@ -4,12 +4,14 @@ import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from sr_export.halo import LARGEST, STEP, WHOLE, Core, calibrate_halo
+from sr_export.limits import MAX_FP32_ERROR
 from sr_export.photos import SIDE
 from sr_runtime.backends.out_of_memory import is_out_of_memory
 from sr_runtime.backends.probe.tiles import find_tiles
@@ -45,7 +47,7 @@ def measure_tiles(
         images: `(256, 256, C)`, as `calibration_images` returns them.
         progress: Called with the share of the work that is done.
 
-    Raises ModelError if the network cannot be computed.
+    Raises ModelError if the network cannot be computed, or has another result each time.
     """
     if generator.receptive_radius is not None:
         return TileFacts(calibrate_halo(generator, images, progress=progress))
@@ -96,6 +98,7 @@ def _probe(generator: Generator) -> ModelInfo:
         multiple_of=generator.multiple_of,
         min_side=generator.min_side,
     )
+    _require_one_result(run, info)
     try:
         return find_tiles(Trial(run, 1), info, (None, None))
     except ExhaustedError as error:
@@ -103,3 +106,15 @@ def _probe(generator: Generator) -> ModelInfo:
             "the network is too slow, or its multiple of pixels too large, to find how its tiles "
             "must be cut"
         ) from error
+
+
+def _require_one_result(run: Callable[[NDArray[np.float32]], Any], info: ModelInfo) -> None:
+    """Raise ModelError if the network draws random numbers: nothing can be compared with it."""
+    side = -(-max(info.min_side, 16) // info.multiple_of) * info.multiple_of
+    gray = np.full((1, info.in_channels, side, side), 0.5, np.float32)
+    (first,), (second,) = run(gray), run(gray)
+    if (difference := float(np.abs(first - second).max())) > MAX_FP32_ERROR:
+        raise ModelError(
+            f"the network draws random numbers: two results for the same picture differ by "
+            f"{difference:.1g}, where 1 is white, so no file can be compared with it"
+        )

@@ -84,6 +84,12 @@ def _regions(length: int, window: int, shift: int) -> Tensor:
     return (at >= length - window).int() + (at >= length - shift).int()
 
 
+def index_reverse(order: Tensor) -> Tensor:
+    """The order that undoes another one, `(N, pixels)`, of each image of the batch."""
+    places = torch.arange(order.shape[1]).expand_as(order)
+    return torch.zeros_like(order).scatter(1, order, places)
+
+
 def all_experts(layer: Any, inputs: Tensor, k: Tensor) -> Tensor:
     """`MoELayer.forward` as in training: every expert, and a weight of 0 if it is not chosen."""
     weights = layer.gate(inputs).softmax(dim=1)
@@ -95,5 +101,9 @@ def all_experts(layer: Any, inputs: Tensor, k: Tensor) -> Tensor:
     return output
 
 
-FUNCTIONS = {"window_reverse": window_reverse, "windows2img": windows_to_image}
+FUNCTIONS = {
+    "window_reverse": window_reverse,
+    "windows2img": windows_to_image,
+    "index_reverse": index_reverse,
+}
 METHODS = {"calculate_mask": calculate_mask}

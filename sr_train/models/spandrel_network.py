@@ -9,7 +9,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -73,7 +73,8 @@ class SpandrelNetwork(Generator):
 
         H and W must be multiples of `multiple_of`, and `min_side` at least.
         """
-        return self._call(self.network, image)
+        with _SortedInOrder() if self.arch == "ATD" else nullcontext():
+            return self._call(self.network, image)
 
     def folded(self) -> Self:
         """A copy without what a trace cannot follow: weights and constants that `forward` sets."""
@@ -88,6 +89,23 @@ class SpandrelNetwork(Generator):
                     delattr(module, name)
                     module.register_buffer(name, value, persistent=False)
         return copy
+
+
+class _SortedInOrder(TorchFunctionMode):
+    """Keeps equal numbers in their order where ATD sorts pixels by their category.
+
+    It takes any order, which differs between processors and inference engines, and which decides
+    what pixels attend to. All of them agree on numbers of which no two are equal.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is not torch.sort or kwargs != {"dim": -1, "stable": False}:
+            return func(*args, **kwargs or {})
+        (numbers,) = args
+        length = numbers.shape[-1]
+        distinct = numbers * length + torch.arange(length, device=numbers.device)
+        order = distinct.topk(length, largest=False).indices
+        return numbers.gather(-1, order), order
 
 
 class _Reparameterised(nn.Module):

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import sr_runtime
 from benchmarks.architectures.networks import NETWORKS, save_network
@@ -111,6 +112,27 @@ def test_what_is_traced_computes_the_same(name: str, network) -> None:
             traced = generator.folded()(image)
         assert torch.equal(generator(image), wanted)
     torch.testing.assert_close(traced, wanted, rtol=0, atol=1e-6)
+
+
+def test_pixels_that_atd_puts_into_one_category_keep_their_order(network, monkeypatch) -> None:
+    """PyTorch's sort has another order with each kind of processor, and none in ONNX."""
+    generator, sort, called = load_any_generator(network("ATD")), torch.sort, []
+
+    class Recording(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            called.append(func)
+            return func(*args, **kwargs or {})
+
+    image = torch.rand(1, 3, 32, 48)
+    with torch.inference_mode():
+        with Recording():
+            result = generator(image)
+        monkeypatch.setattr(
+            torch, "sort", lambda each, dim, stable: sort(each, dim=dim, stable=True)
+        )
+        assert torch.equal(result, generator.network(image))
+    assert torch.ops.aten.topk.default in called
+    assert not {torch.ops.aten.sort.default, torch.ops.aten.sort.stable} & {*called}
 
 
 def test_a_network_is_found_in_a_trainers_file_and_averaged_weights_are_preferred(

@@ -56,6 +56,11 @@ class Refusing(Enlarging):
         raise ValueError("no such size")
 
 
+class Random(Enlarging):
+    def seen(self, image: Tensor) -> Tensor:
+        return image + 0.1 * torch.rand_like(image)
+
+
 class Exhausting(Enlarging):
     def seen(self, image: Tensor) -> Tensor:
         return image + torch.empty(1 << 50)
@@ -79,6 +84,11 @@ def test_what_tiles_change_is_stated_where_a_network_looks_at_the_whole_image() 
 def test_a_network_that_cannot_be_computed_is_refused() -> None:
     with pytest.raises(ModelError, match="no such size"):
         measure_tiles(Refusing(), calibration_images()[:1])
+
+
+def test_a_network_that_draws_random_numbers_is_refused() -> None:
+    with pytest.raises(ModelError, match=r"random numbers: two results .* differ by 0\.\d"):
+        measure_tiles(Random(), calibration_images()[:1])
 
 
 def test_too_little_memory_is_no_fault_of_the_network() -> None:
