@@ -23,9 +23,9 @@ from benchmarks.gpu.parity import against, parity
 from benchmarks.gpu.report import report
 from benchmarks.gpu.run import SMALL, Run
 from benchmarks.gpu.training import _rows
+from benchmarks.software_adapter import use_software_adapter
 from benchmarks.training import PLAIN
 from tests.conftest import tiny_generator
-from tests.runtime.software_adapter import use_software_adapter
 from tests.simulated_tensorrt import simulated
 from tests.tolerances import MIN_PSNR
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.software_adapter import use_software_adapter
 from sr_runtime.backends.choice import choose, open_backend
 from sr_runtime.backends.registry import BACKENDS, BackendRow, rows
 from sr_runtime.errors import BackendError
-from tests.runtime.software_adapter import use_software_adapter
 
 __all__ = ["cpu_precisions", "every_fast_row", "every_row", "shaders_kept"]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.software_adapter import use_software_adapter
 from sr_runtime import BackendError, load
 from sr_runtime.backends.choice import choose
-from tests.runtime.software_adapter import use_software_adapter
 from tests.runtime.test_backends import doubling, foreign
 
 pytestmark = [

@@ -12,10 +12,10 @@ import onnxruntime as ort
 import pytest
 
 import sr_runtime
+from benchmarks.software_adapter import use_software_adapter
 from sr_runtime import ArgumentError, BackendError, ModelError, ModelInfo
 from sr_runtime.backends.choice import choose
 from sr_runtime.backends.onnxruntime.plugin import plugin_devices
-from tests.runtime.software_adapter import use_software_adapter
 from tests.runtime.test_backends import doubling, foreign
 
 use_software_adapter()

@@ -12,13 +12,13 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import sr_runtime
+from benchmarks.software_adapter import use_software_adapter
 from sr_runtime import BackendError, ModelError, OutOfMemoryError
 from sr_runtime.backends.base import infer
 from sr_runtime.backends.choice import choose, open_backend
 from sr_runtime.backends.onnxruntime import plugin
 from sr_runtime.backends.onnxruntime.plugin import plugin_devices
 from sr_runtime.backends.registry import rows
-from tests.runtime.software_adapter import use_software_adapter
 from tests.runtime.test_backends import doubling, foreign
 from tests.tolerances import LARGEST_DIFFERENCE
 

@@ -7,11 +7,12 @@ for this system and fails now is taken back, and the exit code is 1.
 import sys
 from collections.abc import Sequence
 
+from benchmarks.software_adapter import use_gpu_or_software_adapter
 from sr_runtime.backends.tested import recorded
 from sr_runtime.cli.console import run_cli, say
 from sr_runtime.cli.parser import Parser
 from tests.support.matrix import updated, write
-from tests.support.trial import cells_here, try_cell, use_gpu_or_software_adapter
+from tests.support.trial import cells_here, try_cell
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -5,18 +5,17 @@ from contextlib import AbstractContextManager
 
 import pytest
 
+from benchmarks import software_adapter
 from sr_runtime.__main__ import main as sr_runtime
 from sr_runtime.backends.onnxruntime.vulkan import Adapter
 from sr_runtime.backends.registry import BACKENDS
 from sr_runtime.backends.tested import recorded
 from tests.runtime.simulated_onnxruntime import simulated_cuda_provider
-from tests.runtime.software_adapter import use_software_adapter
 from tests.simulated_tensorrt import Machine, simulated
-from tests.support import trial
 from tests.support.matrix import CELLS, PAGE, Cell, page_of, this_system, updated
 from tests.support.trial import cells_here, try_cell
 
-use_software_adapter()
+software_adapter.use_software_adapter()
 
 RECORDED = [
     pytest.param(cell, id=cell.name, marks=[pytest.mark.slow] if cell.kind == "webgpu" else [])
@@ -74,9 +73,11 @@ def test_an_adapter_in_software_does_not_hide_a_gpu(
     software: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     used: list[bool] = []
-    monkeypatch.setattr(trial, "vulkan_adapters", lambda: [Adapter("an adapter", software)])
-    monkeypatch.setattr(trial, "use_software_adapter", lambda: used.append(True))
-    trial.use_gpu_or_software_adapter()
+    monkeypatch.setattr(
+        software_adapter, "vulkan_adapters", lambda: [Adapter("an adapter", software)]
+    )
+    monkeypatch.setattr(software_adapter, "use_software_adapter", lambda: used.append(True))
+    software_adapter.use_gpu_or_software_adapter()
     assert used == [True] * software
 
 

@@ -17,26 +17,15 @@ from sr_runtime.backends.onnx_fp32 import fp32_from_fp16
 from sr_runtime.backends.onnxruntime.vulkan import vulkan_adapters
 from sr_runtime.embedded import model_file
 from sr_runtime.errors import BackendError
-from tests.runtime.software_adapter import use_software_adapter
 from tests.support.matrix import CELLS, IN_SOFTWARE, Cell, this_system
 from tests.tolerances import LARGEST_DIFFERENCE
 
-__all__ = ["cells_here", "try_cell", "use_gpu_or_software_adapter"]
+__all__ = ["cells_here", "try_cell"]
 
 PHOTO = Path(sr_runtime.__file__).parent / "examples/chelsea.png"
 # The least that engines of TensorRT take: a smaller image is mirrored at its sides, where the
 # reference has none. An adapter in software would take minutes.
 SIDE = 64
-
-
-def use_gpu_or_software_adapter() -> None:
-    """Let WebGPU run on SwiftShader, where that is installed and Vulkan finds no GPU."""
-    try:
-        found = not vulkan_adapters()[0].software
-    except BackendError:
-        found = False
-    if not found:
-        use_software_adapter()
 
 
 def cells_here() -> Iterator[Cell]:

@@ -4,7 +4,10 @@ import ctypes
 import os
 from pathlib import Path
 
-__all__ = ["use_software_adapter"]
+from sr_runtime.backends.onnxruntime.vulkan import vulkan_adapters
+from sr_runtime.errors import BackendError
+
+__all__ = ["use_gpu_or_software_adapter", "use_software_adapter"]
 
 FOLDER = Path("/usr/lib/chromium")
 
@@ -23,3 +26,13 @@ def use_software_adapter() -> None:
     os.environ["LD_LIBRARY_PATH"] = ":".join(filter(None, folders))
     # Too late for this process, where the Vulkan loader is found by name once it is loaded.
     ctypes.CDLL(str(FOLDER / "libvulkan.so.1"), ctypes.RTLD_GLOBAL)
+
+
+def use_gpu_or_software_adapter() -> None:
+    """Let WebGPU run on SwiftShader, where that is installed and Vulkan finds no GPU."""
+    try:
+        found = not vulkan_adapters()[0].software
+    except BackendError:
+        found = False
+    if not found:
+        use_software_adapter()
