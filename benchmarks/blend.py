@@ -1,7 +1,8 @@
-"""Two ways from `psnr` to `esrgan`: mixed results, as the runtime blends, or interpolated weights.
+"""Two ways from a model to its partner: mixed results, as the runtime blends, or mixed weights.
 
 It prints PSNR of Y in dB and LPIPS (lower is better) on Set14 and on BSDS500's validation images of
-SR_DATA, all whole and in fp32, and the time that each way takes.
+SR_DATA, all whole and in fp32, and the time that each way takes. Weights can be mixed, which is
+called interpolation, where both are of the same architecture.
 """
 
 import statistics
@@ -20,7 +21,7 @@ from benchmarks.data import DATA, in_data, photo
 from benchmarks.machine import processor
 from sr_runtime.cli.console import run_cli
 from sr_runtime.cli.parser import Parser, number
-from sr_runtime.embedded import FOLDER
+from sr_runtime.embedded import DEFAULT, EMBEDDED, checkpoint_file, ends_of
 from sr_runtime.evaluation.metrics import cropped, psnr
 from sr_runtime.evaluation.pairs import Pair, find_pairs
 from sr_runtime.evaluation.scoring import TILE, upscale_whole
@@ -29,7 +30,6 @@ from sr_train.config.schema import Validation
 from sr_train.inference import upscale_torch
 from sr_train.interpolate import interpolate
 from sr_train.lpips import LPIPS, load_lpips
-from sr_train.models.generator import Generator
 
 SETS = {"Set14": "set14/x4", "BSDS500 val": "bsds500/val"}
 ROUNDS = 5
@@ -45,11 +45,15 @@ def parser() -> Parser:
     made = Parser(
         prog="python -m benchmarks.blend",
         description=__doc__,
-        examples={"": "", "--blends 0 0.5 1 --images 3": "within a minute"},
+        examples={"": "", "-m esrgan": "", "--blends 0 0.5 1 --images 3": "within a minute"},
     )
     made.add_argument(
+        "-m", "--model", choices=EMBEDDED, default=DEFAULT,
+        help="either of two partners (default: %(default)s)",
+    )  # fmt: skip
+    made.add_argument(
         "--blends", nargs="+", type=number, default=[0, 0.2, 0.4, 0.6, 0.8, 1], metavar="B",
-        help="from 0 (psnr) to 1 (esrgan) (default: %(default)s)",
+        help="from 0 to 1, as for upscale (default: %(default)s)",
     )  # fmt: skip
     made.add_argument(
         "--images", type=count, default=14, metavar="N",
@@ -58,40 +62,34 @@ def parser() -> Parser:
     return made
 
 
-def _run(blends: Sequence[float], images: int) -> int:
+def _run(model: str, blends: Sequence[float], images: int) -> int:
     sets = {name: _some(find_pairs(in_data(path)), images) for name, path in SETS.items()}
     lpips = load_lpips(Validation(), DATA)
+    ends = ends_of(model)
+    soft, crisp = (load_generator(checkpoint_file(end)) for end in ends)
     print(f"{processor()}; " + ", ".join(f"{len(s)} images of {name}" for name, s in sets.items()))
+    print(f"0 is {ends[0]}, 1 is {ends[1]}")
     print(f"\n| blend | way |{''.join(f' {name} PSNR Y | LPIPS |' for name in sets)}")
     print(f"|--:|---|{'--:|--:|' * len(sets)}")
     for blend in blends:
-        with sr_runtime.load(blend=blend, precision="fp32", tile=TILE) as upscaler:
-            ways = {
-                "mixed results": partial(upscale_whole, upscaler),
-                "interpolated weights": partial(upscale_torch, _interpolated(blend)),
-            }
+        with sr_runtime.load(model, blend=blend, precision="fp32", tile=TILE) as upscaler:
+            ways = {"mixed results": partial(upscale_whole, upscaler)}
+            if soft.arch == crisp.arch:
+                mixed = interpolate(soft, crisp, blend)
+                ways["interpolated weights"] = partial(upscale_torch, mixed)
             for way, upscale in ways.items():
                 cells = (_quality(upscale, pairs, lpips) for pairs in sets.values())
                 print(f"| {blend:g} | {way} | {' | '.join(cells)} |", flush=True)
-    # An interpolated network takes the time of either.
-    mixed, one = _seconds({"blend": 0.5}, {})
-    print(
-        f"\nA photo takes {mixed:.2f} s mixed and {one:.2f} s interpolated (medians of {ROUNDS}, "
-        "in turn)."
-    )
+    seconds = _seconds({"model": model, "blend": 0.5}, *({"model": end} for end in ends))
+    told = (f"{each:.2f} s {how}" for each, how in zip(seconds, ("blended", *ends), strict=True))
+    # A network of interpolated weights takes the time of either.
+    print(f"\nA photo takes {', '.join(told)} (medians of {ROUNDS}, in turn).")
     return 0
 
 
 def _some(pairs: list[Pair], count: int) -> list[Pair]:
     """At most `count`, evenly spread."""
     return pairs[:: -(-len(pairs) // count)]
-
-
-def _interpolated(blend: float) -> Generator:
-    psnr, esrgan = (
-        load_generator(FOLDER / "training" / f"{name}.safetensors") for name in ("psnr", "esrgan")
-    )
-    return interpolate(psnr, esrgan, blend)
 
 
 def _quality(

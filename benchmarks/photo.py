@@ -47,7 +47,7 @@ def parser() -> Parser:
     )  # fmt: skip
     made.add_argument(
         "-m", "--model", type=nonempty, default=DEFAULT,
-        help="psnr, esrgan or a file, as for upscale (default: %(default)s)",
+        help="a model's name or file, as for upscale (default: %(default)s)",
     )  # fmt: skip
     return made
 

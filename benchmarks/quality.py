@@ -47,7 +47,7 @@ def parser() -> Parser:
     )
     made.add_argument(
         "--model", nargs="+", type=nonempty, required=True, metavar="ONNX",
-        help="ONNX files, psnr or esrgan",
+        help="ONNX files and names of models",
     )  # fmt: skip
     made.add_argument(
         "--data", nargs="+", type=path, required=True, metavar="DIR",

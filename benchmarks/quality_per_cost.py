@@ -55,7 +55,7 @@ def parser() -> Parser:
     )
     made.add_argument(
         "models", nargs="*", type=nonempty, metavar="MODEL",
-        help="ONNX files, psnr or esrgan (default: as above)",
+        help="ONNX files and names of models (default: as above)",
     )  # fmt: skip
     made.add_argument(
         "-o", "--output", type=nonempty, default="benchmarks/results/cpu_quality_per_cost",

@@ -18,7 +18,9 @@ from sr_runtime.backends.tensorrt.options import (
 )
 from sr_runtime.cli.completion import suggest, suggest_models
 from sr_runtime.cli.parser import Parser, nonempty, path, whole_number
+from sr_runtime.embedded import EMBEDDED
 from sr_runtime.model_info import IO
+from sr_runtime.printable import listed
 from sr_train.options import add_network_options
 
 __all__ = [
@@ -29,6 +31,8 @@ __all__ = [
     "add_triton_options",
     "add_verify_options",
 ]
+
+NAME = f"the name of one ({listed(EMBEDDED)} come with the package)"
 
 
 def _add_checkpoint(parser: Parser) -> None:
@@ -102,8 +106,8 @@ def add_engine_options(command: Parser) -> None:
     add = command.add_argument
     model = add(
         "model", type=nonempty, metavar="MODEL",
-        help="ONNX file exported with --precision fp16 or the name of one (esrgan and psnr come "
-        "with the package), or any trainer's .pth or .safetensors",
+        help=f"ONNX file exported with --precision fp16 or {NAME}, or any trainer's .pth or "
+        ".safetensors",
     )  # fmt: skip
     suggest_models(model)
     add(
@@ -170,8 +174,7 @@ def add_triton_options(command: Parser) -> None:
     add = command.add_argument
     model = add(
         "model", type=nonempty, metavar="MODEL",
-        help=".onnx or the name of one (esrgan and psnr come with the package), or TensorRT's "
-        ".engine or .plan, not RTX's",
+        help=f".onnx or {NAME}, or TensorRT's .engine or .plan, not RTX's",
     )  # fmt: skip
     suggest_models(model)
     add(
@@ -195,7 +198,7 @@ def add_verify_options(command: Parser) -> None:
     _add_checkpoint(command)
     model = command.add_argument(
         "model", type=nonempty, metavar="MODEL",
-        help=".onnx or the name of one (esrgan and psnr come with the package)",
+        help=f".onnx or {NAME}",
     )  # fmt: skip
     suggest_models(model)
     backend = command.add_argument(
@@ -212,7 +215,7 @@ def add_card_options(command: Parser) -> None:
     add = command.add_argument
     model = add(
         "model", type=nonempty, metavar="MODEL",
-        help=".onnx or the name of one (esrgan and psnr come with the package)",
+        help=f".onnx or {NAME}",
     )  # fmt: skip
     suggest_models(model)
     add(

@@ -9,9 +9,11 @@ from pathlib import Path
 from sr_runtime.errors import ArgumentError, ModelError, StorageError
 from sr_runtime.model_folder import named_file, own_names, stem_of
 from sr_runtime.nearest import nearest, nearest_file
-from sr_runtime.printable import shown, some
+from sr_runtime.printable import listed, shown, some
 
-__all__ = ["DEFAULT", "EMBEDDED", "LICENCE", "NAMED", "checkpoint_file", "model_file"]
+__all__ = [
+    "BLENDS", "DEFAULT", "EMBEDDED", "LICENCE", "NAMED", "checkpoint_file", "ends_of", "model_file",
+]  # fmt: skip
 
 FOLDER = Path(__file__).with_name("models")
 
@@ -21,6 +23,9 @@ EMBEDDED = {
     "psnr": "1b8a6464c209eaeec84e3645aa6398bfdb185f69075cf01437e0774a48a3d356",
 }
 DEFAULT = "esrgan"
+
+BLENDS = (("psnr", "esrgan"),)
+"""Partners: the model at blend 0 and the one at blend 1."""
 
 LICENCE = "sr-toolkit-weights (non-commercial)"
 """Of the embedded models: models/LICENSE."""
@@ -40,7 +45,7 @@ def model_file(model: str | os.PathLike[str]) -> Path:
     """
     if model == "" or not isinstance(model, str | os.PathLike):
         raise ArgumentError(
-            f"the model is {shown(model)}: give {' or '.join(EMBEDDED)}, or a path to a file"
+            f"the model is {shown(model)}: give {listed(EMBEDDED, 'or')}, or a path to a file"
         )
     if not isinstance(model, str):
         return _users_file(model)
@@ -61,6 +66,20 @@ def model_file(model: str | os.PathLike[str]) -> Path:
             path=file,
         )
     return file
+
+
+def ends_of(model: object) -> tuple[str, str]:
+    """`model` and its partner: the models at blend 0 and at blend 1.
+
+    Raises ArgumentError if it is not a model of the package.
+    """
+    for ends in BLENDS:
+        if isinstance(model, str) and model in ends:
+            return ends
+    raise ArgumentError(
+        f"a blend mixes two models of the package, {listed(map(listed, BLENDS), 'or')}, and "
+        f"{shown(model)} is none of them: leave out the blend or the model"
+    )
 
 
 def checkpoint_file(model: str | os.PathLike[str]) -> Path:
@@ -89,7 +108,7 @@ def _users_file(
     if stat.S_ISREG(mode):
         return path
     others = own()
-    names = f"the package carries {' and '.join(EMBEDDED)}"
+    names = f"the package carries {listed(EMBEDDED)}"
     if others:
         names += f", and your folder of models {some(others, NAMED)}"
     if stat.S_ISDIR(mode):

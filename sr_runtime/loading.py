@@ -55,8 +55,8 @@ def load(
             differ from the whole image by at most 1/255), "exact" the receptive radius
             (differences only from float rounding), or a number.
         tta: Average over the eight flips and rotations, for eight times the work.
-        blend: Mix the results of the embedded models, for twice the work: 0 is "psnr", 1 is
-            "esrgan".
+        blend: Mix the results of an embedded model and its partner, for the work of both: 0 is
+            "psnr", 1 is "esrgan".
 
     Raises:
         ModelError: The file does not exist or is not a super-resolution model, or an embedded

@@ -73,7 +73,6 @@ def _whole_number(text: str) -> int:
 PARSERS: Mapping[Any, Callable[[str], Any]] = {
     int: _whole_number,
     int | None: _whole_number,
-    float | None: float,
 }
 
 
@@ -122,8 +121,9 @@ class ModelInfo:
     """Which of the model's outputs is the picture."""
     weights_sha256: str | None = None
     """SHA-256 over the generator's tensors; None if not known."""
-    blend: float | None = None
-    """0 (psnr) to 1 (esrgan) for a blend of the embedded models; None for every other model."""
+    blend: str | None = None
+    """"0.6 from psnr to esrgan", for instance, of a blend of embedded models; None for every other
+    model."""
     schema: int = SCHEMA
     """Version of this record."""
     measured: tuple[str, ...] = ()
@@ -192,11 +192,6 @@ class ModelInfo:
                     f"the model's sr.* metadata says {name} {_short(value)}, which is none of "
                     f"{', '.join(map(str, choices))}: export the model again"
                 )
-        if self.blend is not None and not 0 <= self.blend <= 1:
-            raise ModelError(
-                f"the model's sr.* metadata says blend {self.blend}, and 0 to 1 are allowed: "
-                "export the model again"
-            )
 
 
 def _short(value: object) -> str:

@@ -1,10 +1,10 @@
 """Text from files and file names, made fit for a terminal."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 
-__all__ = ["printable", "shown", "some"]
+__all__ = ["listed", "printable", "shown", "some"]
 
 # Control characters, formatting characters such as those that reverse the direction of text,
 # surrogates, and the separators of lines and paragraphs.
@@ -38,6 +38,12 @@ def shown(value: object) -> str:
     except Exception:  # an integer of more digits than Python prints, or an error of the object's
         return f"(an {type(value).__name__} that cannot be printed)"
     return text if len(text) <= 60 else f"{text[:40]}…"
+
+
+def listed(names: Iterable[object], word: str = "and") -> str:
+    """`a`, `a and b`, or `a, b and c`."""
+    *others, last = map(str, names)
+    return f"{', '.join(others)} {word} {last}" if others else last
 
 
 def some(names: Sequence[object], most: int) -> str:

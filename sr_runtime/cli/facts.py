@@ -19,7 +19,7 @@ def facts_rows(model: Path, info: ModelInfo) -> list[Row]:
     if info.blend is None:
         made: Row = ("file", f"{model} ({model.stat().st_size / 1e6:.1f} MB)")
     else:
-        made = ("made of", f"{1 - info.blend:.0%} psnr and {info.blend:.0%} esrgan")
+        made = ("blend", info.blend)
     why = [text for fact, text in WHY_ASSUMED.items() if fact in info.assumed and info.measured]
     return [
         made,

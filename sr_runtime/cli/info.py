@@ -19,7 +19,7 @@ from sr_runtime.cli.rows import Row
 from sr_runtime.embedded import DEFAULT, EMBEDDED, NAMED, model_file
 from sr_runtime.errors import BackendError
 from sr_runtime.model_folder import own_names
-from sr_runtime.printable import some
+from sr_runtime.printable import listed, some
 from sr_runtime.tensor import tensor_from_tiles
 from sr_runtime.upscaler import Upscaler
 
@@ -35,7 +35,7 @@ def machine_rows() -> list[Row]:
     rows: list[Row] = [
         ("sr-toolkit", sr_runtime.__version__),
         ("computer", system),
-        ("models", f"{DEFAULT}, which is the default, and {' and '.join(others)}{yours}"),
+        ("models", f"{DEFAULT}, which is the default, and {listed(others)}{yours}"),
         ("upscale uses", _automatic()),
         ("", ""),
         ("Backends, which run the models; the first that works and suits the model is used:", ""),

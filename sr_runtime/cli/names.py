@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Formatter
 
-from sr_runtime.embedded import DEFAULT
+from sr_runtime.embedded import DEFAULT, ends_of
 from sr_runtime.errors import ArgumentError
 from sr_runtime.image import SUFFIXES, read_header
 from sr_runtime.image.geotiff import is_geotiff
@@ -31,7 +31,7 @@ class Naming:
     model: str
     """As the user names it: by its name, or a file."""
     blend: float | None = None
-    """The blend of the embedded models, which takes the place of the model's name."""
+    """From 0 to 1, if an embedded model is mixed with its partner."""
     scale: int
     """The model's."""
     size: OutputSize
@@ -73,12 +73,18 @@ class Naming:
             size = f"h{self.size.height}"
         else:
             size = f"x{self.size.scale or self.scale:g}"
-        usual = self.model == DEFAULT and self.blend is None
-        return size if usual else f"{self._model_name}_{size}"
+        names = self._model_names
+        return "_".join([*(names[1:] if self._model == DEFAULT else names), size])
 
     @property
-    def _model_name(self) -> str:
-        return stem_of(self.model) if self.blend is None else f"blend{self.blend:g}"
+    def _model(self) -> str:
+        """Blends have the name of their crisp end, whichever of the two was asked for."""
+        return self.model if self.blend is None else ends_of(self.model)[1]
+
+    @property
+    def _model_names(self) -> list[str]:
+        blend = [] if self.blend is None else [f"blend{self.blend:g}"]
+        return [stem_of(self._model), *blend]
 
     def name(self, folder: Path, name: str, *, labelled: bool, video: bool = False) -> str:
         """The name of the result of the file `name` in `folder`.
@@ -119,7 +125,7 @@ class Naming:
     def _values(self, source: Path, suffix: str, *, video: bool) -> dict[str, object]:
         values: dict[str, object] = {
             "stem": source.stem,
-            "model": self._model_name,
+            "model": "_".join(self._model_names),
             "format": suffix[1:].lower(),
             "scale": f"{self.size.scale or self.scale:g}",
         }

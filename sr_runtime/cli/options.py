@@ -6,15 +6,16 @@ from typing import get_args
 from sr_runtime.backends.registry import names
 from sr_runtime.cli.completion import suggest, suggest_models
 from sr_runtime.cli.parser import Parser, nonempty, number, whole_number, whole_number_or
-from sr_runtime.embedded import DEFAULT, EMBEDDED
+from sr_runtime.embedded import BLENDS, DEFAULT, EMBEDDED
 from sr_runtime.image import DEFAULT_MAX_PIXELS, LOSSLESS_FORMATS, QUALITY_FORMATS, Format
+from sr_runtime.printable import listed
 from sr_runtime.tileable import Tileable
 from sr_runtime.video.formats import CODECS, ENCODERS
 
 __all__ = ["add_info_options", "add_models_options", "add_upscale_options"]
 
 MODEL = (
-    f"{' or '.join(EMBEDDED)}, which come with the package, another name that the command models "
+    f"{listed(EMBEDDED, 'or')}, which come with the package, another name that the command models "
     "lists, an ONNX file or a TensorRT engine"
 )
 
@@ -91,8 +92,8 @@ def _add_what_to_write(upscale: Parser) -> None:
         "-o", "--output", type=nonempty, metavar="OUT",
         help="a file, in the format of its suffix; a folder, if OUT exists as one, ends in a slash "
         "or has no suffix, or if there are several images; or - for standard output (default: "
-        "photo_x4.png beside photo.jpg, holiday_x4/ beside holiday/; models other than esrgan add "
-        "their name, as in photo_psnr_x4.png)",
+        "photo_x4.png beside photo.jpg, holiday_x4/ beside holiday/; models other than "
+        f"{DEFAULT} add their name, as in photo_psnr_x4.png)",
     )  # fmt: skip
     suggest(output, files=True)
     group.add_argument(
@@ -170,10 +171,11 @@ def _add_for_videos(upscale: Parser) -> None:
 
 
 def _add_blend(group: argparse._ArgumentGroup) -> None:
+    pairs = [f"from 0 ({soft}) to 1 ({crisp})" for soft, crisp in BLENDS]
     group.add_argument(
         "--blend", type=number, metavar="B",
-        help="mix the results of both models of the package, from 0 (psnr) to 1 (esrgan); takes "
-        "twice as long",
+        help=f"mix a model of the package with its partner, {listed(pairs, 'or')}; takes the time "
+        "of both",
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from sr_runtime.batch.job import Failure
 from sr_runtime.batch.ledger import Ledger, settings_of
 from sr_runtime.batch.run import run_jobs
+from sr_runtime.blend import blend_text
 from sr_runtime.cli.console import say
 from sr_runtime.cli.names import Naming
 from sr_runtime.cli.pipes import STANDARD, Pipes, is_pipe
@@ -122,7 +123,7 @@ def _as_named(failure: Failure, pipes: Pipes) -> Failure:
 def model_name(arguments: argparse.Namespace) -> str:
     """The model as the summary names it."""
     if arguments.blend is not None:
-        return f"blend {arguments.blend:g} of the embedded models"
+        return f"blend {blend_text(arguments.model, arguments.blend)}"
     return Path(arguments.model).name
 
 

@@ -50,7 +50,8 @@ class Config:
     stages: Literal["pretraining,training", "pretraining", "training"] = "pretraining,training"
     """Stages to run."""
     init: limits.Name | None = None
-    """psnr, esrgan, or any trainer's checkpoint to start from; null starts from fresh weights."""
+    """A model of the package (psnr, for instance) or any trainer's checkpoint to start from; null
+    starts from fresh weights."""
     seed: limits.Seed = 0
     """Seed of initial weights, crops and augmentation."""
     data_root: limits.Name = "data"

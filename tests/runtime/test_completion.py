@@ -11,6 +11,7 @@ import pytest
 
 from sr_export.__main__ import main as sr_export
 from sr_runtime.__main__ import main as sr_upscale
+from sr_runtime.embedded import EMBEDDED
 from sr_train.__main__ import main as sr_train
 from sr_train.config.names import FIELDS, OPTIONS, PRESET_NAMES
 
@@ -64,7 +65,7 @@ FILES = {"photo.jpg", "esthetic.onnx", ".scripts", ".models"}
         ("sr-upscale upscale --tileable ", {"x", "y", "xy"}),
         ("sr-upscale upscale pho", {"photo.jpg"}),
         ("sr-upscale upscale photo.jpg -m es", {"esrgan", "esthetic.onnx"}),
-        ("sr-upscale info ", {"esrgan", "psnr", "2x_Photo_v1.2", *FILES}),
+        ("sr-upscale info ", {*EMBEDDED, "2x_Photo_v1.2", *FILES}),
         ("sr-export triton 2", {"2x_Photo_v1.2"}),
         ("sr-train evaluate 2", {"2x_Photo_v1.2"}),
         ("sr-upscale info --backend o", {"openvino", "onnxruntime"}),

@@ -14,7 +14,9 @@ from safetensors.torch import save
 
 import sr_runtime
 from sr_runtime import ArgumentError, ModelError
+from sr_runtime.embedded import EMBEDDED
 from sr_runtime.file_kinds import is_video
+from sr_runtime.printable import listed
 
 
 def checkpoint(**options: bool) -> bytes:
@@ -83,7 +85,7 @@ def test_a_file_without_a_mark_is_known_by_its_name(name, says, tmp_path, tiny_o
 
 @pytest.mark.parametrize("model", [None, 0, b"psnr", "", True, ["psnr"]])
 def test_a_model_is_a_name_or_a_path(model) -> None:
-    with pytest.raises(ArgumentError, match="esrgan or psnr, or a path"):
+    with pytest.raises(ArgumentError, match=f"{listed(EMBEDDED, 'or')}, or a path"):
         sr_runtime.load(model)
 
 

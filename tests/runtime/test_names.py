@@ -6,12 +6,13 @@ import PIL.Image
 import pytest
 
 from sr_runtime.cli.names import Naming
+from sr_runtime.embedded import BLENDS, DEFAULT, EMBEDDED
 from sr_runtime.errors import ArgumentError, ImageError
 from sr_runtime.output_size import OutputSize
 
 
 def naming(**options: object) -> Naming:
-    return Naming(**{"model": "esrgan", "scale": 4, "size": OutputSize()} | options)
+    return Naming(**{"model": DEFAULT, "scale": 4, "size": OutputSize()} | options)
 
 
 def picture(path: Path, frames: int = 1) -> Path:
@@ -27,12 +28,12 @@ def name_of(named: Naming, path: Path, *, labelled: bool) -> str:
 @pytest.mark.parametrize(
     ("model", "size", "label"),
     [
-        ("esrgan", {}, "x4"),
-        ("psnr", {}, "psnr_x4"),
+        (DEFAULT, {}, "x4"),
+        *((name, {}, f"{name}_x4") for name in EMBEDDED if name != DEFAULT),
         ("models/RealESRGAN_x4plus.onnx", {}, "RealESRGAN_x4plus_x4"),
-        ("./esrgan", {"scale": 1.5}, "esrgan_x1.5"),
-        ("esrgan", {"scale": 2.0}, "x2"),
-        ("esrgan", {"width": 3840}, "w3840"),
+        (f"./{DEFAULT}", {"scale": 1.5}, f"{DEFAULT}_x1.5"),
+        (DEFAULT, {"scale": 2.0}, "x2"),
+        (DEFAULT, {"width": 3840}, "w3840"),
         ("psnr", {"height": 2160}, "psnr_h2160"),
     ],
 )
@@ -43,17 +44,20 @@ def test_the_label_tells_the_size_and_a_model_that_is_not_the_default(model, siz
     assert name_of(named, Path("a/photo.jpg"), labelled=False) == "photo.png"
 
 
-@pytest.mark.parametrize("model", ["esrgan", "psnr"])
-def test_a_blend_takes_the_place_of_the_model(model: str) -> None:
-    assert naming(model=model, blend=0.6).label == "blend0.6_x4"
-    templated = naming(model=model, blend=0.25, template="{stem}-{model}")
-    assert name_of(templated, Path("photo.jpg"), labelled=True) == "photo-blend0.25.png"
+@pytest.mark.parametrize("ends", BLENDS)
+def test_a_blend_is_named_by_its_crisp_end_whichever_is_asked_for(ends: tuple[str, str]) -> None:
+    crisp = ends[1]
+    label = "blend0.6_x4" if crisp == DEFAULT else f"{crisp}_blend0.6_x4"
+    for model in ends:
+        assert naming(model=model, blend=0.6).label == label
+        templated = naming(model=model, blend=0.25, template="{stem}-{model}")
+        assert name_of(templated, Path("a.jpg"), labelled=True) == f"a-{crisp}_blend0.25.png"
 
 
 @pytest.mark.parametrize(
     ("template", "options", "name"),
     [
-        ("{stem}_{model}_x{scale}", {}, "photo_esrgan_x4.png"),
+        ("{stem}_{model}_x{scale}", {}, f"photo_{DEFAULT}_x4.png"),
         ("{model}-{stem}", {"model": "a/b.onnx", "format": "webp"}, "b-photo.webp"),
         ("{stem}_{width}x{height}.{format}", {"format": "jpg"}, "photo_160x120.jpg"),
         ("{stem}_{scale}", {"size": OutputSize(width=100)}, "photo_2.5.png"),
