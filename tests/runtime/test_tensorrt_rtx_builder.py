@@ -26,10 +26,16 @@ PROFILE = Profile.parse("1x16x16", "2x32x32", "4x64x64")
 
 
 def build(
-    model: Path, *compute_capabilities: str, profile: Profile = PROFILE
+    model: Path,
+    *compute_capabilities: str,
+    profile: Profile = PROFILE,
+    workspace: int | None = None,
 ) -> tuple[bytes, EngineInfo]:
     options = BuildOptions(
-        kind="tensorrt-rtx", profile=profile, compute_capabilities=compute_capabilities
+        kind="tensorrt-rtx",
+        profile=profile,
+        compute_capabilities=compute_capabilities,
+        workspace=workspace,
     )
     return build_engine(model, options)
 
@@ -146,12 +152,15 @@ def test_a_model_of_one_shape_is_told_to_be_built_for_it(
     assert plan
 
 
+@pytest.mark.parametrize(
+    ("workspace", "remedy"), [(None, "give a --workspace"), (1 << 30, "leave --workspace out")]
+)
 def test_a_profile_without_enough_memory_is_told_to_be_smaller(
-    tiny_onnx: Callable[..., Path],
+    workspace: int | None, remedy: str, tiny_onnx: Callable[..., Path]
 ) -> None:
-    profile = Profile.parse(*["8x2300x2300"] * 3)
-    with pytest.raises(OutOfMemoryError, match=r"take a smaller --max than 8x2300x2300"):
-        build(tiny_onnx(precision="fp16", rrdb_channels=256), profile=profile)
+    model, profile = tiny_onnx(precision="fp16", rrdb_channels=256), ["8x2300x2300"] * 3
+    with pytest.raises(OutOfMemoryError, match=rf"smaller --max than 8x2300x2300, or {remedy}$"):
+        build(model, profile=Profile.parse(*profile), workspace=workspace)
 
 
 @pytest.mark.filterwarnings("ignore:.*no-ops:DeprecationWarning")

@@ -260,8 +260,10 @@ def _parser_errors(parser: "trt.OnnxParser") -> str:
 def _failure(what: str, log: Log, options: BuildOptions) -> SRError:
     why, smaller = log.last_error, f"take a smaller --max than {options.profile.max}"
     if log.out_of_memory:
+        # The library also runs out of the workspace itself.
+        workspace = "give a --workspace" if options.workspace is None else "leave --workspace out"
         return OutOfMemoryError(
-            f"{what}, because there is too little memory ({why}): {smaller}, or give a --workspace"
+            f"{what}, because there is too little memory ({why}): {smaller}, or {workspace}"
         )
     if "workspace limit" in why:
         return BackendError(f"{what} ({why}): give a larger --workspace, or leave it out")
