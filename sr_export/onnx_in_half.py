@@ -15,6 +15,10 @@ from onnx.reference.op_run import OpRun
 from onnx.reference.ops import op_conv, op_resize
 from torch.nn import functional as F
 
+from sr_runtime.backends.out_of_memory import is_out_of_memory
+from sr_runtime.backends.reason import first_line
+from sr_runtime.errors import ModelError
+
 __all__ = ["Peak", "run_in_half"]
 
 # For what our networks do not have, and others do. Without types.
@@ -31,7 +35,9 @@ def run_in_half(
 ) -> tuple[list[NDArray[Any]], list[Peak]]:
     """The outputs of an FP16 file of ours for one input, and the peaks in order.
 
-    The operators that are slow in onnx's reference evaluator are torch's here.
+    The operators that are slow or incomplete in onnx's reference evaluator are torch's here.
+
+    Raises ModelError for an operator that neither computes.
     """
     peaks: list[Peak] = []
 
@@ -74,7 +80,31 @@ def run_in_half(
             factors = [int(scale) for scale in scales]
             return (x.repeat(factors[2], axis=2).repeat(factors[3], axis=3),)
 
-    evaluator = ReferenceEvaluator(model, new_ops=[Conv, LeakyRelu, Resize])
-    with np.errstate(all="ignore"):  # what overflows is in the peaks
-        outputs: Any = evaluator.run(None, {"input": batch})
+    class GridSample(OpRun):
+        """Under each opset's names of the modes; the reference knows those of opset 20 alone."""
+
+        def _run(
+            self, x: Any, grid: Any, align_corners: int, mode: str, padding_mode: str
+        ) -> tuple[Any]:
+            output = F.grid_sample(
+                torch.from_numpy(x).float(),
+                torch.tensor(grid).float(),
+                mode={"linear": "bilinear", "cubic": "bicubic"}.get(mode, mode),
+                padding_mode=padding_mode,
+                align_corners=bool(align_corners),
+            )
+            return (output.half().numpy(),)
+
+    evaluator = ReferenceEvaluator(model, new_ops=[Conv, GridSample, LeakyRelu, Resize])
+    try:
+        with np.errstate(all="ignore"):  # what overflows is in the peaks
+            outputs: Any = evaluator.run(None, {"input": batch})
+    # Each operator raises what its code leads it to.
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        raise ModelError(
+            f"it cannot be checked in half precision, because onnx's reference does not compute it "
+            f"({first_line(error)}): run the ONNX file in another backend"
+        ) from error
     return outputs, peaks

@@ -8,6 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch.nn import functional as F
 
 from sr_export.onnx_in_half import run_in_half
+from sr_runtime.errors import ModelError
 
 
 def graph(node: onnx.NodeProto, **constants: np.ndarray) -> onnx.ModelProto:
@@ -53,3 +54,26 @@ def test_an_enlargement_that_is_not_to_the_nearest() -> None:
     (got,), _ = run_in_half(graph(node, s=scales), IMAGE.numpy())
     wanted = F.interpolate(IMAGE.float(), scale_factor=2, mode="bilinear")
     np.testing.assert_allclose(got, wanted.numpy(), atol=0.01)
+
+
+@pytest.mark.parametrize(("opset", "mode"), [(18, "bilinear"), (20, "linear")])
+def test_pixels_taken_from_places_between_them(opset: int, mode: str) -> None:
+    """As DySample enlarges; its mode has another name since opset 20."""
+    places = (2 * torch.rand(1, 18, 16, 2) - 1).half()
+    node = helper.make_node(
+        "GridSample", ["input", "p"], ["output"], mode=mode, padding_mode="border"
+    )
+    model = graph(node, p=places.numpy())
+    model.opset_import[0].version = opset
+    (got,), _ = run_in_half(model, IMAGE.numpy())
+    wanted = F.grid_sample(
+        IMAGE.float(), places.float(), padding_mode="border", align_corners=False
+    )
+    np.testing.assert_array_equal(got, wanted.half().numpy())
+
+
+def test_an_operator_that_is_not_computed_is_named_in_one_sentence() -> None:
+    node = helper.make_node("Reshape", ["input", "s"], ["output"])
+    with pytest.raises(ModelError, match=r"cannot be checked in half .*reshape") as raised:
+        run_in_half(graph(node, s=np.array([7], np.int64)), IMAGE.numpy())
+    assert "\n" not in str(raised.value)
