@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 __all__ = ["DATASETS", "Archive", "Dataset", "Split"]
 
@@ -21,9 +22,10 @@ class Archive:
 class Split:
     """A part of a known data set, as it was published."""
 
-    archive: Archive
+    origin: Archive | Path
+    """An archive; or the recipe by which it is cut from photographs in packages."""
     folders: tuple[str, ...]
-    """Possible names of its image folder; `{scale}` stands for the scale."""
+    """Possible names of its image folder; `{scale}` stands for the scale. None for a recipe."""
     images: int
     """Number of images."""
 
@@ -64,6 +66,7 @@ SET5 = Archive(
 SET14 = Archive(
     "https://uofi.box.com/shared/static/igsnfieh4lz68l926l8xbklwsnnk8we9.zip", "Set14.zip"
 )
+FREE_PHOTOS = Path(__file__).with_name("free_photos.json")
 
 DATASETS: Mapping[str, Dataset] = {
     # Agustsson and Timofte, "NTIRE 2017 challenge on single image super-resolution", 2017.
@@ -89,6 +92,8 @@ DATASETS: Mapping[str, Dataset] = {
         train="train",
         val="val",
     ),
+    # Photographs under free licences in packages of Debian: docs/free-photos.md.
+    "free_photos": Dataset({"train": Split(FREE_PHOTOS, (), 158)}, train="train", val=None),
     # Bevilacqua et al., "Low-complexity single-image super-resolution", 2012.
     "set5": Dataset({"test": Split(SET5, SELF_EX_SR, 5)}, train=None, val="test"),
     # Zeyde et al., "On single image scale-up using sparse-representations", 2010.

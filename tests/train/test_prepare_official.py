@@ -43,11 +43,13 @@ def site(
     handler = partial(Handler, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
 
-        def moved(archive: Archive) -> Archive:
+        def moved(origin: Archive | Path) -> Archive | Path:
+            if isinstance(origin, Path):
+                return origin
             return replace(
-                archive,
-                url=f"http://127.0.0.1:{server.server_port}/{archive.name}",
-                digest=archive.digest if keeps_digests else None,
+                origin,
+                url=f"http://127.0.0.1:{server.server_port}/{origin.name}",
+                digest=origin.digest if keeps_digests else None,
             )
 
         here = {
@@ -55,7 +57,7 @@ def site(
                 dataset,
                 splits={
                     split: replace(
-                        published, archive=moved(published.archive), images=IMAGES.get(name, 1)
+                        published, origin=moved(published.origin), images=IMAGES.get(name, 1)
                     )
                     for split, published in dataset.splits.items()
                 },
@@ -276,14 +278,16 @@ def test_the_known_digests_and_splits_are_the_published_ones() -> None:
         "div2k": [800, 100],
         "flickr2k": [2650],
         "bsds500": [200, 100, 200],
+        "free_photos": [158],
         "set5": [5],
         "set14": [14],
     }
     digests = {}
     for dataset in DATASETS.values():
         for split in dataset.splits.values():
-            assert split.archive.url.startswith("https://")
-            digests[split.archive.name] = split.archive.digest
+            if isinstance(split.origin, Archive):
+                assert split.origin.url.startswith("https://")
+                digests[split.origin.name] = split.origin.digest
     assert digests == {
         "DIV2K_train_HR.zip": "md5:bdc2d9338d4e574fe81bf7d158758658",
         "DIV2K_valid_HR.zip": "md5:9fcdda83005c5e5997799b69f955ff88",

@@ -13,7 +13,7 @@ from sr_runtime.image.color import in_srgb
 from sr_runtime.resize import downscale
 from sr_train.data.build.checks import Candidate
 
-__all__ = ["Decoded", "decode"]
+__all__ = ["Decoded", "decode", "read_in_srgb"]
 
 Pixels = NDArray[np.uint8]
 
@@ -40,8 +40,8 @@ def decode(candidate: Candidate, *, scale: int, channels: int) -> Decoded | Imag
     """
     pair, (height, width) = candidate.pair, candidate.size
     try:
-        hr, converted = _in_srgb(pair.hr)
-        lr, _ = (downscale(hr, scale), False) if pair.lr is None else _in_srgb(pair.lr)
+        hr, converted = read_in_srgb(pair.hr)
+        lr, _ = (downscale(hr, scale), False) if pair.lr is None else read_in_srgb(pair.lr)
     except MemoryError as error:
         raise OutOfMemoryError(
             "not enough memory to decode and shrink it: use fewer --jobs, or remove it",
@@ -64,8 +64,8 @@ def decode(candidate: Candidate, *, scale: int, channels: int) -> Decoded | Imag
     return Decoded(hr, lr, converted)
 
 
-def _in_srgb(path: Path) -> tuple[Pixels, bool]:
-    """The pixels of a file, and whether they were converted."""
+def read_in_srgb(path: Path) -> tuple[Pixels, bool]:
+    """The pixels of a file in sRGB, and whether they had to be converted."""
     picture = read(path)
     frame, profile = picture.frames[0], picture.icc_profile
     channels = frame.shape[2]

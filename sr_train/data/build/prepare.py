@@ -10,6 +10,7 @@ from sr_runtime.errors import ArgumentError, DataError, SRError
 from sr_runtime.evaluation.pairs import Pair, find_pairs, sort_pairs
 from sr_runtime.storage.temporary import remove_leftovers
 from sr_train.data.build.archives import unpacked
+from sr_train.data.build.crops import Recipe, cut
 from sr_train.data.build.folders import (
     check_is_not_above_images,
     folders_below,
@@ -55,10 +56,11 @@ def prepare(
     nothing incomplete. On a terminal there are progress bars.
 
     Args:
-        item: A known data set (`div2k`, `flickr2k`, `bsds500`, `set5`, `set14`), or a folder of
-            images, as `sr_runtime.evaluation.pairs.find_pairs` takes it.
+        item: A known data set (`div2k`, `flickr2k`, `bsds500`, `free_photos`, `set5`, `set14`), or
+            a folder of images, as `sr_runtime.evaluation.pairs.find_pairs` takes it.
         root: The folder of all prepared data sets, `data_root` in a configuration.
-        source: A folder that already has the known data set; None: it is downloaded.
+        source: A folder that already has the known data set, or the packages that it is cut from;
+            None: it is downloaded.
         scale: How many times smaller LR is than HR.
         jobs: Processes that decode images. More than one are spawned, so that a script that calls
             this needs `if __name__ == "__main__":`.
@@ -140,25 +142,30 @@ def _official(name: str, options: _Options) -> list[Wanted]:
             root=options.root,
             scale=options.scale,
             images=published.images,
-            pairs=_pairs_of_archive(published, options),
+            pairs=_official_pairs(name, published, options),
         )
         for split, published in DATASETS[name].splits.items()
     ]
 
 
 @contextmanager
-def _pairs_of_archive(
-    published: Split, options: _Options
+def _official_pairs(
+    name: str, published: Split, options: _Options
 ) -> Iterator[tuple[list[Pair], list[SRError]]]:
-    folders, root = published.named(options.scale), options.root
-    with unpacked(published.archive, root, folders, options.report) as content:
+    archive, folders, root = published.origin, published.named(options.scale), options.root
+    if isinstance(archive, Path):
+        raise ArgumentError(
+            f"{name} is cut from photographs in packages: unpack those that docs/free-photos.md "
+            "lists into a folder, and name it with --from (in Python: source)"
+        )
+    with unpacked(archive, root, folders, options.report) as content:
         found = folders_below(content, folders)
         pairs = find_pairs(found[0]) if found else []
         if len(pairs) != published.images:
             raise DataError(
                 f"{len(pairs)} images in a folder {' or '.join(folders)}, where the official "
                 f"archive has {published.images}: choose another scale, or {AGAIN}",
-                path=root / "downloads" / published.archive.name,
+                path=root / "downloads" / archive.name,
             )
         yield pairs, []
 
@@ -170,6 +177,9 @@ def _given(name: str, source: Path, options: _Options) -> list[Wanted]:
     splits = DATASETS[name].splits
     given = []
     for split, published in splits.items():
+        if isinstance(published.origin, Path):
+            given.append(_cut(name, split, Recipe(published.origin, source), published, options))
+            continue
         folders = folders_below(source, published.named(options.scale))
         if not folders and len(splits) == 1 and has_images(source):
             folders = [source]
@@ -204,6 +214,20 @@ def _given(name: str, source: Path, options: _Options) -> list[Wanted]:
             path=source,
         )
     return given
+
+
+def _cut(name: str, split: str, recipe: Recipe, published: Split, options: _Options) -> Wanted:
+    return Wanted(
+        name=name,
+        split=split,
+        root=options.root,
+        scale=options.scale,
+        images=published.images,
+        source=str(recipe.source.resolve()),
+        fingerprint=recipe.fingerprint,
+        skip_bad=options.skip_bad,
+        pairs=cut(recipe, options.root / "downloads"),
+    )
 
 
 def _own(item: str, options: _Options) -> Wanted:
