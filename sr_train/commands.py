@@ -42,6 +42,12 @@ def _fit(words: Sequence[str]) -> int:
             print(config_text(arguments.config), end="")  # a file, in which YAML escapes names
             return 0
     say_waiting(LOADING)
+    if arguments.preview is not None:
+        with require_extra("train"):
+            from sr_train.preview import write_preview
+
+        write_preview(arguments.config, arguments.preview)
+        return 0
     resume = arguments.resume is not None
     result = fit(arguments.config, arguments.resume or arguments.run or "", resume=resume)
     return 0 if result.interrupted is None else 128 + result.interrupted

@@ -19,7 +19,7 @@ from sr_runtime.resize import resize
 from sr_runtime.storage.atomic import atomic_path
 from sr_train.metrics_file import read_metrics
 
-__all__ = ["comparison", "curves", "draw_curves", "stacked"]
+__all__ = ["comparison", "curves", "draw_curves", "magnified", "side_by_side", "stacked"]
 
 Image = NDArray[np.uint8]
 Series = Mapping[str, Sequence[tuple[str, int, float]]]
@@ -51,16 +51,24 @@ LINES = (
 def comparison(lr: Image, srs: Mapping[str, Image], hr: Image, scale: int) -> Image:
     """LR, bicubic, each of `srs` and HR side by side, with captions and PSNR Y: (H, W, 3) uint8.
 
-    `lr` is (h, w, 1 or 3), the others are `scale` times as high and wide. Large images are cropped
-    to the middle, small ones magnified by a whole number.
+    `lr` is (h, w, 1 or 3), the others are `scale` times as high and wide.
     """
     height, width = hr.shape[:2]
-    panels = {"LR": lr.repeat(scale, axis=0).repeat(scale, axis=1)}
+    panels = {"LR": magnified(lr, scale)}
     for name, image in {"bicubic": resize(lr, height, width), **srs}.items():
         panels[f"{name}  {psnr(image, hr, channel='y', crop=scale):.2f} dB"] = image
     panels["HR"] = hr
+    return side_by_side(panels)
+
+
+def side_by_side(panels: Mapping[str, Image]) -> Image:
+    """Images of one size, (H, W, 1 or 3), with their captions: (H, W, 3) uint8.
+
+    Large images are cropped to the middle, small ones magnified by a whole number.
+    """
+    height, width = next(iter(panels.values())).shape[:2]
     window = _middle(height), _middle(width)
-    shown_height, shown_width = hr[window].shape[:2]
+    shown_height, shown_width = len(range(height)[window[0]]), len(range(width)[window[1]])
     font = PIL.ImageFont.load_default(size=CAPTION * 0.6)
     needed = ceil(max(font.getlength(caption) for caption in panels)) + 2 * GAP
     # Magnified until the captions fit, but not beyond the window.
@@ -72,10 +80,14 @@ def comparison(lr: Image, srs: Mapping[str, Image], hr: Image, scale: int) -> Im
     for index, (caption, image) in enumerate(panels.items()):
         left = index * (column + GAP)
         rgb = np.broadcast_to(image[window], (shown_height, shown_width, 3))
-        magnified = rgb.repeat(factor, axis=0).repeat(factor, axis=1)
-        canvas.paste(PIL.Image.fromarray(magnified), (left, CAPTION))
+        canvas.paste(PIL.Image.fromarray(magnified(rgb, factor)), (left, CAPTION))
         draw.text((left + GAP, CAPTION / 2), caption, fill=(0, 0, 0), font=font, anchor="lm")
     return np.asarray(canvas)
+
+
+def magnified(image: Image, factor: int) -> Image:
+    """(H, W, C) with each pixel as a square of `factor` × `factor`."""
+    return image.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
 def stacked(pictures: Sequence[Image]) -> Image:

@@ -1,4 +1,4 @@
-"""The section `degradation`: the damage that simulates the photos which users have.
+"""The section `degradation`: how LR is made that looks like the photos which users have.
 
 The process is that of Real-ESRGAN (Wang et al. 2021, arXiv:2107.10833): blur, resize, noise and
 JPEG, twice, and a last sinc filter. `REAL` has the ranges that Real-ESRGAN published; `MILD` is for
@@ -45,7 +45,7 @@ AroundOne = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class DegradationPass:
-    """One pass of the damage: blur, resize, noise, JPEG."""
+    """One pass of a degradation: blur, resize, noise, JPEG."""
 
     blur_probability: Fraction = 1.0
     """Probability that the image is blurred."""
@@ -92,7 +92,7 @@ class DegradationPass:
 
 @dataclass(frozen=True, kw_only=True)
 class DegradationProcess:
-    """The whole damage, from HR to LR."""
+    """A whole degradation, from HR to LR."""
 
     first: DegradationPass = field(default_factory=DegradationPass)
     second: DegradationPass = field(
@@ -146,13 +146,13 @@ MILD = DegradationProcess(
 
 @dataclass(frozen=True, kw_only=True)
 class Degradation:
-    """Simulated damage of training crops, in place of the prepared LR."""
+    """Simulated degradation of training crops, in place of the prepared LR."""
 
     probability: Fraction = 0.0
-    """Share of the crops whose LR is made from HR by this damage; the others are clean."""
+    """Share of the crops whose LR is degraded; the others keep the prepared, clean one."""
     mild_share: Fraction = 0.0
-    """Share of the damaged crops that get the ranges of `mild`; the others get those of `real`."""
+    """Share of the degraded crops that get the ranges of `mild`; the others get those of `real`."""
     usm_targets: bool = False
-    """Sharpen the HR of damaged crops by an unsharp mask, before the damage."""
+    """Sharpen the HR of degraded crops by an unsharp mask, before they are degraded."""
     real: DegradationProcess = field(default_factory=lambda: REAL)
     mild: DegradationProcess = field(default_factory=lambda: MILD)

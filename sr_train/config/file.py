@@ -39,6 +39,7 @@ from sr_train.run_folder import run_path
 __all__ = ["FitArguments", "config_text", "fit_arguments", "preset", "read_config", "write_config"]
 
 DEFAULTS = Config()
+PREVIEW = "degradation.preview"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,12 +52,14 @@ class FitArguments:
     resume: Path | None
     """Folder of the run to continue."""
     print_config: bool
+    preview: Path | None
+    """Folder for pictures of training crops, in place of a run."""
 
 
 def fit_arguments(arguments: Sequence[str]) -> FitArguments:
     """Read the command line of `fit` and the files that it names; `--help` prints and exits."""
     options, values = _command_line(arguments)
-    print_config = options.pop("print_config", False)
+    print_config, preview = options.pop("print_config", False), options.pop(PREVIEW, None)
     if "resume" not in options:
         preset_values = _preset_values(options["preset"]) if "preset" in options else {}
         file_values = _file_values(Path(options["config"])) if "config" in options else {}
@@ -70,7 +73,11 @@ def fit_arguments(arguments: Sequence[str]) -> FitArguments:
         folder = run_path(options["resume"], resume=True)
         config = _resumed(folder, values)
     return FitArguments(
-        config=config, run=options.get("run"), resume=folder, print_config=print_config
+        config=config,
+        run=options.get("run"),
+        resume=folder,
+        print_config=print_config,
+        preview=None if preview is None else Path(preview),
     )
 
 

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, is_dataclass
+from functools import cache
 from itertools import pairwise
 from math import inf
 from operator import attrgetter
@@ -79,18 +80,19 @@ Datasets = Annotated[tuple[Name, ...], NOT_EMPTY]
 LayerWeights = Annotated[Mapping[str, Positive], NOT_EMPTY]
 
 
+@cache
 def field_types(schema: Any) -> dict[str, Any]:
     """The type of every field of nested dataclasses, by its dotted name."""
     found: dict[str, Any] = {}
     for name, hint in get_type_hints(schema, include_extras=True).items():
-        inner = field_types(hint) if is_dataclass(hint) else {}
+        inner = field_types(hint) if isinstance(hint, type) and is_dataclass(hint) else {}
         found |= {f"{name}.{key}": value for key, value in inner.items()} or {name: hint}
     return found
 
 
-def check_fields(config: object) -> None:
+def check_fields(config: Any) -> None:
     """Give every field the exact type of its value; ArgumentError for the first outside limits."""
-    for name, hint in field_types(type(config)).items():
+    for name, hint in field_types(config.__class__).items():
         section, _, field = name.rpartition(".")
         values = vars(attrgetter(section)(config) if section else config)
         values[field] = checked(name, values[field], hint)  # lists become tuples, "1e-4" a number

@@ -29,6 +29,7 @@ PRESET_USES = {
     "finetune": "to go on learning from your own photos",
     "tiny": "to see everything work in minutes",
     "embedded": "as the models of the package were trained",
+    "real": "for noisy, blurred and compressed photos",
     "paper": "as ESRGAN was",
 }
 PRESET_HELP = (
@@ -41,6 +42,10 @@ OPTIONS = {
     "resume": ("RUN", "run to continue, named as by --run"),
     "preset": ("NAME", PRESET_HELP),
     "config": ("FILE", "YAML or JSON file with any of the fields below"),
+    "degradation.preview": (
+        "DIR",
+        "write pictures of what the network will see, and stop",
+    ),
 }
 
 FIELDS = field_types(Config)

@@ -33,6 +33,8 @@ EXAMPLES = {
     "--preset paper --batch_size 8 --run small": "",
 }
 
+DEFAULTS = Config()
+
 # One layer's weight can be set alone: `--perceptual_loss.layer_weights.conv5_4 1`.
 LAYER_WEIGHTS = "perceptual_loss.layer_weights"
 
@@ -65,24 +67,31 @@ def add_fit_options(parser: argparse.ArgumentParser) -> None:
         option = run.add_argument(f"--{name}", metavar=metavar, action="append", help=about_it)
         suggest(option, *(PRESET_NAMES if name == "preset" else ()), files=name != "preset")
     run.add_argument("--print_config", action="store_true", help="print the configuration and stop")
+    explained: dict[Any, str] = {}
     for section, schema in {"": Config, **SECTIONS}.items():
-        group = parser.add_argument_group((schema.__doc__ or "").rstrip("."))
+        alike = explained.setdefault(schema, section)
+        group = parser.add_argument_group(
+            (schema.__doc__ or "").rstrip("."),
+            f"The fields are those of {alike}." if alike != section else None,
+        )
         names = (name for name in FIELDS if name.rpartition(".")[0] == section)
-        _add_fields(group, schema, names)
+        _add_fields(group, schema, names, explain=alike == section)
 
 
-def _add_fields(group: argparse._ArgumentGroup, schema: Any, names: Iterable[str]) -> None:
+def _add_fields(
+    group: argparse._ArgumentGroup, schema: Any, names: Iterable[str], *, explain: bool
+) -> None:
     helps = {each.arg_name: each.description for each in parse_from_object(schema).params}
     for name in names:
         hint = FIELDS[name]
         choices = get_args(hint) if get_origin(hint) is Literal else ()
         choices = ("true", "false") if hint is bool else choices
         wanted = "" if choices else f"{limits.wanted(hint, briefly=True)}; "
+        default = f"default {limits.as_text(attrgetter(name)(DEFAULTS))}"
         option = group.add_argument(
             f"--{name}",
             metavar="{" + " | ".join(choices) + "}" if choices else "VALUE",
-            help=f"{helps[name.rpartition('.')[2]]} "
-            f"({wanted}default {limits.as_text(attrgetter(name)(Config()))})",
+            help=f"{helps[name.rpartition('.')[2]]} ({wanted}{default})" if explain else default,
         )
         words = EMBEDDED if name == "init" else choices
         suggest(option, *words, files=limits.is_text(hint) and not choices)

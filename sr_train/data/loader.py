@@ -18,13 +18,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from sr_runtime.errors import ArgumentError
+from sr_runtime.errors import ArgumentError, require_extra
 from sr_runtime.signals import ENDING
 from sr_train.config.schema import Config, Stage
 from sr_train.data.augmentation import Augment
-from sr_train.data.degradation.crops import degraded
+from sr_train.data.degradation.crops import Crop, degraded
 from sr_train.data.packed_dataset import PackedImages, in_channels
 from sr_train.data.stage_data import batch_size, stage_images, stage_steps
+
+with require_extra("train"):
+    import cv2
 
 __all__ = ["Key", "TrainingCrops", "training_loader"]
 
@@ -71,7 +74,7 @@ def training_loader(
         sampler=order,
         batch_size=None,  # the sampler yields whole mini-batches
         num_workers=config.workers,
-        worker_init_fn=_ignore_signals,
+        worker_init_fn=_start_worker,
         pin_memory=config.device != "cpu" and torch.cuda.is_available(),
         # By default it would draw from the global generator, which a run saves and restores.
         generator=torch.Generator(),
@@ -131,12 +134,14 @@ def _end_workers(reference: "weakref.ref[Any]") -> None:
             worker.kill()
 
 
-def _ignore_signals(worker: int) -> None:
-    """Let the training process alone decide how to end.
+def _start_worker(worker: int) -> None:
+    """Compute on one thread, and let the training process alone decide how to end.
 
+    OpenCV's threads do not survive a fork, and each worker has a core of its own at best.
     Ctrl-C and job managers signal the whole group, and the training process still needs its
     workers to finish a step. They end when it shuts them down, or when they see that it is gone.
     """
+    cv2.setNumThreads(0)
     for number in ENDING:
         signal.signal(number, signal.SIG_IGN)
 
@@ -156,11 +161,11 @@ class TrainingCrops(Dataset[Batch]):
 
     def __getitem__(self, keys: Sequence[Key]) -> Batch:
         """The mini-batch of these crops."""
-        lr, hr = zip(*map(self.crop, keys), strict=True)
-        return _tensor(lr), _tensor(hr)
+        crops = [self.crop(key) for key in keys]
+        return _tensor([crop.lr for crop in crops]), _tensor([crop.hr for crop in crops])
 
-    def crop(self, key: Key) -> tuple[Pixels, Pixels]:
-        """LR (h, w, C) and HR (scale·h, scale·w, C)."""
+    def crop(self, key: Key) -> Crop:
+        """The crop, augmented and degraded."""
         generator = _random_generator(self._config, self._stage, key.epoch, stream=1 + key.position)
         lr, hr = self.cut(key.image, generator)
         channels = self._config.img_channels

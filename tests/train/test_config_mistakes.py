@@ -51,6 +51,15 @@ def file(tmp_path: Path) -> Path:
         (["--batch_size", "2.5"], ["batch_size is 2.5", "whole number"]),
         (["--batch_size", "0"], ["batch_size is 0", "from 1 to 65536"]),
         (["--compile", "1"], ["compile is 1", "true or false"]),
+        (["--degradation.real", "1"], ["is a section", "degradation.real.first.blur_probability"]),
+        (
+            ["--degradation.mild.first.kernels", "{round: 1}"],
+            ["degradation.mild.first.kernels is {round: 1}", "one of 'isotropic', "],
+        ),
+        (["--degradation.real.first.resize", "{up: 0}"], ["resize is {up: 0}", "not all 0"]),
+        (["--degradation.real.first.resize_factor", "[1.2, 2]"], ["[1.2, 2]", "1 between them"]),
+        (["--degradation.real.second.jpeg_quality", "[95, 30]"], ["[95, 30]", "the smaller first"]),
+        (["--degradation.real.first.kernel_size", "[7, 8]"], ["[7, 8]", "odd and at least 1"]),
         (["--seed", "null"], ["seed is null", "whole number"]),
         (
             ["--training.train_datasets", "div2k"],

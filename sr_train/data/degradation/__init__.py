@@ -1,1 +1,1 @@
-"""The simulated damage of training crops: blur, resize, noise and JPEG, twice."""
+"""The simulated degradation of training crops: blur, resize, noise and JPEG, twice."""

@@ -1,28 +1,41 @@
-"""The share of training crops that are damaged, and the HR that they are compared with."""
+"""The share of training crops that are degraded, and the HR that they are compared with."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from sr_runtime.errors import require_extra
 from sr_train.config.degradation import Degradation
 from sr_train.data.degradation.pixels import Floats, Pixels, floats_of, pixels_of
-from sr_train.data.degradation.process import degrade
+from sr_train.data.degradation.process import Step, apply, draw
 
 with require_extra("train"):
     import cv2
 
-__all__ = ["degraded", "sharpened"]
+__all__ = ["Crop", "degraded", "sharpened"]
 
 
-def degraded(
-    lr: Pixels, hr: Pixels, config: Degradation, generator: np.random.Generator
-) -> tuple[Pixels, Pixels]:
-    """A pair of (h, w, C) and (scale·h, scale·w, C) uint8 crops, damaged or as they are."""
+class Crop(NamedTuple):
+    """What the network sees of an image, (h, w, C) and (scale·h, scale·w, C) uint8."""
+
+    lr: Pixels
+    hr: Pixels
+    clean: Pixels
+    """LR as it was prepared."""
+    steps: Sequence[Step] = ()
+    """What made `lr` from `hr`; nothing if it is the clean one."""
+
+
+def degraded(lr: Pixels, hr: Pixels, config: Degradation, generator: np.random.Generator) -> Crop:
+    """Degrade a pair of crops, or leave it as it is, as often as configured."""
     if config.probability == 0 or generator.random() >= config.probability:
-        return lr, hr
+        return Crop(lr, hr, clean=lr)
     process = config.mild if generator.random() < config.mild_share else config.real
     if config.usm_targets:
         hr = sharpened(hr)
-    return degrade(hr, process, generator, scale=len(hr) // len(lr)), hr
+    steps = draw(process, hr.shape[:2], lr.shape[:2], generator)
+    return Crop(apply(steps, hr, generator), hr, clean=lr, steps=steps)
 
 
 def sharpened(image: Pixels) -> Pixels:

@@ -1,4 +1,4 @@
-"""From HR to a damaged LR: the second-order process of Real-ESRGAN (arXiv:2107.10833).
+"""From HR to a degraded LR: the second-order process of Real-ESRGAN (arXiv:2107.10833).
 
 What happens to an image is drawn first, as a list of steps, and then done. Images are
 (H, W, C) float32 in [0, 1] between the steps, and every step keeps the middle of the image where it
@@ -7,16 +7,16 @@ is.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 
 from sr_runtime.errors import require_extra
 from sr_train.config.degradation import DegradationPass, DegradationProcess
 from sr_train.data.degradation.draws import pick, uniform
-from sr_train.data.degradation.jpeg import draw_jpeg
-from sr_train.data.degradation.kernels import draw_blur, draw_sinc
-from sr_train.data.degradation.noise import draw_noise
+from sr_train.data.degradation.jpeg import Jpeg, draw_jpeg
+from sr_train.data.degradation.kernels import Blur, Sinc, draw_blur, draw_sinc
+from sr_train.data.degradation.noise import GaussianNoise, PoissonNoise, draw_noise
 from sr_train.data.degradation.pixels import Floats, Pixels, floats_of, pixels_of
 
 with require_extra("train"):
@@ -26,13 +26,6 @@ __all__ = ["Resize", "Step", "apply", "degrade", "draw"]
 
 Size = tuple[int, int]
 """Height and width."""
-
-
-class Step(Protocol):
-    """One change of an image."""
-
-    def __call__(self, image: Floats, generator: np.random.Generator) -> Floats:
-        """Change (H, W, C) float32."""
 
 
 Method = Literal["area", "bilinear", "bicubic"]
@@ -55,6 +48,10 @@ class Resize:
         height, width = self.size
         resized: Floats = cv2.resize(image, (width, height), interpolation=METHODS[self.method])
         return resized
+
+
+Step = Blur | Sinc | Resize | GaussianNoise | PoissonNoise | Jpeg
+"""A change of (H, W, C) float32."""
 
 
 def degrade(
