@@ -4,12 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sr_runtime.storage.atomic import atomic_path
+from benchmarks.page import write_part
 
 __all__ = ["write_page"]
-
-BEGIN = "<!-- The table is written by `python -m benchmarks.architectures`. -->"
-END = "<!-- End of the table. -->"
 
 HEAD = (
     "architecture", "read by", "sizes", "ONNX Runtime", "OpenVINO", "OpenVINO bf16",
@@ -22,13 +19,10 @@ Row = Mapping[str, Any]
 
 def write_page(page: Path, results: Mapping[str, Any]) -> None:
     """Put the table of all results between the two marks of the page."""
-    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
     versions = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
-    text = "\n".join([BEGIN, "", *_table(results["rows"]), "", *_failures(results["rows"]), ""])
     made = f"Measured on {results['processor']} with {versions}."
-    with atomic_path(page) as temporary:
-        temporary.write_text(f"{before}{text}{made}\n\n{END}{after}", encoding="utf-8")
+    lines = [*_table(results["rows"]), "", *_failures(results["rows"]), made]
+    write_part(page, "python -m benchmarks.architectures", "\n".join(lines))
 
 
 def _table(rows: Mapping[str, Row]) -> list[str]:

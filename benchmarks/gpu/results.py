@@ -1,10 +1,10 @@
 """The result file, which is written after every measurement and completed by later runs."""
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
+from benchmarks.commit import commit
 from benchmarks.gpu.process import Event
 from benchmarks.json_file import write_json
 from sr_runtime.errors import ArgumentError
@@ -43,7 +43,7 @@ class Results:
             self.content = earlier
 
     def begin_run(self, machine: dict[str, Any]) -> None:
-        self.content["runs"].append({"commit": _commit(), **machine})
+        self.content["runs"].append({"commit": commit(), **machine})
         self._save()
 
     def found(self) -> dict[str, dict[str, Any]]:
@@ -78,11 +78,3 @@ class Results:
 
     def _save(self) -> None:
         write_json(self._output, self.content)
-
-
-def _commit() -> str | None:
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None
