@@ -39,7 +39,8 @@ def add_prepare_options(prepare: Parser) -> None:
     _add_root(prepare)
     prepare.add_argument(
         "--from", dest="source", type=path, metavar="FOLDER",
-        help="folder with the data set or the weights (default: download them)",
+        help="folder with the data set, the packages that it is cut from, or the weights (default: "
+        "download them)",
     )  # fmt: skip
     prepare.add_argument(
         "--scale", type=whole_number, default=4, metavar="S",
