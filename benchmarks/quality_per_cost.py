@@ -134,7 +134,7 @@ def _quality(upscaler: Upscaler | None, lpips: LPIPS) -> dict[str, Any]:
     quality: dict[str, Any] = {}
     for name in SETS:
         pairs = find_pairs(in_data(f"{name}/x4"))
-        means = mean(score(enlarge, pairs, scale=4, distance=lpips.of_images))
+        means = mean(score(enlarge, pairs, scale=4, distances={"lpips": lpips.of_images}))
         quality[name] = {"psnr_y": means.psnr_y, "ssim_y": means.ssim_y, "lpips": means.lpips}
     return quality
 

@@ -166,6 +166,7 @@ def parser() -> Parser:
         {
             "runs/demo/weights/best.safetensors --data set5": "",
             "rrdb.pth rrdb.onnx esrgan --data set5 bsds500:test": "",
+            "rrdb.pth esrgan --data photos/ --degrade real": "",
             "rrdb.pth --data photos/ --no-lpips --json out.json": "",
         },
     )

@@ -1,13 +1,15 @@
 """`sr_train evaluate`: checkpoints and exported models on whole images, in one table."""
 
 import contextlib
-from collections.abc import Callable, Sequence
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from json import dumps
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -17,16 +19,19 @@ from sr_runtime.embedded import model_file
 from sr_runtime.errors import ArgumentError, about
 from sr_runtime.evaluation import scoring
 from sr_runtime.evaluation.pairs import find_pairs
-from sr_runtime.evaluation.scoring import TILE, ImagePair, bicubic, upscale_whole
+from sr_runtime.evaluation.scoring import TILE, Distance, ImagePair, Score, bicubic, upscale_whole
 from sr_runtime.printable import printable
 from sr_runtime.storage.atomic import atomic_path, check_target
 from sr_train.checkpoint import load_any_generator
 from sr_train.config.schema import Validation
 from sr_train.data.catalogue import DATASETS
+from sr_train.data.degradation.named import SETTINGS
 from sr_train.data.packed_dataset import PackedPair
 from sr_train.data.prepared import prepared
+from sr_train.degraded_pair import DegradedPair
 from sr_train.distributed import init_distributed
 from sr_train.inference import upscale_torch
+from sr_train.judges import Judge, load_judges
 from sr_train.lpips import load_lpips
 from sr_train.precision import compute_dtype
 
@@ -34,6 +39,9 @@ __all__ = ["evaluate"]
 
 Image = NDArray[Any]
 Precision = Literal["fp32", "bf16", "fp16"]
+
+WIDTH = 100
+"""Columns of the text above a table."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,10 @@ def evaluate(
     precision: Precision = "fp32",
     device: str = "auto",
     lpips: bool = True,
+    judge: Judge = "auto",
+    degrade: str | None = None,
+    seed: int | None = None,
+    limit: int | None = None,
     images: bool = False,
     json: Path | None = None,
 ) -> None:
@@ -69,6 +81,13 @@ def evaluate(
         data: Names of data sets prepared under `root`, and folders of images.
         scale: Needed only for checkpoints that leave their scale open.
         device: auto, cpu, cuda or cuda:N, for all models.
+        lpips: Measure LPIPS.
+        judge: Distances by networks that took no part in training; `auto` measures those whose
+            weights are at hand, and none without LPIPS.
+        degrade: One of NAMED, by which LR images are made from HR; None takes those of the data
+            set, or makes them by MATLAB's bicubic.
+        seed: Of `degrade`; None is 0.
+        limit: Measure this many images of each data set, the first by name; None: all.
         images: Also print a table of single images for each model.
         json: A file for all numbers.
 
@@ -76,6 +95,16 @@ def evaluate(
     """
     if json is not None:
         check_target(json, inputs=[Path(model) for model in models])
+    if seed is not None and degrade is None:
+        raise ArgumentError(
+            f"--seed {seed} is of the degradation, and --degrade is missing: add it, or leave out "
+            "--seed"
+        )
+    seed = seed or 0
+    if seed < 0:
+        raise ArgumentError(f"--seed is {seed}: it must be 0 or more")
+    if limit is not None and limit < 1:
+        raise ArgumentError(f"--limit is {limit}: it must be 1 or more")
     with contextlib.ExitStack() as stack:
         torch_device = stack.enter_context(init_distributed(device)).device
         # With auto the runtime may lack a GPU that PyTorch has.
@@ -98,40 +127,38 @@ def evaluate(
             opened.append(OpenModel(str(model), factor, upscale))
         _check_scales(opened)
         opened.append(OpenModel("bicubic", factor, partial(bicubic, scale=factor)))
-        sets = {item: _pairs(item, root, factor) for item in data}
-        distance = load_lpips(Validation(), root).to(torch_device).of_images if lpips else None
+        sets = {item: _pairs(item, root, factor)[:limit] for item in data}
+        if degrade is not None:
+            sets = {
+                item: [DegradedPair(pair, degrade, seed) for pair in pairs]
+                for item, pairs in sets.items()
+            }
+        distances = _distances(lpips, judge, root, torch_device)
         results = []
         for item, pairs in sets.items():
-            scores = {
-                model.name: [
-                    _score(model, pair, item, distance)
-                    for pair in tqdm(
-                        pairs,
-                        desc=printable(f"{model.name} on {item}"),
-                        unit="image",
-                        leave=False,
-                        disable=None,  # no bar without a terminal
-                    )
-                ]
-                for model in opened
-            }
-            say("", f"{item}, ×{factor}, computed in {precision}")
+            scores = _scores(opened, pairs, item, factor, distances)
+            made = "" if degrade is None else f", degraded: {degrade}, seed {seed}"
+            say("", f"{item}, ×{factor}, computed in {precision}{made}")
             if images:
                 for name, rows in scores.items():
-                    say("")
-                    text = f"{printable(name)}: {scoring.table(rows, crop=factor)}"
-                    say(*text.split("\n"))
-            means = [scoring.mean(rows, name) for name, rows in scores.items()]
-            say(*scoring.models_table(means, images=len(pairs), crop=factor).split("\n"))
+                    say("", f"{printable(name)}:", *_lines(scoring.table(rows, crop=factor)))
+            means = [
+                scoring.mean(rows, name)
+                for name, rows in zip(_short(list(scores)), scores.values(), strict=True)
+            ]
+            say(*_lines(scoring.models_table(means, images=len(pairs), crop=factor)))
             facts = {
                 name: {"mean": asdict(scoring.mean(rows)), "images": [*map(asdict, rows)]}
                 for name, rows in scores.items()
             }
             results.append({"data": item, "scale": factor, "crop": factor, "models": facts})
     if json is not None:
-        table = {"precision": precision, "device": str(torch_device), "results": results}
+        table: dict[str, Any] = {"precision": precision, "device": str(torch_device)}
+        if degrade is not None:
+            table["degradation"] = {"name": degrade, "seed": seed, "settings": SETTINGS[degrade]}
         with atomic_path(json) as temporary:
-            temporary.write_text(dumps(table, indent=1) + "\n", encoding="utf-8")
+            text = dumps({**table, "results": results}, indent=1)
+            temporary.write_text(f"{text}\n", encoding="utf-8")
 
 
 def _check_scales(models: Sequence[OpenModel]) -> None:
@@ -158,13 +185,56 @@ def _pairs(item: str, root: Path, scale: int) -> Sequence[ImagePair]:
     ]
 
 
-def _score(
-    model: OpenModel, pair: ImagePair, item: str, distance: scoring.Distance | None
-) -> scoring.Score:
-    """Score one image; errors that are about no file name the model, the image and the set."""
-    place = f"{model.name} on {pair.name} of {item}"
-    with about(place):
-        lr, hr = pair.read(model.scale)
-        sr = model.upscale(lr)
-    score = scoring.compare(place, sr, hr, crop=model.scale, distance=distance)
-    return replace(score, name=pair.name)
+def _distances(
+    lpips: bool, judge: Judge, root: Path, device: torch.device
+) -> Mapping[str, Distance]:
+    networks = {**load_judges("none" if judge == "auto" and not lpips else judge, root)}
+    if lpips:
+        networks["lpips"] = load_lpips(Validation(), root)
+    return {field: network.to(device).of_images for field, network in networks.items()}
+
+
+def _scores(
+    models: Sequence[OpenModel],
+    pairs: Sequence[ImagePair],
+    item: str,
+    scale: int,
+    distances: Mapping[str, Distance],
+) -> dict[str, list[Score]]:
+    """The scores of all images by the models' names.
+
+    Errors that are about no file name the model, the image and the set.
+    """
+    scores: dict[str, list[Score]] = {model.name: [] for model in models}
+    for pair in tqdm(
+        pairs,
+        desc=printable(item),
+        unit="image",
+        leave=False,
+        disable=None,  # no bar without a terminal
+    ):
+        with about(f"{pair.name} of {item}"):
+            lr, hr = pair.read(scale)
+        for model in models:
+            place = f"{model.name} on {pair.name} of {item}"
+            with about(place):
+                sr = model.upscale(lr)
+            score = scoring.compare(place, sr, hr, crop=scale, distances=distances)
+            scores[model.name].append(replace(score, name=pair.name))
+    return scores
+
+
+def _short(names: Sequence[str]) -> list[str]:
+    """The ends of paths that tell them apart: a table has no room for all of their folders."""
+    parts = [Path(name).parts for name in names]
+    for most in range(1, max(map(len, parts)) + 1):
+        short = [str(Path(*each[-most:])) for each in parts]
+        if len(set(short)) == len(short):
+            return short
+    return list(names)
+
+
+def _lines(text: str) -> list[str]:
+    """The lines of a protocol and its table, of which the protocol is wrapped."""
+    protocol, _, rows = text.partition("\n\n")
+    return [*textwrap.wrap(protocol, WIDTH), "", *rows.split("\n")]

@@ -1,4 +1,4 @@
-"""LPIPS v0.1 on SqueezeNet: how different two images look to people."""
+"""LPIPS: how different two images look to people, as a network's features tell."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,11 +24,7 @@ LAYERS = {
     "fire8": 512,
     "fire9": 512,
 }
-"""The layers that are compared, and their channels."""
-
-# ImageNet's mean and deviation of R, G and B on a scale from −1 to 1, as the authors rounded them.
-SHIFT = (-0.030, -0.088, -0.188)
-SCALE = (0.458, 0.448, 0.450)
+"""The layers of SqueezeNet that LPIPS v0.1 compares, and their channels."""
 
 EPSILON = 1e-10
 
@@ -37,58 +33,49 @@ class LPIPS(nn.Module):
     """Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric", 2018.
 
     arXiv:1801.03924, equation 1. Features are divided by their norm over the channels. Their
-    squared differences are weighted by a learned head, averaged over positions and summed over
-    layers.
-    `features` returns LAYERS and does not normalise its input; each head is `(1, C, 1, 1)`.
+    squared differences are weighted by a head, averaged over positions and summed over layers.
+    There is a head `(1, C, 1, 1)` for each layer that `features` returns.
     """
-
-    shift: Tensor
-    scale: Tensor
 
     def __init__(self, features: FeatureNetwork, heads: Sequence[Tensor]) -> None:
         super().__init__()
         self.features = features
         self.heads = nn.ParameterList(heads).requires_grad_(False)
-        self.register_buffer("shift", torch.tensor(SHIFT).view(1, 3, 1, 1))
-        self.register_buffer("scale", torch.tensor(SCALE).view(1, 3, 1, 1))
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """The distance `(N,)` in fp32 between `(N, 3 or 1, H, W)` in [0, 1]; 0 for equal images.
 
-        Raises ArgumentError for images smaller than 17×17.
+        Raises ArgumentError for images that are too small for `features`.
         """
         with torch.autocast(a.device.type, enabled=False):
-            a_features, b_features = self._unit_features(a), self._unit_features(b)
+            of_a, of_b = self.features(a.float()), self.features(b.float())
             distances = [
-                (head * (x - y).square()).sum(1).mean((1, 2))
-                for head, x, y in zip(self.heads, a_features, b_features, strict=True)
+                (head * (_unit(of_a[layer]) - _unit(of_b[layer])).square()).sum(1).mean((1, 2))
+                for head, layer in zip(self.heads, of_a, strict=True)
             ]
         return torch.stack(distances).sum(0)
 
     @torch.inference_mode()
     def of_images(self, a: NDArray[Any], b: NDArray[Any]) -> float:
         """The distance between two images (H, W, C), uint8 or uint16."""
-        device = self.shift.device
+        device = self.heads[0].device
         return float(self(tensor_from_image(a, device), tensor_from_image(b, device)))
 
-    def _unit_features(self, image: Tensor) -> list[Tensor]:
-        features = self.features((2 * image.float() - 1 - self.shift) / self.scale)
-        # Unlike a square root, vector_norm has a finite gradient where all channels are zero.
-        return [
-            features[layer]
-            / (torch.linalg.vector_norm(features[layer], dim=1, keepdim=True) + EPSILON)
-            for layer in LAYERS
-        ]
+
+def _unit(features: Tensor) -> Tensor:
+    # Unlike a square root, vector_norm has a finite gradient where all channels are zero.
+    norm: Tensor = torch.linalg.vector_norm(features, dim=1, keepdim=True)
+    return features / (norm + EPSILON)
 
 
 def load_lpips(validation: Validation, root: Path) -> LPIPS:
-    """LPIPS with its published weights, frozen, on the CPU.
+    """LPIPS v0.1 on SqueezeNet with its published weights, frozen, on the CPU.
 
     Raises ModelError for a file with other weights, and as `weights_file`.
     """
     network = weights_file("squeezenet1_1", given=validation.squeezenet_weights, root=root)
     linear = weights_file("lpips_squeeze", given=validation.lpips_weights, root=root)
-    features = build_features("squeezenet1_1", LAYERS, normalize_input=False)
+    features = build_features("squeezenet1_1", LAYERS)
     load_tensors(features, network)
     shapes = {
         f"lin{k}.model.1.weight": (1, channels, 1, 1) for k, channels in enumerate(LAYERS.values())

@@ -26,6 +26,9 @@ FILE = "a .pth or .safetensors file"
 
 # The names in `sr_train.pretrained`, which needs torch.
 WEIGHTS = ("vgg11", "vgg13", "vgg16", "vgg19", "squeezenet1_1", "lpips_squeeze")
+# Those in `sr_train.judges` and in `sr_train.data.degradation.named`.
+JUDGES = ("auto", "none", "st_lpips", "vgg19")
+DEGRADATIONS = ("mild", "real", "jpeg30")
 
 
 def add_prepare_options(prepare: Parser) -> None:
@@ -75,10 +78,34 @@ def add_evaluate_options(evaluate: Parser) -> None:
         help="prepared data sets, such as set5 or bsds500:val, or folders of images",
     )  # fmt: skip
     suggest(data, *DATASETS, files=True)
+    evaluate.add_argument(
+        "--degrade", choices=DEGRADATIONS,
+        help="make the LR images from HR anew, as users' photos are: `mild` (some blur, noise and "
+        "JPEG from quality 75), `real` (Real-ESRGAN's damage: more of all, twice, JPEG from "
+        "quality 30) or `jpeg30` (bicubic, then JPEG of quality 30)",
+    )  # fmt: skip
+    evaluate.add_argument(
+        "--seed", type=whole_number, metavar="N",
+        help="of --degrade: what happens to an image depends on it and on the image's name alone "
+        "(default: 0)",
+    )  # fmt: skip
+    evaluate.add_argument(
+        "--judge", choices=JUDGES, default="auto",
+        help="a distance by a network that took no part in training: st_lpips (the extra "
+        "`judge`), vgg19 (weights in DIR/weights), none, or auto: those that are at hand "
+        "(default: %(default)s)",
+    )  # fmt: skip
     _add_root(evaluate)
+    evaluate.add_argument(
+        "--limit", type=whole_number, metavar="N",
+        help="measure only the first N images of each data set (default: all)",
+    )  # fmt: skip
     evaluate.add_argument("--images", action="store_true", help="show each image's numbers too")
     evaluate.add_argument("--json", type=path, metavar="OUT", help="write the numbers here too")
-    evaluate.add_argument("--no-lpips", dest="lpips", action="store_false", help="leave out LPIPS")
+    evaluate.add_argument(
+        "--no-lpips", dest="lpips", action="store_false",
+        help="leave out LPIPS, and judges that --judge does not name",
+    )  # fmt: skip
     device = evaluate.add_argument(
         "--device", type=nonempty, default="auto", metavar="NAME",
         help="cpu, cuda, cuda:N, or auto: a GPU before the CPU (default: auto)",

@@ -18,6 +18,7 @@ from sr_train.tensor_file import fp32_copies, is_dense, read_tensor_file
 
 __all__ = [
     "WEIGHTS",
+    "found_weights",
     "load_features",
     "load_tensors",
     "prepare_weights",
@@ -82,7 +83,7 @@ def weights_file(name: str, *, given: str | None, root: Path) -> Path:
         return Path(given)
     official = WEIGHTS[name]
     folder = root / "weights"
-    if found := _found(name, folder):
+    if found := found_weights(name, folder):
         checked_sha256(found, official.url, f"sha256:{official.digests[found.name]}")
         return found
     target = folder / official.name
@@ -104,7 +105,10 @@ def prepare_weights(name: str, *, root: Path, source: Path | None) -> Path:
     """
     if source is None:
         return weights_file(name, given=None, root=root)
-    official, found = WEIGHTS[name], _found(name, source) or _found(name, source / "weights")
+    official, found = (
+        WEIGHTS[name],
+        found_weights(name, source) or found_weights(name, source / "weights"),
+    )
     if found is None:
         raise DataError(
             f"the folder holds no weights of {name}: {' or '.join(official.digests)} was expected",
@@ -161,5 +165,6 @@ def read_weights(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str,
         return fp32_copies({name: tensors[name] for name in shapes})
 
 
-def _found(name: str, folder: Path) -> Path | None:
+def found_weights(name: str, folder: Path) -> Path | None:
+    """The official file of WEIGHTS `name` in a folder, whose digest is not checked."""
     return next((folder / f for f in WEIGHTS[name].digests if (folder / f).is_file()), None)

@@ -121,12 +121,12 @@ def validate(
     the rounded image without a border of `scale` pixels. All networks are on one device and
     in evaluation mode. Raises NonFiniteError for an output with NaN or infinity.
     """
-    distance = None if lpips is None else lpips.of_images
+    distances = {} if lpips is None else {"lpips": lpips.of_images}
     for pair in pairs:
         lr, hr = pair.read(scale)
         output = super_resolved(generator, lr, precision)
         sr = image_from_tensor(output, like=hr)
-        score = scoring.compare(pair.name, sr, hr, crop=scale, distance=distance)
+        score = scoring.compare(pair.name, sr, hr, crop=scale, distances=distances)
         with torch.inference_mode():
             target = tensor_from_image(hr, output.device).expand_as(output)
             pixels = content_loss(output, target, content.loss_f).item()

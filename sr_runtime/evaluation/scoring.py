@@ -1,6 +1,6 @@
 """Scoring a model on the whole images of a data set, as the literature does, and the tables."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from statistics import fmean
 from typing import Any, Protocol, get_args
@@ -14,6 +14,7 @@ from sr_runtime.resize import resize
 from sr_runtime.upscaler import Upscaler
 
 __all__ = [
+    "DISTANCES",
     "TILE",
     "Distance",
     "ImagePair",
@@ -28,7 +29,14 @@ __all__ = [
 ]
 
 Distance = Callable[[NDArray[Any], NDArray[Any]], float]
-"""A learned distance, LPIPS: it needs a network, which the caller brings."""
+"""A learned distance between an image and its original: the caller brings the network."""
+
+DISTANCES = {
+    "lpips": ("LPIPS", "LPIPS v0.1 with SqueezeNet"),
+    "st_lpips": ("ST-LPIPS", "ST-LPIPS with VGG-16"),
+    "vgg19": ("VGG-19", "distance of VGG-19's features"),
+}
+"""The columns of learned distances, by the field of `Score`: their titles, and what they are."""
 
 TILE = 4096
 """LR pixels, for `sr_runtime.load`: more than any benchmark image has a side."""
@@ -46,7 +54,7 @@ class ImagePair(Protocol):
 
 @dataclass(frozen=True)
 class Score:
-    """PSNR in dB, SSIM and LPIPS of one image, or their means over a data set."""
+    """PSNR in dB, SSIM and learned distances of one image, or their means over a data set."""
 
     name: str
     psnr_y: float
@@ -54,7 +62,9 @@ class Score:
     psnr_rgb: float
     ssim_rgb: float
     lpips: float | None = None
-    """None: not measured."""
+    """None, here and below: not measured."""
+    st_lpips: float | None = None
+    vgg19: float | None = None
 
 
 def score(
@@ -63,24 +73,29 @@ def score(
     *,
     scale: int,
     crop: int | None = None,
-    distance: Distance | None = None,
+    distances: Mapping[str, Distance] | None = None,
 ) -> list[Score]:
     """Score `upscale`, from `(H, W, C)` to `(scale·H, scale·W, C)`, on whole images.
 
     Args:
         crop: HR pixels to leave out along each border; None: `scale`, as is customary.
-        distance: LPIPS of two `(H, W, C)` images that are cropped already.
+        distances: Those of DISTANCES to measure, of two `(H, W, C)` images without their borders.
     """
     border = scale if crop is None else crop
     scores = []
     for pair in pairs:
         lr, hr = pair.read(scale)
-        scores.append(compare(pair.name, upscale(lr), hr, crop=border, distance=distance))
+        scores.append(compare(pair.name, upscale(lr), hr, crop=border, distances=distances))
     return scores
 
 
 def compare(
-    name: str, sr: NDArray[Any], hr: NDArray[Any], *, crop: int, distance: Distance | None = None
+    name: str,
+    sr: NDArray[Any],
+    hr: NDArray[Any],
+    *,
+    crop: int,
+    distances: Mapping[str, Distance] | None = None,
 ) -> Score:
     """Score the result `sr` against `hr`; raises ArgumentError, about `name`, as `psnr` does."""
     with about(name):
@@ -89,16 +104,15 @@ def compare(
             for channel in get_args(Channel)
             for metric in (psnr, ssim)
         ]
-        if distance is not None:
-            values.append(distance(*cropped(sr, hr, crop, smallest=1)))
-    return Score(name, *values)
+        inner = cropped(sr, hr, crop, smallest=1)
+        learned = {field: distance(*inner) for field, distance in (distances or {}).items()}
+    return Score(name, *values, **learned)
 
 
 def mean(scores: Sequence[Score], name: str = "mean") -> Score:
-    """The mean of every column; LPIPS is None unless all scores have it."""
-    *columns, distances = zip(*(astuple(row)[1:] for row in scores), strict=True)
-    figures: list[Any] = [fmean(column) for column in columns]
-    figures.append(None if None in distances else fmean(distances))
+    """The mean of every column; None of a column that some score lacks."""
+    columns = zip(*(astuple(row)[1:] for row in scores), strict=True)
+    figures: list[Any] = [None if None in column else fmean(column) for column in columns]
     return Score(name, *figures)
 
 
@@ -124,14 +138,19 @@ def _markdown(label: str, rows: Sequence[Score], *, images: int, crop: int) -> s
         "PSNR RGB": [f"{row.psnr_rgb:.3f}" for row in rows],
         "SSIM RGB": [f"{row.ssim_rgb:.4f}" for row in rows],
     }
-    if any(row.lpips is not None for row in rows):
-        head += "; LPIPS v0.1 with SqueezeNet, in RGB, smaller is better"
-        columns["LPIPS"] = ["" if row.lpips is None else f"{row.lpips:.4f}" for row in rows]
+    learned = []
+    for field, (title, what) in DISTANCES.items():
+        values = [getattr(row, field) for row in rows]
+        if any(value is not None for value in values):
+            learned.append(what)
+            columns[title] = ["" if value is None else f"{value:.4f}" for value in values]
+    if learned:
+        head += f"; {', '.join(learned)}: in RGB, smaller is better"
     titled = [(title, *cells) for title, cells in columns.items()]
     first, *others = (max(map(len, column)) for column in titled)
     lines = []
-    for name, *values in zip(*titled, strict=True):
-        cells = (f"{value:>{width}}" for value, width in zip(values, others, strict=True))
+    for name, *texts in zip(*titled, strict=True):
+        cells = (f"{text:>{width}}" for text, width in zip(texts, others, strict=True))
         lines.append(f"| {name:{first}} | {' | '.join(cells)} |")
     rule = f"|:{'-' * first}-|" + "".join("-" * (width + 1) + ":|" for width in others)
     return "\n".join([head, "", lines[0], rule, *lines[1:]])

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from sr_runtime.errors import ArgumentError
 from sr_train.network_facts import VGG_BLOCKS
 
-__all__ = ["FeatureNetwork", "build_features"]
+__all__ = ["FeatureNetwork", "build_features", "shift_tolerant_vgg16"]
 
 # Mean and deviation of ImageNet's R, G and B in [0, 1], with which torchvision's networks trained.
 MEAN = (0.485, 0.456, 0.406)
@@ -101,6 +102,28 @@ def build_features(
     return FeatureNetwork(modules, tapped, least_size=least, normalize_input=normalize_input)
 
 
+def shift_tolerant_vgg16() -> FeatureNetwork:
+    """The VGG-16 of ST-LPIPS with fresh weights (Ghildyal and Liu, 2022, arXiv:2207.13686).
+
+    Its pools blur before they take every second pixel. It returns `relu{block}` for each of its
+    five blocks, after the last activation.
+    """
+    modules: list[nn.Module] = []
+    tapped = {}
+    inputs = 3
+    for block, (convolutions, width) in enumerate(
+        zip(VGG_BLOCKS["vgg16"], VGG_WIDTHS, strict=True), start=1
+    ):
+        if block > 1:
+            modules += [nn.MaxPool2d(2, stride=1), BlurPool()]
+        for _ in range(convolutions):
+            modules += [nn.Conv2d(inputs, width, kernel_size=3, padding=1), nn.ReLU()]
+            inputs = width
+        tapped[len(modules) - 1] = f"relu{block}"
+    # Each blur reflects two pixels, and so needs three.
+    return FeatureNetwork(modules, tapped, least_size=18, normalize_input=True)
+
+
 def _vgg(blocks: Iterable[int]) -> tuple[list[nn.Module], dict[int, str]]:
     """All modules of torchvision's `features`, and the names of its convolutions by index."""
     modules: list[nn.Module] = []
@@ -143,3 +166,19 @@ class Fire(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.squeeze(x).relu()
         return torch.cat((self.expand1x1(x), self.expand3x3(x)), dim=1).relu()
+
+
+class BlurPool(nn.Module):
+    """Every second pixel of an image that was blurred with [1 2 1] in both directions."""
+
+    kernel: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        line = torch.tensor([1.0, 2.0, 1.0]) / 4
+        self.register_buffer("kernel", line[:, None] * line, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        channels = x.shape[1]
+        padded = F.pad(x, (2, 2, 2, 2), mode="reflect")
+        return F.conv2d(padded, self.kernel.expand(channels, 1, 3, 3), stride=2, groups=channels)

@@ -32,7 +32,7 @@ def scored(model: str, folder: Path) -> Score:
                 lambda lr: upscale_whole(upscaler, lr),
                 find_pairs(folder),
                 scale=4,
-                distance=lpips.of_images,
+                distances={"lpips": lpips.of_images},
             )
         )
 

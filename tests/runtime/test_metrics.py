@@ -236,7 +236,7 @@ def test_a_learned_distance_sees_the_images_without_their_borders(tmp_path: Path
         seen.extend((sr, hr))
         return 0.25
 
-    (row,) = score(enlarged, [pair], scale=2, crop=3, distance=distance)
+    (row,) = score(enlarged, [pair], scale=2, crop=3, distances={"lpips": distance})
     assert row.lpips == 0.25
     lr, hr = pair.read(2)
     np.testing.assert_array_equal(seen[0], enlarged(lr)[3:-3, 3:-3])

@@ -1,0 +1,44 @@
+"""Images of a data set with an LR that is damaged as the photos of users are."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sr_runtime.errors import ArgumentError
+from sr_runtime.evaluation.scoring import ImagePair
+from sr_train.data.degradation.named import NAMED
+
+__all__ = ["DegradedPair"]
+
+
+@dataclass(frozen=True)
+class DegradedPair:
+    """The HR image of `pair`, and an LR that is made from it by one of NAMED.
+
+    The LR depends on the seed, the image and its name, but not on the other images.
+    """
+
+    pair: ImagePair
+    degradation: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return self.pair.name
+
+    def read(self, scale: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        """LR `(h, w, C)` and HR `(scale·h, scale·w, C)`, uint8.
+
+        Raises ArgumentError for an HR image of 16 bits or with transparency.
+        """
+        _, hr = self.pair.read(scale)
+        if hr.dtype != np.uint8:
+            raise ArgumentError("it has 16 bits a channel: --degrade takes images of 8 bits")
+        if hr.shape[2] not in (1, 3):
+            raise ArgumentError("it is transparent: remove its transparency")
+        of_name = hashlib.sha256(self.name.encode()).digest()
+        generator = np.random.default_rng([self.seed, int.from_bytes(of_name)])
+        return NAMED[self.degradation](hr, generator, scale), hr

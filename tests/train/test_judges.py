@@ -1,0 +1,118 @@
+"""The judges of `evaluate`, on real photos."""
+
+from importlib.util import find_spec
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+import sr_train.judges
+from sr_runtime.errors import ArgumentError, BackendError, DataError
+from sr_runtime.evaluation.scoring import DISTANCES, bicubic
+from sr_runtime.resize import downscale
+from sr_train.commands import run
+from sr_train.judges import VGG19_LAYERS, load_judges
+from sr_train.lpips import LPIPS
+from sr_train.models.features import shift_tolerant_vgg16
+from sr_train.options import JUDGES
+from tests.train.conftest import PHOTOS
+
+NOWHERE = Path("nowhere")
+
+
+@pytest.fixture(scope="module")
+def st_lpips() -> LPIPS:
+    if find_spec("stlpips_pytorch") is None:
+        pytest.skip("stlpips-pytorch is not installed: the extra `judge`")
+    return load_judges("st_lpips", NOWHERE)["st_lpips"]
+
+
+@pytest.fixture(scope="module")
+def photo() -> NDArray[np.uint8]:
+    with Image.open(sorted(PHOTOS.glob("*.png"))[0]) as image:
+        return np.array(image.convert("RGB").crop((0, 0, 128, 128)))
+
+
+def jpeg(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    file = BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=quality)
+    with Image.open(file) as compressed:
+        return np.array(compressed)
+
+
+def blurred(image: NDArray[np.uint8], sigma: float) -> NDArray[np.uint8]:
+    return np.array(Image.fromarray(image).filter(ImageFilter.GaussianBlur(sigma)))
+
+
+def test_st_lpips_gives_the_value_of_its_authors_code(st_lpips: LPIPS) -> None:
+    """stlpips.LPIPS(net="vgg", variant="shift_tolerant") with normalize=True: 0.06899."""
+    torch.manual_seed(0)
+    a, b = torch.rand(2, 1, 3, 75, 90)
+    assert st_lpips(a, b).item() == pytest.approx(0.068994, abs=2e-6)
+
+
+def test_st_lpips_orders_damage_as_people_do(st_lpips: LPIPS, photo: NDArray[np.uint8]) -> None:
+    enlarged = bicubic(downscale(photo, 4), 4)
+    images = [photo, jpeg(photo, 90), jpeg(photo, 30), enlarged, blurred(photo, 4)]
+    distances = [st_lpips.of_images(image, photo) for image in images]
+    assert distances[0] == 0
+    assert distances == sorted(distances)
+
+
+def test_an_image_that_is_too_small_for_st_lpips_is_refused() -> None:
+    network = shift_tolerant_vgg16()
+    network(torch.rand(1, 3, 18, 18))
+    with pytest.raises(ArgumentError, match=r"17×18 .*18×18"):
+        network(torch.rand(1, 3, 17, 18))
+
+
+def test_a_judge_that_is_not_installed_is_refused_when_it_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def absent(name: str) -> Any:
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    monkeypatch.setattr(sr_train.judges, "files", absent)
+    with pytest.raises(BackendError, match=r'stlpips_pytorch .*"sr-toolkit\[judge\]"'):
+        load_judges("st_lpips", NOWHERE)
+    assert load_judges("auto", NOWHERE) == {}
+    assert load_judges("none", NOWHERE) == {}
+
+
+def test_other_weights_than_those_of_st_lpips_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "weights" / "vST0.0" / "vgg_shift_tolerant.pth"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"other")
+    monkeypatch.setattr(sr_train.judges, "files", lambda name: tmp_path)
+    for judge in ("st_lpips", "auto"):
+        with pytest.raises(DataError, match=r"vgg_shift_tolerant\.pth.*--force-reinstall"):
+            load_judges(judge, NOWHERE)
+
+
+def test_vgg19_averages_the_squared_distance_of_unit_features(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With fresh weights: the published file has half a gigabyte."""
+    torch.manual_seed(0)
+    monkeypatch.setattr(sr_train.judges, "weights_file", lambda name, **_: NOWHERE)
+    monkeypatch.setattr(sr_train.judges, "load_tensors", lambda network, path: None)
+    judge = load_judges("vgg19", NOWHERE)["vgg19"]
+    a, b = torch.rand(2, 1, 3, 32, 32)
+    of_a, of_b = judge.features(a), judge.features(b)
+    assert list(of_a) == list(VGG19_LAYERS)
+    cosines = [torch.cosine_similarity(of_a[layer], of_b[layer]).mean() for layer in of_a]
+    assert judge(a, b).item() == pytest.approx(2 - 2 * torch.stack(cosines).mean().item(), rel=1e-3)
+    assert judge(a, a).item() == 0
+
+
+def test_every_judge_has_a_column_and_a_word_on_the_command_line(tmp_path: Path) -> None:
+    assert {*JUDGES} - {"auto", "none"} == {*DISTANCES} - {"lpips"}
+    with pytest.raises(ArgumentError, match=r"alexnet.*st_lpips"):
+        run(["evaluate", "psnr", "--data", str(tmp_path), "--judge", "alexnet"])
