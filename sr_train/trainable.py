@@ -159,7 +159,9 @@ class Trainable(Generic[Network]):
             for name, values in state.items()
             if name != "step"
         ]
-        before = [values.clone() for values in changing]
+        # One of the two factors is 1 and the other 0; a foreach takes one kernel for many tensors.
+        missed = (~finite).float()
+        kept = torch._foreach_mul(changing, missed)
         gradients = [parameter.grad for parameter in self.parameters]
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
             if gradient is not None:  # a copy, since schedule-free AdamW overwrites it
@@ -167,8 +169,8 @@ class Trainable(Generic[Network]):
         self.optimizer.step()
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
             parameter.grad = gradient
-        for values, kept in zip(changing, before, strict=True):
-            values.copy_(torch.where(finite, values, kept))
+        torch._foreach_mul_(changing, 1 - missed)
+        torch._foreach_add_(changing, kept)
 
     @torch.no_grad()
     def _averaged_by_optimizer(self) -> Network:
