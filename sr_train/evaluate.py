@@ -191,7 +191,7 @@ def _distances(
     networks = {**load_judges("none" if judge == "auto" and not lpips else judge, root)}
     if lpips:
         networks["lpips"] = load_lpips(Validation(), root)
-    return {field: network.to(device).of_images for field, network in networks.items()}
+    return {field: network.to(device).remembering() for field, network in networks.items()}
 
 
 def _scores(

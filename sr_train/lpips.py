@@ -1,9 +1,10 @@
 """LPIPS: how different two images look to people, as a network's features tell."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -48,18 +49,37 @@ class LPIPS(nn.Module):
         Raises ArgumentError for images that are too small for `features`.
         """
         with torch.autocast(a.device.type, enabled=False):
-            of_a, of_b = self.features(a.float()), self.features(b.float())
-            distances = [
-                (head * (_unit(of_a[layer]) - _unit(of_b[layer])).square()).sum(1).mean((1, 2))
-                for head, layer in zip(self.heads, of_a, strict=True)
-            ]
-        return torch.stack(distances).sum(0)
+            return self._between(self.features(a.float()), self.features(b.float()))
 
     @torch.inference_mode()
     def of_images(self, a: NDArray[Any], b: NDArray[Any]) -> float:
         """The distance between two images (H, W, C), uint8 or uint16."""
-        device = self.heads[0].device
-        return float(self(tensor_from_image(a, device), tensor_from_image(b, device)))
+        return float(self(self._tensor(a), self._tensor(b)))
+
+    def remembering(self) -> Callable[[NDArray[Any], NDArray[Any]], float]:
+        """`of_images` that keeps the features of `b`, for several results beside one original."""
+        last: NDArray[Any] | None = None
+        of_last: dict[str, Tensor] = {}
+
+        @torch.inference_mode()
+        def distance(a: NDArray[Any], b: NDArray[Any]) -> float:
+            nonlocal last, of_last
+            if last is None or not np.array_equal(last, b):
+                of_last = self.features(self._tensor(b))
+                last = b.copy()
+            return float(self._between(self.features(self._tensor(a)), of_last))
+
+        return distance
+
+    def _between(self, of_a: Mapping[str, Tensor], of_b: Mapping[str, Tensor]) -> Tensor:
+        distances = [
+            (head * (_unit(of_a[layer]) - _unit(of_b[layer])).square()).sum(1).mean((1, 2))
+            for head, layer in zip(self.heads, of_a, strict=True)
+        ]
+        return torch.stack(distances).sum(0)
+
+    def _tensor(self, image: NDArray[Any]) -> Tensor:
+        return tensor_from_image(image, self.heads[0].device)
 
 
 def _unit(features: Tensor) -> Tensor:

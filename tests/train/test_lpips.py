@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -66,6 +67,16 @@ def test_it_grows_with_blur_and_with_noise(lpips: LPIPS, photo: Tensor) -> None:
         assert distances == sorted(distances)
         assert distances[0] < 1e-6
         assert distances[1] > 1e-3
+
+
+def test_remembering_the_original_changes_no_distance(lpips: LPIPS, data: Path) -> None:
+    image = read(data / "photos" / "chelsea.png").frames[0]
+    first, second = image[60:100, 100:140], image[100:140, 60:100]
+    remembering = lpips.remembering()
+    originals = [first, first.copy(), second, first]
+    for k, original in enumerate(originals):
+        result = np.roll(original, k, axis=0)
+        assert remembering(result, original) == lpips.of_images(result, original)
 
 
 def test_gray_counts_as_equal_red_green_and_blue(lpips: LPIPS, photo: Tensor) -> None:
