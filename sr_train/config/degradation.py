@@ -19,7 +19,9 @@ from sr_train.config.limits import (
     Weight,
 )
 
-__all__ = ["MILD", "REAL", "Degradation", "DegradationPass", "DegradationProcess", "KernelKind"]
+__all__ = [
+    "MILD", "REAL", "Degradation", "DegradationPass", "DegradationProcess", "KernelKind", "Method",
+]  # fmt: skip
 
 KernelKind = Literal[
     "isotropic",
@@ -30,11 +32,13 @@ KernelKind = Literal[
     "plateau_anisotropic",
 ]
 Change = Literal["up", "down", "keep"]
+Method = Literal["area", "bilinear", "bicubic", "antialiased"]
 
 NOT_ALL_ZERO = Limit("not all 0", lambda weights: sum(weights.values()) > 0)
 
 Kernels = Annotated[Mapping[KernelKind, Weight], NOT_ALL_ZERO]
 Changes = Annotated[Mapping[Change, Weight], NOT_ALL_ZERO]
+Methods = Annotated[Mapping[Method, Weight], NOT_ALL_ZERO]
 OddRange = Annotated[tuple[OddCount, OddCount], ORDERED]
 PositiveRange = Annotated[tuple[Positive, Positive], ORDERED]
 WeightRange = Annotated[tuple[Weight, Weight], ORDERED]
@@ -74,6 +78,10 @@ class DegradationPass:
     """Weights of enlarging, shrinking, and keeping the size."""
     resize_factor: AroundOne = (0.15, 1.5)
     """Smallest factor of shrinking and largest of enlarging; the second pass begins at LR size."""
+    resize_methods: Methods = field(
+        default_factory=lambda: {"area": 1.0, "bilinear": 1.0, "bicubic": 1.0}
+    )
+    """Weights of the methods; bilinear and bicubic alias, antialiased is MATLAB's bicubic."""
     noise_probability: Fraction = 1.0
     """Probability of noise."""
     gaussian_probability: Fraction = 0.5
@@ -114,6 +122,8 @@ class DegradationProcess:
 REAL = DegradationProcess()
 """As published for RealESRGAN_x4plus, except that the photons of Poisson noise are 256."""
 
+SMOOTH: Mapping[Method, float] = {"area": 0.3, "bilinear": 0.1, "bicubic": 0.1, "antialiased": 0.5}
+
 MILD = DegradationProcess(
     first=DegradationPass(
         blur_probability=0.4,
@@ -121,6 +131,7 @@ MILD = DegradationProcess(
         blur_sigma=(0.2, 1.2),
         resize={"up": 0.1, "down": 0.4, "keep": 0.5},
         resize_factor=(0.5, 1.2),
+        resize_methods=SMOOTH,
         noise_probability=0.5,
         gaussian_sigma=(0.5, 6.0),
         poisson_scale=(0.05, 0.6),
@@ -133,6 +144,7 @@ MILD = DegradationProcess(
         blur_sigma=(0.2, 0.8),
         resize={"up": 0.1, "down": 0.2, "keep": 0.7},
         resize_factor=(0.7, 1.2),
+        resize_methods=SMOOTH,
         noise_probability=0.3,
         gaussian_sigma=(0.5, 3.0),
         poisson_scale=(0.05, 0.3),
@@ -141,7 +153,7 @@ MILD = DegradationProcess(
     ),
     final_sinc_probability=0.2,
 )
-"""Little blur and noise, and JPEG of good quality."""
+"""Little blur and noise, seldom aliasing, and JPEG of good quality."""
 
 
 @dataclass(frozen=True, kw_only=True)

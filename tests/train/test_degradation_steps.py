@@ -146,6 +146,13 @@ def test_the_weakest_degradation_is_nearly_the_prepared_lr(scale: int) -> None:
         assert np.abs(error).mean() < 4
 
 
+def test_the_weakest_antialiased_degradation_is_the_prepared_lr() -> None:
+    smooth = replace(NOTHING, resize_methods={"antialiased": 1.0})
+    hr = photo() // 2 + 64  # `downscale` clips and rounds after each axis
+    lr = degrade(hr, replace(WEAKEST, second=smooth), generator(), 4).astype(int)
+    assert np.abs(lr - downscale(hr, 4)).max() <= 1
+
+
 @pytest.mark.parametrize("process", [REAL, MILD])
 def test_nothing_moves(process: DegradationProcess) -> None:
     y, x = np.mgrid[:192, :144]

@@ -5,14 +5,14 @@ What happens to an image is drawn first, as a list of steps, and then done. Imag
 is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from sr_runtime.errors import require_extra
-from sr_train.config.degradation import DegradationPass, DegradationProcess
+from sr_runtime.resize import resize
+from sr_train.config.degradation import DegradationPass, DegradationProcess, Method
 from sr_train.data.degradation.draws import pick, uniform
 from sr_train.data.degradation.jpeg import Jpeg, draw_jpeg
 from sr_train.data.degradation.kernels import Blur, Sinc, draw_blur, draw_sinc
@@ -27,9 +27,7 @@ __all__ = ["Resize", "Step", "apply", "degrade", "draw"]
 Size = tuple[int, int]
 """Height and width."""
 
-
-Method = Literal["area", "bilinear", "bicubic"]
-METHODS: dict[Method, int] = {
+INTERPOLATIONS: Mapping[Method, int] = {
     "area": cv2.INTER_AREA,
     "bilinear": cv2.INTER_LINEAR,
     "bicubic": cv2.INTER_CUBIC,
@@ -38,7 +36,7 @@ METHODS: dict[Method, int] = {
 
 @dataclass(frozen=True)
 class Resize:
-    """Resizing, of which only `area` prevents aliasing."""
+    """Resizing, in which `bilinear` and `bicubic` alias, as in many programs."""
 
     size: Size
     method: Method
@@ -46,7 +44,12 @@ class Resize:
     def __call__(self, image: Floats, generator: np.random.Generator) -> Floats:
         """Resize (H, W, C)."""
         height, width = self.size
-        resized: Floats = cv2.resize(image, (width, height), interpolation=METHODS[self.method])
+        if image.shape[:2] == self.size:
+            return image
+        if self.method == "antialiased":
+            return resize(image, height, width)
+        how = INTERPOLATIONS[self.method]
+        resized: Floats = cv2.resize(image, (width, height), interpolation=how)
         return resized
 
 
@@ -80,7 +83,7 @@ def draw(
         _draw_resize(second, lr, generator),
         *draw_noise(second, generator),
     ]
-    shrink: list[Step] = [Resize(lr, _draw_method(generator))]
+    shrink: list[Step] = [Resize(lr, pick(second.resize_methods, generator))]
     if generator.random() < process.final_sinc_probability:
         shrink.append(draw_sinc(second, generator))
     jpeg = draw_jpeg(second, generator)
@@ -105,8 +108,4 @@ def _draw_resize(settings: DegradationPass, size: Size, generator: np.random.Gen
     between = {"up": (1.0, largest), "down": (smallest, 1.0), "keep": (1.0, 1.0)}[change]
     factor = uniform(between, generator)
     height, width = (max(1, int(side * factor)) for side in size)
-    return Resize((height, width), _draw_method(generator))
-
-
-def _draw_method(generator: np.random.Generator) -> Method:
-    return list(METHODS)[generator.integers(len(METHODS))]
+    return Resize((height, width), pick(settings.resize_methods, generator))
