@@ -1,15 +1,19 @@
 """The parity gate, on real pixels: an ONNX file against its checkpoint, an engine against fp32."""
 
+import math
 import tempfile
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sr_export.first_difference import first_difference
 from sr_export.fp16_check import half_precision_checks, overflow_checks, precision_checks
+from sr_export.io_conversions import WithIO
 from sr_export.limits import MAX_FP32_ERROR, SIZES
 from sr_export.onnx_file import load_onnx
 from sr_export.onnx_in_half import run_in_half
@@ -39,6 +43,11 @@ __all__ = [
 # The batch on which an engine is compared. Small: the fp32 side may be computed by one core.
 SIDE = 64
 BATCH = 4
+
+SAME_WEIGHTS = (
+    "its weights are the checkpoint's, so the inference engine or the exporter is at fault: try "
+    "another --backend"
+)
 
 
 def compare(generator: Generator, model: Path, *, backend: str = "auto") -> list[Check]:
@@ -84,7 +93,11 @@ def compare(generator: Generator, model: Path, *, backend: str = "auto") -> list
             # A value halfway between two uint8 values may be rounded either way.
             limit = MAX_FP32_ERROR + (1 / 255 if info.io == "uint8" else 0)
             error = float(np.abs(got - wanted).max())
-            checks.append(Check(f"{what}: largest error", error, limit, hint=hint))
+            check = Check(f"{what}: largest error", error, limit, hint=hint)
+            if not check.passed and hint == SAME_WEIGHTS:
+                hint = _fault(generator, model, info, batch, engine=name)
+                check = replace(check, hint=hint)
+            checks.append(check)
     return checks
 
 
@@ -197,8 +210,32 @@ def _hint(generator: Generator, info: ModelInfo) -> str:
     if info.weights_sha256 == weights_sha256(generator):
         if generator.architecture.get("activation", "prelu") != "prelu":
             return "its weights are the checkpoint's: it was exported with another --activation"
-        return (
-            "its weights are the checkpoint's, so the inference engine or the exporter is at "
-            "fault: try another --backend"
-        )
+        return SAME_WEIGHTS
     return "the file was exported from other weights: export this checkpoint again"
+
+
+def _fault(
+    generator: Generator,
+    model: Path,
+    info: ModelInfo,
+    pixels: Sequence[NDArray[np.uint8]],
+    *,
+    engine: str,
+) -> str:
+    """The hint for an FP32 file of the same weights: the operator that is at fault, if any is."""
+    network = WithIO(generator.folded(), torch.float32, info.io)
+    try:
+        found = first_difference(network, load_onnx(model), tensor_from_tiles(pixels, info))
+    except Exception:  # what cannot be explained is refused all the same
+        return SAME_WEIGHTS
+    if found is None:
+        return (
+            f"its weights are the checkpoint's, and each of its operators alone computes what "
+            f"PyTorch does, so {engine} is at fault: try another --backend"
+        )
+    name, difference = found
+    least = f" by {difference:.2g} or more" if math.isfinite(difference) else ""
+    return (
+        f"its weights are the checkpoint's, and the first operator whose result differs from "
+        f"PyTorch's{least} is {name}: the exporter is at fault, or the file was changed later"
+    )

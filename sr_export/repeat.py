@@ -11,10 +11,9 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-__all__ = ["keep_one_block", "repeat_block"]
+from sr_export.node_names import modules_of
 
-# Under this key torch's exporter lists the modules that a node belongs to.
-SCOPES = "pkg.torch.onnx.name_scopes"
+__all__ = ["keep_one_block", "repeat_block"]
 
 
 def keep_one_block(module: nn.Module, name: str) -> None:
@@ -36,15 +35,15 @@ def repeat_block(model: onnx.ModelProto, name: str, weights: Mapping[str, Tensor
     """Put the whole sequence in the place of its first block.
 
     Args:
-        model: As torch exported it.
+        model: As torch exported it, with its nodes named.
         name: Of the nn.Sequential in the exported module.
         weights: What `state_dict` of that module returned when it had every block.
     """
     graph = model.graph
     first = f"{name}.0"
-    block = [node for node in graph.node if _belongs_to(node, first)]
-    others = [node for node in graph.node if not _belongs_to(node, first)]
-    begin = next(i for i, node in enumerate(graph.node) if _belongs_to(node, first))
+    block = [node for node in graph.node if first in modules_of(node)]
+    others = [node for node in graph.node if first not in modules_of(node)]
+    begin = next(i for i, node in enumerate(graph.node) if first in modules_of(node))
 
     written = {value for node in block for value in node.output if value}
     read = {value for node in block for value in node.input if value}
@@ -67,7 +66,7 @@ def repeat_block(model: onnx.ModelProto, name: str, weights: Mapping[str, Tensor
         before = renamed[result]
         for node in block:
             nodes.append(copy.deepcopy(node))
-            nodes[-1].name = f"{node.name}.{k}"
+            nodes[-1].name = node.name.replace(first, f"{name}.{k}", 1)
             nodes[-1].input[:] = [renamed.get(value, value) for value in node.input]
             nodes[-1].output[:] = [renamed.get(value, value) for value in node.output]
         for suffix in suffixes:
@@ -76,7 +75,3 @@ def repeat_block(model: onnx.ModelProto, name: str, weights: Mapping[str, Tensor
     del graph.node[:], graph.initializer[:]
     graph.node.extend([*others[:begin], *nodes, *others[begin:]])
     graph.initializer.extend(tensors)
-
-
-def _belongs_to(node: onnx.NodeProto, module: str) -> bool:
-    return any(f"'{module}'" in each.value for each in node.metadata_props if each.key == SCOPES)

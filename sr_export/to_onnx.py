@@ -13,9 +13,10 @@ import torch
 
 # torch.export imports it when it is first needed, also in an `except` clause that hides a Ctrl-C.
 import torch._dynamo
-from torch import Tensor, nn
 
 import sr_runtime
+from sr_export.io_conversions import WithIO
+from sr_export.node_names import name_nodes
 from sr_export.repeat import keep_one_block, repeat_block
 from sr_export.report import DEFAULT_OPSET, Precision
 from sr_export.tile_facts import TileFacts
@@ -27,7 +28,7 @@ from sr_train.models.generator import Generator
 
 __all__ = ["model_info", "onnx_from_generator", "require_exportable", "tile_sizes"]
 
-PREFIX = re.compile(r"^generator\.(?:network\.)?")
+PREFIX = re.compile(r"^generator(?:\.network)?[./]")
 
 MAX_BYTES = (1 << 31) - 1
 """The most that an ONNX file holds, which is one message of protobuf."""
@@ -59,7 +60,7 @@ def onnx_from_generator(
         tile_size: The only height and width that the file takes, with a batch of 1; None: any.
     """
     dtype = torch.float16 if precision == "fp16" else torch.float32
-    module = _WithIO(generator.folded().to(dtype), dtype, io)
+    module = WithIO(generator.folded().to(dtype), dtype, io)
     weights = module.state_dict()
     blocks = generator.repeated and f"generator.{generator.repeated}"
     if blocks:
@@ -93,6 +94,7 @@ def onnx_from_generator(
         )
     assert program is not None
     model = program.model_proto
+    name_nodes(model)
     if blocks:
         repeat_block(model, blocks, weights)
     _strip(model)
@@ -163,28 +165,6 @@ def tile_sizes(
     return None, -(-least // grid) * grid
 
 
-class _WithIO(nn.Module):
-    """A generator between the input and output conversions of the model contract."""
-
-    def __init__(self, generator: Generator, dtype: torch.dtype, io: IO) -> None:
-        super().__init__()
-        self.generator = generator
-        self.dtype = dtype
-        self.io = io
-
-    def forward(self, image: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        if self.io == "float32":
-            output: Tensor = self.generator(image.to(self.dtype)).float()
-            return output
-        # In TensorRT only a Cast may touch uint8 (NVIDIA/TensorRT#3985): layout changes in floats.
-        planes = image.to(self.dtype).permute(0, 3, 1, 2) / 255
-        output = self.generator(planes).float()
-        # Not `all`: the exporter turns it into a chain of int64 reductions.
-        finite = output.isfinite().float().amin(dim=(1, 2, 3)) > 0
-        pixels = (output.clamp(0, 1) * 255).round().permute(0, 2, 3, 1)
-        return pixels.to(torch.uint8), finite
-
-
 def _dimension(name: str, generator: Generator) -> torch.export.Dim:
     multiple = generator.multiple_of
     if name == "batch" or multiple == 1:
@@ -234,8 +214,9 @@ def _strip(model: onnx.ModelProto) -> None:
         part.ClearField("doc_string")
         part.ClearField("metadata_props")
     graph.ClearField("value_info")
-    # Added by _WithIO and SpandrelNetwork; the tensors keep the checkpoint's names.
+    # Added by WithIO and SpandrelNetwork; the tensors keep the checkpoint's names.
     for tensor in graph.initializer:
         tensor.name = PREFIX.sub("", tensor.name)
     for node in graph.node:
+        node.name = PREFIX.sub("", node.name)
         node.input[:] = [PREFIX.sub("", name) for name in node.input]

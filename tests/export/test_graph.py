@@ -79,6 +79,10 @@ def test_a_graph_traced_block_by_block_is_the_graph_traced_whole() -> None:
     generator.repeated = None
     whole = onnx_from_generator(generator, precision="fp16", halo=8)
     assert operators(repeated) == operators(whole)
+    names = [node.name for node in repeated.graph.node]
+    assert len({*names}) == len(names)
+    modules = {name.rpartition("/")[0].rpartition("/")[0] for name in names}
+    assert {"", "conv_first", "body.0.rdb1.conv2", "body.2", "body.2.rdb3.conv1"} <= modules
     got, wanted = (
         {tensor.name: tensor.raw_data for tensor in model.graph.initializer}
         for model in (repeated, whole)
