@@ -4,20 +4,25 @@ import contextlib
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 
 __all__ = ["interruption"]
+
+ONE_PRESS = 1.0
 
 
 @contextlib.contextmanager
 def interruption() -> Iterator[Callable[[], int | None]]:
     """Catch the signals that request an end; yields a function that returns the first one's number.
 
-    A second Ctrl-C raises KeyboardInterrupt at once. Outside the main thread Python can catch no
-    signal: there the function returns None.
+    A second Ctrl-C raises KeyboardInterrupt at once, unless it comes within ONE_PRESS seconds:
+    `timeout` and some shells send one request twice, to a process and to its group. Outside the
+    main thread Python can catch no signal: there the function returns None.
     """
     received: list[int] = []
+    first = 0.0
     numbers: list[int] = []
     if threading.current_thread() is threading.main_thread():
         numbers += [signal.SIGINT, signal.SIGTERM]
@@ -26,7 +31,10 @@ def interruption() -> Iterator[Callable[[], int | None]]:
             numbers.append(signal.SIGHUP)
 
     def note(number: int, _: FrameType | None) -> None:
-        if received and number == signal.SIGINT:
+        nonlocal first
+        if not received:
+            first = time.monotonic()
+        elif number == signal.SIGINT and time.monotonic() - first > ONE_PRESS:
             raise KeyboardInterrupt
         received.append(number)
 
