@@ -1,4 +1,4 @@
-"""Blur: the kernels of Real-ESRGAN, and the filters that apply them.
+"""Blur: the kernels of Real-ESRGAN (arXiv:2107.10833), and the filters that apply them.
 
 Kernels are odd squares, symmetric about their middle, so that nothing shifts; images are mirrored
 at their borders.
@@ -39,7 +39,7 @@ class Blur:
         return _filtered(image, self.kernel())
 
     def kernel(self) -> Floats:
-        """(size, size), of sum 1; equations 2 to 4 of Real-ESRGAN's paper."""
+        """(size, size), of sum 1: exp(−d^β / 2), or 1 / (1 + d^β), of the squared distance d."""
         x, y = _grid(self.size)
         cos, sin = np.cos(self.angle), np.sin(self.angle)
         along, across = (cos * x + sin * y) / self.sigma[0], (cos * y - sin * x) / self.sigma[1]
@@ -60,12 +60,9 @@ class Sinc:
         return _filtered(image, self.kernel())
 
     def kernel(self) -> Floats:
-        """(size, size), of sum 1; equation 6 of Real-ESRGAN's paper."""
-        distance = np.hypot(*_grid(self.size))
-        distance[self.size // 2, self.size // 2] = 1  # the limit at 0 is set below
-        kernel = self.cutoff * j1(self.cutoff * distance) / (2 * np.pi * distance)
-        kernel[self.size // 2, self.size // 2] = self.cutoff**2 / (4 * np.pi)
-        return _normal(kernel)
+        """(size, size), of sum 1: J₁(ω·r) / r."""
+        distance = np.maximum(np.hypot(*_grid(self.size)), 1e-6)  # near 0 it tends to ω/2
+        return _normal(j1(self.cutoff * distance) / distance)
 
 
 def draw_blur(settings: DegradationPass, generator: np.random.Generator) -> list[Blur | Sinc]:
@@ -77,8 +74,8 @@ def draw_blur(settings: DegradationPass, generator: np.random.Generator) -> list
         # A small kernel cannot hold a low cutoff's long waves.
         return [Sinc(size, uniform((np.pi / (3 if size < 13 else 5), np.pi), generator))]
     kind = pick(settings.kernels, generator)
-    sigma, angle = uniform(settings.blur_sigma, generator), 0.0
-    sigmas = sigma, sigma
+    sigma = uniform(settings.blur_sigma, generator)
+    sigmas, angle = (sigma, sigma), 0.0
     if "anisotropic" in kind:
         sigmas = sigma, uniform(settings.blur_sigma, generator)
         angle = uniform((-np.pi, np.pi), generator)
