@@ -2,7 +2,7 @@
 
 import contextlib
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from json import dumps
@@ -110,21 +110,11 @@ def evaluate(
         # With auto the runtime may lack a GPU that PyTorch has.
         automatic = device == "auto" and torch_device.type == "cuda"
         runtime_device = "auto" if automatic else str(torch_device)
-        opened = []
-        for model in models:
-            # As for `sr_runtime.load`: a Path is a file, and a string may be an embedded model.
-            file = model_file(model)
-            if file.suffix.lower() == ".onnx":
-                upscaler = stack.enter_context(
-                    sr_runtime.load(file, device=runtime_device, precision=precision, tile=TILE)
-                )
-                upscale, factor = partial(upscale_whole, upscaler), upscaler.info.scale
-            else:
-                generator = load_any_generator(file, scale=scale).to(torch_device)
-                dtype = compute_dtype(precision, torch_device)
-                upscale = partial(upscale_torch, generator, precision=dtype)
-                factor = generator.scale_factor
-            opened.append(OpenModel(str(model), factor, upscale))
+        opened = [
+            stack.enter_context(_open(model, scale, precision, torch_device, runtime_device))
+            for model in models
+        ]
+        factor = opened[0].scale
         _check_scales(opened)
         opened.append(OpenModel("bicubic", factor, partial(bicubic, scale=factor)))
         sets = {item: _pairs(item, root, factor)[:limit] for item in data}
@@ -159,6 +149,29 @@ def evaluate(
         with atomic_path(json) as temporary:
             text = dumps({**table, "results": results}, indent=1)
             temporary.write_text(f"{text}\n", encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _open(
+    model: str | Path,
+    scale: int | None,
+    precision: Precision,
+    torch_device: torch.device,
+    runtime_device: str,
+) -> Iterator[OpenModel]:
+    # As for `sr_runtime.load`: a Path is a file, and a string may be an embedded model.
+    file = model_file(model)
+    if file.suffix.lower() == ".onnx":
+        with sr_runtime.load(
+            file, device=runtime_device, precision=precision, tile=TILE
+        ) as upscaler:
+            upscale = partial(upscale_whole, upscaler)
+            yield OpenModel(str(model), upscaler.info.scale, upscale)
+    else:
+        generator = load_any_generator(file, scale=scale).to(torch_device)
+        dtype = compute_dtype(precision, torch_device)
+        upscale = partial(upscale_torch, generator, precision=dtype)
+        yield OpenModel(str(model), generator.scale_factor, upscale)
 
 
 def _check_scales(models: Sequence[OpenModel]) -> None:
