@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
-from onnx.reference.ops import op_conv, op_resize
+from onnx.reference.ops import op_conv, op_pad, op_resize
 from torch.nn import functional as F
 
 from sr_runtime.backends.out_of_memory import is_out_of_memory
@@ -23,6 +23,7 @@ __all__ = ["Peak", "run_in_half"]
 
 # For what our networks do not have, and others do. Without types.
 REFERENCE_CONV: Any = op_conv.Conv._run
+REFERENCE_PAD: Any = op_pad.Pad_18._run
 REFERENCE_RESIZE: Any = op_resize.Resize._run
 
 Peak = tuple[str, float]
@@ -80,6 +81,17 @@ def run_in_half(
             factors = [int(scale) for scale in scales]
             return (x.repeat(factors[2], axis=2).repeat(factors[3], axis=3),)
 
+    class Pad(OpRun):
+        """With negative widths too, which cut."""
+
+        def _run(self, data: Any, pads: Any, *others: Any, **attributes: Any) -> tuple[Any]:
+            if (pads < 0).any() and len(pads) == 2 * data.ndim:
+                cut, pads = np.minimum(pads, 0).reshape(2, -1), np.maximum(pads, 0)
+                sides = zip(*cut, data.shape, strict=True)
+                data = data[tuple(slice(-before, side + after) for before, after, side in sides)]
+            padded: tuple[Any] = REFERENCE_PAD(self, data, pads, *others, **attributes)
+            return padded
+
     class GridSample(OpRun):
         """Under each opset's names of the modes; the reference knows those of opset 20 alone."""
 
@@ -95,7 +107,7 @@ def run_in_half(
             )
             return (output.half().numpy(),)
 
-    evaluator = ReferenceEvaluator(model, new_ops=[Conv, GridSample, LeakyRelu, Resize])
+    evaluator = ReferenceEvaluator(model, new_ops=[Conv, GridSample, LeakyRelu, Pad, Resize])
     try:
         with np.errstate(all="ignore"):  # what overflows is in the peaks
             outputs: Any = evaluator.run(None, {"input": batch})

@@ -72,6 +72,14 @@ def test_pixels_taken_from_places_between_them(opset: int, mode: str) -> None:
     np.testing.assert_array_equal(got, wanted.half().numpy())
 
 
+def test_padding_that_cuts() -> None:
+    """As RealCUGAN cuts its borders off."""
+    widths = np.array([0, 0, -1, 2, 0, 0, -2, -3], np.int64)
+    node = helper.make_node("Pad", ["input", "w"], ["output"])
+    (got,), _ = run_in_half(graph(node, w=widths), IMAGE.numpy())
+    np.testing.assert_array_equal(got, F.pad(IMAGE, (2, -3, -1, -2)).numpy())
+
+
 def test_an_operator_that_is_not_computed_is_named_in_one_sentence() -> None:
     node = helper.make_node("Reshape", ["input", "s"], ["output"])
     with pytest.raises(ModelError, match=r"cannot be checked in half .*reshape") as raised:
