@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
-from onnx.reference.ops import op_conv, op_pad, op_resize
+from onnx.reference.ops import op_conv, op_conv_transpose, op_pad, op_resize
 from torch.nn import functional as F
 
 from sr_runtime.backends.out_of_memory import is_out_of_memory
@@ -23,6 +23,7 @@ __all__ = ["Peak", "run_in_half"]
 
 # For what our networks do not have, and others do. Without types.
 REFERENCE_CONV: Any = op_conv.Conv._run
+REFERENCE_CONV_TRANSPOSE: Any = op_conv_transpose.ConvTranspose._run
 REFERENCE_PAD: Any = op_pad.Pad_18._run
 REFERENCE_RESIZE: Any = op_resize.Resize._run
 
@@ -47,11 +48,14 @@ def run_in_half(
 
         def _run(self, x: Any, w: Any, b: Any = None, **attributes: Any) -> tuple[Any]:
             pads = tuple(attributes["pads"] or (0, 0, 0, 0))
+            transposed = self.onnx_node.op_type == "ConvTranspose"
             if len(pads) != 4 or pads[:2] != pads[2:]:
-                other: tuple[Any] = REFERENCE_CONV(self, x, w, b, **attributes)
+                reference = REFERENCE_CONV_TRANSPOSE if transposed else REFERENCE_CONV
+                other: tuple[Any] = reference(self, x, w, b, **attributes)
                 return other
             image = torch.from_numpy(x).float()
-            output = F.conv2d(
+            others = {"output_padding": attributes["output_padding"] or 0} if transposed else {}
+            output = (F.conv_transpose2d if transposed else F.conv2d)(
                 image,
                 torch.tensor(w).float(),
                 None if b is None else torch.tensor(b).float(),
@@ -59,11 +63,15 @@ def run_in_half(
                 padding=pads[:2],
                 dilation=attributes["dilations"] or 1,
                 groups=attributes["group"] or 1,
+                **others,
             )
             extremes = torch.stack([*image.aminmax(), *output.aminmax()])
             largest = extremes.abs().max().nan_to_num(math.inf, posinf=math.inf).item()
             peaks.append((self.onnx_node.input[1].removesuffix(".weight"), largest))
             return (output.half().numpy(),)
+
+    class ConvTranspose(Conv):
+        """Known by its node's type."""
 
     class LeakyRelu(OpRun):
         def _run(self, x: Any, alpha: float) -> tuple[Any]:
@@ -107,7 +115,9 @@ def run_in_half(
             )
             return (output.half().numpy(),)
 
-    evaluator = ReferenceEvaluator(model, new_ops=[Conv, GridSample, LeakyRelu, Pad, Resize])
+    evaluator = ReferenceEvaluator(
+        model, new_ops=[Conv, ConvTranspose, GridSample, LeakyRelu, Pad, Resize]
+    )
     try:
         with np.errstate(all="ignore"):  # what overflows is in the peaks
             outputs: Any = evaluator.run(None, {"input": batch})

@@ -48,6 +48,20 @@ def test_a_convolution_that_pads_one_side_alone() -> None:
     np.testing.assert_allclose(got, wanted.numpy(), atol=0.05)
 
 
+def test_a_transposed_convolution_with_its_peak() -> None:
+    weights = torch.rand(2, 3, 4, 4).half()
+    node = helper.make_node(
+        "ConvTranspose", ["input", "w.weight"], ["output"],
+        strides=[2, 2], pads=[3, 3, 3, 3], output_padding=[1, 0],
+    )  # fmt: skip
+    (got,), peaks = run_in_half(graph(node, **{"w.weight": weights.numpy()}), IMAGE.numpy())
+    wanted = F.conv_transpose2d(
+        IMAGE.float(), weights.float(), stride=2, padding=3, output_padding=(1, 0)
+    )
+    np.testing.assert_array_equal(got, wanted.half().numpy())
+    assert peaks == [("w", wanted.max().item())]
+
+
 def test_an_enlargement_that_is_not_to_the_nearest() -> None:
     scales = np.array([1, 1, 2, 2], np.float32)
     node = helper.make_node("Resize", ["input", "", "s"], ["output"], mode="linear")
