@@ -32,7 +32,7 @@ __all__ = ["main", "parser"]
 
 PHOTOS = 40
 SECONDS = 4.0
-"""Of each measurement, after a mini-batch that starts the processes."""
+"""How long each measurement takes, after a mini-batch that starts the processes."""
 
 DEGRADATIONS: Mapping[str, Degradation] = {
     "clean": Degradation(),

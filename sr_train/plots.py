@@ -66,9 +66,9 @@ def side_by_side(panels: Mapping[str, Image]) -> Image:
 
     Large images are cropped to the middle, small ones magnified by a whole number.
     """
-    height, width = next(iter(panels.values())).shape[:2]
-    window = _middle(height), _middle(width)
-    shown_height, shown_width = len(range(height)[window[0]]), len(range(width)[window[1]])
+    first = next(iter(panels.values()))
+    window = _middle(first.shape[0]), _middle(first.shape[1])
+    shown_height, shown_width = first[window].shape[:2]
     font = PIL.ImageFont.load_default(size=CAPTION * 0.6)
     needed = ceil(max(font.getlength(caption) for caption in panels)) + 2 * GAP
     # Magnified until the captions fit, but not beyond the window.

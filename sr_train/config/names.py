@@ -42,10 +42,7 @@ OPTIONS = {
     "resume": ("RUN", "run to continue, named as by --run"),
     "preset": ("NAME", PRESET_HELP),
     "config": ("FILE", "YAML or JSON file with any of the fields below"),
-    "degradation.preview": (
-        "DIR",
-        "write pictures of what the network will see, and stop",
-    ),
+    "degradation.preview": ("DIR", "write pictures of what the network will see, and stop"),
 }
 
 FIELDS = field_types(Config)

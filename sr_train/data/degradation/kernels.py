@@ -30,7 +30,7 @@ class Blur:
     sigma: tuple[float, float]
     """Standard deviations along the kernel's axes, in pixels."""
     angle: float
-    """Of the first axis, in radians."""
+    """From the image's x axis to the first of these, in radians."""
     shape: float
     """β."""
 

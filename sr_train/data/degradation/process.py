@@ -2,7 +2,8 @@
 
 What happens to an image is drawn first, as a list of steps, and then done. Images are
 (H, W, C) float32 in [0, 1] between the steps, and every step keeps the middle of the image where it
-is.
+is. The operations are OpenCV's, which comes with Albumentations: those of Albumentations draw their
+parameters themselves, from other distributions.
 """
 
 from collections.abc import Mapping, Sequence
