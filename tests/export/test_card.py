@@ -14,7 +14,6 @@ import yaml
 import sr_runtime
 from sr_export import model_card
 from sr_export.__main__ import main
-from sr_runtime.embedded import DEFAULT
 from sr_runtime.errors import ModelError
 from sr_runtime.model_info import ModelInfo
 from tests.runtime.foreign_models import nearest, node, save
@@ -143,7 +142,7 @@ def test_a_licence_in_the_file_is_stated(tiny_onnx: Callable[..., Path], tmp_pat
 
 
 def test_the_card_of_an_embedded_model_has_its_licence() -> None:
-    front, sections = parts(model_card(DEFAULT))
+    front, sections = parts(model_card("esrgan"))
     assert front["license"] == "other"
     assert "non-commercial" in str(front["license_name"])
     assert "tile_error" in sections["Not stated"]  # an older file, which has the default

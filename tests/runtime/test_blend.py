@@ -58,7 +58,7 @@ def test_a_blend_mixes_the_results_of_both_models(row: BackendRow, soft: str, cr
     here = {"backend": row.name, "device": row.kind, "precision": "fp32"}
     first, last = (upscaled(name, **here) for name in (soft, crisp))
     assert 0 < min(first.min(), last.min()) < max(first.max(), last.max()) < 1
-    assert np.abs(first - last).max() > 0.02
+    assert np.abs(first - last).max() > 0.003
     blended = upscaled(crisp, blend=0.3, **here)
     np.testing.assert_allclose(blended, 0.7 * first + 0.3 * last, atol=1e-4)
 
@@ -106,12 +106,12 @@ def test_partners_agree_in_what_a_blend_takes_from_one_of_them(soft: str, crisp:
 
 @pytest.mark.slow
 def test_tensorrt_for_rtx_builds_and_runs_a_blend(card: Machine, tmp_path: Path) -> None:
-    with blended_file(DEFAULT, 0.5) as file:
+    with blended_file("esrgan", 0.5) as file:
         engine = engine_file(file, tmp_path)
         batch = SOFT.transpose(2, 0, 1)[np.newaxis]
         expected_output = expected(file, batch)
     with closing(open_engine(engine)) as backend:
-        assert backend.info.blend == "0.5 from {} to {}".format(*ends_of(DEFAULT))
+        assert backend.info.blend == "0.5 from psnr to esrgan"
         np.testing.assert_allclose(infer(backend, batch), expected_output, atol=0.01)
 
 

@@ -66,7 +66,7 @@ def test_a_photo_is_upscaled_without_naming_a_model(photo: Path) -> None:
 def test_the_command_line_takes_the_names(photo: Path) -> None:
     results = []
     for name in EMBEDDED:
-        target = photo.with_name(f"{name}.png")
+        target = photo.with_name(f"by_{name}.png")
         assert main(["upscale", str(photo), "-q", "-m", name, "-o", str(target)]) == 0
         results.append(target.read_bytes())
     assert len({*results}) == len(EMBEDDED)

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from sr_runtime.embedded import EMBEDDED
+from sr_runtime.backends.onnx_header import read_header
+from sr_runtime.embedded import EMBEDDED, model_file
 from sr_runtime.errors import ArgumentError
-from sr_train.checkpoint import save_generator
+from sr_train.checkpoint import save_generator, weights_sha256
 from sr_train.config.file import preset
 from sr_train.config.schema import Config, GeneratorConfig, Pretraining
 from sr_train.initial_generator import initial_generator
@@ -31,9 +32,11 @@ def saved(generator: Generator, folder: Path) -> str:
 
 @pytest.mark.parametrize("name", EMBEDDED)
 def test_a_run_begins_with_an_embedded_model_by_its_name(name: str) -> None:
+    info = read_header(model_file(name)).info
+    assert info is not None
     generator = initial_generator(Config(init=name))
-    assert (generator.arch, generator.scale_factor) == ("RRDBNet", 4)
-    assert sum(p.numel() for p in generator.parameters()) == 758_755
+    assert (generator.arch, generator.scale_factor) == (info.arch, info.scale)
+    assert weights_sha256(generator) == info.weights_sha256
 
 
 def test_the_preset_for_fine_tuning_begins_with_psnr() -> None:
