@@ -1,6 +1,7 @@
 """Images of a data set with an LR that is damaged as the photos of users are."""
 
 import hashlib
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +40,6 @@ class DegradedPair:
             raise ArgumentError("it has 16 bits a channel: --degrade takes images of 8 bits")
         if hr.shape[2] not in (1, 3):
             raise ArgumentError("it is transparent: remove its transparency")
-        of_name = hashlib.sha256(self.name.encode()).digest()
+        of_name = hashlib.sha256(os.fsencode(self.name)).digest()
         generator = np.random.default_rng([self.seed, int.from_bytes(of_name)])
         return NAMED[self.degradation](hr, generator, scale), hr
