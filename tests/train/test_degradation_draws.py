@@ -154,6 +154,10 @@ def test_the_end_is_as_published(drawn: list[list[Step]]) -> None:
 def test_jpeg_qualities_are_as_published() -> None:
     jpegs = [draw_jpeg(REAL.first, np.random.default_rng(i))[0] for i in range(N)]
     assert is_uniform((jpeg.quality + 0.5 for jpeg in jpegs), 30, 96)
+    for axis in (0, 1):
+        corners = Counter(jpeg.corner[axis] for jpeg in jpegs)
+        assert corners.keys() == {*range(16)}
+        assert all(is_binomial(count, 1 / 16) for count in corners.values()), corners
 
 
 @pytest.mark.parametrize("process", [REAL, MILD])

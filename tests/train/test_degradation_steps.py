@@ -131,6 +131,17 @@ def test_jpeg_has_its_quality_and_keeps_the_order_of_the_channels(
     assert np.abs(ours - theirs(quality - 5)).mean() > 0.2
 
 
+@pytest.mark.parametrize("corner", [(0, 0), (5, 11), (15, 8)])
+def test_jpeg_blocks_begin_where_the_drawn_corner_puts_them(corner: tuple[int, int]) -> None:
+    image = floats_of(photo())
+    compressed = Jpeg(5, corner)(image, generator())
+    assert compressed.shape == image.shape
+    for axis in (0, 1):
+        steps = np.abs(np.diff(compressed, axis=axis)).mean((1 - axis, 2))
+        by_phase = [steps[phase::8].mean() for phase in range(8)]
+        assert np.argmax(by_phase) == (7 - corner[axis]) % 8
+
+
 @pytest.mark.parametrize("scale", [2, 3, 4, 8])
 def test_the_weakest_degradation_is_nearly_the_prepared_lr(scale: int) -> None:
     hr = photo()
