@@ -81,7 +81,7 @@ def _run(workers: int, batch_size: int) -> int:
                 flush=True,
             )
         seconds, _ = _measure(_training_step(config, device))
-        print(f"| a step of `{config.generator.type}` takes | {batch_size / seconds:,.0f} | |")
+        print(f"| a step of `{config.generator.kind}` takes | {batch_size / seconds:,.0f} | |")
     return 0
 
 

@@ -7,7 +7,7 @@ from sr_runtime.embedded import checkpoint_file
 from sr_runtime.errors import ArgumentError
 from sr_train.checkpoint import load_generator
 from sr_train.config.generator import architecture_of
-from sr_train.config.schema import Config, GeneratorConfig
+from sr_train.config.schema import Config
 from sr_train.models.generator import Generator
 from sr_train.models.registry import build_generator
 
@@ -27,7 +27,7 @@ def initial_generator(config: Config) -> Generator:
     Raises:
         ModelError: The checkpoint holds no generator.
         ArgumentError: Its generator has another number of channels than the configuration, or is
-            of another type than the one that was chosen in place of the default.
+            of another type than the one that was chosen.
     """
     if config.init is None:
         return fresh_generator(config)
@@ -35,11 +35,11 @@ def initial_generator(config: Config) -> Generator:
     generator = load_generator(path)
     if (generator.scale_factor, config.scale_factor) == (2, 3):  # their tensors look alike
         generator = load_generator(path, scale=3)
-    arch, default = architecture_of(config.generator)[0], GeneratorConfig().type
-    if config.generator.type != default and arch != generator.arch:
+    chosen = config.generator.type
+    if chosen is not None and architecture_of(config.generator)[0] != generator.arch:
         raise ArgumentError(
-            f"generator.type is {config.generator.type}, and init is of the architecture "
-            f"{generator.arch}: leave out generator.type, or set init to null to begin anew",
+            f"generator.type is {chosen}, and init is of the architecture {generator.arch}: set "
+            "generator.type to null, or init to null to begin anew",
             path=path,
         )
     channels = {generator.in_channels, generator.out_channels}

@@ -48,7 +48,7 @@ def check_memory_need(config: Config, device: torch.device) -> None:
 
 def generator_parameters(config: Config) -> int:
     """The number of parameters of the generator, in no time however large it is."""
-    if config.generator.type == "rrdbnet":
+    if config.generator.kind == "rrdbnet":
         return _rrdbnet_parameters(config)
     with torch.device("meta"):
         return _count(fresh_generator(config))
@@ -89,7 +89,7 @@ def _pixels(config: Config, stage: Stage) -> int:
 
 def _kept_values(config: Config) -> int:
     """The values that the generator keeps of each LR pixel for its backward pass."""
-    if config.generator.type == "rrdbnet":
+    if config.generator.kind == "rrdbnet":
         return _kept_by_rrdbnet(config)
     if config.compile:
         return 0  # it may compute anew what it does not keep

@@ -5,7 +5,7 @@ Every source is read into a mapping from dotted field names to values; later sou
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import reduce
@@ -21,6 +21,7 @@ from sr_runtime.storage.atomic import atomic_path
 from sr_train.config import limits
 from sr_train.config.document import parse_yaml, read_document
 from sr_train.config.fixed import check_unchanged, fixed_values
+from sr_train.config.generator import foreign_sizes
 from sr_train.config.limits import Positive, as_text
 from sr_train.config.names import (
     FIELDS,
@@ -63,7 +64,7 @@ def fit_arguments(arguments: Sequence[str]) -> FitArguments:
     if "resume" not in options:
         preset_values = _preset_values(options["preset"]) if "preset" in options else {}
         file_values = _file_values(Path(options["config"])) if "config" in options else {}
-        config, folder = _config(preset_values | file_values | values), None
+        config, folder = _config(preset_values, file_values, values), None
     elif len(options) > 1:
         raise ArgumentError(
             "--resume continues with the run's own configuration: leave out --run, --preset and "
@@ -88,7 +89,7 @@ def preset(name: str) -> Config:
 
 def read_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     """The configuration in a YAML or JSON file, changed by arguments as `--pretraining.lr 1e-4`."""
-    return _config(_file_values(path) | _command_line(overrides)[1])
+    return _config(_file_values(path), _command_line(overrides)[1])
 
 
 def write_config(config: Config, path: Path, *, is_new: bool = False) -> None:
@@ -126,14 +127,14 @@ def _resumed(folder: Path, changes: dict[str, Any]) -> Config:
             f"--init on one of the files in {folder / 'weights'}",
             path=path,
         )
-    config = _config(values | changes)
+    config = _config(values, changes)
     check_unchanged(config, fixed_values(read_config(path)), folder)
     return config
 
 
-def _config(values: Mapping[str, Any]) -> Config:
+def _config(*sources: Mapping[str, Any]) -> Config:
     nested = asdict(DEFAULTS)
-    for full_name, value in values.items():
+    for full_name, value in _merged(sources).items():
         *sections, name = full_name.split(".")
         reduce(getitem, sections, nested)[name] = value
     for full_name, section in reversed(SECTIONS.items()):  # the inner ones first
@@ -141,6 +142,17 @@ def _config(values: Mapping[str, Any]) -> Config:
         values_of = reduce(getitem, outer, nested)
         values_of[name] = section(**values_of[name])
     return Config(**nested)
+
+
+def _merged(sources: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The values of all sources; a type of generator takes no sizes of others from earlier ones."""
+    merged: dict[str, Any] = {}
+    for values in sources:
+        if kind := values.get("generator.type"):
+            for name in foreign_sizes(kind):
+                merged.pop(f"generator.{name}", None)
+        merged |= values
+    return merged
 
 
 def _preset_values(name: str) -> dict[str, Any]:

@@ -1,12 +1,11 @@
 """The generator that a configuration describes: its architecture, and the fields of its sizes."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from sr_train.config.sections import GeneratorConfig, GeneratorType
 
-__all__ = ["architecture_of", "described"]
+__all__ = ["architecture_of", "described", "foreign_sizes"]
 
 
 class Row(NamedTuple):
@@ -49,16 +48,21 @@ ROWS: Mapping[GeneratorType, Row] = {
 
 def architecture_of(config: GeneratorConfig) -> tuple[str, dict[str, Any]]:
     """The architecture by its name in the registry, and the arguments that give its sizes."""
-    row = ROWS[config.type]
+    row = ROWS[config.kind]
     return row.arch, {argument: getattr(config, field) for field, argument in row.arguments.items()}
 
 
 def described(
     config: GeneratorConfig, arch: str, architecture: Mapping[str, Any]
 ) -> GeneratorConfig:
-    """`config`, changed to describe a network; as it is for one that no type describes."""
+    """What describes a network; `config` for one that no type describes."""
     for kind, row in ROWS.items():
         if row.arch == arch:
             sizes = {field: architecture[name] for field, name in row.arguments.items()}
-            return replace(config, type=kind, **sizes)
+            return GeneratorConfig(type=kind, **sizes)
     return config
+
+
+def foreign_sizes(kind: GeneratorType) -> list[str]:
+    """The fields that give sizes of other types alone."""
+    return [field for other, row in ROWS.items() if other != kind for field in row.arguments]

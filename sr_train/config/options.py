@@ -84,7 +84,8 @@ def _add_fields(
     helps = {each.arg_name: each.description for each in parse_from_object(schema).params}
     for name in names:
         hint = FIELDS[name]
-        choices = get_args(hint) if get_origin(hint) is Literal else ()
+        kind, null = (get_args(hint)[0], ("null",)) if limits.takes_null(hint) else (hint, ())
+        choices = (*get_args(kind), *null) if get_origin(kind) is Literal else ()
         choices = ("true", "false") if hint is bool else choices
         wanted = "" if choices else f"{limits.wanted(hint, briefly=True)}; "
         default = f"default {limits.as_text(attrgetter(name)(DEFAULTS))}"

@@ -12,6 +12,7 @@ from typing import Literal
 from sr_runtime.errors import ArgumentError
 from sr_train.config import limits
 from sr_train.config.degradation import Degradation
+from sr_train.config.generator import foreign_sizes
 from sr_train.config.limits import BatchSize, Count, Decay, Fraction, Positive
 from sr_train.config.sections import (
     AdversarialLoss,
@@ -106,6 +107,7 @@ class Config:
         """Raise ArgumentError for the first value, or pair of values, that is not allowed."""
         limits.check_fields(self)
         self._check_lengths()
+        self._check_generator()
         self._check_layers()
         self._check_symmetry()
         if self.stages == "training" and self.init is None:
@@ -142,6 +144,17 @@ class Config:
                 raise ArgumentError(
                     f"{epochs} is {values[0]} and {steps} is {values[1]}: give one of them a "
                     "number, and null to the other"
+                )
+
+    def _check_generator(self) -> None:
+        given, default = self.generator, GeneratorConfig()
+        if given.type is None and self.init is not None:
+            return  # all sizes are those of init
+        for name in foreign_sizes(given.kind):
+            if (size := getattr(given, name)) != getattr(default, name):
+                raise ArgumentError(
+                    f"generator.{name} is {size}, and a generator of the type {given.kind} has no "
+                    "such size: leave it out, or choose another generator.type"
                 )
 
     def _check_layers(self) -> None:

@@ -90,8 +90,9 @@ class Training:
 class GeneratorConfig:
     """The network to train; with `init` it is that of the checkpoint."""
 
-    type: GeneratorType = "rrdbnet"
-    """ESRGAN's RRDBNet, Real-ESRGAN's SRVGGNetCompact, SPAN, or RealPLKSR with layer norm."""
+    type: GeneratorType | None = None
+    """ESRGAN's RRDBNet, Real-ESRGAN's SRVGGNetCompact, SPAN, or RealPLKSR with layer norm; null:
+    that of `init`, or else rrdbnet."""
     rrdb_channels: Count = 64
     """rrdbnet: channels of the trunk."""
     growth_channels: Count = 32
@@ -118,6 +119,11 @@ class GeneratorConfig:
     """realplksr: number of blocks."""
     realplksr_kernel_size: limits.OddCount = 17
     """realplksr: height and width of the large kernel."""
+
+    @property
+    def kind(self) -> GeneratorType:
+        """The type of a network that begins anew."""
+        return self.type or "rrdbnet"
 
 
 @dataclass(frozen=True, kw_only=True)

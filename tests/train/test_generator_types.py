@@ -16,7 +16,7 @@ from sr_runtime.backends.tensorrt.options import Profile
 from sr_runtime.errors import ArgumentError
 from sr_train import trainer
 from sr_train.checkpoint import load_generator
-from sr_train.config.file import read_config
+from sr_train.config.file import fit_arguments, read_config, write_config
 from sr_train.config.fixed import check_unchanged, fixed_values
 from sr_train.config.generator import ROWS, architecture_of, described
 from sr_train.config.schema import Config, GeneratorConfig
@@ -29,16 +29,11 @@ from tests.tolerances import LARGEST_DIFFERENCE
 from tests.train.resumable_run import Killed, write_config_of
 
 TYPES = get_args(GeneratorType)
-SMALL: dict[str, Any] = {
-    "rrdb_channels": 4,
-    "growth_channels": 2,
-    "num_basic_blocks": 1,
-    "compact_channels": 4,
-    "compact_convolutions": 1,
-    "span_channels": 4,
-    "realplksr_channels": 8,
-    "realplksr_blocks": 1,
-    "realplksr_kernel_size": 5,
+SMALL: dict[GeneratorType, dict[str, Any]] = {
+    "rrdbnet": {"rrdb_channels": 4, "growth_channels": 2, "num_basic_blocks": 1},
+    "compact": {"compact_channels": 4, "compact_convolutions": 1},
+    "span": {"span_channels": 4},
+    "realplksr": {"realplksr_channels": 8, "realplksr_blocks": 1, "realplksr_kernel_size": 5},
 }
 
 
@@ -48,7 +43,7 @@ def test_the_defaults_are_the_documented_ones() -> None:
     assert told["compact"] == {"num_features": 64, "num_convolutions": 16}
     assert told["span"] == {"num_features": 48}
     assert told["realplksr"] == {"num_features": 64, "num_blocks": 28, "kernel_size": 17}
-    assert GeneratorConfig().type == "rrdbnet"
+    assert GeneratorConfig().kind == "rrdbnet"
 
 
 @pytest.mark.parametrize(
@@ -69,13 +64,14 @@ def test_a_size_that_no_network_has_is_refused(field: str, value: Any, limit: st
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("kind", TYPES)
 def test_a_configuration_describes_its_own_network(kind: GeneratorType, channels: int) -> None:
-    sizes = GeneratorConfig(type=kind, **SMALL)
+    sizes = GeneratorConfig(type=kind, **SMALL[kind])
     network = fresh_generator(Config(generator=sizes, img_channels=channels, scale_factor=2))
     assert (network.arch, network.scale_factor) == (ROWS[kind].arch, 2)
     assert (network.in_channels, network.out_channels) == (channels, channels)
     other = GeneratorConfig(type="rrdbnet" if kind == "span" else "span")
     told = described(other, network.arch, network.architecture)
     assert architecture_of(told) == architecture_of(sizes)
+    Config(generator=told)
 
 
 def test_every_field_gives_a_size_of_one_type() -> None:
@@ -83,11 +79,10 @@ def test_every_field_gives_a_size_of_one_type() -> None:
     assert sorted(named) == sorted({f.name for f in fields(GeneratorConfig)} - {"type"})
 
 
-def test_sizes_of_other_types_may_change_while_a_run_lasts(tmp_path: Path) -> None:
+def test_the_type_and_its_sizes_stay_while_a_run_lasts(tmp_path: Path) -> None:
     span = Config(generator=GeneratorConfig(type="span"))
     before = json.loads(json.dumps(fixed_values(span)))
-    changed = replace(span, generator=replace(span.generator, rrdb_channels=8))
-    check_unchanged(changed, before, tmp_path)
+    check_unchanged(span, before, tmp_path)
     for sizes in (GeneratorConfig(type="span", span_channels=32), GeneratorConfig(type="compact")):
         with pytest.raises(ArgumentError, match="generator cannot change"):
             check_unchanged(replace(span, generator=sizes), before, tmp_path)
@@ -99,6 +94,27 @@ def test_a_run_that_began_before_there_were_types_goes_on(tmp_path: Path) -> Non
     check_unchanged(config, fixed_values(config) | {"generator": sizes}, tmp_path)
 
 
+def test_a_type_takes_its_own_sizes_and_none_of_a_preset_for_another(tmp_path: Path) -> None:
+    words = ["--preset", "embedded", "--generator.type", "span", "--generator.span_channels", "8"]
+    config = fit_arguments(words).config
+    assert config.generator == GeneratorConfig(type="span", span_channels=8)
+    file = tmp_path / "config.yaml"
+    write_config(config, file)
+    assert read_config(file) == config
+    assert read_config(file, ["--generator.type=compact"]).generator == GeneratorConfig(
+        type="compact"
+    )
+    of_rrdbnet = ["--generator.rrdb_channels", "8"]
+    said = r"generator.rrdb_channels is 8, .* type span has no such size: leave it out"
+    for given in (words, ["--preset", "real"], ["--config", str(file)]):
+        with pytest.raises(ArgumentError, match=said):
+            fit_arguments([*given, *of_rrdbnet])
+    file.write_text("generator: {type: span, rrdb_channels: 8}")
+    with pytest.raises(ArgumentError, match=said):
+        read_config(file)
+    fit_arguments(["--preset", "embedded", "--init", "psnr"])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [kind for kind in TYPES if kind != "rrdbnet"])
 def test_it_is_trained_killed_resumed_exported_run_and_made_an_engine(
@@ -107,7 +123,7 @@ def test_it_is_trained_killed_resumed_exported_run_and_made_an_engine(
     config = write_config_of(tmp_path / "config.yaml", data_root)
     config = replace(
         config,
-        generator=GeneratorConfig(type=kind, **SMALL),
+        generator=GeneratorConfig(type=kind, **SMALL[kind]),
         pretraining=replace(config.pretraining, num_epoch=None, num_steps=3),
         training=replace(config.training, num_epoch=None, num_steps=3),
         save_every=2,

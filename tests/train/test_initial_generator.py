@@ -44,11 +44,13 @@ def test_the_preset_for_fine_tuning_begins_with_psnr() -> None:
 
 
 def test_a_type_that_was_chosen_is_never_silently_replaced_by_that_of_init(tmp_path: Path) -> None:
-    span = GeneratorConfig(type="span")
+    span, rrdbnet = GeneratorConfig(type="span"), GeneratorConfig(type="rrdbnet")
     with pytest.raises(ArgumentError, match=r"generator.type is span.*init is of.*RRDBNet"):
         initial_generator(Config(init=saved(tiny(), tmp_path), generator=span))
+    init = saved(SPAN(num_features=4), tmp_path)
+    with pytest.raises(ArgumentError, match=r"generator.type is rrdbnet.*SPAN: set .* to null"):
+        initial_generator(Config(init=init, generator=rrdbnet))
     for chosen in (span, GeneratorConfig()):
-        init = saved(SPAN(num_features=4), tmp_path)
         assert initial_generator(Config(init=init, generator=chosen)).arch == "SPAN"
 
 
