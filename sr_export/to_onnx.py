@@ -21,6 +21,7 @@ from sr_export.repeat import keep_one_block, repeat_block
 from sr_export.report import DEFAULT_OPSET, Precision
 from sr_export.tile_facts import TileFacts
 from sr_export.traceable import traceable
+from sr_runtime.backends.out_of_memory import is_out_of_memory
 from sr_runtime.errors import ArgumentError, ModelError
 from sr_runtime.model_info import IO, LARGEST_HALO, ModelInfo
 from sr_train.checkpoint import weights_sha256
@@ -190,16 +191,19 @@ def _quiet_exporter() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _refusing_untraceable(generator: Generator) -> Iterator[None]:
-    """Raise ModelError where the exporter cannot follow another library's network."""
+    """Raise ModelError where the exporter cannot follow another library's network, and MemoryError
+    where that is the reason for any network."""
     try:
         yield
     # torch.export raises whatever the network's code does with sizes that are symbols.
     except Exception as error:
+        cause = error
+        while isinstance(cause.__cause__, Exception):
+            cause = cause.__cause__
+        if is_out_of_memory(cause):
+            raise MemoryError(str(cause)) from error
         if generator.receptive_radius is not None:  # a network of ours
             raise
-        cause: BaseException = error
-        while cause.__cause__ is not None:
-            cause = cause.__cause__
         raise ModelError(
             f"PyTorch cannot export this {generator.arch} to ONNX "
             f"({type(cause).__name__}: {' '.join(str(cause).split())[:300]})"

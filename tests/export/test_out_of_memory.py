@@ -7,12 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 import sr_train.checkpoint
 from sr_export import build_engine, export_onnx, verify
+from sr_export.to_onnx import onnx_from_generator
+from sr_runtime.backends.out_of_memory import memory_for_network
 from sr_runtime.embedded import model_file
 from sr_runtime.errors import OutOfMemoryError
 from sr_train.checkpoint import load_generator
+from sr_train.models.compact import SRVGGNetCompact
 
 TOO_MANY = 1 << 50  # numbers
 
@@ -38,6 +42,23 @@ def test_every_function_says_what_there_is_too_little_memory_for(
     with pytest.raises(OutOfMemoryError, match=f"not enough memory to {task} \\(.*llocate"):
         function(checkpoint, checkpoint.parent)
     assert list(checkpoint.parent.iterdir()) == [checkpoint]
+
+
+class Greedy(SRVGGNetCompact):
+    """Takes more memory than there is when it is traced, as a large mask may."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        bytearray(TOO_MANY)
+        return super().forward(image)
+
+
+@pytest.mark.parametrize("radius", [None, 3], ids=["foreign", "ours"])
+def test_a_trace_that_runs_out_of_memory_is_not_called_impossible(radius: int | None) -> None:
+    network = Greedy(num_features=4, num_convolutions=1).eval()
+    network.receptive_radius = radius
+    export = memory_for_network("export the model")(onnx_from_generator)
+    with pytest.raises(OutOfMemoryError, match="not enough memory to export the model"):
+        export(network, halo=8)
 
 
 def test_a_file_that_does_not_fit_is_not_called_damaged(checkpoint, monkeypatch) -> None:
