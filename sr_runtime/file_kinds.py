@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sr_runtime.errors import ModelError
 
-__all__ = ["HEAD", "is_video", "kind_of", "refuse_other_kinds"]
+__all__ = ["HEAD", "VIDEO_SUFFIXES", "begins_as_video", "is_video", "kind_of", "refuse_other_kinds"]
 
 HEAD = 512
 """How many bytes of a file tell what it is."""
@@ -14,6 +14,14 @@ LARGEST_HEADER = 100 << 20
 """Bytes of the header of a safetensors file, as its own library has it."""
 
 AGAIN = "download it again"
+
+# fmt: off
+VIDEO_SUFFIXES = frozenset({
+    ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts",
+    ".ogv", ".ts", ".vob", ".webm", ".wmv",
+})
+# fmt: on
+"""How videos are usually named."""
 
 # Pictures in the container of MP4: AVIF, HEIF, JPEG XL and Canon's raw files.
 PICTURES = rb"(?:avi[fs]|hei[cxms]|hev[cxms]|mif1|msf1|jxl |crx )"
@@ -83,9 +91,14 @@ def is_video(path: Path) -> bool:
     """Whether a file is a video, and no picture; False if it cannot be read."""
     try:
         with path.open("rb") as file:
-            return bool(re.match(VIDEO, file.read(HEAD), re.DOTALL))
+            return begins_as_video(file.read(HEAD))
     except OSError:
         return False
+
+
+def begins_as_video(head: bytes) -> bool:
+    """Whether these first bytes are those of a video."""
+    return bool(re.match(VIDEO, head, re.DOTALL))
 
 
 def refuse_other_kinds(path: Path) -> None:

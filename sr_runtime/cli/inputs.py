@@ -12,10 +12,9 @@ from sr_runtime.batch.job import Failure
 from sr_runtime.cli.folders import real_folder
 from sr_runtime.cli.pipes import STANDARD, Pipes, is_pipe
 from sr_runtime.errors import ArgumentError, SRError, StorageError
-from sr_runtime.file_kinds import is_video
+from sr_runtime.file_kinds import VIDEO_SUFFIXES, is_video
 from sr_runtime.image import IMAGE_SUFFIXES, LEFT_OUT
 from sr_runtime.nearest import nearest_file
-from sr_runtime.video.formats import VIDEO_SUFFIXES
 
 __all__ = ["EARLIER", "Found", "Source", "could_be_made", "find_images"]
 

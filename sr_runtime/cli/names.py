@@ -41,6 +41,8 @@ class Naming:
     """Each result has the format of its input, where it can be written."""
     template: str | None = None
     """A name with `FIELDS` in braces."""
+    max_pixels: int | None = None
+    """The limit on the frames of videos."""
 
     def __post_init__(self) -> None:
         if self.template is None:
@@ -132,7 +134,9 @@ class Naming:
         given = self.size.width is not None or self.size.height is not None
         asked = {field for _, field, _, _ in Formatter().parse(self.template or "")}
         if asked & {"width", "height"} or (given and "scale" in asked):
-            header = read_facts(source) if video else read_header(source)
+            header = (
+                read_facts(source, max_pixels=self.max_pixels) if video else read_header(source)
+            )
             height, width = self.size.target(header.height, header.width, self.scale)
             values |= {"height": height, "width": width}
             if given:

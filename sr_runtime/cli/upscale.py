@@ -106,6 +106,7 @@ def _naming(upscaler: Upscaler, arguments: argparse.Namespace, size: OutputSize)
         format=arguments.format,
         keep_format=arguments.keep_format,
         template=arguments.name,
+        max_pixels=arguments.max_pixels,
     )
 
 

@@ -14,7 +14,6 @@ from sr_runtime.batch.ledger import PATIENCE, Ledger
 from sr_runtime.batch.outcomes import Outcomes
 from sr_runtime.cli.console import say
 from sr_runtime.errors import ArgumentError
-from sr_runtime.image import DEFAULT_MAX_PIXELS
 from sr_runtime.output_size import OutputSize
 from sr_runtime.printable import printable
 from sr_runtime.storage.atomic import create_folder
@@ -66,7 +65,7 @@ def run_videos(
                 continue
             place = f"{number + 1}/{len(jobs)} " if len(jobs) > 1 else ""
             with outcomes.noting_failure(taken):
-                facts = read_facts(job.source)
+                facts = read_facts(job.source, max_pixels=arguments.max_pixels)
                 taken.size = facts.height, facts.width
                 create_folder(job.place)
                 made = _upscale(upscaler, job, arguments, size, place)
@@ -100,9 +99,7 @@ def _upscale(
                 codec=arguments.codec,
                 crf=arguments.crf,
                 deinterlace=arguments.deinterlace,
-                max_pixels=(
-                    DEFAULT_MAX_PIXELS if arguments.max_pixels is None else arguments.max_pixels
-                ),
+                max_pixels=arguments.max_pixels,
                 progress=show,
             )
         except KeyboardInterrupt:

@@ -1,8 +1,10 @@
 """What to say of a file that Pillow does not open: what it is, by its first bytes."""
 
+from pathlib import Path
 from typing import BinaryIO
 
 from sr_runtime.errors import ImageError
+from sr_runtime.file_kinds import VIDEO_SUFFIXES, begins_as_video
 from sr_runtime.image.formats import FORMATS
 from sr_runtime.image.tiff_compression import unread_tiff
 from sr_runtime.image.tiff_directories import TIFF_STARTS
@@ -31,16 +33,19 @@ OTHERS = {
     b"icns": "an icon: save one of its pictures as PNG",
     b"<svg": "SVG, which has no pixels: export it as PNG",
     b"<?xml": "XML and no pixels: export the picture as PNG",
-    b"<!DOCTYPE": "a web page: download the picture itself",
-    b"<html": "a web page: download the picture itself",
+    b"<!DOCTYPE": "a web page: download the file itself",
+    b"<html": "a web page: download the file itself",
     b"version https://git-lfs": "a pointer of Git LFS: run git lfs pull",
 }
 
 
 def unread(file: BinaryIO, start: bytes) -> ImageError:
     """The error for a file that begins with `start` and was not opened."""
+    suffix = Path(str(getattr(file, "name", ""))).suffix.lower()
+    named_video = suffix in VIDEO_SUFFIXES and not begins_as_video(start)
+    wanted = "a readable video" if named_video else "an image that can be read"
     if not start:
-        return ImageError("not an image: the file is empty")
+        return ImageError(f"not {wanted}: the file is empty")
     if start.startswith(TIFF_STARTS):
         return unread_tiff(file)
     for mark, what in READ.items():
@@ -53,6 +58,8 @@ def unread(file: BinaryIO, start: bytes) -> ImageError:
         )
     for mark, what in OTHERS.items():
         if start.lstrip().startswith(mark):
-            return ImageError(f"not an image that can be read, but {what}")
+            return ImageError(f"not {wanted}, but {what}")
+    if named_video:
+        return ImageError("not a readable video: it does not begin as one: download it again")
     known = ", ".join(FORMATS)
     return ImageError(f"not an image that can be read ({known}, HEIC and JPEG XL)")

@@ -113,11 +113,11 @@ def picture_stream(container: "InputContainer") -> "VideoStream":
     raise ImageError("there is no video in this file")
 
 
-def read_facts(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> VideoFacts:
+def read_facts(path: Path, *, max_pixels: int | None = None) -> VideoFacts:
     """Read the facts of a video, and decode its first frame for those that only frames have.
 
     Args:
-        max_pixels: Refuse frames of more pixels.
+        max_pixels: Refuse frames of more pixels; None: of more than `DEFAULT_MAX_PIXELS`.
 
     Raises:
         ImageError: It cannot be read, is too large, or has what would not become right:
@@ -126,9 +126,10 @@ def read_facts(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> VideoFact
     with opened(path) as container:
         stream = picture_stream(container)
         width, height = stream.codec_context.width, stream.codec_context.height
-        if height * width > max_pixels:
+        limit = DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels
+        if height * width > limit:
             raise ImageError(
-                f"its frames have {width}×{height} pixels, more than the limit of {max_pixels}: "
+                f"its frames have {width}×{height} pixels, more than the limit of {limit}: "
                 "raise it with --max-pixels (in Python: max_pixels)"
             )
         frame = _first_frame(container, stream)

@@ -12,19 +12,10 @@ __all__ = [
     "CONTAINERS",
     "DEMUXERS",
     "ENCODERS",
-    "VIDEO_SUFFIXES",
     "Codec",
     "Encoder",
     "container_of",
 ]
-
-# fmt: off
-VIDEO_SUFFIXES = frozenset({
-    ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts",
-    ".ogv", ".ts", ".vob", ".webm", ".wmv",
-})
-# fmt: on
-"""How videos are usually named."""
 
 CONTAINERS: Mapping[str, str] = {
     ".mp4": "mp4",

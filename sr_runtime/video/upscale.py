@@ -8,7 +8,6 @@ from pathlib import Path
 
 import sr_runtime
 from sr_runtime.errors import ArgumentError, ImageError, about
-from sr_runtime.image import DEFAULT_MAX_PIXELS
 from sr_runtime.made_with import made_with
 from sr_runtime.output_size import OutputSize
 from sr_runtime.storage.atomic import atomic_path, check_target
@@ -47,7 +46,7 @@ def upscale_video(
     codec: Codec | None = None,
     crf: int | None = None,
     deinterlace: bool = False,
-    max_pixels: int = DEFAULT_MAX_PIXELS,
+    max_pixels: int | None = None,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> UpscaledVideo:
     """Upscale every frame of a video file into the container of `target`'s suffix.
@@ -67,7 +66,7 @@ def upscale_video(
         crf: Quality of the codec: smaller is better, and larger the file. Default: 17 for h264, 20
             for hevc, 24 for av1.
         deinterlace: Make whole pictures of interlaced frames first.
-        max_pixels: Refuse frames of more pixels.
+        max_pixels: Refuse frames of more pixels; None: of more than 134 megapixels.
         progress: Called with (frames done, frames in all or None if the file does not say) on
             another thread. To cancel, raise an exception in it; what is finished is kept.
 

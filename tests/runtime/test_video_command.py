@@ -13,6 +13,7 @@ import pytest
 
 from sr_runtime.__main__ import main
 from sr_runtime.cli import videos
+from sr_runtime.video import facts
 from tests.runtime.video_files import Clip, frames_of
 
 
@@ -72,6 +73,31 @@ def test_options_do_what_they_say(
         video = file.streams.video[0]
         codec = video.codec_context.codec.canonical_name
         assert (codec, video.width, video.height) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [(b"", "is empty"), (b"no video", "begin"), (b"<html>", "web page")],
+)
+def test_what_is_named_as_a_video_and_is_none_is_not_a_readable_video(
+    content: bytes, says: str, tmp_path: Path, model: str, capsys
+) -> None:
+    (tmp_path / "a.MP4").write_bytes(content)
+    assert main(["upscale", str(tmp_path / "a.MP4"), "-m", model]) == 2
+    said = capsys.readouterr().err
+    assert "a.MP4: not a readable video" in said
+    assert says in said
+
+
+@pytest.mark.parametrize("options", [[], ["--name", "{stem}_{width}"]])
+def test_a_larger_limit_lets_larger_frames_pass(
+    options: list[str], clip: Path, model: str, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.setattr(facts, "DEFAULT_MAX_PIXELS", 700)
+    command = ["upscale", str(clip), "-m", model, "-q", *options]
+    assert main(command) == 2
+    assert "32×24 pixels, more than the limit of 700" in capsys.readouterr().err
+    assert main([*command, "--max-pixels", "800"]) == 0
 
 
 def test_a_video_of_another_container_becomes_matroska(clip: Path, model: str) -> None:
