@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sr_runtime.errors import NonFiniteError, StorageError
+from sr_runtime.errors import StorageError
 from sr_train.checkpoint import save_generator
 from sr_train.checksum import file_sha256
 from sr_train.config.file import write_config
@@ -20,6 +20,7 @@ from sr_train.config.schema import Config, Stage
 from sr_train.data.loader import training_loader
 from sr_train.data.stage_data import check_data, stage_steps
 from sr_train.distributed import Processes, init_distributed
+from sr_train.divergence import check_convergence, divergence_told
 from sr_train.interruption import interruption
 from sr_train.lock import only_training_in
 from sr_train.memory import memory_advice, peak_memory
@@ -199,31 +200,15 @@ class Run:
         if self.tracker:
             finite = {name: value for name, value in values.items() if math.isfinite(value)}
             self.tracker.log(self.position.step, stage.name, self._epoch(), finite)
-        self._check_convergence()
+        check_convergence(self.stage.trainables, self.config.max_skipped_steps, self.folder)
         self._start_clock()
-
-    def _check_convergence(self) -> None:
-        skipped = max(int(each.most_skipped_in_a_row) for each in self.stage.trainables.values())
-        if skipped > self.config.max_skipped_steps:
-            raise NonFiniteError(
-                f"training diverged: {skipped} steps in a row had NaN or infinite gradients, and "
-                f"max_skipped_steps is {self.config.max_skipped_steps}; --resume {self.folder} "
-                "with a lower learning rate, --grad_clip 1 or --precision fp32, or if that "
-                "diverges too, start a new run with --init on one of its weights"
-            )
 
     def _validate(self) -> None:
         """Measure on whole images; keep the weights if they are the stage's best so far."""
         position, stage = self.position, self.stage
         averaged = stage.generator.averaged
-        try:
+        with divergence_told(position.step, self.folder):
             means, pictures = self.validator.measure(averaged, stage.name)
-        except NonFiniteError as error:
-            raise NonFiniteError(
-                f"training diverged: the validation after step {position.step} met NaN or "
-                "infinity; start a new run with a lower learning rate, and with --init on one of "
-                f"the files in {self.folder / 'weights'} if there are any"
-            ) from error
         # The GAN stage gives up PSNR for what LPIPS measures.
         score = means["val_psnr_y"] if stage.name == PsnrStage.name else -means["val_lpips"]
         improved = score > self.best.get(stage.name, -math.inf)
@@ -242,7 +227,7 @@ class Run:
 
     def _save(self) -> None:
         """Save the run's state, but not while steps are being skipped: their state is useless."""
-        self._check_convergence()
+        check_convergence(self.stage.trainables, self.config.max_skipped_steps, self.folder)
         trainables = self.stage.trainables
         if not self.tracker or any(each.skipped_in_a_row for each in trainables.values()):
             return
