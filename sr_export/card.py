@@ -1,7 +1,6 @@
 """The model card of an ONNX file: what it states, how to use it, and what it does not state."""
 
 import hashlib
-import json
 import os
 import re
 import shlex
@@ -13,7 +12,7 @@ import sr_runtime
 from sr_export.export import verify
 from sr_export.limits import FAR, MAX_ACTIVATION, MAX_FP32_ERROR, MAX_SHARE_FAR, MIN_PSNR
 from sr_export.report import Check
-from sr_export.usage_example import only_size, usage_example
+from sr_export.usage_example import usage_example
 from sr_runtime.backends.choice import is_engine
 from sr_runtime.backends.onnx_header import OnnxHeader, read_header
 from sr_runtime.backends.onnx_metadata import Tensor, data_files, declared_inputs
@@ -72,7 +71,7 @@ def model_card(
     sections = (
         _front_matter(header.info, licence),
         [f"# {_plain(file.stem)}"],
-        _table(("", ""), _facts(file, header, digest)),
+        _table(("", ""), _facts(file, header, digest, licence)),
         _parity(header, checks),
         _usage(file, header.info),
         _not_stated(header, licence, checks),
@@ -83,10 +82,16 @@ def model_card(
 def _front_matter(info: ModelInfo | None, licence: str | None) -> list[str]:
     if licence is None:
         stated = ["license:  # fill this in: the file does not state it"]
-    elif re.fullmatch(r"[\w.+-]+", licence):
+    elif re.fullmatch(r"[\w.+-]+", licence, re.ASCII):
         stated = [f"license: {licence.lower()}"]
     else:
-        stated = ["license: other", f"license_name: {json.dumps(printable(licence))}"]
+        # Hubs take an identifier for a name; the words that the file states are in the table.
+        name = re.sub(r"[^a-z0-9.]+", "-", licence.lower()).strip("-.")
+        stated = [
+            "license: other",
+            f"license_name: {name or ' # fill this in'}",
+            "license_link: LICENSE  # put its text beside this card, or give its address here",
+        ]
     tags = ["super-resolution", "image-upscaling", "onnx"]
     if info is not None and info.arch != "unknown":
         tags.append(re.sub(r"[^\w.+-]+", "-", info.arch.lower()))
@@ -101,13 +106,16 @@ def _front_matter(info: ModelInfo | None, licence: str | None) -> list[str]:
     ]
 
 
-def _facts(file: Path, header: OnnxHeader, digest: str) -> Iterator[tuple[str, str]]:
+def _facts(
+    file: Path, header: OnnxHeader, digest: str, licence: str | None
+) -> Iterator[tuple[str, str]]:
     """The rows of the table: only what the file states, and its size and checksum."""
     info, inputs = header.info, declared_inputs(file)[0]
     if info is not None:
         yield "network", _code(info.arch)
         yield "enlarges", f"{info.scale} times in width and in height"
-        yield "images", f"{_channels(info)}, {_sizes(info, inputs)}"
+        sizes = sizes_text(info, inputs[0].shape if inputs else ())
+        yield "images", f"{_channels(info)}, {sizes}"
         yield "weights", {"float32": "FP32", "float16": "FP16"}[info.weights_dtype]
         yield "tiles", f"overlap by {info.halo} pixels on each side; {seams_text(info)}"
         if info.phase > 1:
@@ -120,6 +128,8 @@ def _facts(file: Path, header: OnnxHeader, digest: str) -> Iterator[tuple[str, s
         yield "ONNX operator set", str(header.opset)
     if header.producer is not None:
         yield "written by", _plain(header.producer)
+    if licence is not None:
+        yield "licence", _plain(licence)
     for name in data_files(file):
         yield "has weights in", _code(name)
     yield "size", f"{file.stat().st_size:,} bytes"
@@ -133,13 +143,6 @@ def _channels(info: ModelInfo) -> str:
         COLOURS.get(count, f"{count} channels") for count in (info.in_channels, info.out_channels)
     )
     return given if given == made else f"{given} in, {made} out"
-
-
-def _sizes(info: ModelInfo, inputs: Sequence[Tensor]) -> str:
-    height, width = only_size(inputs[0], info) if inputs else (None, None)
-    if height and width:
-        return f"of {width}×{height} pixels alone, into which sr-toolkit cuts larger ones"
-    return sizes_text(info)
 
 
 def _input(tensor: Tensor, info: ModelInfo | None) -> str:

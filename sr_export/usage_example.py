@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from sr_runtime.backends.onnx_metadata import Tensor, declared_inputs
+from sr_runtime.backends.onnx_metadata import declared_inputs
 from sr_runtime.model_info import ModelInfo
 
-__all__ = ["only_size", "usage_example"]
+__all__ = ["usage_example"]
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 """Pillow's modes of as many channels."""
@@ -21,7 +21,7 @@ def usage_example(file: Path, info: ModelInfo) -> list[str]:
     if len(inputs) != 1 or not is_picture or not (info.is_plain or info.io == "uint8"):
         return []
     tensor, scale, multiple = inputs[0], info.scale, info.multiple_of
-    height, width = only_size(tensor, info)
+    height, width = info.only_size(tensor.shape)
     lines = [
         "import numpy as np",
         "import onnxruntime",
@@ -62,10 +62,3 @@ def usage_example(file: Path, info: ModelInfo) -> list[str]:
     gray = info.out_channels == 1
     lines.append(f'Image.fromarray(large{"[:, :, 0]" if gray else ""}).save("photo_x{scale}.png")')
     return lines
-
-
-def only_size(tensor: Tensor, info: ModelInfo) -> tuple[int | None, int | None]:
-    """The height and width that a model's input is limited to; None for any."""
-    first = 1 if info.io == "uint8" or info.layout == "NHWC" else 2
-    sides = (*tensor.shape[first : first + 2], None, None)
-    return sides[0] or info.fixed_side, sides[1] or info.fixed_side

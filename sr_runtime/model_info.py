@@ -1,7 +1,7 @@
 """The facts that a program needs to run a model; every model file of ours carries them."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self, get_args
 
@@ -138,6 +138,12 @@ class ModelInfo:
         return (self.io, self.layout, self.input_range, self.output_range) == (
             "float32", "NCHW", "0..1", "0..1",
         )  # fmt: skip
+
+    def only_size(self, shape: Sequence[int | None]) -> tuple[int | None, int | None]:
+        """The height and width that an input of this declared shape is limited to; None for any."""
+        first = 1 if self.io == "uint8" or self.layout == "NHWC" else 2
+        height, width = (*shape[first : first + 2], None, None)[:2]
+        return height or self.fixed_side, width or self.fixed_side
 
     def to_metadata(self) -> dict[str, str]:
         """The stored facts as the strings of an ONNX file's `metadata_props`."""

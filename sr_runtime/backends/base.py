@@ -151,9 +151,7 @@ def declared_limits(
     shape: Sequence[int | None], info: ModelInfo, *, depth: int, shape_cost: int = 0
 ) -> Limits:
     """The limits that follow from a model's declared input shape, in which None is dynamic."""
-    channels_last = info.io == "uint8" or info.layout == "NHWC"
-    batch, height, width = shape[0], *(shape[1:3] if channels_last else shape[2:4])
-    height, width = height or info.fixed_side, width or info.fixed_side
+    batch, (height, width) = shape[0], info.only_size(shape)
     fixed = height is not None or width is not None
     return Limits(
         min_tile=(height or info.min_side, width or info.min_side),

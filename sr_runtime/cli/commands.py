@@ -8,6 +8,7 @@ import PIL.Image
 
 import sr_runtime
 from sr_runtime.backends.choice import is_engine
+from sr_runtime.backends.onnx_metadata import declared_inputs
 from sr_runtime.backends.tensorrt.engine_file import read_engine
 from sr_runtime.cli.completion import add_print_completion
 from sr_runtime.cli.console import say_waiting
@@ -52,7 +53,8 @@ def _info(arguments: argparse.Namespace) -> int:
             _engine_info(arguments, file)
         else:
             with _load(arguments) as upscaler:
-                say_rows(facts_rows(file, upscaler.info))
+                (source,) = declared_inputs(file)[0]
+                say_rows(facts_rows(file, upscaler.info, source.shape))
                 say_rows(running_rows(upscaler))
     return 0
 

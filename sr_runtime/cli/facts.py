@@ -1,5 +1,6 @@
 """What `info` says of a model: plain words, then the facts as the file and the code name them."""
 
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -14,8 +15,12 @@ HOW = ("stated", "by default", "measured", "assumed", "not known")
 """How a fact is known, in the order in which they are shown."""
 
 
-def facts_rows(model: Path, info: ModelInfo) -> list[Row]:
-    """The facts of a model file, or of a blend, which has none."""
+def facts_rows(model: Path, info: ModelInfo, shape: Sequence[int | None] = ()) -> list[Row]:
+    """The facts of a model file, or of a blend, which has none.
+
+    Args:
+        shape: Of the input that an ONNX file declares.
+    """
     if info.blend is None:
         made: Row = ("file", f"{model} ({model.stat().st_size / 1e6:.1f} MB)")
     else:
@@ -24,17 +29,21 @@ def facts_rows(model: Path, info: ModelInfo) -> list[Row]:
     return [
         made,
         ("enlarges", f"{info.scale} times in width and in height"),
-        ("images", f"{COLOURS.get(info.in_channels, 'of other channels')}, {sizes_text(info)}"),
+        (
+            "images",
+            f"{COLOURS.get(info.in_channels, 'of other channels')}, {sizes_text(info, shape)}",
+        ),
         ("tiles", f"overlap by {info.halo} pixels on each side; {seams_text(info)}"),
         *(("", text) for text in why),
         *_exact_rows(info),
     ]
 
 
-def sizes_text(info: ModelInfo) -> str:
-    """Which sizes of images a model takes."""
-    if info.fixed_side is not None:
-        return f"of any size, in tiles of {info.fixed_side}×{info.fixed_side} pixels"
+def sizes_text(info: ModelInfo, shape: Sequence[int | None]) -> str:
+    """Which sizes of images a model takes, by its facts and its declared input."""
+    height, width = info.only_size(shape)
+    if height and width:
+        return f"of {width}×{height} pixels alone, into which sr-toolkit cuts larger ones"
     padded = [f"to multiples of {info.multiple_of} pixels"] if info.multiple_of > 1 else []
     padded += [f"to {info.min_side} pixels at least"] if info.min_side > 1 else []
     return f"of any size, padded {' and '.join(padded)}" if padded else "of any size"

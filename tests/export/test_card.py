@@ -132,19 +132,25 @@ def test_a_licence_in_the_file_is_stated(tiny_onnx: Callable[..., Path], tmp_pat
     metadata = {prop.key: prop.value for prop in model.metadata_props}
     for licence, stated in (
         ("CC-BY-4.0", {"license": "cc-by-4.0"}),
-        ('my "own": terms', {"license": "other", "license_name": 'my "own": terms'}),
+        (
+            'My "own": terms 1.0',
+            {"license": "other", "license_name": "my-own-terms-1.0", "license_link": "LICENSE"},
+        ),
+        ("非商用", {"license": "other", "license_name": None}),
     ):
         onnx.helper.set_model_props(model, metadata | {"license": licence})
         onnx.save(model, tmp_path / "model.onnx")
         front, sections = parts(model_card(tmp_path / "model.onnx"))
         assert {name: front[name] for name in stated} == stated
+        assert f"| licence | {licence} |" in sections[""]
         assert "licence" not in sections["Not stated"]
 
 
 def test_the_card_of_an_embedded_model_has_its_licence() -> None:
     front, sections = parts(model_card("esrgan"))
     assert front["license"] == "other"
-    assert "non-commercial" in str(front["license_name"])
+    assert front["license_name"] == "sr-toolkit-weights-non-commercial"
+    assert front["license_link"] == "LICENSE"
     assert "tile_error" in sections["Not stated"]  # an older file, which has the default
 
 

@@ -2,14 +2,18 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
+import onnx
 import PIL.Image
 import pytest
 
 from sr_runtime import OutOfMemoryError, Upscaler
 from sr_runtime.__main__ import main
 from sr_runtime.cli.info import running_rows
+from sr_runtime.model_info import ModelInfo
+from tests.runtime.foreign_models import nearest, save
 from tests.runtime.known_network import KnownNetwork
 from tests.simulated_tensorrt import simulated
 
@@ -43,6 +47,19 @@ def test_info_tells_of_a_wrong_model_before_all_else(wrong, tmp_path, capsys) ->
     PIL.Image.new("RGB", (40, 30)).save(photo)
     assert main(["info", wrong.format(photo=photo)]) == 2
     assert not capsys.readouterr().out
+
+
+def test_info_tells_the_only_size_that_a_file_takes(tmp_path: Path, capsys) -> None:
+    facts = {"arch": "Nearest", "scale": 2, "in_channels": 3, "out_channels": 3, "io": "float32"}
+    info = ModelInfo(**facts, weights_dtype="float32", halo=2)
+    file = save(tmp_path / "m.onnx", [nearest("x", "y")], [1, 3, 8, 12])
+    model = onnx.load(file)
+    onnx.helper.set_model_props(model, info.to_metadata())
+    onnx.save(model, file)
+    assert main(["info", str(file), "--device", "cpu"]) == 0
+    said = capsys.readouterr().out
+    assert "RGB, of 12×8 pixels alone" in said
+    assert "any size" not in said
 
 
 def test_info_without_a_model_prints_the_engines(capsys) -> None:

@@ -75,7 +75,7 @@ def _measured(trial: Trial, shape: Sequence[int | None], dtype: str) -> ModelInf
     with suppress(BackendError, ExhaustedError):
         info, certain = find_ranges(trial, found)
     (measured if certain else assumed).extend(RANGES)
-    sides = _sides(info, shape)
+    sides = info.only_size(shape)
     try:
         info = find_tiles(trial, info, sides)
         measured += TILES
@@ -95,11 +95,6 @@ def _check_same_again(trial: Trial, found: Found) -> None:
             f"two runs on one image differ by {difference:.0%} of its range: the network adds "
             "noise, or was exported in training mode: call model.eval(), and export it again"
         )
-
-
-def _sides(info: ModelInfo, shape: Sequence[int | None]) -> tuple[int | None, int | None]:
-    height, width = shape[2:4] if info.layout == "NCHW" else shape[1:3]
-    return height or info.fixed_side, width or info.fixed_side
 
 
 def _with_assumed_tiles(info: ModelInfo, sides: tuple[int | None, int | None]) -> ModelInfo:
