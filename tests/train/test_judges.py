@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+import sr_runtime
 import sr_train.judges
 from sr_runtime.errors import ArgumentError, BackendError, DataError
 from sr_runtime.evaluation.scoring import DISTANCES, bicubic
@@ -63,6 +64,18 @@ def test_st_lpips_orders_damage_as_people_do(st_lpips: LPIPS, photo: NDArray[np.
     distances = [distance(image, photo) for image in images]
     assert distances[0] == 0
     assert distances == sorted(distances)
+
+
+@pytest.mark.slow
+def test_st_lpips_orders_the_embedded_models(st_lpips: LPIPS, photo: NDArray[np.uint8]) -> None:
+    """On clean images, and on those of JPEG quality 30, which the models were not trained on."""
+    distance = st_lpips.remembering()
+    clean = downscale(photo, 4)
+    with sr_runtime.load("psnr") as psnr, sr_runtime.load("esrgan") as esrgan:
+        for low in (clean, jpeg(clean, 30)):
+            results = [esrgan.upscale(low), psnr.upscale(low), bicubic(low, 4)]
+            distances = [distance(result, photo) for result in results]
+            assert distances == sorted(distances)
 
 
 def test_an_image_that_is_too_small_for_st_lpips_is_refused() -> None:
