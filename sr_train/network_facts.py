@@ -21,5 +21,7 @@ def perceptual_layers(network: str) -> tuple[str, ...]:
     """Names of the layers whose features a perceptual loss can compare."""
     if network == "squeezenet1_1":
         return "relu1", *(f"fire{i}" for i in range(2, 10))
+    if network == "vgg16_st_lpips":
+        return tuple(f"relu{i}" for i in range(1, 6))
     blocks = enumerate(VGG_BLOCKS[network], start=1)
     return tuple(f"conv{i}_{k}" for i, count in blocks for k in range(1, count + 1))

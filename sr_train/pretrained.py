@@ -1,15 +1,18 @@
 """Pretrained weights for perceptual losses and LPIPS: finding, checking and reading them."""
 
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 
 from torch import Tensor
 
 from sr_runtime.cli.console import say
-from sr_runtime.errors import ArgumentError, DataError, ModelError, about
+from sr_runtime.errors import ArgumentError, DataError, ModelError, about, require_extra
 from sr_runtime.storage.atomic import atomic_path, create_folder
+from sr_train.checksum import file_sha256
 from sr_train.config.schema import PerceptualLoss
 from sr_train.download import checked_sha256, download
 from sr_train.lock import only_process_in
@@ -67,20 +70,29 @@ WEIGHTS: Mapping[str, OfficialWeights] = {
     ),
 }
 
+ST_LPIPS = "vgg_shift_tolerant.pth"
+ST_LPIPS_SHA256 = "44597da68f49c1837c100ff52299050f274d102eb102e5837178c79be6f0e250"
+
+# What stands before a tensor's name in torchvision's files, and in that of ST-LPIPS.
+PREFIX = re.compile(r"^(features|net\.slice\d)\.")
+
 
 def weights_file(name: str, *, given: str | None, root: Path) -> Path:
     """The file of WEIGHTS `name`: `given`, or the official one in ROOT/weights.
 
-    The official file is downloaded if it is not there, and its digest is checked every time. A
-    `given` file is the user's own: only its shapes are checked, when it is read.
+    The official file is downloaded if it is not there, and its digest is checked every time. That
+    of `vgg16_st_lpips` is in a package otherwise. A `given` file is the user's own: only its shapes
+    are checked, when it is read.
 
     Raises ArgumentError if `given` does not exist, DataError if the official file has another
-    digest, StorageError if it cannot be downloaded.
+    digest, StorageError if it cannot be downloaded, BackendError if the package is not installed.
     """
     if given is not None:
         if not Path(given).is_file():
             raise ArgumentError(f"there is no such file of {name} weights", path=given)
         return Path(given)
+    if name == "vgg16_st_lpips":
+        return _st_lpips_file(root / "weights")
     official = WEIGHTS[name]
     folder = root / "weights"
     if found := found_weights(name, folder):
@@ -136,7 +148,7 @@ def load_features(config: PerceptualLoss, root: Path) -> FeatureNetwork:
 
 
 def load_tensors(network: FeatureNetwork, path: Path) -> None:
-    """Fill `network` from a file with torchvision's names; tensors of deeper layers are left out.
+    """Fill `network` from its authors' file; tensors of deeper layers are left out.
 
     Raises ModelError if a tensor is missing or has another shape.
     """
@@ -145,13 +157,13 @@ def load_tensors(network: FeatureNetwork, path: Path) -> None:
 
 
 def read_weights(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
-    """The tensors of these names and shapes in a file, with or without the prefix `features.`.
+    """The tensors of these names and shapes in a file, with or without a PREFIX.
 
     They are copies in fp32. Raises ModelError if a tensor is missing, has another shape or type, or
     holds NaN or infinity.
     """
     content, _ = read_tensor_file(path)
-    tensors = {str(name).removeprefix("features."): tensor for name, tensor in content.items()}
+    tensors = {PREFIX.sub("", str(name)): tensor for name, tensor in content.items()}
     for name, shape in shapes.items():
         found = tuple(tensors[name].shape) if is_dense(tensors.get(name)) else None
         if found != shape:
@@ -168,3 +180,18 @@ def read_weights(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str,
 def found_weights(name: str, folder: Path) -> Path | None:
     """The official file of WEIGHTS `name` in a folder, whose digest is not checked."""
     return next((folder / f for f in WEIGHTS[name].digests if (folder / f).is_file()), None)
+
+
+def _st_lpips_file(folder: Path) -> Path:
+    """The weights of ST-LPIPS in `folder`, or else in their package."""
+    file = folder / ST_LPIPS
+    if not file.is_file():
+        with require_extra("judge"):
+            file = Path(str(files("stlpips_pytorch"))) / "weights" / "vST0.0" / ST_LPIPS
+    if file_sha256(file) != ST_LPIPS_SHA256:
+        raise DataError(
+            "the file is not that of stlpips-pytorch 0.0.2: run `pip install --force-reinstall "
+            "stlpips-pytorch==0.0.2`",
+            path=file,
+        )
+    return file

@@ -18,6 +18,7 @@ __all__ = [
 
 GeneratorType = Literal["rrdbnet", "compact", "span", "realplksr"]
 Schedule = Literal["step", "linear", "cosine", "constant"]
+FeatureNetworkType = Literal["vgg11", "vgg13", "vgg16", "vgg19", "squeezenet1_1", "vgg16_st_lpips"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,9 +162,9 @@ class PerceptualLoss:
     """The distance between features of SR and HR in a network trained on ImageNet."""
 
     layer_weights: limits.LayerWeights = field(default_factory=lambda: {"conv5_4": 1.0})
-    """Weight of each layer: conv1_1 to conv5_4 before activation, or SqueezeNet's fire2 to 9."""
-    vgg_type: Literal["vgg11", "vgg13", "vgg16", "vgg19", "squeezenet1_1"] = "vgg19"
-    """The network that computes the features."""
+    """Weight of each layer: conv1_1 to conv5_4, SqueezeNet's fire2 to 9, ST-LPIPS's relu1 to 5."""
+    vgg_type: FeatureNetworkType = "vgg19"
+    """The network that computes the features; vgg16_st_lpips is that of ST-LPIPS."""
     criterion: Literal["l1", "l2"] = "l1"
     """Mean absolute difference (l1) or mean squared difference (l2) of features."""
     normalize_input: bool = True

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from sr_runtime.errors import ArgumentError
 from sr_train.network_facts import VGG_BLOCKS
 
-__all__ = ["FeatureNetwork", "build_features", "shift_tolerant_vgg16"]
+__all__ = ["FeatureNetwork", "build_features"]
 
 # Mean and deviation of ImageNet's R, G and B in [0, 1], with which torchvision's networks trained.
 MEAN = (0.485, 0.456, 0.406)
@@ -75,17 +75,19 @@ def build_features(
     """The network up to the deepest of `layers`, with fresh weights.
 
     Layers of VGG are `conv{block}_{k}`, before activation. Layers of SqueezeNet are `relu1`, and
-    `fire2` to `fire9` as in its paper, after activation. Raises ArgumentError for another network
-    or layer.
+    `fire2` to `fire9` as in its paper, after activation. Those of ST-LPIPS's VGG-16 are
+    `relu{block}`, the last activation of each block. Raises ArgumentError for another network or
+    layer.
     """
     if vgg_type in VGG_BLOCKS:
         modules, names = _vgg(VGG_BLOCKS[vgg_type])
     elif vgg_type == "squeezenet1_1":
         modules, names = _squeezenet()
+    elif vgg_type == "vgg16_st_lpips":
+        modules, names = _shift_tolerant_vgg16()
     else:
-        raise ArgumentError(
-            f"{vgg_type!r} is not a feature network: take one of {(*VGG_BLOCKS, 'squeezenet1_1')}"
-        )
+        known = (*VGG_BLOCKS, "squeezenet1_1", "vgg16_st_lpips")
+        raise ArgumentError(f"{vgg_type!r} is not a feature network: take one of {known}")
     layers = set(layers)
     if unknown := sorted(layers - set(names.values())):
         raise ArgumentError(
@@ -97,31 +99,11 @@ def build_features(
     modules = modules[: max(tapped) + 1]
     pools = sum(isinstance(module, nn.MaxPool2d) for module in modules)
     # VGG's pools halve and round down. SqueezeNet's round up, after an unpadded 3×3 convolution of
-    # stride 2.
-    least = 2**pools if vgg_type in VGG_BLOCKS else 2 * 2**pools + 1
-    return FeatureNetwork(modules, tapped, least_size=least, normalize_input=normalize_input)
-
-
-def shift_tolerant_vgg16() -> FeatureNetwork:
-    """The VGG-16 of ST-LPIPS with fresh weights (Ghildyal and Liu, 2022, arXiv:2207.13686).
-
-    Its pools blur before they take every second pixel. It returns `relu{block}` for each of its
-    five blocks, after the last activation.
-    """
-    modules: list[nn.Module] = []
-    tapped = {}
-    inputs = 3
-    for block, (convolutions, width) in enumerate(
-        zip(VGG_BLOCKS["vgg16"], VGG_WIDTHS, strict=True), start=1
-    ):
-        if block > 1:
-            modules += [nn.MaxPool2d(2, stride=1), BlurPool()]
-        for _ in range(convolutions):
-            modules += [nn.Conv2d(inputs, width, kernel_size=3, padding=1), nn.ReLU()]
-            inputs = width
-        tapped[len(modules) - 1] = f"relu{block}"
-    # Each blur reflects two pixels, and so needs three.
-    return FeatureNetwork(modules, tapped, least_size=18, normalize_input=True)
+    # stride 2. Those of ST-LPIPS mirror two pixels at the border, and so need three.
+    least = {"squeezenet1_1": 2 * 2**pools + 1, "vgg16_st_lpips": 2**pools + 2 if pools else 1}
+    return FeatureNetwork(
+        modules, tapped, least_size=least.get(vgg_type, 2**pools), normalize_input=normalize_input
+    )
 
 
 def _vgg(blocks: Iterable[int]) -> tuple[list[nn.Module], dict[int, str]]:
@@ -136,6 +118,25 @@ def _vgg(blocks: Iterable[int]) -> tuple[list[nn.Module], dict[int, str]]:
             modules += [nn.Conv2d(inputs, width, kernel_size=3, padding=1), nn.ReLU()]
             inputs = width
         modules.append(nn.MaxPool2d(2))
+    return modules, names
+
+
+def _shift_tolerant_vgg16() -> tuple[list[nn.Module], dict[int, str]]:
+    """The same for ST-LPIPS: its pools blur before they take every second pixel.
+
+    Ghildyal and Liu, "Shift-tolerant Perceptual Similarity Metric", 2022 (arXiv:2207.13686).
+    """
+    modules: list[nn.Module] = []
+    names = {}
+    inputs = 3
+    blocks = zip(VGG_BLOCKS["vgg16"], VGG_WIDTHS, strict=True)
+    for block, (convolutions, width) in enumerate(blocks, start=1):
+        if block > 1:
+            modules += [nn.MaxPool2d(2, stride=1), BlurPool()]
+        for _ in range(convolutions):
+            modules += [nn.Conv2d(inputs, width, kernel_size=3, padding=1), nn.ReLU()]
+            inputs = width
+        names[len(modules) - 1] = f"relu{block}"
     return modules, names
 
 
@@ -180,5 +181,7 @@ class BlurPool(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         channels = x.shape[1]
-        padded = F.pad(x, (2, 2, 2, 2), mode="reflect")
-        return F.conv2d(padded, self.kernel.expand(channels, 1, 3, 3), stride=2, groups=channels)
+        # As F.pad(mode="reflect") does, whose gradient is not deterministic on GPUs.
+        x = torch.cat((x[..., 2:3], x[..., 1:2], x, x[..., -2:-1], x[..., -3:-2]), dim=3)
+        x = torch.cat((x[:, :, 2:3], x[:, :, 1:2], x, x[:, :, -2:-1], x[:, :, -3:-2]), dim=2)
+        return F.conv2d(x, self.kernel.expand(channels, 1, 3, 3), stride=2, groups=channels)

@@ -8,7 +8,7 @@ from torch import nn
 
 from sr_runtime.errors import ArgumentError
 from sr_train.models.features import build_features
-from sr_train.network_facts import perceptual_layers
+from sr_train.network_facts import VGG_BLOCKS, perceptual_layers
 from sr_train.pretrained import load_tensors
 
 
@@ -31,6 +31,9 @@ from sr_train.pretrained import load_tensors
         ("squeezenet1_1", "fire4", 6),
         ("squeezenet1_1", "fire5", 7),
         ("squeezenet1_1", "fire9", 12),
+        ("vgg16_st_lpips", "relu1", 3),  # as its authors' package has them
+        ("vgg16_st_lpips", "relu2", 9),
+        ("vgg16_st_lpips", "relu5", 33),
     ],
 )
 def test_layers_stand_where_torchvision_has_them(vgg_type: str, layer: str, index: int) -> None:
@@ -130,7 +133,7 @@ def test_squeezenet_sees_what_is_in_a_photo(data: Path) -> None:
     assert similarity(features.flatten(), noise.flatten(), dim=0) < 0.4
 
 
-@pytest.mark.parametrize("vgg_type", ["vgg11", "vgg13", "vgg16", "vgg19", "squeezenet1_1"])
+@pytest.mark.parametrize("vgg_type", [*VGG_BLOCKS, "squeezenet1_1", "vgg16_st_lpips"])
 def test_perceptual_layers_are_those_of_the_network(vgg_type: str) -> None:
     layers = perceptual_layers(vgg_type)
     assert set(build_features(vgg_type, layers).tapped.values()) == set(layers)

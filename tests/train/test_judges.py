@@ -10,17 +10,23 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
+from torch.nn import functional as F
 
 import sr_runtime
 import sr_train.judges
+import sr_train.pretrained
 from sr_runtime.errors import ArgumentError, BackendError, DataError
 from sr_runtime.evaluation.scoring import DISTANCES, bicubic
 from sr_runtime.resize import downscale
 from sr_train.commands import run
+from sr_train.config.schema import PerceptualLoss
+from sr_train.inference import tensor_from_image
 from sr_train.judges import VGG19_LAYERS, load_judges
+from sr_train.losses import perceptual_loss
 from sr_train.lpips import LPIPS
-from sr_train.models.features import shift_tolerant_vgg16
+from sr_train.models.features import BlurPool, build_features
 from sr_train.options import JUDGES
+from sr_train.pretrained import load_features, weights_file
 from tests.train.conftest import PHOTOS
 
 NOWHERE = Path("nowhere")
@@ -79,10 +85,45 @@ def test_st_lpips_orders_the_embedded_models(st_lpips: LPIPS, photo: NDArray[np.
 
 
 def test_an_image_that_is_too_small_for_st_lpips_is_refused() -> None:
-    network = shift_tolerant_vgg16()
-    network(torch.rand(1, 3, 18, 18))
-    with pytest.raises(ArgumentError, match=r"17×18 .*18×18"):
-        network(torch.rand(1, 3, 17, 18))
+    for layer, least in {"relu1": 1, "relu2": 4, "relu3": 6, "relu5": 18}.items():
+        network = build_features("vgg16_st_lpips", [layer])
+        network(torch.rand(1, 3, least, least))
+        with pytest.raises(ArgumentError, match=rf"{layer}: take {least}×{least}"):
+            network(torch.rand(1, 3, least, least - 1))
+
+
+def test_a_blur_pool_mirrors_the_border_and_blurs() -> None:
+    image = torch.rand(2, 3, 7, 9, dtype=torch.float64)
+    line = torch.tensor([0.25, 0.5, 0.25], dtype=torch.float64)
+    kernel = (line[:, None] * line).expand(3, 1, 3, 3)
+    padded = F.pad(image, (2, 2, 2, 2), mode="reflect")
+    expected = F.conv2d(padded, kernel, stride=2, groups=3)
+    torch.testing.assert_close(BlurPool().double()(image), expected)
+
+
+def test_the_perceptual_loss_learns_from_the_features_of_st_lpips(
+    st_lpips: LPIPS, photo: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    """The package's file, or its copy in ROOT/weights; in bf16 as in fp32."""
+    file = weights_file("vgg16_st_lpips", given=None, root=NOWHERE)
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / file.name).symlink_to(file)
+    config = PerceptualLoss(vgg_type="vgg16_st_lpips", layer_weights={"relu1": 1.0, "relu3": 2.0})
+    network = load_features(config, tmp_path)
+    target = tensor_from_image(photo[:32, :32], torch.device("cpu"))
+    judged, features = st_lpips.features(target), network(target)
+    assert list(features) == ["relu1", "relu3"]
+    for layer, tensor in features.items():
+        assert torch.equal(tensor, judged[layer])
+    gradients = []
+    for enabled in (False, True):
+        image = target.flip(3).requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            loss = perceptual_loss(network(image), network(target), config)
+        gradients.append(torch.autograd.grad(loss, image)[0])
+    assert gradients[0].abs().min() > 0
+    full, reduced = (gradient.flatten() for gradient in gradients)
+    assert torch.cosine_similarity(full, reduced, dim=0) > 0.9
 
 
 def test_a_judge_that_is_not_installed_is_refused_when_it_is_named(
@@ -91,7 +132,7 @@ def test_a_judge_that_is_not_installed_is_refused_when_it_is_named(
     def absent(name: str) -> Any:
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
-    monkeypatch.setattr(sr_train.judges, "files", absent)
+    monkeypatch.setattr(sr_train.pretrained, "files", absent)
     with pytest.raises(BackendError, match=r'stlpips_pytorch .*"sr-toolkit\[judge\]"'):
         load_judges("st_lpips", NOWHERE)
     assert load_judges("auto", NOWHERE) == {}
@@ -104,7 +145,7 @@ def test_other_weights_than_those_of_st_lpips_are_refused(
     file = tmp_path / "weights" / "vST0.0" / "vgg_shift_tolerant.pth"
     file.parent.mkdir(parents=True)
     file.write_bytes(b"other")
-    monkeypatch.setattr(sr_train.judges, "files", lambda name: tmp_path)
+    monkeypatch.setattr(sr_train.pretrained, "files", lambda name: tmp_path)
     for judge in ("st_lpips", "auto"):
         with pytest.raises(DataError, match=r"vgg_shift_tolerant\.pth.*--force-reinstall"):
             load_judges(judge, NOWHERE)
