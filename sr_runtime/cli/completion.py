@@ -15,6 +15,14 @@ __all__ = ["add_print_completion", "suggest", "suggest_models"]
 
 SHELLS = ("bash", "zsh", "fish", "tcsh")
 
+# What shtab writes for zsh, and what is meant.
+ZSH = (
+    # All words of an argument that takes several, not the first alone.
+    (r'^  "\(\*\)::?', '  "*:'),
+    # The value of a long option after = too.
+    (r'^  ("--[\w.-]+|\{-\w,--[\w.-]+)(\[|\}"\[)(?=.*[^\\]\]:)', r"  \1=\2"),
+)
+
 
 def add_print_completion(parser: Parser, fill: Callable[[], None] = lambda: None) -> None:
     """Add --print-completion to the parser of a program.
@@ -75,7 +83,11 @@ class _PrintCompletion(argparse.Action):
                 action.complete = shtab.FILE  # type: ignore[attr-defined]
             elif words:
                 action.choices = words  # the parser parses nothing more
-        print(shtab.complete(parser, shell=values))
+        script = shtab.complete(parser, shell=values)
+        if values == "zsh":
+            for wrong, right in ZSH:
+                script = re.sub(wrong, right, script, flags=re.MULTILINE)
+        print(script)
         parser.exit()
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -17,7 +18,26 @@ from sr_train.config.names import FIELDS, OPTIONS, PRESET_NAMES
 
 PROGRAMS = {"sr-upscale": sr_upscale, "sr-export": sr_export, "sr-train": sr_train}
 
-COMPLETE = """
+FISH = "source $argv[1]; complete -C $argv[2]"
+
+# A terminal in which zsh lists what it would add to the line.
+ZSH = """
+zmodload zsh/zpty
+zpty z zsh -f -i
+zpty -w z 'autoload -Uz compinit; compinit -u -D; eval "$(< '$1')"'
+zpty -w z 'compadd() {
+  [[ ${@[1,(i)(-|--)]} == *-[OAD]* ]] || { local -a hits; builtin compadd -A hits "$@"
+    print -rl -- HIT:$^hits:; }
+  builtin compadd "$@"
+}'
+zpty -w z 'all() { compstate[list]=; _main_complete; print LI""STED }'
+zpty -w z 'zle -C all list-choices all; bindkey "^T" all; print REA""DY'
+while zpty -r z line && [[ $line != *READY* ]] do done
+zpty -w -n z "$2"$'\\x14'
+while zpty -r z line && [[ $line != *LISTED* ]] do print -r -- $line; done
+"""
+
+BASH = """
 source "$1"
 shift
 complete -p "$1" > /dev/null || exit 1
@@ -87,10 +107,42 @@ FILES = {"photo.jpg", "esthetic.onnx", ".scripts", ".models"}
 def test_bash_completes(words: str, completed: set[str], folder: Path) -> None:
     program = words.partition(" ")[0]
     done = subprocess.run(
-        ["bash", "-c", COMPLETE, "bash", f".scripts/{program}", *words.split(" ")],
+        ["bash", "-c", BASH, "bash", f".scripts/{program}", *words.split(" ")],
         cwd=folder, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert {line.strip() for line in done.stdout.splitlines()} == completed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shell", ["fish", "zsh"])
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        ("sr-upscale upscale photo.jpg -m es", {"esrgan", "esthetic.onnx"}),
+        ("sr-upscale upscale esthetic.onnx pho", {"photo.jpg"}),
+        ("sr-export verify --backend=o", {"openvino", "onnxruntime"}),
+        ("sr-train prepare set5 s", {"set5", "set14", "squeezenet1_1"}),
+        ("sr-train fit --generator.use_subpixel_conv ", {"true", "false"}),
+    ],
+)
+def test_other_shells_complete(
+    shell: str, words: str, completed: set[str], folder: Path, tmp_path: Path
+) -> None:
+    if shutil.which(shell) is None:
+        pytest.skip(f"there is no {shell}")
+    program = words.partition(" ")[0]
+    (tmp_path / program).write_text(script(program, shell, str(folder / ".models")))
+    command = {"fish": ["fish", "--no-config", "-c", FISH], "zsh": ["zsh", "-f", "-c", ZSH, "zsh"]}
+    done = subprocess.run(
+        [*command[shell], str(tmp_path / program), words],
+        cwd=folder, capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    if shell == "zsh":
+        found = set(re.findall(r"HIT:(.*?):", done.stdout))
+    else:
+        lines = (line.partition("\t")[0] for line in done.stdout.splitlines())
+        found = {line.removeprefix("--backend=") for line in lines}
+    assert found == completed
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish", "tcsh"])
