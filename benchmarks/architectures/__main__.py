@@ -1,32 +1,36 @@
-"""The matrix of super-resolution architectures: recognised, exported, compared, timed.
+"""The matrix of super-resolution architectures: exported, compared, built for RTX cards, timed.
 
-Each row runs in a process of its own, with a time limit, and is kept in the JSON file as soon as it
-is done; the next call goes on with the rows that are missing. The networks are small, with random
-weights, except ESRGAN and Compact, which have the published ones.
+Each row has four parts. A part runs in a process of its own, with limits of time and memory, and is
+kept in the JSON file as soon as it is done; the next call goes on with those that are missing. The
+networks are small, with random weights, except ESRGAN and Compact, which have the published ones.
 """
 
+import argparse
 import json
-import os
-import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from benchmarks.architectures.networks import NETWORKS
 from benchmarks.architectures.page import write_page
-from benchmarks.architectures.row import REAL
+from benchmarks.architectures.process import in_a_process
+from benchmarks.architectures.row import PARTS, REAL
 from benchmarks.arguments import count
 from benchmarks.json_file import write_json
 from benchmarks.machine import processor
 from sr_runtime.cli.console import run_cli, say
-from sr_runtime.cli.parser import Parser, nonempty, path
+from sr_runtime.cli.parser import Parser, path
+from sr_runtime.printable import shown
 
 RESULTS = Path("benchmarks/results/cpu_architectures.json")
 PAGE = Path("docs/architectures.md")
-LIBRARIES = ("torch", "onnx", "onnxscript", "onnxruntime", "openvino", "spandrel")
+LIBRARIES = (
+    "torch", "onnx", "onnxscript", "onnxruntime", "openvino", "spandrel", "tensorrt-rtx-cu13",
+    "onnxruntime-ep-webgpu",
+)  # fmt: skip
+ROWS = (*REAL, *NETWORKS)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,15 +43,27 @@ def parser() -> Parser:
     made = Parser(
         prog="python -m benchmarks.architectures",
         description=__doc__,
-        examples={"": "", "SwinIR DAT": "these two, again"},
+        examples={
+            "": "what is missing",
+            "SwinIR DAT --again": "two rows, again",
+            "--only speed --again": "all times",
+        },
     )
     made.add_argument(
-        "names", nargs="*", type=nonempty, metavar="NAME",
-        help="rows to measure again (default: those that are missing)",
+        "names", nargs="*", type=_row_name, metavar="NAME",
+        help="rows to measure (default: all)",
     )  # fmt: skip
     made.add_argument(
-        "--seconds", type=count, default=240, metavar="N",
-        help="time limit of a row (default: %(default)s)",
+        "--only", choices=PARTS,
+        help="one part of the rows: the export with its comparisons, the engine of TensorRT for "
+        "RTX, WebGPU, or the times",
+    )  # fmt: skip
+    made.add_argument(
+        "--again", action="store_true", help="measure also what the JSON file has already"
+    )
+    made.add_argument(
+        "--seconds", type=count, default=300, metavar="N",
+        help="time limit of a part of a row (default: %(default)s)",
     )  # fmt: skip
     made.add_argument(
         "-o", "--output", type=path, default=RESULTS, metavar="FILE",
@@ -60,42 +76,62 @@ def parser() -> Parser:
     return made
 
 
-def _run(names: Sequence[str], seconds: int, output: Path, page: Path) -> int:
-    everything = [*REAL, *NETWORKS]
+def _row_name(text: str) -> str:
+    if text not in ROWS:
+        raise argparse.ArgumentTypeError(f"{shown(text)} is not one of {'; '.join(ROWS)}")
+    return text
+
+
+def _run(
+    names: Sequence[str], only: str | None, again: bool, seconds: int, output: Path, page: Path
+) -> int:
     results: dict[str, Any] = json.loads(output.read_text()) if output.exists() else {"rows": {}}
     rows = results["rows"]
-    results["processor"] = processor()
-    results["versions"] = {name: version(name) for name in LIBRARIES}
-    for name in names or [name for name in everything if name not in rows]:
-        say(f"{name} …")
-        rows[name] = _in_a_process(name, seconds)
-        say(f"  {rows[name].get('failed', 'works')}")
-        results["rows"] = rows = {each: rows[each] for each in everything if each in rows}
-        write_json(output, results)
-    write_page(page, results)
+    results["processor"], results["versions"] = processor(), _versions()
+    _keep(results, output, page)  # before any work, should one of the files be refused
+    for name in names or ROWS:
+        row = rows.setdefault(name, {})
+        for part in (only,) if only else PARTS:
+            if (part in row and not again) or not applies(part, row):
+                continue
+            say(f"{name}: {part} …")
+            found = in_a_process(part, name, row.get("export", {}), seconds)
+            say(f"  {found.get('failed') or found.get('not_run') or 'done'}")
+            if "not_run" not in found:
+                row[part] = found
+                _keep(results, output, page)
     return 0
 
 
-def _in_a_process(name: str, seconds: int) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory() as folder:
-        row = Path(folder) / "row.json"
-        program = (
-            "import json, sys; from pathlib import Path; "
-            "from benchmarks.architectures.row import measure; "
-            "json.dump(measure(sys.argv[1], Path(sys.argv[2])), open(sys.argv[3], 'w'))"
-        )
-        command = [sys.executable, "-c", program, name, folder, str(row)]
+def _keep(results: dict[str, Any], output: Path, page: Path) -> None:
+    """Write the JSON file, its rows and their parts in their order, and the page."""
+    rows = results["rows"]
+    ordered = {
+        name: {part: rows[name][part] for part in PARTS if part in rows[name]}
+        for name in ROWS
+        if rows.get(name)
+    }
+    write_page(page, {**results, "rows": ordered})
+    write_json(output, {**results, "rows": ordered})
+
+
+def applies(part: str, row: dict[str, Any]) -> bool:
+    """Whether a part can be measured: all others need an export, and RTX cards one in half."""
+    if part == "export":
+        return True
+    exported = row.get("export", {"failed": ""})
+    return "failed" not in exported and (part != "rtx" or exported["supports_half"])
+
+
+def _versions() -> dict[str, str]:
+    """Of those libraries that are installed."""
+    found = {}
+    for name in LIBRARIES:
         try:
-            done = subprocess.run(
-                command, timeout=seconds, capture_output=True, text=True, env=os.environ
-            )
-        except subprocess.TimeoutExpired:
-            return {"failed": f"not finished after {seconds} seconds"}
-        if done.returncode:
-            lines = done.stderr.strip().splitlines() or ["no message"]
-            return {"failed": f"the process ended with {done.returncode}: {lines[-1][:300]}"}
-        found: dict[str, Any] = json.loads(row.read_text())
-        return found
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""One row of the matrix: a checkpoint is exported, compared in each engine, and timed."""
+"""A part of a row of the matrix: the export and its comparison, or what follows from its facts."""
 
 import shutil
-import time
 import warnings
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -11,21 +11,22 @@ import numpy as np
 import torch
 
 import sr_export
-import sr_runtime
+from benchmarks.architectures.engines import Row, rtx, speed, webgpu
 from benchmarks.architectures.networks import save_network
-from benchmarks.data import in_data, photo
+from benchmarks.data import in_data
 from sr_export.parity import compare
 from sr_export.photos import CALIBRATION, crops, tensor_from_crop
 from sr_runtime.backends.base import infer
 from sr_runtime.backends.choice import open_backend
 from sr_runtime.backends.openvino import OpenVINOBackend
+from sr_runtime.backends.out_of_memory import memory_for_network
 from sr_runtime.errors import SRError
 from sr_runtime.tensor import planes_from_output, tensor_from_tiles
 from sr_train.checkpoint import load_any_generator
 from sr_train.models.generator import Generator
 from sr_train.models.spandrel_network import SpandrelNetwork
 
-__all__ = ["REAL", "measure"]
+__all__ = ["PARTS", "REAL", "measure"]
 
 REAL = {
     "ESRGAN": "weights/RRDB_ESRGAN_x4.pth",
@@ -33,38 +34,59 @@ REAL = {
 }
 """Rows with the published weights, by their files in SR_DATA."""
 
-Row = dict[str, Any]
 
+def measure(part: str, name: str, exported: Row, folder: Path) -> Row:
+    """What a part of a row finds out; `failed` says why there is no more of it.
 
-def measure(name: str, folder: Path) -> Row:
-    """The facts of one architecture; `failed` says why there are no more of them."""
-    row: Row = {"weights": "real" if name in REAL else "random"}
+    Args:
+        part: One of `PARTS`.
+        exported: What the part "export" found; empty for itself.
+        folder: An empty one, for files.
+    """
+    found: Row = {}
     try:
         if name in REAL:
             checkpoint = in_data(REAL[name])
         else:
             checkpoint = folder / "network.pth"
             save_network(name, checkpoint)
-        generator = load_any_generator(checkpoint)
-        row |= _recognised(generator)
-        model = folder / "network.onnx"
-        with warnings.catch_warnings():
+        with memory_for_network("measure this"), warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
-            report = sr_export.export_onnx(checkpoint, model, calibration=_one_photo(folder))
-        row |= {
-            "tile_size": report.tile_size,
-            "halo": report.halo,
-            "phase": report.phase,
-            "tile_error": report.tile_error,
-            "bytes": report.bytes,
-            "export_seconds": round(sum(report.seconds.values()), 1),
-        }
-        row |= _errors(generator, model)
-        row["ms_per_megapixel"] = _speed(model)
+            PARTS[part](checkpoint, exported, folder, found)
     except SRError as error:
         # The sentence, without the name of a temporary file.
-        row["failed"] = str(error.args[0])
-    return row
+        found["failed"] = str(error.args[0])
+    return found
+
+
+def _export(checkpoint: Path, _exported: Row, folder: Path, found: Row) -> None:
+    """The network's facts, those of its file, and the file's difference from PyTorch."""
+    generator = load_any_generator(checkpoint)
+    found |= _recognised(generator)
+    model = folder / "network.onnx"
+    report = sr_export.export_onnx(checkpoint, model, calibration=_one_photo(folder))
+    found |= {
+        "tile_size": report.tile_size,
+        "halo": report.halo,
+        "phase": report.phase,
+        "tile_error": report.tile_error,
+        "bytes": report.bytes,
+        "export_seconds": round(sum(report.seconds.values()), 1),
+    }
+    for backend in ("onnxruntime", "openvino"):
+        checks = compare(generator, model, backend=backend)
+        found[f"{backend}_error"] = max(check.value for check in checks)
+    found["bf16_error"] = _bf16_error(generator, model)
+
+
+PARTS: Mapping[str, Callable[[Path, Row, Path, Row], None]] = {
+    "export": _export,
+    "rtx": rtx,
+    "webgpu": webgpu,
+    "speed": speed,
+}
+"""The groups of columns. Each takes the checkpoint, what the export found, a folder, and what it
+adds its own results to."""
 
 
 def _one_photo(folder: Path) -> Path:
@@ -75,7 +97,7 @@ def _one_photo(folder: Path) -> Path:
     return photos
 
 
-def _recognised(generator: Generator) -> Row:
+def _recognised(generator: Generator) -> dict[str, Any]:
     by = "spandrel" if isinstance(generator, SpandrelNetwork) else "sr-toolkit"
     return {
         "arch": generator.arch,
@@ -86,16 +108,6 @@ def _recognised(generator: Generator) -> Row:
         "supports_half": generator.supports_half,
         "parameters": sum(weights.numel() for weights in generator.parameters()),
     }
-
-
-def _errors(generator: Generator, model: Path) -> Row:
-    """The largest difference from PyTorch in each engine, where 1 is white."""
-    errors: Row = {
-        f"{backend}_error": max(check.value for check in compare(generator, model, backend=backend))
-        for backend in ("onnxruntime", "openvino")
-    }
-    errors["bf16_error"] = _bf16_error(generator, model)
-    return errors
 
 
 def _bf16_error(generator: Generator, model: Path) -> float | None:
@@ -111,20 +123,3 @@ def _bf16_error(generator: Generator, model: Path) -> float | None:
     with torch.inference_mode():
         wanted = generator(tensor_from_crop(pixels[0])).numpy()
     return float(np.abs(got - wanted).max())
-
-
-def _speed(model: Path) -> dict[str, float]:
-    """Milliseconds per megapixel of the input, of a photo, in fp32."""
-    image, speed = photo()[:256, :256], {}
-    for backend in ("onnxruntime", "openvino"):
-        with (
-            sr_runtime.load(model, backend=backend, device="cpu", precision="fp32") as upscaler,
-            warnings.catch_warnings(),
-        ):
-            warnings.simplefilter("ignore", RuntimeWarning)
-            upscaler.upscale(image)
-            start = time.perf_counter()
-            upscaler.upscale(image)
-            seconds = time.perf_counter() - start
-        speed[backend] = round(1e9 * seconds / (image.shape[0] * image.shape[1]))
-    return speed
