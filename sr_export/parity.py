@@ -230,12 +230,12 @@ def _fault(
         return SAME_WEIGHTS
     if found is None:
         return (
-            f"its weights are the checkpoint's, and each of its operators alone computes what "
+            "its weights are the checkpoint's, and each of its operators alone computes what "
             f"PyTorch does, so {engine} is at fault: try another --backend"
         )
     name, difference = found
-    least = f" by {difference:.2g} or more" if math.isfinite(difference) else ""
+    least = f" (by {difference:.2g} or more)" if math.isfinite(difference) else ""
     return (
-        f"its weights are the checkpoint's, and the first operator whose result differs from "
-        f"PyTorch's{least} is {name}: the exporter is at fault, or the file was changed later"
+        "its weights are the checkpoint's, and the first operator whose result differs from "
+        f"PyTorch's is {name}{least}: the exporter is at fault, or the file was changed later"
     )

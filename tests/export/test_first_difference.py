@@ -92,7 +92,7 @@ def test_the_gate_names_the_operator_of_a_file_for_bytes_in_one_sentence(
     model = onnx.load(tiny_onnx(io="uint8"))
     other_slope(node_of(model, "body.0.rdb3/leaky_relu"), model.graph)
     onnx.save(model, tmp_path / "changed.onnx")
-    said = r"first operator .* by [\d.]+ or more is body\.0\.rdb3/leaky_relu\w*/LeakyRelu:"
+    said = r"first operator .* is body\.0\.rdb3/leaky_relu\w*/LeakyRelu \(by [\d.]+ or more\):"
     with pytest.raises(VerificationError, match=said):
         verify(checkpoint, tmp_path / "changed.onnx")
 
