@@ -16,6 +16,7 @@ __all__ = [
     "message",
     "skim",
     "text",
+    "varints",
 ]
 
 # Wire types.
@@ -113,6 +114,14 @@ def integer(message: bytes | memoryview, number: int) -> int | None:
         field.value for field in fields(message) if (field.number, field.wire) == (number, VARINT)
     ]
     return found[-1] if found and found[-1] < 1 << 63 else None
+
+
+def varints(packed: memoryview) -> Iterator[int]:
+    """The numbers that are packed into one field."""
+    position = 0
+    while position < len(packed):
+        value, position = _varint(packed, position)
+        yield value
 
 
 def encode(field: Field) -> bytes:

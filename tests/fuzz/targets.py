@@ -15,6 +15,7 @@ from sr_runtime import image
 from sr_runtime.backends.onnx_fp32 import fp32_from_fp16
 from sr_runtime.backends.onnx_header import read_header
 from sr_runtime.backends.onnx_metadata import read_fp16_onnx
+from sr_runtime.backends.onnxruntime.wrong_convolutions import wrong_convolution
 from sr_runtime.backends.tensorrt.engine_file import facts_path, read_engine
 from sr_runtime.backends.tensorrt.options import Profile, parse_sm
 from sr_runtime.cli.names import Naming
@@ -90,6 +91,7 @@ def read_model(folder: Path, data: bytes) -> None:
 
 
 def read_model_header(folder: Path, data: bytes) -> None:
+    wrong_convolution(data)
     read_header(_file(folder, "model.onnx", data))
 
 

@@ -25,6 +25,7 @@ from sr_runtime.backends.onnxruntime.session import (
     ort,
     run_session,
 )
+from sr_runtime.backends.onnxruntime.wrong_convolutions import wrong_convolution
 from sr_runtime.backends.out_of_memory import is_out_of_memory
 from sr_runtime.backends.probe.facts import probe_info
 from sr_runtime.backends.reason import first_line
@@ -37,7 +38,8 @@ __all__ = ["PluginBackend", "open_on", "plugin_backend", "plugin_devices", "turn
 DEPTH = 2
 
 # Two sessions of this provider that run at once end the process (microsoft/onnxruntime#32561).
-ONE_AT_A_TIME = {"WebGpuExecutionProvider": threading.RLock()}
+WEBGPU = "WebGpuExecutionProvider"
+ONE_AT_A_TIME = {WEBGPU: threading.RLock()}
 
 # Where these run decides how fast a model is.
 HEAVY = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
@@ -108,6 +110,11 @@ def open_on(
         OutOfMemoryError: The weights do not fit.
     """
     provider = device.ep_name
+    if provider == WEBGPU and (channels := wrong_convolution(_content(model))):
+        raise BackendError(
+            f"{provider} computes a convolution of this model wrongly, that of {channels} channels "
+            "(https://github.com/microsoft/onnxruntime/issues/29651): choose another backend"
+        )
     session_options = ort.SessionOptions()
     session_options.log_severity_level = 4  # errors are raised
     session_options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
@@ -135,6 +142,16 @@ def open_on(
     if left:
         note += f", on the CPU: {', '.join(sorted(left))}"
     return session, note
+
+
+def _content(model: Path | bytes) -> bytes:
+    """The file; nothing where it cannot be read, which ONNX Runtime will say."""
+    if isinstance(model, bytes):
+        return model
+    try:
+        return model.read_bytes()
+    except OSError:
+        return b""
 
 
 class PluginBackend(DeviceBackend):
