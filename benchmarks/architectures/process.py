@@ -41,10 +41,8 @@ def in_a_process(part: str, name: str, exported: Row, seconds: int) -> Row:
         except subprocess.TimeoutExpired:
             return {"failed": f"not finished after {seconds} seconds"}
         if done.returncode < 0:
-            name = signal.Signals(-done.returncode).name
-            return {
-                "failed": f"the process, which has {MEMORY >> 30} GB of memory, ended by {name}"
-            }
+            name, size = signal.Signals(-done.returncode).name, f"{MEMORY >> 30} GB"
+            return {"failed": f"the process, which may take {size} of memory, ended by {name}"}
         if done.returncode:
             lines = done.stderr.strip().splitlines() or ["no message"]
             return {"failed": f"the process ended with {done.returncode}: {lines[-1][:300]}"}
