@@ -11,7 +11,7 @@ from benchmarks.architectures.engines import Row
 
 __all__ = ["MEMORY", "in_a_process"]
 
-MEMORY = 4 << 30
+MEMORY = 8 << 30
 """Bytes that the process may write to."""
 
 PROGRAM = """
