@@ -1,4 +1,4 @@
-"""Finds the operator with which an ONNX file begins to compute something else than PyTorch does.
+"""Finds the operator at which an ONNX file begins to differ from PyTorch.
 
 The network runs as it is, untraced, and a sample of whatever its operators return is kept. The
 file's nodes run one by one, and each result is looked for among PyTorch's. Names play no part: a
@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-__all__ = ["first_difference"]
+__all__ = ["ROUNDING", "first_difference"]
 
 SAMPLE = 1 << 15
-"""So many values of each result are compared, which bounds the memory."""
+"""How many values of each result are compared, which bounds the memory."""
 ROUNDING = 3e-5
 """What equal results may differ by, as a share of the largest value. RRDB-23 differs by 5e-6."""
 
@@ -50,8 +50,11 @@ def first_difference(
     differs: dict[str, float] = {}
     for node in nodes:
         results = _run(node, {name: values[name] for name in node.input if name}, model)
-        if node.op_type == "Round" or rounded.intersection(node.input):
-            rounded.update(node.output)  # to one of two neighbours, where a value is between them
+        # To one of two neighbours, where a value is between them.
+        if node.op_type == "Round" or (
+            node.op_type in ("Cast", "Transpose") and rounded.intersection(node.input)
+        ):
+            rounded.update(node.output)
         before = [reached[name] for name in node.input if name in reached]
         for name, value in zip(node.output, results, strict=True):
             values[name] = value

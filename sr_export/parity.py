@@ -3,7 +3,7 @@
 import math
 import tempfile
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sr_export.first_difference import first_difference
+from sr_export.first_difference import ROUNDING, first_difference
 from sr_export.fp16_check import half_precision_checks, overflow_checks, precision_checks
 from sr_export.io_conversions import WithIO
 from sr_export.limits import MAX_FP32_ERROR, SIZES
@@ -45,8 +45,8 @@ SIDE = 64
 BATCH = 4
 
 SAME_WEIGHTS = (
-    "its weights are the checkpoint's, so the inference engine or the exporter is at fault: try "
-    "another --backend"
+    "it was exported from these weights, so the inference engine or the exporter is at fault, or "
+    "the file was changed later: try another --backend"
 )
 
 
@@ -95,7 +95,8 @@ def compare(generator: Generator, model: Path, *, backend: str = "auto") -> list
             error = float(np.abs(got - wanted).max())
             check = Check(f"{what}: largest error", error, limit, hint=hint)
             if not check.passed and hint == SAME_WEIGHTS:
-                hint = _fault(generator, model, info, batch, engine=name)
+                with suppress(Exception):  # what cannot be explained is refused all the same
+                    hint = _fault(generator, model, info, batch, error=error, engine=name)
                 check = replace(check, hint=hint)
             checks.append(check)
     return checks
@@ -209,7 +210,7 @@ def _hint(generator: Generator, info: ModelInfo) -> str:
         return "the file does not say from which weights it was exported"
     if info.weights_sha256 == weights_sha256(generator):
         if generator.architecture.get("activation", "prelu") != "prelu":
-            return "its weights are the checkpoint's: it was exported with another --activation"
+            return "it was exported from these weights with another --activation"
         return SAME_WEIGHTS
     return "the file was exported from other weights: export this checkpoint again"
 
@@ -220,22 +221,36 @@ def _fault(
     info: ModelInfo,
     pixels: Sequence[NDArray[np.uint8]],
     *,
+    error: float,
     engine: str,
 ) -> str:
-    """The hint for an FP32 file of the same weights: the operator that is at fault, if any is."""
+    """The hint for an FP32 file of the same weights: what is at fault, an operator mostly."""
+    batch = torch.cat([tensor_from_crop(crop) for crop in pixels])
+    with torch.inference_mode():
+        together = generator(batch.clone())  # some networks write into their input
+        alone = torch.cat([generator(crop[None].clone()) for crop in batch])
+    largest, mixed = float(alone.abs().max()), float((together - alone).abs().max())
+    rounding = max(MAX_FP32_ERROR, ROUNDING * largest)
+    if mixed > rounding:
+        return (
+            f"the network mixes the images of a batch, in PyTorch too (by {mixed:.2g}): export it "
+            "with --tile-size, for one image at a time"
+        )
+    if error <= rounding:
+        return (
+            f"its values reach {largest:.2g}, where 1 is white, so that rounding alone differs as "
+            "much: take a checkpoint whose network returns pictures"
+        )
     network = WithIO(generator.folded(), torch.float32, info.io)
-    try:
-        found = first_difference(network, load_onnx(model), tensor_from_tiles(pixels, info))
-    except Exception:  # what cannot be explained is refused all the same
-        return SAME_WEIGHTS
+    found = first_difference(network, load_onnx(model), tensor_from_tiles(pixels, info))
     if found is None:
         return (
-            "its weights are the checkpoint's, and each of its operators alone computes what "
+            "it was exported from these weights, and each of its operators alone computes what "
             f"PyTorch does, so {engine} is at fault: try another --backend"
         )
     name, difference = found
     least = f" (by {difference:.2g} or more)" if math.isfinite(difference) else ""
     return (
-        "its weights are the checkpoint's, and the first operator whose result differs from "
+        "it was exported from these weights, and the first operator whose result differs from "
         f"PyTorch's is {name}{least}: the exporter is at fault, or the file was changed later"
     )

@@ -120,6 +120,61 @@ class OtherWhenExported(SRVGGNetCompact):
         return F.pixel_shuffle(features, 4) + F.interpolate(image, scale_factor=4)
 
 
+class Mixing(SRVGGNetCompact):
+    """Adds to each image the mean of its batch."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        return super().forward(image + 0.1 * image.mean(dim=0, keepdim=True))
+
+
+@pytest.mark.slow
+def test_a_network_that_mixes_the_images_of_a_batch_is_at_fault_and_no_engine(
+    tmp_path: Path,
+) -> None:
+    torch.manual_seed(0)
+    network = Mixing(num_features=4, num_convolutions=2, scale_factor=4).eval()
+    model = onnx_from_generator(network, halo=8)
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(VerificationError, match=r"mixes .* batch.*by 0\.\d.*--tile-size"):
+        require(compare(network, tmp_path / "m.onnx"))
+    model = onnx_from_generator(network, halo=8, tile_size=64)
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    require(compare(network, tmp_path / "m.onnx"))
+
+
+class Loud(SRVGGNetCompact):
+    def forward(self, image: Tensor) -> Tensor:
+        return 1e4 * super().forward(image)
+
+
+@pytest.mark.slow
+def test_what_is_rounding_of_large_values_is_no_fault_of_an_engine(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = Loud(num_features=4, num_convolutions=2, scale_factor=4).eval()
+    model = onnx_from_generator(network, halo=8)
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(VerificationError, match=r"values reach \S+, where 1 is white"):
+        require(compare(network, tmp_path / "m.onnx"))
+
+
+class Quantising(SRVGGNetCompact):
+    def forward(self, image: Tensor) -> Tensor:
+        return super().forward(torch.round(image * 16) / 16)
+
+
+@pytest.mark.slow
+def test_behind_an_operator_that_rounds_differences_are_seen() -> None:
+    torch.manual_seed(0)
+    network = Quantising(num_features=4, num_convolutions=2, scale_factor=4).eval()
+    model = onnx_from_generator(network, halo=8)
+    node = next(node for node in model.graph.node if node.op_type == "Conv")
+    other_weights(node, model.graph)
+    pixels = torch.rand(1, 3, 24, 20, generator=torch.Generator().manual_seed(0)).numpy()
+    found = first_difference(WithIO(network.folded(), torch.float32, "float32"), model, pixels)
+    assert found is not None
+    assert found[0] == node.name
+
+
 @pytest.mark.slow
 def test_a_branch_that_the_trace_has_baked_in_is_found(tmp_path: Path) -> None:
     torch.manual_seed(0)
