@@ -94,7 +94,9 @@ def _front_matter(info: ModelInfo | None, licence: str | None) -> list[str]:
         ]
     tags = ["super-resolution", "image-upscaling", "onnx"]
     if info is not None and info.arch != "unknown":
-        tags.append(re.sub(r"[^\w.+-]+", "-", info.arch.lower()))
+        tag = re.sub(r"[^\w.+-]+", "-", info.arch.lower()).strip("+-.")
+        if any(map(str.isalpha, tag)):  # others would be no text in YAML
+            tags.append(tag)
     return [
         "---",
         "library_name: onnx",

@@ -14,6 +14,8 @@ MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 def usage_example(file: Path, info: ModelInfo) -> list[str]:
     """Its lines; none for a model that takes or returns no picture with values as ours have them.
 
+    Nor for one that takes only batches, or only images of one width or of one height.
+
     Raises ModelError if the file is not an ONNX model, StorageError if it cannot be read.
     """
     inputs, _ = declared_inputs(file)
@@ -22,6 +24,9 @@ def usage_example(file: Path, info: ModelInfo) -> list[str]:
         return []
     tensor, scale, multiple = inputs[0], info.scale, info.multiple_of
     height, width = info.only_size(tensor.shape)
+    takes_one_image = len(tensor.shape) == 4 and tensor.shape[0] in (None, 1)
+    if not takes_one_image or (height is None) != (width is None):
+        return []
     lines = [
         "import numpy as np",
         "import onnxruntime",

@@ -44,6 +44,9 @@ def sizes_text(info: ModelInfo, shape: Sequence[int | None]) -> str:
     height, width = info.only_size(shape)
     if height and width:
         return f"of {width}×{height} pixels alone, into which sr-toolkit cuts larger ones"
+    if height or width:
+        only = f"{width} pixels wide" if width else f"{height} pixels high"
+        return f"{only} and no other, into which sr-toolkit cuts larger ones"
     padded = [f"to multiples of {info.multiple_of} pixels"] if info.multiple_of > 1 else []
     padded += [f"to {info.min_side} pixels at least"] if info.min_side > 1 else []
     return f"of any size, padded {' and '.join(padded)}" if padded else "of any size"

@@ -111,6 +111,22 @@ def test_the_example_enlarges_an_image(
         np.testing.assert_array_equal(np.asarray(large), wanted)
 
 
+@pytest.mark.parametrize(
+    "shape", [[3, "h", "w"], [2, 3, "h", "w"], [1, 3, 8, "w"], [1, 3, "h", 12]]
+)
+def test_there_is_no_example_for_a_file_that_does_not_take_one_image_of_any_or_one_size(
+    shape: list[int | str], tmp_path: Path
+) -> None:
+    facts = {"arch": "Nearest", "scale": 2, "in_channels": 3, "out_channels": 3, "io": "float32"}
+    model = onnx.load(save(tmp_path / "m.onnx", [nearest("x", "y")], shape))
+    info = ModelInfo(**facts, weights_dtype="float32")
+    onnx.helper.set_model_props(model, info.to_metadata())
+    onnx.save(model, tmp_path / "m.onnx")
+    card = model_card(tmp_path / "m.onnx")
+    assert "sr_runtime upscale" in card
+    assert "```python" not in card
+
+
 @pytest.mark.parametrize("io", ["float32", "uint8"])
 def test_the_example_runs_what_is_exported(
     io: str, tiny_onnx: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -177,6 +193,21 @@ def test_texts_in_the_file_stay_texts(tiny_onnx: Callable[..., Path], tmp_path: 
     rows = [line for line in sections[""].splitlines() if line.startswith("|")]
     assert all(len(re.findall(r"(?<!\\)\|", row)) == 3 for row in rows)
     assert r"\[a\]\(http" in sections[""]
+
+
+@pytest.mark.parametrize(
+    ("arch", "tags"),
+    [("-", []), ("", []), ("1.0", []), ("A B", ["a-b"]), ("超解像 (x4)", ["超解像-x4"])],
+)
+def test_the_tags_are_texts(
+    arch: str, tags: list[str], tiny_onnx: Callable[..., Path], tmp_path: Path
+) -> None:
+    model = onnx.load(tiny_onnx())
+    metadata = {prop.key: prop.value for prop in model.metadata_props}
+    onnx.helper.set_model_props(model, metadata | {"sr.arch": arch})
+    onnx.save(model, tmp_path / "model.onnx")
+    front, _ = parts(model_card(tmp_path / "model.onnx"))
+    assert front["tags"] == ["super-resolution", "image-upscaling", "onnx", *tags]
 
 
 @pytest.mark.slow

@@ -49,17 +49,27 @@ def test_info_tells_of_a_wrong_model_before_all_else(wrong, tmp_path, capsys) ->
     assert not capsys.readouterr().out
 
 
-def test_info_tells_the_only_size_that_a_file_takes(tmp_path: Path, capsys) -> None:
+@pytest.mark.parametrize(
+    ("sides", "said"),
+    [
+        ([8, 12], "of 12×8 pixels alone"),
+        ([8, "w"], "8 pixels high and no other"),
+        (["h", 12], "12 pixels wide and no other"),
+    ],
+)
+def test_info_tells_the_only_size_that_a_file_takes(
+    sides: list[int | str], said: str, tmp_path: Path, capsys
+) -> None:
     facts = {"arch": "Nearest", "scale": 2, "in_channels": 3, "out_channels": 3, "io": "float32"}
     info = ModelInfo(**facts, weights_dtype="float32", halo=2)
-    file = save(tmp_path / "m.onnx", [nearest("x", "y")], [1, 3, 8, 12])
+    file = save(tmp_path / "m.onnx", [nearest("x", "y")], [1, 3, *sides])
     model = onnx.load(file)
     onnx.helper.set_model_props(model, info.to_metadata())
     onnx.save(model, file)
     assert main(["info", str(file), "--device", "cpu"]) == 0
-    said = capsys.readouterr().out
-    assert "RGB, of 12×8 pixels alone" in said
-    assert "any size" not in said
+    printed = capsys.readouterr().out
+    assert f"RGB, {said}" in printed
+    assert "any size" not in printed
 
 
 def test_info_without_a_model_prints_the_engines(capsys) -> None:
