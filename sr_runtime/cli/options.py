@@ -76,8 +76,9 @@ def _add_what_to_read(upscale: Parser) -> None:
     suggest(inputs, files=True)
     group.add_argument(
         "--max-pixels", type=whole_number, metavar="N",
-        help="refuse images of more pixels, all frames counted (default: read those of more than "
-        f"{DEFAULT_MAX_PIXELS / 1e6:.0f} megapixels by rows, which needs the extra vips)",
+        help="refuse images of more pixels, all frames counted, and videos whose frames have more "
+        f"(default: read images of more than {DEFAULT_MAX_PIXELS / 1e6:.0f} megapixels by rows, "
+        "which needs the extra vips, and refuse such videos)",
     )  # fmt: skip
     group.add_argument(
         "--tileable", choices=get_args(Tileable),

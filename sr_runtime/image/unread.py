@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sr_runtime.errors import ImageError
-from sr_runtime.file_kinds import VIDEO_SUFFIXES, begins_as_video
+from sr_runtime.file_kinds import HEAD, VIDEO_SUFFIXES, begins_as_video
 from sr_runtime.image.formats import FORMATS
 from sr_runtime.image.tiff_compression import unread_tiff
 from sr_runtime.image.tiff_directories import TIFF_STARTS
@@ -42,7 +42,8 @@ OTHERS = {
 def unread(file: BinaryIO, start: bytes) -> ImageError:
     """The error for a file that begins with `start` and was not opened."""
     suffix = Path(str(getattr(file, "name", ""))).suffix.lower()
-    named_video = suffix in VIDEO_SUFFIXES and not begins_as_video(start)
+    file.seek(0)
+    named_video = suffix in VIDEO_SUFFIXES and not begins_as_video(file.read(HEAD))
     wanted = "a readable video" if named_video else "an image that can be read"
     if not start:
         return ImageError(f"not {wanted}: the file is empty")

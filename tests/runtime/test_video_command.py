@@ -11,6 +11,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from sr_runtime import ImageError, image
 from sr_runtime.__main__ import main
 from sr_runtime.cli import videos
 from sr_runtime.video import facts
@@ -87,6 +88,16 @@ def test_what_is_named_as_a_video_and_is_none_is_not_a_readable_video(
     said = capsys.readouterr().err
     assert "a.MP4: not a readable video" in said
     assert says in said
+
+
+@pytest.mark.parametrize("suffix", [".ts", ".mkv"])
+def test_a_sound_video_that_is_read_as_an_image_is_not_called_damaged(
+    suffix: str, tmp_path: Path
+) -> None:
+    file = Clip(codec="libx264", pixels="yuv420p").write(tmp_path / f"a{suffix}")
+    with pytest.raises(ImageError, match="not an image") as raised:
+        image.read(file)
+    assert "download" not in str(raised.value)
 
 
 @pytest.mark.parametrize("options", [[], ["--name", "{stem}_{width}"]])
