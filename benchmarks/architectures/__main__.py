@@ -8,7 +8,7 @@ networks are small, with random weights, except ESRGAN and Compact, which have t
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from benchmarks.json_file import write_json
 from benchmarks.machine import processor
 from sr_runtime.cli.console import run_cli, say
 from sr_runtime.cli.parser import Parser, path
+from sr_runtime.errors import ArgumentError
 from sr_runtime.printable import shown
 
 RESULTS = Path("benchmarks/results/cpu_architectures.json")
@@ -87,7 +88,7 @@ def _run(
 ) -> int:
     results: dict[str, Any] = json.loads(output.read_text()) if output.exists() else {"rows": {}}
     rows = results["rows"]
-    results["processor"], results["versions"] = processor(), _versions()
+    results |= _environment(results, output)
     _keep(results, output, page)  # before any work, should one of the files be refused
     for name in names or ROWS:
         row = rows.setdefault(name, {})
@@ -121,6 +122,24 @@ def applies(part: str, row: dict[str, Any]) -> bool:
         return True
     exported = row.get("export", {"failed": ""})
     return "failed" not in exported and (part != "rtx" or exported["supports_half"])
+
+
+def _environment(results: Mapping[str, Any], output: Path) -> dict[str, Any]:
+    """The processor and the versions, of which the page states one each for all rows.
+
+    Raises ArgumentError if earlier results have others.
+    """
+    before = {"processor": results.get("processor", processor()), **results.get("versions", {})}
+    now = before | {"processor": processor(), **_versions()}
+    if changed := [
+        f"{name} {before[name]}, now {now[name]}" for name in before if now[name] != before[name]
+    ]:
+        raise ArgumentError(
+            f"its rows were measured with {'; '.join(changed)}: measure all of them in another "
+            "file, with -o",
+            path=output,
+        )
+    return {"processor": now.pop("processor"), "versions": now}
 
 
 def _versions() -> dict[str, str]:

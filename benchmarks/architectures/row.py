@@ -116,8 +116,7 @@ def _bf16_error(generator: Generator, model: Path) -> float | None:
         return None
     with closing(open_backend("openvino", model, device="cpu", precision="bf16")) as engine:
         least = max(64, engine.limits.min_tile[0])
-        side = least if engine.limits.max_tile else -(-least // generator.multiple_of)
-        side = side if engine.limits.max_tile else side * generator.multiple_of
+        side = -(-least // generator.multiple_of) * generator.multiple_of
         pixels = crops(1, side, side, channels=generator.in_channels)
         got = planes_from_output(infer(engine, tensor_from_tiles(pixels, engine.info)), engine.info)
     with torch.inference_mode():

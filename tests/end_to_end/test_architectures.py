@@ -1,6 +1,7 @@
 """The matrix of architectures is measured in pieces, and its page says what was measured."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,17 @@ def test_only_what_is_missing_is_measured_and_the_rest_is_kept(
     expected = row | {"export": EXPORTED} if "export" in asked else row
     kept = {"SPAN": expected, **others} if expected else others
     assert json.loads(results.read_text())["rows"] == kept
+
+
+@pytest.mark.parametrize("other", [{"processor": "Z80"}, {"versions": {"onnx": "0.1"}}])
+def test_rows_of_other_machines_and_versions_are_not_mixed(
+    other: dict[str, Any], page: Path, capsys
+) -> None:
+    results = page.with_name("results.json")
+    results.write_text(content := json.dumps({"rows": {"SPAN": {"export": FAILED}}, **other}))
+    assert command.main(["SPAN", "-o", str(results), "--page", str(page)]) == 2
+    assert re.search(r"(processor Z80|onnx 0\.1), now .*-o", capsys.readouterr().err)
+    assert results.read_text() == content
 
 
 def test_a_page_without_the_table_is_refused_before_any_work(tmp_path: Path, capsys) -> None:
