@@ -33,6 +33,9 @@ EXAMPLES = {
     "--preset paper --batch_size 8 --run small": "",
 }
 
+WIDTH = 80
+"""Columns that an option with its choices may take in the help."""
+
 DEFAULTS = Config()
 
 # One layer's weight can be set alone: `--perceptual_loss.layer_weights.conv5_4 1`.
@@ -87,11 +90,16 @@ def _add_fields(
         kind, null = (get_args(hint)[0], ("null",)) if limits.takes_null(hint) else (hint, ())
         choices = (*get_args(kind), *null) if get_origin(kind) is Literal else ()
         choices = ("true", "false") if hint is bool else choices
-        wanted = "" if choices else f"{limits.wanted(hint, briefly=True)}; "
+        shown = "{" + " | ".join(choices) + "}"
+        wanted = f"{limits.wanted(hint, briefly=True)}; "
+        if len(f"  --{name} {shown}") > WIDTH:
+            shown, wanted = "VALUE", f"{', '.join(choices)}; "
+        elif choices:
+            wanted = ""
         default = f"default {limits.as_text(attrgetter(name)(DEFAULTS))}"
         option = group.add_argument(
             f"--{name}",
-            metavar="{" + " | ".join(choices) + "}" if choices else "VALUE",
+            metavar=shown if choices else "VALUE",
             help=f"{helps[name.rpartition('.')[2]]} ({wanted}{default})" if explain else default,
         )
         words = EMBEDDED if name == "init" else choices
