@@ -58,14 +58,14 @@ def test_a_model_of_other_weights_fails_and_says_that_they_are_other_weights(
     assert [check.passed for check in caught.value.checks] == [False, False]
 
 
-def test_a_model_that_is_damaged_after_the_export_fails_and_its_weights_are_not_blamed(
+def test_a_model_that_is_damaged_after_the_export_fails_and_the_checkpoint_is_not_blamed(
     checkpoint, tiny_onnx, tmp_path
 ) -> None:
     model = onnx.load(tiny_onnx())
     bias = next(tensor for tensor in model.graph.initializer if tensor.name == "conv_last.bias")
     bias.raw_data = bytes(len(bias.raw_data))
     onnx.save(model, tmp_path / "damaged.onnx")
-    with pytest.raises(VerificationError, match="weights are the checkpoint's"):
+    with pytest.raises(VerificationError, match=r"is conv_last/.*changed later$"):
         verify(checkpoint, tmp_path / "damaged.onnx")
 
 
