@@ -13,7 +13,6 @@ from sr_train.config.limits import (
     ORDERED,
     Fraction,
     Limit,
-    OddCount,
     Positive,
     QualityRange,
     Weight,
@@ -39,7 +38,13 @@ NOT_ALL_ZERO = Limit("not all 0", lambda weights: sum(weights.values()) > 0)
 Kernels = Annotated[Mapping[KernelKind, Weight], NOT_ALL_ZERO]
 Changes = Annotated[Mapping[Change, Weight], NOT_ALL_ZERO]
 Methods = Annotated[Mapping[Method, Weight], NOT_ALL_ZERO]
-OddRange = Annotated[tuple[OddCount, OddCount], ORDERED]
+# Beyond these two limits a crop would only fill the memory.
+KernelSize = Annotated[int, Limit("odd and from 1 to 101", lambda n: 1 <= n <= 101 and n % 2)]
+KernelSizes = Annotated[tuple[KernelSize, KernelSize], ORDERED]
+Factors = Annotated[
+    tuple[Positive, Positive],
+    Limit("1 between them and none above 16", lambda pair: pair[0] <= 1 <= pair[1] <= 16),
+]
 PositiveRange = Annotated[tuple[Positive, Positive], ORDERED]
 WeightRange = Annotated[tuple[Weight, Weight], ORDERED]
 AroundOne = Annotated[
@@ -66,7 +71,7 @@ class DegradationPass:
         }
     )
     """Weight of each kind of the other blurs; kinds that are left out are not drawn."""
-    kernel_size: OddRange = (7, 21)
+    kernel_size: KernelSizes = (7, 21)
     """Smallest and largest side of a kernel, in pixels."""
     blur_sigma: PositiveRange = (0.2, 3.0)
     """Smallest and largest standard deviation of a blur, in pixels."""
@@ -76,7 +81,7 @@ class DegradationPass:
     """Exponents β of plateau kernels; larger ones have a flatter top."""
     resize: Changes = field(default_factory=lambda: {"up": 0.2, "down": 0.7, "keep": 0.1})
     """Weights of enlarging, shrinking, and keeping the size."""
-    resize_factor: AroundOne = (0.15, 1.5)
+    resize_factor: Factors = (0.15, 1.5)
     """Smallest factor of shrinking and largest of enlarging; the second pass begins at LR size."""
     resize_methods: Methods = field(
         default_factory=lambda: {"area": 1.0, "bilinear": 1.0, "bicubic": 1.0}

@@ -59,7 +59,9 @@ def file(tmp_path: Path) -> Path:
         (["--degradation.real.first.resize", "{up: 0}"], ["resize is {up: 0}", "not all 0"]),
         (["--degradation.real.first.resize_factor", "[1.2, 2]"], ["[1.2, 2]", "1 between them"]),
         (["--degradation.real.second.jpeg_quality", "[95, 30]"], ["[95, 30]", "the smaller first"]),
-        (["--degradation.real.first.kernel_size", "[7, 8]"], ["[7, 8]", "odd and at least 1"]),
+        (["--degradation.real.first.resize_factor", "[0.5, 17]"], ["[0.5, 17]", "none above 16"]),
+        (["--degradation.real.first.kernel_size", "[7, 8]"], ["[7, 8]", "odd and from 1 to 101"]),
+        (["--degradation.real.first.kernel_size", "[7, 103]"], ["[7, 103]", "from 1 to 101"]),
         (["--seed", "null"], ["seed is null", "whole number"]),
         (
             ["--training.train_datasets", "div2k"],
