@@ -2,13 +2,14 @@
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sr_runtime.errors import ArgumentError
+from sr_runtime.evaluation.pairs import Pair
 from sr_runtime.evaluation.scoring import ImagePair
 from sr_train.data.degradation.named import NAMED
 
@@ -35,11 +36,13 @@ class DegradedPair:
 
         Raises ArgumentError for an HR image of 16 bits or with transparency.
         """
-        _, hr = self.pair.read(scale)
+        # An LR file that the data set brings need not fit: it is not used.
+        pair = replace(self.pair, lr=None) if isinstance(self.pair, Pair) else self.pair
+        _, hr = pair.read(scale)
         if hr.dtype != np.uint8:
-            raise ArgumentError("it has 16 bits a channel: --degrade takes images of 8 bits")
+            raise ArgumentError("it has 16 bits a channel, and --degrade takes 8: convert it")
         if hr.shape[2] not in (1, 3):
-            raise ArgumentError("it is transparent: remove its transparency")
+            raise ArgumentError("--degrade takes no transparent images: remove its transparency")
         of_name = hashlib.sha256(os.fsencode(self.name)).digest()
         generator = np.random.default_rng([self.seed, int.from_bytes(of_name)])
         return NAMED[self.degradation](hr, generator, scale), hr

@@ -97,8 +97,8 @@ def evaluate(
         check_target(json, inputs=[Path(model) for model in models])
     if seed is not None and degrade is None:
         raise ArgumentError(
-            f"--seed {seed} is of the degradation, and --degrade is missing: add it, or leave out "
-            "--seed"
+            f"--seed is {seed}, which --degrade alone uses, and --degrade is missing: add it, or "
+            "leave out --seed"
         )
     seed = seed or 0
     if seed < 0:

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from sr_runtime.errors import ArgumentError
 from sr_train.config.schema import Validation
 from sr_train.inference import tensor_from_image
 from sr_train.models.features import FeatureNetwork, build_features
@@ -79,6 +80,12 @@ class LPIPS(nn.Module):
         return torch.stack(distances).sum(0)
 
     def _tensor(self, image: NDArray[Any]) -> Tensor:
+        (height, width), least = image.shape[:2], self.features.least_size
+        if min(height, width) < least:
+            raise ArgumentError(
+                f"without its border it has {height}×{width} pixels, and a learned distance takes "
+                f"{least}×{least} or more: leave it out, or add --no-lpips and --judge none"
+            )
         return tensor_from_image(image, self.heads[0].device)
 
 

@@ -184,14 +184,11 @@ def found_weights(name: str, folder: Path) -> Path | None:
 
 def _st_lpips_file(folder: Path) -> Path:
     """The weights of ST-LPIPS in `folder`, or else in their package."""
-    file = folder / ST_LPIPS
+    file, remedy = folder / ST_LPIPS, 'remove it, and `pip install "sr-toolkit[judge]"`'
     if not file.is_file():
         with require_extra("judge"):
             file = Path(str(files("stlpips_pytorch"))) / "weights" / "vST0.0" / ST_LPIPS
+        remedy = "run `pip install --force-reinstall stlpips-pytorch==0.0.2`"
     if file_sha256(file) != ST_LPIPS_SHA256:
-        raise DataError(
-            "the file is not that of stlpips-pytorch 0.0.2: run `pip install --force-reinstall "
-            "stlpips-pytorch==0.0.2`",
-            path=file,
-        )
+        raise DataError(f"the file is not that of stlpips-pytorch 0.0.2: {remedy}", path=file)
     return file

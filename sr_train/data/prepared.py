@@ -94,8 +94,11 @@ def _check_is_no_folder(specification: str, root: Path, scale: int) -> None:
 def _not_prepared(name: str, split: str, root: Path, scale: int) -> ArgumentError:
     other = next(indexes(root / name / split), None)
     share = len(other.held_out) / len(other.names) if other else 0
-    command = prepare_command(name, root, scale, other.source if other else None, share)
-    hint = ""
+    source, hint = other.source if other else None, ""
+    if name in DATASETS and not source and isinstance(DATASETS[name].splits[split].origin, Path):
+        source = "FOLDER"
+        hint = ", where FOLDER holds the packages that docs/free-photos.md lists, unpacked"
+    command = prepare_command(name, root, scale, source, share)
     if name not in DATASETS and not other:
         hint = f", where FOLDER/{name} holds your images; {name} is not {known_names(name)}"
     return ArgumentError(

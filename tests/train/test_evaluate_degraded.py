@@ -90,6 +90,13 @@ def test_a_limit_takes_the_first_images_by_name(folder: Path, tmp_path: Path) ->
         numbers(folder, root=tmp_path, limit=0)
 
 
+def test_an_lr_image_that_does_not_fit_is_not_used(pairs: list[Pair]) -> None:
+    first = pairs[0]
+    with pytest.raises(SRError, match=r"not 4 times"):
+        Pair(first.name, first.hr, first.hr).read(4)
+    np.testing.assert_array_equal(low(Pair(first.name, first.hr, first.hr)), low(first))
+
+
 def test_a_prepared_set_is_damaged_as_the_folder_it_was_made_from(
     folder: Path, tmp_path: Path
 ) -> None:
@@ -120,7 +127,7 @@ def test_the_table_fits_into_100_columns(
 
 
 def test_a_seed_without_a_degradation_is_refused(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(ArgumentError, match=r"--seed 1 .*--degrade is missing"):
+    with pytest.raises(ArgumentError, match=r"--seed is 1, .*--degrade is missing"):
         numbers(folder, root=tmp_path, seed=1)
     with pytest.raises(ArgumentError, match=r"--seed is -1: .*0 or more"):
         numbers(folder, root=tmp_path, degrade="real", seed=-1)

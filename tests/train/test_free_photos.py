@@ -14,6 +14,7 @@ from sr_train.data.build.crops import Recipe
 from sr_train.data.build.prepare import prepare
 from sr_train.data.catalogue import DATASETS, FREE_PHOTOS
 from sr_train.data.packed_dataset import PackedImages
+from sr_train.data.prepared import prepared
 from tests.train.made_images import made_image, save, tree
 
 DOCS = Path(__file__).parents[2] / "docs/free-photos.md"
@@ -81,6 +82,12 @@ def test_what_is_prepared_needs_the_packages_no_more(packages: Path, tmp_path: P
         lines: list[str] = []
         prepare("free_photos", root=root, source=source, report=lines.append)
         assert ["already prepared" in line for line in lines] == [True]
+
+
+def test_a_run_that_lacks_it_is_told_what_to_unpack(tmp_path: Path) -> None:
+    command = r"prepare free_photos .*--from FOLDER`, where .*docs/free-photos\.md"
+    with pytest.raises(ArgumentError, match=command):
+        prepared("free_photos", root=tmp_path, scale=4, purpose="train")
 
 
 def test_a_photograph_of_another_version_is_refused(packages: Path, tmp_path: Path) -> None:

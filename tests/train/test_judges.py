@@ -92,6 +92,14 @@ def test_an_image_that_is_too_small_for_st_lpips_is_refused() -> None:
             network(torch.rand(1, 3, least, least - 1))
 
 
+def test_an_image_that_is_too_small_for_a_distance_is_told_what_to_leave_out() -> None:
+    features = build_features("vgg16_st_lpips", ["relu5"])
+    distance = LPIPS(features, [torch.ones(1, 512, 1, 1)]).remembering()
+    assert distance(*np.zeros((2, 18, 18, 3), np.uint8)) == 0
+    with pytest.raises(ArgumentError, match=r"18×17 .*18×18 or more.* --no-lpips and --judge none"):
+        distance(*np.zeros((2, 18, 17, 3), np.uint8))
+
+
 def test_a_blur_pool_mirrors_the_border_and_blurs() -> None:
     image = torch.rand(2, 3, 7, 9, dtype=torch.float64)
     line = torch.tensor([0.25, 0.5, 0.25], dtype=torch.float64)
@@ -149,6 +157,10 @@ def test_other_weights_than_those_of_st_lpips_are_refused(
     for judge in ("st_lpips", "auto"):
         with pytest.raises(DataError, match=r"vgg_shift_tolerant\.pth.*--force-reinstall"):
             load_judges(judge, NOWHERE)
+    copy = tmp_path / "weights" / file.name
+    copy.write_bytes(b"other")
+    with pytest.raises(DataError, match=r"vgg_shift_tolerant\.pth.*remove it"):
+        load_judges("st_lpips", tmp_path)
 
 
 def test_vgg19_averages_the_squared_distance_of_unit_features(
