@@ -28,7 +28,8 @@ def fit(config: "Config", run: str | os.PathLike[str], *, resume: bool = False) 
 
     Everything the run writes is in its folder: weights, metrics, samples, and `state.pt`, from
     which it can be resumed at any time. In the main thread Ctrl-C, SIGTERM and a closed terminal
-    save the state and end the run early; a second Ctrl-C raises KeyboardInterrupt at once.
+    save the state and end the run early; a second Ctrl-C, if it comes more than a second later,
+    raises KeyboardInterrupt at once.
     PyTorch's global random generators are seeded. Under torchrun every process calls this function
     and trains on its share of each mini-batch.
 

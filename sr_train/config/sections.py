@@ -174,7 +174,8 @@ class PerceptualLoss:
     random_view: bool = False
     """Shift and turn SR and HR alike, at random, before features are compared."""
     weights: limits.Name | None = None
-    """File of the network's weights; null looks in DATA_ROOT/weights, then downloads them."""
+    """File of the network's weights; null looks in DATA_ROOT/weights, then downloads them, or takes
+    those of ST-LPIPS from the extra judge."""
 
 
 @dataclass(frozen=True, kw_only=True)
