@@ -2,7 +2,7 @@
 
 They are those with more than 3 input channels, a multiple of 3 and not of 4, and a multiple of 4
 output channels: the result differs by as much as it is large. Seen with the plug-in 0.4.0 on an
-adapter in software; microsoft/onnxruntime#29651 reports 9 channels in a browser.
+adapter in software; microsoft/onnxruntime#29651 reports a fault like it in a browser.
 """
 
 from collections.abc import Iterator, Mapping
