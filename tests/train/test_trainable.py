@@ -5,7 +5,6 @@ from typing import get_args
 
 import pytest
 import torch
-from schedulefree import AdamWScheduleFree
 from torch import nn
 
 from sr_train.config.schema import Config
@@ -148,9 +147,10 @@ def test_a_resumed_run_can_start_an_average_and_change_precision() -> None:
 
 
 def test_schedule_free_steps_and_averages_as_its_package_does() -> None:
+    schedulefree = pytest.importorskip("schedulefree")
     trainable = _trainable("schedule_free", ema_decay=0.9)  # its own average replaces this one
     reference = copy.deepcopy(trainable.network)
-    optimizer = AdamWScheduleFree(reference.parameters(), lr=1e-2, betas=(0.9, 0.99))
+    optimizer = schedulefree.AdamWScheduleFree(reference.parameters(), lr=1e-2, betas=(0.9, 0.99))
     optimizer.train()
     for _ in range(3):
         _step(trainable)
@@ -170,6 +170,7 @@ def test_schedule_free_steps_and_averages_as_its_package_does() -> None:
 
 @pytest.mark.parametrize("skipped", [(0,), (1,), (0, 2)])
 def test_schedule_free_forgets_the_gradient_of_a_skipped_step(skipped: tuple[int, ...]) -> None:
+    pytest.importorskip("schedulefree")
     trainable = _trainable("schedule_free")
     for number in range(3):
         before = _bytes(trainable)
