@@ -70,7 +70,7 @@ COMMANDS = (
     Command(
         name="upscale --resume",
         program="sr_runtime",
-        words=("upscale", "inputs/photos", "-o", "out", "--resume", *MODEL),
+        words=("upscale", "inputs/many", "-o", "out", "--resume", *MODEL),
         suffix=".png",
         codes={"ENOSPC": 1, "EMFILE": 1},
     ),

@@ -178,15 +178,18 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
 
 def make_inputs() -> None:
     """A checkpoint, an FP16 model, photos, the photos prepared, and the configuration of a run."""
-    Path("inputs/photos").mkdir(parents=True)
+    # A run that is resumed after each fault finishes some of the many.
+    for name, count in (("photos", 3), ("many", 12)):
+        folder = Path("inputs") / name
+        folder.mkdir(parents=True)
+        for i in range(count):
+            pixels = np.random.default_rng(i).integers(0, 256, (40, 40, 3), np.uint8)
+            Image.fromarray(pixels).save(folder / f"p{i}.png")
     generator = tiny_generator()
     save_generator(generator, "inputs/tiny.pth")
     # Also for what the first export imports.
     model = onnx_from_generator(generator, precision="fp16", io="float32", halo=16)
     Path("inputs/tiny.onnx").write_bytes(model.SerializeToString())
-    for i in range(3):
-        pixels = np.random.default_rng(i).integers(0, 256, (40, 40, 3), np.uint8)
-        Image.fromarray(pixels).save(f"inputs/photos/p{i}.png")
     Path("inputs/run.yaml").write_text(RUN)
 
 
