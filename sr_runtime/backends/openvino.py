@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import os
-import weakref
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -186,25 +185,21 @@ def _core() -> ov.Core:
     return core
 
 
-_ended_in: set[int] = set()
+_compiled_in: set[int] = set()
+"""The processes that compiled a model: this one, and those that it was forked from."""
 
 
 def _check_threads() -> None:
-    """Raise BackendError in a process that was forked after its parent freed a compiled model.
+    """Raise BackendError in a process that was forked after its parent compiled a model.
 
-    OpenVINO keeps the threads of such a model for the next one, and would wait for them in the
-    child, which does not have them.
+    OpenVINO keeps threads for the next model, and may wait in the child for those of the parent,
+    which it does not have.
     """
-    if _ended_in - {os.getpid()}:
+    if _compiled_in - {os.getpid()}:
         raise BackendError(
-            "this process was forked after its parent closed or measured a model, and OpenVINO "
-            "would wait for the parent's threads: start processes by spawn, or use backend "
-            "onnxruntime"
+            "this process was forked after its parent loaded a model, and OpenVINO would wait for "
+            "the parent's threads: start processes by spawn, or use backend onnxruntime"
         )
-
-
-def _note_end() -> None:
-    _ended_in.add(os.getpid())
 
 
 def _compile(network: ov.Model, precision: str) -> ov.CompiledModel:
@@ -214,12 +209,11 @@ def _compile(network: ov.Model, precision: str) -> ov.CompiledModel:
         "CPU_RUNTIME_CACHE_CAPACITY": str(KERNELS),
     }
     core = _core()
+    _compiled_in.add(os.getpid())
     try:
-        compiled = core.compile_model(network, "CPU", config)
+        return core.compile_model(network, "CPU", config)
     except Exception as error:
         raise _load_error(error) from error
-    weakref.finalize(compiled, _note_end).atexit = False
-    return compiled
 
 
 def _load_error(error: Exception) -> SRError:

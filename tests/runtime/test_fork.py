@@ -90,17 +90,22 @@ def small(tmp_path: Path) -> Path:
     return model
 
 
-@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
-def test_a_child_loads_its_own_model_and_ends_in_peace(backend: str, small: Path) -> None:
+@pytest.mark.parametrize(
+    ("backend", "said"), [("onnxruntime", "True"), ("openvino", "its parent loaded")]
+)
+def test_a_child_loads_its_own_model_or_is_told_why_not_and_ends_in_peace(
+    backend: str, said: str, small: Path
+) -> None:
     inherited, own, buffered, ended, parent = run(small, backend, "cpu")
     assert inherited.endswith("load it in each process")
-    assert (own, buffered) == ("True", "written by C")
+    assert said in own
+    assert buffered == "written by C"
     assert (ended, parent) == ("ended with 3", "parent: True")
 
 
 @pytest.mark.parametrize(
     ("backend", "said"),
-    [("auto", "True"), ("onnxruntime", "True"), ("openvino", "its parent closed")],
+    [("auto", "True"), ("onnxruntime", "True"), ("openvino", "its parent loaded")],
 )
 def test_a_child_does_not_wait_for_the_threads_of_a_closed_model(
     backend: str, said: str, small: Path
