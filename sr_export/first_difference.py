@@ -44,7 +44,7 @@ def first_difference(
     left = Counter(name for node in nodes for name in node.input)
     values = {each.name: onnx.numpy_helper.to_array(each) for each in model.graph.initializer}
     values["input"] = batch
-    # Of what depends on the pixels: the last of PyTorch's results on the way to it.
+    # Each value that depends on the pixels, with the number of PyTorch's last result before it.
     reached = {"input": -1}
     rounded: set[str] = set()
     differs: dict[str, float] = {}

@@ -14,7 +14,7 @@ __all__ = ["modules_of", "name_nodes"]
 # Under this key torch's exporter lists the modules that a node belongs to, the outermost first, and
 # then the operator of PyTorch.
 SCOPES = "pkg.torch.onnx.name_scopes"
-# In the place of a module, for what the exporter computes itself.
+# The exporter writes this as the module of what it computes itself.
 NO_MODULE = "_empty_nn_module_stack_from_metadata_hook"
 
 

@@ -14,7 +14,7 @@ from sr_runtime.errors import BackendError
 __all__ = ["check_not_forked", "keep_in_children", "used_before_fork", "using"]
 
 _kept: WeakSet[Any] = WeakSet()
-_used: dict[str, int] = {}  # the process that first used each kind of device
+_used: dict[str, int] = {}  # the process that first used OpenVINO, and each kind of device
 
 
 def keep_in_children(engine: object) -> None:
@@ -24,14 +24,14 @@ def keep_in_children(engine: object) -> None:
 
 
 def using(kind: str) -> None:
-    """Note that this process uses a kind of device, "cuda" for instance."""
+    """Note that this process uses OpenVINO, or a kind of device: "openvino", "cuda"."""
     _used.setdefault(kind, os.getpid())
 
 
 def used_before_fork(kind: str) -> bool:
-    """Whether devices of this kind cannot be used here, because a parent process uses them.
+    """Whether OpenVINO or devices of this kind cannot be used here, because a parent uses them.
 
-    A child opens engines on the CPU as any process does. GPUs do not survive a fork.
+    ONNX Runtime opens a model on the CPU in a child as in any process. GPUs do not survive a fork.
     """
     return kind != "cpu" and _used.get(kind, os.getpid()) != os.getpid()
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import os
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from sr_runtime.backends.base import DeviceBackend, UnreadableModelError, declared_limits
-from sr_runtime.backends.fork import keep_in_children
+from sr_runtime.backends.fork import keep_in_children, used_before_fork, using
 from sr_runtime.backends.importing import importing_an_engine
 from sr_runtime.backends.out_of_memory import is_out_of_memory
 from sr_runtime.backends.probe.facts import probe_info
@@ -185,17 +184,13 @@ def _core() -> ov.Core:
     return core
 
 
-_compiled_in: set[int] = set()
-"""The processes that compiled a model: this one, and those that it was forked from."""
-
-
 def _check_threads() -> None:
     """Raise BackendError in a process that was forked after its parent compiled a model.
 
     OpenVINO keeps threads for the next model, and may wait in the child for those of the parent,
     which it does not have.
     """
-    if _compiled_in - {os.getpid()}:
+    if used_before_fork("openvino"):
         raise BackendError(
             "this process was forked after its parent loaded a model, and OpenVINO would wait for "
             "the parent's threads: start processes by spawn, or use backend onnxruntime"
@@ -209,7 +204,7 @@ def _compile(network: ov.Model, precision: str) -> ov.CompiledModel:
         "CPU_RUNTIME_CACHE_CAPACITY": str(KERNELS),
     }
     core = _core()
-    _compiled_in.add(os.getpid())
+    using("openvino")
     try:
         return core.compile_model(network, "CPU", config)
     except Exception as error:

@@ -16,7 +16,7 @@ from sr_train.data.degradation.process import Resize, Step, draw
 
 N = 2000
 HR, LR = (400, 600), (100, 150)
-# Of RealESRGAN_x4plus.
+# The weights that RealESRGAN_x4plus was trained with.
 KERNELS = {
     "isotropic": 0.45,
     "anisotropic": 0.25,
