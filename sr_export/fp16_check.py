@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sr_export.limits import FAR, MAX_ACTIVATION, MAX_SHARE_FAR, MIN_PSNR
+from sr_export.limits import FAR, MAX_ACTIVATION, MAX_SHARE_FAR, MIN_PSNR, WORSE_THAN_HALF
 from sr_export.report import Check
 from sr_train.models.generator import Generator
 
-__all__ = ["half_precision_checks", "overflow_checks", "precision_checks"]
+__all__ = ["half_precision_checks", "least_psnr", "overflow_checks", "precision_checks"]
 
 
 def half_precision_checks(generator: Generator, image: Tensor) -> list[Check]:
@@ -49,8 +49,26 @@ def overflow_checks(
     ]
 
 
+def least_psnr(true_half: float, *, rounds_to_levels: bool) -> float:
+    """What the PSNR of a file must be, from that of the network in true half; both in dB.
+
+    Args:
+        rounds_to_levels: Whether the file's output, and what it is compared with, are uint8. A
+            value then is a level away as often as its small error crosses the border of one.
+    """
+    error = 10 ** ((WORSE_THAN_HALF - true_half) / 10)
+    if rounds_to_levels:
+        error += math.sqrt(error) / 255
+    return max(MIN_PSNR, -10 * math.log10(error)) if error > 0 else MIN_PSNR
+
+
 def precision_checks(
-    what: str, got: NDArray[np.float32], wanted: NDArray[np.float32], hint: str
+    what: str,
+    got: NDArray[np.float32],
+    wanted: NDArray[np.float32],
+    hint: str,
+    *,
+    least: float = MIN_PSNR,
 ) -> list[Check]:
     """PSNR (1 is white), and the share of values that are further than 2/255 away."""
     error = got - wanted
@@ -59,7 +77,7 @@ def precision_checks(
     # Written so that NaN counts as far.
     share = 1 - np.mean(np.abs(error) <= FAR)
     return [
-        Check(f"{what}: PSNR, dB", float(psnr), MIN_PSNR, at_least=True, hint=hint),
+        Check(f"{what}: PSNR, dB", float(psnr), least, at_least=True, hint=hint),
         Check(f"{what}: share beyond 2/255", float(share), MAX_SHARE_FAR, hint=hint),
     ]
 

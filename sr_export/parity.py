@@ -12,9 +12,14 @@ import torch
 from numpy.typing import NDArray
 
 from sr_export.first_difference import ROUNDING, first_difference
-from sr_export.fp16_check import half_precision_checks, overflow_checks, precision_checks
+from sr_export.fp16_check import (
+    half_precision_checks,
+    least_psnr,
+    overflow_checks,
+    precision_checks,
+)
 from sr_export.io_conversions import WithIO
-from sr_export.limits import MAX_FP32_ERROR, SIZES
+from sr_export.limits import MAX_FP32_ERROR, MIN_PSNR, SIZES
 from sr_export.onnx_file import load_onnx
 from sr_export.onnx_in_half import run_in_half
 from sr_export.photos import crops, tensor_from_crop
@@ -76,9 +81,12 @@ def compare(generator: Generator, model: Path, *, backend: str = "auto") -> list
         outputs = [_run(engine, each) for each in pixels]
     hint = _hint(generator, info)
     checks: list[Check] = []
+    least = MIN_PSNR
     if info.weights_dtype == "float16":
         # First, because these name the layer at fault.
         checks += half_precision_checks(generator, tensor_from_crop(pixels[0][0]))
+        (true_half,) = (check.value for check in checks if check.at_least)
+        least = least_psnr(true_half, rounds_to_levels=info.io == "uint8")
     for batch, got in zip(pixels, outputs, strict=True):
         with torch.inference_mode():
             # One by one: a file must not mix the images of a batch.
@@ -88,7 +96,7 @@ def compare(generator: Generator, model: Path, *, backend: str = "auto") -> list
             wanted = np.rint(wanted.clip(0, 1) * 255) / np.float32(255)
         what = f"file against fp32, {batch[0].shape[0]}×{batch[0].shape[1]}"
         if info.weights_dtype == "float16":
-            checks += precision_checks(what, got, wanted, hint)
+            checks += precision_checks(what, got, wanted, hint, least=least)
         else:
             # A value halfway between two uint8 values may be rounded either way.
             limit = MAX_FP32_ERROR + (1 / 255 if info.io == "uint8" else 0)

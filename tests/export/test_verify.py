@@ -2,13 +2,17 @@
 
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 import torch
 
 from sr_export import VerificationError, verify
 from sr_export.__main__ import main
+from sr_export.fp16_check import least_psnr
+from sr_export.limits import WORSE_THAN_HALF
 from sr_export.to_onnx import onnx_from_generator
+from sr_runtime.embedded import EMBEDDED, checkpoint_file, model_file
 from sr_runtime.errors import ModelError
 from sr_train.checkpoint import save_generator
 from sr_train.models.compact import SRVGGNetCompact
@@ -67,6 +71,33 @@ def test_a_model_that_is_damaged_after_the_export_fails_and_the_checkpoint_is_no
     onnx.save(model, tmp_path / "damaged.onnx")
     with pytest.raises(VerificationError, match=r"is conv_last/.*changed later$"):
         verify(checkpoint, tmp_path / "damaged.onnx")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", EMBEDDED)
+def test_an_fp16_file_with_another_slope_fails_though_it_has_45_db(
+    model: str, tmp_path: Path
+) -> None:
+    checkpoint, file = checkpoint_file(model), model_file(model)
+    verify(checkpoint, file)
+    graph = onnx.load(file)
+    *_, last = (node for node in graph.graph.node if node.op_type == "LeakyRelu")
+    last.attribute[0].f = 0.21  # instead of 0.2
+    onnx.save(graph, tmp_path / "slope.onnx")
+    with pytest.raises(VerificationError, match="PSNR") as caught:
+        verify(checkpoint, tmp_path / "slope.onnx")
+    assert next(check for check in caught.value.checks if not check.passed).value > 45
+
+
+def test_a_file_of_uint8_may_be_as_far_as_rounding_its_values_brings_it() -> None:
+    rng = np.random.default_rng(0)
+    wanted = rng.random(1_000_000)
+    for true_half in (50, 60, 70, 80):
+        worst = wanted + rng.normal(0, 10 ** ((WORSE_THAN_HALF - true_half) / 20), wanted.shape)
+        (rounded_worst, rounded) = (np.rint(each * 255) / 255 for each in (worst, wanted))
+        measured = -10 * np.log10(np.square(rounded_worst - rounded).mean())
+        least = least_psnr(true_half, rounds_to_levels=True)
+        assert max(45, measured - 3) <= least <= max(45, measured)
 
 
 @pytest.mark.slow
