@@ -54,7 +54,7 @@ def _onnx(
         report = sr_export.export_onnx(checkpoint, target, **options, progress=progress)
     say(*table(report.checks))
     if report.tile_size is not None:
-        say(f"for tiles of {report.tile_size}×{report.tile_size} pixels alone")
+        say(f"for tiles of {report.tile_size}×{report.tile_size} pixels only")
     if report.tile_error > 1:
         say(f"tiles change the result by up to {report.tile_error}/255")
     say(

@@ -67,7 +67,7 @@ def build_engine(
             for instance), or any trainer's `.pth` or `.safetensors` file.
         output: The engine to write; its name ends in `.engine` or `.plan`.
         kind: The library that runs it: "tensorrt" or "tensorrt-rtx".
-        compute_capabilities: For TensorRT for RTX alone: the GPUs, `("8.6", "8.9")` for instance,
+        compute_capabilities: Only for TensorRT for RTX: the GPUs, `("8.6", "8.9")` for instance,
             or `("all",)`. By default 8.0 and newer: an engine is one program for all of its GPUs,
             and with 7.5 among them the newer ones run what was made for 7.5.
         profile: Smallest, optimal and largest shape of a batch of tiles, halo included:
@@ -76,7 +76,7 @@ def build_engine(
             ONNX file has its own.
         scale: As for `export_onnx`; only for a checkpoint.
         activation: As for `export_onnx`; only for a checkpoint.
-        level: How long TensorRT searches for fast kernels, 0 to 5. For TensorRT alone, like
+        level: How long TensorRT searches for fast kernels, 0 to 5. Only for TensorRT, like
             `timing_cache`, `version_compatible` and `hardware_compatible`.
         workspace: Most bytes of GPU memory for a layer's scratch space; None: no limit.
         timing_cache: File with the measurements of earlier builds, which is read and added to, so

@@ -53,7 +53,7 @@ def export_onnx(
         calibration: Folder of images, 256×256 or larger, on which the halo is measured; None: the
             three that are shipped.
         tile_size: The only height and width that the file takes; None: any, or 192 where the
-            network can be exported for one size alone.
+            network can be exported for only one size.
         progress: Called with the name of a stage and the share of it that is done, 0.0 to 1.0.
             What it raises ends the export.
 

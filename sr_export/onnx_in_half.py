@@ -101,7 +101,7 @@ def run_in_half(
             return padded
 
     class GridSample(OpRun):
-        """Under each opset's names of the modes; the reference knows those of opset 20 alone."""
+        """Under each opset's names of the modes; the reference knows only those of opset 20."""
 
         def _run(
             self, x: Any, grid: Any, align_corners: int, mode: str, padding_mode: str

@@ -58,8 +58,8 @@ def add_onnx_options(command: Parser) -> None:
         help="version of the ONNX operator set, 18 to 25 (default: %(default)s)",
     )  # fmt: skip
     add(
-        "--tile-size", type=whole_number, metavar="N", help="make the model for NxN pixels alone "
-        "(default: for any size; 192 for the few networks that are exported for one size alone)",
+        "--tile-size", type=whole_number, metavar="N", help="make the model for NxN pixels only "
+        "(default: for any size; 192 for the few networks that are exported for only one size)",
     )  # fmt: skip
     add(
         "--calibrate", dest="calibration", type=path, metavar="DIR", help="images on which the "

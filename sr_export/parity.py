@@ -74,7 +74,8 @@ def compare(generator: Generator, model: Path, *, backend: str = "auto") -> list
         if facts != expected:
             raise ModelError(
                 f"this is another network than the checkpoint's: its scale, channels and "
-                f"multiple_of are {facts}, and the checkpoint's are {expected}",
+                f"multiple_of are {facts}, and the checkpoint's are {expected}: name the checkpoint that "
+                "it was exported from",
                 path=model,
             )
         pixels = _batches(engine, channels)
@@ -195,7 +196,7 @@ def _run(engine: Backend, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.floa
 
 def _batches(engine: Backend, channels: int) -> list[list[NDArray[np.uint8]]]:
     """What a file is compared on: the sizes that it takes; two crops of the last, unless it takes
-    single ones alone."""
+    only single ones."""
     limits, multiple = engine.limits, engine.info.multiple_of
     if limits.max_tile is not None:
         return [crops(limits.batch, *limits.max_tile, channels=channels)]

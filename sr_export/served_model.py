@@ -58,7 +58,7 @@ def served_model(path: Path) -> ServedModel:
 
 
 def _served_engine(path: Path) -> ServedModel:
-    """Engines are built from our ONNX files alone, and have the same tensors."""
+    """Engines are built only from our ONNX files, and have the same tensors."""
     _, engine = read_engine(path)
     info, profile = engine.model, engine.profile
     if engine.kind != "tensorrt":

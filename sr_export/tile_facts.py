@@ -104,7 +104,7 @@ def _probe(generator: Generator) -> ModelInfo:
     except ExhaustedError as error:
         raise ModelError(
             "the network is too slow, or its multiple of pixels too large, to find how its tiles "
-            "must be cut"
+            "must be cut: take a smaller variant of it"
         ) from error
 
 
@@ -116,5 +116,6 @@ def _require_one_result(run: Callable[[NDArray[np.float32]], Any], info: ModelIn
     if (difference := float(np.abs(first - second).max())) > MAX_FP32_ERROR:
         raise ModelError(
             f"the network draws random numbers: two results for the same picture differ by "
-            f"{difference:.1g}, where 1 is white, so no file can be compared with it"
+            f"{difference:.1g}, where 1 is white, so no file can be compared with it: take a model "
+            "without random noise"
         )

@@ -34,7 +34,7 @@ PREFIX = re.compile(r"^generator(?:\.network)?[./]")
 MAX_BYTES = (1 << 31) - 1
 """The most that an ONNX file holds, which is one message of protobuf."""
 TILE_SIZE = 192
-"""The side of a file that takes one size alone, at least: a multiple of most windows."""
+"""The side of a file that takes only one size, at least: a multiple of most windows."""
 MAX_SIDE = 1024
 """The largest --tile-size; verifying one takes gigabytes."""
 

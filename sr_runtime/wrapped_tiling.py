@@ -66,7 +66,7 @@ def extended(image: NDArray[Any], plan: TilePlan, wrap: Wrap) -> NDArray[Any]:
 
 
 def _moved(spans: Sequence[Span], before: int, length: int) -> tuple[Span, ...]:
-    """The spans counted from the image's own first pixel, and writing its own `length` alone."""
+    """The spans counted from the image's own first pixel, and writing only its own `length`."""
     return tuple(
         Span(span.start - before, max(span.begin - before, 0), min(span.end - before, length))
         for span in spans

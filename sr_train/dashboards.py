@@ -1,7 +1,7 @@
 """TensorBoard and Weights & Biases, where a run can be watched.
 
-Neither can stop a run once it trains: a disk that is full or a network that is gone costs the
-dashboard alone.
+Neither can stop a run once it trains: a disk that is full or a network that is gone costs only
+the dashboard.
 """
 
 import contextlib

@@ -97,7 +97,7 @@ def evaluate(
         check_target(json, inputs=[Path(model) for model in models])
     if seed is not None and degrade is None:
         raise ArgumentError(
-            f"--seed is {seed}, which --degrade alone uses, and --degrade is missing: add it, or "
+            f"--seed is {seed}, which only --degrade uses, and --degrade is missing: add it, or "
             "leave out --seed"
         )
     seed = seed or 0
@@ -124,6 +124,8 @@ def evaluate(
                 for item, pairs in sets.items()
             }
         distances = _distances(lpips, judge, root, torch_device)
+        if judge == "auto" and [*distances] == ["lpips"]:
+            say("", 'LPIPS is the only judge: pip install "sr-toolkit[judge]" adds ST-LPIPS')
         results = []
         for item, pairs in sets.items():
             scores = _scores(opened, pairs, item, factor, distances)

@@ -47,8 +47,8 @@ def super_resolved(
     if generator.in_channels != generator.out_channels or generator.in_channels not in (1, 3):
         raise ArgumentError(
             f"the generator takes {generator.in_channels} channel(s) and gives "
-            f"{generator.out_channels}, and images are computed from gray to gray (1) or from RGB "
-            "to RGB (3) alone: call it with a tensor"
+            f"{generator.out_channels}, and images are computed only from gray to gray (1) or from "
+            "RGB to RGB (3): call it with a tensor"
         )
     device = next(generator.parameters()).device
     low = tensor_from_image(image, device)

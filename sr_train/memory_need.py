@@ -101,7 +101,7 @@ def _kept_values(config: Config) -> int:
 
 
 def _kept_by_rrdbnet(config: Config) -> int:
-    """Computed too, and of the dense blocks alone."""
+    """Computed too, and only of the dense blocks."""
     sizes = config.generator
     width, growth, early = sizes.rrdb_channels, sizes.growth_channels, sizes.num_residual_blocks - 1
     channels = width + early * growth

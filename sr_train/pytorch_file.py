@@ -53,7 +53,7 @@ CODE = re.compile(
 )
 
 SAVE_TENSORS = (
-    "save the tensors alone, as torch.save({'params': generator.state_dict()}, 'model.pth')"
+    "save only the tensors, as torch.save({'params': generator.state_dict()}, 'model.pth')"
 )
 
 

@@ -77,7 +77,7 @@ class Trainable(Generic[Network]):
     def accumulate(self, parts: Sequence[Part]) -> Iterator[Part]:
         """Discard the gradient, then yield the parts of a mini-batch, whose gradients add up.
 
-        Processes exchange gradients in the last part alone.
+        Processes exchange gradients only in the last part.
         """
         self.optimizer.zero_grad(set_to_none=True)
         *early, last = parts

@@ -92,7 +92,7 @@ def _working(name: str, device: str, model: Path | None) -> Iterator[tuple[str, 
         if used_before_fork(row.kind):
             reasons.append(
                 f"{row.name}: a GPU cannot be used in a process that was forked after its parent "
-                "used it: load models after the fork alone, or start processes by spawn"
+                "used it: load models only after the fork, or start processes by spawn"
             )
             continue
         try:
@@ -126,7 +126,7 @@ def _working(name: str, device: str, model: Path | None) -> Iterator[tuple[str, 
         )
     if wanted:
         raise BackendError(f"device {device} is not available here: {why}")
-    if name == "auto":  # the last one needs a CPU alone
+    if name == "auto":  # the last one needs only a CPU
         raise BackendError(
             f"no backend works here: {reasons[-1]} (`python -m sr_runtime info` says what the "
             "others need)"

@@ -17,7 +17,7 @@ SHELLS = ("bash", "zsh", "fish", "tcsh")
 
 # What shtab writes for zsh, and what is meant.
 ZSH = (
-    # All words of an argument that takes several, not the first alone.
+    # All words of an argument that takes several, not only the first.
     (r'^  "\(\*\)::?', '  "*:'),
     # The value of a long option after = too.
     (r'^  ("--[\w.-]+|\{-\w,--[\w.-]+)(\[|\}"\[)(?=.*[^\\]\]:)', r"  \1=\2"),
@@ -101,9 +101,9 @@ def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
 
 
 def _words_or_files(words: Sequence[str]) -> dict[str, Any]:
-    """What each shell runs to complete words and files, as shtab takes it; tcsh has files alone."""
+    """What each shell runs to complete words and files, as shtab takes it; tcsh has only files."""
     listed = " ".join(words)
-    # shtab has bash show the last part of a path alone if the function's name has `_file`.
+    # shtab has bash show only the last part of a path if the function's name has `_file`.
     name = f"_sr_file_or_{hashlib.sha256(listed.encode()).hexdigest()[:8]}"
     function = f'{name}() {{ compgen -W "{listed}" -- "$1"; compgen -f -- "$1"; }}'
     return {

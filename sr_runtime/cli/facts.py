@@ -43,7 +43,7 @@ def sizes_text(info: ModelInfo, shape: Sequence[int | None]) -> str:
     """Which sizes of images a model takes, by its facts and its declared input."""
     height, width = info.only_size(shape)
     if height and width:
-        return f"of {width}×{height} pixels alone, into which sr-toolkit cuts larger ones"
+        return f"of {width}×{height} pixels only, into which sr-toolkit cuts larger ones"
     if height or width:
         only = f"{width} pixels wide" if width else f"{height} pixels high"
         return f"{only} and no other, into which sr-toolkit cuts larger ones"

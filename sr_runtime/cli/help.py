@@ -54,7 +54,7 @@ def add_general_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGr
     group = parser.add_argument_group("general")
     group.add_argument("-h", "--help", action="help", help="show this help")
     group.add_argument("--version", action="version", version=__version__, help="show the version")
-    group.add_argument(  # shown here alone: `run_cli` takes it from the command line beforehand
+    group.add_argument(  # only shown here: `run_cli` takes it from the command line beforehand
         DEBUG, action="store_true", default=argparse.SUPPRESS,
         help="show the traceback of an error (or set SR_DEBUG=1)",
     )  # fmt: skip

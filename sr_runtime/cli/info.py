@@ -97,7 +97,7 @@ def _gpus_of(info: EngineInfo) -> list[str]:
             for one in info.compute_capabilities
         ]
     return {
-        "none": [f"{info.gpu} alone"],
+        "none": [f"{info.gpu} only"],
         "same": [f"of compute capability {info.compute_capability}"],
         "ampere+": ["of compute capability 8.0 and above"],
     }[info.hardware_compatible]

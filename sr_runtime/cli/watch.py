@@ -22,8 +22,8 @@ Facts = tuple[int, int] | None
 def watched(look: Callable[[], Plan]) -> Iterator[Plan]:
     """Plans with the images that are whole and that no earlier plan had, without an end.
 
-    What fails comes again only when it has changed. What is kept or left out is in the first
-    plan alone.
+    What fails comes again only when it has changed. What is kept or left out is only in
+    the first plan.
 
     Args:
         look: Makes a plan of all that is not done.

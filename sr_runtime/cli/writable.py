@@ -42,7 +42,7 @@ def look_at_targets(jobs: Iterable[Job]) -> tuple[list[Job], dict[Job, StorageEr
                 errors[job] = StorageError(f"{reason} with -o or --name", path=job.target)
                 continue
             if there and not stat.S_ISREG(facts.st_mode) and is_pipe(job.target):
-                reason = "is a pipe or a device, which -o alone can name: delete it, or choose"
+                reason = "is a pipe or a device, which only -o can name: delete it, or choose"
                 errors[job] = StorageError(f"{reason} another name", path=job.target)
             elif there:
                 existing.append(job)

@@ -40,7 +40,7 @@ def parser() -> Parser:
     add = upscale.add_argument_group("on which machines").add_argument
     add(
         "--address", type=nonempty, default="auto", metavar="WHERE",
-        help="auto: the cluster that this machine belongs to; local: this machine alone; or the "
+        help="auto: the cluster that this machine belongs to; local: only this machine; or the "
         "address of a cluster, HOST:PORT (default: auto)",
     )  # fmt: skip
     add(

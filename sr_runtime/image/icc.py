@@ -1,6 +1,6 @@
 """Colour spaces by primaries and tone curves, and ICC profiles of them (ICC.1:1998-09, v2.1).
 
-Every program that manages colour reads version 2. Pillow writes profiles of sRGB alone.
+Every program that manages colour reads version 2. Pillow writes only profiles of sRGB.
 """
 
 import struct

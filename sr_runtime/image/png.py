@@ -1,7 +1,7 @@
 """The chunks of a PNG (PNG, 3rd edition, 5): what makes the picture, its colours, and its text.
 
 Pillow refuses files with much text, and files with a damaged chunk that carries no pixels. So it is
-given the chunks that make the picture alone, and the others are read here.
+given only the chunks that make the picture, and the others are read here.
 """
 
 import io

@@ -107,7 +107,7 @@ class Output:
             memory_for(task, picture.nbytes),
             temporary.open("wb") as file,
         ):
-            # A pipe takes bytes in their order alone.
+            # A pipe takes bytes only in their order.
             whole = file if file.seekable() else io.BytesIO()
             encode(kept, whole, self.format, self.quality)
             if isinstance(whole, io.BytesIO):

@@ -87,5 +87,5 @@ def _free_on_windows() -> int | None:
     # Two numbers of 4 bytes, of which the first is the size, then seven of 8 bytes; the fourth of
     # those is the free part of memory and paging file.
     status = (ctypes.c_uint64 * 8)(64)
-    kernel = getattr(ctypes, "windll").kernel32  # noqa: B009 - it exists on Windows alone
+    kernel = getattr(ctypes, "windll").kernel32  # noqa: B009 - it exists only on Windows
     return int(status[4]) if kernel.GlobalMemoryStatusEx(status) else None

@@ -61,6 +61,10 @@ def fit_arguments(arguments: Sequence[str]) -> FitArguments:
     """Read the command line of `fit` and the files that it names; `--help` prints and exits."""
     options, values = _command_line(arguments)
     print_config, preview = options.pop("print_config", False), options.pop(PREVIEW, None)
+    if print_config and preview is not None:
+        raise ArgumentError(
+            f"--print_config prints the configuration and --{PREVIEW} draws crops: give one of them"
+        )
     if "resume" not in options:
         preset_values = _preset_values(options["preset"]) if "preset" in options else {}
         file_values = _file_values(Path(options["config"])) if "config" in options else {}

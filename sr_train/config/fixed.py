@@ -30,7 +30,7 @@ def fixed_values(config: Config) -> dict[str, Any]:
     """Their values, as JSON has them, by their dotted names."""
     values = {name: attrgetter(name)(config) for name in FIXED}
     arch, sizes = architecture_of(config.generator)
-    # Runs that began when there was no other type have the sizes alone.
+    # Runs that began when there was no other type have only the sizes.
     values["generator"] = sizes if arch == "RRDBNet" else {"arch": arch, **sizes}
     found: dict[str, Any] = json.loads(json.dumps(values, default=asdict))
     return found

@@ -64,5 +64,5 @@ def described(
 
 
 def foreign_sizes(kind: GeneratorType) -> list[str]:
-    """The fields that give sizes of other types alone."""
+    """The fields that give the sizes of other types."""
     return [field for other, row in ROWS.items() if other != kind for field in row.arguments]

@@ -35,7 +35,7 @@ class PackedImages:
         Args:
             folder: The folder of the split.
             scale: How many times smaller LR is than HR.
-            part: "val" opens the images that are held out alone, "train" all others.
+            part: "val" opens only the images that are held out, "train" all others.
 
         Raises:
             DataError: The split is damaged.

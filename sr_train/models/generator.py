@@ -45,8 +45,8 @@ class Generator(nn.Module):
     """The name in files and in the registry, "RRDBNet" for instance."""
 
     repeated: str | None = None
-    """The name of an nn.Sequential of the folded network, if there is one, whose modules differ in
-    their weights alone. Export then traces the first of them and repeats it."""
+    """The name of an nn.Sequential of the folded network, if there is one, whose modules differ
+    only in their weights. Export then traces the first of them and repeats it."""
 
     memory_format: ClassVar[torch.memory_format] = torch.channels_last
     """The layout in which a CPU computes it fastest."""

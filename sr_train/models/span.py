@@ -37,8 +37,8 @@ class SPAN(Generator):
     """Wan et al., "Swift Parameter-free Attention Network for Efficient Super-Resolution", 2023
     (arXiv:2311.12770), with the authors' key names.
 
-    `norm` subtracts the mean colour and multiplies by 255, as the authors do; where None, for RGB
-    alone. neosr trains without it, and marks such files by a tensor `no_norm`. A file cannot say
+    `norm` subtracts the mean colour and multiplies by 255, as the authors do; where None, only
+    for RGB. neosr trains without it, and marks such files by a tensor `no_norm`. A file cannot say
     that its mean or range is another.
 
     Raises ArgumentError for an option outside its range, and for `norm` where images are not RGB.
@@ -63,8 +63,8 @@ class SPAN(Generator):
         check_sizes(architecture, "num_features")
         if norm and img_channels != len(MEAN):
             raise ArgumentError(
-                f"norm is true and img_channels is {img_channels}: the mean colour is known for "
-                "RGB alone"
+                f"norm is true and img_channels is {img_channels}: the mean colour is known "
+                "only for RGB: take 3 channels, or norm false"
             )
         super().__init__(
             scale_factor=scale_factor,

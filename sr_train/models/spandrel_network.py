@@ -45,7 +45,7 @@ TORCHVISION = "torchvision.transforms.functional"
 class SpandrelNetwork(Generator):
     """A network that spandrel has built, and the facts that spandrel states of it."""
 
-    # Transformers take views of their tensors that this layout alone has.
+    # Transformers take views of their tensors that only this layout has.
     memory_format = torch.contiguous_format
 
     def __init__(self, descriptor: "ImageModelDescriptor[nn.Module]") -> None:

@@ -100,7 +100,7 @@ def test_the_example_enlarges_an_image(
     image.save("photo.png")
 
     card = model_card(file)
-    assert ("12×8 pixels alone" in card) == (size == (12, 8))
+    assert ("12×8 pixels only" in card) == (size == (12, 8))
     code = example(card).replace("photo.jpg", "photo.png")
     names: dict[str, Any] = {}
     exec(compile(code, "the card", "exec"), names)

@@ -80,7 +80,7 @@ def test_a_file_in_half_for_bytes_of_one_tile_size_runs_images_of_any_size(
     command = ["onnx", str(checkpoint), "-o", str(model), "--calibrate", str(photo)]
     options = ["--precision", "fp16", "--io", "uint8", "--tile-size", "64"]
     assert main([*command, *options]) == 0
-    assert "for tiles of 64×64 pixels alone" in capsys.readouterr().out
+    assert "for tiles of 64×64 pixels only" in capsys.readouterr().out
     (pixels,) = crops(1, 100, 84, channels=3)
     with sr_runtime.load(model, device="cpu", precision="fp32") as upscaler:
         assert (upscaler.info.weights_dtype, upscaler.info.io) == ("float16", "uint8")

@@ -67,10 +67,10 @@ def test_an_engine_for_other_cards_says_so_with_the_command_that_builds_it_here(
 @pytest.mark.parametrize(
     ("options", "gpus", "version"),
     [
-        ({}, "Simulated GPU alone", "no other version"),
+        ({}, "Simulated GPU only", "no other version"),
         ({"hardware_compatible": "same"}, "of compute capability 9.0", "no other version"),
         ({"hardware_compatible": "ampere+"}, "8.0 and above", "no other version"),
-        ({"version_compatible": True}, "Simulated GPU alone", "or another version of it"),
+        ({"version_compatible": True}, "Simulated GPU only", "or another version of it"),
     ],
 )
 def test_the_gpus_of_a_tensorrt_engine_are_named(

@@ -52,7 +52,7 @@ def test_info_tells_of_a_wrong_model_before_all_else(wrong, tmp_path, capsys) ->
 @pytest.mark.parametrize(
     ("sides", "said"),
     [
-        ([8, 12], "of 12×8 pixels alone"),
+        ([8, 12], "of 12×8 pixels only"),
         ([8, "w"], "8 pixels high and no other"),
         (["h", 12], "12 pixels wide and no other"),
     ],

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("spandrel") is None, reason="spandrel is not installed"
 )
 
-# spandrel's RealPLKSR is for RGB alone, and other tests have RRDBNet in all its layouts.
+# spandrel's RealPLKSR is only for RGB, and other tests have RRDBNet in all its layouts.
 NETWORKS = [each for each in small_generators() if each.arch != "RRDBNet" and each.in_channels == 3]
 
 

@@ -130,12 +130,12 @@ def test_the_preview_shows_the_crops_of_the_training(root: Path, tmp_path: Path)
         assert "Resize (size 8 × 8, method " in line or kept
 
 
-def preview(root: Path, folder: Path) -> int:
+def preview(root: Path, folder: Path, *more: str) -> int:
     words = ["--preset", "real", "--data_root", str(root), "--degradation.preview", str(folder)]
     for stage in ("pretraining", "training"):
         words += [f"--{stage}.train_datasets=[mine]", f"--{stage}.val_datasets=[rgb]"]
         words += [f"--{stage}.cr_patch_size=[32, 32]"]
-    return sr_train(["fit", *words])
+    return sr_train(["fit", *words, *more])
 
 
 def test_the_command_writes_a_preview_and_does_not_train(
@@ -149,6 +149,10 @@ def test_the_command_writes_a_preview_and_does_not_train(
     assert [path.name for path in tmp_path.iterdir()] == ["seen"]
     assert preview(root, tmp_path / "seen") == 2
     assert capsys.readouterr().err.endswith("there is something already: name a new folder\n")
+    assert preview(root, tmp_path / "other", "--print_config") == 2
+    told = capsys.readouterr()
+    assert told.err.endswith("--degradation.preview draws crops: give one of them\n")
+    assert not told.out
 
 
 def test_a_preview_without_degradation_says_what_to_set(root: Path, tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ def test_initial_weights_of_the_blocks_are_a_tenth_of_hes() -> None:
 def test_a_new_network_lets_the_image_through() -> None:
     torch.manual_seed(0)
     network = RRDBNet(num_basic_blocks=1)
-    images = torch.rand(8, 3, 1, 1).expand(-1, -1, 8, 8)  # differ in colour alone
+    images = torch.rand(8, 3, 1, 1).expand(-1, -1, 8, 8)  # differ only in colour
     with torch.no_grad():
         outputs = network(images)[:, :, 16, 16]
     # Small weights in every layer gave less than 1e-5.

@@ -63,7 +63,7 @@ def build_engine(
         model: An ONNX file of ours, exported with `--precision fp16`.
         device: The GPU to tune it on and for; TensorRT for RTX needs none.
         timing_cache: A file of measurements of earlier builds: read if it exists, and added to.
-            For TensorRT alone; TensorRT for RTX measures nothing.
+            Only for TensorRT; TensorRT for RTX measures nothing.
         progress: Called with a phase of the build, the number of its steps that are done, and the
             number that it has. The calls come from another thread, and phases nest.
         cancelled: Asked at every step; if it returns True the build ends with a BackendError.

@@ -52,7 +52,7 @@ class Scene:
         """Open a file.
 
         Args:
-            channels: What the network takes. One that takes gray gets red, green and blue alone.
+            channels: What the network takes. One that takes gray gets only red, green and blue.
 
         Raises:
             ImageError: It is damaged, of a kind that is not upscaled, or the extra geo is missing.
