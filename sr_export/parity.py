@@ -74,8 +74,8 @@ def compare(generator: Generator, model: Path, *, backend: str = "auto") -> list
         if facts != expected:
             raise ModelError(
                 f"this is another network than the checkpoint's: its scale, channels and "
-                f"multiple_of are {facts}, and the checkpoint's are {expected}: name the checkpoint that "
-                "it was exported from",
+                f"multiple_of are {facts}, and the checkpoint's are {expected}: name the "
+                "checkpoint that it was exported from",
                 path=model,
             )
         pixels = _batches(engine, channels)
