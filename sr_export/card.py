@@ -26,6 +26,16 @@ from sr_runtime.printable import printable
 
 __all__ = ["model_card"]
 
+# Identifiers that Hugging Face's hub knows, of licences that checkpoints are published under.
+HUB_LICENCES = [
+    "afl-3.0", "agpl-3.0", "apache-2.0", "artistic-2.0", "bsd", "bsd-2-clause", "bsd-3-clause",
+    "bsd-3-clause-clear", "bsl-1.0", "cc", "cc0-1.0", "cc-by-2.0", "cc-by-3.0", "cc-by-4.0",
+    "cc-by-sa-3.0", "cc-by-sa-4.0", "cc-by-nc-3.0", "cc-by-nc-4.0", "cc-by-nd-4.0",
+    "cc-by-nc-nd-4.0", "cc-by-nc-sa-3.0", "cc-by-nc-sa-4.0", "creativeml-openrail-m", "ecl-2.0",
+    "gpl", "gpl-2.0", "gpl-3.0", "isc", "lgpl", "lgpl-2.1", "lgpl-3.0", "mit", "mpl-2.0", "ncsa",
+    "openrail", "unlicense", "wtfpl", "zlib",
+]  # fmt: skip
+
 # What no file states.
 NEVER = (
     "who trained the network, on which images, and where its checkpoint was published",
@@ -82,10 +92,10 @@ def model_card(
 def _front_matter(info: ModelInfo | None, licence: str | None) -> list[str]:
     if licence is None:
         stated = ["license:  # fill this in: the file does not state it"]
-    elif re.fullmatch(r"[\w.+-]+", licence, re.ASCII):
+    elif licence.lower() in HUB_LICENCES:
         stated = [f"license: {licence.lower()}"]
     else:
-        # Hubs take an identifier for a name; the words that the file states are in the table.
+        # Its name, too, has to be an identifier; the words that the file states are in the table.
         name = re.sub(r"[^a-z0-9.]+", "-", licence.lower()).strip("-.")
         stated = [
             "license: other",

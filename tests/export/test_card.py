@@ -152,6 +152,7 @@ def test_a_licence_in_the_file_is_stated(tiny_onnx: Callable[..., Path], tmp_pat
             'My "own": terms 1.0',
             {"license": "other", "license_name": "my-own-terms-1.0", "license_link": "LICENSE"},
         ),
+        ("Proprietary", {"license": "other", "license_name": "proprietary"}),
         ("非商用", {"license": "other", "license_name": None}),
     ):
         onnx.helper.set_model_props(model, metadata | {"license": licence})
