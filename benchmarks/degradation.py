@@ -24,7 +24,7 @@ from sr_train.config.degradation import Degradation
 from sr_train.data.build.prepare import prepare
 from sr_train.data.loader import training_loader
 from sr_train.distributed import Processes
-from sr_train.initial_generator import fresh_generator
+from sr_train.initial_generator import initial_generator
 from sr_train.precision import resolve_precision
 from sr_train.stages import PsnrStage
 
@@ -71,7 +71,9 @@ def _run(workers: int, batch_size: int) -> int:
     with tempfile.TemporaryDirectory() as folder:
         config = replace(_prepared(Path(folder)), batch_size=batch_size)
         print(f"\n{name}, {workers} processes that load data\n")
-        print("| crops of 192×192 | crops/s | ms of one core for a crop |\n|---|--:|--:|")
+        assert config.pretraining.cr_patch_size is not None  # the preset's
+        height, width = config.pretraining.cr_patch_size
+        print(f"| crops of {height}×{width} | crops/s | ms of one core for a crop |\n|---|--:|--:|")
         for kind, degradation in DEGRADATIONS.items():
             here = replace(config, degradation=degradation, workers=0)
             _, cpu_seconds = _measure(_batches(here))
@@ -81,7 +83,7 @@ def _run(workers: int, batch_size: int) -> int:
                 flush=True,
             )
         seconds, _ = _measure(_training_step(config, device))
-        print(f"| a step of `{config.generator.kind}` takes | {batch_size / seconds:,.0f} | |")
+        print(f"| a step of the preset takes | {batch_size / seconds:,.0f} | |")
     return 0
 
 
@@ -100,7 +102,7 @@ def _prepared(folder: Path) -> Config:
 
 def _training_step(config: Config, device: torch.device) -> Callable[[], object]:
     config = replace(config, precision=resolve_precision("auto", device))
-    stage = PsnrStage(config, fresh_generator(config), Processes(0, 1, device), total_steps=1)
+    stage = PsnrStage(config, initial_generator(config), Processes(0, 1, device), total_steps=1)
     lr, hr = next(iter(training_loader(replace(config, workers=0), "pretraining", batch=0)))
 
     def step() -> None:

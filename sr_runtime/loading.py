@@ -32,10 +32,10 @@ def load(
             large = upscaler.upscale(image)
 
     Args:
-        model: "esrgan" or "psnr", which the package carries (sr_runtime/models/README.md); the
-            name of an ONNX file in the user's folder of models, without its suffix
-            (docs/upscale.md); an ONNX file, exported by this project or anyone else's ESRGAN; or a
-            TensorRT engine. A `Path` is always a file.
+        model: "photo", "photo-soft", "esrgan" or "psnr", which the package carries
+            (sr_runtime/models/README.md); the name of an ONNX file in the user's folder of models,
+            without its suffix (docs/upscale.md); an ONNX file, exported by this project or anyone
+            else's ESRGAN; or a TensorRT engine. A `Path` is always a file.
         backend: "tensorrt-rtx", "tensorrt", "onnxruntime", "webgpu", "openvino"; "plugin:NAME", a
             plug-in of ONNX Runtime (docs/gpus.md); or "auto": the fastest one that works here,
             takes the file in its own precision and is ready within seconds. On GeForce RTX and RTX
@@ -56,7 +56,7 @@ def load(
             (differences only from float rounding), or a number.
         tta: Average over the eight flips and rotations, for eight times the work.
         blend: Mix the results of an embedded model and its partner, for the work of both: 0 is
-            "psnr", 1 is "esrgan".
+            "photo-soft" or "psnr", 1 is "photo" or "esrgan".
 
     Raises:
         ModelError: The file does not exist or is not a super-resolution model, or an embedded

@@ -1,5 +1,6 @@
 """What the embedded models reach: the promises of their card, on real images."""
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,25 +13,43 @@ from numpy.typing import NDArray
 import sr_runtime
 from sr_runtime.embedded import EMBEDDED
 from sr_runtime.evaluation.pairs import find_pairs
-from sr_runtime.evaluation.scoring import TILE, Score, bicubic, mean, score, upscale_whole
+from sr_runtime.evaluation.scoring import (
+    TILE,
+    ImagePair,
+    Score,
+    bicubic,
+    mean,
+    score,
+    upscale_whole,
+)
 from sr_runtime.resize import downscale
 from sr_train.config.schema import Validation
+from sr_train.degraded_pair import DegradedPair
 from sr_train.lpips import load_lpips
 
 pytestmark = pytest.mark.slow
+
+DEGRADED = 6
+"""How many images are damaged and measured."""
 
 PHOTOS = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")
 
 
 @cache
-def scored(model: str, folder: Path) -> Score:
-    """Means over the folder's pairs in fp32, whole images, 4 pixels cropped."""
+def scored(model: str, folder: Path, degradation: str | None = None) -> Score:
+    """Means over the folder's pairs, the first ones if they are damaged; in fp32, whole images, 4
+    pixels cropped."""
+    pairs: Sequence[ImagePair] = find_pairs(folder)
+    if degradation is not None:
+        pairs = [DegradedPair(pair, degradation, seed=0) for pair in pairs[:DEGRADED]]
+    if model == "bicubic":
+        return mean(score(lambda lr: bicubic(lr, 4), pairs, scale=4))
     lpips = load_lpips(Validation(), folder.parents[1])
     with sr_runtime.load(model, precision="fp32", tile=TILE) as upscaler:
         return mean(
             score(
                 lambda lr: upscale_whole(upscaler, lr),
-                find_pairs(folder),
+                pairs,
                 scale=4,
                 distances={"lpips": lpips.of_images},
             )
@@ -74,9 +93,21 @@ def test_esrgan_looks_closer_than_psnr_and_stays_near_the_pixels(data: Path) -> 
     assert psnr.lpips is not None
     assert esrgan.lpips is not None
     assert esrgan.lpips <= 0.65 * psnr.lpips
-    pairs = find_pairs(data / "set5" / "x4")
-    interpolated = mean(score(lambda lr: bicubic(lr, 4), pairs, scale=4))
-    assert esrgan.psnr_y >= interpolated.psnr_y - 0.5
+    assert esrgan.psnr_y >= scored("bicubic", data / "set5" / "x4").psnr_y - 0.5
+
+
+@pytest.mark.parametrize("degradation", ["jpeg30", "mild", "real"])
+def test_photo_and_photo_soft_improve_damaged_photos(degradation: str, data: Path) -> None:
+    """LPIPS learned from the features of SqueezeNet, as `photo` and `esrgan` did."""
+    photo, soft, esrgan, enlarged = (
+        scored(model, data / "bsds500" / "val", degradation)
+        for model in ("photo", "photo-soft", "esrgan", "bicubic")
+    )
+    assert photo.lpips is not None
+    assert esrgan.lpips is not None
+    assert photo.lpips <= 0.8 * esrgan.lpips
+    assert photo.psnr_y >= enlarged.psnr_y - 1
+    assert soft.psnr_y > max(enlarged.psnr_y, esrgan.psnr_y)
 
 
 @on_photos
