@@ -96,8 +96,12 @@ def test_esrgan_looks_closer_than_psnr_and_stays_near_the_pixels(data: Path) -> 
     assert esrgan.psnr_y >= scored("bicubic", data / "set5" / "x4").psnr_y - 0.5
 
 
-@pytest.mark.parametrize("degradation", ["jpeg30", "mild", "real"])
-def test_photo_and_photo_soft_improve_damaged_photos(degradation: str, data: Path) -> None:
+@pytest.mark.parametrize(
+    ("degradation", "share"), [("jpeg30", 0.75), ("mild", 0.95), ("real", 0.65)]
+)
+def test_photo_and_photo_soft_improve_damaged_photos(
+    degradation: str, share: float, data: Path
+) -> None:
     """LPIPS learned from the features of SqueezeNet, as `photo` and `esrgan` did."""
     photo, soft, esrgan, enlarged = (
         scored(model, data / "bsds500" / "val", degradation)
@@ -105,7 +109,7 @@ def test_photo_and_photo_soft_improve_damaged_photos(degradation: str, data: Pat
     )
     assert photo.lpips is not None
     assert esrgan.lpips is not None
-    assert photo.lpips <= 0.8 * esrgan.lpips
+    assert photo.lpips <= share * esrgan.lpips
     assert photo.psnr_y >= enlarged.psnr_y - 1
     assert soft.psnr_y > max(enlarged.psnr_y, esrgan.psnr_y)
 

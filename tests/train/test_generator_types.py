@@ -106,7 +106,8 @@ def test_a_type_takes_its_own_sizes_and_none_of_a_preset_for_another(tmp_path: P
     )
     of_rrdbnet = ["--generator.rrdb_channels", "8"]
     said = r"generator.rrdb_channels is 8, .* type (span|compact) has no such size: leave it out"
-    for given in (words, ["--preset", "real"], ["--config", str(file)]):
+    compact = ["--preset", "real", "--init", "null", "--generator.type", "compact"]
+    for given in (words, compact, ["--config", str(file)]):
         with pytest.raises(ArgumentError, match=said):
             fit_arguments([*given, *of_rrdbnet])
     file.write_text("generator: {type: span, rrdb_channels: 8}")
