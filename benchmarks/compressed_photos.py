@@ -22,6 +22,7 @@ from benchmarks.data import in_data
 from sr_runtime.cli.console import run_cli
 from sr_runtime.cli.parser import Parser, path
 from sr_runtime.embedded import EMBEDDED
+from sr_runtime.errors import ArgumentError
 from sr_runtime.evaluation.scoring import bicubic
 from sr_runtime.resize import downscale
 from sr_runtime.storage.atomic import atomic_path, check_target
@@ -29,6 +30,7 @@ from sr_runtime.storage.atomic import atomic_path, check_target
 SIDE = 56
 """Of a part, in pixels of the small photo."""
 SCALE = 4
+BEST_QUALITY = 95
 LABEL = 28
 """Height of the line of names, in pixels of the picture."""
 
@@ -77,11 +79,15 @@ def parser() -> Parser:
 
 
 def _run(models: Sequence[str], output: Path, quality: int) -> int:
+    if quality > BEST_QUALITY:
+        raise ArgumentError(f"--quality is {quality}: give 1 to {BEST_QUALITY}")
     check_target(output)
     photos = {part.photo: _small(in_data(f"photos/{part.photo}"), quality) for part in PARTS}
     columns = {"bicubic": {name: bicubic(photo, SCALE) for name, photo in photos.items()}}
     for model in models or EMBEDDED:
         with sr_runtime.load(model) as upscaler:
+            if (scale := upscaler.info.scale) != SCALE:
+                raise ArgumentError(f"{model} enlarges {scale} times: name models for {SCALE}")
             columns[model] = {name: upscaler.upscale(photo) for name, photo in photos.items()}
     pictures = [
         np.concatenate([_label(name), *(_cut(large[part.photo], part) for part in PARTS)])

@@ -114,7 +114,7 @@ def parser() -> Parser:
             "photo.jpg": "makes photo_x4.png",
             "photo.jpg -o big.webp": "in another format",
             "photo.jpg --width 3840": "as wide as a screen",
-            "photo.jpg -m psnr": "softer, invents less",
+            "photo.jpg -m esrgan": "for sharp, clean photos",
             "holiday/ -o large/": "subfolders too",
             "holiday/ --keep-format": "JPEG in, JPEG out",
             "holiday/ -o large/ --resume": "",

@@ -35,7 +35,7 @@ def machine_rows() -> list[Row]:
     rows: list[Row] = [
         ("sr-toolkit", sr_runtime.__version__),
         ("computer", system),
-        ("models", f"{DEFAULT}, which is the default, and {listed(others)}{yours}"),
+        ("models", f"{DEFAULT} (the default), {listed(others)}{yours}"),
         ("upscale uses", _automatic()),
         ("", ""),
         ("Backends, which run the models; the first that works and suits the model is used:", ""),

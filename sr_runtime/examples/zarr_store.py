@@ -15,6 +15,7 @@ import zarr
 from numpy.typing import NDArray
 
 import sr_runtime
+from sr_runtime.embedded import DEFAULT
 
 CHUNK = 512
 
@@ -74,7 +75,7 @@ class Store:
         self._waiting = rows[end - there :].copy()
 
 
-def main(source: str, target: str, model: str = "esrgan") -> int:
+def main(source: str, target: str, model: str = DEFAULT) -> int:
     """Upscale one array into another; return the program's exit code."""
     try:
         with sr_runtime.load(model) as upscaler:

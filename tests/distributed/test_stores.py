@@ -50,5 +50,5 @@ def test_a_folder_of_a_store_has_the_results_of_one_of_files(
     assert "left out: 1 .txt" in told.out
 
     before = stores.files_below(bucket.format("out"))
-    assert main([*words, "--skip-existing", "-q"]) == 2  # only of the damaged one
+    assert main([*words, "--skip-existing", "-q"]) == 2  # only because of the damaged one
     assert stores.files_below(bucket.format("out")) == before
