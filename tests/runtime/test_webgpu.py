@@ -19,6 +19,7 @@ from sr_runtime.backends.choice import choose, open_backend
 from sr_runtime.backends.onnxruntime import plugin
 from sr_runtime.backends.onnxruntime.plugin import plugin_devices
 from sr_runtime.backends.registry import rows
+from sr_runtime.embedded import DEFAULT
 from tests.runtime.test_backends import doubling, foreign
 from tests.tolerances import LARGEST_DIFFERENCE
 
@@ -85,7 +86,7 @@ def test_tiles_equal_the_whole_image_and_the_cpu(blurring) -> None:
 @pytest.mark.slow
 def test_the_embedded_fp16_model_runs_in_fp32_and_says_why() -> None:
     image = PHOTO[:8, :9]
-    expected = upscaled("esrgan", image, backend="openvino", precision="fp32")
+    expected = upscaled(DEFAULT, image, backend="openvino", precision="fp32")
     with sr_runtime.load(backend="webgpu") as upscaler:
         assert upscaler.backend.compute_dtype == "fp32"
         assert upscaler.info.weights_dtype == "float16"
