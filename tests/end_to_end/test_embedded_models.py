@@ -1,6 +1,7 @@
 """What the embedded models reach: the promises of their card, on real images."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 import sr_runtime
-from sr_runtime.embedded import EMBEDDED
+from sr_runtime.embedded import EMBEDDED, FOLDER
 from sr_runtime.evaluation.pairs import find_pairs
 from sr_runtime.evaluation.scoring import (
     TILE,
@@ -23,6 +24,8 @@ from sr_runtime.evaluation.scoring import (
     upscale_whole,
 )
 from sr_runtime.resize import downscale
+from sr_train.config.file import preset as preset_named
+from sr_train.config.file import read_config
 from sr_train.config.schema import Validation
 from sr_train.degraded_pair import DegradedPair
 from sr_train.lpips import load_lpips
@@ -133,3 +136,17 @@ def test_colours_stay_and_no_grid_appears_on_a_photo(model: str, photo: Path) ->
     added = large.astype(float) - bicubic(small, 4)
     phases = [added[i::4, j::4].mean() for i in range(4) for j in range(4)]
     assert np.ptp(phases) < 1.5
+
+
+@pytest.mark.parametrize("preset", ["embedded", "real"])
+def test_the_presets_of_the_embedded_models_are_what_they_were_trained_with(preset: str) -> None:
+    trained = asdict(read_config(FOLDER / "training" / preset / "config.yaml"))
+    now = asdict(preset_named(preset))
+    for values in (trained, now):
+        del values["precision"], values["workers"]  # of the machine
+        if values["init"] is not None:
+            del values["generator"]  # that of `init`, which a run's file describes
+        for stage in ("pretraining", "training"):
+            if values[stage]["schedule"] == "cosine":
+                values[stage] = {k: v for k, v in values[stage].items() if "sched_step" not in k}
+    assert now == trained

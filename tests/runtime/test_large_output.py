@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -185,11 +186,14 @@ def test_a_full_disk_is_said_and_known_as_that_of_other_results() -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="os.kill ends the process")
 def test_ctrl_c_ends_the_encoding(tmp_path: Path) -> None:
-    target, content = tmp_path / "a.png", RNG.integers(0, 256, (2000, 2000, 3), np.uint8)
+    target, content = tmp_path / "a.png", RNG.integers(0, 256, (4000, 3000, 3), np.uint8)
 
     def interrupt() -> None:
-        while not any(path.stat().st_size for path in tmp_path.glob(".sr-*")):
+        begun = False
+        while not begun:
             time.sleep(0.001)
+            with suppress(FileNotFoundError):  # it gets its name between two looks
+                begun = any(path.stat().st_size for path in tmp_path.glob(".sr-*"))
         os.kill(os.getpid(), signal.SIGINT)
 
     with KeptRows(target, {}) as kept:

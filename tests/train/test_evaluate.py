@@ -4,7 +4,6 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +11,6 @@ import torch
 from PIL import Image
 from torch import nn
 
-import sr_train.pretrained
 from sr_runtime.embedded import model_file
 from sr_runtime.errors import ArgumentError, BackendError, NonFiniteError, SRError
 from sr_runtime.evaluation import metrics
@@ -259,22 +257,6 @@ def test_a_prepared_data_set_scores_as_the_folder_it_was_made_from(
     )
     from_folder, from_packed = json.loads(stored.read_text("utf-8"))["results"]
     assert from_folder["models"] == from_packed["models"]
-
-
-@pytest.mark.parametrize("lpips", [True, False])
-def test_a_table_without_a_judge_says_how_to_get_one(
-    lpips: bool,
-    pairs: list[Pair],
-    data: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    def absent(name: str) -> Any:
-        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-
-    monkeypatch.setattr(sr_train.pretrained, "files", absent)
-    evaluate(["psnr"], [str(pairs[0].hr.parent)], root=data, lpips=lpips, limit=1)
-    assert ("sr-toolkit[judge]" in capsys.readouterr().out) == lpips
 
 
 def test_an_embedded_model_is_measured_by_its_name(pairs: list[Pair], tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from sr_runtime.evaluation.scoring import DISTANCES, bicubic
 from sr_runtime.resize import downscale
 from sr_train.commands import run
 from sr_train.config.schema import PerceptualLoss
+from sr_train.evaluate import evaluate
 from sr_train.inference import tensor_from_image
 from sr_train.judges import VGG19_LAYERS, load_judges
 from sr_train.losses import perceptual_loss
@@ -134,13 +135,26 @@ def test_the_perceptual_loss_learns_from_the_features_of_st_lpips(
     assert torch.cosine_similarity(full, reduced, dim=0) > 0.9
 
 
-def test_a_judge_that_is_not_installed_is_refused_when_it_is_named(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.fixture
+def not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(name: str) -> Any:
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
     monkeypatch.setattr(sr_train.pretrained, "files", absent)
+
+
+@pytest.mark.usefixtures("not_installed")
+@pytest.mark.parametrize("lpips", [True, False])
+def test_a_table_without_a_judge_says_how_to_get_one(
+    lpips: bool, data: Path, photo: NDArray[np.uint8], tmp_path: Path, capsys: Any
+) -> None:
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    evaluate(["psnr"], [str(tmp_path)], root=data, lpips=lpips)
+    assert ("sr-toolkit[judge]" in capsys.readouterr().out) == lpips
+
+
+@pytest.mark.usefixtures("not_installed")
+def test_a_judge_that_is_not_installed_is_refused_when_it_is_named() -> None:
     with pytest.raises(BackendError, match=r'stlpips_pytorch .*"sr-toolkit\[judge\]"'):
         load_judges("st_lpips", NOWHERE)
     assert load_judges("auto", NOWHERE) == {}
