@@ -146,31 +146,21 @@ class Trainable(Generic[Network]):
 
     @torch.no_grad()
     def _step_if(self, finite: Tensor) -> None:
-        """Step, or leave weights and moments as they are, without asking the device which."""
+        """Step, or leave the weights and the optimiser's whole state as they are."""
         if isinstance(self.optimizer, torch.optim.Adam):
-            # The fused kernel reads both attributes; GradScaler uses them in the same way.
+            # The fused kernel reads both attributes, as GradScaler uses them, so that the processor
+            # need not wait for the device to know which it is.
             self.optimizer.grad_scale = None  # type: ignore[attr-defined]
             self.optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
             self.optimizer.step()
-            return
-        changing = self.parameters + [
-            values
-            for state in self.optimizer.state.values()
-            for name, values in state.items()
-            if name != "step"
-        ]
-        # One of the two factors is 1 and the other 0; a foreach takes one kernel for many tensors.
-        missed = (~finite).float()
-        kept = torch._foreach_mul(changing, missed)
-        gradients = [parameter.grad for parameter in self.parameters]
-        for parameter, gradient in zip(self.parameters, gradients, strict=True):
-            if gradient is not None:  # a copy, since schedule-free AdamW overwrites it
-                parameter.grad = torch.where(finite, gradient, 0)
-        self.optimizer.step()
-        for parameter, gradient in zip(self.parameters, gradients, strict=True):
-            parameter.grad = gradient
-        torch._foreach_mul_(changing, 1 - missed)
-        torch._foreach_add_(changing, kept)
+        elif finite:
+            gradients = [parameter.grad for parameter in self.parameters]
+            for parameter in self.parameters:
+                if parameter.grad is not None:  # a copy, since schedule-free AdamW overwrites it
+                    parameter.grad = parameter.grad.clone()
+            self.optimizer.step()
+            for parameter, gradient in zip(self.parameters, gradients, strict=True):
+                parameter.grad = gradient
 
     @torch.no_grad()
     def _averaged_by_optimizer(self) -> Network:

@@ -54,7 +54,7 @@ def test_a_step_with_nan_or_infinity_changes_no_weight_and_is_counted(
     assert (trainable.skipped, trainable.skipped_in_a_row) == (1, 0)
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_a_skipped_step_leaves_no_trace_in_later_steps(optimizer: str) -> None:
     skipping, plain = _trainable(optimizer), _trainable(optimizer)
     for trainable, factors in ((skipping, (1.0, float("nan"), 0.5)), (plain, (1.0, 0.5))):
