@@ -5,7 +5,6 @@ import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from benchmarks.gpu.parity import against
 from benchmarks.gpu.run import Found, Run, reason_of
 from sr_runtime import Upscaler
 from sr_runtime.backends import registry
-from sr_runtime.embedded import model_file
+from sr_runtime.embedded import DEFAULT, checkpoint_file, model_file
 from sr_train.checkpoint import load_generator
 
 __all__ = ["correct"]
@@ -46,7 +45,7 @@ Measure = Callable[[Upscaler], dict[str, Any]]
 def correct(run: Run) -> Found:
     """Rows by backend and case, each with its PSNR and the least that is right."""
     photo = run.photo_of(*run.sizes.checked)
-    models = {"the embedded model": model_file("esrgan")}
+    models = {"the embedded model": model_file(DEFAULT)}
     run.attempt(FP32, lambda: models.update({FP32: _fp32_file(run)}))
     run.attempt(FIXED, lambda: models.update({FIXED: _fixed_file(run)}))
     wanted = {}
@@ -59,7 +58,7 @@ def correct(run: Run) -> Found:
             if name != FP32 or _computes_fp32(backend, device):
                 load = partial(sr_runtime.load, model, backend=backend, device=device)
                 yield f"{backend}: {name}", _row(load, partial(_picture, photo, wanted[name]))
-        load = partial(sr_runtime.load, "esrgan", backend=backend, device=device)
+        load = partial(sr_runtime.load, DEFAULT, backend=backend, device=device)
         yield f"{backend}: {THREADS} threads", _row(load, partial(_threads, photo))
         if on_gpu:
             yield f"{backend}: little memory", _row(load, partial(_little_memory, run, load))
@@ -74,13 +73,12 @@ def _computes_fp32(backend: str, device: str) -> bool:
 
 def _fp32_file(run: Run) -> Path:
     file = run.cache / "embedded-fp32.onnx"
-    weights = Path(str(files("sr_runtime") / "models" / "training" / "esrgan.safetensors"))
-    write_onnx(load_generator(weights), file, io="float32", precision="fp32")
+    write_onnx(load_generator(checkpoint_file(DEFAULT)), file, io="float32", precision="fp32")
     return file
 
 
 def _fixed_file(run: Run) -> Path:
-    return fixed_shape(model_file("esrgan"), run.cache / "embedded-fixed.onnx", SIDE)
+    return fixed_shape(model_file(DEFAULT), run.cache / "embedded-fixed.onnx", SIDE)
 
 
 def _row(load: Load, measure: Measure) -> dict[str, Any]:

@@ -135,7 +135,7 @@ def _layouts(shape: Sequence[int | None], dtype: str) -> Iterator[tuple[Layout, 
     if len(shape) != 4 or 0 in shape or dtype not in ("float32", "float16"):
         raise ModelError(
             f"not a super-resolution model: its input is {shape_text(shape)} {dtype}, "
-            "expected N×C×H×W or N×H×W×C float32 or float16"
+            "expected N×C×H×W or N×H×W×C, none of them 0, in float32 or float16"
         )
     first, last = shape[1], shape[3]
     if first in (1, 3):
