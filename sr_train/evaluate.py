@@ -21,6 +21,7 @@ from sr_runtime.evaluation import scoring
 from sr_runtime.evaluation.pairs import find_pairs
 from sr_runtime.evaluation.scoring import TILE, Distance, ImagePair, Score, bicubic, upscale_whole
 from sr_runtime.printable import printable
+from sr_runtime.resize import resize
 from sr_runtime.storage.atomic import atomic_path, check_target
 from sr_train.checkpoint import load_any_generator
 from sr_train.config.schema import Validation
@@ -60,6 +61,7 @@ def evaluate(
     *,
     root: Path,
     scale: int | None = None,
+    result_scale: int | None = None,
     precision: Precision = "fp32",
     device: str = "auto",
     lpips: bool = True,
@@ -77,9 +79,11 @@ def evaluate(
 
     Args:
         models: Checkpoints of generators, computed by PyTorch; `.onnx` files and names of embedded
-            models, computed by the runtime. All of one scale.
+            models, computed by the runtime. All of one scale, unless `result_scale` is given.
         data: Names of data sets prepared under `root`, and folders of images.
         scale: Needed only for checkpoints that leave their scale open.
+        result_scale: Measure at this scale, to which MATLAB's bicubic shrinks the results, as
+            `sr_runtime upscale --scale` does; None: the models' own.
         device: auto, cpu, cuda or cuda:N, for all models.
         lpips: Measure LPIPS.
         judge: Distances by networks that took no part in training; `auto` measures those whose
@@ -114,6 +118,8 @@ def evaluate(
             stack.enter_context(_open(model, scale, precision, torch_device, runtime_device))
             for model in models
         ]
+        if result_scale is not None:
+            opened = [_shrinking(model, result_scale) for model in opened]
         factor = opened[0].scale
         _check_scales(opened)
         opened.append(OpenModel("bicubic", factor, partial(bicubic, scale=factor)))
@@ -182,8 +188,25 @@ def _check_scales(models: Sequence[OpenModel]) -> None:
         if other.scale != first.scale:
             raise ArgumentError(
                 f"{first.name} enlarges ×{first.scale} and {other.name} ×{other.scale}: give "
-                "models of one scale"
+                f"models of one scale, or --result-scale {min(first.scale, other.scale)}"
             )
+
+
+def _shrinking(model: OpenModel, scale: int) -> OpenModel:
+    """The model with results that are shrunk to `scale`."""
+    if not 1 <= scale <= model.scale:
+        raise ArgumentError(
+            f"--result-scale is {scale}, and {model.name} enlarges ×{model.scale}: give a scale "
+            f"from 1 to {model.scale}"
+        )
+    if scale == model.scale:
+        return model
+
+    def upscale(image: Image) -> Image:
+        height, width = image.shape[:2]
+        return resize(model.upscale(image), scale * height, scale * width)
+
+    return replace(model, scale=scale, upscale=upscale)
 
 
 def _pairs(item: str, root: Path, scale: int) -> Sequence[ImagePair]:

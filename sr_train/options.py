@@ -116,6 +116,11 @@ def add_evaluate_options(evaluate: Parser) -> None:
         help="precision in which the networks compute (default: %(default)s)",
     )  # fmt: skip
     _add_scale(evaluate)
+    evaluate.add_argument(
+        "--result-scale", type=whole_number, metavar="S",
+        help="measure at this scale, to which results are shrunk as by `sr_runtime upscale "
+        "--scale`: compares networks of x4 with those of x2 (default: the networks')",
+    )  # fmt: skip
 
 
 def add_interpolate_options(interpolate: Parser) -> None:
