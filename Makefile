@@ -59,7 +59,7 @@ lint: install
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
-	MYPYPATH=tests/stubs/tensorrt10 $(RUN) -m mypy --cache-dir .mypy_cache/tensorrt10 \
+	MYPYPATH=tests/stubs/tensorrt10 $(RUN) -m mypy \
 	  $$(grep -rlE '\btrt\.' --include='*.py' sr_runtime sr_export benchmarks)
 	$(VENV)/bin/lint-imports --config setup.cfg
 

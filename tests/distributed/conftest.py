@@ -1,5 +1,6 @@
 """A cluster of Ray on this machine, shared by all tests of a file, and what they upscale."""
 
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -7,6 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
+
+@pytest.fixture(autouse=True)
+def actors_released() -> None:
+    """Those of the test before, which a reference cycle would keep, with the processors."""
+    gc.collect()
 
 
 @pytest.fixture(scope="session")

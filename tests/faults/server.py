@@ -40,7 +40,7 @@ from sr_runtime.errors import ModelError
 from sr_runtime.storage import atomic
 from sr_runtime.storage.temporary import Temporary
 from sr_train.checkpoint import save_generator
-from tests.conftest import tiny_generator
+from sr_train.models.compact import SRVGGNetCompact
 
 IMPORTED = (
     font_manager, sr_export.commands, sr_export.halo, sr_export.parity, sr_runtime.cli.commands,
@@ -185,7 +185,7 @@ def make_inputs() -> None:
         for i in range(count):
             pixels = np.random.default_rng(i).integers(0, 256, (40, 40, 3), np.uint8)
             Image.fromarray(pixels).save(folder / f"p{i}.png")
-    generator = tiny_generator()
+    generator = SRVGGNetCompact(num_features=4, num_convolutions=1)  # soon exported
     save_generator(generator, "inputs/tiny.pth")
     # Also for what the first export imports.
     model = onnx_from_generator(generator, precision="fp16", io="float32", halo=16)
