@@ -19,7 +19,7 @@ FOLDER = Path(__file__).with_name("models")
 
 # SHA-256 of each NAME.onnx in the folder.
 EMBEDDED = {
-    "photo": "e8d8096667ac76dc67912894c57d9fd66ae061cc43d9ea2b7967129b86276beb",
+    "photo": "b41fbfab0a9b34a92ebd3e61b8aa41b39eef7e2b0a2d423cdf5c47f9b51ba979",
     "photo-soft": "2a0213c670757ff5dd6de5ee621948529bbff75e28b3f837febab925e629b91b",
     "esrgan": "4e258e3591594e186a9aa949288f1f2ae4f457471cc9eb1baeb6ce1ef26dfd30",
     "psnr": "1b8a6464c209eaeec84e3645aa6398bfdb185f69075cf01437e0774a48a3d356",
