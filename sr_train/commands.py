@@ -89,7 +89,7 @@ def _interpolate(psnr: Path, gan: Path, alpha: float, output: Path) -> None:
 
 
 def _average(checkpoints: Sequence[Path], output: Path) -> None:
-    """Average the weights of several checkpoints of one run."""
+    """Average the weights of several checkpoints, of runs that began with the same weights."""
     check_target(output, inputs=checkpoints)
     generators = [load_generator(path) for path in checkpoints]
     from sr_train.checkpoint import save_generator
@@ -189,7 +189,8 @@ def parser() -> Parser:
     average = add_command(
         commands,
         "average",
-        "Average the weights of several checkpoints of one run.",
+        "Average the weights of several checkpoints of one run, or of runs that began with the "
+        "same weights.",
         {"80k.safetensors 90k.safetensors -o mean.pth": ""},
     )
     average.set_defaults(command=_average)

@@ -188,7 +188,7 @@ def _check_scales(models: Sequence[OpenModel]) -> None:
         if other.scale != first.scale:
             raise ArgumentError(
                 f"{first.name} enlarges ×{first.scale} and {other.name} ×{other.scale}: give "
-                f"models of one scale, or --result-scale {min(first.scale, other.scale)}"
+                f"models of one scale, or --result-scale {min(each.scale for each in models)}"
             )
 
 

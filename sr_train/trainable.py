@@ -1,6 +1,7 @@
 """A network in training: its device, optimiser, moving average, and parallel processes.
 
-Whether a gradient is finite is decided on the device: nothing here waits for a GPU.
+Whether a gradient is finite is decided on the device. Adam does not wait for it; the other
+optimisers do.
 """
 
 import copy
@@ -148,16 +149,16 @@ class Trainable(Generic[Network]):
     def _step_if(self, finite: Tensor) -> None:
         """Step, or leave the weights and the optimiser's whole state as they are."""
         if isinstance(self.optimizer, torch.optim.Adam):
-            # The fused kernel reads both attributes, as GradScaler uses them, so that the processor
-            # need not wait for the device to know which it is.
+            # GradScaler sets the same attributes. The fused kernel reads them on the device, so the
+            # processor need not wait to learn whether the gradient is finite.
             self.optimizer.grad_scale = None  # type: ignore[attr-defined]
             self.optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
             self.optimizer.step()
         elif finite:
             gradients = [parameter.grad for parameter in self.parameters]
             for parameter in self.parameters:
-                if parameter.grad is not None:  # a copy, since schedule-free AdamW overwrites it
-                    parameter.grad = parameter.grad.clone()
+                if self.averages_itself and parameter.grad is not None:
+                    parameter.grad = parameter.grad.clone()  # schedule-free AdamW overwrites it
             self.optimizer.step()
             for parameter, gradient in zip(self.parameters, gradients, strict=True):
                 parameter.grad = gradient

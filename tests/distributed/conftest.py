@@ -12,7 +12,7 @@ from PIL import Image
 
 @pytest.fixture(autouse=True)
 def actors_released() -> None:
-    """Those of the test before, which a reference cycle would keep, with the processors."""
+    """A reference cycle would keep the last test's actors, and the processors that they hold."""
     gc.collect()
 
 

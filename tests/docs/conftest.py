@@ -58,7 +58,7 @@ def examples(tmp_path_factory: pytest.TempPathFactory, tiny_onnx: Callable[..., 
 @pytest.fixture
 def folder(examples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The current folder: a copy of `examples`."""
-    # `info` measures how the peak of the memory rises, which that of earlier tests would hide.
+    # `info` measures how the peak of the memory rises, which a higher one of an earlier test hides.
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
     place = tmp_path / "page"

@@ -39,7 +39,7 @@ def mean_score(data: Path) -> Mean:
 
 @pytest.fixture(scope="module")
 def psnr_onnx(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The authors' RRDB_PSNR_x4, without the search for its halo, which would take a minute."""
+    """The authors' RRDB_PSNR_x4; its halo was measured once, because that takes a minute."""
     generator = load_generator(data / "weights" / "RRDB_PSNR_x4.pth")
     path = tmp_path_factory.mktemp("authors") / "psnr.onnx"
     path.write_bytes(onnx_from_generator(generator, halo=24).SerializeToString())

@@ -21,7 +21,7 @@ Upscaled = Callable[[str, str, int], NDArray[np.uint8]]
 def photo(data: Path) -> NDArray[np.uint8]:
     """The middle of a photo."""
     with PIL.Image.open(data / "photos" / "coffee.png") as image:
-        return np.asarray(image.convert("RGB"))[40:264, 140:364]
+        return np.asarray(image.convert("RGB"))[88:312, 188:412]
 
 
 @pytest.fixture(scope="module")

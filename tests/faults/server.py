@@ -185,7 +185,7 @@ def make_inputs() -> None:
         for i in range(count):
             pixels = np.random.default_rng(i).integers(0, 256, (40, 40, 3), np.uint8)
             Image.fromarray(pixels).save(folder / f"p{i}.png")
-    generator = SRVGGNetCompact(num_features=4, num_convolutions=1)  # soon exported
+    generator = SRVGGNetCompact(num_features=4, num_convolutions=1)  # quick to export
     save_generator(generator, "inputs/tiny.pth")
     # Also for what the first export imports.
     model = onnx_from_generator(generator, precision="fp16", io="float32", halo=16)

@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import PIL.Image
 import pytest
 import torch
 
+from sr_runtime.evaluation.pairs import Pair, find_pairs
 from sr_train.data.build.prepare import prepare
 from tests.train.training_sets import prepare_sets
 
@@ -41,3 +43,15 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sets of `prepare_sets`, whose every pixel is known: `mine`, `gray`, `rgb`, `small`."""
     return prepare_sets(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> list[Pair]:
+    """Two pictures of soft stripes, with sides that are no multiples of 4."""
+    folder = tmp_path / "stripes"
+    folder.mkdir()
+    for name, (height, width) in {"first": (101, 83), "second": (76, 90)}.items():
+        rows, columns, planes = np.ogrid[:height, :width, :3]
+        picture = 127 + 100 * np.sin(rows / 5 + columns / 3 + planes)
+        PIL.Image.fromarray(picture.astype(np.uint8)).save(folder / f"{name}.png")
+    return find_pairs(folder)

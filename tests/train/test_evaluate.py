@@ -14,8 +14,7 @@ from torch import nn
 from sr_runtime.embedded import model_file
 from sr_runtime.errors import ArgumentError, BackendError, NonFiniteError, SRError
 from sr_runtime.evaluation import metrics
-from sr_runtime.evaluation.pairs import Pair, find_pairs
-from sr_runtime.resize import resize
+from sr_runtime.evaluation.pairs import Pair
 from sr_train.checkpoint import save_generator
 from sr_train.config.schema import ContentLoss, PerceptualLoss, Validation
 from sr_train.data.build.prepare import prepare
@@ -28,18 +27,6 @@ from sr_train.validation import Result, mean, validate
 from tests.conftest import tiny_generator
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture
-def pairs(tmp_path: Path) -> list[Pair]:
-    """Two pictures of soft stripes, with sides that are no multiples of 4."""
-    folder = tmp_path / "stripes"
-    folder.mkdir()
-    for name, (height, width) in {"first": (101, 83), "second": (76, 90)}.items():
-        rows, columns, planes = np.ogrid[:height, :width, :3]
-        picture = 127 + 100 * np.sin(rows / 5 + columns / 3 + planes)
-        Image.fromarray(picture.astype(np.uint8)).save(folder / f"{name}.png")
-    return find_pairs(folder)
 
 
 def measured(generator: Generator, pairs: list[Pair], **options: object) -> list[Result]:
@@ -179,28 +166,6 @@ def test_one_table_shows_checkpoints_and_exported_models(
     assert printed.count("| first ") == 3
 
 
-def test_networks_of_two_scales_are_compared_at_the_smaller_one(
-    pairs: list[Pair], tmp_path: Path
-) -> None:
-    two, four = tiny_generator(scale_factor=2), tiny_generator()
-    for name, generator in (("two", two), ("four", four)):
-        save_generator(generator, tmp_path / f"{name}.pth")
-    models = [tmp_path / "two.pth", tmp_path / "four.pth"]
-    folder, out = str(pairs[0].hr.parent), tmp_path / "scores.json"
-    evaluate(models, [folder], root=tmp_path, result_scale=2, device="cpu", lpips=False, json=out)
-    lr, hr = pairs[0].read(2)
-    results = {
-        str(models[0]): upscale_torch(two, lr),
-        str(models[1]): resize(upscale_torch(four, lr), *hr.shape[:2]),
-        "bicubic": resize(lr, *hr.shape[:2]),
-    }
-    (measured,) = json.loads(out.read_text())["results"]
-    assert measured["scale"] == measured["crop"] == 2
-    for name, result in results.items():
-        expected = metrics.psnr(result, hr, channel="rgb", crop=2)
-        assert measured["models"][name]["images"][0]["psnr_rgb"] == pytest.approx(expected)
-
-
 def test_arguments_that_do_not_fit_are_refused_before_anything_is_measured(
     pairs: list[Pair], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -210,9 +175,6 @@ def test_arguments_that_do_not_fit_are_refused_before_anything_is_measured(
     folder = str(pairs[0].hr.parent)
     with pytest.raises(ArgumentError, match=r"two\.pth .*×2 .*four\.pth ×4"):
         evaluate([two, four], [folder], root=tmp_path, lpips=False)
-    for scale in (0, 3):
-        with pytest.raises(ArgumentError, match=rf"{scale}, and .*two\.pth enlarges ×2: .* 1 to 2"):
-            evaluate([two, four], [folder], root=tmp_path, result_scale=scale, lpips=False)
     with pytest.raises(ArgumentError, match="set5"):
         evaluate([four], [folder, "set5"], root=tmp_path, lpips=False)
     with pytest.raises(ArgumentError, match=r"nowhere: not a folder"):
