@@ -133,7 +133,7 @@ def hears_signals() -> Iterator[None]:
 def exported(
     data: Path, tmp_path_factory: pytest.TempPathFactory, shared: Path
 ) -> Callable[[str], Path]:
-    """`exported("RRDB_ESRGAN_x4")`: the file that the command line makes of these weights. Its halo
+    """`exported("RRDB_PSNR_x4")`: the file that the command line makes of these weights. Its halo
     is searched on one of the three photos, each of which takes half a minute."""
     photos = tmp_path_factory.mktemp("calibration")
     shutil.copy(CALIBRATION / "astronaut.png", photos)
@@ -148,3 +148,15 @@ def exported(
         return made_once(shared / f"{name}.onnx", make)
 
     return export
+
+
+@pytest.fixture(scope="session")
+def psnr_onnx(exported: Callable[[str], Path]) -> Path:
+    """The authors' RRDB_PSNR_x4, exported by the command line."""
+    return exported("RRDB_PSNR_x4")
+
+
+@pytest.fixture(scope="session")
+def esrgan_onnx(exported: Callable[[str], Path]) -> Path:
+    """The authors' RRDB_ESRGAN_x4, exported by the command line."""
+    return exported("RRDB_ESRGAN_x4")

@@ -67,8 +67,8 @@ def middle(photo: Path) -> NDArray[np.uint8]:
     """The middle of a photo."""
     with PIL.Image.open(photo) as image:
         pixels = np.asarray(image.convert("RGB"))
-    top, left = (side // 2 - 100 for side in pixels.shape[:2])
-    return pixels[top : top + 200, left : left + 200]
+    top, left = (side // 2 - 140 for side in pixels.shape[:2])
+    return pixels[top : top + 280, left : left + 280]
 
 
 @cache

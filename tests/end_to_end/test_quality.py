@@ -12,11 +12,9 @@ from PIL import Image
 
 import sr_runtime
 from benchmarks import quality
-from sr_export.to_onnx import onnx_from_generator
 from sr_runtime.evaluation.metrics import psnr, ssim
 from sr_runtime.evaluation.pairs import find_pairs
 from sr_runtime.evaluation.scoring import TILE, Score, mean, score, upscale_whole
-from sr_train.checkpoint import load_generator
 from tests.runtime.every_row import cpu_precisions
 
 pytestmark = pytest.mark.slow
@@ -35,21 +33,6 @@ def mean_score(data: Path) -> Mean:
             return mean(score(partial(upscale_whole, upscaler), pairs, scale=4))
 
     return measured
-
-
-@pytest.fixture(scope="module")
-def psnr_onnx(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The authors' RRDB_PSNR_x4; its halo was measured once, because that takes a minute."""
-    generator = load_generator(data / "weights" / "RRDB_PSNR_x4.pth")
-    path = tmp_path_factory.mktemp("authors") / "psnr.onnx"
-    path.write_bytes(onnx_from_generator(generator, halo=24).SerializeToString())
-    return path
-
-
-@pytest.fixture(scope="module")
-def esrgan_onnx(exported: Callable[[str], Path]) -> Path:
-    """The authors' RRDB_ESRGAN_x4, exported by the command line."""
-    return exported("RRDB_ESRGAN_x4")
 
 
 @pytest.fixture(scope="session")
@@ -86,10 +69,15 @@ def test_bf16_costs_at_most_a_twentieth_of_a_decibel(
     assert half.psnr_rgb == pytest.approx(full.psnr_rgb, abs=0.05)
 
 
-def test_the_gan_needs_a_ninth_of_the_context_that_it_sees(esrgan_onnx: Path) -> None:
-    with sr_runtime.load(esrgan_onnx) as upscaler:
-        assert upscaler.info.receptive_radius == 349
-        assert upscaler.halo == 40  # on the photo that it was exported with
+def test_the_gan_needs_more_context_than_the_psnr_network(
+    psnr_onnx: Path, esrgan_onnx: Path
+) -> None:
+    halos = []
+    for model in (psnr_onnx, esrgan_onnx):
+        with sr_runtime.load(model) as upscaler:
+            assert upscaler.info.receptive_radius == 349
+            halos.append(upscaler.halo)
+    assert halos == [24, 40]  # on the photo that they were exported with
 
 
 @pytest.fixture

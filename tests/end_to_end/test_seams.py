@@ -21,7 +21,7 @@ Upscaled = Callable[[str, str, int], NDArray[np.uint8]]
 def photo(data: Path) -> NDArray[np.uint8]:
     """The middle of a photo."""
     with PIL.Image.open(data / "photos" / "coffee.png") as image:
-        return np.asarray(image.convert("RGB"))[88:312, 188:412]
+        return np.asarray(image.convert("RGB"))[40:360, 140:460]
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def upscaled(exported: Callable[[str], Path], photo: NDArray[np.uint8]) -> Upsca
     def upscaled(precision: str, halo: str, tile: int) -> NDArray[np.uint8]:
         options = {"precision": precision, "halo": halo, "tile": tile}
         with sr_runtime.load(model, **options) as upscaler:
-            assert (len(upscaler.plan(*photo.shape[:2])) > 1) == (tile < 224)
+            assert (len(upscaler.plan(*photo.shape[:2])) > 1) == (tile < 320)
             return upscaler.upscale(photo)
 
     return upscaled
