@@ -2,14 +2,13 @@
 
 import hashlib
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sr_runtime.errors import ArgumentError
-from sr_runtime.evaluation.pairs import Pair
 from sr_runtime.evaluation.scoring import ImagePair
 from sr_train.data.degradation.named import NAMED
 
@@ -36,9 +35,7 @@ class DegradedPair:
 
         Raises ArgumentError for an HR image of 16 bits or with transparency.
         """
-        # An LR file that the data set brings need not fit: it is not used.
-        pair = replace(self.pair, lr=None) if isinstance(self.pair, Pair) else self.pair
-        _, hr = pair.read(scale)
+        hr = self.read_hr(scale)
         if hr.dtype != np.uint8:
             raise ArgumentError("it has 16 bits a channel, and --degrade takes 8: convert it")
         if hr.shape[2] not in (1, 3):
@@ -46,3 +43,7 @@ class DegradedPair:
         of_name = hashlib.sha256(os.fsencode(self.name)).digest()
         generator = np.random.default_rng([self.seed, int.from_bytes(of_name)])
         return NAMED[self.degradation](hr, generator, scale), hr
+
+    def read_hr(self, scale: int) -> NDArray[Any]:
+        """HR alone."""
+        return self.pair.read_hr(scale)

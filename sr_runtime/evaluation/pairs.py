@@ -31,7 +31,7 @@ class Pair:
         Raises DataError if HR is not exactly `scale` times as high and wide as LR, and ImageError
         for an animation.
         """
-        hr = mod_crop(read_still(self.hr), scale)
+        hr = self.read_hr(scale)
         lr = downscale(hr, scale) if self.lr is None else read_still(self.lr)
         if hr.shape[:2] != (scale * lr.shape[0], scale * lr.shape[1]):
             raise DataError(
@@ -40,6 +40,10 @@ class Pair:
                 path=self.hr,
             )
         return lr, hr
+
+    def read_hr(self, scale: int) -> NDArray[Any]:
+        """HR alone, cropped to a multiple of `scale`; raises ImageError for an animation."""
+        return mod_crop(read_still(self.hr), scale)
 
 
 def find_pairs(folder: str | os.PathLike[str]) -> list[Pair]:

@@ -51,6 +51,9 @@ class ImagePair(Protocol):
     def read(self, scale: int) -> tuple[NDArray[Any], NDArray[Any]]:
         """LR `(h, w, C)` and HR `(scale·h, scale·w, C)`."""
 
+    def read_hr(self, scale: int) -> NDArray[Any]:
+        """HR alone."""
+
 
 @dataclass(frozen=True)
 class Score:

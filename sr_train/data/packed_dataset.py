@@ -147,13 +147,17 @@ class PackedPair:
 
     def read(self, scale: int) -> tuple[Pixels, Pixels]:
         """Copies of LR (h, w, C) and HR (scale·h, scale·w, C), uint8."""
+        hr = self.read_hr(scale)
+        return in_channels(self.images.lr(self.index), self.channels).copy(), hr
+
+    def read_hr(self, scale: int) -> Pixels:
+        """A copy of HR alone."""
         if scale != self.images.scale:
             raise ArgumentError(
                 f"{self.images.name} was opened for a scale of {self.images.scale}, and "
                 f"{scale} was requested"
             )
-        lr, hr = self.images.lr(self.index), self.images.hr(self.index)
-        return in_channels(lr, self.channels).copy(), in_channels(hr, self.channels).copy()
+        return in_channels(self.images.hr(self.index), self.channels).copy()
 
 
 def in_channels(image: Pixels, channels: int) -> Pixels:
