@@ -62,7 +62,7 @@ def parser() -> Parser:
         },
     )
     made.add_argument(
-        "--preset", type=nonempty, default="embedded", metavar="NAME",
+        "--preset", type=nonempty, default="psnr", metavar="NAME",
         help="what is trained, as by `fit` (default: %(default)s)",
     )  # fmt: skip
     made.add_argument(

@@ -22,7 +22,7 @@ EMBEDDED = {
     "photo": "b41fbfab0a9b34a92ebd3e61b8aa41b39eef7e2b0a2d423cdf5c47f9b51ba979",
     "photo-soft": "2a0213c670757ff5dd6de5ee621948529bbff75e28b3f837febab925e629b91b",
     "esrgan": "4e258e3591594e186a9aa949288f1f2ae4f457471cc9eb1baeb6ce1ef26dfd30",
-    "psnr": "1b8a6464c209eaeec84e3645aa6398bfdb185f69075cf01437e0774a48a3d356",
+    "psnr": "fad6e2802996d3184a9a748c0ef80b1f1e1a9e9b0f97d48dc665ba0c41eeddbb",
 }
 DEFAULT = "photo"
 

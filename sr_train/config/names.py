@@ -28,7 +28,8 @@ PRESET_NAMES = sorted(path.stem for path in PRESETS.glob("*.yaml"))
 PRESET_USES = {
     "finetune": "to go on learning from your own photos",
     "tiny": "to see everything work in minutes",
-    "embedded": "as psnr and esrgan of the package were trained",
+    "psnr": "for a small network that keeps to the pixels, without stage 2",
+    "embedded": "as esrgan of the package was trained",
     "real": "for noisy, blurred and compressed photos, as photo was trained",
     "paper": "as ESRGAN was",
 }

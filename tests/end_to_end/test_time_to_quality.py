@@ -59,7 +59,7 @@ def test_each_call_adds_a_row_and_writes_the_table_anew(words: list[str], tmp_pa
     reached, ended = json.loads((tmp_path / "rows.json").read_text())
     assert (reached["steps"], ended["steps"]) == (2, 5)
     assert reached["psnr_y"] > 1
-    assert ended["recipe"] == "embedded, tiny.yaml"
+    assert ended["recipe"] == "psnr, tiny.yaml"
     assert ended["threads"] >= 1
     before, *lines, after = (tmp_path / "page.md").read_text().splitlines()
     assert (before, after) == ("before", "after")

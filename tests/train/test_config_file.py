@@ -105,6 +105,7 @@ def test_presets_are_the_documented_ones() -> None:
         "192_23_div2k",
         "p192_t128_16_div2k_bsds500",
         "paper",
+        "psnr",
         "real",
         "tiny",
     }
