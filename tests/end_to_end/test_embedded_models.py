@@ -168,7 +168,7 @@ def test_the_embedded_models_were_trained_as_their_card_says(run: str, words: st
         if values["init"] is not None:
             del values["generator"]  # that of `init`, which a run's file describes
         if values["stages"] == "pretraining":
-            for section in ("training", "discriminator", "perceptual_loss"):
+            for section in ("training", "discriminator", "perceptual_loss"):  # of stage 2
                 del values[section]
         for stage in values["stages"].split(","):
             if values[stage]["schedule"] == "cosine":
