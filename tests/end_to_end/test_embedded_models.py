@@ -154,7 +154,7 @@ CONTINUED = (
     ("run", "words"),
     [
         ("embedded", "--preset embedded"),
-        ("embedded_continued", SMALL_CROPS),
+        ("small_crops", SMALL_CROPS),
         ("real", f"--preset real {FIRST}"),
         ("real_continued", CONTINUED),
     ],
