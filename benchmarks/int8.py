@@ -1,18 +1,15 @@
 """INT8 on the CPU: what static quantization of a model costs in quality, and gains in speed.
 
 ONNX Runtime quantizes the network: weights per output channel, activations per tensor, over the
-ranges seen on crops of BSDS500's training images. FP32, BF16 and INT8 then run in OpenVINO, INT8
-with BF16 for what is not quantized; without BF16 where the processor has none. Quality is that of
-whole images of Set5 and Set14 in SR_DATA. All take turns at a photo, round after round.
+ranges seen on crops of 100 of BSDS500's training images. FP32, BF16 and INT8 then run in OpenVINO,
+INT8 with BF16 for what is not quantized; without BF16 where the processor has none. They are
+measured as by `benchmarks.quality_per_cost`.
 """
 
-import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,22 +20,19 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 import sr_runtime
 from benchmarks.arguments import count
-from benchmarks.data import DATA, in_data, photo
-from benchmarks.machine import processor
+from benchmarks.data import in_data
+from benchmarks.quality_per_cost import measure_opened, table
 from sr_export.to_onnx import onnx_from_generator
-from sr_runtime import Upscaler
 from sr_runtime.backends.openvino import OpenVINOBackend
 from sr_runtime.cli.console import run_cli
 from sr_runtime.cli.parser import Parser
 from sr_runtime.embedded import DEFAULT, EMBEDDED, checkpoint_file
 from sr_runtime.evaluation.pairs import Pair, find_pairs
-from sr_runtime.evaluation.scoring import TILE, mean, score, upscale_whole
+from sr_runtime.evaluation.scoring import TILE
 from sr_runtime.resize import downscale
 from sr_train.checkpoint import load_generator
-from sr_train.config.schema import Validation
-from sr_train.lpips import LPIPS, load_lpips
 
-SETS = {"Set5": "set5/x4", "Set14": "set14/x4"}
+IMAGES = 100
 SIDE = 64
 """LR pixels of the crops that activations are measured on."""
 
@@ -60,46 +54,32 @@ def parser() -> Parser:
         help="an embedded model (default: %(default)s)",
     )  # fmt: skip
     made.add_argument(
-        "--images", type=count, default=100, metavar="N",
-        help="how many images activations are measured on, at most (default: %(default)s)",
-    )  # fmt: skip
-    made.add_argument(
         "--rounds", type=count, default=5, metavar="N",
         help="how many rounds, after one to warm up (default: %(default)s)",
     )  # fmt: skip
     return made
 
 
-def _run(model: str, images: int, rounds: int) -> int:
-    crops = _Crops(images)
-    sets = [find_pairs(in_data(folder)) for folder in SETS.values()]
-    lpips = load_lpips(Validation(), DATA)
+def _run(model: str, rounds: int) -> int:
     with tempfile.TemporaryDirectory() as folder, ExitStack() as opened:
-        rows = _files(model, crops, Path(folder))
         upscalers = {
             row: opened.enter_context(
                 sr_runtime.load(path, backend="openvino", precision=precision, tile=TILE)
             )
-            for row, (path, precision) in rows.items()
+            for row, (path, precision) in _files(model, Path(folder)).items()
         }
-        pixels, seconds = _seconds(upscalers, rounds)
-        print(f"{model}; {processor()}; a photo of {pixels} pixels")
-        print(f"\n| | ms per LR megapixel |{''.join(f' {name} PSNR Y | LPIPS |' for name in SETS)}")
-        print(f"|---|--:|{'--:|--:|' * len(SETS)}")
-        for row, upscaler in upscalers.items():
-            cost = f"{statistics.median(seconds[row]) / pixels * 1e9:,.0f}"
-            print(f"| {' | '.join([row, cost, *_quality(upscaler, sets, lpips)])} |", flush=True)
+        print(f"{model}; {table(measure_opened(upscalers, rounds))}")
     return 0
 
 
-def _files(model: str, crops: "_Crops", folder: Path) -> dict[str, tuple[Path, str]]:
+def _files(model: str, folder: Path) -> dict[str, tuple[Path, str]]:
     """The rows of the table: their ONNX files, and the precisions of what is not quantized."""
     # A halo of 0: every image is one tile.
     whole, prepared, quantized = (folder / f"{name}.onnx" for name in ("whole", "prepared", "int8"))
     onnx.save(onnx_from_generator(load_generator(checkpoint_file(model)), halo=0), whole)
     quant_pre_process(whole, prepared, skip_symbolic_shape=True)
     quantize_static(
-        prepared, quantized, crops, per_channel=True,
+        prepared, quantized, _Crops(), per_channel=True,
         activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
     )  # fmt: skip
     precisions = reversed(OpenVINOBackend.precisions())
@@ -109,8 +89,8 @@ def _files(model: str, crops: "_Crops", folder: Path) -> dict[str, tuple[Path, s
 class _Crops(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types
     """The middle of an LR of each image, `(1, 3, SIDE, SIDE)` in [0, 1]."""
 
-    def __init__(self, images: int) -> None:
-        self._crops = map(_crop, find_pairs(in_data("bsds500/train"))[:images])
+    def __init__(self) -> None:
+        self._crops = map(_crop, find_pairs(in_data("bsds500/train"))[:IMAGES])
 
     def get_next(self) -> dict[str, NDArray[np.float32]] | None:
         return next(self._crops, None)
@@ -121,26 +101,6 @@ def _crop(pair: Pair) -> dict[str, NDArray[np.float32]]:
     top, left = ((side - SIDE) // 2 for side in lr.shape[:2])
     crop = lr[top : top + SIDE, left : left + SIDE].transpose(2, 0, 1)[np.newaxis]
     return {"input": np.divide(crop, 255, dtype=np.float32)}
-
-
-def _seconds(upscalers: dict[str, Upscaler], rounds: int) -> tuple[int, dict[str, list[float]]]:
-    """The pixels of a photo, and every round's time for it."""
-    image = photo()
-    seconds: dict[str, list[float]] = {row: [] for row in upscalers}
-    for _ in range(1 + rounds):
-        for row, upscaler in upscalers.items():
-            start = time.perf_counter()
-            upscaler.upscale(image)
-            seconds[row].append(time.perf_counter() - start)
-    return image.shape[0] * image.shape[1], {row: each[1:] for row, each in seconds.items()}
-
-
-def _quality(upscaler: Upscaler, sets: Sequence[Sequence[Pair]], lpips: LPIPS) -> list[str]:
-    upscale, cells = partial(upscale_whole, upscaler), []
-    for pairs in sets:
-        means = mean(score(upscale, pairs, scale=4, distances={"lpips": lpips.of_images}))
-        cells += [f"{means.psnr_y:.2f}", f"{means.lpips:.4f}".removeprefix("0")]
-    return cells
 
 
 if __name__ == "__main__":

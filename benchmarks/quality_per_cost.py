@@ -9,7 +9,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from importlib.resources import as_file, files
@@ -92,31 +92,36 @@ def _exported_peers(folder: Path) -> list[str]:
 
 
 def measure(models: Sequence[str], rounds: int) -> dict[str, Any]:
-    """Seconds of every round, quality of every model, and the environment."""
-    photo = _photo()
-    lpips = load_lpips(Validation(), DATA)
+    """As `measure_opened`, of ONNX files and names of models, in default backend and precision."""
     with ExitStack() as stack:
         upscalers = {
             Path(model).stem: stack.enter_context(sr_runtime.load(model, tile=TILE))
             for model in models
         }
-        seconds: dict[str, list[float]] = {name: [] for name in upscalers}
-        for _ in range(1 + rounds):
-            for name, upscaler in upscalers.items():
-                start = time.perf_counter()
-                upscaler.upscale(photo)
-                seconds[name].append(time.perf_counter() - start)
-        engines = {(u.backend.name, u.backend.compute_dtype) for u in upscalers.values()}
-        return {
-            "device": processor(),
-            "engine": [" in ".join(engine) for engine in sorted(engines)],
-            "photo_pixels": photo.shape[0] * photo.shape[1],
-            "models": {
-                name: {"seconds": seconds[name][1:], **_quality(upscaler, lpips)}
-                for name, upscaler in upscalers.items()
-            },
-            "bicubic": _quality(None, lpips),
-        }
+        return measure_opened(upscalers, rounds)
+
+
+def measure_opened(upscalers: Mapping[str, Upscaler], rounds: int) -> dict[str, Any]:
+    """Seconds of every round, quality of every model, and the environment."""
+    photo = _photo()
+    lpips = load_lpips(Validation(), DATA)
+    seconds: dict[str, list[float]] = {name: [] for name in upscalers}
+    for _ in range(1 + rounds):
+        for name, upscaler in upscalers.items():
+            start = time.perf_counter()
+            upscaler.upscale(photo)
+            seconds[name].append(time.perf_counter() - start)
+    engines = {(u.backend.name, u.backend.compute_dtype) for u in upscalers.values()}
+    return {
+        "device": processor(),
+        "engine": [" in ".join(engine) for engine in sorted(engines)],
+        "photo_pixels": photo.shape[0] * photo.shape[1],
+        "models": {
+            name: {"seconds": seconds[name][1:], **_quality(upscaler, lpips)}
+            for name, upscaler in upscalers.items()
+        },
+        "bicubic": _quality(None, lpips),
+    }
 
 
 def _photo() -> NDArray[np.uint8]:
