@@ -7,7 +7,6 @@ called interpolation, where both are of the same architecture.
 
 import statistics
 import sys
-import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 import sr_runtime
 from benchmarks.arguments import count
 from benchmarks.data import DATA, in_data, photo
+from benchmarks.in_turn import seconds_in_turn
 from benchmarks.machine import processor
 from sr_runtime.cli.console import run_cli
 from sr_runtime.cli.parser import Parser, number
@@ -109,13 +109,8 @@ def _seconds(*options: dict[str, Any]) -> list[float]:
     image = photo()
     with ExitStack() as opened:
         upscalers = [opened.enter_context(sr_runtime.load(**each)) for each in options]
-        seconds: list[list[float]] = [[] for _ in upscalers]
-        for _ in range(1 + ROUNDS):
-            for upscaler, times in zip(upscalers, seconds, strict=True):
-                start = time.perf_counter()
-                upscaler.upscale(image)
-                times.append(time.perf_counter() - start)
-    return [statistics.median(times[1:]) for times in seconds]
+        contenders = {str(n): partial(each.upscale, image) for n, each in enumerate(upscalers)}
+        return [statistics.median(times) for times in seconds_in_turn(contenders, ROUNDS).values()]
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ the photo, round after round, because a machine's speed drifts.
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 import sr_runtime
 from benchmarks.arguments import count
 from benchmarks.data import DATA, in_data
+from benchmarks.in_turn import seconds_in_turn
 from benchmarks.json_file import write_json
 from benchmarks.machine import processor
 from sr_export.__main__ import main as sr_export
@@ -105,19 +105,15 @@ def measure_opened(upscalers: Mapping[str, Upscaler], rounds: int) -> dict[str, 
     """Seconds of every round, quality of every model, and the environment."""
     photo = _photo()
     lpips = load_lpips(Validation(), DATA)
-    seconds: dict[str, list[float]] = {name: [] for name in upscalers}
-    for _ in range(1 + rounds):
-        for name, upscaler in upscalers.items():
-            start = time.perf_counter()
-            upscaler.upscale(photo)
-            seconds[name].append(time.perf_counter() - start)
+    contenders = {name: partial(each.upscale, photo) for name, each in upscalers.items()}
+    seconds = seconds_in_turn(contenders, rounds)
     engines = {(u.backend.name, u.backend.compute_dtype) for u in upscalers.values()}
     return {
         "device": processor(),
         "engine": [" in ".join(engine) for engine in sorted(engines)],
         "photo_pixels": photo.shape[0] * photo.shape[1],
         "models": {
-            name: {"seconds": seconds[name][1:], **_quality(upscaler, lpips)}
+            name: {"seconds": seconds[name], **_quality(upscaler, lpips)}
             for name, upscaler in upscalers.items()
         },
         "bicubic": _quality(None, lpips),
