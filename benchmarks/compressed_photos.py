@@ -114,10 +114,10 @@ def _cut(large: NDArray[np.uint8], part: Part) -> NDArray[np.uint8]:
     return large[top : top + side, left : left + side]
 
 
-def _label(text: str) -> NDArray[np.uint8]:
+def _label(model: str) -> NDArray[np.uint8]:
     line = PIL.Image.new("RGB", (SIDE * SCALE, LABEL), "white")
     font = PIL.ImageFont.load_default(18)
-    PIL.ImageDraw.Draw(line).text((6, LABEL // 2), text, "black", font, anchor="lm")
+    PIL.ImageDraw.Draw(line).text((6, LABEL // 2), Path(model).name, "black", font, anchor="lm")
     return np.asarray(line)
 
 

@@ -19,8 +19,8 @@ FOLDER = Path(__file__).with_name("models")
 
 # SHA-256 of each NAME.onnx in the folder.
 EMBEDDED = {
-    "photo": "b41fbfab0a9b34a92ebd3e61b8aa41b39eef7e2b0a2d423cdf5c47f9b51ba979",
-    "photo-soft": "2a0213c670757ff5dd6de5ee621948529bbff75e28b3f837febab925e629b91b",
+    "photo": "3a1ec1bbfad15553fe765d9b5f3ba71ec348d5f28e8f81316bf6b2b696380033",
+    "photo-soft": "14a118c9def0bb278fe975a6993473aa66b823dd47898738edf88bea6dd98e49",
     "esrgan": "4e258e3591594e186a9aa949288f1f2ae4f457471cc9eb1baeb6ce1ef26dfd30",
     "psnr": "fad6e2802996d3184a9a748c0ef80b1f1e1a9e9b0f97d48dc665ba0c41eeddbb",
 }
