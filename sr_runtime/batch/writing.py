@@ -28,7 +28,14 @@ class Writing:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._pool.shutdown()
+        try:
+            # Before Python 3.13 a thread counts as ended when Ctrl-C comes while it is joined
+            # (gh-90882). Nobody would wait for what it writes.
+            with self._changed:
+                while not self._changed.wait_for(self._has_written_all, timeout=1):
+                    pass  # again and again: on Windows, Ctrl-C does not interrupt a wait
+        finally:
+            self._pool.shutdown()
 
     def submit(self, nbytes: int, write: Callable[[], None]) -> None:
         """Have a result of `nbytes` written; wait for a thread, and for memory. `write` raises
@@ -39,8 +46,11 @@ class Writing:
             self._sizes.append(nbytes)
         self._pool.submit(self._write, nbytes, write)
 
+    def _has_written_all(self) -> bool:
+        return not self._sizes
+
     def _has_room(self, nbytes: int) -> bool:
-        return not self._sizes or (
+        return self._has_written_all() or (
             len(self._sizes) < self._most and sum(self._sizes) + nbytes <= WRITTEN_BYTES
         )
 

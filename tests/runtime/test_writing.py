@@ -1,0 +1,31 @@
+"""Ctrl-C while results are written: each is finished or removed before the program ends."""
+
+import signal
+import threading
+import time
+
+import pytest
+
+from sr_runtime.batch.writing import Writing
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="Windows has no pthread_kill")
+def test_ctrl_c_in_the_wait_for_the_last_result_does_not_leave_it_half_written() -> None:
+    main = threading.get_ident()
+    leaving, written = threading.Event(), threading.Event()
+
+    def write() -> None:
+        leaving.wait()
+        time.sleep(0.2)  # until the main thread waits
+        signal.pthread_kill(main, signal.SIGINT)
+        time.sleep(0.2)
+        written.set()
+
+    def run() -> None:
+        with Writing(1) as writing:
+            writing.submit(1, write)
+            leaving.set()
+
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    assert written.is_set()
