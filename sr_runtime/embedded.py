@@ -19,7 +19,7 @@ FOLDER = Path(__file__).with_name("models")
 
 # SHA-256 of each NAME.onnx in the folder.
 EMBEDDED = {
-    "photo": "3a1ec1bbfad15553fe765d9b5f3ba71ec348d5f28e8f81316bf6b2b696380033",
+    "photo": "30e28c9c9de3ea9da515da7bcf40452fcb9d1afb3f22fa2588a27d87e5dba5d1",
     "photo-soft": "14a118c9def0bb278fe975a6993473aa66b823dd47898738edf88bea6dd98e49",
     "esrgan": "4e258e3591594e186a9aa949288f1f2ae4f457471cc9eb1baeb6ce1ef26dfd30",
     "psnr": "fad6e2802996d3184a9a748c0ef80b1f1e1a9e9b0f97d48dc665ba0c41eeddbb",

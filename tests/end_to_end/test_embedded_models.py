@@ -155,18 +155,22 @@ PHOTO = "--preset real --stages training --init runs/photo_soft/weights/psnr.saf
 
 
 @pytest.mark.parametrize(
-    ("run", "words"),
+    ("run", "words", "continued"),
     [
-        ("embedded", "--preset embedded"),
-        ("small_crops", SMALL_CROPS),
-        ("photo_soft", PHOTO_SOFT),
-        ("photo", PHOTO),
+        ("embedded", "--preset embedded", ""),
+        ("small_crops", SMALL_CROPS, ""),
+        ("photo_soft", PHOTO_SOFT, ""),
+        ("photo", PHOTO, "--training.num_steps 18000"),
     ],
 )
-def test_the_embedded_models_were_trained_as_their_card_says(run: str, words: str) -> None:
-    assert f"fit {words} --run" in (FOLDER / "README.md").read_text("utf-8").replace("\\\n  ", "")
+def test_the_embedded_models_were_trained_as_their_card_says(
+    run: str, words: str, continued: str
+) -> None:
+    card = (FOLDER / "README.md").read_text("utf-8").replace("\\\n  ", "")
+    assert f"fit {words} --run {run}\n" in card
+    assert not continued or f"fit --resume runs/{run} {continued}\n" in card
     trained = asdict(read_config(FOLDER / "training" / run / "config.yaml"))
-    now = asdict(fit_arguments(shlex.split(words)).config)
+    now = asdict(fit_arguments(shlex.split(f"{words} {continued}")).config)
     for values in (trained, now):
         del values["precision"], values["workers"]  # of the machine
         if values["init"] is not None:
