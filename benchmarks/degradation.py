@@ -83,7 +83,7 @@ def _run(workers: int, batch_size: int) -> int:
                 flush=True,
             )
         seconds, _ = _measure(_training_step(config, device))
-        print(f"| a step of the preset takes | {batch_size / seconds:,.0f} | |")
+        print(f"| taken by stage 1 of the preset | {batch_size / seconds:,.0f} | |")
     return 0
 
 

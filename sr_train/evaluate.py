@@ -16,7 +16,7 @@ from tqdm import tqdm
 import sr_runtime
 from sr_runtime.cli.console import say
 from sr_runtime.embedded import model_file
-from sr_runtime.errors import ArgumentError, about
+from sr_runtime.errors import ArgumentError, SRError, about, together
 from sr_runtime.evaluation import scoring
 from sr_runtime.evaluation.pairs import find_pairs
 from sr_runtime.evaluation.scoring import TILE, Distance, ImagePair, Score, bicubic, upscale_whole
@@ -24,12 +24,13 @@ from sr_runtime.printable import printable
 from sr_runtime.resize import resize
 from sr_runtime.storage.atomic import atomic_path, check_target
 from sr_train.checkpoint import load_any_generator
+from sr_train.config.degradation import DegradationName
 from sr_train.config.schema import Validation
 from sr_train.data.catalogue import DATASETS
-from sr_train.data.degradation.named import SETTINGS
+from sr_train.data.degradation.named import NAMED
+from sr_train.data.degraded_pair import DegradedPair
 from sr_train.data.packed_dataset import PackedPair
 from sr_train.data.prepared import prepared
-from sr_train.degraded_pair import DegradedPair
 from sr_train.distributed import init_distributed
 from sr_train.inference import upscale_torch
 from sr_train.judges import Judge, load_judges
@@ -66,7 +67,7 @@ def evaluate(
     device: str = "auto",
     lpips: bool = True,
     judge: Judge = "auto",
-    degrade: str | None = None,
+    degrade: DegradationName | None = None,
     seed: int | None = None,
     limit: int | None = None,
     images: bool = False,
@@ -88,8 +89,8 @@ def evaluate(
         lpips: Measure LPIPS.
         judge: Distances by networks that took no part in training; `auto` measures those whose
             weights are at hand, and none without LPIPS.
-        degrade: One of NAMED, by which LR images are made from HR; None takes those of the data
-            set, or makes them by MATLAB's bicubic.
+        degrade: How LR images are made from HR; None takes those of the data set, or makes them by
+            MATLAB's bicubic.
         seed: Of `degrade`; None is 0.
         limit: Measure this many images of each data set, the first by name; None: all.
         images: Also print a table of single images for each model.
@@ -129,6 +130,7 @@ def evaluate(
                 item: [DegradedPair(pair, degrade, seed) for pair in pairs]
                 for item, pairs in sets.items()
             }
+        _check_images(sets, factor)
         distances = _distances(lpips, judge, root, torch_device)
         if judge == "auto" and [*distances] == ["lpips"]:
             say("", 'LPIPS is the only judge: pip install "sr-toolkit[judge]" adds ST-LPIPS')
@@ -153,7 +155,11 @@ def evaluate(
     if json is not None:
         table: dict[str, Any] = {"precision": precision, "device": str(torch_device)}
         if degrade is not None:
-            table["degradation"] = {"name": degrade, "seed": seed, "settings": SETTINGS[degrade]}
+            table["degradation"] = {
+                "name": degrade,
+                "seed": seed,
+                "settings": asdict(NAMED[degrade]),
+            }
         with atomic_path(json) as temporary:
             text = dumps({**table, "results": results}, indent=1)
             temporary.write_text(f"{text}\n", encoding="utf-8")
@@ -223,6 +229,20 @@ def _pairs(item: str, root: Path, scale: int) -> Sequence[ImagePair]:
     ]
 
 
+def _check_images(sets: Mapping[str, Sequence[ImagePair]], scale: int) -> None:
+    """Read every image once, so that an unfit one is not met after hours of measuring."""
+    unfit = []
+    for item, pairs in sets.items():
+        for pair in pairs:
+            try:
+                with about(Path(item, pair.name)):
+                    pair.read(scale)
+            except SRError as error:
+                unfit.append(error)
+    if unfit:
+        raise together(unfit)
+
+
 def _distances(
     lpips: bool, judge: Judge, root: Path, device: torch.device
 ) -> Mapping[str, Distance]:
@@ -251,8 +271,7 @@ def _scores(
         leave=False,
         disable=None,  # no bar without a terminal
     ):
-        with about(f"{pair.name} of {item}"):
-            lr, hr = pair.read(scale)
+        lr, hr = pair.read(scale)
         for model in models:
             place = f"{model.name} on {pair.name} of {item}"
             with about(place):

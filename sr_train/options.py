@@ -6,10 +6,12 @@ configuration: `sr_train.config.options`.
 
 import os
 from pathlib import Path
+from typing import get_args
 
 from sr_runtime.cli.completion import suggest, suggest_models
 from sr_runtime.cli.parser import Parser, nonempty, number, path, whole_number
 from sr_runtime.embedded import EMBEDDED
+from sr_train.config.degradation import DegradationName
 from sr_train.data.catalogue import DATASETS
 
 __all__ = [
@@ -26,9 +28,8 @@ FILE = "a .pth or .safetensors file"
 
 # The names in `sr_train.pretrained`, which needs torch.
 WEIGHTS = ("vgg11", "vgg13", "vgg16", "vgg19", "squeezenet1_1", "lpips_squeeze")
-# Those in `sr_train.judges` and in `sr_train.data.degradation.named`.
+# Those in `sr_train.judges`.
 JUDGES = ("auto", "none", "st_lpips", "vgg19")
-DEGRADATIONS = ("mild", "real", "jpeg30")
 
 
 def add_prepare_options(prepare: Parser) -> None:
@@ -79,10 +80,10 @@ def add_evaluate_options(evaluate: Parser) -> None:
     )  # fmt: skip
     suggest(data, *DATASETS, files=True)
     evaluate.add_argument(
-        "--degrade", choices=DEGRADATIONS,
-        help="make the LR images from HR anew, as users' photos are: `mild` (some blur, noise and "
-        "JPEG from quality 75), `real` (Real-ESRGAN's damage: more of all, twice, JPEG from "
-        "quality 30) or `jpeg30` (bicubic, then JPEG of quality 30)",
+        "--degrade", choices=get_args(DegradationName),
+        help="make the LR images from HR anew, as users' photos are: `mild` (some blur and noise, "
+        "JPEG from quality 75), `real` (the ranges of Real-ESRGAN: more of all, JPEG from quality "
+        "30) or `jpeg30` (bicubic, then JPEG of quality 30)",
     )  # fmt: skip
     evaluate.add_argument(
         "--seed", type=whole_number, metavar="N",

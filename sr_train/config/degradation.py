@@ -19,9 +19,12 @@ from sr_train.config.limits import (
 )
 
 __all__ = [
-    "MILD", "REAL", "Degradation", "DegradationPass", "DegradationProcess", "KernelKind", "Method",
+    "MILD", "REAL", "Degradation", "DegradationName", "DegradationPass", "DegradationProcess",
+    "KernelKind", "Method",
 ]  # fmt: skip
 
+DegradationName = Literal["mild", "real", "jpeg30"]
+"""What whole images are measured with: `sr_train.data.degradation.named`."""
 KernelKind = Literal[
     "isotropic",
     "anisotropic",
@@ -46,7 +49,7 @@ Factors = Annotated[
     Limit("1 between them and none above 16", lambda pair: pair[0] <= 1 <= pair[1] <= 16),
 ]
 PositiveRange = Annotated[tuple[Positive, Positive], ORDERED]
-WeightRange = Annotated[tuple[Weight, Weight], ORDERED]
+NonNegativeRange = Annotated[tuple[Weight, Weight], ORDERED]
 AroundOne = Annotated[
     tuple[Positive, Positive], Limit("1 between them", lambda pair: pair[0] <= 1 <= pair[1])
 ]
@@ -91,9 +94,9 @@ class DegradationPass:
     """Probability of noise."""
     gaussian_probability: Fraction = 0.5
     """Share of the noise that is Gaussian; the rest is Poisson noise."""
-    gaussian_sigma: WeightRange = (1.0, 30.0)
+    gaussian_sigma: NonNegativeRange = (1.0, 30.0)
     """Smallest and largest standard deviation of Gaussian noise, in 1/255."""
-    poisson_scale: WeightRange = (0.05, 3.0)
+    poisson_scale: NonNegativeRange = (0.05, 3.0)
     """Smallest and largest factor of Poisson noise; 1 is that of 256 photons in a white pixel."""
     gray_noise_probability: Fraction = 0.4
     """Share of the noise that is the same in all channels."""

@@ -65,6 +65,8 @@ def fit_arguments(arguments: Sequence[str]) -> FitArguments:
         raise ArgumentError(
             f"--print_config prints the configuration and --{PREVIEW} draws crops: give one of them"
         )
+    if "run" in options and preview is not None:
+        raise ArgumentError(f"--{PREVIEW} draws crops and starts no run: leave out --run")
     if "resume" not in options:
         preset_values = _preset_values(options["preset"]) if "preset" in options else {}
         file_values = _file_values(Path(options["config"])) if "config" in options else {}

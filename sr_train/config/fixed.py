@@ -13,17 +13,22 @@ from sr_train.config.schema import Config
 
 __all__ = ["check_unchanged", "fixed_values"]
 
-# What a run's weights, optimisers and position in its data depend on.
+# What a run's weights, optimisers and position in its data depend on, and its best scores.
 FIXED = (
     "stages", "seed", "scale_factor", "img_channels", "batch_size", "channels_last",
     "pretraining.betas", "pretraining.cr_patch_size", "pretraining.train_datasets",
     "training.betas", "training.cr_patch_size", "training.train_datasets",
     "generator", "discriminator", "adversarial_loss.type",
     "pretraining.optimizer", "training.optimizer",
+    "validation.degradation",  # the best scores so far would not compare with later ones
 )  # fmt: skip
 
 # What the states of runs lack that began before there was a choice, and what these runs have.
-ADDED = {"pretraining.optimizer": "adam", "training.optimizer": "adam"}
+ADDED = {
+    "pretraining.optimizer": "adam",
+    "training.optimizer": "adam",
+    "validation.degradation": None,
+}
 
 
 def fixed_values(config: Config) -> dict[str, Any]:

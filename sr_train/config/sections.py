@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Literal
 
 from sr_train.config import limits
+from sr_train.config.degradation import DegradationName
 from sr_train.config.limits import Count, Datasets, Decay, Factor, Fraction, Positive, Weight
 from sr_train.network_facts import UNET_STRIDE
 
@@ -229,6 +230,8 @@ class Validation:
     """Epochs between validations, or else every_steps; the end of a stage always validates."""
     every_steps: Count | None = None
     """Mini-batches between validations, in place of every_epochs."""
+    degradation: DegradationName | None = None
+    """Degrade LR as `evaluate --degrade` does, with seed 0; null keeps the prepared, clean one."""
     samples: limits.CountOrZero = 4
     """Number of images shown side by side as LR | bicubic | SR | HR."""
     lpips_weights: limits.Name | None = None

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Literal
 
 from sr_runtime.errors import ArgumentError, DataError
+from sr_runtime.evaluation.scoring import ImagePair
 from sr_train.config.schema import Config, Stage
+from sr_train.data.degraded_pair import DegradedPair
 from sr_train.data.packed_dataset import PackedImages, PackedPair
 from sr_train.data.prepared import prepared
 from sr_train.network_facts import UNET_STRIDE
@@ -87,19 +89,21 @@ def data_digest(config: Config, stage: Stage) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
-def validation_pairs(config: Config, stage: Stage) -> list[PackedPair]:
-    """Every image of the stage's validation sets.
+def validation_pairs(config: Config, stage: Stage) -> Sequence[ImagePair]:
+    """Every image of the stage's validation sets, degraded if so configured.
 
     Its name is the image's, with the data set's in front if there are several sets.
     """
     sets = stage_images(config, stage, "val")
-    return [
+    pairs = [
         PackedPair(
             f"{images.index.name}_{name}" if len(sets) > 1 else name, images, i, config.img_channels
         )
         for images in sets
         for i, name in enumerate(images.names)
     ]
+    degradation = config.validation.degradation
+    return pairs if degradation is None else [DegradedPair(pair, degradation, 0) for pair in pairs]
 
 
 def check_data(config: Config) -> None:

@@ -266,6 +266,7 @@ def test_a_run_is_resumed_by_its_name_or_its_folder(
         ("seed", "1"),
         ("batch_size", "8"),
         ("training.train_datasets", "[bsds500]"),
+        ("validation.degradation", "real"),
     ],
 )
 def test_a_resumed_run_refuses_to_change_what_its_state_depends_on(

@@ -149,6 +149,8 @@ def test_the_command_writes_a_preview_and_does_not_train(
     assert [path.name for path in tmp_path.iterdir()] == ["seen"]
     assert preview(root, tmp_path / "seen") == 2
     assert capsys.readouterr().err.endswith("there is something already: name a new folder\n")
+    assert preview(root, tmp_path / "other", "--run", "mine") == 2
+    assert capsys.readouterr().err.endswith("draws crops and starts no run: leave out --run\n")
     assert preview(root, tmp_path / "other", "--print_config") == 2
     told = capsys.readouterr()
     assert told.err.endswith("--degradation.preview draws crops: give one of them\n")

@@ -1,9 +1,9 @@
-"""`evaluate --degrade`: LR images that are damaged as users' photos are, always the same way."""
+"""`evaluate --degrade`: LR images that are degraded as users' photos are, always the same way."""
 
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -13,12 +13,11 @@ from sr_runtime.errors import ArgumentError, SRError
 from sr_runtime.evaluation.pairs import Pair, find_pairs
 from sr_runtime.resize import downscale
 from sr_train.commands import run
-from sr_train.config.degradation import REAL
+from sr_train.config.degradation import REAL, DegradationName
 from sr_train.data.build.prepare import prepare
-from sr_train.data.degradation.named import NAMED, SETTINGS
-from sr_train.degraded_pair import DegradedPair
+from sr_train.data.degradation.named import NAMED
+from sr_train.data.degraded_pair import DegradedPair
 from sr_train.evaluate import evaluate
-from sr_train.options import DEGRADATIONS
 from tests.train.conftest import PHOTOS
 
 
@@ -37,7 +36,7 @@ def pairs(folder: Path) -> list[Pair]:
     return find_pairs(folder)
 
 
-def low(pair: Pair, degradation: str = "real", seed: int = 0) -> Any:
+def low(pair: Pair, degradation: DegradationName = "real", seed: int = 0) -> Any:
     return DegradedPair(pair, degradation, seed).read(4)[0]
 
 
@@ -51,7 +50,9 @@ def numbers(folder: Path | str, *, root: Path, **options: Any) -> dict[str, Any]
 
 
 @pytest.mark.parametrize("degradation", NAMED)
-def test_an_image_is_damaged_the_same_way_each_time(pairs: list[Pair], degradation: str) -> None:
+def test_an_image_is_degraded_the_same_way_each_time(
+    pairs: list[Pair], degradation: DegradationName
+) -> None:
     (image, hr), clean = DegradedPair(pairs[0], degradation, 3).read(4), pairs[0].read(4)
     np.testing.assert_array_equal(hr, clean[1])
     assert image.shape == clean[0].shape
@@ -60,7 +61,9 @@ def test_an_image_is_damaged_the_same_way_each_time(pairs: list[Pair], degradati
     np.testing.assert_array_equal(image, low(pairs[0], degradation, 3))
 
 
-def test_the_damage_depends_on_the_seed_and_on_the_name_of_the_image(pairs: list[Pair]) -> None:
+def test_the_degradation_depends_on_the_seed_and_on_the_name_of_the_image(
+    pairs: list[Pair],
+) -> None:
     first = pairs[0]
     for name in ("renamed", "not text: \udcff"):
         assert not np.array_equal(low(first), low(Pair(name, first.hr, first.lr)))
@@ -97,7 +100,7 @@ def test_an_lr_image_that_does_not_fit_is_not_used(pairs: list[Pair]) -> None:
     np.testing.assert_array_equal(low(Pair(first.name, first.hr, first.hr)), low(first))
 
 
-def test_a_prepared_set_is_damaged_as_the_folder_it_was_made_from(
+def test_a_prepared_set_is_degraded_as_the_folder_it_was_made_from(
     folder: Path, tmp_path: Path
 ) -> None:
     prepare(str(folder), root=tmp_path, source=None, scale=4, jobs=1)
@@ -133,20 +136,22 @@ def test_a_seed_without_a_degradation_is_refused(folder: Path, tmp_path: Path) -
         numbers(folder, root=tmp_path, degrade="real", seed=-1)
 
 
-def test_images_that_cannot_be_damaged_are_refused_by_name(tmp_path: Path) -> None:
+def test_images_that_cannot_be_degraded_are_all_named_before_anything_is_measured(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     deep, clear = tmp_path / "deep", tmp_path / "clear"
     deep.mkdir()
     clear.mkdir()
     Image.fromarray(np.zeros((48, 48), np.uint16)).save(deep / "scan.png")
     Image.new("RGBA", (48, 48)).save(clear / "logo.png")
-    with pytest.raises(ArgumentError, match=r"scan of .*deep: .*16 bits"):
-        numbers(deep, root=tmp_path, degrade="mild")
-    with pytest.raises(ArgumentError, match=r"logo of .*clear: .*transparen"):
-        numbers(clear, root=tmp_path, degrade="mild")
+    sets = [str(each) for each in (folder, deep, clear)]
+    with pytest.raises(ArgumentError, match=r"deep.scan: .*16 bits.*logo .*transparen"):
+        evaluate(["psnr"], sets, root=tmp_path, lpips=False, device="cpu", degrade="mild")
+    assert capsys.readouterr().out == ""
 
 
 def test_the_command_line_offers_every_degradation(tmp_path: Path) -> None:
-    assert set(DEGRADATIONS) == set(NAMED) == set(SETTINGS)
+    assert set(get_args(DegradationName)) == set(NAMED)
     words = ["evaluate", "psnr", "--data", str(tmp_path), "--degrade", "worse"]
     with pytest.raises(SRError, match=r"worse.*mild"):
         run(words)

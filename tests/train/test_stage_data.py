@@ -11,6 +11,7 @@ import pytest
 from sr_runtime.errors import ArgumentError, DataError, SRError
 from sr_train.config.schema import AdversarialLoss, Training
 from sr_train.data.build.prepare import prepare
+from sr_train.data.degraded_pair import DegradedPair
 from sr_train.data.prepared import prepared
 from sr_train.data.stage_data import check_data, data_digest, validation_pairs
 from tests.train.made_images import save_folder
@@ -94,6 +95,19 @@ def test_validation_pairs_are_writable_copies_of_every_whole_image(root: Path) -
     assert hr.flags.writeable
     with pytest.raises(ArgumentError, match="scale of 4, and 2"):
         pairs[0].read(2)
+
+
+def test_validation_pairs_are_degraded_as_evaluate_does_where_that_is_configured(
+    root: Path,
+) -> None:
+    settings = config(root, val="small")
+    clean = validation_pairs(settings, "training")
+    chosen = replace(settings, validation=replace(settings.validation, degradation="jpeg30"))
+    for before, after in zip(clean, validation_pairs(chosen, "training"), strict=True):
+        lr, hr = after.read(4)
+        np.testing.assert_array_equal(lr, DegradedPair(before, "jpeg30", seed=0).read(4)[0])
+        np.testing.assert_array_equal(hr, before.read(4)[1])
+        assert not np.array_equal(lr, before.read(4)[0])
 
 
 def test_images_of_several_validation_sets_have_different_names(root: Path) -> None:

@@ -1,31 +1,30 @@
 """The degradations that have a name, for measurements on whole images."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 
 from sr_runtime.resize import downscale
-from sr_train.config.degradation import MILD, REAL
+from sr_train.config.degradation import MILD, REAL, DegradationName, DegradationProcess
 from sr_train.data.degradation.jpeg import Jpeg
 from sr_train.data.degradation.pixels import Pixels
 from sr_train.data.degradation.process import degrade
 
-__all__ = ["NAMED", "SETTINGS"]
+__all__ = ["NAMED", "degraded_lr"]
 
-JPEG_QUALITY = 30
-
-NAMED: Mapping[str, Callable[[Pixels, np.random.Generator, int], Pixels]] = {
-    "mild": lambda hr, generator, scale: degrade(hr, MILD, generator, scale),
-    "real": lambda hr, generator, scale: degrade(hr, REAL, generator, scale),
-    "jpeg30": lambda hr, generator, scale: Jpeg(JPEG_QUALITY).compressed(downscale(hr, scale)),
+NAMED: Mapping[DegradationName, DegradationProcess | Jpeg] = {
+    "mild": MILD,
+    "real": REAL,
+    "jpeg30": Jpeg(30),
 }
-"""LR (H/scale, W/scale, C) of HR (H, W, C), uint8; H and W are multiples of the scale."""
+"""JPEG alone follows MATLAB's bicubic."""
 
-SETTINGS: Mapping[str, Mapping[str, Any]] = {
-    "mild": asdict(MILD),
-    "real": asdict(REAL),
-    "jpeg30": {"jpeg_quality": JPEG_QUALITY},
-}
-"""What the images go through, for files of results."""
+
+def degraded_lr(
+    hr: Pixels, name: DegradationName, generator: np.random.Generator, scale: int
+) -> Pixels:
+    """LR (H/scale, W/scale, C) of HR (H, W, C), uint8; H and W are multiples of the scale."""
+    degradation = NAMED[name]
+    if isinstance(degradation, Jpeg):
+        return degradation.compressed(downscale(hr, scale))
+    return degrade(hr, degradation, generator, scale)

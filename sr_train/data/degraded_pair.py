@@ -1,4 +1,4 @@
-"""Images of a data set with an LR that is damaged as the photos of users are."""
+"""Images of a data set with an LR that is degraded as the photos of users are."""
 
 import hashlib
 import os
@@ -10,20 +10,21 @@ from numpy.typing import NDArray
 
 from sr_runtime.errors import ArgumentError
 from sr_runtime.evaluation.scoring import ImagePair
-from sr_train.data.degradation.named import NAMED
+from sr_train.config.degradation import DegradationName
+from sr_train.data.degradation.named import degraded_lr
 
 __all__ = ["DegradedPair"]
 
 
 @dataclass(frozen=True)
 class DegradedPair:
-    """The HR image of `pair`, and an LR that is made from it by one of NAMED.
+    """The HR image of `pair`, and an LR that is made from it by a degradation that has a name.
 
     The LR depends on the seed, the image and its name, but not on the other images.
     """
 
     pair: ImagePair
-    degradation: str
+    degradation: DegradationName
     seed: int
 
     @property
@@ -42,7 +43,7 @@ class DegradedPair:
             raise ArgumentError("--degrade takes no transparent images: remove its transparency")
         of_name = hashlib.sha256(os.fsencode(self.name)).digest()
         generator = np.random.default_rng([self.seed, int.from_bytes(of_name)])
-        return NAMED[self.degradation](hr, generator, scale), hr
+        return degraded_lr(hr, self.degradation, generator, scale), hr
 
     def read_hr(self, scale: int) -> NDArray[Any]:
         """HR alone."""
