@@ -113,7 +113,7 @@ def _run(
 ) -> int:
     pairs = list(find_pairs(in_data(SET)))
     check_target(output)
-    rows = _read(output)
+    _read(output)  # now, so that a fault in it is not met after the training
     if page is not None:
         write_part(page, COMMAND, None)
     words = ["--preset", preset, "--stages", "pretraining", "--data_root", data_root]
@@ -126,9 +126,10 @@ def _run(
         "recipe": preset if config is None else f"{preset}, {config.name}",
         "target": target,
     }
-    rows.append(row | measure(recipe, pairs, target, every=every, minutes_limit=minutes_limit))
+    row |= measure(recipe, pairs, target, every=every, minutes_limit=minutes_limit)
+    print(table([row]))
+    rows = [*_read(output), row]  # others may have added theirs
     write_json(output, rows)
-    print(table(rows))
     if page is not None:
         write_part(page, COMMAND, table(rows))
     return 0

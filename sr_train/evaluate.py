@@ -11,14 +11,12 @@ from typing import Any, Literal
 
 import torch
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 import sr_runtime
 from sr_runtime.cli.console import say
 from sr_runtime.embedded import model_file
-from sr_runtime.errors import ArgumentError, SRError, about, together
+from sr_runtime.errors import ArgumentError, about
 from sr_runtime.evaluation import scoring
-from sr_runtime.evaluation.pairs import find_pairs
 from sr_runtime.evaluation.scoring import TILE, Distance, ImagePair, Score, bicubic, upscale_whole
 from sr_runtime.printable import printable
 from sr_runtime.resize import resize
@@ -26,11 +24,9 @@ from sr_runtime.storage.atomic import atomic_path, check_target
 from sr_train.checkpoint import load_any_generator
 from sr_train.config.degradation import DegradationName
 from sr_train.config.schema import Validation
-from sr_train.data.catalogue import DATASETS
 from sr_train.data.degradation.named import NAMED
 from sr_train.data.degraded_pair import DegradedPair
-from sr_train.data.packed_dataset import PackedPair
-from sr_train.data.prepared import prepared
+from sr_train.data.evaluation_pairs import check_pairs, counted, evaluation_pairs
 from sr_train.distributed import init_distributed
 from sr_train.inference import upscale_torch
 from sr_train.judges import Judge, load_judges
@@ -124,14 +120,14 @@ def evaluate(
         factor = opened[0].scale
         _check_scales(opened)
         opened.append(OpenModel("bicubic", factor, partial(bicubic, scale=factor)))
-        sets = {item: _pairs(item, root, factor)[:limit] for item in data}
+        sets = {item: evaluation_pairs(item, root, factor)[:limit] for item in data}
         if degrade is not None:
             sets = {
-                item: [DegradedPair(pair, degrade, seed) for pair in pairs]
+                item: [DegradedPair(pair.name, pair, degrade, seed) for pair in pairs]
                 for item, pairs in sets.items()
             }
-        _check_images(sets, factor)
         distances = _distances(lpips, judge, root, torch_device)
+        check_pairs(sets, factor, learned=bool(distances))
         if judge == "auto" and [*distances] == ["lpips"]:
             say("", 'LPIPS is the only judge: pip install "sr-toolkit[judge]" adds ST-LPIPS')
         results = []
@@ -215,34 +211,6 @@ def _shrinking(model: OpenModel, scale: int) -> OpenModel:
     return replace(model, scale=scale, upscale=upscale)
 
 
-def _pairs(item: str, root: Path, scale: int) -> Sequence[ImagePair]:
-    """The images of a prepared data set, or of a folder."""
-    if Path(item).is_file():
-        raise ArgumentError("this is a file: name a folder, or a prepared data set", path=item)
-    is_path = Path(item).is_dir() or Path(item).name != item
-    if item.partition(":")[0] not in DATASETS and is_path:
-        return find_pairs(item)
-    return [
-        PackedPair(name, images, i, images.channels)
-        for images in prepared(item, root=root, scale=scale, purpose="val")
-        for i, name in enumerate(images.names)
-    ]
-
-
-def _check_images(sets: Mapping[str, Sequence[ImagePair]], scale: int) -> None:
-    """Read every image once, so that an unfit one is not met after hours of measuring."""
-    unfit = []
-    for item, pairs in sets.items():
-        for pair in pairs:
-            try:
-                with about(Path(item, pair.name)):
-                    pair.read(scale)
-            except SRError as error:
-                unfit.append(error)
-    if unfit:
-        raise together(unfit)
-
-
 def _distances(
     lpips: bool, judge: Judge, root: Path, device: torch.device
 ) -> Mapping[str, Distance]:
@@ -264,13 +232,7 @@ def _scores(
     Errors that are about no file name the model, the image and the set.
     """
     scores: dict[str, list[Score]] = {model.name: [] for model in models}
-    for pair in tqdm(
-        pairs,
-        desc=printable(item),
-        unit="image",
-        leave=False,
-        disable=None,  # no bar without a terminal
-    ):
+    for pair in counted(pairs, item):
         lr, hr = pair.read(scale)
         for model in models:
             place = f"{model.name} on {pair.name} of {item}"

@@ -13,14 +13,14 @@ from sr_train.config.schema import Config
 
 __all__ = ["check_unchanged", "fixed_values"]
 
-# What a run's weights, optimisers and position in its data depend on, and its best scores.
+# What a run's weights, optimisers and position in its data depend on.
 FIXED = (
     "stages", "seed", "scale_factor", "img_channels", "batch_size", "channels_last",
     "pretraining.betas", "pretraining.cr_patch_size", "pretraining.train_datasets",
     "training.betas", "training.cr_patch_size", "training.train_datasets",
     "generator", "discriminator", "adversarial_loss.type",
     "pretraining.optimizer", "training.optimizer",
-    "validation.degradation",  # the best scores so far would not compare with later ones
+    "validation.degradation",  # an older best score on easier images would never be beaten
 )  # fmt: skip
 
 # What the states of runs lack that began before there was a choice, and what these runs have.

@@ -20,16 +20,13 @@ __all__ = ["DegradedPair"]
 class DegradedPair:
     """The HR image of `pair`, and an LR that is made from it by a degradation that has a name.
 
-    The LR depends on the seed, the image and its name, but not on the other images.
+    The LR depends on the seed, the image and its name in `pair`, but not on the other images.
     """
 
+    name: str
     pair: ImagePair
     degradation: DegradationName
-    seed: int
-
-    @property
-    def name(self) -> str:
-        return self.pair.name
+    seed: int = 0
 
     def read(self, scale: int) -> tuple[NDArray[Any], NDArray[Any]]:
         """LR `(h, w, C)` and HR `(scale·h, scale·w, C)`, uint8.
@@ -41,7 +38,7 @@ class DegradedPair:
             raise ArgumentError("it has 16 bits a channel, and --degrade takes 8: convert it")
         if hr.shape[2] not in (1, 3):
             raise ArgumentError("--degrade takes no transparent images: remove its transparency")
-        of_name = hashlib.sha256(os.fsencode(self.name)).digest()
+        of_name = hashlib.sha256(os.fsencode(self.pair.name)).digest()
         generator = np.random.default_rng([self.seed, int.from_bytes(of_name)])
         return degraded_lr(hr, self.degradation, generator, scale), hr
 

@@ -5,7 +5,7 @@ import json
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -95,15 +95,18 @@ def validation_pairs(config: Config, stage: Stage) -> Sequence[ImagePair]:
     Its name is the image's, with the data set's in front if there are several sets.
     """
     sets = stage_images(config, stage, "val")
-    pairs = [
-        PackedPair(
-            f"{images.index.name}_{name}" if len(sets) > 1 else name, images, i, config.img_channels
-        )
-        for images in sets
-        for i, name in enumerate(images.names)
-    ]
     degradation = config.validation.degradation
-    return pairs if degradation is None else [DegradedPair(pair, degradation, 0) for pair in pairs]
+    pairs: list[ImagePair] = []
+    for images in sets:
+        for i, name in enumerate(images.names):
+            title = f"{images.index.name}_{name}" if len(sets) > 1 else name
+            pair = PackedPair(name, images, i, config.img_channels)
+            pairs.append(
+                replace(pair, name=title)
+                if degradation is None
+                else DegradedPair(title, pair, degradation)
+            )
+    return pairs
 
 
 def check_data(config: Config) -> None:

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -22,6 +22,7 @@ __all__ = [
     "check_names",
     "check_sizes",
     "conv_channels",
+    "convolutions_to_fill",
     "shuffle_scale",
 ]
 
@@ -134,6 +135,16 @@ def conv_channels(state: Mapping[str, Tensor], convolution: str) -> tuple[int, i
             return outputs, inputs
         case shape:
             raise ModelError(f"{name} has the shape {shape}, and a 3×3 convolution was expected")
+
+
+def convolutions_to_fill(module: nn.Module) -> Iterator[tuple[str, nn.Conv2d]]:
+    """The convolutions in `module` that have weights to initialise, by name.
+
+    On the meta device there are none, and trying takes 1 s: it imports dynamo.
+    """
+    for name, part in module.named_modules():
+        if isinstance(part, nn.Conv2d) and not part.weight.is_meta:
+            yield name, part
 
 
 def shuffle_scale(channels: int, outputs: int) -> int:

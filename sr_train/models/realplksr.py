@@ -16,6 +16,7 @@ from sr_train.models.generator import (
     check_names,
     check_sizes,
     conv_channels,
+    convolutions_to_fill,
     shuffle_scale,
 )
 
@@ -91,12 +92,9 @@ class RealPLKSR(Generator):
     @torch.no_grad()
     def _initialise(self) -> None:
         """As the authors: all but the first convolution of a mixer begin small."""
-        for name, module in self.feats.named_modules():
-            if not isinstance(module, nn.Conv2d) or name.endswith("channel_mixer.0"):
-                continue
-            # On the meta device there is nothing to fill, and trying takes 1 s: it imports dynamo.
-            if not module.weight.is_meta:
-                nn.init.trunc_normal_(module.weight, std=INITIAL_STD)
+        for name, convolution in convolutions_to_fill(self.feats):
+            if not name.endswith("channel_mixer.0"):
+                nn.init.trunc_normal_(convolution.weight, std=INITIAL_STD)
 
     def forward(self, image: Tensor) -> Tensor:
         """`(N, C, H, W)` in [0, 1] to `(N, C, scale·H, scale·W)`, not clamped."""

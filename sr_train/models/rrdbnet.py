@@ -9,7 +9,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sr_runtime.errors import ArgumentError
-from sr_train.models.generator import IMAGE_CHANNELS, Architecture, Generator
+from sr_train.models.generator import (
+    IMAGE_CHANNELS,
+    Architecture,
+    Generator,
+    convolutions_to_fill,
+)
 from sr_train.network_facts import SCALES
 
 __all__ = ["RRDBNet"]
@@ -97,12 +102,10 @@ class RRDBNet(Generator):
 
     @torch.no_grad()
     def _initialise(self) -> None:
-        for module in self.body.modules():
-            # On the meta device there is nothing to fill, and trying takes 1 s: it imports dynamo.
-            if isinstance(module, nn.Conv2d) and not module.weight.is_meta:
-                nn.init.kaiming_normal_(module.weight).mul_(INITIAL_RESIDUALS)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+        for _, convolution in convolutions_to_fill(self.body):
+            nn.init.kaiming_normal_(convolution.weight).mul_(INITIAL_RESIDUALS)
+            if convolution.bias is not None:
+                nn.init.zeros_(convolution.bias)
 
     def forward(self, image: Tensor) -> Tensor:
         """`(N, C, H, W)` in [0, 1] to `(N, C, scale·H, scale·W)`, not clamped.

@@ -37,7 +37,7 @@ def pairs(folder: Path) -> list[Pair]:
 
 
 def low(pair: Pair, degradation: DegradationName = "real", seed: int = 0) -> Any:
-    return DegradedPair(pair, degradation, seed).read(4)[0]
+    return DegradedPair(pair.name, pair, degradation, seed).read(4)[0]
 
 
 def numbers(folder: Path | str, *, root: Path, **options: Any) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def numbers(folder: Path | str, *, root: Path, **options: Any) -> dict[str, Any]
 def test_an_image_is_degraded_the_same_way_each_time(
     pairs: list[Pair], degradation: DegradationName
 ) -> None:
-    (image, hr), clean = DegradedPair(pairs[0], degradation, 3).read(4), pairs[0].read(4)
+    (image, hr), clean = DegradedPair("first", pairs[0], degradation, 3).read(4), pairs[0].read(4)
     np.testing.assert_array_equal(hr, clean[1])
     assert image.shape == clean[0].shape
     assert image.dtype == np.uint8
@@ -145,7 +145,7 @@ def test_images_that_cannot_be_degraded_are_all_named_before_anything_is_measure
     Image.fromarray(np.zeros((48, 48), np.uint16)).save(deep / "scan.png")
     Image.new("RGBA", (48, 48)).save(clear / "logo.png")
     sets = [str(each) for each in (folder, deep, clear)]
-    with pytest.raises(ArgumentError, match=r"deep.scan: .*16 bits.*logo .*transparen"):
+    with pytest.raises(ArgumentError, match=r"deep.scan: .*16 bits.*logo .*transparent"):
         evaluate(["psnr"], sets, root=tmp_path, lpips=False, device="cpu", degrade="mild")
     assert capsys.readouterr().out == ""
 

@@ -118,6 +118,18 @@ def test_compact_computes_with_the_activation_it_is_given(activation: str, negat
     torch.testing.assert_close(network(image), F.pixel_shuffle(last(features), 4) + enlarged)
 
 
+@pytest.mark.parametrize("activation", ["prelu", "relu", "leakyrelu"])
+def test_a_new_compact_network_lets_the_image_through_and_adds_little(activation: str) -> None:
+    torch.manual_seed(0)
+    network = SRVGGNetCompact(activation=activation)
+    spreads, image = [], torch.rand(1, 3, 40, 40)
+    for module in network.body:
+        image = module(image)
+        spreads.append(image[..., 18:-18, 18:-18].std((2, 3)).mean().item())  # clear of the borders
+    assert spreads[-2] > 0.2 * spreads[0]
+    assert 0 < spreads[-1] < 0.1
+
+
 def test_initial_weights_of_the_blocks_are_a_tenth_of_hes() -> None:
     network = RRDBNet(num_basic_blocks=1, use_subpixel_conv=True)
     for name, parameter in network.body.named_parameters():

@@ -7,7 +7,7 @@ import pytest
 
 from sr_runtime.errors import ArgumentError, BackendError
 from sr_train.config.fixed import check_unchanged, fixed_values
-from sr_train.config.schema import Config, Pretraining, Training
+from sr_train.config.schema import Config, Pretraining, Training, Validation
 from sr_train.optimizers import check_optimizers
 
 LATER = Config(training=Training(optimizer="schedule_free", schedule="constant"))
@@ -30,10 +30,12 @@ def test_a_run_keeps_its_optimiser_and_may_change_its_schedule(tmp_path: Path) -
         check_unchanged(LATER, began, tmp_path)
 
 
-def test_a_run_that_began_when_adam_was_the_only_choice_goes_on_with_it(tmp_path: Path) -> None:
+def test_a_run_that_began_when_there_was_no_choice_goes_on_as_it_did(tmp_path: Path) -> None:
     began = fixed_values(Config())
-    for stage in ("pretraining", "training"):
-        del began[f"{stage}.optimizer"]
+    for name in ("pretraining.optimizer", "training.optimizer", "validation.degradation"):
+        del began[name]
     check_unchanged(Config(), began, tmp_path)
     with pytest.raises(ArgumentError, match=r"training.optimizer cannot change"):
         check_unchanged(LATER, began, tmp_path)
+    with pytest.raises(ArgumentError, match=r"validation.degradation cannot change"):
+        check_unchanged(Config(validation=Validation(degradation="real")), began, tmp_path)

@@ -101,11 +101,15 @@ def test_validation_pairs_are_degraded_as_evaluate_does_where_that_is_configured
     root: Path,
 ) -> None:
     settings = config(root, val="small")
-    clean = validation_pairs(settings, "training")
-    chosen = replace(settings, validation=replace(settings.validation, degradation="jpeg30"))
-    for before, after in zip(clean, validation_pairs(chosen, "training"), strict=True):
+    clean = validation_pairs(settings, "training")  # their names are those that evaluate sees
+    two = replace(settings.training, val_datasets=("small", "rgb"))
+    chosen = replace(
+        settings, training=two, validation=replace(settings.validation, degradation="real")
+    )
+    for before, after in zip(clean, validation_pairs(chosen, "training"), strict=False):
+        assert after.name == f"small_{before.name}"
         lr, hr = after.read(4)
-        np.testing.assert_array_equal(lr, DegradedPair(before, "jpeg30", seed=0).read(4)[0])
+        np.testing.assert_array_equal(lr, DegradedPair("", before, "real").read(4)[0])
         np.testing.assert_array_equal(hr, before.read(4)[1])
         assert not np.array_equal(lr, before.read(4)[0])
 
