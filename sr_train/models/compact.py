@@ -89,7 +89,8 @@ class SRVGGNetCompact(Generator):
         for _, convolution in convolutions_to_fill(self.body):
             share = INITIAL_RESIDUAL if convolution is self.body[-1] else 1
             nn.init.kaiming_normal_(convolution.weight, a=slope).mul_(share)
-            nn.init.zeros_(convolution.bias)
+            if convolution.bias is not None:
+                nn.init.zeros_(convolution.bias)
 
     def forward(self, image: Tensor) -> Tensor:
         """`(N, C, H, W)` in [0, 1] to `(N, C, scale·H, scale·W)`, not clamped."""

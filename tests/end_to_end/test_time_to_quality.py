@@ -3,6 +3,7 @@
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -67,6 +68,21 @@ def test_each_call_adds_a_row_and_writes_the_table_anew(words: list[str], tmp_pa
     assert len(rows) == 2
     assert "not in " not in rows[0]
     assert "not in " in rows[1]
+
+
+def test_a_row_that_another_call_adds_meanwhile_stays(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert time_to_quality.main([*words, "--target", "1"]) == 0
+    stored, measure = tmp_path / "rows.json", time_to_quality.measure
+
+    def measured(*arguments: Any, **options: Any) -> dict[str, Any]:
+        stored.write_text(json.dumps(2 * json.loads(stored.read_text())))
+        return measure(*arguments, **options)
+
+    monkeypatch.setattr(time_to_quality, "measure", measured)
+    assert time_to_quality.main([*words, "--target", "1"]) == 0
+    assert len(json.loads(stored.read_text())) == 3
 
 
 def test_training_ends_when_the_minutes_are_over(words: list[str], tmp_path: Path) -> None:
