@@ -151,7 +151,7 @@ def _check(options: Architecture) -> None:
             f"out_channels is {outputs}: it must be {inputs}, as img_channels, since the enlarged "
             "input is added (or 3 for 1)"
         )
-    if options["activation"] not in tuple(SLOPES):
+    if options["activation"] not in tuple(SLOPES):  # a list, which is no key, is refused too
         raise ArgumentError(
             f"activation is {options['activation']!r}: it must be one of {', '.join(SLOPES)}"
         )
