@@ -36,8 +36,8 @@ Image = NDArray[Any]
 class Validator:
     """Measures a run on whole images, with the perceptual loss's features and LPIPS.
 
-    A run with a GAN stage needs the weights of both and raises SRError, saying where to get them;
-    without them a run of the PSNR stage alone leaves their columns empty.
+    A run with a GAN stage needs the weights of both and raises SRError, saying where to get them.
+    A run of the PSNR stage alone has no perceptual loss, and without its weights no LPIPS.
     """
 
     def __init__(self, config: Config, processes: Processes) -> None:
@@ -46,7 +46,9 @@ class Validator:
         self.missing: list[str] = []
         """What is not measured and why, one sentence each."""
         root = Path(config.data_root)
-        features = self._loaded(lambda: load_features(config.perceptual_loss, root))
+        features = None
+        if GanStage.name in config.stage_names:
+            features = self._loaded(lambda: load_features(config.perceptual_loss, root))
         lpips = self._loaded(lambda: load_lpips(config.validation, root))
         self.features = features and to_device(features, config, processes)
         self.lpips = lpips and to_device(lpips, config, processes)

@@ -31,13 +31,16 @@ SMALL = {"rrdb_channels": 8, "growth_channels": 4, "num_basic_blocks": 1}
 def in_an_empty_folder_without_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hears_signals: None
 ) -> None:
-    """The PSNR stage alone needs no weights for its losses; nothing is to be downloaded."""
+    """The PSNR stage alone asks for no features, and does without LPIPS."""
+
+    def unneeded(*_: object) -> None:
+        pytest.fail("the PSNR stage has no perceptual loss")
 
     def absent(*_: object) -> None:
         raise ModelError("not in this test")
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sr_train.validation.load_features", absent)
+    monkeypatch.setattr("sr_train.validation.load_features", unneeded)
     monkeypatch.setattr("sr_train.validation.load_lpips", absent)
 
 
