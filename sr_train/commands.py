@@ -74,13 +74,13 @@ def _evaluate(**options: Any) -> None:
     evaluate(**options)
 
 
-def _interpolate(psnr: Path, gan: Path, alpha: float, output: Path) -> None:
+def _interpolate(psnr: Path, gan: Path, alpha: float, output: Path, scale: int | None) -> None:
     """Mix a PSNR-oriented and a GAN-based generator.
 
     The result is (1 − α)·PSNR + α·GAN, the network interpolation of the ESRGAN paper.
     """
     check_target(output, inputs=[psnr, gan])
-    generators = load_generator(psnr), load_generator(gan)
+    generators = load_generator(psnr, scale=scale), load_generator(gan, scale=scale)
     from sr_train.checkpoint import save_generator
     from sr_train.interpolate import interpolate
 
@@ -88,10 +88,10 @@ def _interpolate(psnr: Path, gan: Path, alpha: float, output: Path) -> None:
     say(f"{output}: {1 - alpha:g} · {psnr} + {alpha:g} · {gan}")
 
 
-def _average(checkpoints: Sequence[Path], output: Path) -> None:
+def _average(checkpoints: Sequence[Path], output: Path, scale: int | None) -> None:
     """Average the weights of several checkpoints, of runs that began with the same weights."""
     check_target(output, inputs=checkpoints)
-    generators = [load_generator(path) for path in checkpoints]
+    generators = [load_generator(path, scale=scale) for path in checkpoints]
     from sr_train.checkpoint import save_generator
     from sr_train.interpolate import average
 

@@ -108,6 +108,8 @@ def init_distributed(device: str) -> Iterator[Processes]:
         rank, world_size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     except ValueError as error:
         raise ArgumentError(FOREIGN_VARIABLES) from error
+    if not 0 <= rank < world_size:
+        raise ArgumentError(FOREIGN_VARIABLES)
     chosen = _device(device, alone=world_size == 1)
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)

@@ -1,10 +1,11 @@
 """The generator that a run begins with: fresh, or that of `init`, for the same scale or another."""
 
+import contextlib
 import warnings
 from pathlib import Path
 
 from sr_runtime.embedded import checkpoint_file
-from sr_runtime.errors import ArgumentError
+from sr_runtime.errors import ArgumentError, ModelError
 from sr_train.checkpoint import load_generator
 from sr_train.config.generator import architecture_of
 from sr_train.config.schema import Config
@@ -34,7 +35,8 @@ def initial_generator(config: Config) -> Generator:
     path = checkpoint_file(config.init)
     generator = load_generator(path)
     if (generator.scale_factor, config.scale_factor) == (2, 3):  # their tensors look alike
-        generator = load_generator(path, scale=3)
+        with contextlib.suppress(ModelError):  # a file that says that it is for scale 2
+            generator = load_generator(path, scale=3)
     chosen = config.generator.type
     if chosen is not None and architecture_of(config.generator)[0] != generator.arch:
         raise ArgumentError(

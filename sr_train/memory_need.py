@@ -19,11 +19,12 @@ STATES = 4
 """Values of a parameter in training: itself, its gradient and Adam's two moments."""
 
 
-def check_memory_need(config: Config, device: torch.device) -> None:
+def check_memory_need(config: Config, device: torch.device, *, processes: int = 1) -> None:
     """Raise OutOfMemoryError, with the numbers, for a run that cannot fit on the device.
 
     What is counted is the parameters, and what the generator keeps for its backward pass (of an
     RRDBNet the dense blocks): a run takes more. The networks of `init` are not known here.
+    Processes on GPUs have one each, for their share of a mini-batch; those on a CPU share memory.
     """
     free = torch.cuda.mem_get_info(device)[1] if device.type == "cuda" else free_memory()
     if config.init is not None or free is None:
@@ -36,6 +37,8 @@ def check_memory_need(config: Config, device: torch.device) -> None:
         count, values = count + critic, values + critic * STATES
     width = compute_dtype(config.precision, device).itemsize
     pixels = max(_pixels(config, stage) for stage in config.stage_names)
+    if device.type == "cuda":
+        pixels //= processes
     needed = 4 * values + width * pixels * _kept_values(config)
     if needed > free:
         raise OutOfMemoryError(

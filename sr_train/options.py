@@ -134,12 +134,14 @@ def add_interpolate_options(interpolate: Parser) -> None:
         help="α, the share of GAN, from 0 to 1; more means more texture and more noise (default: "
         "%(default)s)",
     )  # fmt: skip
+    _add_scale(interpolate)
 
 
 def add_average_options(average: Parser) -> None:
     """Add what `average` takes."""
     average.add_argument("checkpoints", nargs="+", type=path, metavar="CHECKPOINT", help=FILE)
     _add_output(average)
+    _add_scale(average)
 
 
 def add_convert_options(convert: Parser) -> None:

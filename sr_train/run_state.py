@@ -41,22 +41,29 @@ class Position:
     """Finished mini-batches of the run."""
     validated: int = 0
     """Mini-batches of the stage that were finished at the last validation."""
+    due: bool = False
+    """A validation was due here when the run was saved; after a resume intervals may differ."""
 
     def advance(self) -> None:
         """Count one mini-batch."""
         self.step += 1
         self.batch += 1
+        self.due = False
 
     def validation_is_due(self, steps: StageSteps) -> bool:
         """Whether the stage is at the end of an interval, or at its own, and not validated yet."""
         at_an_end = self.batch % steps.between_validations == 0 or self.batch == steps.total
-        return at_an_end and self.batch != self.validated
+        return (self.due or at_an_end) and self.batch != self.validated
 
 
 def data_fingerprint(config: Config) -> dict[str, dict[str, Any]]:
     """What a state depends on besides its networks, by stage."""
     return {
-        stage: {"steps": stage_steps(config, stage).total, "data": data_digest(config, stage)}
+        stage: {
+            "steps": stage_steps(config, stage).total,
+            "data": data_digest(config, stage, "train"),
+            "validation": data_digest(config, stage, "val"),
+        }
         for stage in config.stage_names
     }
 
@@ -67,7 +74,7 @@ def check_resumable(config: Config, folder: Path, state: dict[str, Any]) -> None
     Raises:
         ArgumentError: A stage is shorter than what the run has done of it, or is finished and of
             another length; or another field cannot change.
-        DataError: The training images, or weights that the run needs again, have changed.
+        DataError: The images, or weights that the run needs again, have changed.
     """
     check_unchanged(config, state["fixed"], folder)
     position = Position(**state["position"])
@@ -80,12 +87,13 @@ def check_resumable(config: Config, folder: Path, state: dict[str, Any]) -> None
     fingerprint = data_fingerprint(config)
     for stage in stages[: stages.index(position.stage) + 1]:
         before, now = state["data_fingerprint"][stage], fingerprint[stage]
-        if before["data"] != now["data"]:
-            raise DataError(
-                f"the images of {stage}.train_datasets are not those that the run was trained on: "
-                "prepare those again, or start a new run with --init on its weights",
-                path=folder,
-            )
+        for name, field in (("data", "train_datasets"), ("validation", "val_datasets")):
+            if before.get(name, now[name]) != now[name]:  # older states lack those of validation
+                raise DataError(
+                    f"the images of {stage}.{field} are not those that the run began with: prepare "
+                    "those again, or start a new run with --init on its weights",
+                    path=folder,
+                )
         if stage != position.stage and before["steps"] != now["steps"]:
             raise ArgumentError(
                 f"{_length(config, stage)}: the run finished that stage after {before['steps']} "

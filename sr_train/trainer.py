@@ -17,6 +17,7 @@ from sr_train.config.file import write_config
 from sr_train.config.fixed import fixed_values
 from sr_train.config.generator import described
 from sr_train.config.schema import Config, Stage
+from sr_train.crop_sizes import check_crops
 from sr_train.data.loader import training_loader
 from sr_train.data.stage_data import check_data, stage_steps
 from sr_train.distributed import Processes, init_distributed
@@ -80,7 +81,7 @@ class Run:
         config = replace(config, precision=resolve_precision(config.precision, processes.device))
         check_data(config)
         check_optimizers(config)
-        check_memory_need(config, processes.device)
+        check_memory_need(config, processes.device, processes=processes.world_size)
         self.folder, self.processes = folder, processes
         self.loader = partial(
             training_loader, config, rank=processes.rank, world_size=processes.world_size
@@ -113,6 +114,7 @@ class Run:
         network = self.stage.generator.network
         generator = described(config.generator, network.arch, network.architecture)
         self.config = replace(config, generator=generator)  # `init` overrides the user's section
+        check_crops(self.config, network, self.validator.features)
 
     @contextlib.contextmanager
     def open_folder(self) -> Iterator[None]:
@@ -211,7 +213,9 @@ class Run:
             means, pictures = self.validator.measure(averaged, stage.name)
         # The GAN stage gives up PSNR for what LPIPS measures.
         score = means["val_psnr_y"] if stage.name == PsnrStage.name else -means["val_lpips"]
-        improved = score > self.best.get(stage.name, -math.inf)
+        # While steps are skipped no state is saved, and a saved one must find the `best` it knows.
+        keeps = stage.name not in self.best or not self._skips()
+        improved = keeps and score > self.best.get(stage.name, -math.inf)
         if improved:
             self.best[stage.name] = score
         position.validated = position.batch
@@ -228,10 +232,10 @@ class Run:
     def _save(self) -> None:
         """Save the run's state, but not while steps are being skipped: their state is useless."""
         check_convergence(self.stage.trainables, self.config.max_skipped_steps, self.folder)
-        trainables = self.stage.trainables
-        if not self.tracker or any(each.skipped_in_a_row for each in trainables.values()):
+        if not self.tracker or self._skips():
             return
-        network = self.stage.generator.network
+        network, trainables = self.stage.generator.network, self.stage.trainables
+        self.position.due = self._validation_is_due()
         state = {
             "position": asdict(self.position),
             "data_fingerprint": self.fingerprint,
@@ -248,6 +252,10 @@ class Run:
         self.saved = self.position.step
         if self.saved:  # to look at what the run makes so far
             save_generator(self.stage.generator.averaged, weights_path(self.folder, "latest"))
+
+    def _skips(self) -> bool:
+        """Whether the last step was skipped; reading it waits for the device."""
+        return any(bool(each.skipped_in_a_row) for each in self.stage.trainables.values())
 
     def _note_weights(self, path: Path) -> None:
         self.weights[path.stem] = file_sha256(path)

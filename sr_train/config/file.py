@@ -20,8 +20,8 @@ from sr_runtime.nearest import nearest, nearest_file
 from sr_runtime.storage.atomic import atomic_path
 from sr_train.config import limits
 from sr_train.config.document import parse_yaml, read_document
-from sr_train.config.fixed import check_unchanged, fixed_values
-from sr_train.config.generator import foreign_sizes
+from sr_train.config.fixed import check_unchanged, fixed_values, unchangeable
+from sr_train.config.generator import architecture_of, foreign_sizes
 from sr_train.config.limits import Positive, as_text
 from sr_train.config.names import (
     FIELDS,
@@ -133,8 +133,10 @@ def _resumed(folder: Path, changes: dict[str, Any]) -> Config:
             f"--init on one of the files in {folder / 'weights'}",
             path=path,
         )
-    config = _config(values, changes)
-    check_unchanged(config, fixed_values(read_config(path)), folder)
+    config, before = _config(values, changes), read_config(path)
+    check_unchanged(config, fixed_values(before), folder)
+    if architecture_of(config.generator) != architecture_of(before.generator):
+        raise unchangeable("generator", folder)  # that of `init` too, which config.yaml describes
     return config
 
 

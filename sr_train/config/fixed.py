@@ -11,16 +11,17 @@ from sr_runtime.errors import ArgumentError
 from sr_train.config.generator import architecture_of
 from sr_train.config.schema import Config
 
-__all__ = ["check_unchanged", "fixed_values"]
+__all__ = ["check_unchanged", "fixed_values", "unchangeable"]
 
 # What a run's weights, optimisers and position in its data depend on.
 FIXED = (
-    "stages", "seed", "scale_factor", "img_channels", "batch_size", "channels_last",
+    "stages", "init", "seed", "scale_factor", "img_channels", "batch_size", "channels_last",
     "pretraining.betas", "pretraining.cr_patch_size", "pretraining.train_datasets",
     "training.betas", "training.cr_patch_size", "training.train_datasets",
     "generator", "discriminator", "adversarial_loss.type",
     "pretraining.optimizer", "training.optimizer",
-    "validation.degradation",  # an older best score on easier images would never be beaten
+    # An older best score on easier images would never be beaten.
+    "pretraining.val_datasets", "training.val_datasets", "validation.degradation",
 )  # fmt: skip
 
 # What the states of runs lack that began before there was a choice, and what these runs have.
@@ -47,8 +48,13 @@ def check_unchanged(config: Config, before: Mapping[str, Any], folder: Path) -> 
     for name, value in fixed_values(config).items():
         if name == "generator" and config.init is not None:
             continue  # the run has the architecture of `init`
-        if value != before[name]:
-            raise ArgumentError(
-                f"{name} cannot change when {folder} is resumed: leave it out, or start a new run "
-                f"with --init {folder}/weights/…"
-            )
+        if value != before.get(name, value):  # older states lack some
+            raise unchangeable(name, folder)
+
+
+def unchangeable(name: str, folder: Path) -> ArgumentError:
+    """Says that a field cannot change when the run in `folder` is resumed."""
+    return ArgumentError(
+        f"{name} cannot change when {folder} is resumed: leave it out, or start a new run with "
+        f"--init {folder}/weights/…"
+    )

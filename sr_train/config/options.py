@@ -58,7 +58,8 @@ def fit_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     add_fit_options(parser)
     add_general_options(parser)
     for word in {word.partition("=")[0] for word in arguments}:
-        if word.startswith(f"--{LAYER_WEIGHTS}."):
+        section, _, layer = word.rpartition(".")
+        if section == f"--{LAYER_WEIGHTS}" and layer:
             parser.add_argument(word, help=argparse.SUPPRESS)
     return parser
 

@@ -64,13 +64,14 @@ class Augment:
 def _symmetry(config: Augmentation) -> Any:
     if config.symmetry == "d4":
         return A.D4(p=1)
+    # Inside OneOf, p is a weight and not a probability, and yet must not exceed 1.
+    weights = config.flip_weight + config.transpose_weight or 1  # 0 if nothing is changed anyway
     flips = A.OneOf(
         [
             A.HorizontalFlip(p=1),
             A.VerticalFlip(p=1),
             A.Sequential([A.HorizontalFlip(p=1), A.VerticalFlip(p=1)], p=1),
         ],
-        p=config.flip_weight,
+        p=config.flip_weight / weights,
     )
-    # Inside OneOf, p is a weight and not a probability.
-    return A.OneOf([flips, A.Transpose(p=config.transpose_weight)], p=config.probability)
+    return A.OneOf([flips, A.Transpose(p=config.transpose_weight / weights)], p=config.probability)

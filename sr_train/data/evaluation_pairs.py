@@ -35,17 +35,22 @@ def evaluation_pairs(item: str, root: Path, scale: int) -> Sequence[ImagePair]:
 def check_pairs(sets: Mapping[str, Sequence[ImagePair]], scale: int, *, learned: bool) -> None:
     """Read every image once, so that an unfit one is not met after hours of measuring.
 
-    Raises an SRError that names all images which cannot be read, are transparent, or are too small
-    for SSIM, or for a `learned` distance.
+    Raises an SRError that names all images which cannot be read, are transparent, have another
+    depth than their LR image, or are too small for SSIM, or for a `learned` distance.
     """
     unfit = []
     for item, pairs in sets.items():
         for pair in counted(pairs, f"reading {item}"):
             try:
                 with about(Path(item, pair.name)):
-                    _, hr = pair.read(scale)
-                    if hr.shape[2] not in (1, 3):
+                    lr, hr = pair.read(scale)
+                    if not {lr.shape[2], hr.shape[2]} <= {1, 3}:
                         raise ArgumentError("it is transparent: remove its transparency")
+                    if lr.dtype != hr.dtype:
+                        raise ArgumentError(
+                            f"LR has {8 * lr.itemsize} bits a channel and HR {8 * hr.itemsize}: "
+                            "save both with the same depth"
+                        )
                     cropped(hr, hr, scale, smallest=MEASURABLE if learned else len(WINDOW))
             except SRError as error:
                 unfit.append(error)

@@ -54,11 +54,12 @@ def training_loader(
     Yields LR (N, C, h, w) and HR (N, C, scale·h, scale·w), uint8 and contiguous, where N is this
     rank's share of the mini-batch. Raises ArgumentError if the ranks cannot share it equally.
     """
-    size = batch_size(config, stage)
-    if size % world_size:
+    size, parts = batch_size(config, stage), config.grad_accumulation
+    if size % (world_size * parts):
+        each = f", in {parts} parts each" if parts > 1 else ""
         raise ArgumentError(
-            f"{stage}: a mini-batch of {size} cannot be shared equally by {world_size} "
-            "processes: set cr_patch_size, and a batch_size that is a multiple of their number"
+            f"{stage}: a mini-batch of {size} cannot be shared equally by {world_size} processes"
+            f"{each}: set cr_patch_size, and batch_size to a multiple of {world_size * parts}"
         )
     share = size // world_size
     crops = TrainingCrops(stage_images(config, stage, "train"), config, stage)

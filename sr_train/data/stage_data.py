@@ -80,11 +80,11 @@ def stage_steps(config: Config, stage: Stage) -> StageSteps:
     )
 
 
-def data_digest(config: Config, stage: Stage) -> str:
-    """SHA-256 of what a stage trains on: names and checksums of its sets, in their order."""
+def data_digest(config: Config, stage: Stage, purpose: Literal["train", "val"]) -> str:
+    """SHA-256 of the names and checksums of a stage's sets, in their order."""
     facts = [
         (images.name, images.names, images.index.hr.sha256, images.index.lr.sha256)
-        for images in stage_images(config, stage, "train")
+        for images in stage_images(config, stage, purpose)
     ]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 

@@ -64,9 +64,11 @@ def test_half_of_the_crops_are_changed_and_three_in_four_of_these_transposed() -
 
 
 def test_probability_and_weights_follow_the_configuration() -> None:
-    counts = symmetry_counts(Augmentation(probability=0.9, flip_weight=3, transpose_weight=1))
-    assert is_binomial(counts["identity"], 0.1)
-    assert is_binomial(counts["transpose"], 0.9 / 4)
+    for flip, transpose in ((3, 1), (1, 3)):
+        config = Augmentation(probability=0.9, flip_weight=flip, transpose_weight=transpose)
+        counts = symmetry_counts(config)
+        assert is_binomial(counts["identity"], 0.1)
+        assert is_binomial(counts["transpose"], 0.9 * transpose / 4)
 
 
 def test_d4_applies_each_of_the_eight_symmetries_equally_often() -> None:

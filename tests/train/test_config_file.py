@@ -19,7 +19,14 @@ from sr_train.config.file import (
     write_config,
 )
 from sr_train.config.limits import field_types
-from sr_train.config.schema import Config, PerceptualLoss, Pretraining, Training, Wandb
+from sr_train.config.schema import (
+    Config,
+    GeneratorConfig,
+    PerceptualLoss,
+    Pretraining,
+    Training,
+    Wandb,
+)
 from tests.train.test_config_mistakes import sentence
 
 
@@ -265,7 +272,9 @@ def test_a_run_is_resumed_by_its_name_or_its_folder(
         ("scale_factor", "2"),
         ("seed", "1"),
         ("batch_size", "8"),
+        ("init", "photo"),
         ("training.train_datasets", "[bsds500]"),
+        ("pretraining.val_datasets", "[set14]"),
         ("validation.degradation", "real"),
     ],
 )
@@ -276,6 +285,12 @@ def test_a_resumed_run_refuses_to_change_what_its_state_depends_on(
     said = sentence("--resume", str(file.parent), f"--{field}", value)
     assert field.partition(".")[0] in said
     assert "cannot change when" in said
+
+
+def test_the_sizes_of_the_network_of_init_do_not_change_either(file: Path) -> None:
+    write_config(Config(init="psnr", generator=GeneratorConfig(type="rrdbnet")), file)
+    said = sentence("--resume", str(file.parent), "--generator.num_basic_blocks", "3")
+    assert "generator cannot change when" in said
 
 
 def test_the_help_describes_every_field(capsys: pytest.CaptureFixture[str]) -> None:

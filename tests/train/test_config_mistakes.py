@@ -80,6 +80,7 @@ def file(tmp_path: Path) -> Path:
             ["perceptual_loss.layer_weights.conv5_4 is x", "number, above 0"],
         ),
         (["--perceptual_loss.layer_weights.conv9", "1"], ["conv9", "vgg19", "conv5_4"]),
+        (["--perceptual_loss.layer_weights.conv5_4.x", "1"], ["layer_weights.conv5_4.x"]),
         (["--run"], ["--run", "argument"]),
         (["--resume"], ["--resume", "argument"]),
         (["--print_config=3"], ["--print_config", "'3'"]),

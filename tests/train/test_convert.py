@@ -40,6 +40,10 @@ def test_scale_settles_what_the_tensors_leave_open(checkpoint: Path, tmp_path: P
     output = tmp_path / "x3.safetensors"
     assert main(["convert", str(checkpoint), "-o", str(output), "--scale", "3"]) == 0
     assert load_generator(output).scale_factor == 3
+    twice = [str(checkpoint), str(checkpoint), "--scale", "3"]
+    for command in ("interpolate", "average"):
+        assert main([command, *twice, "-o", str(tmp_path / f"{command}.safetensors")]) == 0
+        assert load_generator(tmp_path / f"{command}.safetensors").scale_factor == 3
 
 
 def test_the_input_is_never_overwritten(

@@ -41,7 +41,9 @@ def test_tf32_is_off_in_a_run_and_as_before_after_it() -> None:
         torch.backends.cudnn.allow_tf32 = before
 
 
-@pytest.mark.parametrize("variables", [{"RANK": "x"}, {"WORLD_SIZE": "2"}])
+@pytest.mark.parametrize(
+    "variables", [{"RANK": "x"}, {"WORLD_SIZE": "2"}, {"RANK": "1"}, {"WORLD_SIZE": "0"}]
+)
 def test_variables_that_are_not_torchruns_are_refused(
     variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -203,6 +203,12 @@ def test_a_failure_names_the_model_and_the_image(pairs: list[Pair], tmp_path: Pa
     with pytest.raises(ArgumentError, match=r"stripes.clear: .*remove its transparency"):
         evaluate([good], [str(folder)], root=tmp_path, device="cpu", lpips=False)
     (folder / "clear.png").unlink()
+    for mode, reason in (("RGBA", "remove its transparency"), ("I;16", "LR has 16 bits .* HR 8")):
+        for name, size, kind in (("HR", (64, 64), "L"), ("LR", (16, 16), mode)):
+            (tmp_path / "both" / name).mkdir(parents=True, exist_ok=True)
+            Image.new(kind, size).save(tmp_path / "both" / name / "a.png")
+        with pytest.raises(ArgumentError, match=rf"^[^ ]*both.a: .*{reason}"):
+            evaluate([good], [str(tmp_path / "both")], root=tmp_path, device="cpu", lpips=False)
     Image.new("RGB", (3, 3)).save(folder / "dot.png")
     with pytest.raises(ArgumentError, match=r"stripes.dot: .*3×3"):
         evaluate([good], [str(folder)], root=tmp_path, device="cpu", lpips=False)

@@ -238,6 +238,49 @@ def test_a_validation_logged_but_not_saved_has_one_row_after_resuming(
     assert steps == sorted(set(steps))
 
 
+@pytest.mark.slow
+def test_a_run_killed_between_its_best_weights_and_its_state_resumes_with_another_interval(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = Tracker.log
+
+    def log_and_die(self: Tracker, step: int, *arguments: Any) -> None:
+        log(self, step, *arguments)
+        if step == 8 and "val_psnr_y" in arguments[-1]:
+            raise Killed
+
+    def every(steps: int) -> Config:
+        return replace(config, validation=Validation(every_epochs=None, every_steps=steps))
+
+    monkeypatch.setattr(Tracker, "log", log_and_die)
+    with pytest.raises(Killed):
+        sr_train.fit(every(4), "demo")
+    monkeypatch.setattr(Tracker, "log", log)
+    folder = sr_train.fit(every(5), "demo", resume=True).folder
+    validated = [step for _, step, _ in read_metrics(folder / "metrics.csv")["val_psnr_y"]]
+    assert validated == [4, 8, 9]
+
+
+@pytest.mark.slow
+def test_a_validation_after_a_skipped_step_leaves_the_best_weights_that_the_state_knows(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = PsnrStage.step
+
+    def skipped(self: PsnrStage, lr: Any, hr: Any, batch: int) -> Any:
+        values = step(self, lr, hr, batch)
+        if batch == 8:
+            self.generator.skipped_in_a_row += 1
+        return values
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PsnrStage, "step", skipped)
+        patch.setattr("sr_train.trainer.write_stage_result", lambda *_: kill())
+        with pytest.raises(Killed):
+            sr_train.fit(config, "demo")
+    assert sr_train.fit(config, "demo", resume=True).interrupted is None
+
+
 def test_a_folder_where_weights_cannot_be_made_is_a_storage_error(config: Config) -> None:
     (Path("runs") / "demo").mkdir(parents=True)
     (Path("runs") / "demo" / "weights").touch()

@@ -68,7 +68,9 @@ def test_a_run_trains_on_one_part_and_validates_on_the_other(folder: Path, root:
     assert stage_steps(settings, "pretraining").per_epoch == 2  # of four
     assert len(validation_pairs(settings, "pretraining")) == 3
     everything = config(root, "mine:all", val="mine")
-    assert data_digest(everything, "training") != data_digest(settings, "training")
+    assert data_digest(everything, "training", "train") != data_digest(
+        settings, "training", "train"
+    )
     with pytest.warns(RuntimeWarning, match="validates on the same images.*--hold-out"):
         check_data(everything)
 

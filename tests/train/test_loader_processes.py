@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -128,3 +129,6 @@ def test_a_mini_batch_that_ranks_cannot_share_equally_is_refused(root: Path) -> 
     ):
         with pytest.raises(ArgumentError, match=words):
             training_loader(settings, "pretraining", batch=0, rank=0, world_size=3)
+    parted = replace(config(root), grad_accumulation=4)  # of the two crops that each would have
+    with pytest.raises(ArgumentError, match=r"2 processes, in 4 parts each: .* a multiple of 8$"):
+        training_loader(parted, "pretraining", batch=0, rank=0, world_size=2)

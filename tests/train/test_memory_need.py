@@ -60,6 +60,18 @@ def test_a_run_that_cannot_fit_is_refused_at_once_with_the_numbers(
     assert [fact for fact in facts if fact not in str(refused.value)] == []
 
 
+def test_processes_on_gpus_need_their_share_each_and_those_on_a_cpu_all_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(memory_need, "free_memory", lambda: 16 * 10**9)
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda _: (0, 16 * 10**9))
+    run = Config(precision="fp32", batch_size=128)
+    check_memory_need(run, torch.device("cuda"), processes=8)
+    for device, processes in ((torch.device("cuda"), 1), (CPU, 8)):
+        with pytest.raises(OutOfMemoryError, match="batch_size 128"):
+            check_memory_need(run, device, processes=processes)
+
+
 def test_the_default_run_fits_into_sixteen_gigabytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory_need, "free_memory", lambda: 16 * 10**9)
     check_memory_need(Config(precision="fp32"), CPU)

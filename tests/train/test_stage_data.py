@@ -75,15 +75,18 @@ def test_the_digest_depends_on_the_images_a_stage_trains_on_and_not_on_their_fol
     root: Path, tmp_path: Path
 ) -> None:
     settings = config(root, "mine", "small")
-    digest = data_digest(settings, "training")
+    digest = data_digest(settings, "training", "train")
     shutil.copytree(root, tmp_path / "copy")
-    assert data_digest(config(tmp_path / "copy", "mine", "small", val="rgb"), "training") == digest
+    copied = config(tmp_path / "copy", "mine", "small", val="rgb")
+    assert data_digest(copied, "training", "train") == digest
+    assert data_digest(copied, "training", "val") != digest
     for other in (("mine",), ("small", "mine"), ("mine", "rgb")):
-        assert data_digest(config(root, *other), "training") != digest
+        assert data_digest(config(root, *other), "training", "train") != digest
     save_folder(tmp_path / "small", (40, 40), (31, 40), (40, 28))
     shutil.rmtree(tmp_path / "copy/small")
     prepare(tmp_path / "small", root=tmp_path / "copy")
-    assert data_digest(config(tmp_path / "copy", "mine", "small"), "training") != digest
+    prepared_anew = config(tmp_path / "copy", "mine", "small")
+    assert data_digest(prepared_anew, "training", "train") != digest
 
 
 def test_validation_pairs_are_writable_copies_of_every_whole_image(root: Path) -> None:
