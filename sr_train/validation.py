@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
+from operator import itemgetter
 from pathlib import Path
 from statistics import fmean
 from typing import Any, TypeVar
@@ -58,30 +59,34 @@ class Validator:
     ) -> tuple[dict[str, float], list[tuple[str, NDArray[np.uint8]]]]:
         """Means over the stage's validation images, and samples LR | bicubic | SR | HR by name."""
         config, processes = self.config, self.processes
-        share = validation_pairs(config, stage)[processes.rank :: processes.world_size]
+        pairs = validation_pairs(config, stage)
+        share = range(processes.rank, len(pairs), processes.world_size)
         perceptual = (self.features, config.perceptual_loss) if self.features else None
         results: list[Result] = []
-        pictures: list[tuple[str, NDArray[np.uint8]]] = []
+        pictures: list[tuple[int, str, NDArray[np.uint8]]] = []
         # Searching for the fastest convolution pays for crops, which all have one size.
         searches, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, False
         try:
-            for result, lr, sr, hr in validate(
+            measured = validate(
                 generator,
-                share,
+                [pairs[i] for i in share],
                 scale=config.scale_factor,
                 content=config.content_loss,
                 perceptual=perceptual,
                 lpips=self.lpips,
                 precision=compute_dtype(config.precision, processes.device),
-            ):
+            )
+            for i, (result, lr, sr, hr) in zip(share, measured, strict=True):
                 results.append(result)
-                if len(pictures) < config.validation.samples:
+                if i < config.validation.samples:
                     picture = comparison(lr, {"SR": sr}, hr, config.scale_factor)
-                    pictures.append((result.name, picture))
+                    pictures.append((i, result.name, picture))
         finally:
             torch.backends.cudnn.benchmark = searches
         means = mean(processes.all_gather(results))
-        return {f"val_{name}": value for name, value in means.items()}, pictures
+        shown = sorted(processes.all_gather(pictures), key=itemgetter(0))
+        named = {f"val_{name}": value for name, value in means.items()}
+        return named, [(name, picture) for _, name, picture in shown]
 
     def _loaded(self, load: Callable[[], T]) -> T | None:
         """What `load` returns; the main process goes first, since it may have to download."""

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 
 import sr_train
 from sr_runtime.errors import ArgumentError, BackendError
+from sr_train.config.file import write_config
 from sr_train.distributed import init_distributed
 from tests.train.processes import ROOT, finish
 from tests.train.resumable_run import rows, write_config_of
@@ -66,9 +68,17 @@ def test_a_lost_process_is_no_bug_of_this_one() -> None:
 @pytest.mark.slow
 def test_two_processes_have_the_loss_curve_of_one(data_root: Path, tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
-    sr_train.fit(write_config_of(path, data_root, loss="ragan"), tmp_path / "one")
+    config = write_config_of(path, data_root, loss="ragan")
+    config = replace(config, validation=replace(config.validation, samples=2))
+    write_config(config, path)
+    sr_train.fit(config, tmp_path / "one")
     said = finish(_start_two("--config", str(path), "--run", str(tmp_path / "two")))
     assert "Warning: " not in said
+    samples, found = (
+        sorted(path.name for path in (tmp_path / name / "samples").rglob("*.png"))
+        for name in ("one", "two")
+    )
+    assert samples == found
 
     one, two = rows(tmp_path / "one"), rows(tmp_path / "two")
     assert [row["step"] for row in one] == [row["step"] for row in two]

@@ -22,7 +22,7 @@ class Crop(NamedTuple):
     lr: Pixels
     hr: Pixels
     clean: Pixels
-    """LR as it was prepared, augmented like `hr`."""
+    """LR as it was prepared, after `augmentation`, which may compress or blank parts of it."""
     steps: Sequence[Step] = ()
     """What made `lr` from `hr`; nothing if it is the clean one."""
 
