@@ -27,7 +27,7 @@ from benchmarks.arguments import count
 from benchmarks.data import in_data
 from benchmarks.gpu.stream import stream
 from benchmarks.json_file import write_json
-from benchmarks.machine import processor
+from benchmarks.machine import processor, require_peak_memory
 from benchmarks.photo import upscale as upscale_in_a_process
 from sr_runtime import Upscaler
 from sr_runtime.batch.job import Job
@@ -91,6 +91,7 @@ class Spent:
 
 
 def _run(options: argparse.Namespace) -> int:
+    require_peak_memory()
     bare, files, pixels = Spent(), Spent(), 0
     with tempfile.TemporaryDirectory() as place, sr_runtime.load(options.model) as upscaler:
         backend = upscaler.backend

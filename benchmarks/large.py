@@ -22,12 +22,11 @@ import sr_runtime
 from benchmarks.arguments import size
 from benchmarks.data import in_data
 from benchmarks.json_file import write_json
-from benchmarks.machine import processor
+from benchmarks.machine import processor, require_peak_memory
 from benchmarks.photo import mosaic
 from sr_runtime.cli.console import run_cli
 from sr_runtime.cli.parser import Parser, nonempty, path
 from sr_runtime.embedded import DEFAULT
-from sr_runtime.errors import BackendError
 from sr_runtime.image.sixteen_bit import load_vips
 from sr_runtime.large.geo.scene import load_rasterio
 from sr_runtime.large.output import LargeOutput
@@ -95,8 +94,7 @@ def parser() -> Parser:
 def _run(
     size: Sequence[tuple[int, int]] | None, format: str, model: str, output: Path | None
 ) -> int:
-    if sys.platform == "win32":
-        raise BackendError("Windows does not report a process's peak memory: use Linux or macOS")
+    require_peak_memory()
     if output is not None:
         check_target(output)
     machine = f"{processor()}, {os.cpu_count()} cores"

@@ -156,7 +156,7 @@ def _write_pngs(folder: Path) -> Path:
 
 
 def _prepared(pngs: Path) -> Config:
-    """Crops per second of a loader in this process that never ends."""
+    """The configuration of a run on these pictures, prepared beside them."""
     root = pngs.parent / "data"
     prepare(str(pngs), root=root, source=None, scale=SCALE, jobs=2)
     return Config(

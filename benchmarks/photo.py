@@ -17,11 +17,11 @@ from pathlib import Path
 import PIL.Image
 
 from benchmarks.arguments import size
-from benchmarks.machine import processor
+from benchmarks.machine import processor, require_peak_memory
 from sr_runtime.cli.console import run_cli
 from sr_runtime.cli.parser import Parser, nonempty, path
 from sr_runtime.embedded import DEFAULT
-from sr_runtime.errors import BackendError, SRError
+from sr_runtime.errors import SRError
 
 FORMATS = ("jpg", "png")
 
@@ -53,8 +53,7 @@ def parser() -> Parser:
 
 
 def _run(photos: Sequence[Path], size: tuple[int, int], model: str) -> int:
-    if sys.platform == "win32":
-        raise BackendError("Windows does not report a process's peak memory: use Linux or macOS")
+    require_peak_memory()
     width, height = size
     print(f"{width}×{height} with {model} on {processor()}, {os.cpu_count()} cores")
     print("| result | seconds | peak memory | file |\n|---|--:|--:|--:|")

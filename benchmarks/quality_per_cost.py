@@ -8,6 +8,7 @@ the photo, round after round, because a machine's speed drifts.
 import statistics
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -93,6 +94,8 @@ def _exported_peers(folder: Path) -> list[str]:
 
 def measure(models: Sequence[str], rounds: int) -> dict[str, Any]:
     """As `measure_opened`, of ONNX files and names of models, in default backend and precision."""
+    if twice := [stem for stem, n in Counter(Path(each).stem for each in models).items() if n > 1]:
+        raise ArgumentError(f"two models are called {twice[0]}: rename one of the files")
     with ExitStack() as stack:
         upscalers = {
             Path(model).stem: stack.enter_context(sr_runtime.load(model, tile=TILE))

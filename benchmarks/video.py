@@ -25,12 +25,11 @@ from numpy.typing import NDArray
 import sr_runtime
 from benchmarks.arguments import count, size
 from benchmarks.data import photo
-from benchmarks.machine import processor
+from benchmarks.machine import processor, require_peak_memory
 from sr_runtime.backends.base import Limits
 from sr_runtime.cli.console import run_cli
 from sr_runtime.cli.parser import Parser, nonempty
 from sr_runtime.embedded import DEFAULT
-from sr_runtime.errors import BackendError
 from sr_runtime.model_info import ModelInfo
 from sr_runtime.video import upscale_video
 from sr_runtime.video.formats import CODECS, Codec
@@ -83,8 +82,7 @@ def _run(
     model: str,
     device: str,
 ) -> int:
-    if sys.platform == "win32":
-        raise BackendError("Windows does not report a process's peak memory: use Linux or macOS")
+    require_peak_memory()
     import resource
 
     width, height = size

@@ -1,4 +1,4 @@
-"""The command line: `python -m sr_export onnx …`, `engine …`, `triton …`, `verify …`, `card …`."""
+"""The command line: `python -m sr_export onnx …`, and its other commands."""
 
 import sys
 from collections.abc import Sequence

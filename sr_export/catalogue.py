@@ -8,7 +8,7 @@ OUT/catalogue.md
 
 import json
 import os
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -18,6 +18,7 @@ import sr_runtime
 from sr_export.catalogue_tables import write_tables
 from sr_export.export import export_onnx
 from sr_export.report import CatalogueRow, Precision
+from sr_runtime.backends.choice import choose
 from sr_runtime.errors import (
     ArgumentError,
     DataError,
@@ -68,7 +69,7 @@ def export_folder(
         ArgumentError: The folder holds no checkpoints, `output` lies in it, or another process
             exports there.
         DataError: `catalogue.json` is damaged.
-        BackendError: torch or onnx is missing.
+        BackendError: torch, onnx or an inference engine is missing.
         StorageError: A folder cannot be read or written.
     """
     folder, output = Path(folder), Path(output)
@@ -76,7 +77,11 @@ def export_folder(
     if output.resolve().is_relative_to(folder.resolve()):
         raise ArgumentError("it lies in the folder of the checkpoints: name another", path=output)
     with require_extra("export"):
+        import onnx  # noqa: F401  # that, torch or an engine missing is no fault of a checkpoint
+        import torch  # noqa: F401
+
         from sr_train.checksum import file_sha256
+    choose("auto", "cpu")
     made_by = f"{precision} {io}, sr-toolkit {sr_runtime.__version__}, spandrel {_spandrel()}"
     rows: list[CatalogueRow] = []
     with _only_process_in(output):
@@ -94,9 +99,9 @@ def export_folder(
                 if digest not in kept:
                     row = replace(row, sha256=digest)
                     _write(output / STATE, {**known, **kept, digest: row})
-                    taken = {row.model for row in kept.values()}
+                    place = _place(row, output, known, kept)
                     try:
-                        kept[digest] = _exported(folder / file, row, output, taken, precision, io)
+                        kept[digest] = _exported(folder / file, row, output, place, precision, io)
                     finally:  # Ctrl-C is no failure of the file
                         _write(output / STATE, {**known, **kept})
                 rows.append(replace(kept[digest], file=str(file)))
@@ -142,24 +147,33 @@ def _checkpoints(folder: Path) -> list[Path]:
     return found
 
 
+def _place(row: CatalogueRow, output: Path, known: Rows, kept: Rows) -> Path:
+    """Where an export goes in `output`: over an old one of this command, and over nothing else."""
+    place = Path(row.file).with_suffix(".onnx")
+    ours = {each.model for each in known.values()}
+    taken = str(place) in {each.model for each in kept.values()}
+    if taken or (str(place) not in ours and os.path.lexists(output / place)):
+        return place.with_name(f"{place.stem}-{row.sha256[:8]}.onnx")
+    return place
+
+
 def _exported(
     checkpoint: Path,
     row: CatalogueRow,
     output: Path,
-    taken: Container[str | None],
+    place: Path,
     precision: Precision,
     io: IO,
 ) -> CatalogueRow:
     """The row of a checkpoint after its export, or after its failure."""
-    place = Path(row.file).with_suffix(".onnx")
-    if str(place) in taken:
-        place = place.with_name(f"{place.stem}-{row.sha256[:8]}.onnx")
     try:
         create_folder((output / place).parent)
         report = export_onnx(checkpoint, output / place, precision=precision, io=io)
     # The folder may be a whole night's work: no file, not even one that finds a bug, ends it.
     except Exception as error:
-        return replace(row, failed=_reason(error, checkpoint))
+        passing = isinstance(error, MemoryError | StorageError)  # the next call tries it again
+        made_by = "" if passing else row.made_by
+        return replace(row, failed=_reason(error, checkpoint), made_by=made_by)
     return replace(
         row,
         failed=None,

@@ -134,12 +134,11 @@ def build_engine(
         with stages.stage("checking the model"):
             if from_onnx:
                 info = read_fp16_onnx(source)[1]
-                _check_profile(profile, info)
+                _check_profile(profile, info, source)
             else:
                 generator = load_any_generator(source, scale=scale, activation=activation)
                 profile.check_fits(
                     multiple_of=generator.multiple_of,
-                    halo=0,
                     scale=generator.scale_factor,
                     channels=generator.out_channels,
                 )
@@ -164,7 +163,7 @@ def build_engine(
             source, checks = file, exported.checks
             stages.seconds |= exported.seconds
             info = read_fp16_onnx(file)[1]
-            _check_profile(profile, info)
+            _check_profile(profile, info, file)
         if gpu is not None:
             pixels = profile_crops(profile, info)
             with stages.stage("computing in fp32"):
@@ -194,13 +193,26 @@ def build_engine(
     )
 
 
-def _check_profile(profile: Profile, info: ModelInfo) -> None:
+def _check_profile(profile: Profile, info: ModelInfo, source: Path) -> None:
+    from sr_export.onnx_file import load_onnx
+
     profile.check_fits(
         multiple_of=info.multiple_of,
         halo=info.halo,
+        phase=info.phase,
         scale=info.scale,
         channels=info.out_channels,
     )
+    declared = load_onnx(source).graph.input[0].type.tensor_type.shape.dim
+    only = info.only_size([dimension.dim_value or None for dimension in declared])
+    for name, shape in (("min", profile.min), ("opt", profile.opt), ("max", profile.max)):
+        if any(size not in (None, side) for size, side in zip(only, shape[1:], strict=True)):
+            height, width = (side or "any" for side in only)
+            raise ArgumentError(
+                f"--{name} is {shape}, and the model takes tiles of {height}x{width} only: give "
+                f"1x{height}x{width} as --min, --opt and --max, or export it without --tile-size",
+                path=source,
+            )
 
 
 def _check_files(source: Path, output: Path, timings: Path | None, kind: Kind) -> None:

@@ -78,7 +78,7 @@ def export_onnx(
         if value not in allowed:
             raise ArgumentError(f"{what} {value} is not one of {', '.join(map(str, allowed))}")
     with require_extra("export"):
-        from sr_export.parity import compare, require
+        from sr_export.parity import compare, half_checks, require
         from sr_export.photos import CALIBRATION, calibration_images, in_channels
         from sr_export.tile_facts import measure_tiles
         from sr_export.to_onnx import onnx_from_generator, require_exportable, tile_sizes
@@ -90,6 +90,10 @@ def export_onnx(
         generator = load_any_generator(checkpoint, scale=scale, activation=activation)
         with about(checkpoint):
             require_exportable(generator, precision, tile_size)
+    half: tuple[Check, ...] = ()
+    if precision == "fp16":
+        with stages.stage("computing in half"), about(checkpoint):
+            half = require(half_checks(generator))
     with stages.stage("searching the halo") as report_share, about(checkpoint):
         images = [in_channels(image, generator.in_channels) for image in images]
         tiles = measure_tiles(generator, images, progress=report_share)
@@ -105,7 +109,7 @@ def export_onnx(
             with atomic_path(output) as temporary, stages.stage("verifying the file"):
                 temporary.write_bytes(content)
                 with about(output, instead_of=temporary):
-                    checks = require(compare(generator, temporary))
+                    checks = require(compare(generator, temporary, half=half))
             break
         except (ModelError, BackendError) as error:  # the second where an engine refuses a size
             if side == sizes[-1]:

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from sr_export.photos import SIDE, tensor_from_crop
+from sr_runtime.errors import ModelError
 from sr_train.models.generator import Generator
 
 __all__ = ["LARGEST", "STEP", "WHOLE", "Core", "calibrate_halo"]
@@ -31,20 +32,21 @@ def calibrate_halo(
     images: Sequence[NDArray[np.uint8]],
     *,
     progress: Callable[[float], None] = lambda _share: None,
-) -> int:
+) -> tuple[int, int]:
     """The smallest multiple of 8 at which tiles and whole images differ by at most 1/255.
+
+    And that difference, in 1/255: it is greater only where even 64, the largest halo that is tried,
+    is not enough, of which a warning tells. The generator has a receptive radius.
 
     Args:
         images: `(256, 256, C)`, as `calibration_images` returns them.
         progress: Called with the share of the images that is done.
-
-    Warns if even 64, the largest halo that is tried, is not enough.
     """
     generator = copy.deepcopy(generator).eval()
     generator.to(memory_format=generator.memory_format)  # type: ignore[call-overload]
-    radius = generator.receptive_radius
-    most = LARGEST + STEP if radius is None else _rounded_up(radius)
-    halo = min(FIRST, most)
+    assert generator.receptive_radius is not None  # `measure_tiles` does without one
+    exact = _rounded_up(generator.receptive_radius)
+    halo, error = min(FIRST, exact), 1
     for number, pixels in enumerate(images):
         progress(number / len(images))
         core = Core(generator, pixels)
@@ -52,18 +54,18 @@ def calibrate_halo(
             core(halo + WIDER)  # first: one wide tile settles all smaller halos
             while halo > STEP and core.matches(halo - STEP):
                 halo -= STEP
-        while halo < most and not core.matches(halo):
-            if halo == LARGEST:
-                warnings.warn(
-                    f"even at a halo of {LARGEST} tiles differ from the whole image by "
-                    f"{core.difference(halo)}/255: seams may be visible unless images are upscaled "
-                    "with halo exact",
-                    RuntimeWarning,
-                    stacklevel=2,
-                )
-                break
+        while halo < min(exact, LARGEST) and not core.matches(halo):
             halo += STEP
-    return halo
+        if halo < exact and not core.matches(halo):
+            error = max(error, core.difference(halo))
+    if error > 1:
+        warnings.warn(
+            f"even at a halo of {LARGEST} tiles differ from the whole image by {error}/255: seams "
+            "may be visible unless images are upscaled with halo exact",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return halo, error
 
 
 class Core:
@@ -90,6 +92,8 @@ class Core:
             batch = tensor_from_crop(tile).contiguous(memory_format=self._generator.memory_format)
             cut = slice(halo * scale, (halo + CORE) * scale)
             output = self._generator(batch)[0, :, cut, cut]
+            if not output.isfinite().all():
+                raise ModelError("its output holds NaN or infinity: its training diverged")
             self._known[halo] = (output.clamp(0, 1) * 255).numpy()
         return self._known[halo]
 

@@ -9,7 +9,7 @@ from sr_runtime.embedded import EMBEDDED
 from sr_runtime.errors import ArgumentError, SRError, require_extra
 from sr_runtime.model_folder import model_files, models_folder, name_problem
 from sr_runtime.printable import shown
-from sr_runtime.storage.atomic import create_folder
+from sr_runtime.storage.atomic import check_target, create_folder
 
 __all__ = ["place_for"]
 
@@ -55,6 +55,7 @@ def place_for(
                 path=place,
             )
     create_folder(place.parent)
+    check_target(place, inputs=[checkpoint])  # now: the export takes minutes
     return place
 
 

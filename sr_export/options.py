@@ -1,4 +1,4 @@
-"""The options of `onnx`, `engine`, `triton`, `verify` and `card`.
+"""The options of `onnx`, `catalogue`, `engine`, `triton`, `verify` and `card`.
 
 They are the arguments of the function that does the command's work.
 """

@@ -40,6 +40,7 @@ __all__ = [
     "compare",
     "engine_checks",
     "fp32_outputs",
+    "half_checks",
     "half_graph_checks",
     "profile_crops",
     "require",
@@ -55,11 +56,21 @@ SAME_WEIGHTS = (
 )
 
 
-def compare(generator: Generator, model: Path, *, backend: str = "auto") -> list[Check]:
+def half_checks(generator: Generator) -> list[Check]:
+    """A generator in true half precision, in which values overflow that stay finite on a CPU."""
+    multiple = generator.multiple_of
+    side = max(SIDE // multiple * multiple, multiple, generator.min_side)
+    (crop,) = crops(1, side, side, channels=generator.in_channels)
+    return half_precision_checks(generator, tensor_from_crop(crop))
+
+
+def compare(
+    generator: Generator, model: Path, *, half: Sequence[Check] = (), backend: str = "auto"
+) -> list[Check]:
     """Compare a generator with its ONNX file, which an inference engine computes in fp32.
 
-    The weights of an FP16 file are also checked in true half precision: inference engines on a
-    CPU compute in wider types, in which nothing overflows.
+    Args:
+        half: Its `half_checks`, if they are known; those of an FP16 file are needed.
 
     Raises:
         BackendError: No inference engine works here.
@@ -84,8 +95,7 @@ def compare(generator: Generator, model: Path, *, backend: str = "auto") -> list
     checks: list[Check] = []
     least = MIN_PSNR
     if info.weights_dtype == "float16":
-        # First, because these name the layer at fault.
-        checks += half_precision_checks(generator, tensor_from_crop(pixels[0][0]))
+        checks += half or half_checks(generator)  # first, because these name the layer at fault
         (true_half,) = (check.value for check in checks if check.at_least)
         least = least_psnr(true_half, rounds_to_levels=info.io == "uint8")
     for batch, got in zip(pixels, outputs, strict=True):
@@ -113,7 +123,7 @@ def compare(generator: Generator, model: Path, *, backend: str = "auto") -> list
 
 def profile_crops(profile: Profile, info: ModelInfo) -> list[NDArray[np.uint8]]:
     """Different `(h, w, C)` crops of the shipped photos, of one shape that the profile takes."""
-    side = SIDE // info.multiple_of * info.multiple_of
+    side = max(SIDE // info.multiple_of, 1) * info.multiple_of
     height = min(max(side, profile.min.height), profile.max.height)
     width = min(max(side, profile.min.width), profile.max.width)
     count = max(profile.min.batch, min(profile.opt.batch, BATCH))
@@ -122,11 +132,21 @@ def profile_crops(profile: Profile, info: ModelInfo) -> list[NDArray[np.uint8]]:
 
 def fp32_outputs(model: Path, pixels: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
     """The output of an ONNX file for crops, on the CPU in fp32: `(N, C, sh, sw)`, 1 is white."""
-    name, device = choose("auto", "cpu")
-    with closing(open_backend(name, model, device=device, precision="fp32")) as engine:
+    with closing(_in_fp32(model)) as engine:
         # One by one, which takes less memory.
-        scale = engine.info.scale
-        planes = np.concatenate([_run(engine, [crop]) for crop in pixels])
+        return np.concatenate([_scaled(engine, [crop], model) for crop in pixels])
+
+
+def _in_fp32(model: Path) -> Backend:
+    name, device = choose("auto", "cpu")
+    return open_backend(name, model, device=device, precision="fp32")
+
+
+def _scaled(
+    engine: Backend, pixels: Sequence[NDArray[np.uint8]], model: Path
+) -> NDArray[np.float32]:
+    """What `_run` returns; ModelError if that has not the size which the file states."""
+    planes, scale = _run(engine, pixels), engine.info.scale
     height, width = pixels[0].shape[:2]
     if planes.shape[2:] != (height * scale, width * scale):
         raise ModelError(
@@ -142,10 +162,10 @@ def half_graph_checks(model: Path, info: ModelInfo) -> list[Check]:
 
     It needs no GPU, and shows what overflows on one.
     """
-    side = SIDE // info.multiple_of * info.multiple_of
-    pixels = crops(1, side, side, channels=info.in_channels)
     graph = load_onnx(model)
-    wanted = fp32_outputs(model, pixels)
+    with closing(_in_fp32(model)) as engine:
+        pixels = _batches(engine, info.in_channels)[0]
+        wanted = _scaled(engine, pixels, model)
     (output, *_), peaks = run_in_half(graph, tensor_from_tiles(pixels, info))
     got = float_planes(planes_from_output(output, info))
     remedy = "run the model exported with --precision fp32, in another backend"

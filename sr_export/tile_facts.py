@@ -50,7 +50,8 @@ def measure_tiles(
     Raises ModelError if the network cannot be computed, or has another result each time.
     """
     if generator.receptive_radius is not None:
-        return TileFacts(calibrate_halo(generator, images, progress=progress))
+        halo, error = calibrate_halo(generator, images, progress=progress)
+        return TileFacts(halo, tile_error=error)
     generator = copy.deepcopy(generator).eval()
     found = _probe(generator)
     grid = math.lcm(found.phase, generator.multiple_of)

@@ -132,10 +132,12 @@ class TiledNetwork:
         (height, width, channels), scale = planes.shape, self.info.scale
         while True:
             tiles, batch = self._plan_batches(height, width, wrap, plan)
-            if len(tiles) > 1 and self.info.tile_error > 1:
+            radius = self.info.receptive_radius
+            sees_further = radius is None or self.halo < radius
+            if len(tiles) > 1 and self.info.tile_error > 1 and sees_further:
                 warnings.warn(
-                    "the network looks at the whole image or at its opposite side, and this one "
-                    f"needs {len(tiles)} tiles, which change the result by about "
+                    "the network looks further than its tiles overlap, and this image needs "
+                    f"{len(tiles)} tiles, which change the result by about "
                     f"{self.info.tile_error}/255: use a smaller image, or a larger --tile",
                     RuntimeWarning,
                     stacklevel=2,

@@ -43,6 +43,14 @@ class Results:
             self.content = earlier
 
     def begin_run(self, machine: dict[str, Any]) -> None:
+        """Note the machine. Raises ArgumentError if earlier runs had another GPU."""
+        gpus = {run.get("gpu") for run in [*self.content["runs"], machine]}
+        if len(gpus) > 1:
+            raise ArgumentError(
+                f"this file would hold results of {' and '.join(map(str, sorted(gpus, key=str)))}: "
+                "name another",
+                path=self._output,
+            )
         self.content["runs"].append({"commit": commit(), **machine})
         self._save()
 

@@ -18,6 +18,7 @@ from benchmarks.data import photo
 from benchmarks.gpu.network import chosen_generator, write_onnx
 from sr_runtime.errors import SRError
 from sr_runtime.model_info import IO
+from sr_train.checkpoint import weights_sha256
 from sr_train.models.generator import Generator
 
 __all__ = ["SMALL", "Found", "Run", "Sizes", "reason_of"]
@@ -121,7 +122,7 @@ class Run:
 
     def onnx_file(self, io: IO) -> Path:
         """The network as an FP16 ONNX file, exported once."""
-        file = self.cache / f"{io}.onnx"
+        file = self.cache / f"{weights_sha256(self.generator)[:12]}-{io}.onnx"
         if not file.exists():
             write_onnx(self.generator, file, io=io, precision="fp16")
         return file

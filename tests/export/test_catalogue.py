@@ -12,7 +12,7 @@ import pytest
 import sr_export
 import sr_export.catalogue
 from sr_export.__main__ import main
-from sr_runtime.errors import ArgumentError, DataError
+from sr_runtime.errors import ArgumentError, DataError, StorageError
 from sr_runtime.storage.lock import open_lock, try_lock
 from sr_train.checkpoint import save_generator
 from sr_train.models.compact import SRVGGNetCompact
@@ -118,6 +118,29 @@ def test_a_bug_in_one_export_does_not_end_the_others(root, monkeypatch) -> None:
     monkeypatch.setattr(sr_export.catalogue, "export_onnx", buggy)
     (root / "models" / "a.onnx").unlink()
     assert [row.failed for row in run(root)].count("ZeroDivisionError: by zero") == 2
+
+
+@pytest.mark.slow
+def test_what_the_machine_lacked_is_tried_again_by_the_next_run(root, monkeypatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise StorageError("no space left on device")
+
+    (root / "models" / "a.onnx").unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(sr_export.catalogue, "export_onnx", full)
+        assert [str(row.failed).startswith("no space") for row in run(root)].count(True) == 2
+    names = exports(monkeypatch)
+    run(root)
+    assert names == ["a.pth"]
+
+
+@pytest.mark.slow
+def test_a_model_that_the_command_did_not_make_stays(root, monkeypatch) -> None:
+    (root / "models" / "catalogue.json").unlink()
+    before = (root / "models" / "a.onnx").read_bytes()
+    rows = {row.file: row for row in run(root)}
+    assert (root / "models" / "a.onnx").read_bytes() == before
+    assert str(rows["a.pth"].model).startswith("a-")
 
 
 def test_folders_that_cannot_be_used_are_refused(tmp_path) -> None:

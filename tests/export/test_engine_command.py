@@ -15,6 +15,7 @@ import pytest
 
 from sr_export import Profile, build_engine
 from sr_export.__main__ import main
+from sr_export.to_onnx import onnx_from_generator
 from sr_runtime.backends.tensorrt.engine_file import read_engine, rebuild_command
 from sr_runtime.errors import BackendError
 from sr_runtime.model_info import ModelInfo
@@ -220,6 +221,20 @@ def test_without_a_builder_or_a_gpu_one_sentence_says_what_is_missing(
     assert list(tmp_path.iterdir()) == []
 
 
+def fixed_size_onnx(folder: Path) -> Path:
+    """As `--tile-size 96 --precision fp16` makes it."""
+    model = onnx_from_generator(tiny_generator(), precision="fp16", halo=16, tile_size=96)
+    (folder / "fixed.onnx").write_bytes(model.SerializeToString())
+    return folder / "fixed.onnx"
+
+
+@pytest.mark.slow
+def test_a_file_of_one_size_becomes_an_engine_of_that_size(tmp_path, machine) -> None:
+    target, shapes = tmp_path / "m.engine", [f"--{name}=1x96x96" for name in ("min", "opt", "max")]
+    assert main(["engine", str(fixed_size_onnx(tmp_path)), "-o", str(target), *shapes]) == 0
+    assert read_engine(target)[1].profile.max == (1, 96, 96)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "says"),
@@ -263,6 +278,10 @@ def test_without_a_builder_or_a_gpu_one_sentence_says_what_is_missing(
             "m.engine.json: the timing cache would",
         ),
         (["{fp16}", "--max", "64x4096x4096"], "a tensor has at most 2,147,483,647"),
+        (
+            ["{fixed}"],
+            "fixed.onnx: --min is 1x64x64, and the model takes tiles of 96x96 only: give 1x96x96",
+        ),
         (["{cut}"], "cut.onnx: not a readable ONNX model"),
         (["{folder}/nowhere.onnx"], "nowhere.onnx: there is no such model file; the package"),
         (["{folder}/nowhere.pth"], "nowhere.pth: there is no such model file; the package"),
@@ -277,6 +296,8 @@ def test_a_mistake_is_one_sentence_before_any_work(
     for precision in ("fp32", "fp16"):
         names[precision] = str(tiny_onnx(precision=precision))
     Path(names["cut"]).write_bytes(Path(names["fp16"]).read_bytes()[:5000])
+    if arguments[0] == "{fixed}":
+        names["fixed"] = str(fixed_size_onnx(tmp_path))
     if arguments[0] == "{unshuffled}":
         save_generator(tiny_generator(scale_factor=2, unshuffle=2), tmp_path / "u.safetensors")
         names["unshuffled"] = str(tmp_path / "u.safetensors")

@@ -1,5 +1,6 @@
 """`sr_export onnx … --install`: a verified file in the user's folder of models, or nothing."""
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -42,6 +43,15 @@ def test_an_export_is_installed_and_used_by_its_name(tmp_path, own_models, capsy
 def test_the_folder_is_made(checkpoint: Path, own_models: Path) -> None:
     assert place_for("rrdb", checkpoint, **TYPES) == own_models / "rrdb.onnx"
     assert own_models.is_dir()
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="nobody is kept out")
+def test_a_folder_that_cannot_be_written_is_told_before_the_export(
+    folder: Path, checkpoint: Path
+) -> None:
+    folder.chmod(0o500)
+    with pytest.raises(StorageError):
+        place_for("rrdb", checkpoint, **TYPES)
 
 
 def test_the_same_weights_in_the_same_types_take_the_place_of_an_earlier_export(

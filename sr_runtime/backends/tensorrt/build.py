@@ -83,6 +83,7 @@ def build_engine(
     options.profile.check_fits(
         multiple_of=facts.multiple_of,
         halo=facts.halo,
+        phase=facts.phase,
         scale=facts.scale,
         channels=facts.out_channels,
     )

@@ -100,12 +100,14 @@ class Profile:
         """Read three shapes; ArgumentError if one is malformed, or they are not in order."""
         return cls(Shape.parse(minimum), Shape.parse(optimum), Shape.parse(maximum))
 
-    def check_fits(self, *, multiple_of: int, halo: int, scale: int, channels: int) -> None:
-        """Raise ArgumentError if the model does not take these shapes, or its halo does not fit.
+    def check_fits(
+        self, *, multiple_of: int, scale: int, channels: int, halo: int = 0, phase: int = 1
+    ) -> None:
+        """Raise ArgumentError if the model does not take these shapes, or its tiles do not fit.
 
         Args:
-            halo: 0 if it is not known yet.
             channels: Of the output.
+            halo: As in `plan_tiles`, like `phase`; the defaults if they are not known yet.
         """
         for name, shape in (("min", self.min), ("opt", self.opt), ("max", self.max)):
             if shape.height % multiple_of or shape.width % multiple_of:
@@ -113,7 +115,7 @@ class Profile:
                     f"--{name} {shape}: the model takes heights and widths that are multiples of "
                     f"{multiple_of}"
                 )
-        least = -(-(2 * halo + 1) // multiple_of) * multiple_of
+        least = -(-(2 * halo + math.lcm(multiple_of, phase)) // multiple_of) * multiple_of
         if min(self.max.height, self.max.width) < least:
             raise ArgumentError(
                 f"--max {self.max} leaves no room for the model's halo of {halo} on both sides: "
