@@ -4,8 +4,11 @@ import hashlib
 from weakref import WeakKeyDictionary
 
 import sr_runtime
+from sr_runtime.backends.choice import is_engine
 from sr_runtime.backends.onnx_metadata import content_hash
+from sr_runtime.errors import ModelError
 from sr_runtime.row_upscaler import RowUpscaler
+from sr_runtime.storage.file_version import file_version
 
 __all__ = ["made_with"]
 
@@ -15,6 +18,9 @@ _hashes: WeakKeyDictionary[RowUpscaler, str] = WeakKeyDictionary()
 
 def made_with(upscaler: RowUpscaler) -> dict[str, str]:
     """By names for a message. Equal values give equal pixels, up to the engine's own rounding.
+
+    Raises ModelError if the model's file has changed since it was loaded, when it is first asked
+    for.
 
     Tiles that shrink when memory runs out count as those that were asked for: work that has begun
     goes on with them.
@@ -31,9 +37,15 @@ def made_with(upscaler: RowUpscaler) -> dict[str, str]:
 
 
 def _model(upscaler: RowUpscaler) -> str:
-    if upscaler.model is None:
+    model = upscaler.model
+    if model is None:
         return f"blend {upscaler.info.blend} of sr-toolkit {sr_runtime.__version__}"
-    if upscaler.model.suffix.lower() == ".onnx":
-        return content_hash(upscaler.model)
-    with upscaler.model.open("rb") as file:  # an engine
+    if file_version(model) != upscaler.model_version:
+        raise ModelError(
+            "it has changed since it was loaded, so what it makes cannot be noted: load it again",
+            path=model,
+        )
+    if not is_engine(model):
+        return content_hash(model)
+    with model.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

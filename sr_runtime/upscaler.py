@@ -1,8 +1,6 @@
 """Upscaler: the public calls, from an image or a file to its result."""
 
 import os
-import threading
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
@@ -10,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sr_runtime.backends.base import Backend
-from sr_runtime.errors import ArgumentError
+from sr_runtime.callbacks import Callbacks
 from sr_runtime.image import DEFAULT_MAX_PIXELS, Output, Picture, Quality, from_pil, read, to_pil
 from sr_runtime.image.out_of_memory import memory_for
 from sr_runtime.large.choice import goes_by_rows
@@ -20,7 +18,6 @@ from sr_runtime.lifetime import Lifetime
 from sr_runtime.model_info import ModelInfo
 from sr_runtime.output_size import OutputSize
 from sr_runtime.passes import Progress, upscale_frames
-from sr_runtime.printable import shown
 from sr_runtime.rows.protocols import RowReader, RowWriter
 from sr_runtime.rows.stream import stream
 from sr_runtime.storage.atomic import check_target
@@ -57,18 +54,21 @@ class Upscaler:
         halo: int | Literal["auto", "exact"] = "auto",
         tta: bool = False,
         model: Path | None = None,
+        model_version: tuple[int, ...] | None = None,
     ) -> None:
         """Take over an open backend. `load` documents the other arguments.
 
         Args:
             model: The backend's file.
+            model_version: Its `file_version` before it was opened.
         """
-        self.backend, self.tta, self.model = backend, tta, model
+        self.backend, self.tta = backend, tta
+        self.model, self.model_version = model, model_version
         self.info: ModelInfo = backend.info
         self._network = TiledNetwork(backend, tile=tile, halo=halo, tta=tta, model=model)
         self.halo, self.tile = self._network.halo, self._network.tile
         self._lifetime = Lifetime(backend)
-        self._thread = threading.local()
+        self._callbacks = Callbacks()
 
     @property
     def max_tile(self) -> tuple[int, int]:
@@ -88,7 +88,7 @@ class Upscaler:
         was forked after `load`, the engine is left alone. Raises ArgumentError in a progress
         callback, which would wait for itself.
         """
-        self._check_no_callback()
+        self._callbacks.check_none()
         self._lifetime.close()
 
     def plan(self, height: int, width: int, *, tileable: Tileable | None = None) -> TilePlan:
@@ -181,7 +181,7 @@ class Upscaler:
             ArgumentError: As in `upscale`, the target is the source, which is never overwritten, or
                 the kept rows are of another result.
         """
-        self._check_no_callback()
+        self._callbacks.check_none()
         size = OutputSize(scale=scale, width=width, height=height)
         output, place = output_of(Path(target), quality=quality), Path(source)
         check_target(output.path, inputs=[place])
@@ -251,10 +251,10 @@ class Upscaler:
         Raises as `upscale`, and ArgumentError if the reader gives other rows than it states, or the
         result has no row `end`.
         """
-        self._check_no_callback()
+        self._callbacks.check_none()
         size = OutputSize(scale=scale, width=width, height=height)
-        report = self._reporting(progress)
-        with self._lifetime.kept_open():
+        report = self._callbacks.reporting(progress)
+        with self._callbacks.unchanged(), self._lifetime.kept_open():
             stream(reader, writer, self._network, size, report, end)
 
     def _upscale(
@@ -264,26 +264,7 @@ class Upscaler:
         tileable: Tileable | None,
         progress: Progress | None,
     ) -> Picture:
-        self._check_no_callback()
-        report = self._reporting(progress)
-        with self._lifetime.kept_open():
+        self._callbacks.check_none()
+        report = self._callbacks.reporting(progress)
+        with self._callbacks.unchanged(), self._lifetime.kept_open():
             return upscale_frames(picture, self._network, size, wrap_of(tileable), report)
-
-    def _reporting(self, progress: Progress | None) -> Progress | None:
-        if progress is not None and not callable(progress):
-            raise ArgumentError(f"progress is {shown(progress)}: give a function of two numbers")
-        return None if progress is None else partial(self._report, progress)
-
-    def _report(self, progress: Progress, done: int, total: int) -> None:
-        self._thread.in_callback = True
-        try:
-            progress(done, total)
-        finally:
-            self._thread.in_callback = False
-
-    def _check_no_callback(self) -> None:
-        if getattr(self._thread, "in_callback", False):
-            raise ArgumentError(
-                "a progress callback cannot use the upscaler that called it and waits for it: "
-                "raise an exception to cancel, then close the upscaler or upscale more"
-            )

@@ -76,6 +76,16 @@ class Ledger:
 
         Raises StorageError if one cannot be read.
         """
+        return [job for job, record in self._records(jobs) if self._holds(record, job)]
+
+    def made_of(self, jobs: Iterable[Job]) -> list[Job]:
+        """Those of the jobs whose result was made by such a run, from whatever and however.
+
+        Raises StorageError if a journal cannot be read.
+        """
+        return [job for job, record in self._records(jobs) if record is not None]
+
+    def _records(self, jobs: Iterable[Job]) -> list[tuple[Job, Record | None]]:
         with self._lock:
             journals: dict[Path, Journal] = {}
             found = []
@@ -84,7 +94,7 @@ class Ledger:
                     journal = journals[job.place] = self._journal(job.place)
                     journal.refresh()
                 found.append((job, journal.record_of(job.result)))
-        return [job for job, record in found if self._holds(record, job)]
+        return found
 
     def _holds(self, record: Record | None, job: Job) -> bool:
         """Whether a record is of this source and of these settings, and the result is there."""

@@ -44,7 +44,11 @@ class Writing:
         with self._changed:
             self._changed.wait_for(lambda: self._has_room(nbytes))
             self._sizes.append(nbytes)
-        self._pool.submit(self._write, nbytes, write)
+        try:
+            self._pool.submit(self._write, nbytes, write)
+        except BaseException:  # no thread can be started
+            self._written(nbytes)
+            raise
 
     def _has_written_all(self) -> bool:
         return not self._sizes
@@ -58,6 +62,9 @@ class Writing:
         try:
             write()
         finally:
-            with self._changed:
-                self._sizes.remove(nbytes)
-                self._changed.notify_all()
+            self._written(nbytes)
+
+    def _written(self, nbytes: int) -> None:
+        with self._changed:
+            self._sizes.remove(nbytes)
+            self._changed.notify_all()

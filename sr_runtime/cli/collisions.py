@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sr_runtime.batch.job import Failure, Job
 from sr_runtime.cli.folders import file_key, real_folder
+from sr_runtime.cli.inputs import Source
 from sr_runtime.cli.names import Naming
 from sr_runtime.errors import ArgumentError
 
@@ -73,26 +74,31 @@ def _shared_targets(jobs: Sequence[Job]) -> dict[str, list[Job]]:
     return shared
 
 
-def refuse_overwriting_inputs(jobs: Sequence[Job], existing: Iterable[Job]) -> None:
+def refuse_overwriting_inputs(
+    inputs: Sequence[Job] | Sequence[Source], existing: Iterable[Job]
+) -> None:
     """Raise ArgumentError if a result is an input, by any of its names.
 
     Args:
-        existing: Those of the jobs that have a file of the result's name.
+        existing: Jobs that have a file of the result's name.
     """
     sources: set[str] = set()
     for job in existing:
-        sources = sources or {_real(job.folder, job.name) for job in jobs}
+        sources = sources or {_real(each.folder, each.name) for each in inputs}
         target = job.target
         if _real(job.place, job.result) in sources or (
             target.exists() and job.source.exists() and target.samefile(job.source)
         ):
             raise ArgumentError(
-                f"the result would overwrite the input {target}: choose another with -o, or leave "
-                "out earlier results by --skip-existing or --resume"
+                f"the result would overwrite the input {target}: choose another with -o, or keep "
+                "what is there by --skip-existing, or by --resume what such a run has made"
             )
 
 
 def _real(folder: Path, name: str) -> str:
-    """A path without links."""
+    """The key of a file, links followed."""
     path = f"{real_folder(folder)}{os.sep}{name}"
-    return os.path.realpath(path) if os.path.islink(path) else path  # noqa: PTH114 (faster)
+    if os.path.islink(path):  # noqa: PTH114 (faster)
+        place, name = os.path.split(os.path.realpath(path))
+        folder = Path(place)
+    return file_key(folder, name)

@@ -98,7 +98,9 @@ class Pipes:
                         path=path,
                     )
                 with scratch_errors(KEPT):
-                    target.write(block)
+                    left = memoryview(block)
+                    while left:  # a disk that is nearly full takes a part
+                        left = left[target.write(left) :]
                 block = incoming.read(BLOCK)
         if not file.suffix:
             found = (end for begin, end in SUFFIXES.items() if re.match(begin, start, re.DOTALL))

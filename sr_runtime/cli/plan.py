@@ -93,14 +93,18 @@ def plan_jobs(
         found.failures += [Failure(job.source, errors[job]) for job in jobs if job in errors]
         jobs = [job for job in jobs if job not in errors]
     kept: set[Job] = set()
+    earlier: set[Job] = set()
     if ledger is not None:
         for place in {job.place for job in jobs}:
             ledger.remove_leftovers(place)
         kept = set(ledger.done_of(existing))
         existing = [job for job in existing if job not in kept]
+        earlier = set(ledger.made_of(existing))
     refuse_overwriting_inputs(jobs, existing)
     if skip_existing:
-        kept = {job for job in existing if job.target.is_file()}
+        earlier = kept = {job for job in existing if job.target.is_file()}
+    # Those, too, that are no jobs: left out as named like a result, or without a name for theirs.
+    refuse_overwriting_inputs(found.sources, [job for job in existing if job not in earlier])
     if skip_existing or ledger is not None:
         for place in {job.place for job in jobs}:
             remove_leftovers(place)  # where every result exists, nothing is written

@@ -42,10 +42,12 @@ class BandWorker(Worker):
     @cached_property
     def _sample(self) -> str:
         """A hash of the result of one tile of noise, made without random numbers."""
-        height, width = self.upscaler.tile
-        count = np.arange(height * width * 3, dtype=np.uint32)
+        info, (height, width) = self.upscaler.info, self.upscaler.tile
+        count = np.arange(height * width * info.in_channels, dtype=np.uint32)
         noise = (count * np.uint32(2654435761) >> 16).astype(np.uint16)
-        result = self.upscaler.upscale(noise.reshape(height, width, 3))
+        if info.io == "uint8":  # which takes no more bits
+            noise = noise.astype(np.uint8)
+        result = self.upscaler.upscale(noise.reshape(height, width, info.in_channels))
         return hashlib.sha256(result.data).hexdigest()[:12]
 
     def cuts(self, height: int, width: int, size: OutputSize) -> list[int]:

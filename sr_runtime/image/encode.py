@@ -96,7 +96,13 @@ def _image(frame: NDArray[Any]) -> Image.Image:
 
 def _save(image: Image.Image, file: BinaryIO, format: Format, options: dict[str, Any]) -> None:
     given = {name: value for name, value in options.items() if value is not None}
-    image.save(file, format="JPEG" if format == "jpg" else format.upper(), **given)
+    if format == "jpg":
+        # Pillow's encoder of JPEG does not notice when the disk is full.
+        whole = io.BytesIO()
+        image.save(whole, format="JPEG", **given)
+        file.write(whole.getbuffer())
+        return
+    image.save(file, format=format.upper(), **given)
 
 
 def _options(picture: Picture, format: Format, quality: int | str | None) -> dict[str, Any]:

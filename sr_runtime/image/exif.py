@@ -5,7 +5,7 @@ from typing import Any
 from PIL import Image
 from PIL.ExifTags import IFD, Base
 
-__all__ = ["descriptive_exif", "exif_with_size", "orientation_of", "unchanged"]
+__all__ = ["ORIENTATION", "descriptive_exif", "exif_with_size", "orientation_of", "unchanged"]
 
 ORIENTATION = Base.Orientation
 

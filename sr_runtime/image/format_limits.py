@@ -35,9 +35,8 @@ def without_opaque_alpha(picture: Picture, format: Format) -> Picture:
         )
 
     def is_opaque(frame: NDArray[Any]) -> bool:
-        return frame.shape[2] in (2, 4) and bool(
-            (frame[:, :, -1] == np.iinfo(frame.dtype).max).all()
-        )
+        most = 1 if frame.dtype.kind == "f" else np.iinfo(frame.dtype).max
+        return frame.shape[2] in (2, 4) and bool((frame[:, :, -1] == most).all())
 
     pages = tuple(without_opaque_alpha(page, format) for page in picture.pages)
     frames = picture.frames

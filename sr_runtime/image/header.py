@@ -20,7 +20,7 @@ from sr_runtime.errors import (
     system_error,
 )
 from sr_runtime.image.bit_depth import bits_per_channel
-from sr_runtime.image.exif import orientation_of
+from sr_runtime.image.exif import ORIENTATION, orientation_of
 from sr_runtime.image.formats import formats_for
 from sr_runtime.image.jxl import check_jxl
 from sr_runtime.image.open_header import open_header
@@ -78,15 +78,16 @@ def read_header(path: str | os.PathLike[str]) -> Header:
         opened(file, DEFAULT_MAX_PIXELS, pixels=False) as image,
     ):
         height, width = image.height, image.width
-        # Pillow has turned the size of a TIFF already.
-        if image.format != "TIFF" and orientation_of(image) in SIDEWAYS:
+        # Pillow has turned the size of a TIFF by its tag already, but not by its XMP.
+        turned = image.format == "TIFF" and image.tag_v2.get(ORIENTATION) in SIDEWAYS  # type: ignore[attr-defined]
+        if orientation_of(image) in SIDEWAYS and not turned:
             height, width = width, height
         return Header(
             height=height,
             width=width,
             frames=len(frame_indices(image)),
             bits=bits_per_channel(image),
-            gray=image.mode in ("1", "L", "LA"),
+            gray=image.mode in ("1", "L", "LA", "I", "I;16", "I;16L", "I;16B", "I;16N"),
             alpha=image.has_transparency_data,
         )
 

@@ -10,7 +10,7 @@ from PIL.ExifTags import Base
 from sr_runtime.errors import ImageError, SRError
 from sr_runtime.image.bit_depth import bits_per_channel
 from sr_runtime.image.color import converted_to_srgb, with_profile
-from sr_runtime.image.exif import descriptive_exif
+from sr_runtime.image.exif import descriptive_exif, exif_with_size
 from sr_runtime.image.out_of_memory import memory_for
 from sr_runtime.image.picture import LARGEST_DPI, Picture, pixels_text
 from sr_runtime.image.xmp import descriptive_xmp
@@ -67,7 +67,9 @@ def to_pil(picture: Picture) -> Image.Image:
     if frame.dtype == np.uint16 and channels > 1:
         raise ImageError(f"Pillow cannot hold 16 bits in {channels} channels: use numpy arrays")
     image = Image.fromarray(frame[:, :, 0] if channels == 1 else frame)
-    metadata = {name: getattr(picture, name) for name in ("icc_profile", "exif", "dpi", "xmp")}
+    metadata = {name: getattr(picture, name) for name in ("icc_profile", "dpi", "xmp")}
+    if picture.exif is not None:
+        metadata["exif"] = exif_with_size(picture.exif, width=image.width, height=image.height)
     image.info.update({name: value for name, value in metadata.items() if value is not None})
     return image
 

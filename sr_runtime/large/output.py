@@ -1,6 +1,5 @@
 """Image files written from kept rows by libvips, in memory that does not grow with the image."""
 
-import errno
 import mmap
 import os
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ from sr_runtime.image.exif import exif_with_size
 from sr_runtime.image.sixteen_bit import INCH, load_vips
 from sr_runtime.large.encode import encode
 from sr_runtime.large.kept_rows import KeptRows
+from sr_runtime.large.vips_files import check_name, raise_for_disk
 from sr_runtime.passes import Progress
 from sr_runtime.storage.atomic import atomic_folder, atomic_path, check_target
 
@@ -68,6 +68,7 @@ class LargeOutput:
 
         Raises ArgumentError or StorageError if the place cannot be written, or is the source.
         """
+        check_name(self.path)
         if self._is_deep_zoom and (tiles := self._deep_zoom_tiles).exists():
             raise ArgumentError(
                 f"the folder {tiles.name}, which Deep Zoom has for its tiles, exists: delete it, "
@@ -208,9 +209,9 @@ def _errors_of_vips() -> Iterator[None]:
     try:
         yield
     except load_vips().Error as error:
-        for number in errno.errorcode:
-            reason = os.strerror(number)
-            if f"system error: {reason}" in error.detail:  # and then a list of what failed by that
-                raise StorageError(f"cannot be written ({reason})") from OSError(number, reason)
+        try:
+            raise_for_disk(error)
+        except OSError as fault:
+            raise StorageError(f"cannot be written ({fault.strerror})") from fault
         reason = " ".join(error.detail.split())
         raise StorageError(f"cannot be written ({reason})") from error

@@ -19,6 +19,8 @@ from sr_runtime.image.frames import is_part_of_its_canvas
 from sr_runtime.image.header import SIDEWAYS, frame_indices, opened, reading
 from sr_runtime.image.reader import check_kind, described
 from sr_runtime.image.sixteen_bit import load_vips
+from sr_runtime.large.vips_files import check_name, raise_for_disk
+from sr_runtime.storage.temporary import scratch_errors
 
 __all__ = ["LargeFile"]
 
@@ -34,8 +36,9 @@ UPRIGHT, MIRRORED = 1, 2  # EXIF orientations
 class LargeFile:
     """A `RowReader` of a PNG, TIFF or JPEG, upright, in gray or RGB, with alpha or without.
 
-    The memory that it takes depends on the image's width alone. A PNG or JPEG whose EXIF turns it
-    is first unpacked into the folder for temporary files.
+    The memory that it takes depends on the image's width alone, unless it is an interlaced PNG or a
+    progressive JPEG, which libvips decodes whole. A PNG or JPEG whose EXIF turns it is first
+    unpacked into the folder for temporary files.
 
     Attributes:
         picture: The metadata, with a single pixel.
@@ -44,7 +47,7 @@ class LargeFile:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Raises ImageError if the file is damaged, or of a kind that is not read by rows."""
         self._path = Path(path)
-        vips = load_vips()
+        check_name(self._path)
         with self._reading(), self._path.open("rb") as file:
             # Without a limit: rows are bounded by the width.
             self._image = image = opened(file, 1 << 48, pixels=False)
@@ -56,7 +59,7 @@ class LargeFile:
             _, profile = with_profile(image, [pixel])
             sideways = orientation in SIDEWAYS
             self.picture = described(image, [pixel], profile, sideways=sideways)
-            self._region = vips.Region.new(pixels)
+            self._region = load_vips().Region.new(pixels)
 
     def _open_pixels(self, page: int, orientation: int) -> Any:
         """The image of libvips, upright."""
@@ -65,7 +68,10 @@ class LargeFile:
         options: dict[str, Any] = {"access": access, "fail_on": "error", "revalidate": True}
         if self._image.format == "TIFF":
             options["page"] = page
-        pixels = load_vips().Image.new_from_file(os.fspath(self._path), **options).autorot()
+        vips = load_vips()
+        pixels = vips.Image.new_from_file(os.fspath(self._path), **options).copy()
+        pixels.set_type(vips.GValue.gint_type, "orientation", orientation)  # XMP may state it
+        pixels = pixels.autorot()
         if self._image.format == "TIFF":
             # The fourth channel need not be alpha; Pillow's mode says whether it is.
             pixels = pixels.extract_band(0, n=CHANNELS[self._image.mode])
@@ -88,6 +94,8 @@ class LargeFile:
             try:
                 yield
             except vips.Error as error:
+                with scratch_errors("the unpacked image"):
+                    raise_for_disk(error)
                 raise ValueError(" ".join(error.detail.split())) from error
 
 

@@ -81,9 +81,10 @@ def assemble(
         video.set_display_matrix(facts.display_matrix)
         video.metadata.update(_metadata(picture_stream(inputs)))
         copies = {stream.index: _add_copy(output, stream, target) for stream in _kept(inputs)}
+        container = container_of(target)
         packets = heapq.merge(
-            _video_packets(segments, video, facts, container_of(target)),
-            _other_packets(source, inputs, copies, facts, until),
+            _video_packets(segments, video, facts, container),
+            _other_packets(source, inputs, copies, facts, container, until),
             key=_seconds,
         )
         for packet in packets:
@@ -208,8 +209,12 @@ def _other_packets(
     inputs: "InputContainer",
     copies: "dict[int, VideoStream]",
     facts: VideoFacts,
+    container: str,
     until: Fraction | None,
 ) -> "Iterator[Packet[Any]]":
+    """The packets of the source's other streams, with times that the container takes."""
+    # None takes times that fall. Those of TrueHD are equal where Matroska rounds them.
+    apart = 1 if container in ("mp4", "mov") else 0
     streams = [stream for stream in inputs.streams if stream.index in copies]
     last: dict[int, int] = {}
     for packet in readable_packets(inputs, streams, source) if streams else ():
@@ -221,7 +226,8 @@ def _other_packets(
             packet.dts = shift if packet.pts is None else packet.pts
         packet.dts -= shift
         packet.pts = packet.dts if packet.pts is None else packet.pts - shift
-        if packet.dts < (before := last.get(stream.index, packet.dts)):  # no container takes it
+        before = last.get(stream.index)
+        if before is not None and packet.dts < before + apart:
             assert stream.time_base is not None
             packet.dts = before + math.ceil(stream.time_base / packet.time_base)
             packet.pts = max(packet.pts, packet.dts)

@@ -52,6 +52,16 @@ def test_bands_of_many_workers_make_the_file_of_one(
     assert many.read_bytes() == one.read_bytes()
 
 
+@pytest.mark.parametrize("options", [{"img_channels": 1}, {"io": "uint8"}])
+def test_models_of_gray_and_of_bytes_have_a_test_image_too(
+    options: dict[str, Any], load: dict[str, Any], tiny_onnx: Any
+) -> None:
+    load = load | {"model": str(tiny_onnx(**options))}
+    settings = Settings(load=load, size=OutputSize(), quality=None, max_pixels=None, tileable=None)
+    worker = bands.BandWorker(settings)
+    assert worker.fingerprint()["the pixels of a test image"]
+
+
 def test_workers_that_compute_other_pixels_make_no_bands_with_the_others(
     scan: Path, load: dict[str, Any], actors: list[Any], tmp_path: Path
 ) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from sr_runtime.batch.ledger import Ledger
 from sr_runtime.cli import folders as folders_module
 from sr_runtime.errors import ArgumentError
 from tests.runtime.test_plan import picture, plan, targets
@@ -96,6 +97,41 @@ def test_results_beside_their_inputs_are_not_upscaled_again(tmp_path: Path) -> N
     # Whether these are results or photos of the user's is not known without --skip-existing.
     with pytest.raises(ArgumentError, match="would overwrite the input"):
         plan([folder], folder)
+
+
+def test_resuming_replaces_what_such_a_run_has_made_and_no_other_input(tmp_path: Path) -> None:
+    ledger, folder = Ledger({"model": "a"}), tmp_path / "in"
+    for name in ("a.jpg", "a_x4.png"):
+        picture(folder / name)
+    with pytest.raises(ArgumentError, match=r"overwrite the input .*a_x4.png: .*--skip-existing"):
+        plan([folder], folder, ledger=ledger)
+    (folder / "a_x4.png").unlink()
+    (job,) = plan([folder], folder, ledger=ledger).jobs
+    claim = ledger.claim(job)
+    assert claim is not None
+    claim.note_done()
+    claim.release()
+    picture(job.target)
+    assert plan([folder], folder, ledger=ledger).kept == [job]
+    picture(folder / "a.jpg", frames=1).write_bytes(b"another photo")
+    assert plan([folder], folder, ledger=ledger).jobs == [job]
+
+
+def test_an_input_whose_own_result_has_no_name_is_not_replaced_either(tmp_path: Path) -> None:
+    picture(tmp_path / "b.png")
+    (tmp_path / "b_16.png").write_bytes(b"no picture")
+    with pytest.raises(ArgumentError, match=r"overwrite the input .*b_16.png"):
+        plan([tmp_path], tmp_path, template="{stem}_{width}")
+
+
+def test_an_input_of_the_same_name_but_for_case_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folders_module, "_ignores_case", functools.lru_cache(lambda _: True))
+    photo, other = picture(tmp_path / "a/photo.jpg"), picture(tmp_path / "b/PHOTO.png")
+    (tmp_path / "b/photo.png").hardlink_to(other)  # the one file under both names
+    with pytest.raises(ArgumentError, match="would overwrite the input"):
+        plan([photo, other], tmp_path / "b")
 
 
 def test_results_do_not_change_the_names_of_the_next_run(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from PIL import Image, ImageCms
 
 from sr_runtime.errors import ImageError
 from sr_runtime.image import from_pil, read, write
+from sr_runtime.image.header import read_header
 from tests.runtime.image_files import SIGNATURE, SRGB, chunk, strips, tiff_of
 
 RNG = np.random.default_rng(0)
@@ -265,3 +266,9 @@ def test_a_pillow_image_of_16_bits_that_begins_with_white_is_turned_around(tmp_p
 
     with Image.open(tmp_path / "a.tif") as image:
         np.testing.assert_array_equal(from_pil(image).frames[0][:, :, 0], 65535 - gray)
+
+
+@pytest.mark.parametrize("mode", ["L", "I;16", "I"])
+def test_the_header_of_a_gray_image_says_so_whatever_its_bits(mode: str, tmp_path: Path) -> None:
+    Image.new(mode, (4, 3)).save(tmp_path / "a.tif")
+    assert read_header(tmp_path / "a.tif").gray

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import sys
 import warnings
 from functools import partial
 from pathlib import Path
@@ -208,6 +209,41 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(
     assert caught.value.path == target
     assert list(tmp_path.iterdir()) == [target]
     assert target.read_text() == "old"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows limits no file's size")
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif", "gif", "avif"])
+def test_a_disk_that_is_full_within_a_file_leaves_no_part_of_it(
+    suffix: str, tmp_path: Path
+) -> None:
+    import resource
+
+    noise = np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8)
+    write(Picture(frames=(noise,)), tmp_path / f"whole.{suffix}")
+    room = (tmp_path / f"whole.{suffix}").stat().st_size - 3000
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+    try:
+        with pytest.raises(StorageError):
+            write(Picture(frames=(noise,)), tmp_path / f"a.{suffix}")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [path.name for path in tmp_path.iterdir()] == [f"whole.{suffix}"]
+
+
+def test_float_pixels_are_refused_in_words(tmp_path: Path) -> None:
+    floats = Picture(frames=(np.ones((4, 4, 4), np.float32),))
+    with pytest.raises(ImageError, match="floating-point"):
+        write(floats, tmp_path / "x.jpg")
+
+
+def test_a_pillow_image_states_its_own_size_in_exif() -> None:
+    exif = Image.Exif()
+    exif.get_ifd(0x8769).update({0xA002: 6, 0xA003: 4})  # of the image before it was enlarged
+    image = to_pil(Picture(frames=(np.zeros((16, 24, 3), np.uint8),), exif=exif.tobytes()))
+    kept = Image.Exif()
+    kept.load(image.info["exif"])
+    assert dict(kept.get_ifd(0x8769)) == {0xA002: 24, 0xA003: 16}
 
 
 @pytest.mark.parametrize(

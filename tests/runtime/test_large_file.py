@@ -1,6 +1,9 @@
 """Files that are read by rows have the pixels and metadata that they have when read whole."""
 
+import os
 import struct
+import subprocess
+import sys
 import zlib
 from itertools import pairwise
 from pathlib import Path
@@ -11,8 +14,10 @@ import pytest
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
-from sr_runtime import ImageError
+from sr_runtime import ImageError, StorageError
 from sr_runtime.image import Picture, read, write
+from sr_runtime.image.header import read_header
+from sr_runtime.large.output import LargeOutput
 from sr_runtime.large.source import LargeFile
 
 vips = pytest.importorskip("pyvips", exc_type=ImportError)
@@ -66,6 +71,58 @@ def test_turned_files_are_upright(format: str, orientation: int, tmp_path: Path)
     dpi = read(path).dpi
     assert dpi is not None
     assert tuple(map(round, dpi)) == ((200, 100) if orientation < 5 else (100, 200))
+
+
+@pytest.mark.parametrize("format", ["JPEG", "TIFF", "PNG"])
+def test_files_that_only_xmp_turns_are_upright_too(format: str, tmp_path: Path) -> None:
+    xmp = (
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF '
+        b'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description '
+        b'xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>'
+    )
+    path, options = tmp_path / "a", {"xmp": xmp}
+    if format == "PNG":
+        text = PngInfo()
+        text.add_itxt("XML:com.adobe.xmp", xmp.decode())
+        options = {"pnginfo": text}
+    if format == "TIFF":
+        options = {"tiffinfo": {700: xmp}}
+    Image.fromarray(pixels(3)).save(path, format, **options)
+    assert read(path).frames[0].shape[:2] == (70, 600)
+    check_same(path)
+    assert (read_header(path).height, read_header(path).width) == (70, 600)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text there")
+def test_names_that_are_no_text_are_told_before_the_work(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.png"))
+    write(Picture(frames=(pixels(3),)), path)
+    with pytest.raises(StorageError, match="a name in UTF-8"):
+        LargeFile(path)
+    output = LargeOutput(path)
+    with pytest.raises(StorageError, match="a name in UTF-8"):
+        output.check(Picture(frames=(pixels(3)[:1, :1],)), tmp_path / "a", height=9, width=9)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows limits no file's size")
+def test_a_full_folder_for_temporary_files_is_no_damage(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.fromarray(pixels(3)).save(tmp_path / "a.png", exif=exif)
+    # In a process of its own: libvips reads the variable once, and keeps small images in memory.
+    code = (
+        "import resource, sys; from sr_runtime.large.source import LargeFile\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "LargeFile(sys.argv[1]).read(0, 70)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "a.png"],
+        env={**os.environ, "VIPS_DISC_THRESHOLD": "1k", "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert "StorageError: " in ended.stderr
+    assert "the folder for temporary files cannot hold the unpacked image" in ended.stderr
 
 
 def test_colors_become_those_that_reading_whole_gives(tmp_path: Path) -> None:

@@ -56,6 +56,14 @@ def test_other_weights_make_other_pixels(split) -> None:
         assert made_with(upscaler) != before
 
 
+def test_a_model_that_was_replaced_after_it_was_loaded_is_not_noted(split) -> None:
+    model = split()
+    with sr_runtime.load(model, backend="onnxruntime") as upscaler:
+        model.write_bytes(model.read_bytes())
+        with pytest.raises(ModelError, match="has changed since it was loaded"):
+            made_with(upscaler)
+
+
 @every_fast_row
 def test_weights_that_are_missing_or_cut_off_are_named(row, split) -> None:
     model = split()

@@ -5,6 +5,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import PIL.Image
 import pytest
@@ -28,11 +29,12 @@ def picture(path: Path, frames: int = 1) -> Path:
 def plan(inputs: Sequence[Path | str], output: Path | str | None = None, **options: object) -> Plan:
     """The plan for a ×4 model, the default one unless `options` say otherwise."""
     skip = bool(options.pop("skip_existing", False))
+    ledger: Any = options.pop("ledger", None)
     naming = Naming(**{"model": DEFAULT, "scale": 4, "size": OutputSize()} | options)
     words = [str(path) for path in inputs]
     output = None if output is None else str(output)
     with Pipes() as pipes:
-        return plan_jobs(words, output, naming, pipes, skip_existing=skip)
+        return plan_jobs(words, output, naming, pipes, skip_existing=skip, ledger=ledger)
 
 
 def targets(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sr_runtime import ArgumentError, NonFiniteError, OutOfMemoryError, Upscaler
+from sr_runtime import ArgumentError, ModelError, NonFiniteError, OutOfMemoryError, Upscaler
 from sr_runtime.backends.base import Limits
 from sr_runtime.image import Picture
 from tests.runtime.known_network import KnownNetwork
@@ -239,6 +239,22 @@ def test_a_progress_callback_cancels_by_raising_and_the_upscaler_goes_on() -> No
     assert raised.value is error
     assert network.in_flight == 0
     np.testing.assert_array_equal(upscaler.upscale(photo(60, 60)), network.whole(photo(60, 60)))
+
+
+@pytest.mark.parametrize("kind", [MemoryError, ModelError, NonFiniteError, RuntimeError])
+def test_what_a_callback_raises_is_not_taken_for_an_error_of_the_network(
+    kind: type[Exception],
+) -> None:
+    upscaler, error = Upscaler(KnownNetwork(radius=1), tile=16), kind("can't start new thread")
+
+    def cancel(done: int, total: int) -> None:
+        raise error
+
+    with pytest.raises(kind) as raised:
+        upscaler.upscale(photo(60, 60), progress=cancel)
+    assert raised.value is error
+    assert str(error) == "can't start new thread"
+    assert upscaler.max_tile == (16, 16)
 
 
 @pytest.mark.parametrize("tile", [0, -1, 5, "big", 1.5])

@@ -139,6 +139,30 @@ def test_covers_are_copied(suffix: str, tmp_path: Path) -> None:
     assert pictures[0] == pictures[1] != b""
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+def test_sound_of_two_packets_at_one_time_is_kept(suffix: str, tmp_path: Path) -> None:
+    clip = Clip(codec="libx264", pixels="yuv420p", sound="aac").write(tmp_path / "clip.mp4")
+    source, target = tmp_path / "a.mkv", tmp_path / f"b{suffix}"
+    with av.open(str(clip)) as one, av.open(str(source), "w") as file:
+        streams = [file.add_stream_from_template(stream) for stream in one.streams]
+        times: list[int] = []
+        for packet in one.demux():
+            if packet.dts is None:
+                continue
+            if packet.stream.type == "audio":
+                if len(times) == 3:
+                    packet.pts = packet.dts = times[-1]
+                times.append(packet.dts)
+            packet.stream = streams[packet.stream_index]
+            file.mux(packet)
+    upscale_video(known_upscaler(), source, target)
+    counts = []
+    for path in (source, target):
+        with av.open(str(path)) as file:
+            counts.append(sum(packet.size > 0 for packet in file.demux(file.streams.audio[0])))
+    assert counts[0] == counts[1] == len(times)
+
+
 def test_sound_longer_than_the_picture_is_kept_and_no_damage(tmp_path: Path) -> None:
     clip = Clip(codec="libx264", pixels="yuv420p", sound="aac", silence=2,
                 facts={"BPS-eng": "900"})  # fmt: skip

@@ -9,6 +9,18 @@ import pytest
 from sr_runtime.batch.writing import Writing
 
 
+def test_a_thread_that_cannot_be_started_is_told_and_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with Writing(1) as writing:
+        monkeypatch.setattr(writing._pool, "submit", refused)
+        with pytest.raises(RuntimeError, match="new thread"):
+            writing.submit(1, lambda: None)
+
+
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="Windows has no pthread_kill")
 def test_ctrl_c_in_the_wait_for_the_last_result_does_not_leave_it_half_written() -> None:
     main = threading.get_ident()
