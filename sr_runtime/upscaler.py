@@ -21,6 +21,7 @@ from sr_runtime.passes import Progress, upscale_frames
 from sr_runtime.rows.protocols import RowReader, RowWriter
 from sr_runtime.rows.stream import stream
 from sr_runtime.storage.atomic import check_target
+from sr_runtime.storage.file_version import file_version
 from sr_runtime.tileable import Tileable, wrap_of
 from sr_runtime.tiled_network import TiledNetwork
 from sr_runtime.tiling import TilePlan
@@ -60,10 +61,10 @@ class Upscaler:
 
         Args:
             model: The backend's file.
-            model_version: Its `file_version` before it was opened.
+            model_version: Its `file_version` when it was opened; None: that of now.
         """
         self.backend, self.tta = backend, tta
-        self.model, self.model_version = model, model_version
+        self.model, self.model_version = model, model_version or (model and file_version(model))
         self.info: ModelInfo = backend.info
         self._network = TiledNetwork(backend, tile=tile, halo=halo, tta=tta, model=model)
         self.halo, self.tile = self._network.halo, self._network.tile
