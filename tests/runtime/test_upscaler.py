@@ -1,5 +1,8 @@
 """Tiles give exactly the whole image, of every kind and size, and errors leave nothing behind."""
 
+import warnings
+from dataclasses import replace
+
 import numpy as np
 import PIL.Image
 import pytest
@@ -239,6 +242,16 @@ def test_a_progress_callback_cancels_by_raising_and_the_upscaler_goes_on() -> No
     assert raised.value is error
     assert network.in_flight == 0
     np.testing.assert_array_equal(upscaler.upscale(photo(60, 60)), network.whole(photo(60, 60)))
+
+
+def test_tiles_that_change_the_result_are_warned_of_unless_the_halo_is_exact() -> None:
+    network = KnownNetwork(radius=3)
+    network.info = replace(network.info, halo=1, receptive_radius=3, tile_error=9)
+    with pytest.warns(RuntimeWarning, match="looks further than its tiles overlap.* 9/255"):
+        Upscaler(network, tile=16).upscale(photo(60, 60))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Upscaler(network, tile=16, halo="exact").upscale(photo(60, 60))
 
 
 @pytest.mark.parametrize("kind", [MemoryError, ModelError, NonFiniteError, RuntimeError])
