@@ -64,7 +64,9 @@ class Upscaler:
             model_version: Its `file_version` when it was opened; None: that of now.
         """
         self.backend, self.tta = backend, tta
-        self.model, self.model_version = model, model_version or (model and file_version(model))
+        if model is not None and model_version is None:
+            model_version = file_version(model)
+        self.model, self.model_version = model, model_version
         self.info: ModelInfo = backend.info
         self._network = TiledNetwork(backend, tile=tile, halo=halo, tta=tta, model=model)
         self.halo, self.tile = self._network.halo, self._network.tile
