@@ -131,6 +131,17 @@ class Ledger:
                 return None  # its owner is removing it
             raise StorageError(f"cannot be written ({error.strerror})", path=folder) from error
 
+    def is_in_work(self, job: Job) -> bool:
+        """Whether another process makes the result, or has noted it since the journal was read.
+
+        Raises StorageError if the folder of the result cannot be written.
+        """
+        claim = self.claim(job)
+        if claim is None:
+            return True
+        claim.release()
+        return bool(self.made_of([job]))
+
     def remove_leftovers(self, folder: Path) -> None:
         """Remove the claims that dead processes left in a folder."""
         with contextlib.suppress(OSError):  # it does not exist, or cannot be listed

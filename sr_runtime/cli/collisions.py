@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -75,20 +75,24 @@ def _shared_targets(jobs: Sequence[Job]) -> dict[str, list[Job]]:
 
 
 def refuse_overwriting_inputs(
-    inputs: Sequence[Job] | Sequence[Source], existing: Iterable[Job]
+    inputs: Sequence[Job] | Sequence[Source],
+    existing: Iterable[Job],
+    is_in_work: Callable[[Job], bool] = lambda _: False,
 ) -> None:
     """Raise ArgumentError if a result is an input, by any of its names.
 
     Args:
         existing: Jobs that have a file of the result's name.
+        is_in_work: Whether another process makes that file right now.
     """
     sources: set[str] = set()
     for job in existing:
         sources = sources or {_real(each.folder, each.name) for each in inputs}
         target = job.target
-        if _real(job.place, job.result) in sources or (
+        overwrites = _real(job.place, job.result) in sources or (
             target.exists() and job.source.exists() and target.samefile(job.source)
-        ):
+        )
+        if overwrites and not is_in_work(job):
             raise ArgumentError(
                 f"the result would overwrite the input {target}: choose another with -o, or keep "
                 "what is there by --skip-existing, or by --resume what such a run has made"

@@ -104,7 +104,11 @@ def plan_jobs(
     if skip_existing:
         earlier = kept = {job for job in existing if job.target.is_file()}
     # Those, too, that are no jobs: left out as named like a result, or without a name for theirs.
-    refuse_overwriting_inputs(found.sources, [job for job in existing if job not in earlier])
+    others = [job for job in existing if job not in earlier]
+    if ledger is None:
+        refuse_overwriting_inputs(found.sources, others)
+    else:
+        refuse_overwriting_inputs(found.sources, others, ledger.is_in_work)
     if skip_existing or ledger is not None:
         for place in {job.place for job in jobs}:
             remove_leftovers(place)  # where every result exists, nothing is written

@@ -109,6 +109,8 @@ def test_resuming_replaces_what_such_a_run_has_made_and_no_other_input(tmp_path:
     (job,) = plan([folder], folder, ledger=ledger).jobs
     claim = ledger.claim(job)
     assert claim is not None
+    picture(job.target)  # by another process, which has not noted it yet
+    assert plan([folder], folder, ledger=Ledger({"model": "a"})).jobs == [job]
     claim.note_done()
     claim.release()
     picture(job.target)
