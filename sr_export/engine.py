@@ -22,6 +22,7 @@ from sr_runtime.backends.tensorrt.options import (
     HardwareCompatible,
     Kind,
     Profile,
+    Shape,
     cards_text,
 )
 from sr_runtime.embedded import model_file
@@ -134,7 +135,8 @@ def build_engine(
         with stages.stage("checking the model"):
             if from_onnx:
                 info = read_fp16_onnx(source)[1]
-                _check_profile(profile, info, source)
+                with about(source):
+                    _check_profile(profile, info, source, or_else=", or export without --tile-size")
             else:
                 generator = load_any_generator(source, scale=scale, activation=activation)
                 profile.check_fits(
@@ -150,9 +152,10 @@ def build_engine(
                 checks = require(half_graph_checks(source, info), path=source)
         else:
             file = folder.path / f"{source.stem}.onnx"
-            with about(source, instead_of=file):
+            checkpoint = source
+            with about(checkpoint, instead_of=file):
                 exported = export_onnx(
-                    source,
+                    checkpoint,
                     file,
                     precision="fp16",
                     io=io or "float32",
@@ -163,7 +166,8 @@ def build_engine(
             source, checks = file, exported.checks
             stages.seconds |= exported.seconds
             info = read_fp16_onnx(file)[1]
-            _check_profile(profile, info, file)
+            with about(checkpoint):
+                _check_profile(profile, info, file)
         if gpu is not None:
             pixels = profile_crops(profile, info)
             with stages.stage("computing in fp32"):
@@ -193,7 +197,8 @@ def build_engine(
     )
 
 
-def _check_profile(profile: Profile, info: ModelInfo, source: Path) -> None:
+def _check_profile(profile: Profile, info: ModelInfo, file: Path, *, or_else: str = "") -> None:
+    """Raise ArgumentError if the file does not take the shapes; `or_else` ends its advice."""
     from sr_export.onnx_file import load_onnx
 
     profile.check_fits(
@@ -203,16 +208,17 @@ def _check_profile(profile: Profile, info: ModelInfo, source: Path) -> None:
         scale=info.scale,
         channels=info.out_channels,
     )
-    declared = load_onnx(source).graph.input[0].type.tensor_type.shape.dim
-    only = info.only_size([dimension.dim_value or None for dimension in declared])
-    for name, shape in (("min", profile.min), ("opt", profile.opt), ("max", profile.max)):
-        if any(size not in (None, side) for size, side in zip(only, shape[1:], strict=True)):
-            height, width = (side or "any" for side in only)
-            raise ArgumentError(
-                f"--{name} is {shape}, and the model takes tiles of {height}x{width} only: give "
-                f"1x{height}x{width} as --min, --opt and --max, or export it without --tile-size",
-                path=source,
-            )
+    dimensions = load_onnx(file).graph.input[0].type.tensor_type.shape.dim
+    declared = [dimension.dim_value or None for dimension in dimensions]
+    only = (declared[0], *info.only_size(declared))
+    fitting = Profile(
+        *(
+            Shape(*(size or asked for size, asked in zip(only, shape, strict=True)))
+            for shape in (profile.min, profile.opt, profile.max)
+        )
+    )
+    if fitting != profile:
+        raise ArgumentError(f"the model does not take {profile}: give {fitting}{or_else}")
 
 
 def _check_files(source: Path, output: Path, timings: Path | None, kind: Kind) -> None:

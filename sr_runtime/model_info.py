@@ -107,7 +107,8 @@ class ModelInfo:
     tile_error: int = 1
     """Largest difference in 1/255 seen between tiles with this halo and the whole image. It
     is above 1 where output pixels depend on the whole input, as with global attention or pooling,
-    or on its opposite side, as with circular padding."""
+    or on its opposite side, as with circular padding; and where no halo that was tried is enough
+    for a larger receptive radius."""
     layout: Layout = "NCHW"
     """The order of a float tensor's axes, in and out."""
     input_range: ValueRange = "0..1"
@@ -138,6 +139,11 @@ class ModelInfo:
         return (self.io, self.layout, self.input_range, self.output_range) == (
             "float32", "NCHW", "0..1", "0..1",
         )  # fmt: skip
+
+    def tiles_differ(self, halo: int) -> bool:
+        """Whether tiles with this halo are known to differ from the whole image by over 1/255."""
+        reaches_all = self.receptive_radius is not None and halo >= self.receptive_radius
+        return self.tile_error > 1 and not reaches_all
 
     def only_size(self, shape: Sequence[int | None]) -> tuple[int | None, int | None]:
         """The height and width that an input of this declared shape is limited to; None for any."""

@@ -51,7 +51,7 @@ def upscale_frames(
     )
     for page in pages:
         for frame in page.frames:
-            check_wrap(frame.shape[0], frame.shape[1], wrap, network.info)
+            check_wrap(frame.shape[0], frame.shape[1], wrap, network.info, network.halo)
             check_image(color_planes(frame), network.info)
     with memory_for("upscale the image", needed):
         passes = _Passes(

@@ -16,8 +16,8 @@ AUTO_TILE = {"bf16": 512, "fp16": 512, "fp32": 384}
 # What a tile of that side takes: a 23-block RRDBNet, in each precision.
 AUTO_TILE_BYTES = 2_000_000_000
 
-# A network that looks at the whole image gets it in one tile up to this side on a GPU, which says
-# in time that memory runs out, and where the system does not say how much is free.
+# A network that looks further than its halo gets the image in one tile up to this side on a GPU,
+# which says in time that memory runs out, and where the system does not say how much is free.
 WHOLE_TILE = 1024
 
 # On a CPU such a tile may take this share of the free memory, because Linux kills a process that
@@ -52,7 +52,7 @@ def largest_tile(backend: Backend, tile: object, halo: int) -> tuple[int, int]:
     least = max(limits.min_tile)
     if tile == "auto":
         usual = limits.tile or AUTO_TILE[backend.compute_dtype]
-        if backend.info.tile_error > 1:
+        if backend.info.tiles_differ(halo):
             usual = max(usual, _whole_tile(backend))
         side = max(usual, 2 * halo + usual // 2, least)
     elif isinstance(tile, int) and not isinstance(tile, bool) and least <= tile <= LARGEST_TILE:
@@ -67,7 +67,7 @@ def largest_tile(backend: Backend, tile: object, halo: int) -> tuple[int, int]:
 
 
 def _whole_tile(backend: Backend) -> int:
-    """The side up to which a network that looks at the whole image gets it in one tile."""
+    """The side up to which a network that looks further than its halo gets an image in one tile."""
     free = free_memory() if backend.device == "cpu" else None
     if free is None:
         return WHOLE_TILE

@@ -35,12 +35,14 @@ def wrap_of(tileable: object) -> Wrap:
     return Wrap(rows="y" in tileable, cols="x" in tileable)
 
 
-def check_wrap(height: int, width: int, wrap: Wrap, info: ModelInfo) -> None:
+def check_wrap(height: int, width: int, wrap: Wrap, info: ModelInfo, halo: int) -> None:
     """Raise ArgumentError if the model cannot give the sides that wrap results without a seam."""
-    if any(wrap) and info.tile_error > 1:
+    if any(wrap) and info.tiles_differ(halo):
+        whole = info.receptive_radius is None
         raise ArgumentError(
-            "the network looks at the whole image, so copies of its result do not continue each "
-            "other: use another model, or leave tileable out"
+            f"the network looks {'at the whole image' if whole else f'further than {halo} pixels'}"
+            ", so copies of its result do not continue each other: use "
+            f"{'another model' if whole else '--halo exact'}, or leave tileable out"
         )
     grid = math.lcm(info.multiple_of, info.phase)
     for name, side, wraps in (("height", height, wrap.rows), ("width", width, wrap.cols)):

@@ -132,13 +132,13 @@ class TiledNetwork:
         (height, width, channels), scale = planes.shape, self.info.scale
         while True:
             tiles, batch = self._plan_batches(height, width, wrap, plan)
-            radius = self.info.receptive_radius
-            sees_further = radius is None or self.halo < radius
-            if len(tiles) > 1 and self.info.tile_error > 1 and sees_further:
+            if len(tiles) > 1 and self.info.tiles_differ(self.halo):
+                whole = self.info.receptive_radius is None
+                remedy = "use a smaller image, or a larger --tile" if whole else "use --halo exact"
                 warnings.warn(
                     "the network looks further than its tiles overlap, and this image needs "
                     f"{len(tiles)} tiles, which change the result by about "
-                    f"{self.info.tile_error}/255: use a smaller image, or a larger --tile",
+                    f"{self.info.tile_error}/255: {remedy}",
                     RuntimeWarning,
                     stacklevel=2,
                 )

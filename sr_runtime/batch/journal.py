@@ -1,8 +1,13 @@
-"""The journal of one folder of results: a line of JSON for each, which says how it was made."""
+"""The journal of one folder of results: lines of JSON, which say which files are results.
+
+{"settings": KEY, "are": {…}}                what results were made with, once for each key
+{"begun": NAME}                              from now on, a file of this name is a result
+{"target": NAME, "size": …, "settings": KEY} it is complete, and how it was made
+"""
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +35,7 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         """The journal of a folder, which may not exist yet."""
         self._path = folder / JOURNAL
+        self._begun: set[str] = set()
         self._records: dict[str, Record] = {}
         self._settings: set[str] = set()
         self._read = 0  # bytes of whole lines
@@ -51,17 +57,31 @@ class Journal:
             raise StorageError(f"cannot be read ({error.strerror})", path=self._path) from error
 
     def record_of(self, name: str) -> Record | None:
-        """How the result of this name was made, as of the last `refresh`."""
+        """How the result of this name was made, as of the last `refresh`; None if not known."""
         return self._records.get(name)
+
+    def has_begun(self, name: str) -> bool:
+        """Whether a file of this name is a result, complete or not, as of the last `refresh`."""
+        return name in self._begun
+
+    def begin(self, name: str) -> None:
+        """Note that a file of this name is a result, as `append` does. Raises StorageError."""
+        if name not in self._begun:
+            self._append([{"begun": name}])
+            self._begun.add(name)
 
     def append(self, name: str, record: Record, settings: Mapping[str, str]) -> None:
         """Note how a result was made; the line is on the disk when this returns.
 
         Raises StorageError.
         """
-        lines = [{"target": name, **record._asdict()}]
+        lines: list[Mapping[str, object]] = [{"target": name, **record._asdict()}]
         if record.settings not in self._settings:
             lines.insert(0, {"settings": record.settings, "are": dict(settings)})
+        self._append(lines)
+        self._settings.add(record.settings)
+
+    def _append(self, lines: Sequence[Mapping[str, object]]) -> None:
         text = "".join(json.dumps(line) + "\n" for line in lines)
         try:
             # Lines of other processes stay whole: each is appended by one call of the system.
@@ -73,10 +93,10 @@ class Journal:
                 os.fsync(file.fileno())
         except OSError as error:
             raise StorageError(f"cannot be written ({error.strerror})", path=self._path) from error
-        self._settings.add(record.settings)
 
     def _forget(self) -> None:
         self._read = self._size = 0
+        self._begun.clear()
         self._records.clear()
         self._settings.clear()
 
@@ -97,7 +117,10 @@ class Journal:
             content = json.loads(line)
             if "target" in content:
                 name = content.pop("target")
+                self._begun.add(name)
                 self._records[name] = Record(**content)
+            elif "begun" in content:
+                self._begun.add(content["begun"])
             else:
                 self._settings.add(content["settings"])
         except (ValueError, TypeError, KeyError):

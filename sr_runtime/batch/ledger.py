@@ -1,8 +1,9 @@
 """What is done and who does what, so that a run goes on and several processes share a folder.
 
-Beside the results lies a journal, to which each process appends a line when a result has its name.
-The line says from which file it was made, and how: it counts as long as both are so. Whoever begins
-an image claims it by a lock, which the system frees when the process ends, even by a crash.
+Beside the results lies a journal, to which each process appends a line before a result gets its
+name, and another one when it has it. That one says from which file it was made, and how: it counts
+as long as both are so. Whoever begins an image claims it by a lock, which the system frees when the
+process ends, even by a crash.
 """
 
 import contextlib
@@ -11,7 +12,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -76,25 +77,26 @@ class Ledger:
 
         Raises StorageError if one cannot be read.
         """
-        return [job for job, record in self._records(jobs) if self._holds(record, job)]
+        with self._lock:
+            found = [(job, journal.record_of(job.result)) for job, journal in self._read(jobs)]
+        return [job for job, record in found if self._holds(record, job)]
 
-    def made_of(self, jobs: Iterable[Job]) -> list[Job]:
-        """Those of the jobs whose result was made by such a run, from whatever and however.
+    def begun_of(self, jobs: Iterable[Job]) -> list[Job]:
+        """Those of the jobs whose result, if it is there, such a run has made, however.
 
         Raises StorageError if a journal cannot be read.
         """
-        return [job for job, record in self._records(jobs) if record is not None]
-
-    def _records(self, jobs: Iterable[Job]) -> list[tuple[Job, Record | None]]:
         with self._lock:
-            journals: dict[Path, Journal] = {}
-            found = []
-            for job in jobs:
-                if (journal := journals.get(job.place)) is None:
-                    journal = journals[job.place] = self._journal(job.place)
-                    journal.refresh()
-                found.append((job, journal.record_of(job.result)))
-        return found
+            return [job for job, journal in self._read(jobs) if journal.has_begun(job.result)]
+
+    def _read(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, Journal]]:
+        """Each job and its journal, which is read once."""
+        journals: dict[Path, Journal] = {}
+        for job in jobs:
+            if (journal := journals.get(job.place)) is None:
+                journal = journals[job.place] = self._journal(job.place)
+                journal.refresh()
+            yield job, journal
 
     def _holds(self, record: Record | None, job: Job) -> bool:
         """Whether a record is of this source and of these settings, and the result is there."""
@@ -131,17 +133,6 @@ class Ledger:
                 return None  # its owner is removing it
             raise StorageError(f"cannot be written ({error.strerror})", path=folder) from error
 
-    def is_in_work(self, job: Job) -> bool:
-        """Whether another process makes the result, or has noted it since the journal was read.
-
-        Raises StorageError if the folder of the result cannot be written.
-        """
-        claim = self.claim(job)
-        if claim is None:
-            return True
-        claim.release()
-        return bool(self.made_of([job]))
-
     def remove_leftovers(self, folder: Path) -> None:
         """Remove the claims that dead processes left in a folder."""
         with contextlib.suppress(OSError):  # it does not exist, or cannot be listed
@@ -156,7 +147,15 @@ class Ledger:
             known = self._journals[folder] = Journal(folder)
         return known
 
-    def note(self, job: Job, facts: os.stat_result) -> None:
+    def note_begun(self, job: Job) -> None:
+        """Note, before a result gets its name, that a file of that name is one.
+
+        Raises StorageError.
+        """
+        with self._lock:
+            self._journal(job.place).begin(job.result)
+
+    def note_done(self, job: Job, facts: os.stat_result) -> None:
         """Note a result that has its name, made from a file of these facts.
 
         Raises StorageError.
@@ -182,10 +181,14 @@ class Claim:
         with contextlib.suppress(OSError):  # reading it will report that
             self._facts = job.source.stat()
 
+    def note_begun(self) -> None:
+        """Note that the result will get its name. Raises StorageError."""
+        self._ledger.note_begun(self._job)
+
     def note_done(self) -> None:
         """Note that the result has its name. Raises StorageError."""
         if self._facts is not None:
-            self._ledger.note(self._job, self._facts)
+            self._ledger.note_done(self._job, self._facts)
 
     def release(self) -> None:
         """Let others have it."""

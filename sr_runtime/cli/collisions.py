@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -75,34 +75,27 @@ def _shared_targets(jobs: Sequence[Job]) -> dict[str, list[Job]]:
 
 
 def refuse_overwriting_inputs(
-    inputs: Sequence[Job] | Sequence[Source],
-    existing: Iterable[Job],
-    is_in_work: Callable[[Job], bool] = lambda _: False,
+    inputs: Sequence[Job] | Sequence[Source], existing: Sequence[Job]
 ) -> None:
     """Raise ArgumentError if a result is an input, by any of its names.
 
     Args:
         existing: Jobs that have a file of the result's name.
-        is_in_work: Whether another process makes that file right now.
     """
-    sources: set[str] = set()
-    for job in existing:
-        sources = sources or {_real(each.folder, each.name) for each in inputs}
-        target = job.target
-        overwrites = _real(job.place, job.result) in sources or (
-            target.exists() and job.source.exists() and target.samefile(job.source)
-        )
-        if overwrites and not is_in_work(job):
+    targets = {_file_of(job.place, job.result): job.target for job in existing}
+    targets.pop(None, None)
+    for each in inputs if targets else ():
+        if (target := targets.get(_file_of(each.folder, each.name))) is not None:
             raise ArgumentError(
                 f"the result would overwrite the input {target}: choose another with -o, or keep "
-                "what is there by --skip-existing, or by --resume what such a run has made"
+                "what is there by --skip-existing (--resume replaces what such a run has made)"
             )
 
 
-def _real(folder: Path, name: str) -> str:
-    """The key of a file, links followed."""
-    path = f"{real_folder(folder)}{os.sep}{name}"
-    if os.path.islink(path):  # noqa: PTH114 (faster)
-        place, name = os.path.split(os.path.realpath(path))
-        folder = Path(place)
-    return file_key(folder, name)
+def _file_of(folder: Path, name: str) -> tuple[int, int] | None:
+    """Equal for all names of one file, links too; None if it cannot be reached."""
+    try:
+        facts = os.stat(f"{folder}{os.sep}{name}")  # noqa: PTH116 (faster, for many images)
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino

@@ -99,16 +99,12 @@ def plan_jobs(
             ledger.remove_leftovers(place)
         kept = set(ledger.done_of(existing))
         existing = [job for job in existing if job not in kept]
-        earlier = set(ledger.made_of(existing))
+        earlier = set(ledger.begun_of(existing))
     refuse_overwriting_inputs(jobs, existing)
     if skip_existing:
         earlier = kept = {job for job in existing if job.target.is_file()}
     # Those, too, that are no jobs: left out as named like a result, or without a name for theirs.
-    others = [job for job in existing if job not in earlier]
-    if ledger is None:
-        refuse_overwriting_inputs(found.sources, others)
-    else:
-        refuse_overwriting_inputs(found.sources, others, ledger.is_in_work)
+    refuse_overwriting_inputs(found.sources, [job for job in existing if job not in earlier])
     if skip_existing or ledger is not None:
         for place in {job.place for job in jobs}:
             remove_leftovers(place)  # where every result exists, nothing is written

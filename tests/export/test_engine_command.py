@@ -236,6 +236,18 @@ def test_a_file_of_one_size_becomes_an_engine_of_that_size(tmp_path, machine) ->
 
 
 @pytest.mark.slow
+def test_a_checkpoint_whose_file_has_one_size_is_told_which_shapes_to_give(
+    machine, checkpoint, tmp_path, monkeypatch, capsys
+) -> None:
+    """Such as a network whose windows PyTorch cannot trace for any size."""
+    monkeypatch.setattr("sr_export.to_onnx.tile_sizes", lambda *_: (96,))
+    assert main(["engine", str(checkpoint), "-o", str(tmp_path / "m.engine"), *SHAPES]) == 2
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert said.startswith(f"error: {checkpoint}: the model does not take {' '.join(SHAPES)}: give")
+    assert said.endswith("give --min 1x96x96 --opt 1x96x96 --max 1x96x96")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -280,7 +292,8 @@ def test_a_file_of_one_size_becomes_an_engine_of_that_size(tmp_path, machine) ->
         (["{fp16}", "--max", "64x4096x4096"], "a tensor has at most 2,147,483,647"),
         (
             ["{fixed}"],
-            "fixed.onnx: --min is 1x64x64, and the model takes tiles of 96x96 only: give 1x96x96",
+            "fixed.onnx: the model does not take --min 1x64x64 --opt 4x256x256 --max 4x512x512: "
+            "give --min 1x96x96 --opt 1x96x96 --max 1x96x96, or export without --tile-size",
         ),
         (["{cut}"], "cut.onnx: not a readable ONNX model"),
         (["{folder}/nowhere.onnx"], "nowhere.onnx: there is no such model file; the package"),

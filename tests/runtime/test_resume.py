@@ -20,6 +20,7 @@ from sr_runtime.batch.job import Job, Report
 from sr_runtime.batch.ledger import Ledger
 from tests.runtime.known_network import KnownNetwork
 from tests.runtime.test_batch import TOO_LONG, folder_of, number_of, photo, result_of, run
+from tests.runtime.test_plan import picture, plan
 
 SETTINGS = {"model": "known"}
 
@@ -75,6 +76,30 @@ def test_a_killed_run_loses_the_image_in_work_alone(tmp_path: Path) -> None:
     assert run(Upscaler(network), jobs, ledger=Ledger(SETTINGS)) == []
     assert {number_of(np.empty(shape)) for shape in network.batches} <= {4, 5, 6, 7}
     assert_right(jobs)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="it forks")
+def test_a_result_among_the_inputs_is_known_by_a_run_that_could_not_note_how_it_was_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def jobs() -> list[Job]:
+        return plan([tmp_path], tmp_path, ledger=Ledger(SETTINGS)).jobs
+
+    def work() -> None:
+        monkeypatch.setattr(Ledger, "note_done", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        run(Upscaler(KnownNetwork(radius=1)), jobs(), ledger=Ledger(SETTINGS))
+
+    picture(tmp_path / "a.png")
+    before = jobs()
+    child = multiprocessing.get_context("fork").Process(target=work)
+    child.start()
+    child.join(TOO_LONG)
+    assert child.exitcode == -signal.SIGKILL
+    assert (tmp_path / "a_x4.png").exists()
+    assert jobs() == before
+    assert run(Upscaler(KnownNetwork(radius=1)), jobs(), ledger=Ledger(SETTINGS)) == []
+    assert jobs() == []
 
 
 @pytest.mark.parametrize("images", [1, 2])

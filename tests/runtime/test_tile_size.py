@@ -24,7 +24,10 @@ def test_a_network_that_looks_at_the_whole_image_gets_tiles_as_large_as_half_of_
     monkeypatch.setattr("sr_runtime.tile_size.free_memory", lambda: free)
     network = KnownNetwork(radius=4)
     network.device = device
-    network.info = replace(network.info, tile_error=40)
+    network.info = replace(network.info, tile_error=40, receptive_radius=None)
     assert Upscaler(network).max_tile == (side, side)
     network.info = replace(network.info, tile_error=1)
     assert Upscaler(network).max_tile == (384, 384)
+    network.info = replace(network.info, tile_error=2, halo=1, receptive_radius=4)
+    assert Upscaler(network).max_tile == (side, side)
+    assert Upscaler(network, halo="exact").max_tile == (384, 384)

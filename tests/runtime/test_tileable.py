@@ -201,11 +201,15 @@ def test_sides_that_leave_a_seam_are_refused(multiple: int, phase: int, grid: in
             upscaler.upscale(image, tileable=tileable)
 
 
-def test_a_network_that_looks_at_the_whole_image_tiles_no_texture() -> None:
+def test_a_network_that_looks_further_than_its_halo_tiles_no_texture() -> None:
     network = KnownNetwork(radius=1)
-    network.info = replace(network.info, tile_error=40)
+    network.info = replace(network.info, tile_error=40, receptive_radius=None)
     with pytest.raises(ArgumentError, match="do not continue each other"):
         Upscaler(network).upscale(texture(8, 8), tileable="x")
+    network.info = replace(network.info, halo=0, receptive_radius=1)
+    with pytest.raises(ArgumentError, match=r"further than 0 pixels.*: use --halo exact, or leave"):
+        Upscaler(network).upscale(texture(8, 8), tileable="x")
+    Upscaler(network, halo="exact").upscale(texture(8, 8), tileable="x")
 
 
 @pytest.mark.slow
