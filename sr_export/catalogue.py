@@ -55,7 +55,8 @@ def export_folder(
 
     A file is known by its content: what an earlier call exported with the same options is kept, and
     equal files are exported once. What failed is tried again by another version of sr-toolkit or
-    spandrel. The tables are written after each file.
+    spandrel, and by every call where memory or the disk was too small. The tables are written after
+    each file.
 
     Args:
         folder: Files that end in .pth, .pt, .ckpt or .safetensors; others are left out.
@@ -97,14 +98,18 @@ def export_folder(
                 rows.append(replace(row, failed=_reason(error, folder / file)))
             else:
                 if digest not in kept:
-                    row = replace(row, sha256=digest)
+                    place = _place(file, digest, output, known, kept)
+                    row = replace(row, sha256=digest, model=str(place))
+                    # Whatever becomes of this call, a file of that name is ours from here on.
                     _write(output / STATE, {**known, **kept, digest: row})
-                    place = _place(row, output, known, kept)
+                    known[digest] = replace(row, made_by="")  # Ctrl-C is no failure of the file
                     try:
-                        kept[digest] = _exported(folder / file, row, output, place, precision, io)
-                    finally:  # Ctrl-C is no failure of the file
+                        kept[digest] = _exported(folder / file, row, output / place, precision, io)
+                    finally:
                         _write(output / STATE, {**known, **kept})
-                rows.append(replace(kept[digest], file=str(file)))
+                found = kept[digest]
+                model = None if found.failed else found.model
+                rows.append(replace(found, file=str(file), model=model))
             write_tables(output, rows, total=len(files))
             on_row(number, len(files), rows[-1])
     return tuple(rows)
@@ -147,28 +152,23 @@ def _checkpoints(folder: Path) -> list[Path]:
     return found
 
 
-def _place(row: CatalogueRow, output: Path, known: Rows, kept: Rows) -> Path:
+def _place(file: Path, digest: str, output: Path, known: Rows, kept: Rows) -> Path:
     """Where an export goes in `output`: over an old one of this command, and over nothing else."""
-    place = Path(row.file).with_suffix(".onnx")
+    place = file.with_suffix(".onnx")
     ours = {each.model for each in known.values()}
-    taken = str(place) in {each.model for each in kept.values()}
+    taken = str(place) in {each.model for each in kept.values() if not each.failed}
     if taken or (str(place) not in ours and os.path.lexists(output / place)):
-        return place.with_name(f"{place.stem}-{row.sha256[:8]}.onnx")
+        return place.with_name(f"{place.stem}-{digest[:8]}.onnx")
     return place
 
 
 def _exported(
-    checkpoint: Path,
-    row: CatalogueRow,
-    output: Path,
-    place: Path,
-    precision: Precision,
-    io: IO,
+    checkpoint: Path, row: CatalogueRow, model: Path, precision: Precision, io: IO
 ) -> CatalogueRow:
     """The row of a checkpoint after its export, or after its failure."""
     try:
-        create_folder((output / place).parent)
-        report = export_onnx(checkpoint, output / place, precision=precision, io=io)
+        create_folder(model.parent)
+        report = export_onnx(checkpoint, model, precision=precision, io=io)
     # The folder may be a whole night's work: no file, not even one that finds a bug, ends it.
     except Exception as error:
         passing = isinstance(error, MemoryError | StorageError)  # the next call tries it again
@@ -177,7 +177,6 @@ def _exported(
     return replace(
         row,
         failed=None,
-        model=str(place),
         arch=report.arch,
         scale=report.scale,
         parameters=report.parameters,

@@ -20,7 +20,7 @@ from sr_runtime.image.exif import exif_with_size
 from sr_runtime.image.sixteen_bit import INCH, load_vips
 from sr_runtime.large.encode import encode
 from sr_runtime.large.kept_rows import KeptRows
-from sr_runtime.large.vips_files import check_name, raise_for_disk
+from sr_runtime.large.vips_files import check_name, os_error_of
 from sr_runtime.passes import Progress
 from sr_runtime.storage.atomic import atomic_folder, atomic_path, check_target
 
@@ -209,9 +209,7 @@ def _errors_of_vips() -> Iterator[None]:
     try:
         yield
     except load_vips().Error as error:
-        try:
-            raise_for_disk(error)
-        except OSError as fault:
+        if fault := os_error_of(error):
             raise StorageError(f"cannot be written ({fault.strerror})") from fault
         reason = " ".join(error.detail.split())
         raise StorageError(f"cannot be written ({reason})") from error

@@ -1,5 +1,6 @@
 """Image files read by rows through libvips, with the pixels that `sr_runtime.image.read` gives."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from sr_runtime.image.frames import is_part_of_its_canvas
 from sr_runtime.image.header import SIDEWAYS, frame_indices, opened, reading
 from sr_runtime.image.reader import check_kind, described
 from sr_runtime.image.sixteen_bit import load_vips
-from sr_runtime.large.vips_files import check_name, raise_for_disk
+from sr_runtime.large.vips_files import check_name, os_error_of
 from sr_runtime.storage.temporary import scratch_errors
 
 __all__ = ["LargeFile"]
@@ -29,6 +30,7 @@ CHANNELS = {"L": 1, "I;16": 1, "I;16B": 1, "LA": 2, "RGB": 3, "RGBA": 4}
 """Of Pillow's modes; libvips reads the same pixels of these."""
 BITS = (8, 16)
 BLACK_IS_ZERO, RGB, YCBCR = 1, 2, 6  # values of TIFF's tag PhotometricInterpretation
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 PREMULTIPLIED = 1  # value of TIFF's tag ExtraSamples
 UPRIGHT, MIRRORED = 1, 2  # EXIF orientations
 
@@ -37,8 +39,8 @@ class LargeFile:
     """A `RowReader` of a PNG, TIFF or JPEG, upright, in gray or RGB, with alpha or without.
 
     The memory that it takes depends on the image's width alone, unless it is an interlaced PNG or a
-    progressive JPEG, which libvips decodes whole. A PNG or JPEG whose EXIF turns it is first
-    unpacked into the folder for temporary files.
+    progressive JPEG, which libvips decodes whole. A PNG or JPEG whose EXIF or XMP turns it is
+    first unpacked into the folder for temporary files.
 
     Attributes:
         picture: The metadata, with a single pixel.
@@ -94,9 +96,13 @@ class LargeFile:
             try:
                 yield
             except vips.Error as error:
-                with scratch_errors("the unpacked image"):
-                    raise_for_disk(error)
-                raise ValueError(" ".join(error.detail.split())) from error
+                refused = os_error_of(error)
+                if refused is None:
+                    raise ValueError(" ".join(error.detail.split())) from error
+                if refused.errno in FULL:  # nothing but the unpacked image is written
+                    with scratch_errors("the unpacked image"):
+                        raise refused from error
+                raise refused from error
 
 
 def _only_page(image: Image.Image) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sr_runtime.errors import StorageError
 
-__all__ = ["check_name", "raise_for_disk"]
+__all__ = ["check_name", "os_error_of"]
 
 
 def check_name(path: Path) -> None:
@@ -21,9 +21,10 @@ def check_name(path: Path) -> None:
         ) from error
 
 
-def raise_for_disk(error: Any) -> None:
-    """Raise OSError if an error of libvips is the system's: the disk is full, for instance."""
+def os_error_of(error: Any) -> OSError | None:
+    """The system's error that one of libvips tells of, that the disk is full, for instance."""
     for number in errno.errorcode:
         reason = os.strerror(number)
         if f"system error: {reason}" in error.detail:  # and then a list of what failed by that
-            raise OSError(number, reason)
+            return OSError(number, reason)
+    return None

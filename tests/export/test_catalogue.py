@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,27 @@ def test_an_interrupted_file_is_exported_next_time_and_a_crash_is_told(root, mon
     names = exports(monkeypatch)
     run(root)
     assert names == ["a.pth"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ended_by", [KeyboardInterrupt, MemoryError])
+def test_a_file_that_an_export_left_before_it_was_noted_is_replaced_by_the_next(
+    ended_by, root, monkeypatch
+) -> None:
+    real = sr_export.catalogue.export_onnx
+
+    def ended(*arguments: object, **options: object) -> None:
+        real(*arguments, **options)
+        raise ended_by
+
+    shutil.rmtree(root / "models")
+    with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+        patch.setattr(sr_export.catalogue, "export_onnx", ended)
+        run(root)
+    assert (root / "models" / "a.onnx").is_file()
+    rows = {row.file: row for row in run(root)}
+    assert rows["a.pth"].model == "a.onnx"
+    assert len([*(root / "models").rglob("*.onnx")]) == 2
 
 
 @pytest.mark.slow

@@ -125,6 +125,22 @@ def test_a_full_folder_for_temporary_files_is_no_damage(tmp_path: Path) -> None:
     assert "the folder for temporary files cannot hold the unpacked image" in ended.stderr
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows limits no open files")
+def test_an_error_of_the_system_while_reading_is_no_damage_and_no_full_disk(tmp_path: Path) -> None:
+    Image.fromarray(pixels(3)).save(tmp_path / "a.png")
+    code = (
+        "import os, resource, sys; from sr_runtime.large.source import LargeFile\n"
+        "LargeFile(sys.argv[1])\n"
+        "free = os.dup(0) + 1\n"  # for Pillow, and none for libvips
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (free + 1, free + 1))\n"
+        "LargeFile(sys.argv[1])"
+    )
+    command = [sys.executable, "-c", code, tmp_path / "a.png"]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert "ImageError: " in ended.stderr
+    assert "a.png: Too many open files" in ended.stderr
+
+
 def test_colors_become_those_that_reading_whole_gives(tmp_path: Path) -> None:
     linear = tmp_path / "linear.png"
     gamma = PngInfo()
