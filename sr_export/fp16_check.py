@@ -6,6 +6,7 @@ GPU stay finite. torch computes `half` tensors in true FP16 on a CPU too.
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -43,10 +44,11 @@ def overflow_checks(
     where = f"the largest activation is in {layer}"
     if overflowed := [name for name, peak in half_peaks if not math.isfinite(peak)]:
         where = f"the first layer that overflows in half is {overflowed[0]}"
-    return [
+    checks = [
         Check("largest activation", largest, MAX_ACTIVATION, hint=f"it is in {layer}: {remedy}"),
         *precision_checks("true half against fp32", got, wanted, f"{where}: {remedy}"),
     ]
+    return [replace(check, fault="half precision is not enough for it") for check in checks]
 
 
 def least_psnr(true_half: float, *, rounds_to_levels: bool) -> float:

@@ -33,10 +33,10 @@ def calibrate_halo(
     *,
     progress: Callable[[float], None] = lambda _share: None,
 ) -> tuple[int, int]:
-    """The smallest multiple of 8 at which tiles and whole images differ by at most 1/255.
+    """The smallest multiple of 8 at which tiles and whole images differ by at most 1/255, and 1.
 
-    And that difference, in 1/255: it is greater only where even 64, the largest halo that is tried,
-    is not enough, of which a warning tells. The generator has a receptive radius.
+    Where even 64, the largest halo that is tried, is not enough, 64 and the difference in 1/255;
+    a warning tells of it. The generator has a receptive radius.
 
     Args:
         images: `(256, 256, C)`, as `calibration_images` returns them.

@@ -39,6 +39,8 @@ class Check:
     """The limit is the smallest value that passes, not the largest."""
     hint: str = ""
     """Where the fault is, or what to do about it, if the check fails."""
+    fault: str = "the model does not match its checkpoint"
+    """What it means if the check fails."""
 
     @property
     def side(self) -> str:
@@ -52,12 +54,12 @@ class Check:
 
 
 class VerificationError(ModelError):
-    """An exported model does not compute what its checkpoint does."""
+    """An exported model does not compute what its checkpoint does, or half is not enough for it."""
 
     def __init__(self, checks: Sequence[Check], failed: Check, *, path: Path | None = None) -> None:
         super().__init__(
-            f"the model does not match its checkpoint: {failed.name} is {failed.value:.3g} instead "
-            f"of {failed.side} {failed.limit:g}; {failed.hint}",
+            f"{failed.fault}: {failed.name} is {failed.value:.3g} instead of {failed.side} "
+            f"{failed.limit:g}; {failed.hint}",
             path=path,
         )
         self.checks = tuple(checks)

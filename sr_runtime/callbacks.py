@@ -27,13 +27,16 @@ class Callbacks:
         self._thread = threading.local()
 
     def reporting(self, progress: Progress | None) -> Progress | None:
-        """What calls `progress`, within `unchanged`. Raises ArgumentError if it is no callable."""
+        """What calls `progress`, within `raising_as_is`.
+
+        Raises ArgumentError if it is no function.
+        """
         if progress is not None and not callable(progress):
             raise ArgumentError(f"progress is {shown(progress)}: give a function of two numbers")
         return None if progress is None else partial(self._report, progress)
 
     @contextmanager
-    def unchanged(self) -> Iterator[None]:
+    def raising_as_is(self) -> Iterator[None]:
         """Let what a callback raises come out as it was."""
         raised: Exception | None = None
         try:
@@ -43,7 +46,7 @@ class Callbacks:
         if raised is not None:
             raise raised
 
-    def check_none(self) -> None:
+    def check_outside(self) -> None:
         """Raise ArgumentError on a thread that is in a callback."""
         if getattr(self._thread, "in_callback", False):
             raise ArgumentError(

@@ -9,8 +9,8 @@ from sr_runtime.blend import blended_file
 from sr_runtime.embedded import DEFAULT, model_file
 from sr_runtime.errors import ArgumentError
 from sr_runtime.file_kinds import refuse_other_kinds
+from sr_runtime.model_version import version_of
 from sr_runtime.printable import shown
-from sr_runtime.storage.file_version import file_version
 from sr_runtime.upscaler import Upscaler
 
 __all__ = ["load"]
@@ -74,7 +74,7 @@ def load(
     with nullcontext(model_file(model)) if blend is None else blended_file(model, blend) as file:
         if not is_engine(file):
             refuse_other_kinds(file)
-        version = file_version(file)
+        version = version_of(file)
         engine = open_model(file, backend=backend, device=device, precision=precision)
     try:
         known = file if blend is None else None

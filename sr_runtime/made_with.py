@@ -7,8 +7,8 @@ import sr_runtime
 from sr_runtime.backends.choice import is_engine
 from sr_runtime.backends.onnx_metadata import content_hash
 from sr_runtime.errors import ModelError
+from sr_runtime.model_version import version_of
 from sr_runtime.row_upscaler import RowUpscaler
-from sr_runtime.storage.file_version import file_version
 
 __all__ = ["made_with"]
 
@@ -19,8 +19,8 @@ _hashes: WeakKeyDictionary[RowUpscaler, str] = WeakKeyDictionary()
 def made_with(upscaler: RowUpscaler) -> dict[str, str]:
     """By names for a message. Equal values give equal pixels, up to the engine's own rounding.
 
-    Raises ModelError if the model's file has changed since it was loaded, when it is first asked
-    for.
+    Raises ModelError, at the first call for an upscaler, if the model's files have changed since
+    they were loaded.
 
     Tiles that shrink when memory runs out count as those that were asked for: work that has begun
     goes on with them.
@@ -40,7 +40,7 @@ def _model(upscaler: RowUpscaler) -> str:
     model = upscaler.model
     if model is None:
         return f"blend {upscaler.info.blend} of sr-toolkit {sr_runtime.__version__}"
-    if file_version(model) != upscaler.model_version:
+    if version_of(model) != upscaler.model_version:
         raise ModelError(
             "it has changed since it was loaded, so what it makes cannot be noted: load it again",
             path=model,

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from sr_runtime.backends.base import Backend
 from sr_runtime.model_info import ModelInfo
+from sr_runtime.model_version import ModelVersion
 from sr_runtime.passes import Progress
 from sr_runtime.rows.protocols import RowReader, RowWriter
 
@@ -27,7 +28,7 @@ class RowUpscaler(Protocol):
     @property
     def model(self) -> Path | None: ...
     @property
-    def model_version(self) -> tuple[int, ...] | None: ...
+    def model_version(self) -> ModelVersion | None: ...
 
     def upscale_stream(
         self,

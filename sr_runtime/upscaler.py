@@ -16,12 +16,12 @@ from sr_runtime.large.output import LargeOutput, output_of
 from sr_runtime.large.upscale import upscale_large
 from sr_runtime.lifetime import Lifetime
 from sr_runtime.model_info import ModelInfo
+from sr_runtime.model_version import ModelVersion, version_of
 from sr_runtime.output_size import OutputSize
 from sr_runtime.passes import Progress, upscale_frames
 from sr_runtime.rows.protocols import RowReader, RowWriter
 from sr_runtime.rows.stream import stream
 from sr_runtime.storage.atomic import check_target
-from sr_runtime.storage.file_version import file_version
 from sr_runtime.tileable import Tileable, wrap_of
 from sr_runtime.tiled_network import TiledNetwork
 from sr_runtime.tiling import TilePlan
@@ -55,17 +55,17 @@ class Upscaler:
         halo: int | Literal["auto", "exact"] = "auto",
         tta: bool = False,
         model: Path | None = None,
-        model_version: tuple[int, ...] | None = None,
+        model_version: ModelVersion | None = None,
     ) -> None:
         """Take over an open backend. `load` documents the other arguments.
 
         Args:
             model: The backend's file.
-            model_version: Its `file_version` when it was opened; None: that of now.
+            model_version: Its `version_of` when it was opened; None: that of now.
         """
         self.backend, self.tta = backend, tta
         if model is not None and model_version is None:
-            model_version = file_version(model)
+            model_version = version_of(model)
         self.model, self.model_version = model, model_version
         self.info: ModelInfo = backend.info
         self._network = TiledNetwork(backend, tile=tile, halo=halo, tta=tta, model=model)
@@ -91,7 +91,7 @@ class Upscaler:
         was forked after `load`, the engine is left alone. Raises ArgumentError in a progress
         callback, which would wait for itself.
         """
-        self._callbacks.check_none()
+        self._callbacks.check_outside()
         self._lifetime.close()
 
     def plan(self, height: int, width: int, *, tileable: Tileable | None = None) -> TilePlan:
@@ -184,7 +184,7 @@ class Upscaler:
             ArgumentError: As in `upscale`, the target is the source, which is never overwritten, or
                 the kept rows are of another result.
         """
-        self._callbacks.check_none()
+        self._callbacks.check_outside()
         size = OutputSize(scale=scale, width=width, height=height)
         output, place = output_of(Path(target), quality=quality), Path(source)
         check_target(output.path, inputs=[place])
@@ -254,10 +254,10 @@ class Upscaler:
         Raises as `upscale`, and ArgumentError if the reader gives other rows than it states, or the
         result has no row `end`.
         """
-        self._callbacks.check_none()
+        self._callbacks.check_outside()
         size = OutputSize(scale=scale, width=width, height=height)
         report = self._callbacks.reporting(progress)
-        with self._callbacks.unchanged(), self._lifetime.kept_open():
+        with self._callbacks.raising_as_is(), self._lifetime.kept_open():
             stream(reader, writer, self._network, size, report, end)
 
     def _upscale(
@@ -267,7 +267,7 @@ class Upscaler:
         tileable: Tileable | None,
         progress: Progress | None,
     ) -> Picture:
-        self._callbacks.check_none()
+        self._callbacks.check_outside()
         report = self._callbacks.reporting(progress)
-        with self._callbacks.unchanged(), self._lifetime.kept_open():
+        with self._callbacks.raising_as_is(), self._lifetime.kept_open():
             return upscale_frames(picture, self._network, size, wrap_of(tileable), report)

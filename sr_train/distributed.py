@@ -25,7 +25,7 @@ LOST_PEER = re.compile(r"gloo|NCCL|client socket|TCPStore|wait timeout")
 """What PyTorch says when a process waits for one that is gone."""
 
 FOREIGN_VARIABLES = (
-    "RANK and WORLD_SIZE are set, but not as torchrun sets them, with MASTER_ADDR and MASTER_PORT: "
+    "RANK or WORLD_SIZE is set, but not as torchrun sets both, with MASTER_ADDR and MASTER_PORT: "
     "unset them, or start the run with torchrun"
 )
 

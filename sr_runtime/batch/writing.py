@@ -3,12 +3,19 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Self
 
 __all__ = ["Writing"]
 
 # Limit on the results that are being written; a larger one is written alone.
 WRITTEN_BYTES = 4 << 30
+
+
+@dataclass(eq=False)
+class _Result:
+    nbytes: int
+    write: Callable[[], None]
 
 
 class Writing:
@@ -21,7 +28,7 @@ class Writing:
         """
         self._most = most
         self._pool = ThreadPoolExecutor(most)
-        self._sizes: list[int] = []  # bytes of each result that is being written
+        self._results: list[_Result] = []  # that are being written
         self._changed = threading.Condition()
 
     def __enter__(self) -> Self:
@@ -41,30 +48,35 @@ class Writing:
         """Have a result of `nbytes` written; wait for a thread, and for memory. `write` raises
         nothing.
         """
+        result = _Result(nbytes, write)
         with self._changed:
             self._changed.wait_for(lambda: self._has_room(nbytes))
-            self._sizes.append(nbytes)
+            self._results.append(result)
         try:
-            self._pool.submit(self._write, nbytes, write)
-        except BaseException:  # no thread can be started
-            self._written(nbytes)
+            self._pool.submit(self._write, result)
+        except BaseException:  # no thread can be started; the pool keeps it for another thread
+            self._remove(result)
             raise
 
     def _has_written_all(self) -> bool:
-        return not self._sizes
+        return not self._results
 
     def _has_room(self, nbytes: int) -> bool:
         return self._has_written_all() or (
-            len(self._sizes) < self._most and sum(self._sizes) + nbytes <= WRITTEN_BYTES
+            len(self._results) < self._most
+            and sum(result.nbytes for result in self._results) + nbytes <= WRITTEN_BYTES
         )
 
-    def _write(self, nbytes: int, write: Callable[[], None]) -> None:
-        try:
-            write()
-        finally:
-            self._written(nbytes)
-
-    def _written(self, nbytes: int) -> None:
+    def _write(self, result: "_Result") -> None:
         with self._changed:
-            self._sizes.remove(nbytes)
+            if result not in self._results:
+                return  # `submit` has told that it is not written
+        try:
+            result.write()
+        finally:
+            self._remove(result)
+
+    def _remove(self, result: "_Result") -> None:
+        with self._changed:
+            self._results.remove(result)
             self._changed.notify_all()

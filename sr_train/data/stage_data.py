@@ -21,6 +21,8 @@ __all__ = [
     "StageSteps",
     "batch_size",
     "check_data",
+    "check_minimum",
+    "check_sizes",
     "data_digest",
     "stage_images",
     "stage_steps",
@@ -134,14 +136,14 @@ def check_data(config: Config) -> None:
                     "img_channels to 1, or convert its images to RGB and prepare it again"
                 )
         if patch := config.section(stage).cr_patch_size:
-            _check_minimum(
+            check_minimum(
                 train,
                 patch,
                 f"{stage}.cr_patch_size",
                 "choose a smaller crop, or remove small images",
             )
         elif stage == "training":  # `sr_train.config` allows whole images only with a U-Net
-            _check_sizes(
+            check_sizes(
                 train,
                 lambda height, width: height % UNET_STRIDE == width % UNET_STRIDE == 0,
                 f"not multiples of {UNET_STRIDE}, which the U-Net discriminator needs",
@@ -155,13 +157,14 @@ def check_data(config: Config) -> None:
                 f"adversarial_loss.n_critic = {critic.n_critic} of them: make it longer"
             )
         side = MEASURABLE + 2 * config.scale_factor
-        _check_minimum(val, (side, side), "what SSIM and LPIPS need", "remove small images")
+        check_minimum(val, (side, side), "what SSIM and LPIPS need", "remove small images")
 
 
-def _check_minimum(
+def check_minimum(
     sets: Sequence[PackedImages], minimum: tuple[int, int], of: str, remedy: str
 ) -> None:
-    _check_sizes(
+    """Raise DataError if an image is smaller than `minimum`, which is that `of` something."""
+    check_sizes(
         sets,
         lambda height, width: height >= minimum[0] and width >= minimum[1],
         f"less than {of}, {minimum[0]}×{minimum[1]}",
@@ -169,9 +172,10 @@ def _check_minimum(
     )
 
 
-def _check_sizes(
+def check_sizes(
     sets: Sequence[PackedImages], fits: Callable[[int, int], bool], fault: str, remedy: str
 ) -> None:
+    """Raise DataError, with `fault` and `remedy`, if an HR image has a size that does not fit."""
     for images in sets:
         wrong = [i for i in range(len(images)) if not fits(*images.size(i))]
         if wrong:

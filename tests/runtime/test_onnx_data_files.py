@@ -56,10 +56,12 @@ def test_other_weights_make_other_pixels(split) -> None:
         assert made_with(upscaler) != before
 
 
-def test_a_model_that_was_replaced_after_it_was_loaded_is_not_noted(split) -> None:
+@pytest.mark.parametrize("replaced", ["model.onnx", DATA])
+def test_a_model_that_was_replaced_after_it_was_loaded_is_not_noted(replaced, split) -> None:
     model = split()
     with sr_runtime.load(model, backend="onnxruntime") as upscaler:
-        model.write_bytes(model.read_bytes())
+        file = model.with_name(replaced)
+        file.write_bytes(file.read_bytes())
         with pytest.raises(ModelError, match="has changed since it was loaded"):
             made_with(upscaler)
 

@@ -9,16 +9,20 @@ import pytest
 from sr_runtime.batch.writing import Writing
 
 
-def test_a_thread_that_cannot_be_started_is_told_and_not_waited_for(
+def test_what_no_thread_could_be_started_for_is_told_and_never_written(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def refused(*_: object) -> None:
         raise RuntimeError("can't start new thread")
 
+    written: list[int] = []
     with Writing(1) as writing:
-        monkeypatch.setattr(writing._pool, "submit", refused)
-        with pytest.raises(RuntimeError, match="new thread"):
-            writing.submit(1, lambda: None)
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refused)
+            with pytest.raises(RuntimeError, match="new thread"):
+                writing.submit(1, lambda: written.append(1))
+        writing.submit(1, lambda: written.append(2))
+    assert written == [2]
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="Windows has no pthread_kill")
