@@ -102,7 +102,8 @@ def export_folder(
                     row = replace(row, sha256=digest, model=str(place))
                     # Whatever becomes of this call, a file of that name is ours from here on.
                     _write(output / STATE, {**known, **kept, digest: row})
-                    known[digest] = replace(row, made_by="")  # Ctrl-C is no failure of the file
+                    if known.get(digest, row).failed:
+                        known[digest] = replace(row, made_by="")  # Ctrl-C is no failure of the file
                     try:
                         kept[digest] = _exported(folder / file, row, output / place, precision, io)
                     finally:
@@ -173,7 +174,8 @@ def _exported(
     except Exception as error:
         passing = isinstance(error, MemoryError | StorageError)  # the next call tries it again
         made_by = "" if passing else row.made_by
-        return replace(row, failed=_reason(error, checkpoint), made_by=made_by)
+        left = row.model if model.exists() else None  # what is not there is not ours later
+        return replace(row, failed=_reason(error, checkpoint), made_by=made_by, model=left)
     return replace(
         row,
         failed=None,

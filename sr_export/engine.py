@@ -33,6 +33,8 @@ from sr_runtime.storage.temporary import temporary_folder
 
 __all__ = ["build_engine"]
 
+ANY_SIZE = ", or export it without --tile-size, if that gives a file for any size"
+
 
 @memory_for_network("build the engine")
 def build_engine(
@@ -136,7 +138,7 @@ def build_engine(
             if from_onnx:
                 info = read_fp16_onnx(source)[1]
                 with about(source):
-                    _check_profile(profile, info, source, or_else=", or export without --tile-size")
+                    _check_profile(profile, info, source, or_else=ANY_SIZE)
             else:
                 generator = load_any_generator(source, scale=scale, activation=activation)
                 profile.check_fits(

@@ -29,7 +29,7 @@ class Callbacks:
     def reporting(self, progress: Progress | None) -> Progress | None:
         """What calls `progress`, within `raising_as_is`.
 
-        Raises ArgumentError if it is no function.
+        Raises ArgumentError if it cannot be called.
         """
         if progress is not None and not callable(progress):
             raise ArgumentError(f"progress is {shown(progress)}: give a function of two numbers")

@@ -39,10 +39,11 @@ def check_wrap(height: int, width: int, wrap: Wrap, info: ModelInfo, halo: int) 
     """Raise ArgumentError if the model cannot give the sides that wrap results without a seam."""
     if any(wrap) and info.tiles_differ(halo):
         whole = info.receptive_radius is None
+        sees = "at the whole image" if whole else f"further than {halo} pixels"
+        remedy = "" if whole else "--halo exact if tiles have room for it, "
         raise ArgumentError(
-            f"the network looks {'at the whole image' if whole else f'further than {halo} pixels'}"
-            ", so copies of its result do not continue each other: use "
-            f"{'another model' if whole else '--halo exact'}, or leave tileable out"
+            f"the network looks {sees}, so copies of its result do not continue each other: use "
+            f"{remedy}another model, or leave tileable out"
         )
     grid = math.lcm(info.multiple_of, info.phase)
     for name, side, wraps in (("height", height, wrap.rows), ("width", width, wrap.cols)):

@@ -134,11 +134,11 @@ class TiledNetwork:
             tiles, batch = self._plan_batches(height, width, wrap, plan)
             if len(tiles) > 1 and self.info.tiles_differ(self.halo):
                 whole = self.info.receptive_radius is None
-                remedy = "use a smaller image, or a larger --tile" if whole else "use --halo exact"
+                remedy = "a larger --tile" if whole else "--halo exact if tiles have room for it"
                 warnings.warn(
                     "the network looks further than its tiles overlap, and this image needs "
                     f"{len(tiles)} tiles, which change the result by about "
-                    f"{self.info.tile_error}/255: {remedy}",
+                    f"{self.info.tile_error}/255: use a smaller image, or {remedy}",
                     RuntimeWarning,
                     stacklevel=2,
                 )

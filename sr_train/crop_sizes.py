@@ -1,4 +1,4 @@
-"""What the networks of a run ask of the size of its crops, known once they are built."""
+"""What the networks of a run ask of the size of its crops, or whole images, once they are built."""
 
 from sr_runtime.errors import ArgumentError
 from sr_train.config.schema import Config

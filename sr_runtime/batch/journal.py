@@ -1,13 +1,8 @@
-"""The journal of one folder of results: lines of JSON, which say which files are results.
-
-{"settings": KEY, "are": {…}}                what results were made with, once for each key
-{"begun": NAME}                              from now on, a file of this name is a result
-{"target": NAME, "size": …, "settings": KEY} it is complete, and how it was made
-"""
+"""The journal of one folder of results: a line of JSON for each, which says how it was made."""
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,7 +21,7 @@ class Record(NamedTuple):
     mtime_ns: int
     sha256: str
     settings: str
-    """The key of a line of the journal that has them in words."""
+    """The key of a line of the journal that has them in words; empty if they are not known."""
 
 
 class Journal:
@@ -35,7 +30,6 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         """The journal of a folder, which may not exist yet."""
         self._path = folder / JOURNAL
-        self._begun: set[str] = set()
         self._records: dict[str, Record] = {}
         self._settings: set[str] = set()
         self._read = 0  # bytes of whole lines
@@ -57,31 +51,21 @@ class Journal:
             raise StorageError(f"cannot be read ({error.strerror})", path=self._path) from error
 
     def record_of(self, name: str) -> Record | None:
-        """How the result of this name was made, as of the last `refresh`; None if not known."""
+        """How the result of this name was made, as of the last `refresh`."""
         return self._records.get(name)
 
-    def has_begun(self, name: str) -> bool:
-        """Whether a file of this name is a result, complete or not, as of the last `refresh`."""
-        return name in self._begun
-
-    def begin(self, name: str) -> None:
-        """Note that a file of this name is a result, as `append` does. Raises StorageError."""
-        if name not in self._begun:
-            self._append([{"begun": name}])
-            self._begun.add(name)
+    def names(self) -> list[str]:
+        """The results that it names, as of the last `refresh`."""
+        return [*self._records]
 
     def append(self, name: str, record: Record, settings: Mapping[str, str]) -> None:
         """Note how a result was made; the line is on the disk when this returns.
 
         Raises StorageError.
         """
-        lines: list[Mapping[str, object]] = [{"target": name, **record._asdict()}]
-        if record.settings not in self._settings:
+        lines = [{"target": name, **record._asdict()}]
+        if record.settings and record.settings not in self._settings:
             lines.insert(0, {"settings": record.settings, "are": dict(settings)})
-        self._append(lines)
-        self._settings.add(record.settings)
-
-    def _append(self, lines: Sequence[Mapping[str, object]]) -> None:
         text = "".join(json.dumps(line) + "\n" for line in lines)
         try:
             # Lines of other processes stay whole: each is appended by one call of the system.
@@ -93,10 +77,10 @@ class Journal:
                 os.fsync(file.fileno())
         except OSError as error:
             raise StorageError(f"cannot be written ({error.strerror})", path=self._path) from error
+        self._settings.add(record.settings)
 
     def _forget(self) -> None:
         self._read = self._size = 0
-        self._begun.clear()
         self._records.clear()
         self._settings.clear()
 
@@ -117,10 +101,7 @@ class Journal:
             content = json.loads(line)
             if "target" in content:
                 name = content.pop("target")
-                self._begun.add(name)
                 self._records[name] = Record(**content)
-            elif "begun" in content:
-                self._begun.add(content["begun"])
             else:
                 self._settings.add(content["settings"])
         except (ValueError, TypeError, KeyError):

@@ -1,9 +1,9 @@
 """What is done and who does what, so that a run goes on and several processes share a folder.
 
-Beside the results lies a journal, to which each process appends a line before a result gets its
-name, and another one when it has it. That one says from which file it was made, and how: it counts
-as long as both are so. Whoever begins an image claims it by a lock, which the system frees when the
-process ends, even by a crash.
+Beside the results lies a journal, to which each process appends a line when a result has its name.
+The line says from which file it was made, and how: it counts as long as both are so. Whoever begins
+an image claims it by a lock, which the system frees when the process ends, even by a crash. The
+lock's file stays then, and tells of a result that has its name and no line.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -34,6 +34,9 @@ PATIENCE = 0.5
 """Seconds between two looks at what another process has claimed."""
 
 CLAIM = ".sr-claim-"
+
+UNKNOWN = Record(0, 0, "", "")
+"""Of a result that is to be made again."""
 
 
 def settings_of(
@@ -77,26 +80,42 @@ class Ledger:
 
         Raises StorageError if one cannot be read.
         """
-        with self._lock:
-            found = [(job, journal.record_of(job.result)) for job, journal in self._read(jobs)]
-        return [job for job, record in found if self._holds(record, job)]
+        return [job for job, record in self._records(jobs) if self._holds(record, job)]
 
-    def begun_of(self, jobs: Iterable[Job]) -> list[Job]:
-        """Those of the jobs whose result, if it is there, such a run has made, however.
+    def made_of(self, jobs: Sequence[Job]) -> list[Job]:
+        """Those of the jobs whose result was made by such a run, from whatever and however.
 
-        Raises StorageError if a journal cannot be read.
+        What a process has left between the result and its line is noted now, before anybody removes
+        its claim.
+
+        Raises StorageError if a journal cannot be read or written.
         """
-        with self._lock:
-            return [job for job, journal in self._read(jobs) if journal.has_begun(job.result)]
+        # First, since a living process removes its claim after it has noted the result.
+        claimed = {job for job in jobs if _was_claimed(job)}
+        for job in claimed:
+            if (left := self.claim(job)) is not None:
+                if not self._records([job])[0][1]:
+                    left.note_unknown()
+                left.release()
+        return [job for job, record in self._records(jobs) if record or job in claimed]
 
-    def _read(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, Journal]]:
-        """Each job and its journal, which is read once."""
-        journals: dict[Path, Journal] = {}
-        for job in jobs:
-            if (journal := journals.get(job.place)) is None:
-                journal = journals[job.place] = self._journal(job.place)
-                journal.refresh()
-            yield job, journal
+    def names_in(self, folder: Path) -> list[str]:
+        """The results that the journal of a folder names. Raises StorageError as `is_done`."""
+        with self._lock:
+            journal = self._journal(folder)
+            journal.refresh()
+            return journal.names()
+
+    def _records(self, jobs: Iterable[Job]) -> list[tuple[Job, Record | None]]:
+        with self._lock:
+            journals: dict[Path, Journal] = {}
+            found = []
+            for job in jobs:
+                if (journal := journals.get(job.place)) is None:
+                    journal = journals[job.place] = self._journal(job.place)
+                    journal.refresh()
+                found.append((job, journal.record_of(job.result)))
+        return found
 
     def _holds(self, record: Record | None, job: Job) -> bool:
         """Whether a record is of this source and of these settings, and the result is there."""
@@ -116,9 +135,8 @@ class Ledger:
 
         Raises StorageError if the folder of the result cannot be written.
         """
-        folder = job.place
+        folder, path = job.place, _claim_of(job)
         create_folder(folder)
-        path = folder / f"{CLAIM}{hashlib.sha256(os.fsencode(job.result)).hexdigest()[:24]}"
         try:
             while True:
                 file = open_lock(path)
@@ -147,26 +165,18 @@ class Ledger:
             known = self._journals[folder] = Journal(folder)
         return known
 
-    def note_begun(self, job: Job) -> None:
-        """Note, before a result gets its name, that a file of that name is one.
+    def note(self, job: Job, facts: os.stat_result | None) -> None:
+        """Note a result that has its name, made from a file of these facts if they are known.
 
         Raises StorageError.
         """
-        with self._lock:
-            self._journal(job.place).begin(job.result)
-
-    def note_done(self, job: Job, facts: os.stat_result) -> None:
-        """Note a result that has its name, made from a file of these facts.
-
-        Raises StorageError.
-        """
-        try:
-            sha256, now = _sha256(job.source), job.source.stat()
-        except OSError:
-            return  # it was removed meanwhile
-        if (now.st_size, now.st_mtime_ns) != (facts.st_size, facts.st_mtime_ns):
-            return  # it has changed meanwhile, and is to be done again
-        record = Record(facts.st_size, facts.st_mtime_ns, sha256, self._key)
+        record = UNKNOWN
+        if facts is not None:
+            with contextlib.suppress(OSError):  # it was removed meanwhile
+                sha256, now = _sha256(job.source), job.source.stat()
+                # Else it has changed meanwhile, and is to be done again.
+                if (now.st_size, now.st_mtime_ns) == (facts.st_size, facts.st_mtime_ns):
+                    record = Record(facts.st_size, facts.st_mtime_ns, sha256, self._key)
         with self._lock:
             self._journal(job.place).append(job.result, record, self._settings)
 
@@ -177,22 +187,47 @@ class Claim:
     def __init__(self, ledger: Ledger, job: Job, path: Path, file: BinaryIO) -> None:
         self._ledger, self._job = ledger, job
         self._path, self._file = path, file
+        self._before, self._is_noted = _state_of(job.target), False
         self._facts: os.stat_result | None = None
         with contextlib.suppress(OSError):  # reading it will report that
             self._facts = job.source.stat()
 
-    def note_begun(self) -> None:
-        """Note that the result will get its name. Raises StorageError."""
-        self._ledger.note_begun(self._job)
-
     def note_done(self) -> None:
         """Note that the result has its name. Raises StorageError."""
-        if self._facts is not None:
-            self._ledger.note_done(self._job, self._facts)
+        self._ledger.note(self._job, self._facts)
+        self._is_noted = True
+
+    def note_unknown(self) -> None:
+        """Note that the result has its name, and is to be made again. Raises StorageError."""
+        self._facts = None
+        self.note_done()
 
     def release(self) -> None:
-        """Let others have it."""
-        _remove(self._path, self._file)
+        """Let others have it. The lock's file stays where a result was written and not noted."""
+        if self._is_noted or _state_of(self._job.target) == self._before:
+            _remove(self._path, self._file)
+        else:
+            self._file.close()
+
+
+def _claim_of(job: Job) -> Path:
+    return job.place / f"{CLAIM}{hashlib.sha256(os.fsencode(job.result)).hexdigest()[:24]}"
+
+
+def _was_claimed(job: Job) -> bool:
+    """Whether the result was written after the claim that is there."""
+    try:
+        return job.target.stat().st_mtime_ns >= _claim_of(job).stat().st_mtime_ns
+    except OSError:
+        return False
+
+
+def _state_of(path: Path) -> tuple[int, int] | None:
+    """Another one once a file is there, or a new one in its place."""
+    with contextlib.suppress(OSError):
+        facts = path.stat()
+        return facts.st_ino, facts.st_mtime_ns
+    return None
 
 
 def _locked(file: BinaryIO) -> bool:

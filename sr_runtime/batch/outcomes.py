@@ -70,11 +70,6 @@ class Outcomes:
         """Whether a job has failed."""
         return number in self._failures
 
-    def begin_result(self, taken: Taken) -> None:
-        """A job's result is about to get its name. Raises StorageError if it cannot be noted."""
-        if taken.claim is not None:
-            taken.claim.note_begun()
-
     def succeed(self, taken: Taken, result_size: Size | None) -> None:
         """A job has its result. Raises StorageError if that cannot be noted."""
         if taken.claim is not None:

@@ -16,6 +16,7 @@ WRITTEN_BYTES = 4 << 30
 class _Result:
     nbytes: int
     write: Callable[[], None]
+    has_begun: bool = False
 
 
 class Writing:
@@ -54,8 +55,13 @@ class Writing:
             self._results.append(result)
         try:
             self._pool.submit(self._write, result)
-        except BaseException:  # no thread can be started; the pool keeps it for another thread
-            self._remove(result)
+        except BaseException as error:
+            # No new thread can be started, and the pool keeps it for those that are there.
+            with self._changed:
+                if not result.has_begun:
+                    self._remove(result)
+                elif isinstance(error, RuntimeError):
+                    return
             raise
 
     def _has_written_all(self) -> bool:
@@ -67,16 +73,17 @@ class Writing:
             and sum(result.nbytes for result in self._results) + nbytes <= WRITTEN_BYTES
         )
 
-    def _write(self, result: "_Result") -> None:
+    def _write(self, result: _Result) -> None:
         with self._changed:
             if result not in self._results:
                 return  # `submit` has told that it is not written
+            result.has_begun = True
         try:
             result.write()
         finally:
             self._remove(result)
 
-    def _remove(self, result: "_Result") -> None:
+    def _remove(self, result: _Result) -> None:
         with self._changed:
             self._results.remove(result)
             self._changed.notify_all()

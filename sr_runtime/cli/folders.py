@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sr_runtime.storage.temporary import temporary_file
 
-__all__ = ["file_key", "forget_folders", "nearest_existing", "real_folder"]
+__all__ = ["file_key", "folded", "forget_folders", "nearest_existing", "real_folder"]
 
 
 @lru_cache(maxsize=4096)
@@ -30,8 +30,13 @@ def file_key(folder: Path, name: str) -> str:
     Windows and macOS do not distinguish A.png from a.png, nor macOS the two ways to write é.
     """
     if _ignores_case(folder):
-        name = unicodedata.normalize("NFC", name).casefold()
+        name = folded(name)
     return f"{real_folder(folder)}{os.sep}{name}"
+
+
+def folded(name: str) -> str:
+    """Equal for all ways to write a name that some disk takes for one."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def forget_folders() -> None:

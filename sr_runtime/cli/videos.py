@@ -68,7 +68,6 @@ def run_videos(
                 facts = read_facts(job.source, max_pixels=arguments.max_pixels)
                 taken.size = facts.height, facts.width
                 create_folder(job.place)
-                outcomes.begin_result(taken)
                 made = _upscale(upscaler, job, arguments, size, place)
                 taken.frames = made.frames
                 outcomes.succeed(taken, (made.height, made.width))

@@ -64,8 +64,6 @@ def _upscale(
         create_folder(job.place)
         claim = None if ledger is None else ledger.claim(job)
         output = LargeOutput(job.target, quality=settings.quality_for([job.target]))
-        if claim is not None:
-            claim.note_begun()
         # If another process has the claim, its lock on the rows that it keeps refuses this one.
         upscale_by_bands(actors, task.source, output, size=settings.size)
         if claim is not None:

@@ -29,8 +29,8 @@ FORMATS = ("PNG", "TIFF", "JPEG")
 CHANNELS = {"L": 1, "I;16": 1, "I;16B": 1, "LA": 2, "RGB": 3, "RGBA": 4}
 """Of Pillow's modes; libvips reads the same pixels of these."""
 BITS = (8, 16)
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 BLACK_IS_ZERO, RGB, YCBCR = 1, 2, 6  # values of TIFF's tag PhotometricInterpretation
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 PREMULTIPLIED = 1  # value of TIFF's tag ExtraSamples
 UPRIGHT, MIRRORED = 1, 2  # EXIF orientations
 
@@ -99,7 +99,7 @@ class LargeFile:
                 refused = os_error_of(error)
                 if refused is None:
                     raise ValueError(" ".join(error.detail.split())) from error
-                if refused.errno in FULL:  # nothing but the unpacked image is written
+                if refused.errno in NO_ROOM:  # nothing but the unpacked image is written
                     with scratch_errors("the unpacked image"):
                         raise refused from error
                 raise refused from error

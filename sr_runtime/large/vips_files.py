@@ -1,4 +1,4 @@
-"""What libvips cannot do with files: names that are not UTF-8; and what it says of a full disk."""
+"""libvips and files: names that are not UTF-8, and which of its errors are the system's."""
 
 import errno
 import os
@@ -23,8 +23,7 @@ def check_name(path: Path) -> None:
 
 def os_error_of(error: Any) -> OSError | None:
     """The system's error that one of libvips tells of, that the disk is full, for instance."""
-    for number in errno.errorcode:
-        reason = os.strerror(number)
-        if f"system error: {reason}" in error.detail:  # and then a list of what failed by that
-            return OSError(number, reason)
-    return None
+    # A list of what failed by it follows. "No such device or address" begins like another error.
+    numbers = [n for n in errno.errorcode if f"system error: {os.strerror(n)}" in error.detail]
+    number = max(numbers, key=lambda number: len(os.strerror(number)), default=None)
+    return None if number is None else OSError(number, os.strerror(number))

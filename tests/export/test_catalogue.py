@@ -7,6 +7,7 @@ import shutil
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,7 @@ def root(exported: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(exported, tmp_path / "root"))
 
 
-def run(root: Path, **options: bool) -> list[sr_export.CatalogueRow]:
+def run(root: Path, **options: Any) -> list[sr_export.CatalogueRow]:
     return list(sr_export.export_folder(root / "downloads", root / "models", **options))
 
 
@@ -163,6 +164,35 @@ def test_a_model_that_the_command_did_not_make_stays(root, monkeypatch) -> None:
     rows = {row.file: row for row in run(root)}
     assert (root / "models" / "a.onnx").read_bytes() == before
     assert str(rows["a.pth"].model).startswith("a-")
+
+
+@pytest.mark.slow
+def test_a_file_that_lies_where_an_export_failed_stays(root, monkeypatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise StorageError("no space left on device")
+
+    shutil.rmtree(root / "models")
+    with monkeypatch.context() as patch:
+        patch.setattr(sr_export.catalogue, "export_onnx", full)
+        run(root)
+    (root / "models" / "a.onnx").write_bytes(b"of the user")
+    rows = {row.file: row for row in run(root)}
+    assert (root / "models" / "a.onnx").read_bytes() == b"of the user"
+    assert str(rows["a.pth"].model).startswith("a-")
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_options_are_changed_forgets_no_export(root, monkeypatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sr_export.catalogue, "export_onnx", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(root, precision="fp16")
+    names = exports(monkeypatch)
+    run(root)
+    assert names == []
 
 
 def test_folders_that_cannot_be_used_are_refused(tmp_path) -> None:

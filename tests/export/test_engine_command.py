@@ -293,7 +293,7 @@ def test_a_checkpoint_whose_file_has_one_size_is_told_which_shapes_to_give(
         (
             ["{fixed}"],
             "fixed.onnx: the model does not take --min 1x64x64 --opt 4x256x256 --max 4x512x512: "
-            "give --min 1x96x96 --opt 1x96x96 --max 1x96x96, or export without --tile-size",
+            "give --min 1x96x96 --opt 1x96x96 --max 1x96x96, or export it without --tile-size",
         ),
         (["{cut}"], "cut.onnx: not a readable ONNX model"),
         (["{folder}/nowhere.onnx"], "nowhere.onnx: there is no such model file; the package"),

@@ -8,6 +8,7 @@ import pytest
 from sr_runtime.batch.ledger import Ledger
 from sr_runtime.cli import folders as folders_module
 from sr_runtime.errors import ArgumentError
+from sr_runtime.output_size import OutputSize
 from tests.runtime.test_plan import picture, plan, targets
 
 
@@ -109,8 +110,7 @@ def test_resuming_replaces_what_such_a_run_has_made_and_no_other_input(tmp_path:
     (job,) = plan([folder], folder, ledger=ledger).jobs
     claim = ledger.claim(job)
     assert claim is not None
-    claim.note_begun()
-    picture(job.target)  # by a process that goes on, that was killed, or whose source has changed
+    picture(job.target)  # by another process, which has not noted it yet
     assert plan([folder], folder, ledger=Ledger({"model": "a"})).jobs == [job]
     claim.note_done()
     claim.release()
@@ -129,9 +129,41 @@ def test_an_input_whose_own_result_has_no_name_is_not_replaced_either(tmp_path: 
 
 def test_an_input_of_the_same_name_but_for_case_is_not_replaced(tmp_path: Path) -> None:
     photo, other = picture(tmp_path / "a/photo.jpg"), picture(tmp_path / "b/PHOTO.png")
-    (tmp_path / "b/photo.png").hardlink_to(other)  # the one file under both names
+    if not (tmp_path / "b/photo.png").exists():
+        (tmp_path / "b/photo.png").hardlink_to(other)  # the one file under both names
     with pytest.raises(ArgumentError, match="would overwrite the input"):
         plan([photo, other], tmp_path / "b")
+
+
+def test_an_input_that_has_a_result_as_a_hard_link_of_another_name_stays_as_it_is(
+    tmp_path: Path,
+) -> None:
+    for name in ("a.jpg", "b.png"):
+        picture(tmp_path / "in" / name)
+    (tmp_path / "out").mkdir()
+    for link in ("in/a_x4.png", "out/a.png"):
+        (tmp_path / link).hardlink_to(tmp_path / "in/b.png")
+    assert len(plan([tmp_path / "in"], tmp_path / "in", skip_existing=True).kept) == 1
+    assert len(plan([tmp_path / "in"], tmp_path / "out").jobs) == 3
+
+
+def test_a_result_is_no_input_when_its_photo_is_gone_or_another_size_is_wanted(
+    tmp_path: Path,
+) -> None:
+    ledger, folder = Ledger({"model": "a"}), tmp_path / "in"
+    for name in ("a.jpg", "b.jpg"):
+        picture(folder / name)
+    for job in plan([folder], folder, ledger=ledger).jobs:
+        claim = ledger.claim(job)
+        assert claim is not None
+        picture(job.target)
+        claim.note_done()
+        claim.release()
+    (folder / "a.jpg").unlink()
+    again = plan([folder], folder, ledger=Ledger({"model": "a"}), size=OutputSize(scale=2))
+    assert [job.target.name for job in again.jobs] == ["b_x2.png"]
+    elsewhere = plan([folder], tmp_path / "out", ledger=Ledger({"model": "a"}))
+    assert len(elsewhere.jobs) == 3  # results may be inputs of another folder
 
 
 def test_results_do_not_change_the_names_of_the_next_run(tmp_path: Path) -> None:

@@ -70,6 +70,35 @@ def test_a_source_that_changes_during_the_work_is_not_noted(job: Job) -> None:
     assert not Ledger(SETTINGS).is_done(job)
 
 
+@pytest.mark.parametrize("lost", ["source", "note"])
+def test_a_result_of_which_nothing_is_known_is_one_all_the_same(lost: str, job: Job) -> None:
+    claim = Ledger(SETTINGS).claim(job)
+    assert claim is not None
+    made = job.place / "made.png"
+    made.write_bytes(b"another result")
+    made.replace(job.target)
+    if lost == "source":
+        job.source.unlink()
+        claim.note_done()
+    claim.release()  # without a note by Ctrl-C, or by an error of the journal's
+    for _ in range(2):
+        assert Ledger(SETTINGS).made_of([job]) == [job]
+        Ledger(SETTINGS).remove_leftovers(job.place)
+    assert not Ledger(SETTINGS).is_done(job)
+
+
+def test_what_is_there_when_a_claim_ends_without_a_result_is_no_result(job: Job) -> None:
+    claim = Ledger(SETTINGS).claim(job)
+    assert claim is not None
+    claim.release()
+    assert Ledger(SETTINGS).made_of([job]) == []
+    abandoned = Ledger(SETTINGS).claim(job)  # as by a kill
+    assert abandoned is not None
+    os.utime(job.target, (1, 1))
+    assert Ledger(SETTINGS).made_of([job]) == []
+    abandoned.release()
+
+
 def test_a_line_that_a_crash_damaged_costs_nothing_but_its_own_image(job: Job) -> None:
     note(job)
     journal = job.place / JOURNAL

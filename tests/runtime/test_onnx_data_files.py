@@ -56,12 +56,17 @@ def test_other_weights_make_other_pixels(split) -> None:
         assert made_with(upscaler) != before
 
 
-@pytest.mark.parametrize("replaced", ["model.onnx", DATA])
-def test_a_model_that_was_replaced_after_it_was_loaded_is_not_noted(replaced, split) -> None:
+@pytest.mark.parametrize("name", ["model.onnx", DATA])
+@pytest.mark.parametrize("is_removed", [True, False])
+def test_a_model_that_was_replaced_after_it_was_loaded_is_not_noted(
+    name, is_removed, split
+) -> None:
     model = split()
     with sr_runtime.load(model, backend="onnxruntime") as upscaler:
-        file = model.with_name(replaced)
-        file.write_bytes(file.read_bytes())
+        file = model.with_name(name)
+        file.rename(file.with_suffix(".old"))
+        if not is_removed:
+            file.write_bytes(file.with_suffix(".old").read_bytes())
         with pytest.raises(ModelError, match="has changed since it was loaded"):
             made_with(upscaler)
 

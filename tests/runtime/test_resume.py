@@ -87,7 +87,7 @@ def test_a_result_among_the_inputs_is_known_by_a_run_that_could_not_note_how_it_
         return plan([tmp_path], tmp_path, ledger=Ledger(SETTINGS)).jobs
 
     def work() -> None:
-        monkeypatch.setattr(Ledger, "note_done", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        monkeypatch.setattr(Ledger, "note", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
         run(Upscaler(KnownNetwork(radius=1)), jobs(), ledger=Ledger(SETTINGS))
 
     picture(tmp_path / "a.png")

@@ -247,7 +247,7 @@ def test_a_progress_callback_cancels_by_raising_and_the_upscaler_goes_on() -> No
 def test_tiles_that_change_the_result_are_warned_of_unless_the_halo_is_exact() -> None:
     network = KnownNetwork(radius=3)
     network.info = replace(network.info, halo=1, receptive_radius=3, tile_error=9)
-    with pytest.warns(RuntimeWarning, match="its tiles overlap.* 9/255: use --halo ex"):
+    with pytest.warns(RuntimeWarning, match="its tiles overlap.* 9/255: .*--halo exact"):
         Upscaler(network, tile=16).upscale(photo(60, 60))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
