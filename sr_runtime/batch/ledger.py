@@ -94,7 +94,8 @@ class Ledger:
         claimed = {job for job in jobs if _was_claimed(job)}
         for job in claimed:
             if (left := self.claim(job)) is not None:
-                if not self._records([job])[0][1]:
+                ((_, record),) = self._records([job])
+                if record is None:
                     left.note_unknown()
                 left.release()
         return [job for job, record in self._records(jobs) if record or job in claimed]
