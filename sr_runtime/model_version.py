@@ -16,7 +16,7 @@ such file."""
 
 
 def version_of(model: Path) -> ModelVersion:
-    """Equal as long as nobody has written, replaced or removed one of them."""
+    """Equal as long as nobody has written, replaced or removed one of the model's files."""
     others: list[str] = []
     if not is_engine(model):
         with suppress(ModelError, StorageError):  # opening it tells what is wrong with it

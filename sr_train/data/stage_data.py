@@ -163,7 +163,9 @@ def check_data(config: Config) -> None:
 def check_minimum(
     sets: Sequence[PackedImages], minimum: tuple[int, int], of: str, remedy: str
 ) -> None:
-    """Raise DataError if an image is smaller than `minimum`, which is that `of` something."""
+    """Raise DataError, with `remedy`, if an HR image is smaller than the `minimum` (height, width)
+    of something.
+    """
     check_sizes(
         sets,
         lambda height, width: height >= minimum[0] and width >= minimum[1],
