@@ -99,14 +99,13 @@ def export_folder(
             else:
                 if digest not in kept:
                     place = _place(file, digest, output, known, kept)
-                    row = replace(row, sha256=digest, model=str(place))
-                    # Whatever becomes of this call, a file of that name is ours from here on.
+                    # A file that is there is ours, and stays so whatever becomes of this export.
+                    ours = str(place) if os.path.lexists(output / place) else None
+                    row = replace(row, sha256=digest, model=ours)
                     _write(output / STATE, {**known, **kept, digest: row})
-                    if known.get(digest, row).failed:
-                        known[digest] = replace(row, made_by="")  # Ctrl-C is no failure of the file
                     try:
-                        kept[digest] = _exported(folder / file, row, output / place, precision, io)
-                    finally:
+                        kept[digest] = _exported(folder / file, row, output, place, precision, io)
+                    finally:  # Ctrl-C is no failure of the file
                         _write(output / STATE, {**known, **kept})
                 found = kept[digest]
                 model = None if found.failed else found.model
@@ -164,21 +163,26 @@ def _place(file: Path, digest: str, output: Path, known: Rows, kept: Rows) -> Pa
 
 
 def _exported(
-    checkpoint: Path, row: CatalogueRow, model: Path, precision: Precision, io: IO
+    checkpoint: Path,
+    row: CatalogueRow,
+    output: Path,
+    place: Path,
+    precision: Precision,
+    io: IO,
 ) -> CatalogueRow:
     """The row of a checkpoint after its export, or after its failure."""
     try:
-        create_folder(model.parent)
-        report = export_onnx(checkpoint, model, precision=precision, io=io)
+        create_folder((output / place).parent)
+        report = export_onnx(checkpoint, output / place, precision=precision, io=io)
     # The folder may be a whole night's work: no file, not even one that finds a bug, ends it.
     except Exception as error:
         passing = isinstance(error, MemoryError | StorageError)  # the next call tries it again
         made_by = "" if passing else row.made_by
-        left = row.model if model.exists() else None  # what is not there is not ours later
-        return replace(row, failed=_reason(error, checkpoint), made_by=made_by, model=left)
+        return replace(row, failed=_reason(error, checkpoint), made_by=made_by)
     return replace(
         row,
         failed=None,
+        model=str(place),
         arch=report.arch,
         scale=report.scale,
         parameters=report.parameters,

@@ -1,5 +1,6 @@
 """The journal of one folder of results: a line of JSON for each, which says how it was made."""
 
+import errno
 import json
 import os
 from collections.abc import Mapping
@@ -14,14 +15,18 @@ JOURNAL = ".sr-journal.jsonl"
 
 
 class Record(NamedTuple):
-    """From which file a result was made, and how."""
+    """Which file is a result, from which image it was made, and how."""
 
-    size: int
+    result_size: int
     """Bytes."""
-    mtime_ns: int
-    sha256: str
-    settings: str
-    """The key of a line of the journal that has them in words; empty if they are not known."""
+    result_mtime_ns: int
+    size: int = 0
+    """Bytes of the image."""
+    mtime_ns: int = 0
+    sha256: str = ""
+    settings: str = ""
+    """The key of a line of the journal that has them in words; empty for a result that is to be
+    made again, of whose image nothing is noted."""
 
 
 class Journal:
@@ -54,10 +59,6 @@ class Journal:
         """How the result of this name was made, as of the last `refresh`."""
         return self._records.get(name)
 
-    def names(self) -> list[str]:
-        """The results that it names, as of the last `refresh`."""
-        return [*self._records]
-
     def append(self, name: str, record: Record, settings: Mapping[str, str]) -> None:
         """Note how a result was made; the line is on the disk when this returns.
 
@@ -73,7 +74,9 @@ class Journal:
                 end = file.seek(0, os.SEEK_END)
                 file.seek(max(0, end - 1))
                 torn = end > 0 and file.read(1) != b"\n"  # by a crash of the system
-                file.write(b"\n" * torn + text.encode())
+                line = b"\n" * torn + text.encode()
+                if file.write(line) < len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 os.fsync(file.fileno())
         except OSError as error:
             raise StorageError(f"cannot be written ({error.strerror})", path=self._path) from error

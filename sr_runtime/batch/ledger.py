@@ -2,8 +2,7 @@
 
 Beside the results lies a journal, to which each process appends a line when a result has its name.
 The line says from which file it was made, and how: it counts as long as both are so. Whoever begins
-an image claims it by a lock, which the system frees when the process ends, even by a crash. The
-lock's file stays then, and tells of a result that has its name and no line.
+an image claims it by a lock, which the system frees when the process ends, even by a crash.
 """
 
 import contextlib
@@ -12,10 +11,10 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeAlias
 
 from sr_runtime.batch.job import Job
 from sr_runtime.batch.journal import Journal, Record
@@ -35,8 +34,11 @@ PATIENCE = 0.5
 
 CLAIM = ".sr-claim-"
 
-UNKNOWN = Record(0, 0, "", "")
-"""Of a result that is to be made again."""
+COARSEST = 2_000_000_000
+"""Nanoseconds in which FAT counts the times of files."""
+
+Facts: TypeAlias = tuple[int, int]
+"""Of a file: its size in bytes and its time in nanoseconds."""
 
 
 def settings_of(
@@ -82,30 +84,12 @@ class Ledger:
         """
         return [job for job, record in self._records(jobs) if self._holds(record, job)]
 
-    def made_of(self, jobs: Sequence[Job]) -> list[Job]:
-        """Those of the jobs whose result was made by such a run, from whatever and however.
+    def made_of(self, jobs: Iterable[Job]) -> list[Job]:
+        """Those of the jobs whose result is what such a run has made, from whatever and however.
 
-        What a process has left between the result and its line is noted now, before anybody removes
-        its claim.
-
-        Raises StorageError if a journal cannot be read or written.
+        Raises StorageError if a journal cannot be read.
         """
-        # First, since a living process removes its claim after it has noted the result.
-        claimed = {job for job in jobs if _was_claimed(job)}
-        for job in claimed:
-            if (left := self.claim(job)) is not None:
-                ((_, record),) = self._records([job])
-                if record is None:
-                    left.note_unknown()
-                left.release()
-        return [job for job, record in self._records(jobs) if record or job in claimed]
-
-    def names_in(self, folder: Path) -> list[str]:
-        """The results that the journal of a folder names. Raises StorageError as `is_done`."""
-        with self._lock:
-            journal = self._journal(folder)
-            journal.refresh()
-            return journal.names()
+        return [job for job, record in self._records(jobs) if record and _is_of(record, job.target)]
 
     def _records(self, jobs: Iterable[Job]) -> list[tuple[Job, Record | None]]:
         with self._lock:
@@ -136,8 +120,9 @@ class Ledger:
 
         Raises StorageError if the folder of the result cannot be written.
         """
-        folder, path = job.place, _claim_of(job)
+        folder = job.place
         create_folder(folder)
+        path = folder / f"{CLAIM}{hashlib.sha256(os.fsencode(job.result)).hexdigest()[:24]}"
         try:
             while True:
                 file = open_lock(path)
@@ -166,18 +151,29 @@ class Ledger:
             known = self._journals[folder] = Journal(folder)
         return known
 
-    def note(self, job: Job, facts: os.stat_result | None) -> None:
-        """Note a result that has its name, made from a file of these facts if they are known.
+    def forget(self, job: Job) -> None:
+        """Note that the result which is there, if any, is to be made again. Raises StorageError."""
+        ((_, record),) = self._records([job])
+        if record is not None and record.settings:
+            self._note(job, Record(record.result_size, record.result_mtime_ns))
+
+    def note(self, job: Job, image: Facts | None, sha256: str) -> None:
+        """Note a result that has its name.
+
+        Args:
+            image: What the image was before it was read.
+            sha256: Of its content; empty if it could not be read.
 
         Raises StorageError.
         """
-        record = UNKNOWN
-        if facts is not None:
-            with contextlib.suppress(OSError):  # it was removed meanwhile
-                sha256, now = _sha256(job.source), job.source.stat()
-                # Else it has changed meanwhile, and is to be done again.
-                if (now.st_size, now.st_mtime_ns) == (facts.st_size, facts.st_mtime_ns):
-                    record = Record(facts.st_size, facts.st_mtime_ns, sha256, self._key)
+        if (result := _facts_of(job.target)) is None:
+            return  # it was removed meanwhile
+        record = Record(*result)
+        if sha256 and image is not None and image == _facts_of(job.source):  # it has not changed
+            record = Record(*result, *image, sha256, self._key)
+        self._note(job, record)
+
+    def _note(self, job: Job, record: Record) -> None:
         with self._lock:
             self._journal(job.place).append(job.result, record, self._settings)
 
@@ -188,46 +184,41 @@ class Claim:
     def __init__(self, ledger: Ledger, job: Job, path: Path, file: BinaryIO) -> None:
         self._ledger, self._job = ledger, job
         self._path, self._file = path, file
-        self._before, self._is_noted = _state_of(job.target), False
-        self._facts: os.stat_result | None = None
-        with contextlib.suppress(OSError):  # reading it will report that
-            self._facts = job.source.stat()
+        self._image: Facts | None = None
+        self._sha256 = ""
+
+    def begin(self) -> None:
+        """Note, before the work, that what is there is done no more. Raises StorageError.
+
+        The image is read now, so that its line follows the result at once.
+        """
+        self._image = _facts_of(self._job.source)
+        with contextlib.suppress(OSError):  # the work will report that
+            self._sha256 = _sha256(self._job.source)
+        self._ledger.forget(self._job)
 
     def note_done(self) -> None:
         """Note that the result has its name. Raises StorageError."""
-        self._ledger.note(self._job, self._facts)
-        self._is_noted = True
-
-    def note_unknown(self) -> None:
-        """Note that the result has its name, and is to be made again. Raises StorageError."""
-        self._facts = None
-        self.note_done()
+        self._ledger.note(self._job, self._image, self._sha256)
 
     def release(self) -> None:
-        """Let others have it. The lock's file stays where a result was written and not noted."""
-        if self._is_noted or _state_of(self._job.target) == self._before:
-            _remove(self._path, self._file)
-        else:
-            self._file.close()
+        """Let others have it."""
+        _remove(self._path, self._file)
 
 
-def _claim_of(job: Job) -> Path:
-    return job.place / f"{CLAIM}{hashlib.sha256(os.fsencode(job.result)).hexdigest()[:24]}"
-
-
-def _was_claimed(job: Job) -> bool:
-    """Whether the result was written after the claim that is there."""
-    try:
-        return job.target.stat().st_mtime_ns >= _claim_of(job).stat().st_mtime_ns
-    except OSError:
+def _is_of(record: Record, result: Path) -> bool:
+    """Whether a file is the result that a record is of."""
+    if (facts := _facts_of(result)) is None:
         return False
+    size, mtime_ns = facts
+    return size == record.result_size and abs(mtime_ns - record.result_mtime_ns) <= COARSEST
 
 
-def _state_of(path: Path) -> tuple[int, int] | None:
-    """Another one once a file is there, or a new one in its place."""
+def _facts_of(path: Path) -> Facts | None:
+    """None if it cannot be reached."""
     with contextlib.suppress(OSError):
         facts = path.stat()
-        return facts.st_ino, facts.st_mtime_ns
+        return facts.st_size, facts.st_mtime_ns
     return None
 
 

@@ -56,6 +56,7 @@ class Outcomes:
                 return None
             self._claims.add(taken.claim)
             if not self._ledger.is_done(taken.job):
+                taken.claim.begin()
                 return taken
             self._end(
                 taken, Report(source=taken.job.source, target=taken.job.target, status="done")

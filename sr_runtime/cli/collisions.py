@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from sr_runtime.batch.job import Failure, Job
-from sr_runtime.batch.ledger import Ledger
 from sr_runtime.cli.folders import file_key, folded, real_folder
 from sr_runtime.cli.inputs import Source
 from sr_runtime.cli.names import Naming
@@ -16,27 +15,16 @@ from sr_runtime.errors import ArgumentError
 __all__ = ["refuse_overwriting_inputs", "with_distinct_names", "without_results"]
 
 
-def without_results(jobs: list[Job], ledger: Ledger | None) -> list[Job]:
-    """Leave out what an earlier run has written beside its input: it is no input itself.
-
-    That is what has the name of a result, or what `ledger` says.
-    """
-    beside = [
-        job
+def without_results(jobs: list[Job]) -> list[Job]:
+    """Leave out what an earlier run has written beside its input: it is no input itself."""
+    results = {
+        file_key(job.place, job.result)
         for job in jobs
         if job.place is job.folder or real_folder(job.place) == real_folder(job.folder)
-    ]
-    results = {file_key(job.place, job.result) for job in beside}
-    places = {job.place for job in beside}
-    if ledger is not None:
-        results |= {file_key(place, name) for place in places for name in ledger.names_in(place)}
-    # `file_key` tries what a folder does: not in those that no result goes into.
-    folders = {real_folder(place) for place in places}
-    return [
-        job
-        for job in jobs
-        if real_folder(job.folder) not in folders or file_key(job.folder, job.name) not in results
-    ]
+    }
+    if not results:
+        return jobs
+    return [job for job in jobs if file_key(job.folder, job.name) not in results]
 
 
 def with_distinct_names(jobs: list[Job], naming: Naming) -> tuple[list[Job], list[Failure]]:
@@ -87,45 +75,35 @@ def _shared_targets(jobs: Sequence[Job]) -> dict[str, list[Job]]:
 
 
 def refuse_overwriting_inputs(
-    inputs: Sequence[Job] | Sequence[Source], existing: Sequence[Job], *, resumes: bool
+    inputs: Sequence[Job] | Sequence[Source], existing: Sequence[Job]
 ) -> None:
-    """Raise ArgumentError if a result is an input, links followed, or another name of its own.
+    """Raise ArgumentError if a result is an input, by any of its names.
 
     Args:
         existing: Jobs that have a file of the result's name.
-        resumes: What such a run has made is replaced, and is not among these.
     """
-    targets = {_file_of(job.place, job.result): job.target for job in existing}
-    overwritten = [
-        target
-        for each in (inputs if existing else ())
-        if (file := _file_of(each.folder, each.name)) and (target := targets.get(file))
-    ]
-    overwritten += [
-        job.target
-        for job in existing
-        if job.target.exists() and job.source.exists() and job.target.samefile(job.source)
-    ]
+    overwritten = [job.target for job in existing if _are_one(job.target, job.source)]
+    targets = {_real(job.place, job.result): job.target for job in existing}
+    by_folded_path = {folded(path): path for path in targets}
+    for each in inputs if targets else ():
+        path = _real(each.folder, each.name)
+        if path in targets:
+            overwritten.append(targets[path])
+        elif (other := by_folded_path.get(folded(path))) and _are_one(Path(path), Path(other)):
+            overwritten.append(targets[other])  # on Windows and macOS, A.png and a.png are one file
     if overwritten:
-        keeping = "--skip-existing"
-        if resumes:
-            keeping += " in place of --resume, which replaces only what it has made"
         raise ArgumentError(
             f"the result would overwrite the input {overwritten[0]}: choose another with -o, or "
-            f"keep what is there by {keeping}"
+            "keep what is there by --skip-existing (--resume and --watch replace only what they "
+            "have made)"
         )
 
 
-def _file_of(folder: Path, name: str) -> tuple[int, int, str] | None:
-    """Equal for two names of one file, links followed; None if it cannot be reached.
+def _real(folder: Path, name: str) -> str:
+    """The path of a file, links followed."""
+    path = f"{real_folder(folder)}{os.sep}{name}"
+    return os.path.realpath(path) if os.path.islink(path) else path  # noqa: PTH114 (faster)
 
-    A hard link of another name is another file: a result would not replace its content.
-    """
-    path = f"{folder}{os.sep}{name}"
-    try:
-        facts = os.stat(path)  # noqa: PTH116 (faster, for many images)
-        if os.path.islink(path):  # noqa: PTH114
-            name = os.path.basename(os.path.realpath(path))  # noqa: PTH119
-    except OSError:
-        return None
-    return facts.st_dev, facts.st_ino, folded(name)
+
+def _are_one(path: Path, other: Path) -> bool:
+    return path.exists() and other.exists() and path.samefile(other)

@@ -21,7 +21,7 @@ __all__ = ["EARLIER", "Found", "Source", "could_be_made", "find_images"]
 KINDS = 8
 """How many kinds of left-out files are named; the others are counted."""
 EARLIER = "image that is named as a result"
-"""It is beside the input whose result would be named so; whoever made it, it is not replaced."""
+"""It is beside the input whose result would be named so, whoever made it."""
 PIPE = "pipe or device"
 ADVICE = {
     **LEFT_OUT,

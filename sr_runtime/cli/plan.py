@@ -82,10 +82,10 @@ def plan_jobs(
         # Earlier results are no inputs, neither under these names nor under the distinct ones.
         goes_on = skip_existing or ledger is not None
         if goes_on:
-            jobs = without_results(jobs, ledger)
+            jobs = without_results(jobs)
         jobs, failures = with_distinct_names(jobs, naming)
         if goes_on:
-            jobs = without_results(jobs, ledger)
+            jobs = without_results(jobs)
         found.failures += failures
         found.left_out[EARLIER] = named - len(jobs) - len(failures)
     existing, errors = look_at_targets(jobs)
@@ -95,17 +95,16 @@ def plan_jobs(
     kept: set[Job] = set()
     earlier: set[Job] = set()
     if ledger is not None:
+        for place in {job.place for job in jobs}:
+            ledger.remove_leftovers(place)
         kept = set(ledger.done_of(existing))
         existing = [job for job in existing if job not in kept]
         earlier = set(ledger.made_of(existing))
-        for place in {job.place for job in jobs}:
-            ledger.remove_leftovers(place)
-    refuse_overwriting_inputs(jobs, existing, resumes=ledger is not None)
+    refuse_overwriting_inputs(jobs, existing)
     if skip_existing:
         earlier = kept = {job for job in existing if job.target.is_file()}
     # Those, too, that are no jobs: left out as named like a result, or without a name for theirs.
-    others = [job for job in existing if job not in earlier]
-    refuse_overwriting_inputs(found.sources, others, resumes=ledger is not None)
+    refuse_overwriting_inputs(found.sources, [job for job in existing if job not in earlier])
     if skip_existing or ledger is not None:
         for place in {job.place for job in jobs}:
             remove_leftovers(place)  # where every result exists, nothing is written

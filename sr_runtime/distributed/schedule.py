@@ -63,6 +63,8 @@ def _upscale(
     try:
         create_folder(job.place)
         claim = None if ledger is None else ledger.claim(job)
+        if claim is not None:
+            claim.begin()
         output = LargeOutput(job.target, quality=settings.quality_for([job.target]))
         # If another process has the claim, its lock on the rows that it keeps refuses this one.
         upscale_by_bands(actors, task.source, output, size=settings.size)

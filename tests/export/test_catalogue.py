@@ -113,27 +113,6 @@ def test_an_interrupted_file_is_exported_next_time_and_a_crash_is_told(root, mon
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("ended_by", [KeyboardInterrupt, MemoryError])
-def test_a_file_that_an_export_left_before_it_was_noted_is_replaced_by_the_next(
-    ended_by, root, monkeypatch
-) -> None:
-    real = sr_export.catalogue.export_onnx
-
-    def ended(*arguments: object, **options: object) -> None:
-        real(*arguments, **options)
-        raise ended_by
-
-    shutil.rmtree(root / "models")
-    with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
-        patch.setattr(sr_export.catalogue, "export_onnx", ended)
-        run(root)
-    assert (root / "models" / "a.onnx").is_file()
-    rows = {row.file: row for row in run(root)}
-    assert rows["a.pth"].model == "a.onnx"
-    assert len([*(root / "models").rglob("*.onnx")]) == 2
-
-
-@pytest.mark.slow
 def test_a_bug_in_one_export_does_not_end_the_others(root, monkeypatch) -> None:
     def buggy(*_: object, **__: object) -> None:
         raise ZeroDivisionError("by zero")
@@ -167,18 +146,24 @@ def test_a_model_that_the_command_did_not_make_stays(root, monkeypatch) -> None:
 
 
 @pytest.mark.slow
-def test_a_file_that_lies_where_an_export_failed_stays(root, monkeypatch) -> None:
-    def full(*_: object, **__: object) -> None:
-        raise StorageError("no space left on device")
+@pytest.mark.parametrize("ended_by", ["error", "ctrl-c", "kill"])
+def test_an_export_that_was_to_be_replaced_stays_the_commands(ended_by, root, monkeypatch) -> None:
+    state, during = root / "models" / "catalogue.json", ""
 
-    shutil.rmtree(root / "models")
-    with monkeypatch.context() as patch:
-        patch.setattr(sr_export.catalogue, "export_onnx", full)
-        run(root)
-    (root / "models" / "a.onnx").write_bytes(b"of the user")
-    rows = {row.file: row for row in run(root)}
-    assert (root / "models" / "a.onnx").read_bytes() == b"of the user"
-    assert str(rows["a.pth"].model).startswith("a-")
+    def ended(*_: object, **__: object) -> None:
+        nonlocal during
+        during = state.read_text(encoding="utf-8")
+        raise KeyboardInterrupt if ended_by != "error" else MemoryError
+
+    with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+        patch.setattr(sr_export.catalogue, "export_onnx", ended)
+        run(root, precision="fp16")
+    if ended_by == "kill":
+        state.write_text(during, encoding="utf-8")
+    before = {path.name for path in (root / "models").rglob("*.onnx")}
+    rows = {row.file: row for row in run(root, precision="fp16", again=True)}
+    assert rows["a.pth"].model == "a.onnx"
+    assert {path.name for path in (root / "models").rglob("*.onnx")} == before
 
 
 @pytest.mark.slow
@@ -193,6 +178,22 @@ def test_ctrl_c_while_options_are_changed_forgets_no_export(root, monkeypatch) -
     names = exports(monkeypatch)
     run(root)
     assert names == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ended_by", [KeyboardInterrupt, StorageError])
+def test_a_file_that_lies_where_no_export_came_to_be_stays(ended_by, root, monkeypatch) -> None:
+    def ended(*_: object, **__: object) -> None:
+        raise ended_by("no export")
+
+    shutil.rmtree(root / "models")
+    with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+        patch.setattr(sr_export.catalogue, "export_onnx", ended)
+        run(root)
+    (root / "models" / "a.onnx").write_bytes(b"of the user")
+    rows = {row.file: row for row in run(root)}
+    assert (root / "models" / "a.onnx").read_bytes() == b"of the user"
+    assert str(rows["a.pth"].model).startswith("a-")
 
 
 def test_folders_that_cannot_be_used_are_refused(tmp_path) -> None:

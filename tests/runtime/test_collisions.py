@@ -8,7 +8,6 @@ import pytest
 from sr_runtime.batch.ledger import Ledger
 from sr_runtime.cli import folders as folders_module
 from sr_runtime.errors import ArgumentError
-from sr_runtime.output_size import OutputSize
 from tests.runtime.test_plan import picture, plan, targets
 
 
@@ -110,14 +109,16 @@ def test_resuming_replaces_what_such_a_run_has_made_and_no_other_input(tmp_path:
     (job,) = plan([folder], folder, ledger=ledger).jobs
     claim = ledger.claim(job)
     assert claim is not None
-    picture(job.target)  # by another process, which has not noted it yet
-    assert plan([folder], folder, ledger=Ledger({"model": "a"})).jobs == [job]
+    claim.begin()
+    picture(job.target)
     claim.note_done()
     claim.release()
-    picture(job.target)
     assert plan([folder], folder, ledger=ledger).kept == [job]
     picture(folder / "a.jpg", frames=1).write_bytes(b"another photo")
     assert plan([folder], folder, ledger=ledger).jobs == [job]
+    picture(job.target).write_bytes(b"a photo of the user's in its place")
+    with pytest.raises(ArgumentError, match=r"overwrite the input .*a_x4.png"):
+        plan([folder], folder, ledger=ledger)
 
 
 def test_an_input_whose_own_result_has_no_name_is_not_replaced_either(tmp_path: Path) -> None:
@@ -147,23 +148,16 @@ def test_an_input_that_has_a_result_as_a_hard_link_of_another_name_stays_as_it_i
     assert len(plan([tmp_path / "in"], tmp_path / "out").jobs) == 3
 
 
-def test_a_result_is_no_input_when_its_photo_is_gone_or_another_size_is_wanted(
-    tmp_path: Path,
-) -> None:
-    ledger, folder = Ledger({"model": "a"}), tmp_path / "in"
-    for name in ("a.jpg", "b.jpg"):
-        picture(folder / name)
-    for job in plan([folder], folder, ledger=ledger).jobs:
-        claim = ledger.claim(job)
-        assert claim is not None
-        picture(job.target)
-        claim.note_done()
-        claim.release()
-    (folder / "a.jpg").unlink()
-    again = plan([folder], folder, ledger=Ledger({"model": "a"}), size=OutputSize(scale=2))
-    assert [job.target.name for job in again.jobs] == ["b_x2.png"]
-    elsewhere = plan([folder], tmp_path / "out", ledger=Ledger({"model": "a"}))
-    assert len(elsewhere.jobs) == 3  # results may be inputs of another folder
+def test_links_among_the_inputs_and_among_the_results_are_followed(tmp_path: Path) -> None:
+    photo = picture(tmp_path / "kept/photo.png")
+    for folder in ("in", "out"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "in/b.png").symlink_to(photo)
+    (tmp_path / "out/a.png").symlink_to(photo)
+    other = picture(tmp_path / "a.jpg")
+    assert plan([other], tmp_path / "out").jobs
+    with pytest.raises(ArgumentError, match=r"would overwrite the input .*out/a.png"):
+        plan([other, tmp_path / "in/b.png"], tmp_path / "out")
 
 
 def test_results_do_not_change_the_names_of_the_next_run(tmp_path: Path) -> None:

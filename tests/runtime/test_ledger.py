@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from sr_runtime.batch.job import Job
 from sr_runtime.batch.journal import JOURNAL
 from sr_runtime.batch.ledger import Ledger
+from sr_runtime.errors import StorageError
 
 SETTINGS = {"model": "a", "halo": "16"}
 
@@ -26,8 +28,11 @@ def job(tmp_path: Path) -> Job:
 def note(job: Job, settings: dict[str, str] = SETTINGS) -> None:
     claim = Ledger(settings).claim(job)
     assert claim is not None
-    claim.note_done()
-    claim.release()
+    try:
+        claim.begin()
+        claim.note_done()
+    finally:
+        claim.release()
 
 
 def test_a_result_is_done_once_it_is_noted_whoever_asks(job: Job) -> None:
@@ -61,42 +66,54 @@ def test_other_settings_a_missing_result_and_a_missing_source_are_not_done(job: 
     assert not Ledger(SETTINGS).is_done(job)
 
 
-def test_a_source_that_changes_during_the_work_is_not_noted(job: Job) -> None:
+def test_a_source_that_changes_during_the_work_is_to_be_done_again(job: Job) -> None:
     claim = Ledger(SETTINGS).claim(job)
     assert claim is not None
+    claim.begin()
     job.source.write_bytes(b"saved again meanwhile")
     claim.note_done()
     claim.release()
     assert not Ledger(SETTINGS).is_done(job)
+    assert Ledger(SETTINGS).made_of([job]) == [job]
 
 
-@pytest.mark.parametrize("lost", ["source", "note"])
-def test_a_result_of_which_nothing_is_known_is_one_all_the_same(lost: str, job: Job) -> None:
-    claim = Ledger(SETTINGS).claim(job)
+def test_a_result_is_done_no_more_once_another_is_begun_in_its_place(job: Job) -> None:
+    note(job)
+    claim = Ledger({"model": "b"}).claim(job)
     assert claim is not None
-    made = job.place / "made.png"
-    made.write_bytes(b"another result")
-    made.replace(job.target)
-    if lost == "source":
-        job.source.unlink()
-        claim.note_done()
-    claim.release()  # without a note by Ctrl-C, or by an error of the journal's
-    for _ in range(2):
-        assert Ledger(SETTINGS).made_of([job]) == [job]
-        Ledger(SETTINGS).remove_leftovers(job.place)
+    claim.begin()
     assert not Ledger(SETTINGS).is_done(job)
-
-
-def test_what_is_there_when_a_claim_ends_without_a_result_is_no_result(job: Job) -> None:
-    claim = Ledger(SETTINGS).claim(job)
-    assert claim is not None
+    assert Ledger(SETTINGS).made_of([job]) == [job]
+    job.target.write_bytes(b"the result of b, which a kill keeps from being noted")
+    assert not Ledger(SETTINGS).is_done(job)
     claim.release()
+
+
+def test_only_what_a_run_has_made_is_its_result(job: Job) -> None:
     assert Ledger(SETTINGS).made_of([job]) == []
-    abandoned = Ledger(SETTINGS).claim(job)  # as by a kill
-    assert abandoned is not None
+    note(job)
+    assert Ledger(SETTINGS).made_of([job]) == [job]
+    size = job.target.stat().st_size
+    job.target.write_bytes(b"a photo of the same size as a result"[:size])
     os.utime(job.target, (1, 1))
     assert Ledger(SETTINGS).made_of([job]) == []
-    abandoned.release()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows limits no file's size")
+def test_a_line_that_the_disk_cuts_off_is_told(job: Job) -> None:
+    import resource
+
+    note(job)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, ((job.place / JOURNAL).stat().st_size + 9, limits[1]))
+    try:
+        with pytest.raises(StorageError, match=r"sr-journal.jsonl: cannot be written"):
+            note(job, {"model": "b"})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not Ledger({"model": "b"}).is_done(job)
+    note(job)
+    assert Ledger(SETTINGS).is_done(job)
 
 
 def test_a_line_that_a_crash_damaged_costs_nothing_but_its_own_image(job: Job) -> None:

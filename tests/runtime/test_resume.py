@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sr_runtime import ModelError, Upscaler
+from sr_runtime import ArgumentError, ModelError, Upscaler
 from sr_runtime.backends.base import Limits
 from sr_runtime.batch import run as run_module
 from sr_runtime.batch.job import Job, Report
-from sr_runtime.batch.ledger import Ledger
+from sr_runtime.batch.ledger import Claim, Ledger
 from tests.runtime.known_network import KnownNetwork
 from tests.runtime.test_batch import TOO_LONG, folder_of, number_of, photo, result_of, run
 from tests.runtime.test_plan import picture, plan
@@ -80,25 +80,33 @@ def test_a_killed_run_loses_the_image_in_work_alone(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="it forks")
-def test_a_result_among_the_inputs_is_known_by_a_run_that_could_not_note_how_it_was_made(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("method", "is_refused"), [("begin", False), ("note_done", True)])
+def test_a_kill_leaves_no_result_among_the_inputs_that_could_be_a_photo_and_is_replaced(
+    method: str, is_refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def jobs() -> list[Job]:
         return plan([tmp_path], tmp_path, ledger=Ledger(SETTINGS)).jobs
 
-    def work() -> None:
-        monkeypatch.setattr(Ledger, "note", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
-        run(Upscaler(KnownNetwork(radius=1)), jobs(), ledger=Ledger(SETTINGS))
+    def go_on() -> None:
+        assert run(Upscaler(KnownNetwork(radius=1)), jobs(), ledger=Ledger(SETTINGS)) == []
 
-    picture(tmp_path / "a.png")
-    before = jobs()
-    child = multiprocessing.get_context("fork").Process(target=work)
+    def be_killed() -> None:
+        monkeypatch.setattr(Claim, method, lambda _: os.kill(os.getpid(), signal.SIGKILL))
+        go_on()
+
+    photo = picture(tmp_path / "a.png")
+    go_on()
+    photo.write_bytes(picture(tmp_path / "other.png", frames=2).read_bytes())
+    (tmp_path / "other.png").unlink()
+    child = multiprocessing.get_context("fork").Process(target=be_killed)
     child.start()
     child.join(TOO_LONG)
     assert child.exitcode == -signal.SIGKILL
-    assert (tmp_path / "a_x4.png").exists()
-    assert jobs() == before
-    assert run(Upscaler(KnownNetwork(radius=1)), jobs(), ledger=Ledger(SETTINGS)) == []
+    if is_refused:  # between a result's name and its line, which follows at once
+        with pytest.raises(ArgumentError, match=r"would overwrite the input .*a_x4\.png"):
+            jobs()
+        (tmp_path / "a_x4.png").unlink()
+    go_on()
     assert jobs() == []
 
 
@@ -130,6 +138,7 @@ def test_what_another_process_does_is_waited_for_and_done_if_it_dies(
     run(Upscaler(KnownNetwork(radius=1)), jobs[1:2])  # its result, which nobody has noted yet
     theirs = Ledger(SETTINGS).claim(jobs[1])
     assert theirs is not None
+    theirs.begin()
     others_done = threading.Event()
     reports: list[Report] = []
 
