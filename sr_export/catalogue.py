@@ -99,17 +99,23 @@ def export_folder(
             else:
                 if digest not in kept:
                     place = _place(file, digest, output, known, kept)
-                    # A file that is there is ours, and stays so whatever becomes of this export.
-                    ours = str(place) if os.path.lexists(output / place) else None
-                    row = replace(row, sha256=digest, model=ours)
+                    row = replace(row, sha256=digest)
+                    # What is there stays ours, whatever becomes of this export.
+                    if there := _row_of(place, output, known):
+                        row = replace(row, model=there.model, bytes=there.bytes)
                     _write(output / STATE, {**known, **kept, digest: row})
                     try:
-                        kept[digest] = _exported(folder / file, row, output, place, precision, io)
+                        row = kept[digest] = _exported(
+                            folder / file, row, output, place, precision, io
+                        )
+                        if not row.failed:  # a row of what was there is of nothing now
+                            known = {
+                                key: each for key, each in known.items() if each.model != row.model
+                            }
                     finally:  # Ctrl-C is no failure of the file
                         _write(output / STATE, {**known, **kept})
-                found = kept[digest]
-                model = None if found.failed else found.model
-                rows.append(replace(found, file=str(file), model=model))
+                row = replace(kept[digest], file=str(file))
+                rows.append(replace(row, model=None, bytes=None) if row.failed else row)
             write_tables(output, rows, total=len(files))
             on_row(number, len(files), rows[-1])
     return tuple(rows)
@@ -155,11 +161,17 @@ def _checkpoints(folder: Path) -> list[Path]:
 def _place(file: Path, digest: str, output: Path, known: Rows, kept: Rows) -> Path:
     """Where an export goes in `output`: over an old one of this command, and over nothing else."""
     place = file.with_suffix(".onnx")
-    ours = {each.model for each in known.values()}
     taken = str(place) in {each.model for each in kept.values() if not each.failed}
-    if taken or (str(place) not in ours and os.path.lexists(output / place)):
-        return place.with_name(f"{place.stem}-{digest[:8]}.onnx")
-    return place
+    foreign = os.path.lexists(output / place) and not _row_of(place, output, known)
+    return place.with_name(f"{place.stem}-{digest[:8]}.onnx") if taken or foreign else place
+
+
+def _row_of(place: Path, output: Path, known: Rows) -> CatalogueRow | None:
+    """The row of a file that is there as this command has written it."""
+    with suppress(OSError):
+        file = str(place), (output / place).stat().st_size
+        return next((each for each in known.values() if (each.model, each.bytes) == file), None)
+    return None
 
 
 def _exported(

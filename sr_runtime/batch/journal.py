@@ -1,4 +1,8 @@
-"""The journal of one folder of results: a line of JSON for each, which says how it was made."""
+"""The journal of one folder of results: a line of JSON for each, which says how it was made.
+
+A line is written right before its result gets its name. So every result has one, and some lines are
+of none: the process was killed in between, or a later result took the name.
+"""
 
 import errno
 import json
@@ -13,20 +17,27 @@ __all__ = ["JOURNAL", "Journal", "Record"]
 
 JOURNAL = ".sr-journal.jsonl"
 
+COARSEST = 2_000_000_000
+"""Nanoseconds in which FAT counts the times of files."""
+
 
 class Record(NamedTuple):
-    """Which file is a result, from which image it was made, and how."""
+    """From which file a result was made, and how."""
 
-    result_size: int
+    size: int
     """Bytes."""
-    result_mtime_ns: int
-    size: int = 0
-    """Bytes of the image."""
-    mtime_ns: int = 0
-    sha256: str = ""
-    settings: str = ""
-    """The key of a line of the journal that has them in words; empty for a result that is to be
-    made again, of whose image nothing is noted."""
+    mtime_ns: int
+    sha256: str
+    settings: str
+    """The key of a line of the journal that has them in words; empty if the file changed while it
+    was upscaled, of which nothing is noted then."""
+    result_size: int = 0
+    """Bytes."""
+    result_mtime_ns: int = 0
+
+    def is_of(self, size: int, mtime_ns: int) -> bool:
+        """Whether a file of this size and time is the result."""
+        return size == self.result_size and abs(mtime_ns - self.result_mtime_ns) <= COARSEST
 
 
 class Journal:
@@ -35,7 +46,7 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         """The journal of a folder, which may not exist yet."""
         self._path = folder / JOURNAL
-        self._records: dict[str, Record] = {}
+        self._records: dict[str, tuple[Record, ...]] = {}
         self._settings: set[str] = set()
         self._read = 0  # bytes of whole lines
         self._size = 0  # of the file when it was read
@@ -55,9 +66,9 @@ class Journal:
         except OSError as error:
             raise StorageError(f"cannot be read ({error.strerror})", path=self._path) from error
 
-    def record_of(self, name: str) -> Record | None:
-        """How the result of this name was made, as of the last `refresh`."""
-        return self._records.get(name)
+    def records_of(self, name: str) -> tuple[Record, ...]:
+        """How results of this name were made, the last one last, as of the last `refresh`."""
+        return self._records.get(name, ())
 
     def append(self, name: str, record: Record, settings: Mapping[str, str]) -> None:
         """Note how a result was made; the line is on the disk when this returns.
@@ -104,7 +115,7 @@ class Journal:
             content = json.loads(line)
             if "target" in content:
                 name = content.pop("target")
-                self._records[name] = Record(**content)
+                self._records[name] = (*self.records_of(name), Record(**content))
             else:
                 self._settings.add(content["settings"])
         except (ValueError, TypeError, KeyError):

@@ -1,8 +1,9 @@
 """What is done and who does what, so that a run goes on and several processes share a folder.
 
-Beside the results lies a journal, to which each process appends a line when a result has its name.
-The line says from which file it was made, and how: it counts as long as both are so. Whoever begins
-an image claims it by a lock, which the system frees when the process ends, even by a crash.
+Beside the results lies a journal, to which each process appends a line right before a result gets
+its name. The line says which file the result is, from which image it was made, and how: it counts
+as long as these are so. Whoever begins an image claims it by a lock, which the system frees when
+the process ends, even by a crash.
 """
 
 import contextlib
@@ -12,7 +13,9 @@ import os
 import sys
 import threading
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
@@ -22,7 +25,7 @@ from sr_runtime.errors import StorageError
 from sr_runtime.image import Quality
 from sr_runtime.made_with import made_with
 from sr_runtime.output_size import OutputSize
-from sr_runtime.storage.atomic import create_folder
+from sr_runtime.storage.atomic import before_naming, create_folder
 from sr_runtime.storage.lock import has_name, open_lock, try_lock
 from sr_runtime.tileable import Tileable
 from sr_runtime.upscaler import Upscaler
@@ -33,9 +36,6 @@ PATIENCE = 0.5
 """Seconds between two looks at what another process has claimed."""
 
 CLAIM = ".sr-claim-"
-
-COARSEST = 2_000_000_000
-"""Nanoseconds in which FAT counts the times of files."""
 
 Facts: TypeAlias = tuple[int, int]
 """Of a file: its size in bytes and its time in nanoseconds."""
@@ -80,40 +80,56 @@ class Ledger:
     def done_of(self, jobs: Iterable[Job]) -> list[Job]:
         """Those of the jobs that are done; each journal is read once.
 
-        Raises StorageError if one cannot be read.
-        """
-        return [job for job, record in self._records(jobs) if self._holds(record, job)]
-
-    def made_of(self, jobs: Iterable[Job]) -> list[Job]:
-        """Those of the jobs whose result is what such a run has made, from whatever and however.
+        A file that is no result of its journal, by size and time, counts as the last one: it was
+        copied, or edited, and is not replaced.
 
         Raises StorageError if a journal cannot be read.
         """
-        return [job for job, record in self._records(jobs) if record and _is_of(record, job.target)]
+        done = []
+        for job, file, records in self._look(jobs):
+            if records:
+                record = next(
+                    (each for each in reversed(records) if each.is_of(*file)), records[-1]
+                )
+                if self._holds(record, job):
+                    done.append(job)
+        return done
 
-    def _records(self, jobs: Iterable[Job]) -> list[tuple[Job, Record | None]]:
+    def made_of(self, jobs: Iterable[Job]) -> list[Job]:
+        """Those of the jobs whose result is there as such a run has made it, from whatever and
+        however.
+
+        Raises StorageError if a journal cannot be read.
+        """
+        return [
+            job
+            for job, file, records in self._look(jobs)
+            if any(record.is_of(*file) for record in records)
+        ]
+
+    def _look(self, jobs: Iterable[Job]) -> list[tuple[Job, Facts, tuple[Record, ...]]]:
+        """The jobs that have a file of the result's name, its facts, and the lines of that name."""
+        # The files first: the line of what is there is then in the journal.
+        files = [(job, _facts_of(job.place, job.result)) for job in jobs]
         with self._lock:
-            journals: dict[Path, Journal] = {}
-            found = []
-            for job in jobs:
-                if (journal := journals.get(job.place)) is None:
-                    journal = journals[job.place] = self._journal(job.place)
-                    journal.refresh()
-                found.append((job, journal.record_of(job.result)))
-        return found
+            journals = {job.place: self._journal(job.place) for job, _ in files}
+            for journal in journals.values():
+                journal.refresh()
+            return [
+                (job, file, journals[job.place].records_of(job.result))
+                for job, file in files
+                if file is not None
+            ]
 
-    def _holds(self, record: Record | None, job: Job) -> bool:
-        """Whether a record is of this source and of these settings, and the result is there."""
-        if record is None or record.settings != self._key:
-            return False
-        try:
-            os.stat(f"{job.place}{os.sep}{job.result}")  # noqa: PTH116 (faster, for many images)
-            facts = os.stat(f"{job.folder}{os.sep}{job.name}")  # noqa: PTH116
-            if facts.st_size != record.size:
-                return False
-            return facts.st_mtime_ns == record.mtime_ns or _sha256(job.source) == record.sha256
-        except OSError:
+    def _holds(self, record: Record, job: Job) -> bool:
+        """Whether a record is of this source and of these settings."""
+        if record.settings != self._key or (facts := _facts_of(job.folder, job.name)) is None:
             return False  # reading it will report what is wrong with it
+        if facts == (record.size, record.mtime_ns):
+            return True
+        with contextlib.suppress(OSError):
+            return facts[0] == record.size and _sha256(job.source) == record.sha256
+        return False
 
     def claim(self, job: Job) -> "Claim | None":
         """Claim a job; None if another process, or another run of this one, has done so.
@@ -151,29 +167,22 @@ class Ledger:
             known = self._journals[folder] = Journal(folder)
         return known
 
-    def forget(self, job: Job) -> None:
-        """Note that the result which is there, if any, is to be made again. Raises StorageError."""
-        ((_, record),) = self._records([job])
-        if record is not None and record.settings:
-            self._note(job, Record(record.result_size, record.result_mtime_ns))
-
-    def note(self, job: Job, image: Facts | None, sha256: str) -> None:
-        """Note a result that has its name.
+    def note(self, job: Job, source: Facts | None, result: os.stat_result) -> None:
+        """Note a result that is about to get its name.
 
         Args:
-            image: What the image was before it was read.
-            sha256: Of its content; empty if it could not be read.
+            source: What the image's file was before it was read.
+            result: Of the file that gets the name.
 
         Raises StorageError.
         """
-        if (result := _facts_of(job.target)) is None:
-            return  # it was removed meanwhile
-        record = Record(*result)
-        if sha256 and image is not None and image == _facts_of(job.source):  # it has not changed
-            record = Record(*result, *image, sha256, self._key)
-        self._note(job, record)
-
-    def _note(self, job: Job, record: Record) -> None:
+        record = Record(0, 0, "", "", result.st_size, result.st_mtime_ns)
+        with contextlib.suppress(OSError):  # it was removed meanwhile
+            sha256 = _sha256(job.source)
+            if source is not None and source == _facts_of(job.folder, job.name):
+                record = record._replace(
+                    size=source[0], mtime_ns=source[1], sha256=sha256, settings=self._key
+                )
         with self._lock:
             self._journal(job.place).append(job.result, record, self._settings)
 
@@ -184,42 +193,26 @@ class Claim:
     def __init__(self, ledger: Ledger, job: Job, path: Path, file: BinaryIO) -> None:
         self._ledger, self._job = ledger, job
         self._path, self._file = path, file
-        self._image: Facts | None = None
-        self._sha256 = ""
+        self._source = _facts_of(job.folder, job.name)
 
-    def begin(self) -> None:
-        """Note, before the work, that what is there is done no more. Raises StorageError.
+    def noting(self) -> AbstractContextManager[None]:
+        """Note the result, which the block writes, right before it gets its name.
 
-        The image is read now, so that its line follows the result at once.
+        If it cannot be noted, the block raises StorageError, and there is no result.
         """
-        self._image = _facts_of(self._job.source)
-        with contextlib.suppress(OSError):  # the work will report that
-            self._sha256 = _sha256(self._job.source)
-        self._ledger.forget(self._job)
-
-    def note_done(self) -> None:
-        """Note that the result has its name. Raises StorageError."""
-        self._ledger.note(self._job, self._image, self._sha256)
+        return before_naming(self._job.target, partial(self._ledger.note, self._job, self._source))
 
     def release(self) -> None:
         """Let others have it."""
         _remove(self._path, self._file)
 
 
-def _is_of(record: Record, result: Path) -> bool:
-    """Whether a file is the result that a record is of."""
-    if (facts := _facts_of(result)) is None:
-        return False
-    size, mtime_ns = facts
-    return size == record.result_size and abs(mtime_ns - record.result_mtime_ns) <= COARSEST
-
-
-def _facts_of(path: Path) -> Facts | None:
-    """None if it cannot be reached."""
-    with contextlib.suppress(OSError):
-        facts = path.stat()
-        return facts.st_size, facts.st_mtime_ns
-    return None
+def _facts_of(folder: Path, name: str) -> Facts | None:
+    try:
+        facts = os.stat(f"{folder}{os.sep}{name}")  # noqa: PTH116 (faster, for many images)
+    except OSError:
+        return None
+    return facts.st_size, facts.st_mtime_ns
 
 
 def _locked(file: BinaryIO) -> bool:

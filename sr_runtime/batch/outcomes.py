@@ -3,7 +3,7 @@
 import errno
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from threading import Lock
 
@@ -56,7 +56,6 @@ class Outcomes:
                 return None
             self._claims.add(taken.claim)
             if not self._ledger.is_done(taken.job):
-                taken.claim.begin()
                 return taken
             self._end(
                 taken, Report(source=taken.job.source, target=taken.job.target, status="done")
@@ -71,10 +70,12 @@ class Outcomes:
         """Whether a job has failed."""
         return number in self._failures
 
+    def noting_result(self, taken: Taken) -> AbstractContextManager[None]:
+        """As `Claim.noting`, if a ledger is kept."""
+        return nullcontext() if taken.claim is None else taken.claim.noting()
+
     def succeed(self, taken: Taken, result_size: Size | None) -> None:
-        """A job has its result. Raises StorageError if that cannot be noted."""
-        if taken.claim is not None:
-            taken.claim.note_done()
+        """A job has its result."""
         nbytes = 0
         with suppress(OSError):  # somebody has removed it
             nbytes = taken.job.target.stat().st_size

@@ -180,7 +180,8 @@ class _Run:
         if picture is None:
             taken.size, result_size = self._steps.sizes(taken.job)
             on_writing = partial(self._on_progress, self._bar.writing, taken.number)
-            self._steps.enlarge_by_rows(taken.job, progress, on_writing)
+            with self._outcomes.noting_result(taken):
+                self._steps.enlarge_by_rows(taken.job, progress, on_writing)
             self._outcomes.succeed(taken, result_size)
         else:
             taken.size, taken.frames = _size(picture), len(picture.frames)
@@ -189,7 +190,8 @@ class _Run:
 
     def _write(self, taken: Taken, result: Picture) -> None:
         with self._ending_on_error(), self._outcomes.noting_failure(taken):
-            self._steps.write(taken.job, result)
+            with self._outcomes.noting_result(taken):
+                self._steps.write(taken.job, result)
             self._outcomes.succeed(taken, _size(result))
 
     def _on_progress(

@@ -68,7 +68,8 @@ def run_videos(
                 facts = read_facts(job.source, max_pixels=arguments.max_pixels)
                 taken.size = facts.height, facts.width
                 create_folder(job.place)
-                made = _upscale(upscaler, job, arguments, size, place)
+                with outcomes.noting_result(taken):
+                    made = _upscale(upscaler, job, arguments, size, place)
                 taken.frames = made.frames
                 outcomes.succeed(taken, (made.height, made.width))
             if len(jobs) > 1 and not arguments.quiet and not sys.stderr.isatty():

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,13 +64,10 @@ def _upscale(
     try:
         create_folder(job.place)
         claim = None if ledger is None else ledger.claim(job)
-        if claim is not None:
-            claim.begin()
         output = LargeOutput(job.target, quality=settings.quality_for([job.target]))
         # If another process has the claim, its lock on the rows that it keeps refuses this one.
-        upscale_by_bands(actors, task.source, output, size=settings.size)
-        if claim is not None:
-            claim.note_done()
+        with nullcontext() if claim is None else claim.noting():
+            upscale_by_bands(actors, task.source, output, size=settings.size)
     except SRError as error:
         return replace(report, status="failed", error=error)
     finally:

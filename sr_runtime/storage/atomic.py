@@ -7,16 +7,36 @@ import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
 
 from sr_runtime.errors import ArgumentError, StorageError
 from sr_runtime.storage.temporary import temporary_file, temporary_folder
 
-__all__ = ["atomic_folder", "atomic_path", "check_target", "create_folder"]
+__all__ = ["atomic_folder", "atomic_path", "before_naming", "check_target", "create_folder"]
 
 # These name what this process has open, not a file that could be replaced.
 OPEN_FILE = re.compile(r"/dev/(?:(stdout)|(stderr)|fd/(\d+))|/proc/self/fd/(\d+)")
+
+
+# A variable of the context: the writers of all formats, which lie between, need not know of it.
+_before_naming: ContextVar[tuple[Path, Callable[[os.stat_result], None]] | None] = ContextVar(
+    "before_naming", default=None
+)
+
+
+@contextlib.contextmanager
+def before_naming(target: Path, call: Callable[[os.stat_result], None]) -> Iterator[None]:
+    """On this thread, call `call` right before a complete file becomes `target` by `atomic_path`.
+
+    It gets the facts of that file. What it raises leaves `target` as it was.
+    """
+    token = _before_naming.set((target, call))
+    try:
+        yield
+    finally:
+        _before_naming.reset(token)
 
 
 @contextlib.contextmanager
@@ -53,6 +73,9 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
             yield temporary.path
             if before is not None:
                 _keep_permissions(file, before, temporary.path)
+            named, call = _before_naming.get() or (None, None)
+            if call is not None and named == target:
+                call(temporary.path.stat())
             temporary.become(file)
 
 

@@ -35,7 +35,7 @@ def noted(folder: Path) -> dict[Path, int]:
     for path in folder.rglob("[!.]*.*"):
         journal = Journal(path.parent)
         journal.refresh()
-        if journal.record_of(path.name):
+        if journal.records_of(path.name):
             results[path] = path.stat().st_ino
     return results
 

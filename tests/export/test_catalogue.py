@@ -196,6 +196,32 @@ def test_a_file_that_lies_where_no_export_came_to_be_stays(ended_by, root, monke
     assert str(rows["a.pth"].model).startswith("a-")
 
 
+@pytest.mark.slow
+def test_an_export_that_the_user_has_changed_stays(root) -> None:
+    model = root / "models" / "a.onnx"
+    model.write_bytes(model.read_bytes()[:-1])
+    before = model.read_bytes()
+    rows = {row.file: row for row in run(root)}
+    assert model.read_bytes() == before
+    assert str(rows["a.pth"].model).startswith("a-")
+
+
+@pytest.mark.slow
+def test_a_checkpoint_is_not_known_by_a_file_that_has_another_ones_weights_now(
+    root, monkeypatch
+) -> None:
+    checkpoint, older = root / "downloads" / "a.pth", root / "older.pth"
+    shutil.rmtree(root / "downloads" / "more")
+    checkpoint.rename(older)
+    save_generator(SRVGGNetCompact(num_features=2, num_convolutions=1), checkpoint)
+    (root / "models" / "a.onnx").unlink()
+    assert {row.file: row.model for row in run(root)}["a.pth"] == "a.onnx"
+    names = exports(monkeypatch)
+    older.rename(root / "downloads" / "older.pth")
+    assert {row.file: row.model for row in run(root)}["older.pth"] == "older.onnx"
+    assert names == ["older.pth"]
+
+
 def test_folders_that_cannot_be_used_are_refused(tmp_path) -> None:
     with pytest.raises(ArgumentError, match="no such folder"):
         sr_export.export_folder(tmp_path / "no", tmp_path / "out")

@@ -61,7 +61,7 @@ class Folder:
         return list(self.out.glob(f"{CLAIM}*"))
 
     def noted(self) -> list[str]:
-        """The results that the journal names, as often as it does."""
+        """The results that the journal names, as often as it does; some have the name not yet."""
         lines = map(json.loads, (self.out / JOURNAL).read_text("utf-8").splitlines())
         return [line["target"] for line in lines if "target" in line]
 
@@ -88,7 +88,8 @@ def test_of_two_processes_one_is_killed_and_the_other_does_its_image_and_no_othe
     _, errors = second.communicate(timeout=60)
     first.communicate()
     assert second.returncode == 0, errors
-    assert sorted(folder.noted()) == folder.names
+    assert sorted(set(folder.noted())) == folder.names
+    assert len(folder.noted()) <= COUNT + 1  # the killed one may have noted what it did not name
     assert whole_files(folder.out) == folder.names
     assert leftovers(folder.out) == []
 
@@ -99,12 +100,11 @@ def test_a_dead_claim_a_cut_journal_and_one_of_another_model_cost_their_own_imag
     killed = folder.stopped_with_a_claim()
     killed.kill()
     killed.communicate()
-    noted = folder.noted() if (folder.out / JOURNAL).exists() else []
     before = folder.made()
     assert folder.claims()
     assert main([*folder.words, str(folder.model)]) == 0
-    assert {name: folder.made()[name] for name in noted} == {name: before[name] for name in noted}
-    assert sorted(folder.noted()) == folder.names
+    assert {name: folder.made()[name] for name in before} == before
+    assert sorted(set(folder.noted())) == folder.names
     assert leftovers(folder.out) == []
 
     journal, before = folder.out / JOURNAL, folder.made()

@@ -8,6 +8,7 @@ import pytest
 from sr_runtime.batch.ledger import Ledger
 from sr_runtime.cli import folders as folders_module
 from sr_runtime.errors import ArgumentError
+from sr_runtime.storage.atomic import atomic_path
 from tests.runtime.test_plan import picture, plan, targets
 
 
@@ -109,9 +110,11 @@ def test_resuming_replaces_what_such_a_run_has_made_and_no_other_input(tmp_path:
     (job,) = plan([folder], folder, ledger=ledger).jobs
     claim = ledger.claim(job)
     assert claim is not None
-    claim.begin()
-    picture(job.target)
-    claim.note_done()
+    with claim.noting(), atomic_path(job.target) as temporary:
+        picture(temporary)
+        # Another process looks, which has begun to read the folder before the line was there.
+        assert plan([folder], folder, ledger=Ledger({"model": "a"})).jobs == [job]
+    assert plan([folder], folder, ledger=Ledger({"model": "b"})).jobs == [job]
     claim.release()
     assert plan([folder], folder, ledger=ledger).kept == [job]
     picture(folder / "a.jpg", frames=1).write_bytes(b"another photo")

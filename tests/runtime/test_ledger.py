@@ -1,8 +1,11 @@
 """The journal and the claims of a folder: what is done, and who does what."""
 
+import itertools
 import os
 import pickle
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,8 +14,11 @@ from sr_runtime.batch.job import Job
 from sr_runtime.batch.journal import JOURNAL
 from sr_runtime.batch.ledger import Ledger
 from sr_runtime.errors import StorageError
+from sr_runtime.storage.atomic import atomic_path
+from sr_runtime.storage.temporary import Temporary
 
 SETTINGS = {"model": "a", "halo": "16"}
+TIMES = itertools.count(10**18, 10**10)  # more than a step of FAT between two
 
 
 @pytest.fixture
@@ -25,12 +31,14 @@ def job(tmp_path: Path) -> Job:
     return made
 
 
-def note(job: Job, settings: dict[str, str] = SETTINGS) -> None:
+def make(job: Job, content: bytes = b"its result", settings: dict[str, str] = SETTINGS) -> None:
+    """Write the result, as a run does."""
     claim = Ledger(settings).claim(job)
     assert claim is not None
     try:
-        claim.begin()
-        claim.note_done()
+        with claim.noting(), atomic_path(job.target) as temporary:
+            temporary.write_bytes(content)
+            os.utime(temporary, ns=(next(TIMES), next(TIMES)))
     finally:
         claim.release()
 
@@ -38,26 +46,26 @@ def note(job: Job, settings: dict[str, str] = SETTINGS) -> None:
 def test_a_result_is_done_once_it_is_noted_whoever_asks(job: Job) -> None:
     asked_before = Ledger(SETTINGS)
     assert not asked_before.is_done(job)
-    note(job)
+    make(job)
     assert asked_before.is_done(job)
     assert Ledger(SETTINGS).is_done(job)
     assert pickle.loads(pickle.dumps(asked_before)).is_done(job)
 
 
 def test_a_source_that_changed_is_done_again_and_one_that_was_copied_is_not(job: Job) -> None:
-    note(job)
+    make(job)
     os.utime(job.source, (1, 1))
     assert Ledger(SETTINGS).is_done(job)
     job.source.write_bytes(b"A photo")  # of the same size
     assert not Ledger(SETTINGS).is_done(job)
     job.source.write_bytes(b"another photo")
     assert not Ledger(SETTINGS).is_done(job)
-    note(job)
+    make(job)
     assert Ledger(SETTINGS).is_done(job)
 
 
 def test_other_settings_a_missing_result_and_a_missing_source_are_not_done(job: Job) -> None:
-    note(job)
+    make(job)
     assert not Ledger(SETTINGS | {"halo": "32"}).is_done(job)
     job.target.rename(job.place / "aside.png")
     assert not Ledger(SETTINGS).is_done(job)
@@ -66,66 +74,97 @@ def test_other_settings_a_missing_result_and_a_missing_source_are_not_done(job: 
     assert not Ledger(SETTINGS).is_done(job)
 
 
-def test_a_source_that_changes_during_the_work_is_to_be_done_again(job: Job) -> None:
+@pytest.mark.parametrize("is_removed", [True, False])
+def test_the_result_of_a_source_that_changes_meanwhile_is_made_again(
+    is_removed: bool, job: Job
+) -> None:
     claim = Ledger(SETTINGS).claim(job)
     assert claim is not None
-    claim.begin()
-    job.source.write_bytes(b"saved again meanwhile")
-    claim.note_done()
+    with claim.noting(), atomic_path(job.target) as temporary:
+        temporary.write_bytes(b"its result")
+        if is_removed:
+            job.source.unlink()
+        else:
+            job.source.write_bytes(b"saved again meanwhile")
     claim.release()
     assert not Ledger(SETTINGS).is_done(job)
     assert Ledger(SETTINGS).made_of([job]) == [job]
-
-
-def test_a_result_is_done_no_more_once_another_is_begun_in_its_place(job: Job) -> None:
-    note(job)
-    claim = Ledger({"model": "b"}).claim(job)
-    assert claim is not None
-    claim.begin()
-    assert not Ledger(SETTINGS).is_done(job)
-    assert Ledger(SETTINGS).made_of([job]) == [job]
-    job.target.write_bytes(b"the result of b, which a kill keeps from being noted")
-    assert not Ledger(SETTINGS).is_done(job)
-    claim.release()
 
 
 def test_only_what_a_run_has_made_is_its_result(job: Job) -> None:
     assert Ledger(SETTINGS).made_of([job]) == []
-    note(job)
+    make(job)
     assert Ledger(SETTINGS).made_of([job]) == [job]
-    size = job.target.stat().st_size
-    job.target.write_bytes(b"a photo of the same size as a result"[:size])
-    os.utime(job.target, (1, 1))
+    time = job.target.stat().st_mtime_ns
+    os.utime(job.target, ns=(time, time + 10**9))  # as a FAT file system keeps it
+    assert Ledger(SETTINGS).made_of([job]) == [job]
+    os.utime(job.target, ns=(time, time + 10**10))
+    assert Ledger(SETTINGS).made_of([job]) == []
+    os.utime(job.target, ns=(time, time))
+    job.target.write_bytes(b"a photo of the user's")
+    os.utime(job.target, ns=(time, time))
     assert Ledger(SETTINGS).made_of([job]) == []
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows limits no file's size")
-def test_a_line_that_the_disk_cuts_off_is_told(job: Job) -> None:
-    import resource
-
-    note(job)
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, ((job.place / JOURNAL).stat().st_size + 9, limits[1]))
-    try:
-        with pytest.raises(StorageError, match=r"sr-journal.jsonl: cannot be written"):
-            note(job, {"model": "b"})
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert not Ledger({"model": "b"}).is_done(job)
-    note(job)
+def test_a_copy_of_a_result_and_one_that_was_edited_are_done(job: Job) -> None:
+    make(job)
+    job.target.write_bytes(b"with less noise in the sky")
     assert Ledger(SETTINGS).is_done(job)
 
 
+def test_a_result_is_done_as_long_as_no_other_has_its_name(job: Job) -> None:
+    other = {"model": "b"}
+    make(job, b"a")
+    with ended_before_the_name(), pytest.raises(KeyboardInterrupt):
+        make(job, b"bb", other)
+    assert Ledger(SETTINGS).is_done(job)
+    assert not Ledger(other).is_done(job)
+    assert Ledger(other).made_of([job]) == [job]
+    make(job, b"bb", other)
+    assert Ledger(other).is_done(job)
+    assert not Ledger(SETTINGS).is_done(job)
+
+
+@contextmanager
+def ended_before_the_name() -> Iterator[None]:
+    """Ctrl-C, or a kill, after the line and before the name."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Temporary, "become", interrupted)
+        yield
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows limits no file's size")
+def test_a_result_whose_line_is_cut_off_by_a_full_disk_gets_no_name(job: Job) -> None:
+    import resource
+
+    make(job)
+    before, limits = job.target.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    full = (job.place / JOURNAL).stat().st_size + 9
+    resource.setrlimit(resource.RLIMIT_FSIZE, (full, limits[1]))
+    try:
+        with pytest.raises(StorageError, match=r"sr-journal.jsonl: cannot be written"):
+            make(job, b"another")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert job.target.read_bytes() == before
+    assert Ledger(SETTINGS).is_done(job)
+    make(job, b"another")
+    assert Ledger(SETTINGS).made_of([job]) == [job]
+
+
 def test_a_line_that_a_crash_damaged_costs_nothing_but_its_own_image(job: Job) -> None:
-    note(job)
+    make(job)
     journal = job.place / JOURNAL
     other = Job.of(job.source, job.place / "other.png")
-    other.target.touch()
     with journal.open("ab") as file:
         file.write(b'{"target": "half a li')
     reader = Ledger(SETTINGS)
     assert reader.is_done(job)
-    note(other)
+    make(other)
     assert reader.is_done(other)
     assert Ledger(SETTINGS).is_done(job)
     assert Ledger(SETTINGS).is_done(other)
@@ -135,7 +174,7 @@ def test_a_line_that_a_crash_damaged_costs_nothing_but_its_own_image(job: Job) -
 
 def test_a_journal_that_is_removed_is_forgotten(job: Job) -> None:
     reader = Ledger(SETTINGS)
-    note(job)
+    make(job)
     assert reader.is_done(job)
     (job.place / JOURNAL).unlink()
     assert not reader.is_done(job)

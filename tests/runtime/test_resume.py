@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sr_runtime import ArgumentError, ModelError, Upscaler
+from sr_runtime import ModelError, Upscaler, image
 from sr_runtime.backends.base import Limits
 from sr_runtime.batch import run as run_module
 from sr_runtime.batch.job import Job, Report
-from sr_runtime.batch.ledger import Claim, Ledger
+from sr_runtime.batch.ledger import Ledger
+from sr_runtime.image import Picture
+from sr_runtime.storage.temporary import Temporary
 from tests.runtime.known_network import KnownNetwork
 from tests.runtime.test_batch import TOO_LONG, folder_of, number_of, photo, result_of, run
 from tests.runtime.test_plan import picture, plan
@@ -80,9 +82,9 @@ def test_a_killed_run_loses_the_image_in_work_alone(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="it forks")
-@pytest.mark.parametrize(("method", "is_refused"), [("begin", False), ("note_done", True)])
-def test_a_kill_leaves_no_result_among_the_inputs_that_could_be_a_photo_and_is_replaced(
-    method: str, is_refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("when", ["before the name", "after it"])
+def test_a_kill_leaves_no_result_among_the_inputs_that_the_next_run_takes_for_a_photo(
+    when: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def jobs() -> list[Job]:
         return plan([tmp_path], tmp_path, ledger=Ledger(SETTINGS)).jobs
@@ -90,24 +92,26 @@ def test_a_kill_leaves_no_result_among_the_inputs_that_could_be_a_photo_and_is_r
     def go_on() -> None:
         assert run(Upscaler(KnownNetwork(radius=1)), jobs(), ledger=Ledger(SETTINGS)) == []
 
-    def be_killed() -> None:
-        monkeypatch.setattr(Claim, method, lambda _: os.kill(os.getpid(), signal.SIGKILL))
+    def be_killed(temporary: Temporary, target: Path) -> None:
+        if when == "after it":
+            become(temporary, target)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def work() -> None:
+        monkeypatch.setattr(Temporary, "become", be_killed)
         go_on()
 
+    become = Temporary.become
     photo = picture(tmp_path / "a.png")
-    go_on()
-    photo.write_bytes(picture(tmp_path / "other.png", frames=2).read_bytes())
-    (tmp_path / "other.png").unlink()
-    child = multiprocessing.get_context("fork").Process(target=be_killed)
-    child.start()
-    child.join(TOO_LONG)
-    assert child.exitcode == -signal.SIGKILL
-    if is_refused:  # between a result's name and its line, which follows at once
-        with pytest.raises(ArgumentError, match=r"would overwrite the input .*a_x4\.png"):
-            jobs()
-        (tmp_path / "a_x4.png").unlink()
-    go_on()
-    assert jobs() == []
+    for content in (1, 2):  # a new result, and one in place of another
+        picture(photo, frames=content)
+        child = multiprocessing.get_context("fork").Process(target=work)
+        child.start()
+        child.join(TOO_LONG)
+        assert child.exitcode == -signal.SIGKILL
+        assert (tmp_path / "a_x4.png").exists() == (content == 2 or when == "after it")
+        go_on()
+        assert jobs() == []
 
 
 @pytest.mark.parametrize("images", [1, 2])
@@ -135,10 +139,8 @@ def test_what_another_process_does_is_waited_for_and_done_if_it_dies(
 ) -> None:
     monkeypatch.setattr(run_module, "PATIENCE", 0.01)
     jobs = folder_of(4, tmp_path)
-    run(Upscaler(KnownNetwork(radius=1)), jobs[1:2])  # its result, which nobody has noted yet
     theirs = Ledger(SETTINGS).claim(jobs[1])
     assert theirs is not None
-    theirs.begin()
     others_done = threading.Event()
     reports: list[Report] = []
 
@@ -152,7 +154,8 @@ def test_what_another_process_does_is_waited_for_and_done_if_it_dies(
         ours = pool.submit(run, Upscaler(network), jobs, ledger=Ledger(SETTINGS), on_report=add)
         assert others_done.wait(TOO_LONG)
         if finished:
-            theirs.note_done()
+            with theirs.noting():
+                image.write(Picture(frames=(network.whole(photo(1)),)), jobs[1].target)
         theirs.release()
         assert ours.result(TOO_LONG) == []
     assert reports[3].source == jobs[1].source
