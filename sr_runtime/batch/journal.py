@@ -22,15 +22,16 @@ COARSEST = 2_000_000_000
 
 
 class Record(NamedTuple):
-    """From which file a result was made, and how."""
+    """From which file a result was made, and how. Nothing of that is known if the file has changed
+    while it was upscaled: then the result is never done.
+    """
 
-    size: int
+    size: int = 0
     """Bytes."""
-    mtime_ns: int
-    sha256: str
-    settings: str
-    """The key of a line of the journal that has them in words; empty if the file changed while it
-    was upscaled, of which nothing is noted then."""
+    mtime_ns: int = 0
+    sha256: str = ""
+    settings: str = ""
+    """The key of a line of the journal that has them in words."""
     result_size: int = 0
     """Bytes."""
     result_mtime_ns: int = 0

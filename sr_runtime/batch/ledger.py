@@ -176,7 +176,7 @@ class Ledger:
 
         Raises StorageError.
         """
-        record = Record(0, 0, "", "", result.st_size, result.st_mtime_ns)
+        record = Record(result_size=result.st_size, result_mtime_ns=result.st_mtime_ns)
         with contextlib.suppress(OSError):  # it was removed meanwhile
             sha256 = _sha256(job.source)
             if source is not None and source == _facts_of(job.folder, job.name):
