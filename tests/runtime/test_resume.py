@@ -57,6 +57,15 @@ def test_a_run_that_ended_early_is_gone_on_with(images: int, tmp_path: Path) -> 
     assert_right(jobs)
 
 
+def test_an_image_that_goes_by_rows_is_noted_too(tmp_path: Path) -> None:
+    (job,) = folder_of(1, tmp_path)
+    job = Job.of(job.source, job.place / "000.dzi")
+    network = KnownNetwork(radius=1)
+    for _ in range(2):
+        assert run(Upscaler(network), [job], ledger=Ledger(SETTINGS)) == []
+    assert len(network.batches) == 1
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="it forks")
 def test_a_killed_run_loses_the_image_in_work_alone(tmp_path: Path) -> None:

@@ -137,6 +137,16 @@ def test_photos_and_videos_are_upscaled_together(
     assert "broken.mkv: cannot be read as a video" in said.err
 
 
+def test_resuming_keeps_videos_as_it_keeps_photos(
+    clip: Path, photo: Path, model: str, capsys
+) -> None:
+    command = ["upscale", str(clip), str(photo), "-m", model, "--resume"]
+    assert main(command) == 0
+    capsys.readouterr()
+    assert main(command) == 0
+    assert "nothing to do: 2 results are done already" in capsys.readouterr().out
+
+
 def test_a_folder_tells_what_became_of_its_videos(
     clip: Path, photo: Path, model: str, capsys
 ) -> None:
