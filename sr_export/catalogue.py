@@ -108,7 +108,7 @@ def export_folder(
                         row = kept[digest] = _exported(
                             folder / file, row, output, place, precision, io
                         )
-                        if not row.failed:  # a row of what was there is of nothing now
+                        if not row.failed:  # the rows of what it replaced have no file any more
                             known = {
                                 key: each for key, each in known.items() if each.model != row.model
                             }

@@ -36,9 +36,13 @@ class Record(NamedTuple):
     """Bytes."""
     result_mtime_ns: int = 0
 
+    def distance(self, size: int, mtime_ns: int) -> tuple[bool, int]:
+        """From the result to a file of this size and time."""
+        return size != self.result_size, abs(mtime_ns - self.result_mtime_ns)
+
     def is_of(self, size: int, mtime_ns: int) -> bool:
         """Whether a file of this size and time is the result."""
-        return size == self.result_size and abs(mtime_ns - self.result_mtime_ns) <= COARSEST
+        return self.distance(size, mtime_ns) <= (False, COARSEST)
 
 
 class Journal:

@@ -12,7 +12,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from functools import partial
@@ -80,20 +80,16 @@ class Ledger:
     def done_of(self, jobs: Iterable[Job]) -> list[Job]:
         """Those of the jobs that are done; each journal is read once.
 
-        A file that is no result of its journal, by size and time, counts as the last one: it was
-        copied, or edited, and is not replaced.
+        A file of another size and time than all results of its name counts as the nearest one: it
+        was copied, or edited, and is not replaced.
 
         Raises StorageError if a journal cannot be read.
         """
-        done = []
-        for job, file, records in self._look(jobs):
-            if records:
-                record = next(
-                    (each for each in reversed(records) if each.is_of(*file)), records[-1]
-                )
-                if self._holds(record, job):
-                    done.append(job)
-        return done
+        return [
+            job
+            for job, file, records in self._look(jobs)
+            if records and self._holds(_nearest(records, file), job)
+        ]
 
     def made_of(self, jobs: Iterable[Job]) -> list[Job]:
         """Those of the jobs whose result is there as such a run has made it, from whatever and
@@ -205,6 +201,11 @@ class Claim:
     def release(self) -> None:
         """Let others have it."""
         _remove(self._path, self._file)
+
+
+def _nearest(records: Sequence[Record], file: Facts) -> Record:
+    """That of the result which a file is, or was: the last one of those."""
+    return min(reversed(records), key=lambda record: record.distance(*file))
 
 
 def _facts_of(folder: Path, name: str) -> Facts | None:

@@ -108,8 +108,10 @@ def test_only_what_a_run_has_made_is_its_result(job: Job) -> None:
 
 def test_a_copy_of_a_result_and_one_that_was_edited_are_done(job: Job) -> None:
     make(job)
+    make(job, settings={"model": "b"})
     job.target.write_bytes(b"with less noise in the sky")
-    assert Ledger(SETTINGS).is_done(job)
+    assert Ledger({"model": "b"}).is_done(job)
+    assert not Ledger(SETTINGS).is_done(job)
 
 
 def test_a_result_is_done_as_long_as_no_other_has_its_name(job: Job) -> None:
