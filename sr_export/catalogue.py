@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
+from itertools import chain, count
 from pathlib import Path
 
 import sr_runtime
@@ -160,10 +161,19 @@ def _checkpoints(folder: Path) -> list[Path]:
 
 def _place(file: Path, digest: str, output: Path, known: Rows, kept: Rows) -> Path:
     """Where an export goes in `output`: over an old one of this command, and over nothing else."""
-    place = file.with_suffix(".onnx")
-    taken = str(place) in {each.model for each in kept.values() if not each.failed}
-    foreign = os.path.lexists(output / place) and not _row_of(place, output, known)
-    return place.with_name(f"{place.stem}-{digest[:8]}.onnx") if taken or foreign else place
+    taken = {each.model for each in kept.values() if not each.failed}
+
+    def is_free(place: Path) -> bool:
+        there = os.path.lexists(output / place)
+        return str(place) not in taken and (not there or _row_of(place, output, known) is not None)
+
+    own = f"{file.stem}-{digest[:8]}"
+    names = chain((file.stem, own), (f"{own}-{number}" for number in count(2)))
+    before = known[digest].model if digest in known else None
+    places = chain(
+        (Path(before),) if before else (), (file.with_name(f"{name}.onnx") for name in names)
+    )
+    return next(filter(is_free, places))
 
 
 def _row_of(place: Path, output: Path, known: Rows) -> CatalogueRow | None:

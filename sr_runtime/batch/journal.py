@@ -7,13 +7,13 @@ of none: the process was killed in between, or a later result took the name.
 import errno
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from sr_runtime.errors import StorageError
 
-__all__ = ["JOURNAL", "Journal", "Record"]
+__all__ = ["COARSEST", "JOURNAL", "Journal", "Record"]
 
 JOURNAL = ".sr-journal.jsonl"
 
@@ -26,15 +26,15 @@ class Record(NamedTuple):
     while it was upscaled: then the result is never done.
     """
 
+    result_size: int
+    """Bytes."""
+    result_mtime_ns: int
     size: int = 0
     """Bytes."""
     mtime_ns: int = 0
     sha256: str = ""
     settings: str = ""
     """The key of a line of the journal that has them in words."""
-    result_size: int = 0
-    """Bytes."""
-    result_mtime_ns: int = 0
 
     def distance(self, size: int, mtime_ns: int) -> tuple[bool, int]:
         """From the result to a file of this size and time."""
@@ -51,7 +51,7 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         """The journal of a folder, which may not exist yet."""
         self._path = folder / JOURNAL
-        self._records: dict[str, tuple[Record, ...]] = {}
+        self._records: dict[str, list[Record]] = {}
         self._settings: set[str] = set()
         self._read = 0  # bytes of whole lines
         self._size = 0  # of the file when it was read
@@ -71,9 +71,9 @@ class Journal:
         except OSError as error:
             raise StorageError(f"cannot be read ({error.strerror})", path=self._path) from error
 
-    def records_of(self, name: str) -> tuple[Record, ...]:
+    def records_of(self, name: str) -> Sequence[Record]:
         """How results of this name were made, the last one last, as of the last `refresh`."""
-        return self._records.get(name, ())
+        return self._records.get(name, [])
 
     def append(self, name: str, record: Record, settings: Mapping[str, str]) -> None:
         """Note how a result was made; the line is on the disk when this returns.
@@ -120,7 +120,7 @@ class Journal:
             content = json.loads(line)
             if "target" in content:
                 name = content.pop("target")
-                self._records[name] = (*self.records_of(name), Record(**content))
+                self._records.setdefault(name, []).append(Record(**content))
             else:
                 self._settings.add(content["settings"])
         except (ValueError, TypeError, KeyError):

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
 from sr_runtime.batch.job import Job
-from sr_runtime.batch.journal import Journal, Record
+from sr_runtime.batch.journal import COARSEST, Journal, Record
 from sr_runtime.errors import StorageError
 from sr_runtime.image import Quality
 from sr_runtime.made_with import made_with
@@ -80,15 +80,15 @@ class Ledger:
     def done_of(self, jobs: Iterable[Job]) -> list[Job]:
         """Those of the jobs that are done; each journal is read once.
 
-        A file of another size and time than all results of its name counts as the nearest one: it
-        was copied, or edited, and is not replaced.
+        A file of another size and time than all results of its name was copied or edited, and is
+        not replaced: it counts as the last one before that time.
 
         Raises StorageError if a journal cannot be read.
         """
         return [
             job
             for job, file, records in self._look(jobs)
-            if records and self._holds(_nearest(records, file), job)
+            if records and self._holds(_record_of(file, records), job)
         ]
 
     def made_of(self, jobs: Iterable[Job]) -> list[Job]:
@@ -103,7 +103,7 @@ class Ledger:
             if any(record.is_of(*file) for record in records)
         ]
 
-    def _look(self, jobs: Iterable[Job]) -> list[tuple[Job, Facts, tuple[Record, ...]]]:
+    def _look(self, jobs: Iterable[Job]) -> list[tuple[Job, Facts, Sequence[Record]]]:
         """The jobs that have a file of the result's name, its facts, and the lines of that name."""
         # The files first: the line of what is there is then in the journal.
         files = [(job, _facts_of(job.place, job.result)) for job in jobs]
@@ -203,9 +203,11 @@ class Claim:
         _remove(self._path, self._file)
 
 
-def _nearest(records: Sequence[Record], file: Facts) -> Record:
-    """That of the result which a file is, or was: the last one of those."""
-    return min(reversed(records), key=lambda record: record.distance(*file))
+def _record_of(file: Facts, records: Sequence[Record]) -> Record:
+    """That of the result which a file is, or was before somebody changed it."""
+    # Not a later one: its result may never have got the name.
+    earlier = [record for record in records if record.result_mtime_ns <= file[1] + COARSEST]
+    return min(reversed(earlier or records), key=lambda record: record.distance(*file))
 
 
 def _facts_of(folder: Path, name: str) -> Facts | None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sr_runtime.batch.job import Job, Report
-from sr_runtime.batch.ledger import Ledger
+from sr_runtime.batch.ledger import PATIENCE, Ledger
 from sr_runtime.distributed.bands import BandWorker, alike, upscale_by_bands
 from sr_runtime.distributed.cluster import Workers, answer
 from sr_runtime.distributed.images import upscale_images
@@ -63,9 +63,12 @@ def _upscale(
     report, claim = begun.report(job), None
     try:
         create_folder(job.place)
-        claim = None if ledger is None else ledger.claim(job)
+        if ledger is not None:
+            while (claim := ledger.claim(job)) is None:
+                time.sleep(PATIENCE)  # another process does it
+            if ledger.is_done(job):
+                return replace(report, status="done")
         output = LargeOutput(job.target, quality=settings.quality_for([job.target]))
-        # If another process has the claim, its lock on the rows that it keeps refuses this one.
         with nullcontext() if claim is None else claim.noting():
             upscale_by_bands(actors, task.source, output, size=settings.size)
     except SRError as error:

@@ -1,6 +1,8 @@
 """An image that all workers share: the file that one machine makes, also after an interruption."""
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +12,19 @@ from PIL import Image
 
 import sr_runtime
 from sr_runtime import BackendError
-from sr_runtime.distributed.tasks import Settings
+from sr_runtime.batch.job import Job
+from sr_runtime.batch.journal import JOURNAL
+from sr_runtime.batch.ledger import Ledger
+from sr_runtime.distributed.tasks import Outcome, Settings, Task
 from sr_runtime.large.output import LargeOutput
 from sr_runtime.large.upscale import upscale_large
 from sr_runtime.output_size import OutputSize
+from sr_runtime.storage.atomic import atomic_path
 
 pytest.importorskip("pyvips", exc_type=ImportError)
 pytest.importorskip("ray.data", exc_type=ImportError)
 bands = pytest.importorskip("sr_runtime.distributed.bands")
+schedule = pytest.importorskip("sr_runtime.distributed.schedule")
 cluster_of = pytest.importorskip("sr_runtime.distributed.cluster")
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("cluster")]
 
@@ -50,6 +57,34 @@ def test_bands_of_many_workers_make_the_file_of_one(
         upscale_large(upscaler, scan, LargeOutput(one), size=size)
     bands.upscale_by_bands(actors, str(scan), LargeOutput(many), size=size)
     assert many.read_bytes() == one.read_bytes()
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_an_image_of_bands_is_noted_once_by_whoever_claims_it(
+    finished: bool, scan: Path, actors: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schedule, "PATIENCE", 0.01)
+    job = Job.of(scan, tmp_path / "out.png")
+    task = Task(source=str(scan), target=str(job.target), before="")
+    settings = Settings(
+        load={}, size=OutputSize(), quality=None, max_pixels=None, tileable=None, resume=True
+    )
+    begun = Outcome(target=str(job.target), worker="", status="written")
+    theirs = Ledger({"model": "a"}).claim(job)
+    assert theirs is not None
+    with ThreadPoolExecutor(1) as pool:
+        ours = pool.submit(schedule._upscale, task, settings, actors, begun, Ledger({"model": "a"}))
+        time.sleep(0.1)
+        assert not ours.done()
+        if finished:
+            with theirs.noting():
+                Image.new("RGB", (4, 4)).save(tmp_path / "made.png")
+                with atomic_path(job.target) as temporary:
+                    (tmp_path / "made.png").replace(temporary)
+        theirs.release()
+        assert ours.result(60).status == ("done" if finished else "written")
+    assert Ledger({"model": "a"}).is_done(job)
+    assert (job.place / JOURNAL).read_text("utf-8").count('"target"') == 1
 
 
 @pytest.mark.parametrize("options", [{"img_channels": 1}, {"io": "uint8"}])

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sr_runtime.batch.job import Job
-from sr_runtime.batch.journal import JOURNAL
+from sr_runtime.batch.journal import JOURNAL, Journal
 from sr_runtime.batch.ledger import Ledger
 from sr_runtime.errors import StorageError
 from sr_runtime.storage.atomic import atomic_path
@@ -112,6 +112,32 @@ def test_a_copy_of_a_result_and_one_that_was_edited_are_done(job: Job) -> None:
     job.target.write_bytes(b"with less noise in the sky")
     assert Ledger({"model": "b"}).is_done(job)
     assert not Ledger(SETTINGS).is_done(job)
+
+
+def test_an_edited_result_stays_that_of_its_settings_if_another_gets_no_name(job: Job) -> None:
+    make(job)
+    job.target.write_bytes(b"with less noise in the sky")
+    os.utime(job.target, ns=(next(TIMES), next(TIMES)))
+    with ended_before_the_name(), pytest.raises(KeyboardInterrupt):
+        make(job, settings={"model": "b"})
+    assert Ledger(SETTINGS).is_done(job)
+    assert not Ledger({"model": "b"}).is_done(job)
+
+
+def test_a_result_that_takes_the_place_of_another_while_one_looks_is_known(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refresh_and_wait(journal: Journal) -> None:
+        refresh(journal)
+        if refresh is not Journal.refresh:
+            monkeypatch.undo()
+            make(job, b"another, by another process")
+
+    make(job)
+    refresh = Journal.refresh
+    monkeypatch.setattr(Journal, "refresh", refresh_and_wait)
+    assert Ledger(SETTINGS).made_of([job]) == [job]
+    assert job.target.read_bytes() == b"another, by another process"
 
 
 def test_a_result_is_done_as_long_as_no_other_has_its_name(job: Job) -> None:

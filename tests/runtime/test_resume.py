@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sr_runtime import ModelError, Upscaler, image
+from sr_runtime import ModelError, StorageError, Upscaler, image
 from sr_runtime.backends.base import Limits
 from sr_runtime.batch import run as run_module
 from sr_runtime.batch.job import Job, Report
+from sr_runtime.batch.journal import JOURNAL, Journal
 from sr_runtime.batch.ledger import Ledger
 from sr_runtime.image import Picture
 from sr_runtime.storage.temporary import Temporary
@@ -64,6 +65,23 @@ def test_an_image_that_goes_by_rows_is_noted_too(tmp_path: Path) -> None:
     for _ in range(2):
         assert run(Upscaler(network), [job], ledger=Ledger(SETTINGS)) == []
     assert len(network.batches) == 1
+    journal = (job.place / JOURNAL).read_text("utf-8")
+    assert journal.count('"target"') == 1  # and none of the files on the way
+
+
+def test_tiles_without_their_file_keep_no_later_run_from_writing_theirs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise StorageError("no space left on device")
+
+    (job,) = folder_of(1, tmp_path)
+    job = Job.of(job.source, job.place / "000.dzi")
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "append", refused)
+        (failure,) = run(Upscaler(KnownNetwork(radius=1)), [job], ledger=Ledger(SETTINGS))
+    assert "no space left" in str(failure)
+    assert run(Upscaler(KnownNetwork(radius=1)), [job], ledger=Ledger(SETTINGS)) == []
 
 
 @pytest.mark.slow
