@@ -107,19 +107,20 @@ class LargeOutput:
         tiles, pixel = self._deep_zoom_tiles, picture.frames[0]
         is_jpeg = pixel.dtype == np.uint8 and pixel.shape[2] in (1, 3)
         suffix = f".jpg[Q={self._jpeg_quality}]" if is_jpeg else ".png"
-        with ExitStack() as undoing:
-            with atomic_path(self.path) as description:
-                with atomic_folder(tiles) as folder:
-                    # Of thousands of tiles each would have all metadata, and needs its colours'.
-                    place = os.fspath(folder / "all")
-                    save(partial(image.dzsave, place, suffix=suffix, keep="icc"))
-                    (folder / "all.dzi").replace(description)
-                    for level in (folder / "all_files").iterdir():
-                        level.replace(folder / level.name)
-                    (folder / "all_files").rmdir()
-                # Tiles without the file that names them would keep the next call from its own.
-                undoing.callback(shutil.rmtree, tiles, ignore_errors=True)
-            undoing.pop_all()
+        with ExitStack() as undoing, atomic_path(self.path) as description:
+            with atomic_folder(tiles) as folder:
+                # Each of thousands of tiles would have all metadata; its colours' is enough.
+                save(partial(image.dzsave, os.fspath(folder / "all"), suffix=suffix, keep="icc"))
+                (folder / "all.dzi").replace(description)
+                for level in (folder / "all_files").iterdir():
+                    level.replace(folder / level.name)
+                (folder / "all_files").rmdir()
+            undoing.callback(self._remove_tiles_without_file)
+
+    def _remove_tiles_without_file(self) -> None:
+        """They would keep the next call from writing its own."""
+        if not self.path.exists():
+            shutil.rmtree(self._deep_zoom_tiles, ignore_errors=True)
 
     @property
     def _jpeg_quality(self) -> int | str:
