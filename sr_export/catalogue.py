@@ -170,10 +170,8 @@ def _place(file: Path, digest: str, output: Path, known: Rows, kept: Rows) -> Pa
     own = f"{file.stem}-{digest[:8]}"
     names = chain((file.stem, own), (f"{own}-{number}" for number in count(2)))
     before = known[digest].model if digest in known else None
-    places = chain(
-        (Path(before),) if before else (), (file.with_name(f"{name}.onnx") for name in names)
-    )
-    return next(filter(is_free, places))
+    places = (file.with_name(f"{name}.onnx") for name in names)
+    return next(filter(is_free, chain([Path(before)] if before else [], places)))
 
 
 def _row_of(place: Path, output: Path, known: Rows) -> CatalogueRow | None:
